@@ -1,0 +1,93 @@
+"""The containers of arguments and results, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+LeafKind = Literal["float", "int", "bool", "static", "none"]
+NodeKind = Literal["tuple", "list", "dict", "namedtuple", "dataclass"]
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A leaf, or a container of structures. Leaves and nodes share one type: see `leaf` and `node`.
+
+    A `static` leaf is bound when the code is generated; `none` is Python's None, which has no
+    leaves in JAX's sense.
+    """
+
+    kind: LeafKind | NodeKind
+    keys: tuple[str, ...] = ()
+    """Positions ("0", "1"), dict keys or field names, one per child."""
+    children: tuple[Structure, ...] = ()
+    type_name: str | None = None
+    """The class of a namedtuple or dataclass, by its name in the source."""
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this is a single value."""
+        return self.kind in ("float", "int", "bool", "static", "none")
+
+    def leaves(self, path: str = "") -> Iterator[tuple[str, Structure]]:
+        """Each leaf with its dotted path (`state.v`, `params.tau`, `state.0`), in JAX's order."""
+        if self.is_leaf:
+            yield path, self
+            return
+        for key, child in zip(self.keys, self.children, strict=True):
+            yield from child.leaves(f"{path}.{key}" if path else key)
+
+    def check(self) -> None:
+        """Raise ValueError if keys and children disagree."""
+        if len(self.keys) != len(self.children):
+            raise ValueError(f"{len(self.keys)} keys for {len(self.children)} children")
+        if self.is_leaf and self.children:
+            raise ValueError("a leaf has no children")
+        if self.kind in ("namedtuple", "dataclass") and self.type_name is None:
+            raise ValueError(f"a {self.kind} needs its class")
+        for child in self.children:
+            child.check()
+
+    def pretty(self) -> str:
+        """One line in the notation of the `example` directive."""
+        if self.is_leaf:
+            return self.kind
+        shown = [child.pretty() for child in self.children]
+        named = ", ".join(
+            k if v == "float" else f"{k}:{v}" for k, v in zip(self.keys, shown, strict=True)
+        )
+        match self.kind:
+            case "tuple":
+                return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+            case "list":
+                return f"[{', '.join(shown)}]"
+            case "dict":
+                return "{" + named + "}"
+            case _:
+                return f"{self.type_name}({named})"
+
+
+def leaf(kind: LeafKind = "float") -> Structure:
+    """A single value."""
+    return Structure(kind)
+
+
+def sequence(kind: Literal["tuple", "list"], children: tuple[Structure, ...]) -> Structure:
+    """A tuple or a list."""
+    return Structure(kind, tuple(str(i) for i in range(len(children))), children)
+
+
+def mapping(items: tuple[tuple[str, Structure], ...]) -> Structure:
+    """A dict with string keys; JAX sorts them."""
+    ordered = sorted(items)
+    return Structure("dict", tuple(k for k, _ in ordered), tuple(v for _, v in ordered))
+
+
+def record(
+    kind: Literal["namedtuple", "dataclass"],
+    type_name: str,
+    items: tuple[tuple[str, Structure], ...],
+) -> Structure:
+    """A NamedTuple or a registered dataclass."""
+    return Structure(kind, tuple(k for k, _ in items), tuple(v for _, v in items), type_name)
