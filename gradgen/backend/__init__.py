@@ -1,0 +1,1 @@
+"""From plans to text: lowering, passes, names, a printer for expressions, templates around it."""

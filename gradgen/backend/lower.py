@@ -1,0 +1,137 @@
+"""Lowers a trace, and a plan on its graph, to a straight-line program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gradgen.backend.passes import finish
+from gradgen.ir.builder import Builder
+from gradgen.ir.code import Atom, Const, Instruction, Var, substitute
+from gradgen.ir.plan import Plan
+from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
+from gradgen.ir.trace import Input, Trace
+
+
+def lower_primal(trace: Trace) -> Program:
+    """The step function alone."""
+    lowering = _Lowering(trace)
+    return lowering.program(trace.inputs, lowering.outputs())
+
+
+def lower_jacobian(trace: Trace, plan: Plan) -> Program:
+    """Outputs and structurally nonzero Jacobian entries in one program."""
+    lowering = _Lowering(trace)
+    values = lowering.accumulate(plan)
+    results = lowering.outputs()
+    for dependent, independent, value in plan.entries:
+        path = plan.graph.vertices[independent].name
+        output = plan.graph.vertices[dependent].name.removeprefix("out:")
+        results.append((f"d:{output}:{path}", values[value]))
+    return lowering.program(trace.inputs, results)
+
+
+def lower_vjp(trace: Trace, plan: Plan, cotangents: Sequence[Var]) -> Program:
+    """Cotangents of the differentiated inputs, from those of the outputs.
+
+    `plan` is for the graph extended by the weighted outputs.
+    """
+    lowering = _Lowering(trace)
+    values = lowering.accumulate(plan)
+    found: dict[str, Atom] = {i.path: Const(0.0) for i in trace.inputs if i.wrt}
+    for _, independent, value in plan.entries:
+        found[plan.graph.vertices[independent].name] = values[value]
+    results = [(f"ct:{path}", atom) for path, atom in found.items()]
+    return lowering.program(trace.inputs, results, cotangents)
+
+
+def lower_jvp(trace: Trace, plan: Plan, tangents: Sequence[Var]) -> Program:
+    """Outputs and their tangents, from the tangents of the differentiated inputs.
+
+    `plan` is for the graph extended by the weighted inputs.
+    """
+    lowering = _Lowering(trace)
+    values = lowering.accumulate(plan)
+    found: dict[str, Atom] = {o.path: Const(0.0) for o in trace.float_outputs}
+    for dependent, _, value in plan.entries:
+        found[plan.graph.vertices[dependent].name.removeprefix("out:")] = values[value]
+    results = lowering.outputs()
+    results += [(f"t:{path}", atom) for path, atom in found.items()]
+    return lowering.program(trace.inputs, results, tangents)
+
+
+class _Lowering:
+    """Code under construction: the primal first, then partials, then the accumulation."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._builder = Builder("t")
+        self._values: dict[Var, Atom] = {}
+        self._hints: dict[Var, str] = {}
+        labels = {label.variable: label.name for label in trace.labels if label.name}
+        for instruction in trace.primal:
+            atom = self._primal(instruction)
+            self._values[instruction.target] = atom
+            if isinstance(atom, str) and instruction.target in labels:
+                self._hints.setdefault(atom, labels[instruction.target])
+        self._primal_end = len(self._builder.instructions)
+        self._partials_end = self._primal_end
+        self._primal_variables = {i.target for i in self._builder.instructions}
+
+    def outputs(self) -> list[tuple[str, Atom]]:
+        """The source's outputs, as results."""
+        return [(f"out:{o.path}", self._value(o.atom)) for o in self._trace.outputs]
+
+    def accumulate(self, plan: Plan) -> list[Atom]:
+        """Add the partials of a plan's graph and its steps; returns where each value is."""
+        renamed = self._builder.splice(self._trace.partials, self._values)
+        self._values = renamed
+        values: list[Atom] = []
+        for edge in plan.graph.edges:
+            total = self._value(edge.partials[0])
+            for partial in edge.partials[1:]:
+                total = self._builder.emit("add", total, self._value(partial))
+            values.append(total)
+            self._hint(total, plan, edge.source, edge.target)
+        self._partials_end = len(self._builder.instructions)
+        for step in plan.steps:
+            values.append(self._builder.emit(step.op, values[step.left], values[step.right]))
+        for dependent, independent, value in plan.entries:
+            self._hint(values[value], plan, independent, dependent)
+        return values
+
+    def program(
+        self,
+        inputs: Iterable[Input],
+        results: Sequence[tuple[str, Atom]],
+        more_inputs: Sequence[Var] = (),
+    ) -> Program:
+        """The code so far with these results, finished by the passes."""
+        code = self._builder.instructions
+        sections = (
+            Section(PRIMAL, tuple(code[: self._primal_end])),
+            Section(PARTIALS, tuple(code[self._primal_end : self._partials_end])),
+            Section(ACCUMULATION, tuple(code[self._partials_end :])),
+        )
+        variables = (*(i.variable for i in inputs), *more_inputs)
+        return finish(Program(variables, sections, tuple(results), tuple(self._hints.items())))
+
+    def _primal(self, instruction: Instruction) -> Atom:
+        moved = substitute(instruction, self._values)
+        if moved.op in ("copy", "stop_gradient"):
+            # they tell what is differentiated, and compute nothing
+            return moved.operands[0]
+        atom = self._builder.emit_exactly(moved)
+        assert atom is not None
+        return atom
+
+    def _value(self, atom: Atom) -> Atom:
+        return self._values.get(atom, atom) if isinstance(atom, str) else atom
+
+    def _hint(self, atom: Atom, plan: Plan, source: int, target: int) -> None:
+        """Name a value after the derivative that it is, unless it is a value of the primal."""
+        definition = self._builder.definition(atom)
+        if definition is None or definition.target in self._primal_variables:
+            return
+        ends = plan.graph.vertices[target].alias, plan.graph.vertices[source].alias
+        if not any(alias.startswith("(") for alias in ends):
+            self._hints.setdefault(definition.target, f"d{ends[0]}_d{ends[1]}")

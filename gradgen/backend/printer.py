@@ -1,0 +1,247 @@
+"""Prints straight-line code as Python: one assignment a line, short operands written in place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, uses
+from gradgen.ir.program import PRIMAL, Program
+
+WIDTH = 88
+
+_ATOM, _POWER, _UNARY, _TERM, _SUM, _SHIFT, _AND, _XOR, _OR, _COMPARISON = range(100, 0, -10)
+
+_INFIX = {
+    "add": ("+", _SUM),
+    "sub": ("-", _SUM),
+    "mul": ("*", _TERM),
+    "div": ("/", _TERM),
+    "eq": ("==", _COMPARISON),
+    "ne": ("!=", _COMPARISON),
+    "lt": ("<", _COMPARISON),
+    "le": ("<=", _COMPARISON),
+    "gt": (">", _COMPARISON),
+    "ge": (">=", _COMPARISON),
+    "and": ("&", _AND),
+    "xor": ("^", _XOR),
+    "or": ("|", _OR),
+    "shift_left": ("<<", _SHIFT),
+}
+
+_FUNCTION = {
+    "add": "jnp.add", "sub": "jnp.subtract", "mul": "jnp.multiply", "div": "jnp.divide",
+    "eq": "jnp.equal", "ne": "jnp.not_equal", "lt": "jnp.less", "le": "jnp.less_equal",
+    "gt": "jnp.greater", "ge": "jnp.greater_equal", "neg": "jnp.negative",
+    "and": "jnp.bitwise_and", "or": "jnp.bitwise_or", "xor": "jnp.bitwise_xor",
+    "pow": "jnp.power", "logistic": "jax.nn.sigmoid", "max": "jnp.maximum", "min": "jnp.minimum",
+    "abs": "jnp.abs", "sign": "jnp.sign", "floor": "jnp.floor", "ceil": "jnp.ceil",
+    "square": "jnp.square", "is_finite": "jnp.isfinite", "atan2": "jnp.arctan2",
+    "rem": "jnp.fmod", "nextafter": "jnp.nextafter", "select": "jnp.where",
+    "asin": "jnp.arcsin", "acos": "jnp.arccos", "atan": "jnp.arctan", "asinh": "jnp.arcsinh",
+    "acosh": "jnp.arccosh", "atanh": "jnp.arctanh",
+    **{
+        name: f"jnp.{name}"
+        for name in "exp expm1 log log1p sqrt cbrt sin cos tan sinh cosh tanh".split()
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Text:
+    """An expression as text, with how tightly it binds."""
+
+    text: str
+    binding: int = _ATOM
+
+    def within(self, binding: int) -> str:
+        """The text, in brackets where the surroundings bind at least as tightly as asked."""
+        return self.text if self.binding >= binding else f"({self.text})"
+
+
+def print_constant(constant: Const) -> Text:
+    """A number as a Python literal."""
+    value = constant.value
+    if constant.dtype == "bool":
+        return Text(repr(bool(value)))
+    if not is_float(constant.dtype):
+        return Text(repr(int(value)), _UNARY if value < 0 else _ATOM)
+    if math.isnan(value):
+        return Text("jnp.nan")
+    if math.isinf(value):
+        return Text("jnp.inf") if value > 0 else Text("-jnp.inf", _UNARY)
+    negative = math.copysign(1, value) < 0
+    return Text(repr(float(value)), _UNARY if negative else _ATOM)
+
+
+def dtype_references(program: Program, inputs: Sequence[Var]) -> dict[Var, Var]:
+    """For conversions and machine constants: the float variable whose dtype they follow."""
+    definitions = {i.target: i for i in program.instructions}
+    references: dict[Var, Var] = {}
+    for instruction in program.instructions:
+        if instruction.op == "convert" and instruction.dtype == "float":
+            found = _nearest_float(instruction.operands[0], definitions, set(inputs))
+            references[instruction.target] = found or inputs[0]
+        elif instruction.op == "finfo":
+            references[instruction.target] = instruction.variables[0]
+    return references
+
+
+def _nearest_float(
+    atom: Atom, definitions: Mapping[Var, Instruction], inputs: set[Var]
+) -> Var | None:
+    """The first float on which a truth value or integer depends."""
+    if isinstance(atom, Const):
+        return None
+    definition = definitions.get(atom)
+    if definition is None:
+        return atom if atom in inputs else None
+    if definition.dtype == "float":
+        return atom
+    for operand in definition.operands:
+        found = _nearest_float(operand, definitions, inputs)
+        if found is not None:
+            return found
+    return None
+
+
+class Printer:
+    """Prints a program's sections with given names."""
+
+    def __init__(
+        self, program: Program, names: Mapping[Var, str], float_inputs: Sequence[Var]
+    ) -> None:
+        """`float_inputs` are the inputs whose dtype a conversion may follow."""
+        self._names = names
+        self._references = dtype_references(program, float_inputs)
+        self._inline = self._inlineable(program)
+        self._pending: dict[Var, Text] = {}
+        self._program = program
+
+    def sections(self) -> list[tuple[str, list[str]]]:
+        """Each section's title and lines, without indentation."""
+        return [(s.title, self._section(s.instructions)) for s in self._program.sections]
+
+    def atom(self, atom: Atom) -> str:
+        """A result: a name or a literal."""
+        return self._names[atom] if isinstance(atom, str) else print_constant(atom).text
+
+    def _inlineable(self, program: Program) -> set[Var]:
+        """Variables that are read once, in their own section, and that have no name."""
+        count = uses(program.instructions, (a for _, a in program.results))
+        for variable in self._references.values():
+            count[variable] = count.get(variable, 0) + 1
+        hinted = {variable for variable, _ in program.hints}
+        results = {atom for _, atom in program.results}
+        inline: set[Var] = set()
+        for section in program.sections:
+            readers = {v for i in section.instructions for v in i.variables}
+            primal = section.title == PRIMAL
+            inline.update(
+                i.target
+                for i in section.instructions
+                if count.get(i.target) == 1
+                and i.target in readers
+                and i.target not in results
+                and not (primal and i.target in hinted)
+            )
+        return inline
+
+    def _section(self, instructions: Sequence[Instruction]) -> list[str]:
+        lines: list[str] = []
+        for instruction in instructions:
+            inlined = [v for v in instruction.variables if v in self._pending]
+            text = self._expression(instruction)
+            room = WIDTH - 4 - len(f"{self._names[instruction.target]} = ")
+            while len(text.text) > room and inlined:
+                # write the longest operand on a line of its own
+                longest = max(inlined, key=lambda v: len(self._pending[v].text))
+                lines.append(self._assign(longest, self._pending.pop(longest)))
+                inlined.remove(longest)
+                text = self._expression(instruction)
+            for variable in inlined:
+                del self._pending[variable]
+            if instruction.target in self._inline:
+                self._pending[instruction.target] = text
+            else:
+                lines.append(self._assign(instruction.target, text))
+        return lines
+
+    def _assign(self, variable: Var, text: Text) -> str:
+        return f"{self._names[variable]} = {text.text}"
+
+    def _operand(self, atom: Atom) -> Text:
+        if isinstance(atom, Const):
+            return print_constant(atom)
+        return self._pending.get(atom) or Text(self._names[atom])
+
+    def _expression(self, instruction: Instruction) -> Text:
+        op, operands = instruction.op, [self._operand(a) for a in instruction.operands]
+        # Python would compute with numbers alone in its own precision
+        numbers = all(isinstance(a, Const) for a in instruction.operands)
+        if op == "div" and not is_float(instruction.dtype):
+            return self._call("lax.div", operands)
+        if op in _INFIX and not numbers:
+            sign, binding = _INFIX[op]
+            left, right = operands
+            if binding == _COMPARISON:
+                return Text(f"{left.within(_OR)} {sign} {right.within(_OR)}", binding)
+            return Text(f"{left.within(binding)} {sign} {right.within(binding + 1)}", binding)
+        match op:
+            case "neg" if not numbers:
+                return Text(f"-{operands[0].within(_UNARY)}", _UNARY)
+            case "not":
+                return Text(f"~{operands[0].within(_UNARY)}", _UNARY)
+            case "pow" if not numbers:
+                return self._power(operands[0], operands[1])
+            case "integer_pow" if not numbers:
+                return self._power(operands[0], Text(str(instruction.attribute("y"))))
+            case "integer_pow":
+                exponent = str(instruction.attribute("y"))
+                return self._call("lax.integer_pow", [*operands, Text(exponent)])
+            case "clamp":
+                low, x, high = operands
+                return self._call("jnp.clip", [x, low, high])
+            case "convert":
+                return self._convert(instruction, operands[0])
+            case "finfo":
+                reference = self._names[self._references[instruction.target]]
+                return Text(f"jnp.finfo({reference}.dtype).{instruction.attribute('field')}")
+            case "round":
+                if instruction.attribute("mode") == "even":
+                    return self._call("jnp.round", operands)
+                return Text(f"lax.round({operands[0].text}, lax.RoundingMethod.AWAY_FROM_ZERO)")
+            case "reduce_precision":
+                bits = f"{instruction.attribute('exponent_bits')}, {instruction.attribute('mantissa_bits')}"
+                return Text(f"lax.reduce_precision({operands[0].text}, {bits})")
+            case "library":
+                return self._call(f"jnp.{instruction.attribute('function')}", operands)
+            case "derivative":
+                function, slot = instruction.attribute("function"), instruction.attribute("argument")
+                return self._call("_derivative", [Text(str(function)), Text(str(slot)), *operands])
+        return self._call(_FUNCTION.get(op, f"lax.{op}"), operands)
+
+    def _call(self, function: str, operands: Sequence[Text]) -> Text:
+        return Text(f"{function}({', '.join(o.text for o in operands)})")
+
+    def _power(self, base: Text, exponent: Text) -> Text:
+        simple = base.text.isidentifier() and exponent.text.lstrip("-").replace(".", "").isalnum()
+        sign = "**" if simple else " ** "
+        return Text(f"{base.within(_ATOM)}{sign}{exponent.within(_UNARY)}", _POWER)
+
+    def _convert(self, instruction: Instruction, operand: Text) -> Text:
+        dtype = instruction.dtype
+        constant = isinstance(instruction.operands[0], Const)
+        if dtype == "weak":
+            if instruction.attribute("from") == "bool":
+                return self._call("jnp.where", [operand, Text("1.0"), Text("0.0")])
+            return Text(f"{operand.within(_TERM)} * 1.0", _TERM)
+        if dtype == "float":
+            target = f"{self._names[self._references[instruction.target]]}.dtype"
+        else:
+            target = dtype if dtype in ("int", "bool") else f"jnp.{dtype}"
+        if constant:
+            return Text(f"jnp.asarray({operand.text}, {target})")
+        return Text(f"{operand.within(_ATOM)}.astype({target})")
+

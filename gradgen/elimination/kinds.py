@@ -1,0 +1,28 @@
+"""How the kinds of partials combine, and what a product costs."""
+
+from __future__ import annotations
+
+from gradgen.ir.graph import Kind
+
+
+def product_kind(left: Kind, right: Kind) -> Kind:
+    """The kind of a product of two partials."""
+    if left == "unit":
+        return right
+    if right == "unit":
+        return left
+    if left == right and left in ("constant", "mask"):
+        return left
+    return "variable"
+
+
+def sum_kind(left: Kind, right: Kind) -> Kind:
+    """The kind of a sum of two partials."""
+    known = ("unit", "constant")
+    return "constant" if left in known and right in known else "variable"
+
+
+def is_free(left: Kind, right: Kind) -> bool:
+    """Whether a product needs no multiplication: a unit or mask factor, or two constants."""
+    trivial = ("unit", "mask")
+    return left in trivial or right in trivial or left == right == "constant"

@@ -1,0 +1,1 @@
+"""From a source file to what it says, without executing anything (libcst)."""

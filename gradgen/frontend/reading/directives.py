@@ -1,0 +1,257 @@
+"""The directives of a source file, `# gradgen: KIND TEXT`: finding and reading them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Literal, get_args
+
+import libcst as cst
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.reading import example
+from gradgen.frontend.reading.syntax import Syntax
+from gradgen.frontend.reading.target import declared
+from gradgen.ir.pytree import Structure
+from gradgen.ir.source import Directive, Position
+
+Kind = Literal["wrt", "static", "range", "example"]
+
+FORMS: Mapping[Kind, str] = {
+    "wrt": "# gradgen: wrt v, params.tau",
+    "static": "# gradgen: static dt=0.1",
+    "range": "# gradgen: range v=-90:40",
+    "example": example.FORM,
+}
+_COMMENT = re.compile(r"#+\s*gradgen\s*:\s*(\w*)\s*(.*)", re.DOTALL)
+_PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
+_SUBJECT = re.compile(r"([^\W\d][\w.]*)\s*=(?!=)")
+_COMMAND_LINE = Position(0, 0, 0, 0)
+"""The position of a directive that is not in the source."""
+
+
+def parse_wrt(text: str) -> tuple[str, ...]:
+    """The dotted paths in `v, params.tau`. Raises GradgenError for anything else."""
+    paths = tuple(text.replace(",", " ").split())
+    for path in paths:
+        if not _PATH.fullmatch(path):
+            raise _malformed("wrt", f"{path!r} is not the name of an argument")
+    if not paths:
+        raise _malformed("wrt", "it names no argument")
+    if len(set(paths)) < len(paths):
+        raise _malformed("wrt", "it names an argument twice")
+    return paths
+
+
+def parse_static(text: str) -> tuple[tuple[str, str], ...]:
+    """Names and the texts of their values in `dt=0.1, taus=(10.0, 20.0)`.
+
+    Raises GradgenError if a value is not a Python expression.
+    """
+    items = _items("static", text)
+    for name, value in items:
+        try:
+            cst.parse_expression(value)
+        except cst.ParserSyntaxError as error:
+            message = f"the value of {name!r}, {value!r}, is not a Python expression"
+            raise _malformed("static", message) from error
+    return items
+
+
+def parse_range(text: str) -> tuple[tuple[str, float, float], ...]:
+    """Names and bounds in `v=-90:40, w=1e-3:0.5`.
+
+    Raises GradgenError unless each is two finite numbers, the smaller first.
+    """
+    return tuple((name, *_bounds(name, value)) for name, value in _items("range", text))
+
+
+def parse_example(
+    text: str, records: Mapping[str, Structure] | None = None
+) -> tuple[tuple[str, Structure], ...]:
+    """Names and structures in `state=(v, i) params={tau, beta}`.
+
+    `records` are the structures of the classes that may be named. Raises GradgenError if a
+    structure is malformed.
+    """
+    return tuple(
+        (name, example.parse_structure(value, records)) for name, value in _items("example", text)
+    )
+
+
+def read_directives(
+    syntax: Syntax, function: cst.FunctionDef, extra: Iterable[tuple[str, str]] = ()
+) -> tuple[Directive, ...]:
+    """The directives that apply to a function, one for each kind and subject, checked.
+
+    Those on or in the function override those that stand elsewhere at module level, and `extra`,
+    the command line's as (kind, text), override both. Raises GradgenError, with the place, for an
+    unknown kind, a malformed text, a subject that is no argument, or one given twice.
+    """
+    found = [_Found(d, _owner(syntax, d.position.line)) for d in _in_comments(syntax)]
+    own = [f.directive for f in found if f.owner is function]
+    shared = [f.directive for f in found if f.owner is None]
+    given = [_directive(kind, text, _COMMAND_LINE) for kind, text in extra]
+    arguments = {p.name.value for p in declared(function.params)}
+    others = {
+        p.name.value for other in syntax.functions.values() for p in declared(other.params)
+    } - arguments
+    layers = (
+        _by_subject(syntax, shared, arguments, others),
+        _by_subject(syntax, own, arguments),
+        _by_subject(syntax, given, arguments),
+    )
+    return tuple({key: d for layer in layers for key, d in layer.items()}.values())
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    directive: Directive
+    owner: cst.FunctionDef | None
+
+
+def _in_comments(syntax: Syntax) -> Iterator[Directive]:
+    if not _COMMENT.search(syntax.text):
+        return
+    comments = {
+        syntax.position(node): node.value for node in syntax.ranges if isinstance(node, cst.Comment)
+    }
+    for place, comment in sorted(comments.items()):
+        if match := _COMMENT.fullmatch(comment):
+            try:
+                yield _directive(match[1], match[2].strip(), place)
+            except GradgenError as error:
+                raise error.located(syntax.path, place.line, place.column) from None
+
+
+def _directive(kind: str, text: str, place: Position) -> Directive:
+    for known in get_args(Kind):
+        if kind == known:
+            return Directive(known, text, place)
+    close = get_close_matches(kind, get_args(Kind), n=1)
+    raise GradgenError(
+        f"unknown gradgen directive {kind!r}",
+        hint=f"did you mean {FORMS[close[0]]!r}?" if close else f"known: {', '.join(FORMS)}",
+    )
+
+
+def _owner(syntax: Syntax, line: int) -> cst.FunctionDef | None:
+    """The module-level function that a line is in, or is a comment immediately above."""
+    return next((f for f in syntax.functions.values() if line in _extent(syntax, f)), None)
+
+
+def _extent(syntax: Syntax, function: cst.FunctionDef) -> range:
+    """The lines of a function, with decorators, comments right above, and comments at its end."""
+    first = syntax.position((*function.decorators, function)[0]).line
+    while first > 1 and syntax.lines[first - 2].lstrip().startswith("#"):
+        first -= 1
+    last = syntax.position(function).end_line
+    footer = function.body.footer if isinstance(function.body, cst.IndentedBlock) else ()
+    return range(first, max([last, *(syntax.position(line).line for line in footer)]) + 1)
+
+
+def _by_subject(
+    syntax: Syntax,
+    directives: Iterable[Directive],
+    arguments: set[str],
+    others: Iterable[str] = (),
+) -> dict[tuple[Kind, str], Directive]:
+    """Directives split into one for each subject; `wrt` as a whole is one subject."""
+    found: dict[tuple[Kind, str], Directive] = {}
+    for directive in directives:
+        try:
+            for subject, text in _split(directive, arguments, tuple(others)):
+                if (directive.kind, subject) in found:
+                    about = f" for {subject!r}" if subject else ""
+                    message = f"a second {directive.kind} directive{about}"
+                    raise GradgenError(message, hint="keep one of the two")
+                found[directive.kind, subject] = replace(directive, text=text)
+        except GradgenError as error:
+            if directive.position == _COMMAND_LINE:
+                raise
+            place = directive.position
+            raise error.located(syntax.path, place.line, place.column) from None
+    return found
+
+
+def _split(
+    directive: Directive, arguments: set[str], others: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """The subjects of a directive and a directive text for each, without those of `others`."""
+    if directive.kind == "wrt":
+        paths = [p for p in parse_wrt(directive.text) if _applies(p, arguments, others)]
+        if paths:
+            yield "", ", ".join(paths)
+        return
+    if directive.kind == "static":
+        parse_static(directive.text)
+    elif directive.kind == "range":
+        parse_range(directive.text)
+    for name, value in _items(directive.kind, directive.text):
+        if _applies(name, arguments, others):
+            yield name, f"{name}={value}"
+
+
+def _applies(path: str, arguments: set[str], others: Sequence[str]) -> bool:
+    name = path.partition(".")[0]
+    if name in arguments or name in others:
+        return name in arguments
+    close = get_close_matches(name, arguments, n=1)
+    known = ", ".join(sorted(arguments))
+    raise GradgenError(
+        f"the directive names {name!r}, which is not an argument",
+        hint=f"did you mean {close[0]!r}? The arguments are {known}"
+        if close
+        else f"the arguments are {known}; a part of one is named by its path, as in state.0",
+    )
+
+
+def _items(kind: Kind, text: str) -> tuple[tuple[str, str], ...]:
+    """The `name=value` items of a text, separated by commas or spaces outside of brackets."""
+    text = text.strip()
+    starts = [m for m in _SUBJECT.finditer(text) if _is_outside(text, m.start())]
+    if not starts or starts[0].start() > 0:
+        raise _malformed(kind, f"{text!r} does not start with name=" if text else "it is empty")
+    ends = [match.start() for match in starts[1:]] + [len(text)]
+    items = tuple(
+        (match[1], text[match.end() : end].strip().removesuffix(",").rstrip())
+        for match, end in zip(starts, ends, strict=True)
+    )
+    for name, value in items:
+        if not _PATH.fullmatch(name) or not value:
+            raise _malformed(
+                kind, f"{name!r} has no value" if not value else f"{name!r} is no name"
+            )
+    if len({name for name, _ in items}) < len(items):
+        raise _malformed(kind, "it gives an argument twice")
+    return items
+
+
+def _is_outside(text: str, index: int) -> bool:
+    """Whether an index is outside of all brackets and quotes, at the start of a word."""
+    before = re.sub(r"'[^']*'|\"[^\"]*\"", "", text[:index])
+    if re.search(r"['\"\w.]$", before) or "'" in before or '"' in before:
+        return False
+    return all(before.count(a) == before.count(b) for a, b in ("()", "[]", "{}"))
+
+
+def _bounds(name: str, text: str) -> tuple[float, float]:
+    low, _, high = text.partition(":")
+    try:
+        bounds = float(low), float(high)
+    except ValueError:
+        raise _malformed("range", f"{text!r} is not two numbers LOW:HIGH") from None
+    if not all(map(math.isfinite, bounds)):
+        raise _malformed("range", f"the bounds of {name!r} are not finite")
+    if bounds[0] >= bounds[1]:
+        raise _malformed("range", f"the lower bound of {name!r} is not below the upper one")
+    return bounds
+
+
+def _malformed(kind: Kind, message: str) -> GradgenError:
+    return GradgenError(
+        f"malformed {kind} directive: {message}", hint=f"write it like: {FORMS[kind]}"
+    )

@@ -1,0 +1,50 @@
+"""Reading a source file: the front of the pipeline. Nothing is executed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from gradgen.frontend.reading.annotations import read_annotations
+from gradgen.frontend.reading.bindings import read_assignments
+from gradgen.frontend.reading.containers import as_containers, read_definitions
+from gradgen.frontend.reading.directives import read_directives
+from gradgen.frontend.reading.structures import read_structures
+from gradgen.frontend.reading.syntax import deeper_recursion, parse
+from gradgen.frontend.reading.target import find_target, read_parameters
+from gradgen.ir.source import Source
+
+
+def read_source(
+    path: str,
+    text: str,
+    function: str | None = None,
+    directives: Iterable[tuple[str, str]] = (),
+) -> Source:
+    """Read a file and its target: `function`, or the one public function that no other one uses.
+
+    `directives` are further ones as (kind, text), from the command line; each overrides what the
+    source says of the same kind and subject. Raises GradgenError, with the place, if the text is
+    not Python, there is no such target or it is not one that can be differentiated, a directive is
+    malformed, or an argument is a container whose structure cannot be told.
+    """
+    syntax = parse(path, text)
+    with deeper_recursion():
+        target = find_target(syntax, function)
+        definitions = read_definitions(syntax)
+        found = read_directives(syntax, target, directives)
+        return Source(
+            path=path,
+            text=syntax.text,
+            digest=hashlib.sha256(syntax.text.encode()).hexdigest(),
+            function=target.name.value,
+            position=syntax.position(target),
+            docstring=target.get_docstring(),
+            parameters=read_parameters(syntax, target),
+            assignments=read_assignments(syntax),
+            directives=found,
+            containers=as_containers(definitions),
+            structures=read_structures(
+                syntax, target, found, read_annotations(syntax, definitions)
+            ),
+        )

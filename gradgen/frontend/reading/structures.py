@@ -1,0 +1,70 @@
+"""The structure of each argument: from directives, annotations, defaults, or its uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import libcst as cst
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.reading.annotations import Annotations
+from gradgen.frontend.reading.decision import Decision
+from gradgen.frontend.reading.directives import parse_example, parse_static
+from gradgen.frontend.reading.evidence import evidence_of
+from gradgen.frontend.reading.interpreter import read_uses
+from gradgen.frontend.reading.syntax import Syntax
+from gradgen.frontend.reading.target import declared
+from gradgen.ir.pytree import Structure, leaf
+from gradgen.ir.source import Directive
+
+
+def read_structures(
+    syntax: Syntax,
+    function: cst.FunctionDef,
+    directives: Iterable[Directive],
+    annotations: Annotations,
+) -> tuple[tuple[str, Structure], ...]:
+    """The structures of the arguments of which the source tells more than that they are numbers.
+
+    An example directive decides before an annotation, that before a default value that is written
+    as a container, and that before use.
+    Raises GradgenError, with the place, if an argument is used as a container and its structure
+    cannot be told.
+    """
+    given = _given(syntax, directives, annotations)
+    uses = read_uses(syntax, function)
+    found: list[tuple[str, Structure]] = []
+    for parameter in declared(function.params):
+        name = parameter.name.value
+        if name in given:
+            structure: Structure | None = given[name]
+        else:
+            place, shape = syntax.position(parameter.name), annotations.parameter(parameter)
+            evidence = evidence_of(uses, name)
+            structure = Decision(syntax.path, place, annotations, evidence, shape).structure()
+        if structure is not None:
+            found.append((name, structure))
+    return tuple(found)
+
+
+def _given(
+    syntax: Syntax, directives: Iterable[Directive], annotations: Annotations
+) -> Mapping[str, Structure]:
+    """What directives say: examples, and that a static argument is static."""
+    records = {
+        name: annotations.of(definition).outline()
+        for name, definition in annotations.definitions.items()
+    }
+    given: dict[str, Structure] = {}
+    for directive in directives:
+        if directive.kind == "static":
+            given |= {n: leaf("static") for n, _ in parse_static(directive.text) if "." not in n}
+        elif directive.kind == "example":
+            try:
+                given |= parse_example(directive.text, records)
+            except GradgenError as error:
+                place = directive.position
+                if place.line == 0:
+                    raise
+                raise error.located(syntax.path, place.line, place.column) from None
+    return given

@@ -1,0 +1,343 @@
+"""The arguments of a step function: their pytrees, which are differentiated, which are bound."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
+from gradgen.ir.source import Parameter, Source
+from gradgen.ir.trace import Argument
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """One traced leaf of the arguments."""
+
+    path: str
+    kind: str
+    """`float`, `int` or `bool`."""
+    wrt: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """How to call the source: its arguments, its traced leaves and the objects bound to it."""
+
+    arguments: tuple[Argument, ...]
+    leaves: tuple[Leaf, ...]
+    bound: Mapping[str, Any]
+    """Static arguments, and static fields of arguments, by dotted path."""
+    classes: Mapping[str, type]
+    """The containers that structures name."""
+
+    def call(self, function: Callable[..., Any], values: Sequence[Any]) -> Any:
+        """Call the source's function with its traced leaves in order."""
+        remaining = iter(values)
+        positional: list[Any] = []
+        keyword: dict[str, Any] = {}
+        for argument in self.arguments:
+            value = self._build(argument.structure, remaining, argument.name)
+            if argument.keyword_only:
+                keyword[argument.name] = value
+            else:
+                positional.append(value)
+        return function(*positional, **keyword)
+
+    def _build(self, structure: Structure, values: Iterator[Any], path: str) -> Any:
+        """A pytree of the given structure, filled with values in order and with what is bound."""
+        if structure.kind == "none":
+            return None
+        if structure.kind == "static":
+            return self.bound[path]
+        if structure.is_leaf:
+            return next(values)
+        children = [
+            self._build(child, values, f"{path}.{key}")
+            for key, child in zip(structure.keys, structure.children, strict=True)
+        ]
+        match structure.kind:
+            case "tuple":
+                return tuple(children)
+            case "list":
+                return children
+            case "dict":
+                return dict(zip(structure.keys, children, strict=True))
+        assert structure.type_name is not None
+        container = self.classes[structure.type_name]
+        return container(**dict(zip(structure.keys, children, strict=True)))
+
+
+def read_signature(
+    source: Source,
+    module: ModuleType,
+    function: Callable[..., Any],
+    *,
+    wrt: Sequence[str] = (),
+    static: Mapping[str, str] | None = None,
+    example: Any = None,
+) -> Signature:
+    """Settle every argument of the target.
+
+    `wrt` holds dotted paths, `static` expressions by argument name (evaluated in the module),
+    `example` what an example function returned: a tuple of arguments, or a dict of them by name.
+
+    Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
+    differentiation with respect to an integer.
+    """
+    given = {p.name: _default(function, p.name) for p in source.parameters if p.has_default}
+    examples = _examples(source, example)
+    bound: dict[str, Any] = {}
+    classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+    arguments = []
+    for name in static or {}:
+        _require_known(source, name, [p.name for p in source.parameters], "argument")
+    for parameter in source.parameters:
+        name = parameter.name
+        if static and name in static:
+            bound[name] = _evaluate(source, module, name, static[name])
+            structure = leaf("static")
+        else:
+            structure = _structure(source, parameter, given, examples, classes)
+            value = examples.get(name, given.get(name))
+            for path in _static_paths(structure, name):
+                if value is None and name not in given:
+                    raise _unbound(source, parameter, path)
+                bound[path] = _follow(value, path.split(".")[1:])
+        default = given.get(name)
+        arguments.append(
+            Argument(
+                name,
+                parameter.kind == "keyword",
+                None if parameter.default is None else _literal(default),
+                structure,
+                tuple((p, _describe(v)) for p, v in bound.items() if _is_within(p, name)),
+            )
+        )
+    arguments = _apply_wrt_kinds(arguments, wrt)
+    leaves = _leaves(source, arguments, wrt)
+    return Signature(tuple(arguments), leaves, bound, classes)
+
+
+def _static_paths(structure: Structure, name: str) -> list[str]:
+    return [path for path, found in structure.leaves(name) if found.kind == "static"]
+
+
+def _unbound(source: Source, parameter: Parameter, path: str) -> GradgenError:
+    return GradgenError(
+        f"the argument '{path}' is not a number and has no default value",
+        hint=f"bind it when generating: --static {parameter.name}=VALUE",
+        path=source.path,
+        line=parameter.position.line,
+        column=parameter.position.column,
+    )
+
+
+def _follow(value: Any, keys: Sequence[str]) -> Any:
+    """The part of a container at a path."""
+    for key in keys:
+        if isinstance(value, dict):
+            value = value[key]
+        elif isinstance(value, list) or (isinstance(value, tuple) and not hasattr(value, key)):
+            value = value[int(key)]
+        else:
+            value = getattr(value, key)
+    return value
+
+
+def _literal(value: Any) -> str:
+    """A default value as Python source that needs nothing but jax.numpy and carried containers."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{str(k)!r}: {_literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = ", ".join(f"{f}={_literal(getattr(value, f))}" for f in value._fields)
+        return f"{type(value).__name__}({fields})"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [f.name for f in dataclasses.fields(value)]
+        fields = ", ".join(f"{name}={_literal(getattr(value, name))}" for name in names)
+        return f"{type(value).__name__}({fields})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if value is None or isinstance(value, bool | str | int):
+        return repr(value)
+    if callable(value):
+        # a function cannot be written down; None stands for the one that was bound
+        return "None"
+    number = np.asarray(value).item()
+    if isinstance(number, float) and not np.isfinite(number):
+        return f"float({str(number)!r})"
+    return repr(number)
+
+
+def _default(function: Callable[..., Any], name: str) -> Any:
+    return inspect.signature(function).parameters[name].default
+
+
+def _examples(source: Source, example: Any) -> dict[str, Any]:
+    if example is None:
+        return {}
+    if isinstance(example, dict):
+        return dict(example)
+    if not isinstance(example, tuple):
+        example = (example,)
+    names = [parameter.name for parameter in source.parameters]
+    if len(example) > len(names):
+        raise GradgenError(
+            f"the example function returns {len(example)} arguments, "
+            f"but '{source.function}' takes {len(names)}",
+            path=source.path,
+        )
+    return dict(zip(names, example, strict=False))
+
+
+def _evaluate(source: Source, module: ModuleType, name: str, text: str) -> Any:
+    try:
+        return eval(text, vars(module))
+    except Exception as error:
+        raise GradgenError(
+            f"the static value of '{name}' cannot be evaluated: {type(error).__name__}: {error}",
+            hint="it is a Python expression, in which the source file's names are known",
+            path=source.path,
+        ) from error
+
+
+def _structure(
+    source: Source,
+    parameter: Parameter,
+    given: Mapping[str, Any],
+    examples: Mapping[str, Any],
+    classes: dict[str, type],
+) -> Structure:
+    if parameter.name in examples:
+        return _structure_of(source, parameter, examples[parameter.name], classes)
+    known = source.structure(parameter.name)
+    if known is not None:
+        return known
+    if parameter.has_default:
+        return _structure_of(source, parameter, given[parameter.name], classes)
+    return leaf("float")
+
+
+def _structure_of(
+    source: Source, parameter: Parameter, value: Any, classes: dict[str, type]
+) -> Structure:
+    """The structure of a concrete value."""
+
+    def visit(value: Any) -> Structure:
+        if value is None or isinstance(value, str) or callable(value):
+            return leaf("static")
+        if isinstance(value, bool):
+            return leaf("static")
+        if isinstance(value, dict):
+            return mapping(tuple((str(k), visit(v)) for k, v in value.items()))
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            classes[type(value).__name__] = type(value)
+            items = tuple((f, visit(getattr(value, f))) for f in value._fields)
+            return record("namedtuple", type(value).__name__, items)
+        if isinstance(value, tuple | list):
+            kind = "tuple" if isinstance(value, tuple) else "list"
+            return sequence(kind, tuple(visit(v) for v in value))
+        if dataclasses.is_dataclass(value):
+            classes[type(value).__name__] = type(value)
+            items = tuple((f.name, visit(getattr(value, f.name))) for f in dataclasses.fields(value))
+            return record("dataclass", type(value).__name__, items)
+        return _array_leaf(value)
+
+    def _array_leaf(value: Any) -> Structure:
+        array = np.asarray(value)
+        if array.shape != ():
+            raise GradgenError(
+                f"the argument '{parameter.name}' holds an array of shape {array.shape}",
+                hint="gradgen differentiates per-neuron step functions, traced on scalars; pass "
+                "such an array's components one by one, or define it in the module as a constant",
+                path=source.path,
+                line=parameter.position.line,
+                column=parameter.position.column,
+            )
+        if array.dtype.kind == "b":
+            return leaf("bool")
+        if array.dtype.kind in "iu":
+            return leaf("int")
+        if array.dtype.kind == "f" or str(array.dtype) == "bfloat16":
+            return leaf("float")
+        return leaf("static")
+
+    return visit(value)
+
+
+def _describe(value: Any) -> str:
+    """A bound value as people and a run-time guard name it."""
+    name = getattr(value, "__name__", None)
+    return name if callable(value) and isinstance(name, str) else repr(value)
+
+
+def _apply_wrt_kinds(arguments: list[Argument], wrt: Sequence[str]) -> list[Argument]:
+    """An integer default that is asked to be differentiated is a float."""
+    return [
+        dataclasses.replace(argument, structure=leaf("float"))
+        if argument.name in wrt and argument.default is not None
+        and argument.structure.kind == "int"
+        else argument
+        for argument in arguments
+    ]
+
+
+def _leaves(source: Source, arguments: Sequence[Argument], wrt: Sequence[str]) -> tuple[Leaf, ...]:
+    found: list[tuple[str, str, bool]] = []
+    for argument in arguments:
+        for path, structure in argument.structure.leaves(argument.name):
+            if structure.kind not in ("static", "none"):
+                found.append((path, structure.kind, argument.default is None))
+    paths = [path for path, _, _ in found]
+    for name in wrt:
+        chosen = [path for path in paths if _is_within(path, name)]
+        if not chosen:
+            _require_known(source, name, [*paths, *(a.name for a in arguments)], "argument")
+            raise GradgenError(
+                f"'{name}' is bound when the code is generated and cannot be differentiated",
+                path=source.path,
+                line=source.position.line,
+            )
+        kinds = {kind for path, kind, _ in found if path in chosen}
+        if "float" not in kinds:
+            raise GradgenError(
+                f"'{name}' is not a float and cannot be differentiated",
+                hint="integers and truth values are constants",
+                path=source.path,
+                line=source.position.line,
+            )
+
+    def selected(path: str, by_default: bool) -> bool:
+        return any(_is_within(path, name) for name in wrt) if wrt else by_default
+
+    return tuple(
+        Leaf(path, kind, kind == "float" and selected(path, by_default))
+        for path, kind, by_default in found
+    )
+
+
+def _is_within(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + ".")
+
+
+def _require_known(source: Source, name: str, known: Sequence[str], what: str) -> None:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, n=3)
+    suggestion = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else None
+    raise GradgenError(
+        f"'{source.function}' has no {what} '{name}'",
+        hint=suggestion or f"there are: {', '.join(known)}",
+        path=source.path,
+        line=source.position.line,
+        column=source.position.column,
+    )

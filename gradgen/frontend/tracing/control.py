@@ -1,0 +1,128 @@
+"""Calls and control flow: inlining, unrolling, taking both branches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing.interpret import MAX_ITERATIONS, Interpreter, Tensor, handles, scalar
+from gradgen.frontend.tracing.jax_compat import Eqn
+from gradgen.ir.code import Atom, Const, Var
+
+_ROUNDING_FREE = frozenset(
+    "max min select_n clamp abs neg sign floor ceil round eq ne lt le gt ge and or not xor "
+    "convert_element_type broadcast_in_dim reshape squeeze slice stop_gradient copy".split()
+)
+
+
+@handles("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
+def _inline(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    body = eqn.params["jaxpr"]
+    if eqn.primitive.name in ("jit", "pjit") and _may_fuse(body.jaxpr):
+        interpreter.tape.inlined_jit = True
+    if hasattr(body, "consts"):
+        return interpreter.run(body, operands)
+    return interpreter.run_open(body, [], operands)
+
+
+def _may_fuse(jaxpr: Any) -> bool:
+    """Whether XLA has two operations here that it could round differently together."""
+    return sum(eqn.primitive.name not in _ROUNDING_FREE for eqn in jaxpr.eqns) > 1 or any(
+        eqn.primitive.name.startswith("custom") for eqn in jaxpr.eqns
+    )
+
+
+@handles("cond")
+def _branch(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    """Evaluate every branch and select."""
+    which, arguments = operands[0][()], operands[1:]
+    branches = eqn.params["branches"]
+    if isinstance(which, Const):
+        return interpreter.run(branches[int(which.value)], arguments)
+    results = [interpreter.run(branch, arguments) for branch in branches]
+    chosen = results[0]
+    for number, result in enumerate(results[1:], start=1):
+        condition = _is_branch(interpreter, eqn, which, number, len(branches))
+        chosen = [
+            _select(interpreter, eqn, condition, new, old, variable.aval)
+            for new, old, variable in zip(result, chosen, eqn.outvars, strict=True)
+        ]
+    return chosen
+
+
+def _is_branch(interpreter: Interpreter, eqn: Eqn, which: Var, number: int, count: int) -> Atom:
+    """The truth value of "branch `number` is taken"."""
+    dtype = interpreter.dtype(eqn.invars[0].aval)
+    if dtype == "bool":
+        return which
+    definition = next((i for i in reversed(interpreter.tape.primal) if i.target == which), None)
+    if count == 2 and definition is not None and definition.attributes == (("from", "bool"),):
+        return definition.operands[0]
+    return interpreter.emit(eqn, "eq", (which, Const(number, dtype)), "bool")
+
+
+def _select(
+    interpreter: Interpreter, eqn: Eqn, condition: Atom, new: Tensor, old: Tensor, aval: Any
+) -> Tensor:
+    result = np.empty(new.shape, object)
+    dtype = interpreter.dtype(aval)
+    for index in np.ndindex(new.shape):
+        if new[index] == old[index]:
+            result[index] = new[index]
+        else:
+            operands = (condition, new[index], old[index])
+            result[index] = interpreter.emit(eqn, "select", operands, dtype)
+    return result
+
+
+@handles("scan")
+def _scan(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    constants, carried = jax_compat.scan_counts(eqn)
+    length = int(eqn.params["length"])
+    if length > MAX_ITERATIONS:
+        raise _too_long(interpreter, eqn, f"a loop of {length:,} iterations")
+    state = operands[constants : constants + carried]
+    scanned = operands[constants + carried :]
+    collected: list[list[Tensor]] = []
+    steps = range(length)
+    for step in reversed(steps) if eqn.params["reverse"] else steps:
+        # indexing a one-dimensional array gives its element, not an array
+        slices = [s if isinstance(s := tensor[step], np.ndarray) else scalar(s) for tensor in scanned]
+        arguments = [*operands[:constants], *state, *slices]
+        results = interpreter.run(eqn.params["jaxpr"], arguments)
+        state = results[:carried]
+        collected.append(results[carried:])
+    if eqn.params["reverse"]:
+        collected.reverse()
+    return [*state, *(np.stack(column) for column in zip(*collected, strict=True))]
+
+
+@handles("while")
+def _while(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    first = eqn.params["cond_nconsts"]
+    second = first + eqn.params["body_nconsts"]
+    for_condition, for_body, state = operands[:first], operands[first:second], operands[second:]
+    for _ in range(MAX_ITERATIONS + 1):
+        (going,) = interpreter.run(eqn.params["cond_jaxpr"], [*for_condition, *state])
+        if not isinstance(going[()], Const):
+            raise interpreter.unsupported(
+                eqn,
+                "a loop without a static trip count is not supported",
+                hint="how often it runs must not depend on the arguments: use fori_loop or scan "
+                "with a fixed length",
+            )
+        if not going[()].value:
+            return state
+        state = interpreter.run(eqn.params["body_jaxpr"], [*for_body, *state])
+    raise _too_long(interpreter, eqn, "a loop")
+
+
+def _too_long(interpreter: Interpreter, eqn: Eqn, what: str) -> GradgenError:
+    return interpreter.unsupported(
+        eqn,
+        f"{what} is longer than the {MAX_ITERATIONS:,} iterations that are unrolled",
+        hint="take the loop outside the step function, or shorten it",
+    )

@@ -1,0 +1,92 @@
+"""Everything that differs between JAX versions, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+import jax.extend.core as jex
+
+from gradgen.ir.source import Position
+
+Jaxpr = Any
+Eqn = Any
+Aval = Any
+ClosedJaxpr = Any
+
+
+def x64(enabled: bool) -> AbstractContextManager[Any]:
+    """A context in which float64 is available, or not."""
+    return jax.enable_x64(enabled)
+
+
+def is_literal(atom: Any) -> bool:
+    """Whether an operand of an equation is a literal."""
+    return isinstance(atom, jex.Literal)
+
+
+def is_dropped(variable: Any) -> bool:
+    """Whether an equation's result is thrown away."""
+    return isinstance(variable, jex.DropVar)
+
+
+def is_weak(aval: Aval) -> bool:
+    """Whether a value is weakly typed."""
+    return bool(getattr(aval, "weak_type", False))
+
+
+def equation_function(eqn: Eqn) -> Callable[..., list[Any]]:
+    """The equation as a function of its operands that are not literals.
+
+    Differentiating it applies the rule of a custom_jvp or custom_vjp call; binding the call
+    primitives by hand does not.
+    """
+    operands = []
+    for atom in eqn.invars:
+        if not is_literal(atom) and atom not in operands:
+            operands.append(atom)
+    jaxpr = jex.Jaxpr((), operands, eqn.outvars, [eqn], debug_info=_debug_info(eqn, operands))
+    function: Callable[..., list[Any]] = jex.jaxpr_as_fun(jex.ClosedJaxpr(jaxpr, ()))
+    return function
+
+
+def _debug_info(eqn: Eqn, operands: Sequence[Any]) -> Any:
+    return jex.DebugInfo(
+        "equation",
+        eqn.primitive.name,
+        tuple(f"operand{i}" for i in range(len(operands))),
+        tuple(f"result{i}" for i in range(len(eqn.outvars))),
+    )
+
+
+def scan_counts(eqn: Eqn) -> tuple[int, int]:
+    """The numbers of constants and of carried values of a scan.
+
+    Carried values keep their rank from the body to the equation; scanned ones gain an axis.
+    """
+    body = eqn.params["jaxpr"].jaxpr
+    carried = sum(
+        inner.aval.ndim == outer.aval.ndim
+        for inner, outer in zip(body.outvars, eqn.outvars, strict=True)
+    )
+    scanned = sum(
+        inner.aval.ndim != outer.aval.ndim
+        for inner, outer in zip(body.invars, eqn.invars, strict=True)
+    )
+    return len(body.invars) - carried - scanned, carried
+
+
+def frames(eqn: Eqn, path: str) -> tuple[Position, ...]:
+    """Where an equation comes from in the file `path`: call sites, the outermost first."""
+    traceback = eqn.source_info.traceback
+    if traceback is None:
+        return ()
+    codes, instructions = traceback.raw_frames()
+    found = []
+    for code, instruction in zip(codes, instructions, strict=True):
+        if code.co_filename == path:
+            location = type(traceback).code_addr2location(code, instruction)
+            found.append(Position(*location))
+    return tuple(reversed(found))

@@ -1,0 +1,210 @@
+"""Primitives that move data about, and short reductions, on arrays of scalars."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
+from gradgen.frontend.tracing.jax_compat import Eqn
+from gradgen.ir.code import Atom, Const
+
+
+@handles("reshape", "squeeze", "expand_dims")
+def _reshape(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    return [operands[0].reshape(eqn.outvars[0].aval.shape)]
+
+
+@handles("broadcast_in_dim")
+def _broadcast(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    shape = eqn.outvars[0].aval.shape
+    axes = eqn.params["broadcast_dimensions"]
+    stretched = [1] * len(shape)
+    for position, axis in enumerate(axes):
+        stretched[axis] = operands[0].shape[position]
+    return [np.broadcast_to(operands[0].reshape(stretched), shape)]
+
+
+@handles("transpose")
+def _transpose(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    return [operands[0].transpose(eqn.params["permutation"])]
+
+
+@handles("rev")
+def _reverse(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    return [np.flip(operands[0], eqn.params["dimensions"])]
+
+
+@handles("slice")
+def _slice(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    starts, limits = eqn.params["start_indices"], eqn.params["limit_indices"]
+    strides = eqn.params["strides"] or (1,) * len(starts)
+    spans = tuple(slice(*span) for span in zip(starts, limits, strides, strict=True))
+    return [operands[0][spans]]
+
+
+@handles("concatenate")
+def _concatenate(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    return [np.concatenate(operands, axis=eqn.params["dimension"])]
+
+
+@handles("stack")
+def _stack(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    return [np.stack(operands, axis=eqn.params["axis"])]
+
+
+@handles("split")
+def _split(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    cuts = np.cumsum([int(size) for size in eqn.params["sizes"]])[:-1]
+    return list(np.split(operands[0], cuts, axis=eqn.params["axis"]))
+
+
+@handles("unstack")
+def _unstack(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    axis = eqn.params["axis"]
+    return [np.take(operands[0], i, axis=axis) for i in range(operands[0].shape[axis])]
+
+
+@handles("iota")
+def _iota(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    aval = eqn.outvars[0].aval
+    counts = np.arange(aval.shape[eqn.params["dimension"]])
+    shape = [1] * len(aval.shape)
+    shape[eqn.params["dimension"]] = -1
+    values = np.broadcast_to(counts.reshape(shape), aval.shape).astype(aval.dtype)
+    return [interpreter.constant(values)]
+
+
+@handles("select_n")
+def _select(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    which, *cases = operands
+    aval = eqn.outvars[0].aval
+    dtype = interpreter.dtype(aval)
+    result = cases[0]
+    for number, case in enumerate(cases[1:], start=1):
+        chosen = np.empty(aval.shape, object)
+        wide = np.broadcast_to(which, aval.shape)
+        for index in np.ndindex(aval.shape):
+            condition: Atom = wide[index]
+            if eqn.invars[0].aval.dtype != bool:
+                number_const = Const(number, interpreter.dtype(eqn.invars[0].aval))
+                condition = interpreter.emit(eqn, "eq", (condition, number_const), "bool")
+            operands_ = (condition, case[index], result[index])
+            chosen[index] = interpreter.emit(eqn, "select", operands_, dtype)
+        result = chosen
+    return [result]
+
+
+@handles("pad", "tile", "dynamic_slice", "dynamic_update_slice", "gather", "scatter")
+def _move(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    """Let JAX itself move numbered places: whatever arrives where tells what to move."""
+    data_operands = {"pad": 2, "dynamic_update_slice": 2, "scatter": 3}.get(eqn.primitive.name, 1)
+    moved: list[Atom] = [Const(float("nan"))]
+
+    def numbered(tensor: Tensor) -> Any:
+        places = np.arange(len(moved), len(moved) + tensor.size, dtype=np.int32)
+        moved.extend(tensor.reshape(-1))
+        return jax.numpy.asarray(places.reshape(tensor.shape))
+
+    arguments = []
+    for position, tensor in enumerate(operands):
+        is_index = position >= data_operands or (eqn.primitive.name == "scatter" and position == 1)
+        if not is_index:
+            arguments.append(numbered(tensor))
+            continue
+        if any(isinstance(atom, str) for atom in tensor.reshape(-1)):
+            raise interpreter.unsupported(
+                eqn, "an index depends on a traced value", hint="index with constants"
+            )
+        values = np.array([a.value for a in tensor.reshape(-1)]).reshape(tensor.shape)
+        arguments.append(jax.numpy.asarray(values.astype(eqn.invars[position].aval.dtype)))
+    params = dict(eqn.params)
+    if "fill_value" in params:
+        params["fill_value"] = 0
+    with jax.ensure_compile_time_eval():
+        places = np.asarray(eqn.primitive.bind(*arguments, **params))
+    result = np.empty(places.shape, object)
+    for index in np.ndindex(places.shape):
+        result[index] = moved[places[index]]
+    return [result]
+
+
+_REDUCTIONS = {
+    "reduce_sum": "add",
+    "reduce_prod": "mul",
+    "reduce_max": "max",
+    "reduce_min": "min",
+    "reduce_and": "and",
+    "reduce_or": "or",
+    "reduce_xor": "xor",
+    "cumsum": "add",
+    "cumprod": "mul",
+    "cummax": "max",
+    "cummin": "min",
+}
+
+
+@handles(*(name for name in _REDUCTIONS if name.startswith("reduce")))
+def _reduce(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    op = _REDUCTIONS[eqn.primitive.name]
+    axes = tuple(eqn.params["axes"])
+    tensor = operands[0]
+    kept = [axis for axis in range(tensor.ndim) if axis not in axes]
+    shape = tuple(tensor.shape[axis] for axis in kept)
+    rows = tensor.transpose((*kept, *axes)).reshape((*shape, -1))
+    if rows.shape[-1] == 0:
+        raise interpreter.unsupported(eqn, "a reduction over an empty axis is not supported")
+    dtype = interpreter.dtype(eqn.outvars[0].aval)
+    result = np.empty(shape, object)
+    for index in np.ndindex(shape):
+        total, *rest = rows[index]
+        for atom in rest:
+            total = interpreter.emit(eqn, op, (total, atom), dtype)
+        result[index] = total
+    return [result]
+
+
+@handles("cumsum", "cumprod", "cummax", "cummin")
+def _cumulate(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    op = _REDUCTIONS[eqn.primitive.name]
+    axis = eqn.params["axis"]
+    dtype = interpreter.dtype(eqn.outvars[0].aval)
+    rows = np.moveaxis(operands[0], axis, -1).copy()
+    if eqn.params["reverse"]:
+        rows = rows[..., ::-1]
+    for index in np.ndindex(rows.shape[:-1]):
+        for k in range(1, rows.shape[-1]):
+            pair = (rows[(*index, k - 1)], rows[(*index, k)])
+            rows[(*index, k)] = interpreter.emit(eqn, op, pair, dtype)
+    if eqn.params["reverse"]:
+        rows = rows[..., ::-1]
+    return [np.moveaxis(rows, -1, axis)]
+
+
+@handles("dot_general")
+def _dot(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    (left_axes, right_axes), (left_batch, right_batch) = eqn.params["dimension_numbers"]
+    left = _grouped(operands[0], left_batch, left_axes)
+    right = _grouped(operands[1], right_batch, right_axes)
+    aval = eqn.outvars[0].aval
+    dtype = interpreter.dtype(aval)
+    result = np.empty((left.shape[0], left.shape[1], right.shape[1]), object)
+    for b, i, j in itertools.product(*(range(n) for n in result.shape)):
+        terms: list[Atom] = []
+        for x, y in zip(left[b, i], right[b, j], strict=True):
+            terms.append(interpreter.emit(eqn, "mul", (x, y), dtype))
+        total = terms[0]
+        for term in terms[1:]:
+            total = interpreter.emit(eqn, "add", (total, term), dtype)
+        result[b, i, j] = total
+    return [result.reshape(aval.shape)]
+
+
+def _grouped(tensor: Tensor, batch: tuple[int, ...], contracted: tuple[int, ...]) -> Tensor:
+    """Axes gathered as (batch, free, contracted)."""
+    free = [axis for axis in range(tensor.ndim) if axis not in (*batch, *contracted)]
+    sizes = [int(np.prod([tensor.shape[a] for a in axes])) for axes in (batch, free, contracted)]
+    return tensor.transpose((*batch, *free, *contracted)).reshape(sizes)

@@ -1,0 +1,173 @@
+"""The elemental partials of an operation, from JAX's own JVP rules.
+
+The partial with respect to one operand is the operation's JVP traced with a unit tangent on that
+operand alone. A handful are written by hand, because that is cheaper or the same for every version
+of JAX; each agrees with JAX at every point, ties included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+
+from gradgen.frontend.tracing import jax_compat, primitives
+from gradgen.frontend.tracing.interpret import Interpreter, scalar
+from gradgen.frontend.tracing.merge import DTypeDependence, merge_atom, merge_code
+from gradgen.frontend.tracing.tape import Tape
+from gradgen.ir.builder import Builder
+from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, is_float
+
+ONE, ZERO, HALF = Const(1.0), Const(0.0), Const(0.5)
+
+
+def emit_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    """Write the code of one partial; returns where its value is (the constant 0 if there is none).
+
+    Raises NotImplementedError if JAX itself cannot differentiate the operation.
+    """
+    by_hand = _BY_HAND.get(instruction.op)
+    if by_hand is not None:
+        return by_hand(builder, instruction, slot)
+    dtypes = tuple(a.dtype if isinstance(a, Const) else "" for a in instruction.operands)
+    kinds = tuple(
+        _operand_dtype(builder, a, d) for a, d in zip(instruction.operands, dtypes, strict=True)
+    )
+    template = _template(instruction.op, instruction.attributes, kinds, slot)
+    if template is None:
+        attributes = _library_name(instruction, slot)
+        return builder.emit_instruction(
+            Instruction("", "derivative", instruction.operands, attributes)
+        )
+    code, result = template
+    renaming = {f"%{i}": atom for i, atom in enumerate(instruction.operands)}
+    values = builder.splice(code, renaming)
+    return values[result] if isinstance(result, str) else result
+
+
+def _operand_dtype(builder: Builder, atom: Atom, constant_dtype: DType) -> DType:
+    if isinstance(atom, Const):
+        return constant_dtype
+    definition = builder.definition(atom)
+    return "float" if definition is None else definition.dtype
+
+
+def _library_name(instruction: Instruction, slot: int) -> tuple[tuple[str, Attribute], ...]:
+    if instruction.op == "library":
+        name = f"jnp.{instruction.attribute('function')}"
+    else:
+        name = f"lax.{instruction.op}"
+    return (("function", name), ("argument", slot))
+
+
+@lru_cache(maxsize=None)
+def _template(
+    op: str,
+    attributes: tuple[tuple[str, Attribute], ...],
+    dtypes: tuple[DType, ...],
+    slot: int,
+) -> tuple[tuple[Instruction, ...], Atom] | None:
+    """Code of a partial on operands %0, %1, ...; None where it depends on the dtype."""
+    if op in ("library",):
+        return None
+    single, one = _trace_partial(op, attributes, dtypes, slot, "float32")
+    double, two = _trace_partial(op, attributes, dtypes, slot, "float64")
+    try:
+        code = merge_code(single.primal, double.primal, f"%{slot}")
+        result = merge_atom(one, two, None)
+    except DTypeDependence:
+        return None
+    if not isinstance(result, str | Const):
+        return None
+    return tuple(code), result
+
+
+def _trace_partial(
+    op: str,
+    attributes: tuple[tuple[str, Attribute], ...],
+    dtypes: tuple[DType, ...],
+    slot: int,
+    working: str,
+) -> tuple[Tape, Atom]:
+    function = primitives.function_of(op, attributes)
+
+    def tangent(*operands: jax.Array) -> jax.Array:
+        def along(x: jax.Array) -> jax.Array:
+            result: jax.Array = function(*operands[:slot], x, *operands[slot + 1 :])
+            return result
+
+        return jax.jvp(along, (operands[slot],), (jnp.ones((), operands[slot].dtype),))[1]
+
+    with jax_compat.x64(working == "float64"):
+        avals = [jax.ShapeDtypeStruct((), _concrete(dtype, working)) for dtype in dtypes]
+        closed = jax.make_jaxpr(tangent)(*avals)
+        tape = Tape()
+        interpreter = Interpreter(tape, working, "", with_rules=False)
+        operands = [scalar(f"%{i}") for i in range(len(dtypes))]
+        (result,) = interpreter.run(closed, operands)
+    atom: Atom = result[()]
+    return tape, atom
+
+
+def _concrete(dtype: DType, working: str) -> str:
+    if dtype in ("float", "weak"):
+        return working
+    return "int32" if dtype == "int" else dtype
+
+
+def _select_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    chosen = (ONE, ZERO) if slot == 1 else (ZERO, ONE)
+    return builder.emit("select", instruction.operands[0], *chosen)
+
+
+def _extremum_partial(comparison: str) -> Callable[[Builder, Instruction, int], Atom]:
+    """Half a unit at a tie, as JAX has it; nothing where an operand is nan."""
+
+    def partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+        x, y = instruction.operands[slot], instruction.operands[1 - slot]
+        wins = builder.emit_instruction(Instruction("", comparison, (x, y), (), "bool"))
+        ties = builder.emit_instruction(Instruction("", "eq", (x, y), (), "bool"))
+        return builder.emit("select", wins, ONE, builder.emit("select", ties, HALF, ZERO))
+
+    return partial
+
+
+def _tanh_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    y = instruction.target
+    # (1 + y)(1 - y) and not 1 - y*y, which cancels where tanh saturates
+    return builder.emit("mul", builder.emit("add", ONE, y), builder.emit("sub", ONE, y))
+
+
+def _div_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    _, y = instruction.operands
+    if slot == 0:
+        return builder.emit("div", ONE, y)
+    return builder.emit("neg", builder.emit("div", instruction.target, y))
+
+
+def _expm1_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    # expm1(x) + 1 would cancel for negative x
+    return builder.emit("exp", instruction.operands[0])
+
+
+def _convert_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    return ONE if is_float(instruction.dtype) else ZERO
+
+
+_BY_HAND: dict[str, Callable[[Builder, Instruction, int], Atom]] = {
+    "add": lambda builder, instruction, slot: ONE,
+    "sub": lambda builder, instruction, slot: Const(-1.0) if slot else ONE,
+    "neg": lambda builder, instruction, slot: Const(-1.0),
+    "mul": lambda builder, instruction, slot: instruction.operands[1 - slot],
+    "convert": _convert_partial,
+    "reduce_precision": _convert_partial,
+    "stop_gradient": lambda builder, instruction, slot: ZERO,
+    "select": _select_partial,
+    "max": _extremum_partial("gt"),
+    "min": _extremum_partial("lt"),
+    "tanh": _tanh_partial,
+    "div": _div_partial,
+    "expm1": _expm1_partial,
+}

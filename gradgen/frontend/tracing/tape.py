@@ -1,0 +1,30 @@
+"""The record of one tracing in one precision, before two of them are merged into a trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gradgen.ir.code import Instruction, Var
+from gradgen.ir.source import Position
+from gradgen.ir.trace import Elemental
+
+
+@dataclass
+class Tape:
+    """Scalar instructions in the order of execution; grows while a jaxpr is interpreted."""
+
+    primal: list[Instruction] = field(default_factory=list)
+    partials: list[Instruction] = field(default_factory=list)
+    """Code of the rules that users wrote, on top of the primal's variables."""
+    custom: list[Elemental] = field(default_factory=list)
+    """Calls with a rule written by the user: one vertex each, whatever they compute inside."""
+    calls: int = 0
+    frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
+    inlined_jit: bool = False
+    """Whether a function that the source jits was inlined."""
+    counter: int = 0
+
+    def fresh(self) -> Var:
+        """A new variable."""
+        self.counter += 1
+        return f"v{self.counter}"

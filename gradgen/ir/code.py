@@ -1,0 +1,136 @@
+"""Straight-line code in single assignment form: what traces, partials and programs are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from gradgen.ir.operations import OPERATIONS
+
+Attribute = str | int | bool
+DType = str
+"""`float` follows the inputs' dtype, `weak` is a weakly typed float; `int` and `bool`; or the name
+of a fixed dtype (`float32`, `int32`) that the source asks for."""
+
+
+@dataclass(frozen=True)
+class Const:
+    """A number known when the code is generated."""
+
+    value: float | int | bool
+    dtype: DType = "weak"
+
+    def __post_init__(self) -> None:
+        """Keep 1 and 1.0 and True apart, which Python's equality does not."""
+        if self.dtype == "bool":
+            object.__setattr__(self, "value", bool(self.value))
+        elif is_float(self.dtype):
+            object.__setattr__(self, "value", float(self.value))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Const) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[str, str]:
+        # repr tells -0.0 from 0.0 and makes nan equal to itself; a float literal is weakly typed
+        # however it was traced, so only fixed dtypes distinguish
+        return repr(self.value), "weak" if self.dtype == "float" else self.dtype
+
+
+Var = str
+Atom = Var | Const
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """`target = op(*operands)`."""
+
+    target: Var
+    op: str
+    operands: tuple[Atom, ...]
+    attributes: tuple[tuple[str, Attribute], ...] = ()
+    dtype: DType = "float"
+
+    def attribute(self, name: str) -> Attribute:
+        """An attribute by name; KeyError if there is none."""
+        return dict(self.attributes)[name]
+
+    @property
+    def variables(self) -> tuple[Var, ...]:
+        """The operands that are variables."""
+        return tuple(a for a in self.operands if isinstance(a, str))
+
+    def pretty(self) -> str:
+        """`x = mul(a, 0.5)`."""
+        shown = [a if isinstance(a, str) else repr(a.value) for a in self.operands]
+        shown += [f"{name}={value}" for name, value in self.attributes]
+        return f"{self.target} = {self.op}({', '.join(shown)})"
+
+
+def is_float(dtype: DType) -> bool:
+    """Whether values of this dtype can carry derivatives."""
+    return dtype in ("weak", "float") or dtype.startswith(("float", "bfloat"))
+
+
+def is_zero(atom: Atom) -> bool:
+    """Whether an atom is the number zero."""
+    return isinstance(atom, Const) and atom.value == 0 and atom.dtype != "bool"
+
+
+def check_code(instructions: Iterable[Instruction], defined: Iterable[Var]) -> frozenset[Var]:
+    """Raise ValueError unless every variable is assigned once and before its use.
+
+    Returns all variables that are defined at the end.
+    """
+    known = set(defined)
+    for instruction in instructions:
+        operation = OPERATIONS.get(instruction.op)
+        if operation is None:
+            raise ValueError(f"unknown operation {instruction.op!r}")
+        arity = len(instruction.operands)
+        if operation.arity not in (arity, -1):
+            raise ValueError(f"{instruction.pretty()}: {operation.arity} operands expected")
+        for variable in instruction.variables:
+            if variable not in known:
+                raise ValueError(f"{instruction.pretty()}: {variable} is not defined")
+        if instruction.target in known:
+            raise ValueError(f"{instruction.target} is assigned twice")
+        known.add(instruction.target)
+    return frozenset(known)
+
+
+def live_code(instructions: Iterable[Instruction], roots: Iterable[Atom]) -> tuple[Instruction, ...]:
+    """The instructions that the roots depend on, in their order (dead-code elimination)."""
+    ordered = tuple(instructions)
+    needed = {atom for atom in roots if isinstance(atom, str)}
+    kept: list[Instruction] = []
+    for instruction in reversed(ordered):
+        if instruction.target in needed:
+            kept.append(instruction)
+            needed.update(instruction.variables)
+    return tuple(reversed(kept))
+
+
+def substitute(instruction: Instruction, renaming: Mapping[Var, Atom]) -> Instruction:
+    """The instruction with its operands replaced where the renaming says so."""
+    operands = tuple(
+        renaming.get(a, a) if isinstance(a, str) else a for a in instruction.operands
+    )
+    return replace(instruction, operands=operands)
+
+
+def uses(instructions: Iterable[Instruction], roots: Iterable[Atom]) -> dict[Var, int]:
+    """How often each variable is read, by instructions and as a root."""
+    count: dict[Var, int] = {}
+
+    def atoms() -> Iterator[Atom]:
+        for instruction in instructions:
+            yield from instruction.operands
+        yield from roots
+
+    for atom in atoms():
+        if isinstance(atom, str):
+            count[atom] = count.get(atom, 0) + 1
+    return count

@@ -1,0 +1,158 @@
+"""The linearised computational graph: vertices, and edges that carry elemental partials."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from gradgen.ir.code import Atom
+
+Kind = Literal["unit", "constant", "mask", "variable"]
+"""Of a partial: +1 or -1; a number known when generating; 0 or +-1 at run time; anything else."""
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """A vertex by its stable name: a hash of the operation and its operands' names."""
+
+    name: str
+    alias: str
+    """What people see: the user's name, an input's path, or the operation in brackets."""
+    key: str = ""
+    """The variable of the trace behind it, or `out:<path>` for a dependent."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge from vertex `source` to vertex `target` that carries c_target,source."""
+
+    source: int
+    target: int
+    kind: Kind
+    partials: tuple[Atom, ...] = ()
+    """Its value is their sum; more than one where an operation reads a vertex in several slots."""
+
+
+@dataclass(frozen=True)
+class LinearGraph:
+    """Independents, intermediates and dependents, numbered topologically, without dead ends.
+
+    Every intermediate lies on a path from an independent to a dependent (Griewank and Walther,
+    *Evaluating Derivatives*, section 2.2). At most one edge joins two vertices.
+    """
+
+    vertices: tuple[Vertex, ...]
+    independents: tuple[int, ...]
+    dependents: tuple[int, ...]
+    edges: tuple[Edge, ...]
+
+    @property
+    def intermediates(self) -> tuple[int, ...]:
+        """The vertices to eliminate, in topological order."""
+        ends = {*self.independents, *self.dependents}
+        return tuple(v for v in range(len(self.vertices)) if v not in ends)
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the graph by its vertices' names, its edges and their kinds."""
+        content = {
+            "vertices": [vertex.name for vertex in self.vertices],
+            "independents": self.independents,
+            "dependents": self.dependents,
+            "edges": sorted((e.source, e.target, e.kind) for e in self.edges),
+        }
+        text = json.dumps(content, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def check(self) -> None:
+        """Raise ValueError if an edge is doubled, goes backwards, or a vertex is a dead end."""
+        pairs = [(edge.source, edge.target) for edge in self.edges]
+        if len(set(pairs)) != len(pairs):
+            raise ValueError("two edges join the same vertices")
+        if any(source >= target for source, target in pairs):
+            raise ValueError("the vertices are not in topological order")
+        sources, targets = {s for s, _ in pairs}, {t for _, t in pairs}
+        for v in self.intermediates:
+            if v not in sources or v not in targets:
+                raise ValueError(f"intermediate {self.vertices[v].alias} is a dead end")
+        names = [vertex.name for vertex in self.vertices]
+        if len(set(names)) != len(names):
+            raise ValueError("two vertices have the same name")
+        if targets & set(self.independents) or sources & set(self.dependents):
+            raise ValueError("an edge leads into an independent or out of a dependent")
+
+    def pretty(self) -> str:
+        """Vertices and edges, one a line."""
+        lines = [
+            f"{len(self.independents)} independents, {len(self.intermediates)} intermediates, "
+            f"{len(self.dependents)} dependents, {len(self.edges)} edges ({self.fingerprint})"
+        ]
+        for v, vertex in enumerate(self.vertices):
+            role = "intermediate"
+            if v in self.independents:
+                role = "independent"
+            elif v in self.dependents:
+                role = "dependent"
+            lines.append(f"  {v}: {vertex.alias} [{vertex.name}] {role}")
+        for edge in self.edges:
+            source, target = self.vertices[edge.source].alias, self.vertices[edge.target].alias
+            lines.append(f"  {edge.source} -> {edge.target}: {source} -> {target} ({edge.kind})")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Order:
+    """In which order to eliminate the intermediates: small, by stable names, replayable."""
+
+    elimination: Literal["vertex"]
+    fingerprint: str
+    steps: tuple[str, ...]
+    """Stable names of vertices."""
+    found_by: str
+    proved_optimal: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError if a vertex is eliminated twice."""
+        if len(set(self.steps)) != len(self.steps):
+            raise ValueError("a vertex is eliminated twice")
+
+    def pretty(self) -> str:
+        """The steps on a few lines."""
+        proof = ", proved optimal" if self.proved_optimal else ""
+        return f"{self.elimination} elimination, {self.found_by}{proof}\n  " + "\n  ".join(
+            self.steps
+        )
+
+    def to_json(self) -> str:
+        """As it is stored: an object with the keys of this class."""
+        return json.dumps(
+            {
+                "elimination": self.elimination,
+                "fingerprint": self.fingerprint,
+                "steps": list(self.steps),
+                "found_by": self.found_by,
+                "proved_optimal": self.proved_optimal,
+            },
+            indent=1,
+        )
+
+    @staticmethod
+    def from_json(text: str) -> Order:
+        """Read a stored order; raises ValueError if it is not one."""
+        try:
+            data = json.loads(text)
+            order = Order(
+                data["elimination"],
+                data["fingerprint"],
+                tuple(data["steps"]),
+                data["found_by"],
+                data["proved_optimal"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not an elimination order: {error!r}") from None
+        if order.elimination != "vertex":
+            raise ValueError(f"unknown elimination {order.elimination!r}")
+        order.check()
+        return order

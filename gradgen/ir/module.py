@@ -1,0 +1,72 @@
+"""Everything a generated module is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import Plan
+from gradgen.ir.program import Operations, Program, count_operations
+from gradgen.ir.source import Source
+from gradgen.ir.trace import Trace
+
+FUNCTIONS = (
+    "f",
+    "value_and_jacobian",
+    "jacobian",
+    "jacobian_entries",
+    "vjp",
+    "jvp",
+    "value_and_grad",
+)
+"""The public functions of a generated module by suffix; `f` is the step function itself."""
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """A graph accumulated in one order, lowered to a program."""
+
+    order: Order
+    plan: Plan
+    program: Program
+
+    @property
+    def operations(self) -> Operations:
+        """Of the program, the primal's share included."""
+        return count_operations(self.program.instructions)
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """`muls`, ties broken by `total`."""
+        return self.plan.muls, self.operations.total
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """What was chosen for one derivative program, beside plain forward and reverse mode."""
+
+    chosen: Accumulated
+    forward: Accumulated
+    reverse: Accumulated
+
+
+@dataclass(frozen=True)
+class Module:
+    """A source with the programs that were made of it."""
+
+    source: Source
+    trace: Trace
+    graph: LinearGraph
+    primal: Program
+    jacobian: Derivative
+    vjp: Derivative
+    jvp: Derivative
+    cotangents: tuple[tuple[str, str], ...]
+    """For each dependent's output path, the variable of its cotangent."""
+    tangents: tuple[tuple[str, str], ...]
+    """For each differentiated input's path, the variable of its tangent."""
+    emit: tuple[str, ...] = FUNCTIONS
+    generator: str = ""
+    """Name and version of the generator, for the header."""
+    source_name: str = ""
+    """The source's path as it is shown, never absolute."""

@@ -1,0 +1,94 @@
+"""A complete straight-line program in sections, ready to be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gradgen.ir.code import Atom, Instruction, Var, check_code
+from gradgen.ir.operations import KINDS, OPERATIONS, integer_pow_multiplications
+
+PRIMAL = "primal"
+PARTIALS = "elemental partials"
+ACCUMULATION = "accumulation"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled run of instructions."""
+
+    title: str
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """Inputs, sections and named results.
+
+    Results are keyed by what they are: `out:<path>` for an output of the source,
+    `d:<output path>:<input path>` for an entry of the Jacobian, `ct:<input path>` for a cotangent,
+    `t:<output path>` for a tangent.
+    """
+
+    inputs: tuple[Var, ...]
+    sections: tuple[Section, ...]
+    results: tuple[tuple[str, Atom], ...]
+    hints: tuple[tuple[Var, str], ...] = ()
+    """What people would call a variable."""
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """All instructions in order."""
+        return tuple(i for section in self.sections for i in section.instructions)
+
+    def check(self) -> None:
+        """Raise ValueError unless the code is in single assignment form and complete."""
+        known = check_code(self.instructions, self.inputs)
+        for key, atom in self.results:
+            if isinstance(atom, str) and atom not in known:
+                raise ValueError(f"result {key}: {atom} is not defined")
+
+    def pretty(self) -> str:
+        """Every section with its instructions."""
+        lines = [f"inputs: {', '.join(self.inputs)}"]
+        for section in self.sections:
+            lines.append(f"# {section.title}")
+            lines += ["  " + i.pretty() for i in section.instructions]
+        for key, atom in self.results:
+            lines.append(f"{key} = {atom if isinstance(atom, str) else repr(atom.value)}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Operations:
+    """How many operations a program has, by kind; `total` is what a budget is about."""
+
+    counts: tuple[tuple[str, int], ...]
+
+    @property
+    def total(self) -> int:
+        """Multiplications, divisions, additions, subtractions, functions; see `operations`."""
+        free = ("neg", "compare", "select")
+        return sum(n for kind, n in self.counts if kind not in free)
+
+    def as_dict(self) -> dict[str, int]:
+        """By kind, with the total."""
+        return {**{k: n for k, n in self.counts if n}, "total": self.total}
+
+
+def count_operations(instructions: Iterable[Instruction]) -> Operations:
+    """Count scalar operations by kind, by the rule of `gradgen.ir.operations`."""
+    counts = dict.fromkeys(KINDS, 0)
+    for instruction in instructions:
+        if instruction.op == "logistic":
+            for kind in ("transcendental", "add", "div"):
+                counts[kind] += 1  # type: ignore[index]
+        elif instruction.op in ("square", "integer_pow"):
+            exponent = 2 if instruction.op == "square" else int(instruction.attribute("y"))
+            counts["mul"] += integer_pow_multiplications(exponent)
+            counts["div"] += exponent < 0
+        elif instruction.op == "clamp":
+            counts["other"] += 2
+        elif OPERATIONS[instruction.op].kind != "free":
+            counts[OPERATIONS[instruction.op].kind] += 1
+    return Operations(tuple((kind, counts[kind]) for kind in KINDS))

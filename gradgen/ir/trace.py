@@ -1,0 +1,133 @@
+"""The traced step function: its primal code, and the elemental partials of every operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradgen.ir.code import Atom, DType, Instruction, Var, check_code, is_float
+from gradgen.ir.pytree import Structure
+
+
+@dataclass(frozen=True)
+class Input:
+    """One leaf of one argument."""
+
+    variable: Var
+    path: str
+    """Dotted: `v`, `state.v`, `params.tau`, `state.0`."""
+    dtype: DType
+    wrt: bool
+    """Whether derivatives are taken with respect to it."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One leaf of the result."""
+
+    path: str
+    """Dotted, from the result's root: `0.v`, `1`; `out` where the result is a single leaf."""
+    atom: Atom
+    dtype: DType
+    spans_neurons: bool = True
+    """False where the source returns a scalar even for an array of neurons."""
+
+
+@dataclass(frozen=True)
+class Elemental:
+    """One differentiable operation, v_i = phi(v_j, ...): a vertex of the computational graph.
+
+    `partials` holds (v_j, c_ij) for each operand slot; a variable that fills two slots appears
+    twice, and its partials add. Operands without a derivative are left out.
+    """
+
+    target: Var
+    operation: str
+    partials: tuple[tuple[Var, Atom], ...]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One parameter of the generated functions."""
+
+    name: str
+    keyword_only: bool
+    default: str | None
+    """The default value as source text for the generated file."""
+    structure: Structure
+    bound: tuple[tuple[str, str], ...] = ()
+    """What is bound when generating: dotted paths with the values as shown to people."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the source calls a variable, and where it is computed."""
+
+    variable: Var
+    name: str | None
+    line: int | None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A step function as straight-line code on scalars, with the elemental partials of it."""
+
+    function: str
+    arguments: tuple[Argument, ...]
+    inputs: tuple[Input, ...]
+    result: Structure
+    outputs: tuple[Output, ...]
+    primal: tuple[Instruction, ...]
+    """The user's operations, in the user's order."""
+    partials: tuple[Instruction, ...]
+    """Code for the partials, on top of the primal's variables."""
+    elementals: tuple[Elemental, ...]
+    """In the order of the primal."""
+    labels: tuple[Label, ...]
+    inlined_jit: bool = False
+    """Whether a function jitted inside the source was inlined: XLA may have fused it."""
+
+    def check(self) -> None:
+        """Raise ValueError unless the code is in single assignment form and complete."""
+        known = check_code((*self.primal, *self.partials), (i.variable for i in self.inputs))
+        for elemental in self.elementals:
+            for operand, partial in elemental.partials:
+                for atom in (operand, partial):
+                    if isinstance(atom, str) and atom not in known:
+                        raise ValueError(f"partial of {elemental.target}: {atom} is not defined")
+        for output in self.outputs:
+            if isinstance(output.atom, str) and output.atom not in known:
+                raise ValueError(f"output {output.path}: {output.atom} is not defined")
+
+    def label(self, variable: Var) -> str | None:
+        """The user's name of a variable, if the source gives it one."""
+        for entry in self.labels:
+            if entry.variable == variable:
+                return entry.name
+        return None
+
+    def pretty(self) -> str:
+        """The primal line by line with names and source lines, then the partials."""
+        labels = {label.variable: label for label in self.labels}
+
+        def remark(variable: Var) -> str:
+            label = labels.get(variable)
+            if label is None:
+                return ""
+            shown = [label.name or "", "" if label.line is None else f"line {label.line}"]
+            return "  # " + ", ".join(s for s in shown if s) if any(shown) else ""
+
+        lines = ["inputs: " + ", ".join(f"{i.variable}={i.path}:{i.dtype}" for i in self.inputs)]
+        lines += [i.pretty() + remark(i.target) for i in self.primal]
+        lines.append("outputs: " + ", ".join(f"{o.path}={o.atom}" for o in self.outputs))
+        lines.append("partials:")
+        lines += ["  " + i.pretty() for i in self.partials]
+        for elemental in self.elementals:
+            for operand, partial in elemental.partials:
+                shown = partial if isinstance(partial, str) else repr(partial.value)
+                lines.append(f"  d {elemental.target} / d {operand} = {shown}")
+        return "\n".join(lines)
+
+    @property
+    def float_outputs(self) -> tuple[Output, ...]:
+        """The outputs that can carry derivatives."""
+        return tuple(output for output in self.outputs if is_float(output.dtype))

@@ -1,0 +1,1 @@
+"""Proposes elimination orders; a bad one costs speed, never correctness."""
