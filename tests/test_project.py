@@ -149,7 +149,7 @@ class TestImports:
         wrong = [
             f"{place(path, found.line)}: {found.module}"
             for module, path in modules().items()
-            if not inside(module, MAY_IMPORT_JAX) or inside(module, {READ_BEFORE_JAX})
+            if not inside(module, MAY_IMPORT_JAX) or inside(module, (READ_BEFORE_JAX,))
             for found in imports(path)
             if found.top in JAX
         ]

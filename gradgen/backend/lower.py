@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from gradgen.backend.passes import finish
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, Var, substitute
+from gradgen.ir.graph import WEIGHTED
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.trace import Input, Trace
@@ -132,6 +133,12 @@ class _Lowering:
         definition = self._builder.definition(atom)
         if definition is None or definition.target in self._primal_variables:
             return
-        ends = plan.graph.vertices[target].alias, plan.graph.vertices[source].alias
-        if not any(alias.startswith("(") for alias in ends):
-            self._hints.setdefault(definition.target, f"d{ends[0]}_d{ends[1]}")
+        numerator, denominator = (plan.graph.vertices[v].alias for v in (target, source))
+        if numerator.startswith("(") or denominator.startswith("("):
+            return
+        name = f"d{numerator}_d{denominator}"
+        if numerator == WEIGHTED:
+            name = f"ct_{denominator}"
+        elif denominator == WEIGHTED:
+            name = f"t_{numerator}"
+        self._hints.setdefault(definition.target, name)

@@ -24,7 +24,7 @@ def name_inputs(inputs: Iterable[Input], reserved: Iterable[str] = ()) -> dict[V
         name = short[i.variable]
         if name.isdigit() or list(short.values()).count(name) > 1:
             name = i.path
-        names[i.variable] = _free(_identifier(name), taken)
+        names[i.variable] = unique(identifier(name), taken)
     return names
 
 
@@ -38,18 +38,20 @@ def name_variables(program: Program, inputs: Mapping[Var, str]) -> dict[Var, str
         for instruction in section.instructions:
             hint = hints.get(instruction.target)
             if hint is not None:
-                names[instruction.target] = _free(_identifier(hint), taken)
+                names[instruction.target] = unique(identifier(hint), taken)
             else:
                 names[instruction.target] = _numbered(prefix, taken)
     return names
 
 
-def _identifier(text: str) -> str:
+def identifier(text: str) -> str:
+    """A Python identifier that resembles the text."""
     name = re.sub(r"\W+", "_", text).strip("_") or "x"
     return f"x{name}" if name[0].isdigit() else name
 
 
-def _free(name: str, taken: set[str]) -> str:
+def unique(name: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken; it is taken from now on."""
     if name in _RESERVED:
         name += "_"
     candidate, number = name, 1

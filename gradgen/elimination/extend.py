@@ -10,11 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gradgen.ir.code import Var
-from gradgen.ir.graph import Edge, LinearGraph, Vertex
-
-WEIGHTED = "weighted"
-"""The added vertex."""
-
+from gradgen.ir.graph import WEIGHTED, Edge, LinearGraph, Vertex
 
 def weight_outputs(graph: LinearGraph, cotangents: Mapping[str, Var]) -> LinearGraph:
     """The graph of the sum of the outputs weighted with cotangents, given by dependents' names."""

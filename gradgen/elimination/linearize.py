@@ -96,7 +96,7 @@ def _number(
     for key in ordered:
         if key in outputs:
             path = outputs[key].path
-            alias = labels.get(key) or f"out {path}"
+            alias = labels.get(outputs[key].atom) or f"out {path}"
             vertices.append(Vertex(f"out:{path}", alias, f"out:{path}"))
             continue
         name = names[key]

@@ -12,6 +12,9 @@ from gradgen.ir.code import Atom
 Kind = Literal["unit", "constant", "mask", "variable"]
 """Of a partial: +1 or -1; a number known when generating; 0 or +-1 at run time; anything else."""
 
+WEIGHTED = "weighted"
+"""The vertex added for the weighted outputs or inputs of a vector product."""
+
 
 @dataclass(frozen=True)
 class Vertex:

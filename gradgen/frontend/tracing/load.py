@@ -78,3 +78,24 @@ def located(path: str, error: BaseException, message: str, hint: str | None) -> 
 
 def _one_line(error: BaseException) -> str:
     return (str(error).strip() or "no message").split("\n", 1)[0]
+
+
+def load_example(text: str) -> Any:
+    """Call the example function `FILE:FUNCTION`; raises GradgenError if that fails."""
+    path, _, name = text.rpartition(":")
+    if not path or not name:
+        raise GradgenError(f"'{text}' is not of the form FILE:FUNCTION")
+    try:
+        code = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise GradgenError(f"cannot read the example file: {error.strerror}", path=path) from None
+    namespace: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
+    with importable(Path(path).parent):
+        try:
+            exec(compile(code, path, "exec"), namespace)
+            return namespace[name]()
+        except KeyError:
+            raise GradgenError(f"there is no function '{name}'", path=path) from None
+        except Exception as error:
+            message = f"the example fails: {type(error).__name__}: {_one_line(error)}"
+            raise located(path, error, message, None) from error

@@ -1,0 +1,97 @@
+"""The header and the `GRADGEN` dictionary of a generated module."""
+
+from __future__ import annotations
+
+import textwrap
+
+from gradgen.backend.layout import Doc, Group, layout
+from gradgen.ir.module import Derivative, Module
+from gradgen.ir.program import count_operations
+
+
+def summary_lines(module: Module) -> list[str]:
+    """The counts in lines that a person can read."""
+    jacobian, order = module.jacobian, module.jacobian.chosen.order
+    primal = count_operations(module.primal.instructions).total
+    proof = ", proved optimal" if order.proved_optimal else ""
+    sentences = [
+        f"{module.source.function}: value and Jacobian in {_total(jacobian)} operations, {primal} "
+        f"of them the step itself (forward mode {jacobian.forward.operations.total}, reverse mode "
+        f"{jacobian.reverse.operations.total}).",
+        f"Accumulation by {order.elimination} elimination, {order.found_by}{proof}: "
+        f"{jacobian.chosen.plan.muls} multiplications "
+        f"(forward {jacobian.forward.plan.muls}, reverse {jacobian.reverse.plan.muls}).",
+        f"Vector-Jacobian product {_total(module.vjp)} operations (reverse sweep "
+        f"{module.vjp.reverse.operations.total}), Jacobian-vector product {_total(module.jvp)} "
+        f"(forward sweep {module.jvp.forward.operations.total}).",
+    ]
+    return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
+
+
+def _total(derivative: Derivative) -> int:
+    return derivative.chosen.operations.total
+
+
+def metadata_lines(module: Module) -> list[str]:
+    """`GRADGEN = {...}`."""
+    jacobian, order = module.jacobian, module.jacobian.chosen.order
+    wrt = tuple(i.path for i in module.trace.inputs if i.wrt)
+    counts = {
+        "primal": count_operations(module.primal.instructions).as_dict(),
+        "value_and_jacobian": _counts(jacobian, "forward", "reverse"),
+        "vjp": _counts(module.vjp, "reverse"),
+        "jvp": _counts(module.jvp, "forward"),
+    }
+    content = {
+        "version": module.generator.rpartition(" ")[2],
+        "source": module.source_name,
+        "function": module.source.function,
+        "digest": f"sha256:{module.source.digest}",
+        "wrt": wrt,
+        "elimination": order.elimination,
+        "order": order.steps,
+        "graph": module.graph.fingerprint,
+        "found_by": order.found_by,
+        "proved_optimal": order.proved_optimal,
+        "counts": counts,
+    }
+    return layout("GRADGEN = ", _document(content))
+
+
+def _counts(derivative: Derivative, *modes: str) -> dict[str, object]:
+    chosen = derivative.chosen
+    counts: dict[str, object] = {
+        **chosen.operations.as_dict(),
+        "accumulation": {
+            "muls": chosen.plan.muls,
+            "adds": chosen.plan.adds,
+            "edges": chosen.plan.edges,
+        },
+    }
+    for mode in modes:
+        rival = derivative.forward if mode == "forward" else derivative.reverse
+        counts[mode] = {
+            "total": rival.operations.total,
+            "muls": rival.plan.muls,
+            "adds": rival.plan.adds,
+            "edges": rival.plan.edges,
+        }
+    return counts
+
+
+def _document(value: object) -> Doc:
+    if isinstance(value, dict):
+        items = []
+        for key, entry in value.items():
+            doc = _document(entry)
+            prefix = f'"{key}": '
+            if isinstance(doc, str):
+                items.append(prefix + doc)
+            else:
+                items.append(Group(prefix + doc.opening, doc.items, doc.closing, doc.always_comma))
+        return Group("{", tuple(items), "}")
+    if isinstance(value, tuple):
+        return Group("(", tuple(map(_document, value)), ")", always_comma=len(value) == 1)
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)

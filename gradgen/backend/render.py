@@ -1,0 +1,34 @@
+"""Renders a module as text: the printer writes expressions, the templates arrange them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+
+from gradgen.backend.context import module_context
+from gradgen.ir.module import Module
+
+_PACKAGED = Path(__file__).resolve().parent.parent / "templates"
+_IN_CHECKOUT = _PACKAGED.parent.parent / "templates"
+
+
+def render(module: Module) -> str:
+    """The text of the generated module."""
+    context = module_context(module)
+    text = _environment().get_template("module.py.jinja").render(context)
+    return text.rstrip("\n") + "\n"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    folder = _PACKAGED if _PACKAGED.is_dir() else _IN_CHECKOUT
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )

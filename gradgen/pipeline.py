@@ -1,0 +1,228 @@
+"""The pipeline: source, trace, graph, order, plan, program, text, verified text."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gradgen import __version__
+from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
+from gradgen.backend.render import render
+from gradgen.config import Settings
+from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.elimination.extend import weight_inputs, weight_outputs
+from gradgen.elimination.linearize import linearize
+from gradgen.errors import GradgenError
+from gradgen.frontend.reading.directives import parse_static, parse_wrt
+from gradgen.frontend.reading.source import read_source
+from gradgen.frontend.tracing.arguments import Signature, read_signature
+from gradgen.frontend.tracing.load import load_example, load_function
+from gradgen.frontend.tracing.trace import spans_neurons, trace
+from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.module import Accumulated, Derivative, Module
+from gradgen.ir.plan import Plan
+from gradgen.ir.program import Program
+from gradgen.ir.source import Source
+from gradgen.ir.trace import Trace
+from gradgen.search.heuristics import forward, propose, reverse
+
+GENERATOR = f"gradgen {__version__}"
+
+
+@dataclass(frozen=True)
+class Front:
+    """The source, executed and traced."""
+
+    source: Source
+    function: Callable[..., Any]
+    signature: Signature
+    trace: Trace
+    vmapped: bool
+    """Whether the source does not run on arrays of neurons by itself."""
+
+
+def read(settings: Settings) -> Source:
+    """Read the source file; raises GradgenError if there is none."""
+    path = settings.path
+    if path == "-":
+        return read_source("<stdin>", sys.stdin.read(), settings.function, settings.directives)
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise GradgenError(
+            f"cannot read the source file: {error.strerror}", path=path
+        ) from None
+    except UnicodeDecodeError as error:
+        raise GradgenError(
+            f"the source file is not UTF-8 text (byte {error.start})", path=path
+        ) from None
+    return read_source(path, text, settings.function, settings.directives)
+
+
+def open_front(settings: Settings) -> Front:
+    """Read, execute and trace the source."""
+    source = read(settings)
+    module, function = load_function(source)
+    chosen = {d.kind: d.text for d in source.directives}
+    static = {
+        name: value
+        for d in source.directives
+        if d.kind == "static"
+        for name, value in parse_static(d.text)
+    }
+    signature = read_signature(
+        source,
+        module,
+        function,
+        wrt=parse_wrt(chosen["wrt"]) if "wrt" in chosen else (),
+        static=static,
+        example=None if settings.example is None else load_example(settings.example),
+    )
+    traced = trace(source, function, signature)
+    spans = None if settings.per_neuron else spans_neurons(source, function, signature)
+    if spans is not None:
+        outputs = tuple(
+            replace(output, spans_neurons=span)
+            for output, span in zip(traced.outputs, spans, strict=True)
+        )
+        traced = replace(traced, outputs=outputs)
+    traced.check()
+    return Front(source, function, signature, traced, vmapped=spans is None)
+
+
+def graph_of(front: Front) -> LinearGraph:
+    """The linearised graph; raises GradgenError if no output depends on what is differentiated."""
+    graph = linearize(front.trace)
+    graph.check()
+    if not graph.dependents:
+        wrt = ", ".join(i.path for i in front.trace.inputs if i.wrt) or "no argument"
+        raise GradgenError(
+            f"no output of '{front.source.function}' depends differentiably on {wrt}",
+            hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
+            "(jax.custom_jvp)",
+            path=front.source.path,
+            line=front.source.position.line,
+            column=front.source.position.column,
+        )
+    return graph
+
+
+def orders_for(settings: Settings, graph: LinearGraph) -> tuple[Order, ...]:
+    """The orders to consider: the one asked for, or those of all heuristics."""
+    if settings.order is None:
+        return propose(graph)
+    if settings.order in ("forward", "reverse", "markowitz"):
+        return propose(graph, (settings.order,))
+    return (_stored_order(settings.order, graph),)
+
+
+def _stored_order(path: str, graph: LinearGraph) -> Order:
+    try:
+        order = Order.from_json(Path(path).read_text(encoding="utf-8"))
+        accumulate(graph, order)
+    except OSError as error:
+        raise GradgenError(f"cannot read the order: {error.strerror}", path=path) from None
+    except OrderMismatchError as error:
+        raise GradgenError(
+            f"this order is for another graph: {error}",
+            hint="the source or --wrt has changed since; let gradgen search again",
+            path=path,
+        ) from None
+    except ValueError as error:
+        raise GradgenError(f"this is no stored order: {error}", path=path) from None
+    return order
+
+
+def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
+    """A module for each order of the Jacobian's accumulation, the cheapest by `muls` first."""
+    lowered = [_accumulate(graph, order, _jacobian_lowering(front.trace)) for order in orders]
+    baseline = {
+        name: _accumulate(graph, heuristic(graph), _jacobian_lowering(front.trace))
+        for name, heuristic in (("forward", forward), ("reverse", reverse))
+    }
+    ranked = sorted(lowered, key=lambda a: a.cost)
+    fallbacks = [a for a in baseline.values() if all(a.plan != r.plan for r in ranked)]
+    cotangents, vjp = _vjp(front.trace, graph)
+    tangents, jvp = _jvp(front.trace, graph)
+    return [
+        Module(
+            source=front.source,
+            trace=front.trace,
+            graph=graph,
+            primal=lower_primal(front.trace),
+            jacobian=Derivative(chosen, baseline["forward"], baseline["reverse"]),
+            vjp=vjp,
+            jvp=jvp,
+            cotangents=cotangents,
+            tangents=tangents,
+            generator=GENERATOR,
+            source_name=_shown(front.source.path),
+        )
+        for chosen in (*ranked, *fallbacks)
+    ]
+
+
+def _jacobian_lowering(trace: Trace) -> Callable[[Plan], Program]:
+    return lambda plan: lower_jacobian(trace, plan)
+
+
+def _accumulate(
+    graph: LinearGraph, order: Order, lowering: Callable[[Plan], Program]
+) -> Accumulated:
+    plan = accumulate(graph, order)
+    plan.check()
+    return Accumulated(order, plan, lowering(plan))
+
+
+def _vjp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...], Derivative]:
+    """The cheapest program for cotangents; it never costs more than the reverse sweep."""
+    names = [graph.vertices[v].name for v in graph.dependents]
+    variables = {name: f"ct{k}" for k, name in enumerate(names)}
+    extended = weight_outputs(graph, variables)
+    paths = tuple((name.removeprefix("out:"), variables[name]) for name in names)
+    lowering = lambda plan: lower_vjp(trace, plan, list(variables.values()))  # noqa: E731
+    return paths, _cheapest(extended, lowering, "reverse")
+
+
+def _jvp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...], Derivative]:
+    """The cheapest program for tangents; it never costs more than the forward sweep."""
+    names = [graph.vertices[v].name for v in graph.independents]
+    variables = {name: f"tan{k}" for k, name in enumerate(names)}
+    extended = weight_inputs(graph, variables)
+    lowering = lambda plan: lower_jvp(trace, plan, list(variables.values()))  # noqa: E731
+    return tuple(variables.items()), _cheapest(extended, lowering, "forward")
+
+
+def _cheapest(
+    graph: LinearGraph, lowering: Callable[[Plan], Program], sweep: str
+) -> Derivative:
+    found = [_accumulate(graph, order, lowering) for order in propose(graph)]
+    by_name = {a.order.found_by: a for a in found}
+    limit = by_name[sweep]
+    allowed = [
+        a
+        for a in found
+        if a.plan.muls <= limit.plan.muls and a.operations.total <= limit.operations.total
+    ]
+    chosen = min(allowed, key=lambda a: (a.operations.total, a.plan.muls))
+    return Derivative(chosen, by_name["forward"], by_name["reverse"])
+
+
+def _shown(path: str) -> str:
+    """A path as generated files show it: relative to the working folder, never absolute."""
+    if path == "<stdin>":
+        return path
+    resolved = Path(path).resolve()
+    if resolved.is_relative_to(Path.cwd()):
+        return resolved.relative_to(Path.cwd()).as_posix()
+    return resolved.name
+
+
+def texts(modules: Sequence[Module], emit: Sequence[str]) -> Iterator[tuple[Module, str]]:
+    """Each candidate with its text."""
+    for module in modules:
+        chosen = replace(module, emit=tuple(emit))
+        yield chosen, render(chosen)
