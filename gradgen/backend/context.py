@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradgen.backend.layout import Doc, Group, call, flat, layout, tuple_of, unpack
+from gradgen.backend.imports import imports_of, sort_imports
+from gradgen.backend.layout import Doc, Group, call, flat, layout, literal, quote, tuple_of, unpack
 from gradgen.backend.metadata import metadata_lines, summary_lines
 from gradgen.backend.names import identifier, name_inputs, name_variables, unique
 from gradgen.backend.printer import Printer, print_constant
 from gradgen.backend.pytrees import accesses, classes_needed, construct, constructors_of
 from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module
-from gradgen.ir.program import Program
+from gradgen.ir.program import Program, count_operations
 from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument, Input, Output
 
@@ -64,7 +67,8 @@ def module_context(module: Module) -> Context:
     }
     needs["full"] = needs["jacobian"] or "jvp" in emit
     types = ", types" if has_types else ""
-    step = f"_{name}(*_hold_constant(*leaves))" if constant else f"_{name}(*leaves)"
+    containers = _containers(module, names)
+    step = "_step(*_hold_constant(*leaves))" if constant else "_step(*leaves)"
     result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{types})")
     wrt = _differentiated(trace.arguments, trace.inputs)
     return {
@@ -75,8 +79,9 @@ def module_context(module: Module) -> Context:
             f"The exact derivative of `{name}`, generated from {module.source_name}."
         ),
         "metadata": "\n".join(metadata_lines(module)),
-        "containers": _containers(module, names),
-        "imports": _imports(module, programs, needs),
+        "containers": containers,
+        "default_containers": _default_containers(trace.arguments),
+        "imports": _imports(module, programs, containers, needs),
         "name": name,
         "emit": emit,
         "needs": needs,
@@ -93,11 +98,14 @@ def module_context(module: Module) -> Context:
         "result_of": result_of,
         "define": lambda function: "\n".join(_define(function, trace.arguments)),
         "define_tangents": "\n".join(_define_tangents(trace.arguments)),
-        "flatten": "\n".join(_flatten_statement(trace.arguments, has_types)),
+        "flatten": lambda target: "\n".join(_flatten_statement(target, trace.arguments)),
         "flattened": "leaves, types" if has_types else "leaves",
+        "flattened_leaves": "leaves, _" if has_types else "leaves",
         "programs": programs,
-        "leaf_names": tuple(names.leaves.values()),
-        "rule_signature": _function(f"_{name}", tuple(names.leaves.values())),
+        "rule_body": "\n".join(
+            layout("return ", call("_primal", tuple(names.leaves.values())), "", 4)
+        ),
+        "rule_signature": _function("_step", tuple(names.leaves.values())),
         "backward": _lines(_backward(module, names)),
         "hold_constant": _hold_constant(trace.inputs, names) if constant else "",
         "pulled": _lines(_pulled(trace.inputs, names)),
@@ -149,7 +157,20 @@ def _differentiated(arguments: Sequence[Argument], inputs: Sequence[Input]) -> t
 
 
 def _define(function: str, arguments: Sequence[Argument]) -> list[str]:
-    return layout(f"def {function}", Group("(", _parameters(arguments), ")"), ":")
+    return layout("def ", call(function, _parameters(arguments)), ":")
+
+
+def _default_name(argument: Argument) -> str:
+    return f"_DEFAULT_{argument.name.upper()}"
+
+
+def _default_containers(arguments: Sequence[Argument]) -> list[str]:
+    """Default values that are containers, as constants of the module."""
+    return [
+        "\n".join(layout(f"{_default_name(a)} = ", literal(a.default)))
+        for a in arguments
+        if a.default is not None and not a.structure.is_leaf
+    ]
 
 
 def _parameters(arguments: Sequence[Argument], default: str | None = None) -> tuple[str, ...]:
@@ -159,23 +180,25 @@ def _parameters(arguments: Sequence[Argument], default: str | None = None) -> tu
         if argument.keyword_only and not keyword_only:
             shown.append("*")
             keyword_only = True
-        value = argument.default if default is None or argument.default is None else default
+        value = argument.default
+        if value is not None:
+            value = flat(literal(value)) if argument.structure.is_leaf else _default_name(argument)
+            value = default or value
         shown.append(argument.name if value is None else f"{argument.name}={value}")
     return tuple(shown)
 
 
 def _define_tangents(arguments: Sequence[Argument]) -> list[str]:
     parameters = _parameters(arguments, default="None")
-    return layout("def _flatten_tangents", Group("(", parameters, ")"), ":")
+    return layout("def ", call("_flatten_tangents", parameters), ":")
 
 
 def _function(name: str, parameters: Sequence[str]) -> str:
-    return "\n".join(layout(f"def {name}", Group("(", tuple(parameters), ")"), ":"))
+    return "\n".join(layout("def ", call(name, parameters), ":"))
 
 
-def _flatten_statement(arguments: Sequence[Argument], has_types: bool) -> list[str]:
+def _flatten_statement(target: str, arguments: Sequence[Argument]) -> list[str]:
     passed = [f"{a.name}={a.name}" if a.keyword_only else a.name for a in arguments]
-    target = "leaves, types" if has_types else "leaves"
     return layout(f"{target} = ", call("_flatten", passed), "", 4)
 
 
@@ -185,16 +208,16 @@ def _flatten(arguments: Sequence[Argument], names: Names) -> list[str]:
     for argument in arguments:
         expressions = dict(accesses(argument.structure, argument.name, argument.name))
         for path, value in argument.bound:
-            guard = f'_bound({expressions[path]}, "{path}", {value!r})'
+            guard = f'    _bound({expressions[path]}, "{path}", {quote(value)})'
             if argument.default == "None" and path == argument.name:
-                lines += [f"if {argument.name} is not None:", f"    {guard}"]
+                lines += [f"    if {argument.name} is not None:", f"    {guard}"]
             else:
                 lines.append(guard)
         leaves += [f"jnp.asarray({e})" for p, e in expressions.items() if p in names.leaves]
     result = tuple_of(leaves)
     if names.types:
         lines += layout("leaves = ", result, "", 4)
-        lines.append(f"return leaves, {flat(tuple_of(names.type_sources))}")
+        lines.append(f"    return leaves, {flat(tuple_of(names.type_sources))}")
     else:
         lines += layout("return ", result, "", 4)
     return _dedent(lines)
@@ -363,30 +386,19 @@ def _containers(module: Module, names: Names) -> list[str]:
     ]
 
 
-def _imports(module: Module, programs: Sequence[Context], needs: Mapping[str, bool]) -> list[str]:
+def _imports(
+    module: Module, programs: Sequence[Context], containers: Sequence[str], needs: Mapping[str, bool]
+) -> list[str]:
     code = [line for program in programs for line in program["code"]]
-    containers = "\n".join(_containers(module, Names({}, {}, constructors_of(module.trace.arguments), ())))
-    standard = []
-    if "dataclass" in containers:
-        standard += ["import dataclasses", "from dataclasses import dataclass"]
+    found = {"import jax", "import jax.numpy as jnp"}
     if needs["constant"]:
-        standard.append("from functools import partial")
-    if "NamedTuple" in containers:
-        standard += ["import typing", "from typing import Any, NamedTuple"]
-    if "namedtuple(" in containers:
-        standard.append("import collections\nfrom collections import namedtuple")
-    lines = ["import jax", "import jax.numpy as jnp"]
+        found.add("from functools import partial")
     if needs["float0"]:
-        lines.append("import numpy as np")
-    if any("lax." in line.replace("jax.lax.", "") for line in code):
-        lines.append("from jax import lax")
-    if standard:
-        lines = [*_sorted_imports(standard), "", *lines]
-    return lines
-
-
-def _sorted_imports(lines: Sequence[str]) -> list[str]:
-    return sorted(lines, key=lambda line: (line.startswith("from"), line))
+        found.add("import numpy as np")
+    if any(re.search(r"(?<![.\w])lax\.", line) for line in code):
+        found.add("from jax import lax")
+    found.update(imports_of(containers, module.source.text))
+    return sort_imports(found)
 
 
 def _programs(module: Module, inputs: Mapping[Var, str], emit: Sequence[str]) -> list[Context]:
@@ -396,23 +408,23 @@ def _programs(module: Module, inputs: Mapping[Var, str], emit: Sequence[str]) ->
     tangents = [v for _, v in module.tangents]
     if "f" in emit:
         doc = "The step itself, operation by operation as in the source"
-        chosen.append(_program(module, module.primal, f"_{name}_primal", doc, inputs))
+        chosen.append(_program(module, module.primal, "_primal", doc, inputs))
     if {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit):
         doc = "Outputs and Jacobian entries"
         program = module.jacobian.chosen.program
-        chosen.append(_program(module, program, f"_{name}_value_and_entries", doc, inputs))
+        chosen.append(_program(module, program, "_value_and_entries", doc, inputs))
     if "f" in emit or "vjp" in emit:
         doc = "Cotangents of the inputs from those of the outputs"
         extra = {v: f"ct_{path}" for path, v in module.cotangents}
         program = module.vjp.chosen.program
         chosen.append(
-            _program(module, program, f"_{name}_vjp", doc, inputs, cotangents, extra)
+            _program(module, program, "_vjp", doc, inputs, cotangents, extra)
         )
     if "jvp" in emit:
         doc = "Outputs and their tangents"
         extra = {v: f"t_{path}" for path, v in module.tangents}
         program = module.jvp.chosen.program
-        chosen.append(_program(module, program, f"_{name}_jvp", doc, inputs, tangents, extra))
+        chosen.append(_program(module, program, "_jvp", doc, inputs, tangents, extra))
     return chosen
 
 
@@ -446,8 +458,6 @@ def _program(
         groups.setdefault(key.partition(":")[0], []).append(text)
     tuples = [tuple_of(items) for items in groups.values()]
     returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
-    from gradgen.ir.program import count_operations
-
     total = count_operations(program.instructions).total
     code = [line for _, lines in printer.sections() for line in lines]
     return {
@@ -511,13 +521,9 @@ def _step_doc(module: Module) -> str:
 
 
 def _wrap(text: str) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(text, 84)
 
 
 def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
-
-Emit = Callable[[Context], str]

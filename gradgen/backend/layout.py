@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradgen.backend.printer import WIDTH
 
 
 @dataclass(frozen=True)
 class Group:
-    """Items in brackets: `head(item, item)`; `always_comma` for a tuple of one."""
+    """Items in brackets: `head(item, item)`.
+
+    The items of a collection stand one a line where they do not fit on the line of the brackets;
+    the arguments of a call may share a line of their own.
+    """
 
     opening: str
     items: tuple[Doc, ...]
     closing: str
-    always_comma: bool = False
+    collection: bool = True
 
     def flat(self) -> str:
         """Everything on one line."""
-        comma = "," if self.always_comma else ""
+        comma = "," if self.opening.endswith("(") and self.collection and self.is_single else ""
         return f"{self.opening}{', '.join(map(flat, self.items))}{comma}{self.closing}"
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is just one item: a tuple then needs its comma."""
+        return len(self.items) == 1
 
 
 Doc = str | Group
@@ -38,7 +48,7 @@ def layout(prefix: str, doc: Doc, suffix: str = "", indent: int = 0) -> list[str
     if len(line) <= WIDTH or isinstance(doc, str) or not doc.items:
         return [line]
     inner = f"{space}    {', '.join(map(flat, doc.items))}"
-    if len(inner) <= WIDTH and not doc.always_comma:
+    if len(inner) <= WIDTH and not doc.collection:
         body = [inner]
     else:
         body = [part for item in doc.items for part in layout("", item, ",", indent + 4)]
@@ -47,22 +57,54 @@ def layout(prefix: str, doc: Doc, suffix: str = "", indent: int = 0) -> list[str
 
 def call(function: str, arguments: Sequence[Doc]) -> Group:
     """A call."""
-    return Group(f"{function}(", tuple(arguments), ")")
+    return Group(f"{function}(", tuple(arguments), ")", collection=False)
 
 
 def tuple_of(items: Sequence[Doc]) -> Doc:
     """A tuple in brackets."""
     if not items:
         return "()"
-    return Group("(", tuple(items), ")", always_comma=len(items) == 1)
+    return Group("(", tuple(items), ")")
 
 
 def unpack(names: Sequence[str], value: Doc, indent: int) -> list[str]:
     """`a, b = value`; nothing is bound where there are no names."""
     if not names:
         return []
-    targets = ", ".join(names) + ("," if len(names) == 1 else "")
+    targets = ", ".join(names) if len(names) > 1 else f"({names[0]},)"
     lines = layout(f"{targets} = ", value, "", indent)
     if len(lines[0]) <= WIDTH:
         return lines
     return layout("", tuple_of(names), f" = {flat(value)}", indent)
+
+
+def literal(text: str) -> Doc:
+    """A literal, or a call with keywords, as a document that can be laid out."""
+    return _literal(ast.parse(text, mode="eval").body)
+
+
+def _literal(node: ast.expr) -> Doc:
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            pairs = zip(keys, values, strict=True)
+            items = [prefixed(f"{flat(_literal(k))}: ", _literal(v)) for k, v in pairs if k]
+            return Group("{", tuple(items), "}")
+        case ast.List(elts=items):
+            return Group("[", tuple(map(_literal, items)), "]")
+        case ast.Tuple(elts=items):
+            return tuple_of([_literal(item) for item in items])
+        case ast.Call(func=ast.Name(id=name), keywords=keywords) if keywords:
+            return call(name, [prefixed(f"{k.arg}=", _literal(k.value)) for k in keywords])
+        case ast.Constant(value=str() as value):
+            return quote(value)
+    return ast.unparse(node)
+
+
+def prefixed(prefix: str, doc: Doc) -> Doc:
+    """The document with text in front of it."""
+    return prefix + doc if isinstance(doc, str) else replace(doc, opening=prefix + doc.opening)
+
+
+def quote(text: str) -> str:
+    """A string literal in double quotes."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from gradgen.backend.layout import Doc, Group, layout
+from gradgen.backend.layout import Doc, Group, layout, prefixed, quote, tuple_of
 from gradgen.ir.module import Derivative, Module
 from gradgen.ir.program import count_operations
 
@@ -81,17 +81,11 @@ def _counts(derivative: Derivative, *modes: str) -> dict[str, object]:
 
 def _document(value: object) -> Doc:
     if isinstance(value, dict):
-        items = []
-        for key, entry in value.items():
-            doc = _document(entry)
-            prefix = f'"{key}": '
-            if isinstance(doc, str):
-                items.append(prefix + doc)
-            else:
-                items.append(Group(prefix + doc.opening, doc.items, doc.closing, doc.always_comma))
+        items = [prefixed(f"{quote(key)}: ", _document(entry)) for key, entry in value.items()]
         return Group("{", tuple(items), "}")
     if isinstance(value, tuple):
-        return Group("(", tuple(map(_document, value)), ")", always_comma=len(value) == 1)
+        return tuple_of([_document(entry) for entry in value])
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return quote(value)
     return repr(value)
+

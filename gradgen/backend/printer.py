@@ -182,6 +182,8 @@ class Printer:
         numbers = all(isinstance(a, Const) for a in instruction.operands)
         if op == "div" and not is_float(instruction.dtype):
             return self._call("lax.div", operands)
+        if op == "ne" and instruction.operands[0] == instruction.operands[1]:
+            return self._call("jnp.isnan", operands[:1])
         if op in _INFIX and not numbers:
             sign, binding = _INFIX[op]
             left, right = operands

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
-from gradgen.backend.layout import Doc, Group, call, tuple_of
+from gradgen.backend.layout import Doc, Group, call, prefixed, tuple_of
 from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument
 
@@ -59,16 +58,10 @@ def construct(
             return Group("[", tuple(children), "]")
         case "dict":
             keyed = zip(structure.keys, children, strict=True)
-            return Group("{", tuple(_prefixed(f'"{k}": ', c) for k, c in keyed), "}")
+            return Group("{", tuple(prefixed(f'"{k}": ', c) for k, c in keyed), "}")
     keyed = zip(structure.keys, children, strict=True)
     constructor = constructors.get(structure.type_name or "", structure.type_name)
-    return call(f"{constructor}", [_prefixed(f"{k}=", c) for k, c in keyed])
-
-
-def _prefixed(prefix: str, doc: Doc) -> Doc:
-    if isinstance(doc, str):
-        return prefix + doc
-    return replace(doc, opening=prefix + doc.opening)
+    return call(f"{constructor}", [prefixed(f"{k}=", c) for k, c in keyed])
 
 
 def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:

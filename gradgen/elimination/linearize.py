@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from gradgen.ir.algebra import mask_values
@@ -29,17 +30,16 @@ def linearize(trace: Trace) -> LinearGraph:
             edges[key] = (*edges.get(key, ()), partial)
             read.add(operand)
     dependents: list[tuple[str, Output]] = []
-    taken = set(independents) | read
+    occurrences = Counter(output.atom for output in trace.float_outputs)
     for output in trace.float_outputs:
         if not isinstance(output.atom, str) or output.atom not in order:
             continue
-        if output.atom in taken:
+        if output.atom in independents or output.atom in read or occurrences[output.atom] > 1:
             key = f"out:{output.path}"
             edges[(output.atom, key)] = (Const(1.0),)
             order.append(key)
         else:
             key = output.atom
-            taken.add(key)
         dependents.append((key, output))
     ends = {key for key, _ in dependents}
     kept = _connected(set(independents), ends, edges)
