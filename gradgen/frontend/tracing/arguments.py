@@ -38,8 +38,8 @@ class Signature:
     classes: Mapping[str, type]
     """The containers that structures name."""
 
-    def call(self, function: Callable[..., Any], values: Sequence[Any]) -> Any:
-        """Call the source's function with its traced leaves in order."""
+    def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments of the source, from its traced leaves in order."""
         remaining = iter(values)
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
@@ -49,6 +49,11 @@ class Signature:
                 keyword[argument.name] = value
             else:
                 positional.append(value)
+        return tuple(positional), keyword
+
+    def call(self, function: Callable[..., Any], values: Sequence[Any]) -> Any:
+        """Call the source's function with its traced leaves in order."""
+        positional, keyword = self.bind(values)
         return function(*positional, **keyword)
 
     def _build(self, structure: Structure, values: Iterator[Any], path: str) -> Any:
