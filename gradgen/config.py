@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from gradgen.ir.module import FUNCTIONS
 
+__all__ = ["FUNCTIONS", "Settings"]
+
 
 @dataclass(frozen=True)
 class Settings:

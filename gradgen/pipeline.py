@@ -15,8 +15,9 @@ from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.elimination.linearize import linearize
-from gradgen.errors import GradgenError
-from gradgen.frontend.reading.directives import parse_static, parse_wrt
+from gradgen.errors import GradgenError, InexactError
+from gradgen.files import keep_evidence, write_atomically
+from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.load import load_example, load_function
@@ -226,3 +227,101 @@ def texts(modules: Sequence[Module], emit: Sequence[str]) -> Iterator[tuple[Modu
     for module in modules:
         chosen = replace(module, emit=tuple(emit))
         yield chosen, render(chosen)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A verified text."""
+
+    module: Module
+    text: str
+    report: Any
+    output: str | None
+    changed: bool
+
+    def sentence(self) -> str:
+        """The counts against forward and reverse mode, and how exact it is."""
+        jacobian = self.module.jacobian
+        name = self.output or self.module.source.function
+        state = "" if self.output is None else "written, " if self.changed else "unchanged, "
+        return (
+            f"{name}: {state}{jacobian.chosen.operations.total} operations for value and Jacobian "
+            f"(forward mode {jacobian.forward.operations.total}, reverse mode "
+            f"{jacobian.reverse.operations.total}), accumulation {jacobian.chosen.plan.muls} "
+            f"multiplications (forward {jacobian.forward.plan.muls}, reverse "
+            f"{jacobian.reverse.plan.muls}; order: {jacobian.chosen.order.found_by}); "
+            f"{self.report.summary()}"
+        )
+
+
+def generate(
+    settings: Settings, output: str | None, status: Callable[[str], None]
+) -> Outcome:
+    """Generate, verify and, with `output`, write. Nothing is written that is not exact.
+
+    A candidate that overflows where JAX does not gives way to the next cheapest one.
+    Raises InexactError, with the evidence kept, if no candidate is exact.
+    """
+    from gradgen.verify.check import verify
+    from gradgen.verify.subject import Subject
+
+    if output is not None and Path(output).resolve() == Path(settings.path).resolve():
+        raise GradgenError("the output would overwrite the source", path=settings.path)
+    front = open_front(settings)
+    graph = graph_of(front)
+    orders = orders_for(settings, graph)
+    ranges = _ranges(front)
+    for module in candidates(front, graph, orders):
+        chosen = replace(module, emit=settings.emit)
+        text = render(chosen)
+        status(f"verifying {front.source.function}")
+        subject = Subject(text, chosen, front.function, front.signature.bind, front.vmapped)
+        report = verify(subject, ranges=ranges, dtypes=settings.dtypes)
+        if report.exact:
+            changed = output is not None and write_atomically(output, text)
+            return Outcome(chosen, text, report, output, changed)
+        if report.kind != "nonfinite":
+            break
+    folder = keep_evidence(text, report.pretty())
+    raise InexactError(
+        f"the generated code does not match JAX: {report.summary()}",
+        hint=f"nothing was written; the text and the report are in {folder}; please report this",
+        path=front.source.path,
+        line=front.source.position.line,
+        column=front.source.position.column,
+    )
+
+
+def _ranges(front: Front) -> dict[str, tuple[float, float]]:
+    """Where each input is sampled; raises GradgenError for a range of something else."""
+    known = {i.path for i in front.trace.inputs}
+    found = {}
+    for directive in front.source.directives:
+        if directive.kind == "range":
+            for path, low, high in parse_range(directive.text):
+                if path not in known:
+                    raise GradgenError(
+                        f"there is a range for '{path}', which is no input",
+                        hint=f"there are: {', '.join(sorted(known))}",
+                        path=front.source.path,
+                        line=directive.position.line or None,
+                        column=directive.position.column,
+                    )
+                found[path] = (low, high)
+    return found
+
+
+def show(settings: Settings, stage: str) -> str:
+    """A stage of the pipeline as text: source, trace, graph, order, plan or program."""
+    if stage == "source":
+        return read(settings).pretty()
+    front = open_front(settings)
+    if stage == "trace":
+        return front.trace.pretty()
+    graph = graph_of(front)
+    if stage == "graph":
+        return graph.pretty()
+    chosen = candidates(front, graph, orders_for(settings, graph))[0].jacobian.chosen
+    if stage == "order":
+        return chosen.order.to_json()
+    return chosen.plan.pretty() if stage == "plan" else chosen.program.pretty()

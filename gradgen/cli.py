@@ -1,0 +1,243 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from click_default_group import DefaultGroup
+
+from gradgen import __version__
+from gradgen.config import FUNCTIONS, Settings
+from gradgen.errors import GradgenError
+
+STAGES = ("source", "trace", "graph", "order", "plan", "program")
+DTYPES = ("float32", "float64")
+
+
+@click.group(
+    cls=DefaultGroup,
+    default="generate",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="gradgen")
+def main() -> None:
+    """Write the exact derivative of a neuron's step function as Python source.
+
+    `gradgen SOURCE -o OUT` reads a step function written in JAX, finds a cheap order in which to
+    accumulate its derivative, and writes a standalone file that has been compared with JAX.
+
+    The source file is executed to get its function: treat it like any program that you run.
+    """
+    # derivatives are the same everywhere; the CPU starts fastest and is always there
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+
+def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The argument and the options that say what to differentiate, and how."""
+    decorators = [
+        click.argument("source"),
+        click.option(
+            "--function",
+            metavar="NAME",
+            help="The step function; default: the one public function that no other one calls. "
+            "SOURCE may also be FILE:NAME.",
+        ),
+        click.option(
+            "--wrt",
+            metavar="NAMES",
+            multiple=True,
+            help="What to differentiate against, separated by commas: arguments, or leaves of them "
+            "such as params.tau. Default: every argument without a default value.",
+        ),
+        click.option(
+            "--static",
+            metavar="NAME=VALUE",
+            multiple=True,
+            help="Bind an argument when generating; VALUE is a Python expression.",
+        ),
+        click.option(
+            "--range",
+            "ranges",
+            metavar="NAME=LO:HI",
+            multiple=True,
+            help="Where to verify; repeatable.",
+        ),
+        click.option(
+            "--example",
+            metavar="FILE:FUNCTION",
+            help="A function that returns example arguments: a tuple, or a dict by name.",
+        ),
+        click.option(
+            "--order",
+            metavar="ORDER",
+            help="forward, reverse, markowitz, or a stored order FILE.json. "
+            "Default: the cheapest of the three.",
+        ),
+        click.option(
+            "--per-neuron",
+            is_flag=True,
+            help="The source is meant for one neuron; its callers vmap it.",
+        ),
+        click.option("--debug", is_flag=True, help="Show tracebacks."),
+    ]
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+@main.command()
+@_source_options
+@click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
+@click.option(
+    "--emit",
+    metavar="NAMES",
+    default=",".join(FUNCTIONS),
+    help=f"Which public functions to write, separated by commas: {', '.join(FUNCTIONS)}.",
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    type=click.Choice(DTYPES),
+    multiple=True,
+    default=DTYPES,
+    help="In which precision to verify; repeatable, default both.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say what is done and how exact it is.")
+def generate(
+    output: str | None,
+    emit: str,
+    dtypes: tuple[str, ...],
+    quiet: bool,
+    verbose: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Write the derivative of the step function in SOURCE (`-` reads standard input).
+
+    This is the default command: `gradgen SOURCE` is enough.
+    """
+    with _Reporting(debug, quiet) as reporting:
+        settings = _settings(options, emit=_emitted(emit), dtypes=dtypes)
+        reporting.status("reading and tracing")
+        from gradgen import pipeline
+
+        outcome = pipeline.generate(settings, output, reporting.status)
+        reporting.stop()
+        for warning in outcome.report.warnings:
+            reporting.say(f"{settings.path}: warning: {warning}")
+        if output is None:
+            click.echo(outcome.text, nl=False)
+        if verbose:
+            reporting.say(outcome.report.pretty())
+        reporting.say(outcome.sentence())
+
+
+@main.command()
+@_source_options
+@click.option(
+    "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
+)
+def show(stage: str, debug: bool, **options: Any) -> None:
+    """Show a stage of the pipeline for the step function in SOURCE."""
+    with _Reporting(debug, quiet=True):
+        settings = _settings(options)
+        from gradgen import pipeline
+
+        click.echo(pipeline.show(settings, stage))
+
+
+def _settings(options: dict[str, Any], **more: Any) -> Settings:
+    path, function = _split_target(options["source"], options["function"])
+    directives = [("static", text) for text in options["static"]]
+    directives += [("range", text) for text in options["ranges"]]
+    if options["wrt"]:
+        directives.append(("wrt", ", ".join(options["wrt"])))
+    return Settings(
+        path=path,
+        function=function,
+        directives=tuple(directives),
+        example=options["example"],
+        order=options["order"],
+        per_neuron=options["per_neuron"],
+        **more,
+    )
+
+
+def _split_target(source: str, function: str | None) -> tuple[str, str | None]:
+    """A path, or FILE:NAME; a file whose own name has a colon wins."""
+    path, colon, name = source.rpartition(":")
+    if colon and name.isidentifier() and path and not os.path.exists(source):
+        if function is not None and function != name:
+            raise GradgenError(f"both '{name}' and '{function}' are asked for", path=path)
+        return path, name
+    return source, function
+
+
+def _emitted(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in FUNCTIONS]
+    if unknown or not names:
+        raise click.BadParameter(
+            f"{unknown[0] if unknown else text!r} is none of {', '.join(FUNCTIONS)}",
+            param_hint="--emit",
+        )
+    return names
+
+
+class _Reporting:
+    """Progress and messages on standard error; errors become exit codes."""
+
+    def __init__(self, debug: bool, quiet: bool) -> None:
+        self._debug = debug
+        self._quiet = quiet
+        self._spinner: Any = None
+
+    def __enter__(self) -> _Reporting:
+        return self
+
+    def status(self, what: str) -> None:
+        """Say what is going on, where somebody watches."""
+        if self._quiet or not sys.stderr.isatty():
+            return
+        if self._spinner is None:
+            from rich.console import Console
+
+            self._spinner = Console(stderr=True).status(what)
+            self._spinner.start()
+        self._spinner.update(what)
+
+    def stop(self) -> None:
+        """Take the progress line away."""
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+
+    def say(self, message: str) -> None:
+        """A line for people, unless they asked for quiet."""
+        if not self._quiet:
+            click.echo(message, err=True)
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self.stop()
+        if error is None or self._debug:
+            return
+        if isinstance(error, GradgenError):
+            _fail(str(error), error.exit_code)
+        if isinstance(error, Exception) and not isinstance(error, click.ClickException):
+            first = (str(error).strip() or "no message").split("\n", 1)[0]
+            _fail(
+                f"internal error: {type(error).__name__}: {first}\n"
+                "  hint: this is a fault of gradgen; --debug shows where, please report it",
+                3,
+            )
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(message, err=True)
+    raise SystemExit(code)
+

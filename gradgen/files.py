@@ -1,0 +1,60 @@
+"""Writing results: whole or not at all, and not when nothing changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from gradgen.errors import GradgenError
+
+
+def write_atomically(path: str, text: str) -> bool:
+    """Put text in a file; returns whether the file changed.
+
+    The text is written beside the target and moved into place, so that a reader sees the old file or
+    the new one. A symbolic link is followed, permissions are kept, an equal file is not touched.
+    Raises GradgenError if the file cannot be written; the old one is then intact.
+    """
+    target = Path(path).resolve()
+    content = text.encode("utf-8")
+    try:
+        if target.is_file() and target.read_bytes() == content:
+            return False
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        if isinstance(error, OSError):
+            raise _cannot_write(path, error) from None
+        raise
+    return True
+
+
+def keep_evidence(text: str, report: str) -> str:
+    """Keep a text that failed its verification, with the report, in a new temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix="gradgen-inexact-"))
+    (folder / "generated.py").write_text(text, encoding="utf-8")
+    (folder / "report.txt").write_text(report + "\n", encoding="utf-8")
+    return str(folder)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _cannot_write(path: str, error: OSError) -> GradgenError:
+    return GradgenError(f"cannot write the file: {error.strerror}", path=path)
