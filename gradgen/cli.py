@@ -89,7 +89,7 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@main.command()
+@main.command()  # type: ignore[untyped-decorator]
 @_source_options
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @click.option(
@@ -137,7 +137,7 @@ def generate(
         reporting.say(outcome.sentence())
 
 
-@main.command()
+@main.command()  # type: ignore[untyped-decorator]
 @_source_options
 @click.option(
     "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
@@ -240,4 +240,3 @@ class _Reporting:
 def _fail(message: str, code: int) -> NoReturn:
     click.echo(message, err=True)
     raise SystemExit(code)
-

@@ -50,6 +50,6 @@ class GradgenError(Exception):
 
 
 class InexactError(GradgenError):
-    """The generated code does not match JAX: an internal error (exit code 3), nothing is written."""
+    """The generated code does not match JAX: exit code 3, nothing is written."""
 
     exit_code = 3

@@ -13,8 +13,8 @@ from gradgen.errors import GradgenError
 def write_atomically(path: str, text: str) -> bool:
     """Put text in a file; returns whether the file changed.
 
-    The text is written beside the target and moved into place, so that a reader sees the old file or
-    the new one. A symbolic link is followed, permissions are kept, an equal file is not touched.
+    The text is written beside the target and moved into place: a reader sees the old file or the
+    new one. A symbolic link is followed, permissions are kept, an equal file is not touched.
     Raises GradgenError if the file cannot be written; the old one is then intact.
     """
     target = Path(path).resolve()

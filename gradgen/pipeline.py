@@ -53,9 +53,7 @@ def read(settings: Settings) -> Source:
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise GradgenError(
-            f"cannot read the source file: {error.strerror}", path=path
-        ) from None
+        raise GradgenError(f"cannot read the source file: {error.strerror}", path=path) from None
     except UnicodeDecodeError as error:
         raise GradgenError(
             f"the source file is not UTF-8 text (byte {error.start})", path=path
@@ -197,9 +195,7 @@ def _jvp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...],
     return tuple(variables.items()), _cheapest(extended, lowering, "forward")
 
 
-def _cheapest(
-    graph: LinearGraph, lowering: Callable[[Plan], Program], sweep: str
-) -> Derivative:
+def _cheapest(graph: LinearGraph, lowering: Callable[[Plan], Program], sweep: str) -> Derivative:
     found = [_accumulate(graph, order, lowering) for order in propose(graph)]
     by_name = {a.order.found_by: a for a in found}
     limit = by_name[sweep]
@@ -254,9 +250,7 @@ class Outcome:
         )
 
 
-def generate(
-    settings: Settings, output: str | None, status: Callable[[str], None]
-) -> Outcome:
+def generate(settings: Settings, output: str | None, status: Callable[[str], None]) -> Outcome:
     """Generate, verify and, with `output`, write. Nothing is written that is not exact.
 
     A candidate that overflows where JAX does not gives way to the next cheapest one.

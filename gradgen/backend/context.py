@@ -57,8 +57,9 @@ def module_context(module: Module) -> Context:
     constant = any(is_float(i.dtype) and not i.wrt for i in trace.inputs)
     needs = {
         "result": not plain,
-        "jacobian": bool({"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"}
-                         & set(emit)),
+        "jacobian": bool(
+            {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
+        ),
         "constant": "f" in emit and constant,
         "tangent": "jvp" in emit and constant,
         "bound": any(argument.bound for argument in trace.arguments),
@@ -297,7 +298,9 @@ def _tangents(arguments: Sequence[Argument], inputs: Sequence[Input]) -> list[st
         else:
             lines += [f'_no_tangent({e}, "{i.path}")' for i, e in held]
         chosen += [f"jnp.asarray({e})" for i, e in leaves if i.wrt]
-    return _dedent([*(f"    {line}" for line in lines), *layout("return ", tuple_of(chosen), "", 4)])
+    return _dedent(
+        [*(f"    {line}" for line in lines), *layout("return ", tuple_of(chosen), "", 4)]
+    )
 
 
 def _result(module: Module, names: Names) -> list[str]:
@@ -387,7 +390,10 @@ def _containers(module: Module, names: Names) -> list[str]:
 
 
 def _imports(
-    module: Module, programs: Sequence[Context], containers: Sequence[str], needs: Mapping[str, bool]
+    module: Module,
+    programs: Sequence[Context],
+    containers: Sequence[str],
+    needs: Mapping[str, bool],
 ) -> list[str]:
     code = [line for program in programs for line in program["code"]]
     found = {"import jax", "import jax.numpy as jnp"}
@@ -402,7 +408,6 @@ def _imports(
 
 
 def _programs(module: Module, inputs: Mapping[Var, str], emit: Sequence[str]) -> list[Context]:
-    name = module.source.function
     chosen: list[Context] = []
     cotangents = [v for _, v in module.cotangents]
     tangents = [v for _, v in module.tangents]
@@ -417,9 +422,7 @@ def _programs(module: Module, inputs: Mapping[Var, str], emit: Sequence[str]) ->
         doc = "Cotangents of the inputs from those of the outputs"
         extra = {v: f"ct_{path}" for path, v in module.cotangents}
         program = module.vjp.chosen.program
-        chosen.append(
-            _program(module, program, "_vjp", doc, inputs, cotangents, extra)
-        )
+        chosen.append(_program(module, program, "_vjp", doc, inputs, cotangents, extra))
     if "jvp" in emit:
         doc = "Outputs and their tangents"
         extra = {v: f"t_{path}" for path, v in module.tangents}
@@ -509,15 +512,16 @@ def _step_doc(module: Module) -> str:
     source, trace = module.source, module.trace
     wrt = ", ".join(i.path for i in trace.inputs if i.wrt)
     total = module.vjp.chosen.operations.total
-    added = (
-        f"Differentiable with respect to {wrt}: its backward pass takes {total} operations."
-    )
+    added = f"Differentiable with respect to {wrt}: its backward pass takes {total} operations."
     doc = source.docstring
     if doc is None:
         return _escape(added)
-    return _escape("\n    ".join([*doc.strip().splitlines(), "", *_wrap(added)])).replace(
-        "\n    \n", "\n\n"
-    ) + "\n    "
+    return (
+        _escape("\n    ".join([*doc.strip().splitlines(), "", *_wrap(added)])).replace(
+            "\n    \n", "\n\n"
+        )
+        + "\n    "
+    )
 
 
 def _wrap(text: str) -> list[str]:
@@ -526,4 +530,3 @@ def _wrap(text: str) -> list[str]:
 
 def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-

@@ -88,4 +88,3 @@ def _document(value: object) -> Doc:
     if isinstance(value, str):
         return quote(value)
     return repr(value)
-

@@ -58,4 +58,3 @@ def _divide(instruction: Instruction, reciprocals: dict[Var, Atom]) -> Instructi
             other = instruction.operands[1 - position]
             return replace(instruction, op="div", operands=(other, reciprocals[atom]))
     return instruction
-

@@ -43,7 +43,10 @@ _FUNCTION = {
     "acosh": "jnp.arccosh", "atanh": "jnp.arctanh",
     **{
         name: f"jnp.{name}"
-        for name in "exp expm1 log log1p sqrt cbrt sin cos tan sinh cosh tanh".split()
+        for name in (
+            "exp", "expm1", "log", "log1p", "sqrt", "cbrt",
+            "sin", "cos", "tan", "sinh", "cosh", "tanh",
+        )
     },
 }  # fmt: skip
 
@@ -215,12 +218,15 @@ class Printer:
                     return self._call("jnp.round", operands)
                 return Text(f"lax.round({operands[0].text}, lax.RoundingMethod.AWAY_FROM_ZERO)")
             case "reduce_precision":
-                bits = f"{instruction.attribute('exponent_bits')}, {instruction.attribute('mantissa_bits')}"
-                return Text(f"lax.reduce_precision({operands[0].text}, {bits})")
+                bits = [Text(str(value)) for _, value in instruction.attributes]
+                return self._call("lax.reduce_precision", [*operands, *bits])
             case "library":
                 return self._call(f"jnp.{instruction.attribute('function')}", operands)
             case "derivative":
-                function, slot = instruction.attribute("function"), instruction.attribute("argument")
+                function, slot = (
+                    instruction.attribute("function"),
+                    instruction.attribute("argument"),
+                )
                 return self._call("_derivative", [Text(str(function)), Text(str(slot)), *operands])
         return self._call(_FUNCTION.get(op, f"lax.{op}"), operands)
 
@@ -246,4 +252,3 @@ class Printer:
         if constant:
             return Text(f"jnp.asarray({operand.text}, {target})")
         return Text(f"{operand.within(_ATOM)}.astype({target})")
-

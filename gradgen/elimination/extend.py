@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from gradgen.ir.code import Var
 from gradgen.ir.graph import WEIGHTED, Edge, LinearGraph, Vertex
 
+
 def weight_outputs(graph: LinearGraph, cotangents: Mapping[str, Var]) -> LinearGraph:
     """The graph of the sum of the outputs weighted with cotangents, given by dependents' names."""
     last = len(graph.vertices)
@@ -29,8 +30,7 @@ def weight_outputs(graph: LinearGraph, cotangents: Mapping[str, Var]) -> LinearG
 def weight_inputs(graph: LinearGraph, tangents: Mapping[str, Var]) -> LinearGraph:
     """The graph below one independent, which feeds each input its tangent, given by names."""
     edges = [
-        Edge(0, v + 1, "variable", (tangents[graph.vertices[v].name],))
-        for v in graph.independents
+        Edge(0, v + 1, "variable", (tangents[graph.vertices[v].name],)) for v in graph.independents
     ]
     shifted = [Edge(e.source + 1, e.target + 1, e.kind, e.partials) for e in graph.edges]
     return LinearGraph(

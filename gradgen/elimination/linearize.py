@@ -26,8 +26,8 @@ def linearize(trace: Trace) -> LinearGraph:
     for elemental in trace.elementals:
         order.append(elemental.target)
         for operand, partial in elemental.partials:
-            key = (operand, elemental.target)
-            edges[key] = (*edges.get(key, ()), partial)
+            ends = (operand, elemental.target)
+            edges[ends] = (*edges.get(ends, ()), partial)
             read.add(operand)
     dependents: list[tuple[str, Output]] = []
     occurrences = Counter(output.atom for output in trace.float_outputs)
@@ -36,15 +36,15 @@ def linearize(trace: Trace) -> LinearGraph:
             continue
         if output.atom in independents or output.atom in read or occurrences[output.atom] > 1:
             key = f"out:{output.path}"
-            edges[(output.atom, key)] = (Const(1.0),)
+            edges[output.atom, key] = (Const(1.0),)
             order.append(key)
         else:
             key = output.atom
         dependents.append((key, output))
-    ends = {key for key, _ in dependents}
-    kept = _connected(set(independents), ends, edges)
+    outputs = {key for key, _ in dependents}
+    kept = _connected(set(independents), outputs, edges)
     # dependents last, so that an output's vertex has the same place whether it is read or not
-    ordered = [v for v in order if v in kept and v not in ends]
+    ordered = [v for v in order if v in kept and v not in outputs]
     ordered += [key for key, _ in dependents if key in kept]
     return _number(trace, ordered, independents, dependents, edges)
 
@@ -96,7 +96,7 @@ def _number(
     for key in ordered:
         if key in outputs:
             path = outputs[key].path
-            alias = labels.get(outputs[key].atom) or f"out {path}"
+            alias = labels.get(str(outputs[key].atom)) or f"out {path}"
             vertices.append(Vertex(f"out:{path}", alias, f"out:{path}"))
             continue
         name = names[key]
@@ -127,4 +127,3 @@ def _kind(code: Builder, partials: tuple[Atom, ...]) -> Kind:
     if len(partials) == 1 and mask_values(code, partials[0]) is not None:
         return "mask"
     return "variable"
-

@@ -57,7 +57,7 @@ def simplify_exactly(
     match op, operands:
         case "mul", (x, Const() as c) | (Const() as c, x) if _is_one(c) and isinstance(x, str):
             return x
-        case ("div" | "pow"), (str() as x, Const() as c) if _is_one(c):
+        case (("div" | "pow"), (str() as x, Const() as c)) if _is_one(c):
             return x
         case "sub", (str() as x, Const() as c) if is_zero(c) and math.copysign(1, c.value) > 0:
             return x

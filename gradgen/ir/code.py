@@ -101,7 +101,9 @@ def check_code(instructions: Iterable[Instruction], defined: Iterable[Var]) -> f
     return frozenset(known)
 
 
-def live_code(instructions: Iterable[Instruction], roots: Iterable[Atom]) -> tuple[Instruction, ...]:
+def live_code(
+    instructions: Iterable[Instruction], roots: Iterable[Atom]
+) -> tuple[Instruction, ...]:
     """The instructions that the roots depend on, in their order (dead-code elimination)."""
     ordered = tuple(instructions)
     needed = {atom for atom in roots if isinstance(atom, str)}
@@ -115,9 +117,7 @@ def live_code(instructions: Iterable[Instruction], roots: Iterable[Atom]) -> tup
 
 def substitute(instruction: Instruction, renaming: Mapping[Var, Atom]) -> Instruction:
     """The instruction with its operands replaced where the renaming says so."""
-    operands = tuple(
-        renaming.get(a, a) if isinstance(a, str) else a for a in instruction.operands
-    )
+    operands = tuple(renaming.get(a, a) if isinstance(a, str) else a for a in instruction.operands)
     return replace(instruction, operands=operands)
 
 

@@ -77,9 +77,9 @@ OPERATIONS = _table()
 """Every operation by name.
 
 `copy` gives a call with a derivative rule of its own a vertex of its own; its attribute `call`
-numbers the call. Three are not primitives: `finfo` is an attribute (`eps`, `tiny`, ...) of its operand's dtype;
-`library` is a call of a named JAX function that is kept whole; `derivative` is the derivative of
-such a function, or of a primitive, by JAX's own rule at run time.
+numbers the call. Three are not primitives: `finfo` is an attribute (`eps`, `tiny`, ...) of its
+operand's dtype; `library` is a call of a named JAX function that is kept whole; `derivative` is the
+derivative of such a function, or of a primitive, by JAX's own rule at run time.
 """
 
 

@@ -82,7 +82,7 @@ def count_operations(instructions: Iterable[Instruction]) -> Operations:
     for instruction in instructions:
         if instruction.op == "logistic":
             for kind in ("transcendental", "add", "div"):
-                counts[kind] += 1  # type: ignore[index]
+                counts[kind] += 1
         elif instruction.op in ("square", "integer_pow"):
             exponent = 2 if instruction.op == "square" else int(instruction.attribute("y"))
             counts["mul"] += integer_pow_multiplications(exponent)

@@ -1,0 +1,1 @@
+"""Compares generated text with JAX: nothing is written that was not."""

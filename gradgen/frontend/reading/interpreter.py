@@ -14,7 +14,16 @@ from gradgen.frontend.reading.calls import effect_of
 from gradgen.frontend.reading.flow import Flow, Notes
 from gradgen.frontend.reading.syntax import Syntax
 from gradgen.frontend.reading.target import declared
-from gradgen.frontend.reading.uses import UNKNOWN, Closure, Names, Place, Use, UseKind, Value, located
+from gradgen.frontend.reading.uses import (
+    UNKNOWN,
+    Closure,
+    Names,
+    Place,
+    Use,
+    UseKind,
+    Value,
+    located,
+)
 
 _OPENING_METHODS = frozenset(
     {"items", "keys", "values", "get", "pop", "update", "setdefault", "append", "_asdict"}

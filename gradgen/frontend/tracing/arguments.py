@@ -249,11 +249,13 @@ def _structure_of(
             items = tuple((f, visit(getattr(value, f))) for f in value._fields)
             return record("namedtuple", type(value).__name__, items)
         if isinstance(value, tuple | list):
-            kind = "tuple" if isinstance(value, tuple) else "list"
-            return sequence(kind, tuple(visit(v) for v in value))
+            children = tuple(visit(v) for v in value)
+            return sequence("tuple" if isinstance(value, tuple) else "list", children)
         if dataclasses.is_dataclass(value):
             classes[type(value).__name__] = type(value)
-            items = tuple((f.name, visit(getattr(value, f.name))) for f in dataclasses.fields(value))
+            items = tuple(
+                (f.name, visit(getattr(value, f.name))) for f in dataclasses.fields(value)
+            )
             return record("dataclass", type(value).__name__, items)
         return _array_leaf(value)
 
@@ -289,7 +291,8 @@ def _apply_wrt_kinds(arguments: list[Argument], wrt: Sequence[str]) -> list[Argu
     """An integer default that is asked to be differentiated is a float."""
     return [
         dataclasses.replace(argument, structure=leaf("float"))
-        if argument.name in wrt and argument.default is not None
+        if argument.name in wrt
+        and argument.default is not None
         and argument.structure.kind == "int"
         else argument
         for argument in arguments

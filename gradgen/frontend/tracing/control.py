@@ -13,9 +13,12 @@ from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.ir.code import Atom, Const, Var
 
 _ROUNDING_FREE = frozenset(
-    "max min select_n clamp abs neg sign floor ceil round eq ne lt le gt ge and or not xor "
-    "convert_element_type broadcast_in_dim reshape squeeze slice stop_gradient copy".split()
-)
+    {
+        "max", "min", "clamp", "abs", "neg", "sign", "floor", "ceil", "round", "select_n",
+        "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor", "copy", "stop_gradient",
+        "convert_element_type", "broadcast_in_dim", "reshape", "squeeze", "slice",
+    }
+)  # fmt: skip
 
 
 @handles("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
@@ -90,7 +93,9 @@ def _scan(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Te
     steps = range(length)
     for step in reversed(steps) if eqn.params["reverse"] else steps:
         # indexing a one-dimensional array gives its element, not an array
-        slices = [s if isinstance(s := tensor[step], np.ndarray) else scalar(s) for tensor in scanned]
+        slices = [
+            s if isinstance(s := tensor[step], np.ndarray) else scalar(s) for tensor in scanned
+        ]
         arguments = [*operands[:constants], *state, *slices]
         results = interpreter.run(eqn.params["jaxpr"], arguments)
         state = results[:carried]

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat, primitives
@@ -21,8 +20,8 @@ from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir import algebra
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
 
-Tensor = npt.NDArray[np.object_]
-"""An array of atoms."""
+Tensor = Any
+"""A numpy array of atoms; numpy's stubs do not know that an element of one is an object."""
 
 MAX_ITERATIONS = 1024
 """Loops are unrolled up to this many iterations."""
@@ -162,7 +161,7 @@ class Interpreter:
         if op == "convert":
             attributes = (("from", _source_kind(self.dtype(eqn.invars[0].aval))),)
         result = np.empty(aval.shape, object)
-        stretched = [np.broadcast_to(tensor, aval.shape) for tensor in operands]
+        stretched: list[Tensor] = [np.broadcast_to(tensor, aval.shape) for tensor in operands]
         for index in np.ndindex(aval.shape):
             atoms = tuple(tensor[index] for tensor in stretched)
             result[index] = self.emit(eqn, op, atoms, dtype, attributes)

@@ -19,7 +19,13 @@ ClosedJaxpr = Any
 
 def x64(enabled: bool) -> AbstractContextManager[Any]:
     """A context in which float64 is available, or not."""
-    return jax.enable_x64(enabled)
+    context: AbstractContextManager[Any] = jax.enable_x64(enabled)
+    return context
+
+
+def shaped(shape: tuple[int, ...], dtype: Any) -> Aval:
+    """A stand-in for an array when tracing."""
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
 
 
 def is_literal(atom: Any) -> bool:

@@ -86,7 +86,7 @@ def _select(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[
     result = cases[0]
     for number, case in enumerate(cases[1:], start=1):
         chosen = np.empty(aval.shape, object)
-        wide = np.broadcast_to(which, aval.shape)
+        wide: Tensor = np.broadcast_to(which, aval.shape)
         for index in np.ndindex(aval.shape):
             condition: Atom = wide[index]
             if eqn.invars[0].aval.dtype != bool:

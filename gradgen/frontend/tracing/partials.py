@@ -8,7 +8,8 @@ of JAX; each agrees with JAX at every point, ties included.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +63,7 @@ def _library_name(instruction: Instruction, slot: int) -> tuple[tuple[str, Attri
     return (("function", name), ("argument", slot))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _template(
     op: str,
     attributes: tuple[tuple[str, Attribute], ...],
@@ -93,15 +94,16 @@ def _trace_partial(
 ) -> tuple[Tape, Atom]:
     function = primitives.function_of(op, attributes)
 
-    def tangent(*operands: jax.Array) -> jax.Array:
-        def along(x: jax.Array) -> jax.Array:
-            result: jax.Array = function(*operands[:slot], x, *operands[slot + 1 :])
-            return result
+    def tangent(*operands: Any) -> Any:
+        def along(x: Any) -> Any:
+            return function(*operands[:slot], x, *operands[slot + 1 :])
 
-        return jax.jvp(along, (operands[slot],), (jnp.ones((), operands[slot].dtype),))[1]
+        unit = jnp.ones((), operands[slot].dtype)
+        _, result = jax.jvp(along, (operands[slot],), (unit,))
+        return result
 
     with jax_compat.x64(working == "float64"):
-        avals = [jax.ShapeDtypeStruct((), _concrete(dtype, working)) for dtype in dtypes]
+        avals = [jax_compat.shaped((), _concrete(dtype, working)) for dtype in dtypes]
         closed = jax.make_jaxpr(tangent)(*avals)
         tape = Tape()
         interpreter = Interpreter(tape, working, "", with_rules=False)

@@ -47,7 +47,7 @@ def attributes_of(op: str, params: Mapping[str, Any]) -> tuple[tuple[str, Attrib
 
 def function_of(op: str, attributes: tuple[tuple[str, Attribute], ...]) -> Callable[..., Any]:
     """The operation as a JAX function of its operands, whose JVP rule gives the partials."""
-    given = dict(attributes)
+    given: dict[str, Any] = dict(attributes)
     match op:
         case "select":
             return lambda condition, x, y: lax.select(condition, x, y)

@@ -156,7 +156,7 @@ def _run_rule(
     leading: Sequence[tuple[Any, Tensor]] = (),
 ) -> list[Tensor]:
     """Trace a rule and write its code among the partials."""
-    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in variables]
+    shapes = [jax_compat.shaped(v.aval.shape, v.aval.dtype) for v in variables]
     try:
         closed = jax.make_jaxpr(rule)(*(aval for aval, _ in leading), *shapes)
     except GradgenError:
@@ -180,7 +180,7 @@ def _run_linear_rule(
 ) -> list[Tensor]:
     """Trace a backward rule with its cotangent left open, make sure it is linear, then put in 1."""
     cotangent = interpreter.tape.fresh()
-    aval = jax.ShapeDtypeStruct((), interpreter.working)
+    aval = jax_compat.shaped((), interpreter.working)
     start = len(interpreter.tape.partials)
     rows = _run_rule(interpreter, eqn, pull, variables, tensors, [(aval, scalar(cotangent))])
     rule = interpreter.tape.partials[start:]

@@ -133,7 +133,7 @@ def _record(
     tape = Tape() if tape is None else tape
     jax_dtypes = {"float": working, "int": "int32", "bool": "bool"}
     with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
-        avals = [jax.ShapeDtypeStruct(shape, jax_dtypes[leaf.kind]) for leaf in signature.leaves]
+        avals = [jax_compat.shaped(shape, jax_dtypes[leaf.kind]) for leaf in signature.leaves]
         results: list[Any] = []
 
         def flat(*leaves: Any) -> Any:
@@ -250,9 +250,7 @@ def _differentiate(
             operation = instruction.op
             for slot, operand_atom in enumerate(instruction.operands):
                 if isinstance(operand_atom, str) and operand_atom in active:
-                    found.append(
-                        (operand_atom, _partial(source, tape, builder, instruction, slot))
-                    )
+                    found.append((operand_atom, _partial(source, tape, builder, instruction, slot)))
         nonzero = tuple((variable, atom) for variable, atom in found if not is_zero(atom))
         if nonzero:
             active.add(target)
@@ -264,9 +262,9 @@ def _differentiate(
 def _rule_instruction(builder: Builder, instruction: Instruction) -> Atom:
     if instruction.op == "copy":
         return instruction.operands[0]
-    if instruction.op == "convert" and instruction.dtype in ("float", "weak"):
-        if instruction.attribute("from") == "float":
-            return instruction.operands[0]
+    among_floats = instruction.op == "convert" and instruction.dtype in ("float", "weak")
+    if among_floats and instruction.attribute("from") == "float":
+        return instruction.operands[0]
     return builder.emit_instruction(instruction)
 
 
