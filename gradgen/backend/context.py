@@ -114,7 +114,7 @@ def module_context(module: Module) -> Context:
         "result_name": "cotangents",
         "cotangents_body": _lines(_cotangents(module)),
         "over_arguments_body": _lines(_over_arguments(trace, wrt, names)),
-        "tangents_body": _lines(_tangents(trace.arguments, trace.inputs)),
+        "tangents_body": _lines(_tangents(module)),
         "result_tangents_body": _lines(_result_tangents(module, names)),
         "result_body": _lines(_result(module, names)),
         "entry_keys": "\n".join(_entry_keys(module)),
@@ -285,8 +285,10 @@ def _over_arguments(trace: Any, wrt: Sequence[Argument], names: Names) -> list[s
     return _dedent([*lines, *layout("return ", tuple_of(trees), "", 4)])
 
 
-def _tangents(arguments: Sequence[Argument], inputs: Sequence[Input]) -> list[str]:
-    by_path = {i.path: i for i in inputs}
+def _tangents(module: Module) -> list[str]:
+    arguments = module.trace.arguments
+    by_path = {i.path: i for i in module.trace.inputs}
+    used = {path for path, _ in module.tangents}
     lines: list[str] = []
     chosen: list[Doc] = []
     for argument in arguments:
@@ -297,7 +299,7 @@ def _tangents(arguments: Sequence[Argument], inputs: Sequence[Input]) -> list[st
             lines.append(f'_no_tangent({argument.name}, "{argument.name}")')
         else:
             lines += [f'_no_tangent({e}, "{i.path}")' for i, e in held]
-        chosen += [f"jnp.asarray({e})" for i, e in leaves if i.wrt]
+        chosen += [f"jnp.asarray({e})" for i, e in leaves if i.path in used]
     return _dedent(
         [*(f"    {line}" for line in lines), *layout("return ", tuple_of(chosen), "", 4)]
     )

@@ -79,7 +79,7 @@ def _remainder(x: Any, y: Any) -> Any:
     """With the sign of the dividend, as in C."""
     if isinstance(x, float) or isinstance(y, float):
         return _total(math.fmod)(x, y)
-    return x if y == 0 else math.copysign(1, x) * (abs(x) % abs(y))
+    return x if y == 0 else (1 if x >= 0 else -1) * (abs(x) % abs(y))
 
 
 def _integer_power(x: Any, *, y: int) -> Any:

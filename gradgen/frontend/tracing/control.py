@@ -26,9 +26,10 @@ def _inline(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[
     body = eqn.params["jaxpr"]
     if eqn.primitive.name in ("jit", "pjit") and _may_fuse(body.jaxpr):
         interpreter.tape.inlined_jit = True
-    if hasattr(body, "consts"):
-        return interpreter.run(body, operands)
-    return interpreter.run_open(body, [], operands)
+    with interpreter.inside_jit(eqn):
+        if hasattr(body, "consts"):
+            return interpreter.run(body, operands)
+        return interpreter.run_open(body, [], operands)
 
 
 def _may_fuse(jaxpr: Any) -> bool:

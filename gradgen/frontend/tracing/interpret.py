@@ -19,6 +19,7 @@ from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir import algebra
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
+from gradgen.ir.source import Position
 
 Tensor = Any
 """A numpy array of atoms; numpy's stubs do not know that an element of one is an object."""
@@ -74,6 +75,8 @@ class Interpreter:
         self.with_rules = with_rules
         self.neurons = neurons
         self._code = tape.primal
+        self._enclosing: tuple[Position, ...] = ()
+        self._jit_depth = 0
 
     @contextmanager
     def writing_partials(self) -> Iterator[None]:
@@ -81,6 +84,19 @@ class Interpreter:
         self._code = self.tape.partials
         yield
         self._code = self.tape.primal
+
+    @contextmanager
+    def inside_jit(self, eqn: Eqn) -> Iterator[None]:
+        """Interpret the body of a jitted function called by an equation."""
+        enclosing, self._enclosing = self._enclosing, self.place(eqn)
+        depth, self._jit_depth = self._jit_depth, self._jit_depth + 1
+        yield
+        self._enclosing, self._jit_depth = enclosing, depth
+
+    def place(self, eqn: Eqn) -> tuple[Position, ...]:
+        """Where an equation comes from in the source: call sites, the outermost first."""
+        inner = jax_compat.frames(eqn, self.path, inside_jit=self._jit_depth > 0)
+        return (*self._enclosing, *inner)
 
     @property
     def wants_rules(self) -> bool:
@@ -143,7 +159,7 @@ class Interpreter:
         op = primitives.operation_of(name)
         attributes = None if op is None else primitives.attributes_of(op, eqn.params)
         if op is None or attributes is None:
-            raise self.unsupported(eqn)
+            raise self.unsupported(eqn, hint=_hint(name))
         return [self.elementwise(eqn, op, operands, attributes)]
 
     def elementwise(
@@ -190,7 +206,7 @@ class Interpreter:
             )
         target = self.tape.fresh()
         self._code.append(Instruction(target, op, operands, attributes, dtype))
-        self.tape.frames[target] = jax_compat.frames(eqn, self.path)
+        self.tape.frames[target] = self.place(eqn)
         if self.neurons is not None:
             self._check_neurons(eqn, target, operands)
         return target
@@ -199,7 +215,7 @@ class Interpreter:
         self, eqn: Eqn, message: str | None = None, hint: str | None = None
     ) -> GradgenError:
         """The error for an equation that cannot be handled, at its source line."""
-        place = jax_compat.frames(eqn, self.path)
+        place = self.place(eqn)
         return GradgenError(
             message or f"the primitive '{eqn.primitive.name}' is not supported",
             hint=hint,
@@ -239,3 +255,9 @@ def _source_kind(dtype: DType) -> str:
     if is_float(dtype):
         return "float"
     return "bool" if dtype == "bool" else "int"
+
+
+def _hint(primitive: str) -> str | None:
+    if primitive.startswith(("random", "threefry", "rng")):
+        return "draw noise outside the step function and pass it in as an argument"
+    return None

@@ -67,6 +67,14 @@ def _debug_info(eqn: Eqn, operands: Sequence[Any]) -> Any:
     )
 
 
+def rule_name(eqn: Eqn) -> str:
+    """The name of the function behind a custom_jvp or custom_vjp call."""
+    named = eqn.params.get("name")
+    if named is None:
+        named = eqn.params["call_jaxpr"].jaxpr.debug_info.func_src_info.split(" at ")[0]
+    return str(named)
+
+
 def scan_counts(eqn: Eqn) -> tuple[int, int]:
     """The numbers of constants and of carried values of a scan.
 
@@ -84,14 +92,20 @@ def scan_counts(eqn: Eqn) -> tuple[int, int]:
     return len(body.invars) - carried - scanned, carried
 
 
-def frames(eqn: Eqn, path: str) -> tuple[Position, ...]:
-    """Where an equation comes from in the file `path`: call sites, the outermost first."""
+def frames(eqn: Eqn, path: str, *, inside_jit: bool) -> tuple[Position, ...]:
+    """Where an equation comes from in the file `path`: call sites, the outermost first.
+
+    JAX traces a jitted function once and keeps the result, so that further out than its body the
+    places are those of its first call; `inside_jit` leaves them out.
+    """
     traceback = eqn.source_info.traceback
     if traceback is None:
         return ()
     codes, instructions = traceback.raw_frames()
     found = []
     for code, instruction in zip(codes, instructions, strict=True):
+        if inside_jit and code.co_filename.endswith("pjit.py"):
+            break
         if code.co_filename == path:
             location = type(traceback).code_addr2location(code, instruction)
             found.append(Position(*location))

@@ -166,6 +166,7 @@ _BY_HAND: dict[str, Callable[[Builder, Instruction, int], Atom]] = {
     "convert": _convert_partial,
     "reduce_precision": _convert_partial,
     "stop_gradient": lambda builder, instruction, slot: ZERO,
+    "finfo": lambda builder, instruction, slot: ZERO,
     "select": _select_partial,
     "max": _extremum_partial("gt"),
     "min": _extremum_partial("lt"),

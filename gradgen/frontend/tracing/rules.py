@@ -163,9 +163,9 @@ def _run_rule(
         raise
     except Exception as error:
         first = (str(error).strip() or "no message").split("\n", 1)[0]
+        name = jax_compat.rule_name(eqn)
         raise interpreter.unsupported(
-            eqn,
-            f"the derivative rule of '{_rule_name(eqn)}' fails: {type(error).__name__}: {first}",
+            eqn, f"the derivative rule of '{name}' fails: {type(error).__name__}: {first}"
         ) from error
     with interpreter.writing_partials():
         return interpreter.run(closed, [*(tensor for _, tensor in leading), *tensors])
@@ -188,7 +188,7 @@ def _run_linear_rule(
     if not _is_linear(rule, cotangent, roots):
         raise interpreter.unsupported(
             eqn,
-            f"the backward rule of '{_rule_name(eqn)}' is not linear in its cotangent",
+            f"the backward rule of '{jax_compat.rule_name(eqn)}' is not linear in its cotangent",
             hint="such a rule is no derivative, so no Jacobian describes it; clip or transform "
             "gradients in the optimiser instead",
         )
@@ -235,8 +235,4 @@ def _is_linear(code: Sequence[Instruction], cotangent: Var, roots: Sequence[Atom
 
 def _record(interpreter: Interpreter, eqn: Eqn, partials: _Partials) -> None:
     for target, found in partials.items():
-        interpreter.tape.custom.append(Elemental(target, _rule_name(eqn), tuple(found)))
-
-
-def _rule_name(eqn: Eqn) -> str:
-    return str(eqn.params.get("name", eqn.primitive.name))
+        interpreter.tape.custom.append(Elemental(target, jax_compat.rule_name(eqn), tuple(found)))

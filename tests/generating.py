@@ -1,0 +1,80 @@
+"""Runs the pipeline for tests: from a source to its generated text, imported."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gradgen import pipeline
+from gradgen.config import Settings
+from gradgen.ir.graph import LinearGraph
+from gradgen.ir.module import Module
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = tuple(sorted((ROOT / "models").glob("*.py")))
+STYLES = tuple(sorted((ROOT / "tests" / "styles").glob("*.py")))
+
+_number = itertools.count()
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A source, the cheapest module for it, and its text as a running module."""
+
+    front: pipeline.Front
+    graph: LinearGraph
+    module: Module
+    text: str
+    running: types.ModuleType
+
+    @property
+    def source(self) -> Callable[..., Any]:
+        return self.front.function
+
+    def function(self, suffix: str = "") -> Callable[..., Any]:
+        """A public function of the generated module: `function("vjp")` is `f_vjp`."""
+        name = self.front.source.function
+        found: Callable[..., Any] = getattr(self.running, f"{name}_{suffix}" if suffix else name)
+        return found
+
+
+@cache
+def generate(
+    path: Path | str,
+    *directives: tuple[str, str],
+    per_neuron: bool = False,
+    function: str | None = None,
+    order: str | None = None,
+) -> Generated:
+    """The cheapest module for a file."""
+    settings = Settings(
+        str(path), function=function, directives=directives, per_neuron=per_neuron, order=order
+    )
+    front = pipeline.open_front(settings)
+    graph = pipeline.graph_of(front)
+    modules = pipeline.candidates(front, graph, pipeline.orders_for(settings, graph))
+    module, text = next(pipeline.texts(modules, settings.emit))
+    return Generated(front, graph, module, text, run_text(text))
+
+
+def generate_text(folder: Path, lines: str | Sequence[str], **options: Any) -> Generated:
+    """The cheapest module for a source given as text."""
+    text = lines if isinstance(lines, str) else "\n".join(lines)
+    path = folder / f"source{next(_number)}.py"
+    path.write_text(text, encoding="utf-8")
+    return generate(path, **options)
+
+
+def run_text(text: str) -> types.ModuleType:
+    """Execute a generated text as a module of its own."""
+    name = f"generated{next(_number)}"
+    module = types.ModuleType(name)
+    sys.modules[name] = module  # dataclasses look their module up
+    exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+    return module

@@ -1,0 +1,248 @@
+"""Every primitive and every operand against `jax.jvp`, through the whole pipeline, ties included."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from generating import Generated, generate_text
+from jax.extend.core import primitives as jax_primitives
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.tracing import primitives
+from gradgen.frontend.tracing.interpret import HANDLERS
+from gradgen.ir.operations import OPERATIONS
+
+HEADER = """
+from functools import partial
+import jax
+import jax.numpy as jnp
+from jax import lax, nn
+"""
+
+UNARY = """
+-x ; lax.abs(x) ; lax.sign(x) * x ; lax.floor(x) + x ; lax.ceil(x) * x ; lax.round(x) * x
+lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN) * x ; lax.square(x) ; lax.reduce_precision(x, 5, 10)
+x**1 ; x**0 ; x**2 ; x**3 ; x**4 ; x**7 ; x**-1 ; x**-2 ; x**-3 ; x**0.5 ; x**1.5 ; 2.0**x ; 0.0**x
+lax.exp(x) ; lax.exp2(x) ; lax.log(x) ; lax.expm1(x) ; lax.log1p(x) 
+lax.sqrt(x) ; lax.rsqrt(x) ; lax.cbrt(x) ; lax.logistic(x) ; lax.stop_gradient(x) * x
+lax.sin(x) ; lax.cos(x) ; lax.tan(x) ; lax.asin(x) ; lax.acos(x) ; lax.atan(x)
+lax.sinh(x) ; lax.cosh(x) ; lax.tanh(x) ; lax.asinh(x) ; lax.acosh(x) ; lax.atanh(x)
+lax.erf(x) ; lax.erfc(x) ; lax.erf_inv(x) ; lax.lgamma(x) ; lax.digamma(x)
+lax.bessel_i0e(x) ; lax.bessel_i1e(x) ; jnp.where(lax.is_finite(x), x, 2.0) ; 1.0 / x
+x.astype(jnp.float16).astype(x.dtype) ; x.astype(jnp.bfloat16).astype(x.dtype) ; x * (x > 0)
+jnp.where(x, 2.0 * x, x) ; lax.optimization_barrier(x) * x 
+"""
+BINARY = """
+x + y ; x - y ; x * y ; x / y ; x * x + y ; lax.pow(x, y) ; lax.atan2(x, y) ; lax.max(x, y)
+lax.min(x, y) ; lax.rem(x, y) ; lax.nextafter(lax.stop_gradient(x), lax.stop_gradient(y)) * x ; jnp.where(x == y, x, y)
+jnp.where(x != y, x, 2.0 * y) ; jnp.where(x < y, x, y) ; jnp.where(x <= y, x, y)
+jnp.where(x > y, x, y) ; jnp.where(x >= y, x, y) ; lax.select(x > 0.0, y, 2.0 * x)
+jnp.where((x > 0) & (y > 0), x, y) ; jnp.where((x > 0) | (y > 0), x, y)
+jnp.where((x > 0) ^ (y > 0), x, y) ; jnp.where(~(x > y), x, y)
+jnp.where(x > 0.0, 0.0, x * y) ; jnp.maximum(x, 0.0) * y 
+jnp.heaviside(x, y) * x ; jnp.copysign(x, y) ; jnp.floor_divide(x, y) * x 
+"""
+INLINED = """
+jnp.log2(x) ; jnp.clip(x, y) ; jnp.mod(x, y) ; jnp.logaddexp(x, y) ; jnp.hypot(x, y)
+jnp.heaviside(x, y) * x ; jnp.copysign(x, y) ; jnp.floor_divide(x, y) * x
+jax.scipy.special.xlogy(x, y) ; jax.scipy.special.xlog1py(x, y) ; jnp.fmod(x, y) ; jnp.ldexp(x, 3)
+jnp.sinc(x) ; jax.scipy.special.entr(x) ; jnp.deg2rad(x) ; jnp.power(x, y) ; jnp.nan_to_num(x) * x
+jnp.fmax(x, y) ; jnp.fmin(x, y) ; jnp.log10(x) ; jnp.trunc(x) * x ; jnp.signbit(x) * x
+"""
+SPECIAL = """
+lax.igamma(lax.stop_gradient(x), y) ; lax.igamma(x, lax.stop_gradient(y)) ; lax.igammac(x, y)
+lax.igamma_grad_a(lax.stop_gradient(x), lax.stop_gradient(y)) * y
+lax.zeta(lax.stop_gradient(x) + 1.0, y) ; lax.polygamma(1.0, y) * x ; lax.polygamma(2.0, y)
+"""
+TERNARY = """
+lax.clamp(x, y, z) ; jnp.clip(y, x, z) ; lax.select(x > y, y, z) ; x * y + z ; (x - y) / z
+jnp.where(x > 0.0, jnp.where(x > 0.0, y, z), x) ; lax.max(x, lax.min(y, z)) ; jnp.where(x, y, z)
+lax.select_n(x > y, y, z) ; x * y * z ; jnp.where(x >= y, jnp.where(y >= z, x, z), y)
+"""
+BETA = "lax.betainc(lax.stop_gradient(x), lax.stop_gradient(y), z) * x"
+INTEGER = """
+x * k ; k + j ; k - j ; k * j ; lax.div(k, j) ; lax.rem(k, j) ; k // 3 ; k % 3 ; abs(k) ; -k
+lax.sign(k) ; lax.max(k, j) ; lax.min(k, j) ; k & j ; k ^ j ; k | j ; ~k ; lax.population_count(k)
+lax.clz(k) ; lax.shift_left(k, j & 7) ; lax.shift_right_logical(k, j & 7) ; k**2 ; lax.clamp(-2, k, 3)
+lax.shift_right_arithmetic(k, j & 7) ; lax.convert_element_type(x, jnp.int32) + k
+jnp.where(k > j, x, 2.0 * x) ; jnp.where(k == j, x, -x) ; x + k.astype(x.dtype) ; k > j ; (k != 0) & b
+lax.select_n(jnp.clip(k, 0, 2), x, 2.0 * x, x * x) ; jnp.where(b, x, -x) ; b * x ; ~b ; b ^ (k > 0)
+x * (k >> 1) ; k.astype(bool) ; lax.select_n(b, k, j) ; x * b.astype(jnp.int32) ; b ; k.astype(jnp.uint8)
+jnp.where(k < 0, x, k) ; lax.integer_pow(x, 2) * k ; x**k ; k == j ; k <= j ; k >= j
+"""
+ACTIVATIONS = " ; ".join(
+    f"nn.{name}(x)"
+    for name in "relu relu6 sigmoid softplus silu log_sigmoid elu selu celu gelu soft_sign hard_tanh "
+    "hard_sigmoid hard_silu leaky_relu mish squareplus sparse_plus sparse_sigmoid "
+    "log1mexp".split()
+) + " ; nn.gelu(x, approximate=False)"
+STACKED = """
+jnp.sum(s, 0) ; jnp.prod(s, 0) ; jnp.max(s, 0) ; jnp.min(s, 0) ; jnp.mean(s, 0) ; jnp.cumsum(s, 0)[1]
+jnp.cumprod(s, 0)[2] ; lax.cummax(s, 0)[2] ; lax.cummin(s, 0)[1] ; lax.cumsum(s, 0, reverse=True)[0]
+s[0] ; s[-1] * x ; s[1:3][0] ; s[::2][1] ; s[jnp.array([2, 0])][0] ; lax.dynamic_slice(s, (1,), (2,))[0]
+lax.dynamic_index_in_dim(s, 1, 0)[0] ; s.at[0].set(y)[0] * s.at[0].set(y)[1] ; s.at[1].set(0.0)[1] + z
+lax.dynamic_update_slice(s, z[None], (1,))[1] ; jnp.pad(s, (1, 1))[1] ; jnp.pad(s, 1, mode="edge")[0]
+jnp.roll(s, 1)[0] ; jnp.flip(s)[0] ; jnp.tile(s, 2)[3] ; jnp.repeat(s, 2)[3] ; jnp.concatenate([s, s])[4]
+jnp.split(s, 3)[1][0] ; s.reshape(3, 1)[2, 0] ; jnp.transpose(jnp.stack([s, 2 * s]))[1, 1]
+jnp.expand_dims(s, 1)[1, 0] ; jnp.squeeze(s[None])[2] ; jnp.broadcast_to(s, (2, 3))[1, 2]
+jnp.any(s > 0) * x ; jnp.all(s > 0) * x ; jnp.arange(3.0, dtype=s.dtype)[2] * x ; jnp.diff(s)[0]
+jnp.where(lax.reduce_xor((s > 0).astype(jnp.int32), (0,)) > 0, x, y) ; lax.rev(s, (0,))[0] ; sum(s)
+jnp.linalg.norm(s) ; jnp.var(s) ; jnp.stack([x, y], -1)[1] ; jnp.eye(3, dtype=s.dtype)[1] @ s
+"""
+DOT = """
+(jnp.array([[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]], s.dtype) @ s)[0] ; jnp.dot(s, s) ; jnp.outer(s, s)[0, 1]
+jnp.einsum("i,i->", s, jnp.array([1.0, -2.0, 0.5], s.dtype)) ; jnp.tensordot(s, s, 1) ; jnp.vdot(s, s)
+jnp.matmul(jnp.stack([s, s]), jnp.stack([s, s]).T)[0, 1] ; jnp.cross(s, jnp.flip(s))[0]
+"""
+CONTROL = """
+lax.cond(x > y, lambda a: a * y, lambda a: a + z, x) ; lax.cond(x > 0, lambda: y, lambda: z)
+lax.switch((x > 0).astype(jnp.int32) + (y > 0), [lambda a: a, lambda a: a * a, jnp.sin], z)
+lax.switch(jnp.asarray(x * 2, jnp.int32), [lambda a: a, lambda a: 2 * a, lambda a: 3 * a], y)
+lax.fori_loop(0, 3, lambda i, a: a * x + i, y) ; lax.fori_loop(0, 0, lambda i, a: a * x, y)
+lax.scan(lambda c, a: (c * a + x, c), y, s)[0] ; jnp.sum(lax.scan(lambda c, a: (c + a, c * a), y, s)[1])
+lax.scan(lambda c, a: (c * x + a, c), y, s, reverse=True)[1][0]
+lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * x), (0, y))[1]
+jax.jit(lambda a: a * a + y)(x) ; jax.checkpoint(lambda a: jnp.sin(a) * y)(x)
+lax.associative_scan(jnp.add, s)[2] ; lax.map(lambda a: a * x, s)[1] ; jax.vmap(lambda a: a * x)(s)[2]
+"""
+
+NO_LIMIT = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, -2.0, 1.5, 2.5, 20.0, -20.0])
+# JAX's own rule cancels for expm1; ours is the function's true derivative
+RULES = {"lax.expm1(x)": lambda x, tangent: jax.lax.exp(x)}
+POINTS = 600
+EXTREME = np.array([np.inf, -np.inf, np.nan, 1e30, -1e30, 1e-30, 88.0, -100.0])
+
+
+
+
+def expressions(text: str) -> list[str]:
+    return [e.strip() for line in text.strip().splitlines() for e in line.split(";")]
+
+
+def batches(name: str, text: str, size: int = 24) -> list[Any]:
+    found = expressions(text)
+    return [
+        pytest.param(found[k : k + size], id=f"{name}{k // size}") for k in range(0, len(found), size)
+    ]
+
+
+def build(tmp_path, cases: list[str], signature: str, first: str = "", **options) -> Generated:
+    lines = "".join(f"        {case},\n" for case in cases)
+    return generate_text(
+        tmp_path, f"{HEADER}\ndef step({signature}):\n    {first}\n    return (\n{lines}    )\n", **options
+    )
+
+
+def grid(count: int, *, extreme: bool = True, seed: int = 0) -> list[np.ndarray]:
+    """Every combination of points at which something happens, and random points."""
+    random = np.random.default_rng(seed)
+    special = np.concatenate([NO_LIMIT, EXTREME]) if extreme else NO_LIMIT
+    if count == 3:
+        special = special[[0, 1, 2, 3, 6, 8, 13, 15]] if extreme else special[[0, 1, 2, 3, 6, 8]]
+    combined = np.array(list(itertools.product(special, repeat=count)))
+    # one shape for all, so that each operation is compiled once
+    scattered = random.normal(0, 3, (POINTS - len(combined), count))
+    return list(np.concatenate([combined, scattered]).T)
+
+
+class Comparison:
+    """Ours against JAX's, eagerly, value by value and derivative by derivative."""
+
+    def __init__(self, generated: Generated, cases: list[str], *, vmapped: bool = False) -> None:
+        self.generated = generated
+        self.cases = cases
+        self.source = jax.vmap(generated.source) if vmapped else generated.source
+        self.failures: list[str] = []
+
+    def run(self, arguments: list[Any], *, value_ulps: float = 0, ulps: float = 4) -> None:
+        names = [i.path for i in self.generated.front.trace.inputs]
+        wanted = self.source(*arguments)
+        got = self.generated.function()(*arguments)
+        again, _ = self.generated.function("value_and_jacobian")(*arguments)
+        entries = self.generated.function("jacobian_entries")(*arguments)
+        for case, one, two, three in zip(self.cases, got, again, wanted, strict=True):
+            self.compare(case, "value", one, three, value_ulps, arguments)
+            self.compare(case, "value beside the Jacobian", two, three, value_ulps, arguments)
+        for slot, name in enumerate(names):
+            if arguments[slot].dtype.kind != "f":
+                continue
+
+            def along(x, slot=slot):
+                return self.source(*arguments[:slot], x, *arguments[slot + 1 :])
+
+            x = arguments[slot]
+            _, tangents = jax.jvp(along, (x,), (np.ones_like(x),))
+            tangents = [RULES.get(case, lambda x, t: t)(x, t) for case, t in zip(self.cases, tangents, strict=True)]
+            for k, case in enumerate(self.cases):
+                if np.asarray(wanted[k]).dtype.kind != "f" or tangents[k].dtype == jax.dtypes.float0:
+                    assert (str(k), name) not in entries
+                    continue
+                entry = np.asarray(entries.get((str(k), name), np.zeros((), x.dtype)))
+                assert entry.dtype == x.dtype, (case, name, entry.dtype)
+                entry = np.broadcast_to(entry, np.shape(tangents[k]))
+                self.compare(case, f"d/d{name}", entry, tangents[k], ulps, arguments)
+
+    def compare(self, case, what, got, wanted, ulps, arguments) -> None:
+        got, wanted = np.asarray(got), np.asarray(wanted)
+        assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), (case, what)
+        if wanted.dtype.kind != "f":
+            wrong = got != wanted
+        elif what.startswith("value") and not ulps:
+            unsigned = f"u{wanted.dtype.itemsize}"
+            wrong = (got.view(unsigned) != wanted.view(unsigned)) & ~(np.isnan(got) & np.isnan(wanted))
+        else:
+            both = np.isfinite(got) & np.isfinite(wanted)
+            with np.errstate(all="ignore"):
+                near = np.abs(got - wanted) <= ulps * np.spacing(np.abs(wanted))
+            wrong = ~np.where(both, near, np.isfinite(got) == np.isfinite(wanted))
+            if what.startswith("value"):
+                wrong |= ~both & ~((got == wanted) | (np.isnan(got) & np.isnan(wanted)))
+        for index in np.argwhere(wrong)[:3]:
+            point = [float(np.broadcast_to(a, wanted.shape)[tuple(index)]) for a in arguments]
+            self.failures.append(
+                f"{case}: {what} at {point}: {got[tuple(index)]!r}, JAX {wanted[tuple(index)]!r}"
+            )
+        if np.any(wrong):
+            self.failures[-1] += f" ({int(np.sum(wrong))} of {wrong.size} points)"
+
+
+def compare(
+    generated: Generated, cases: list[str], points: list[Any], *, vmapped: bool = False, **tolerance
+) -> None:
+    """In both precisions, on all points at once, on five, and on one."""
+    comparison = Comparison(generated, cases, vmapped=vmapped)
+    for dtype in ("float32", "float64"):
+        with jax.enable_x64(dtype == "float64"):
+            typed = [
+                jax.numpy.asarray(p, dtype if np.asarray(p).dtype.kind == "f" else None)
+                for p in points
+            ]
+            comparison.run(typed, **tolerance)
+            if dtype == "float32" and not vmapped:
+                comparison.run([p[-5:] for p in typed], **tolerance)
+                comparison.run([p[-7] for p in typed], **tolerance)
+    assert not comparison.failures, "\n" + "\n".join(comparison.failures)
+
+
+@pytest.mark.parametrize("cases", batches("unary", UNARY))
+def test_of_one_operand(cases, tmp_path):
+    compare(build(tmp_path, cases, "x"), cases, grid(1))
+
+
+@pytest.mark.parametrize("cases", batches("binary", BINARY))
+def test_of_two_operands(cases, tmp_path):
+    compare(build(tmp_path, cases, "x, y"), cases, grid(2))
+
+
+@pytest.mark.parametrize("cases", batches("ternary", TERNARY))
+def test_of_three_operands(cases, tmp_path):
+    compare(build(tmp_path, cases, "x, y, z"), cases, grid(3))
+
+
+@pytest.mark.parametrize("cases", batches("inlined", INLINED))
+def test_functions_that_jax_jits(cases, tmp_path):
+    compare(build(tmp_path, cases, "x, y"), cases, grid(2), value_ulps=2, ulps=16)
