@@ -256,15 +256,15 @@ def generate(settings: Settings, output: str | None, status: Callable[[str], Non
     A candidate that overflows where JAX does not gives way to the next cheapest one.
     Raises InexactError, with the evidence kept, if no candidate is exact.
     """
-    from gradgen.verify.check import verify
-    from gradgen.verify.subject import Subject
-
     if output is not None and Path(output).resolve() == Path(settings.path).resolve():
         raise GradgenError("the output would overwrite the source", path=settings.path)
     front = open_front(settings)
     graph = graph_of(front)
     orders = orders_for(settings, graph)
     ranges = _ranges(front)
+    from gradgen.verify.check import verify
+    from gradgen.verify.subject import Subject
+
     for module in candidates(front, graph, orders):
         chosen = replace(module, emit=settings.emit)
         text = render(chosen)

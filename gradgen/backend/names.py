@@ -17,14 +17,12 @@ _RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "ja
 def name_inputs(inputs: Iterable[Input], reserved: Iterable[str] = ()) -> dict[Var, str]:
     """A short name for each leaf: `v` for `state.v` where that is unambiguous, else `state_v`."""
     inputs = tuple(inputs)
-    short = {i.variable: i.path.rpartition(".")[2] for i in inputs}
+    short = [i.name for i in inputs]
     taken = set(reserved)
     names: dict[Var, str] = {}
     for i in inputs:
-        name = short[i.variable]
-        if name.isdigit() or list(short.values()).count(name) > 1:
-            name = i.path
-        names[i.variable] = unique(identifier(name), taken)
+        clear = not i.name.isdigit() and short.count(i.name) == 1
+        names[i.variable] = unique(identifier(i.name if clear else i.path), taken)
     return names
 
 
@@ -38,6 +36,8 @@ def name_variables(program: Program, inputs: Mapping[Var, str]) -> dict[Var, str
         for instruction in section.instructions:
             hint = hints.get(instruction.target)
             if hint is not None:
+                # `v = v + dv` binds a name anew
+                hint = f"{hint}_new" if hint in inputs.values() else hint
                 names[instruction.target] = unique(identifier(hint), taken)
             else:
                 names[instruction.target] = _numbered(prefix, taken)

@@ -88,7 +88,11 @@ def _number(
     number = {key: position for position, key in enumerate(ordered)}
     names = stable_names(trace.primal, {i.variable: i.path for i in trace.inputs})
     labels = {label.variable: label.name for label in trace.labels}
-    inputs = {i.variable: i.path for i in trace.inputs}
+    short = Counter(i.name for i in trace.inputs)
+    inputs = {
+        i.variable: i.name if short[i.name] == 1 and not i.name.isdigit() else i.path
+        for i in trace.inputs
+    }
     operations = {e.target: e.operation for e in trace.elementals}
     outputs = dict(dependents)
     seen: dict[str, int] = {}

@@ -28,9 +28,16 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
+}
+_CHOICES: dict[str, Callable[..., float]] = {
     "max": max,
     "min": min,
+    "clamp": lambda low, x, high: min(max(x, low), high),
+    "abs": abs,
+    "copy": lambda x: x,
+    "stop_gradient": lambda x: x,
 }
+"""Operations that return one of their operands, up to its sign."""
 _LOGIC: dict[str, Callable[[int, int], int]] = {
     "and": operator.and_,
     "or": operator.or_,
@@ -74,17 +81,13 @@ def _is_one(constant: Const) -> bool:
     return constant.value == 1 and constant.dtype != "bool"
 
 
-def _is_small_integer(constant: Const) -> bool:
-    # 256 is the last integer up to which bfloat16 holds every one
-    return not is_float(constant.dtype) or (
-        float(constant.value).is_integer() and abs(constant.value) <= 256
-    )
-
-
 def _fold_exactly(op: str, constants: tuple[Const, ...], dtype: DType) -> Const | None:
-    if not all(_is_small_integer(c) for c in constants):
-        return None
     values = [c.value for c in constants]
+    if op in _CHOICES and all(math.isfinite(value) for value in values):
+        # rounding keeps the order of numbers, so it does not matter which comes first
+        return Const(_CHOICES[op](*values), dtype)
+    if not all(map(_is_small_integer, constants)):
+        return None
     result: Const | None = None
     if op in COMPARISONS:
         result = Const(COMPARISONS[op](*values), "bool")
@@ -98,9 +101,14 @@ def _fold_exactly(op: str, constants: tuple[Const, ...], dtype: DType) -> Const 
         result = Const(-values[0], dtype)
     elif op == "convert":
         result = Const(values[0] if is_float(dtype) else int(values[0]), dtype)
-    elif op in ("abs", "stop_gradient", "copy"):
-        result = Const(abs(values[0]) if op == "abs" else values[0], dtype)
     return result if result is not None and _is_small_integer(result) else None
+
+
+def _is_small_integer(constant: Const) -> bool:
+    """Whether every dtype of its kind holds the number; 256 is where bfloat16 begins to skip."""
+    if is_float(constant.dtype):
+        return float(constant.value).is_integer() and abs(constant.value) <= 256
+    return (0 if constant.dtype.startswith("u") else -(2**31)) <= constant.value < 2**31
 
 
 def simplify(context: Context, op: str, operands: tuple[Atom, ...]) -> Atom | None:

@@ -91,6 +91,9 @@ class Source:
     structures: tuple[tuple[str, Structure], ...]
     """For parameters whose pytree is known from annotations, directives or use: its structure."""
 
+    leaf_names: tuple[tuple[str, str], ...] = ()
+    """What the target calls parts of its arguments, by dotted path: `v, i = state`."""
+
     def structure(self, parameter: str) -> Structure | None:
         """The structure of a parameter, None where the source does not tell."""
         return dict(self.structures).get(parameter)

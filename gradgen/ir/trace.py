@@ -15,6 +15,8 @@ class Input:
     variable: Var
     path: str
     """Dotted: `v`, `state.v`, `params.tau`, `state.0`."""
+    name: str
+    """What the source calls it: the name it is unpacked to, or the last part of its path."""
     dtype: DType
     wrt: bool
     """Whether derivatives are taken with respect to it."""

@@ -9,6 +9,7 @@ from gradgen.frontend.reading.annotations import read_annotations
 from gradgen.frontend.reading.bindings import read_assignments
 from gradgen.frontend.reading.containers import as_containers, read_definitions
 from gradgen.frontend.reading.directives import read_directives
+from gradgen.frontend.reading.leaf_names import read_leaf_names
 from gradgen.frontend.reading.structures import read_structures
 from gradgen.frontend.reading.syntax import deeper_recursion, parse
 from gradgen.frontend.reading.target import find_target, read_parameters
@@ -33,6 +34,8 @@ def read_source(
         target = find_target(syntax, function)
         definitions = read_definitions(syntax)
         found = read_directives(syntax, target, directives)
+        parameters = read_parameters(syntax, target)
+        names = [parameter.name for parameter in parameters]
         return Source(
             path=path,
             text=syntax.text,
@@ -40,11 +43,12 @@ def read_source(
             function=target.name.value,
             position=syntax.position(target),
             docstring=target.get_docstring(),
-            parameters=read_parameters(syntax, target),
+            parameters=parameters,
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
             structures=read_structures(
                 syntax, target, found, read_annotations(syntax, definitions)
             ),
+            leaf_names=read_leaf_names(syntax.text, target.name.value, names),
         )

@@ -60,7 +60,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     """
     single = _record(source, function, signature, "float32")
     double = _record(source, function, signature, "float64")
-    inputs = _inputs(signature.leaves)
+    inputs = _inputs(source, signature.leaves)
     reference = next((i.variable for i in inputs if i.dtype == "float"), None)
     if reference is None:
         raise _without_floats(source)
@@ -104,10 +104,18 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     )
 
 
-def _inputs(leaves: Sequence[Leaf]) -> tuple[Input, ...]:
+def _inputs(source: Source, leaves: Sequence[Leaf]) -> tuple[Input, ...]:
+    names = dict(source.leaf_names)
     dtypes = {"float": "float", "int": "int32", "bool": "bool"}
     return tuple(
-        Input(f"x{i}", leaf.path, dtypes[leaf.kind], leaf.wrt) for i, leaf in enumerate(leaves)
+        Input(
+            f"x{i}",
+            leaf.path,
+            names.get(leaf.path, leaf.path.rpartition(".")[2]),
+            dtypes[leaf.kind],
+            leaf.wrt,
+        )
+        for i, leaf in enumerate(leaves)
     )
 
 

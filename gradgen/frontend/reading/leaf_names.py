@@ -1,0 +1,50 @@
+"""What the target calls the parts of its arguments: `v, i = state` names two leaves."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+
+def read_leaf_names(
+    text: str, function: str, parameters: Iterable[str]
+) -> tuple[tuple[str, str], ...]:
+    """Names by dotted path (`state.0`), from assignments of parts of parameters to plain names.
+
+    The first name of a path counts. `text` must be valid Python that defines the function.
+    """
+    roots = set(parameters)
+    found: dict[str, str] = {}
+    definitions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    for definition in definitions:
+        if definition.name != function:
+            continue
+        for statement in definition.body:
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                path = _path(statement.value, roots)
+                if path is not None:
+                    _name(statement.targets[0], path, found)
+    return tuple(found.items())
+
+
+def _path(node: ast.expr, roots: set[str]) -> str | None:
+    """The dotted path of an expression such as `state[0].v`; None if it is something else."""
+    match node:
+        case ast.Name(id=name) if name in roots:
+            return name
+        case ast.Attribute(value=inner, attr=key):
+            parent = _path(inner, roots)
+        case ast.Subscript(value=inner, slice=ast.Constant(value=int() | str() as key)):
+            parent = _path(inner, roots)
+        case _:
+            return None
+    return None if parent is None else f"{parent}.{key}"
+
+
+def _name(target: ast.expr, path: str, found: dict[str, str]) -> None:
+    match target:
+        case ast.Name(id=name) if "." in path:
+            found.setdefault(path, name)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            for position, part in enumerate(parts):
+                _name(part, f"{path}.{position}", found)
