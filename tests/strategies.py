@@ -112,7 +112,6 @@ UNARY = [
         2 * {x} - 1
         lax.reduce_precision({x}, 8, 10)
         lax.integer_pow({x}, 1)
-        jnp.copysign({x}, -1.0)
     """),
     *_forms(ANY, 1.0, """
         jnp.tanh({x})
@@ -182,7 +181,6 @@ UNARY = [
         special.gammaln(jnp.abs({x}) + 1.0)
         special.digamma(jnp.abs({x}) + 1.0)
         special.entr(jnp.abs({x}) + 0.1)
-        special.log_ndtr({x})
         {x} // 1.0
         jnp.log(1.0 + jnp.exp({x}))
         jnp.tan(0.3 * {x})
@@ -233,7 +231,7 @@ BINARY = [
         jnp.maximum({x}, {y})
         jnp.minimum({x}, {y})
         jnp.where({x} > {y}, {x}, {y})
-        jnp.where({x} == {y}, {x}, -{y})
+        jnp.where({x} == {y}, {x}, -1 * {y})
         jnp.clip({x}, {y}, {y} + 1.0)
         jnp.logaddexp({x}, {y})
         lax.max({x}, {y} + 0.0 * {x})
@@ -246,7 +244,6 @@ BINARY = [
         jnp.where(({x} > 0.0) | ~({y} > 0.0), {x}, {y})
         jnp.where(jnp.logical_xor({x} > 0.0, {y} > 0.0), {x}, {y})
         jnp.select([{x} > 1.0, {y} > 0.0], [{x}, {y}], 0.25)
-        jnp.copysign({x}, {y})
         jnp.asarray({x}, {y}.dtype) + {y}
     """),
     *_forms(8.0, 64.0, """

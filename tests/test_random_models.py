@@ -84,13 +84,14 @@ def check_model(text: str) -> str:
         jax_source = _module("random_model", text)
         try:
             front = pipeline.open_front(Settings(str(path)))
+            selected = [i.wrt for i in front.trace.inputs]
             graph = pipeline.graph_of(front)
             modules = pipeline.candidates(front, graph, pipeline.orders_for(Settings(str(path)), graph))
         except GradgenError as error:
             assert any(re.match(reason, error.message) for reason in REFUSALS), error
             for dtype in ("float64", "float32"):
                 with jax.enable_x64(dtype == "float64"):
-                    source = Source(jax_source, dtype)
+                    source = Source(jax_source, dtype, wrt=selected)
                     for point in source.points():
                         assert not np.nan_to_num(source.jacobian(point).known).any(), "not zero"
             return "refused"
@@ -131,7 +132,9 @@ class Jacobian:
 class Source:
     """The source function on flat float64 or float32 leaves."""
 
-    def __init__(self, module: types.ModuleType, dtype: str, function: Any = None) -> None:
+    def __init__(
+        self, module: types.ModuleType, dtype: str, wrt: Sequence[bool], function: Any = None
+    ) -> None:
         self.function = function or module.step
         self.dtype = dtype
         positional, keyword = module.example()
@@ -140,7 +143,7 @@ class Source:
         arguments = (*positional, *keyword.values())
         leaves, self.treedef = jax.tree.flatten(arguments)
         self.kinds = [np.asarray(leaf).dtype.kind for leaf in leaves]
-        self.wrt = [k for k, kind in enumerate(self.kinds) if kind == "f"]
+        self.wrt = [k for k, chosen in enumerate(wrt) if chosen]
 
     def arguments(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of leaves in JAX's order."""
@@ -152,6 +155,17 @@ class Source:
         """The result."""
         positional, keyword = self.arguments(leaves)
         return self.function(*positional, **keyword)
+
+    def floats(self, point: Sequence[Any]) -> list[Any]:
+        """The leaves of a point that are differentiated."""
+        return [point[k] for k in self.wrt]
+
+    def with_floats(self, point: Sequence[Any], chosen: Sequence[Any]) -> list[Any]:
+        """The point with those leaves replaced."""
+        leaves = list(point)
+        for k, value in zip(self.wrt, chosen, strict=True):
+            leaves[k] = value
+        return leaves
 
     def points(self, shape: tuple[int, ...] = ()) -> list[list[Any]]:
         """Points of general position and points where ties are likely."""
@@ -176,13 +190,10 @@ class Source:
         """By jacfwd and jacrev, op by op; None for the one that JAX does not offer."""
 
         def floats(*chosen: Any) -> list[Any]:
-            leaves = list(point)
-            for k, value in zip(self.wrt, chosen, strict=True):
-                leaves[k] = value
-            outputs = [jnp.asarray(o) for o in jax.tree.leaves(self(*leaves))]
-            return [o for o in outputs if jnp.issubdtype(o.dtype, jnp.floating)]
+            outputs = jax.tree.leaves(self(*self.with_floats(point, chosen)))
+            return [o for o in map(jnp.asarray, outputs) if jnp.issubdtype(o.dtype, jnp.floating)]
 
-        chosen = [point[k] for k in self.wrt]
+        chosen = self.floats(point)
         argnums = tuple(range(len(chosen)))
 
         def rows(mode: Callable[..., Any]) -> np.ndarray | None:
@@ -201,27 +212,19 @@ class Source:
 def compare(source: types.ModuleType, generated: types.ModuleType, front: Any) -> None:
     """Compare the generated module with its source, at points, in both precisions."""
     float64: list[Jacobian] = []
+    selected = [i.wrt for i in front.trace.inputs]
     for dtype in ("float64", "float32"):
         with jax.enable_x64(dtype == "float64"):
-            by_jax = Source(source, dtype)
-            by_jax.wrt = [
-                k
-                for k, wrt in zip(by_jax.wrt, _selected(front), strict=True)
-                if wrt
-            ]
-            ours = Source(source, dtype, generated.step)
+            by_jax = Source(source, dtype, selected)
+            ours = Source(source, dtype, selected, generated.step)
             for number, point in enumerate(by_jax.points()):
                 _compare_value(by_jax, ours, point, exactly=not front.trace.inlined_jit)
                 jacobian = by_jax.jacobian(point)
                 if dtype == "float64":
                     float64.append(jacobian)
-                _compare_derivatives(generated, by_jax, point, jacobian, float64[number], dtype)
+                _compare_derivatives(generated, by_jax, ours, point, jacobian, float64[number], dtype)
             for point in by_jax.points((3,))[:2]:
                 _compare_many(generated, by_jax, ours, point, front)
-
-
-def _selected(front: Any) -> list[bool]:
-    return [i.wrt for i in front.trace.inputs if i.dtype == "float"]
 
 
 def _compare_value(by_jax: Source, ours: Source, point: Sequence[Any], *, exactly: bool) -> None:
@@ -233,19 +236,25 @@ def _compare_value(by_jax: Source, ours: Source, point: Sequence[Any], *, exactl
 
 
 def _assert_same_bits(got: Any, wanted: Any) -> None:
-    assert jax.tree.structure(got) == jax.tree.structure(wanted)
+    # the generated file may have classes of its own
+    assert str(jax.tree.structure(got)) == str(jax.tree.structure(wanted))
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
         other = jnp.asarray(other)
         assert (one.shape, one.dtype) == (other.shape, other.dtype)
         one, other = np.asarray(one), np.asarray(other)
         if one.dtype.kind == "f":
-            np.testing.assert_array_equal(np.signbit(one) & ~np.isnan(one), np.signbit(other) & ~np.isnan(other))
+            np.testing.assert_array_equal(_signs(one), _signs(other))
         np.testing.assert_array_equal(one, other)
+
+
+def _signs(x: np.ndarray) -> np.ndarray:
+    return np.signbit(x) & ~np.isnan(x)
 
 
 def _compare_derivatives(
     generated: types.ModuleType,
     by_jax: Source,
+    ours: Source,
     point: Sequence[Any],
     jacobian: Jacobian,
     float64: Jacobian,
@@ -266,15 +275,12 @@ def _compare_derivatives(
     if by_jax.keywords:
         return
     # backwards
-    pulled = generated.step_vjp(positional, cotangents)
-    through = jax.vjp(generated.step, *positional)[1](cotangents)
-    for got in (pulled, through):
-        floats = [x for x in jax.tree.leaves(got) if x.dtype != jax.dtypes.float0]
-        if got is through:
-            floats = [floats[by_jax_float] for by_jax_float in _positions(by_jax)]
-        got = np.array(floats, np.float64)
-        wanted = weights[0] @ exact
-        limit = np.abs(weights[0]) @ np.where(certain, allowed, 0.0)
+    pulled = jax.tree.leaves(generated.step_vjp(positional, cotangents))
+    through = jax.vjp(lambda *chosen: ours(*by_jax.with_floats(point, chosen)), *by_jax.floats(point))[1](cotangents)
+    wanted = weights[0] @ exact
+    limit = np.abs(weights[0]) @ np.where(certain, allowed, 0.0)
+    for found in (pulled, through):
+        got = np.array(found, np.float64)
         for k in range(shape[1]):
             if certain[:, k].all():
                 assert abs(got[k] - wanted[k]) <= limit[k], (got, wanted, limit)
@@ -290,11 +296,6 @@ def _compare_derivatives(
     for k in range(shape[0]):
         if certain[k].all():
             assert abs(got[k] - wanted[k]) <= limit[k], (got, wanted, limit)
-
-
-def _positions(by_jax: Source) -> list[int]:
-    floats = [k for k, kind in enumerate(by_jax.kinds) if kind == "f"]
-    return [floats.index(k) for k in by_jax.wrt]
 
 
 def _tolerance(jacobian: Jacobian, float64: Jacobian, dtype: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ _FUNCTION = {
     "abs": "jnp.abs", "sign": "jnp.sign", "floor": "jnp.floor", "ceil": "jnp.ceil",
     "square": "jnp.square", "is_finite": "jnp.isfinite", "atan2": "jnp.arctan2",
     "rem": "jnp.fmod", "nextafter": "jnp.nextafter", "select": "jnp.where",
+    "regularized_incomplete_beta": "lax.betainc",
     "asin": "jnp.arcsin", "acos": "jnp.arccos", "atan": "jnp.arctan", "asinh": "jnp.arcsinh",
     "acosh": "jnp.arccosh", "atanh": "jnp.arctanh",
     **{
@@ -74,8 +76,18 @@ def print_constant(constant: Const) -> Text:
         return Text("jnp.nan")
     if math.isinf(value):
         return Text("jnp.inf") if value > 0 else Text("-jnp.inf", _UNARY)
+    if constant.dtype == "float32":
+        return Text(f"jnp.float32({_shortest_float32(value)})")
+    if constant.dtype not in ("weak", "float"):
+        return Text(f"jnp.asarray({float(value)!r}, float)")
     negative = math.copysign(1, value) < 0
     return Text(repr(float(value)), _UNARY if negative else _ATOM)
+
+
+def _shortest_float32(value: float) -> str:
+    """The shortest decimal that rounds to a float32."""
+    candidates = (f"{value:.{digits}g}" for digits in range(1, 10))
+    return next(c for c in candidates if struct.unpack("f", struct.pack("f", float(c)))[0] == value)
 
 
 def dtype_references(program: Program, inputs: Sequence[Var]) -> dict[Var, Var]:

@@ -106,13 +106,16 @@ class Interpreter:
     def dtype(self, aval: Aval) -> DType:
         """Our name for a value's dtype."""
         name = str(aval.dtype)
-        if name == self.working:
-            return "weak" if jax_compat.is_weak(aval) else "float"
-        return name
+        if is_float(name) and jax_compat.is_weak(aval):
+            return "weak"
+        return "float" if name == self.working else name
 
     def run(self, closed: Any, arguments: Sequence[Tensor]) -> list[Tensor]:
         """Interpret a closed jaxpr."""
-        constants = [self.constant(value) for value in closed.consts]
+        constants = [
+            self.constant(value, self.dtype(variable.aval))
+            for value, variable in zip(closed.consts, closed.jaxpr.constvars, strict=True)
+        ]
         return self.run_open(closed.jaxpr, constants, arguments)
 
     def run_open(

@@ -22,50 +22,118 @@ class DTypeDependence(Exception):  # noqa: N818
         self.target = target
 
 
-def merge_code(
-    single: Sequence[Instruction], double: Sequence[Instruction], reference: Var
-) -> list[Instruction]:
-    """Instructions for every dtype: literals from the float64 trace, or read off the dtype.
+class Merging:
+    """Matches two pieces of code, instruction by instruction, and keeps which variables are equal.
 
-    `reference` is a float variable whose dtype the machine constants follow. Raises
-    DTypeDependence where the two traces compute different things.
+    Conversions among floats are passed over, since a conversion to float32 is one in the float64
+    trace alone.
     """
-    merged: list[Instruction] = []
-    for one, two in zip(single, double, strict=False):
-        same = (one.target, one.op, len(one.operands), one.attributes) == (
-            two.target, two.op, len(two.operands), two.attributes,
-        )  # fmt: skip
-        if not same:
-            raise DTypeDependence("what is computed depends on the dtype", two.target)
+
+    def __init__(self, reference: Var) -> None:
+        """Machine constants follow the dtype of `reference`, a float variable."""
+        self._reference = reference
+        self._double_of: dict[Var, Var] = {}
+        """The variable of the float64 trace for each of the float32 trace."""
+        self._converted: dict[Var, Atom] = {}
+        """What a conversion in the float32 trace converts."""
+        self._origin: dict[Var, Atom] = {}
+        """What a conversion in the float64 trace converts."""
+
+    def code(
+        self, single: Sequence[Instruction], double: Sequence[Instruction]
+    ) -> list[Instruction]:
+        """Instructions for every dtype: literals from the float64 trace, or read off the dtype.
+
+        Raises DTypeDependence where the two traces compute different things.
+        """
+        merged: list[Instruction] = []
+        kept, origins = without_conversions(single)
+        self._converted.update(origins)
+        remaining = iter(kept)
+        for two in double:
+            if is_float_conversion(two):
+                self._origin[two.target] = self._canonical(two.operands[0])
+                if two.variables:
+                    merged.append(two)
+                continue
+            one = next(remaining, None)
+            if one is None or (one.op, len(one.operands), one.attributes) != (
+                two.op, len(two.operands), two.attributes,
+            ):  # fmt: skip
+                raise DTypeDependence("what is computed depends on the dtype", two.target)
+            merged += self._instruction(one, two)
+        if next(remaining, None) is not None:
+            raise DTypeDependence("what is computed depends on the dtype", None)
+        return merged
+
+    def atom(self, one: Atom, two: Atom, target: Var | None = None) -> Atom | MachineConstant:
+        """One operand for every dtype."""
+        left, right = self._single(one), self._canonical(two)
+        if isinstance(left, Const) and isinstance(right, Const):
+            return _merge_constants(left, right, target)
+        if left != right:
+            raise DTypeDependence("what is computed depends on the dtype", target)
+        return two
+
+    def _instruction(self, one: Instruction, two: Instruction) -> list[Instruction]:
+        self._double_of[one.target] = two.target
+        needed: list[Instruction] = []
         operands: list[Atom] = []
         for position, (a, b) in enumerate(zip(one.operands, two.operands, strict=True)):
-            atom = merge_atom(a, b, two.target)
-            if isinstance(atom, _MachineConstant):
+            atom = self.atom(a, b, two.target)
+            if isinstance(atom, MachineConstant):
                 name = f"{two.target}_{position}"
-                merged.append(Instruction(name, "finfo", (reference,), (("field", atom.field),)))
+                attributes = (("field", atom.field),)
+                needed.append(Instruction(name, "finfo", (self._reference,), attributes))
                 atom = name
             operands.append(atom)
         dtype = merge_dtype(one.dtype, two.dtype)
-        merged.append(Instruction(two.target, two.op, tuple(operands), two.attributes, dtype))
-    if len(single) != len(double):
-        longer = max(single, double, key=len)
-        raise DTypeDependence(
-            "what is computed depends on the dtype", longer[len(merged) - 1].target
-        )
-    return merged
+        merged = Instruction(two.target, two.op, tuple(operands), two.attributes, dtype)
+        return [*needed, merged]
+
+    def _single(self, atom: Atom) -> Atom:
+        """What an atom of the float32 trace is in the float64 trace, but for conversions."""
+        if isinstance(atom, str):
+            atom = self._converted.get(atom, atom)
+        return self._double_of.get(atom, atom) if isinstance(atom, str) else atom
+
+    def _canonical(self, atom: Atom) -> Atom:
+        return self._origin.get(atom, atom) if isinstance(atom, str) else atom
 
 
-class _MachineConstant:
+def without_conversions(
+    code: Sequence[Instruction],
+) -> tuple[list[Instruction], dict[Var, Atom]]:
+    """The code but for conversions among floats, and what each of these converts."""
+    kept: list[Instruction] = []
+    origins: dict[Var, Atom] = {}
+    for instruction in code:
+        if not is_float_conversion(instruction):
+            kept.append(instruction)
+            continue
+        (operand,) = instruction.operands
+        origin = origins.get(operand, operand) if isinstance(operand, str) else operand
+        origins[instruction.target] = origin
+    return kept, origins
+
+
+def is_float_conversion(instruction: Instruction) -> bool:
+    """Whether an instruction converts from a float dtype to a float dtype."""
+    return (
+        instruction.op == "convert"
+        and is_float(instruction.dtype)
+        and instruction.attribute("from") == "float"
+    )
+
+
+class MachineConstant:
+    """A constant that is a field of the dtype's `finfo`."""
+
     def __init__(self, field: str) -> None:
         self.field = field
 
 
-def merge_atom(one: Atom, two: Atom, target: Var | None) -> Atom | _MachineConstant:
-    """One operand for every dtype."""
-    if isinstance(one, str) or isinstance(two, str):
-        if one != two:
-            raise DTypeDependence("what is computed depends on the dtype", target)
-        return two
+def _merge_constants(one: Const, two: Const, target: Var | None) -> Atom | MachineConstant:
     dtype = merge_dtype(one.dtype, two.dtype)
     if not is_float(dtype):
         if one.value != two.value:
@@ -74,16 +142,15 @@ def merge_atom(one: Atom, two: Atom, target: Var | None) -> Atom | _MachineConst
     if math.isnan(one.value) and math.isnan(two.value):
         return Const(two.value, dtype)
     with np.errstate(over="ignore"):
-        if np.float32(one.value) == np.float32(two.value) and (
-            np.isfinite(np.float32(two.value)) or math.isinf(two.value)
-        ):
-            return Const(two.value, dtype)
+        rounded = np.float32(two.value)
+    if np.float32(one.value) == rounded and (np.isfinite(rounded) or math.isinf(two.value)):
+        return Const(two.value, dtype)
     for field in _FINFO:
         if (one.value, two.value) == (
             float(getattr(np.finfo(np.float32), field)),
             float(getattr(np.finfo(np.float64), field)),
         ):
-            return _MachineConstant(field)
+            return MachineConstant(field)
     raise DTypeDependence(
         f"a constant depends on the dtype: {one.value} in float32, {two.value} in float64", target
     )
@@ -100,12 +167,12 @@ def merge_dtype(one: DType, two: DType) -> DType:
     return two
 
 
-def merge_tapes(single: Tape, double: Tape, reference: Var, path: str) -> Tape:
+def merge_tapes(single: Tape, double: Tape, merging: Merging, path: str) -> Tape:
     """The tape for every dtype; raises GradgenError at the line where the two differ."""
     try:
         merged = Tape(
-            primal=merge_code(single.primal, double.primal, reference),
-            partials=merge_code(single.partials, double.partials, reference),
+            primal=merging.code(single.primal, double.primal),
+            partials=merging.code(single.partials, double.partials),
             custom=double.custom,
             frames=double.frames,
             inlined_jit=double.inlined_jit,
@@ -113,7 +180,7 @@ def merge_tapes(single: Tape, double: Tape, reference: Var, path: str) -> Tape:
         )
         for one, two in zip(single.custom, double.custom, strict=True):
             for (_, a), (_, b) in zip(one.partials, two.partials, strict=True):
-                if isinstance(merge_atom(a, b, two.target), _MachineConstant):
+                if isinstance(merging.atom(a, b, two.target), MachineConstant):
                     raise DTypeDependence("a partial is a machine constant", two.target)
     except DTypeDependence as difference:
         place = double.frames.get(difference.target or "", ())

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.interpret import Interpreter, scalar
-from gradgen.frontend.tracing.merge import DTypeDependence, merge_atom, merge_code
+from gradgen.frontend.tracing.merge import DTypeDependence, Merging
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, is_float
@@ -59,7 +59,7 @@ def _library_name(instruction: Instruction, slot: int) -> tuple[tuple[str, Attri
     if instruction.op == "library":
         name = f"jnp.{instruction.attribute('function')}"
     else:
-        name = f"lax.{instruction.op}"
+        name = f"lax.{primitives.public_name(instruction.op)}"
     return (("function", name), ("argument", slot))
 
 
@@ -76,8 +76,9 @@ def _template(
     single, one = _trace_partial(op, attributes, dtypes, slot, "float32")
     double, two = _trace_partial(op, attributes, dtypes, slot, "float64")
     try:
-        code = merge_code(single.primal, double.primal, f"%{slot}")
-        result = merge_atom(one, two, None)
+        merging = Merging(f"%{slot}")
+        code = merging.code(single.primal, double.primal)
+        result = merging.atom(one, two)
     except DTypeDependence:
         return None
     if not isinstance(result, str | Const):

@@ -19,9 +19,10 @@ from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable, located
-from gradgen.frontend.tracing.merge import merge_atom, merge_dtype, merge_tapes
+from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.partials import emit_partial
 from gradgen.frontend.tracing.result import read_result
+from gradgen.frontend.tracing.strength import promoted_by_constants, strengthen
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import (
@@ -64,16 +65,18 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     reference = next((i.variable for i in inputs if i.dtype == "float"), None)
     if reference is None:
         raise _without_floats(source)
-    tape = merge_tapes(single.tape, double.tape, reference, source.path)
+    merging = Merging(reference)
+    tape = merge_tapes(single.tape, double.tape, merging, source.path)
     atoms: list[Atom] = []
     for a, b in zip(single.outputs, double.outputs, strict=True):
-        merged = merge_atom(a[()], b[()], None)
+        merged = merging.atom(a[()], b[()])
         if not isinstance(merged, str | Const):
             raise GradgenError("an output is a machine constant", path=source.path)
         atoms.append(merged)
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result)
-    primal, values = _clean(tape.primal)
+    promoted = _promoted(source, function, signature, double.tape)
+    primal, values = _clean(inputs, tape.primal, promoted)
     outputs = tuple(
         Output(path, values.get(atom, atom) if isinstance(atom, str) else atom, dtype)
         for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
@@ -102,6 +105,18 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         labels=label_variables(source, tape, primal, values),
         inlined_jit=tape.inlined_jit,
     )
+
+
+def _promoted(
+    source: Source, function: Callable[..., Any], signature: Signature, double: Tape
+) -> frozenset[Var]:
+    """What strongly typed numbers make wider than the inputs are."""
+    try:
+        half = _record(source, function, signature, "bfloat16", with_rules=False)
+    except GradgenError:
+        # the source does not run in low precision, so nobody can see the difference
+        return frozenset()
+    return promoted_by_constants(double.primal, half.tape.primal)
 
 
 def _inputs(source: Source, leaves: Sequence[Leaf]) -> tuple[Input, ...]:
@@ -136,6 +151,7 @@ def _record(
     shape: tuple[int, ...] = (),
     tape: Tape | None = None,
     neurons: dict[Var, int] | None = None,
+    with_rules: bool = True,
 ) -> _Recording:
     """Trace once, on leaves of the given shape."""
     tape = Tape() if tape is None else tape
@@ -150,7 +166,7 @@ def _record(
 
         closed = _make_jaxpr(source, flat, avals, working)
         interpreter = Interpreter(
-            tape, working, source.path, with_rules=neurons is None, neurons=neurons
+            tape, working, source.path, with_rules=with_rules, neurons=neurons
         )
         operands: list[Tensor] = []
         for i in range(len(avals)):
@@ -189,17 +205,21 @@ def _make_jaxpr(
         ) from error
 
 
-def _clean(code: Sequence[Instruction]) -> tuple[tuple[Instruction, ...], dict[Var, Atom]]:
+def _clean(
+    inputs: Sequence[Input], code: Sequence[Instruction], strong: frozenset[Var]
+) -> tuple[tuple[Instruction, ...], dict[Var, Atom]]:
     """Merge common subexpressions, drop conversions among floats; nothing changes a bit."""
     builder = Builder("x")
     values: dict[Var, Atom] = {}
-    dtypes: dict[Var, DType] = {}
+    dtypes: dict[Var, DType] = {i.variable: i.dtype for i in inputs}
     for instruction in code:
         moved = substitute(instruction, values)
+        if instruction.target in strong:
+            moved = strengthen(moved)
         if instruction.op == "convert" and instruction.dtype in ("float", "weak"):
             (operand,) = moved.operands
-            kind = operand.dtype if isinstance(operand, Const) else dtypes.get(operand, "float")
-            if kind in ("float", "weak"):
+            kind = operand.dtype if isinstance(operand, Const) else dtypes[operand]
+            if kind in ("float", "weak") or isinstance(operand, Const):
                 values[instruction.target] = operand
                 continue
         atom = builder.emit_exactly(moved)
@@ -326,12 +346,14 @@ def spans_neurons(
     tape = Tape()
     owners = {name: int(name.rpartition(".")[2]) for name in population}
     try:
-        many = _record(source, function, signature, "float64", (_NEURONS,), tape, owners)
+        many = _record(
+            source, function, signature, "float64", (_NEURONS,), tape, owners, with_rules=False
+        )
     except GradgenError as error:
         if "cannot be traced" in error.message or "branches in Python" in error.message:
             return None
         raise
-    one = _record(source, function, signature, "float64")
+    one = _record(source, function, signature, "float64", with_rules=False)
     alone = stable_names(one.tape.primal, paths, calls_count=False)
     among = stable_names(tape.primal, population, calls_count=False)
     spans = []

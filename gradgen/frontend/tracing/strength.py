@@ -1,0 +1,52 @@
+"""Which numbers are strongly typed, so that they decide the dtype of low-precision results.
+
+A Python number takes the dtype of what it meets; `numpy.float64(0.9)` or `jnp.exp(-0.1)` computed
+beforehand does not, and promotes a bfloat16 neuron to float32. In a trace the two look alike, so
+the function is traced once more in bfloat16, where only the second kind makes a result wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradgen.frontend.tracing.merge import without_conversions
+from gradgen.ir.code import Atom, Const, Instruction, Var
+
+STRONG = "float_default"
+"""The dtype of such a number: JAX's default float."""
+
+
+def promoted_by_constants(
+    double: Sequence[Instruction], half: Sequence[Instruction]
+) -> frozenset[Var]:
+    """The targets, in the float64 trace, of what only a strong number makes wider in bfloat16.
+
+    Empty if the two traces differ by more than conversions.
+    """
+    kept, _ = without_conversions(double)
+    narrow, origins = without_conversions(half)
+    if [i.op for i in kept] != [i.op for i in narrow]:
+        return frozenset()
+    dtypes = {i.target: i.dtype for i in half}
+    found = set()
+    for wide, low in zip(kept, narrow, strict=True):
+        if wide.dtype != "float" or low.dtype != "float32":
+            continue
+        operands = [origins.get(v, v) for v in low.variables]
+        if all(isinstance(v, Const) or dtypes.get(v, "float") != "float32" for v in operands):
+            found.add(wide.target)
+    return frozenset(found)
+
+
+def strengthen(instruction: Instruction) -> Instruction:
+    """The instruction with its float numbers strongly typed."""
+
+    def strong(atom: Atom) -> Atom:
+        if isinstance(atom, Const) and atom.dtype in ("weak", "float"):
+            return Const(atom.value, STRONG)
+        return atom
+
+    operands = tuple(map(strong, instruction.operands))
+    return Instruction(
+        instruction.target, instruction.op, operands, instruction.attributes, instruction.dtype
+    )
