@@ -29,6 +29,7 @@ _INFIX = {
     "xor": ("^", _XOR),
     "or": ("|", _OR),
     "shift_left": ("<<", _SHIFT),
+    "shift_right_arithmetic": (">>", _SHIFT),
 }
 
 _FUNCTION = {
@@ -196,7 +197,7 @@ class Printer:
         # Python would compute with numbers alone in its own precision
         numbers = all(isinstance(a, Const) for a in instruction.operands)
         if op == "div" and not is_float(instruction.dtype):
-            return self._call("lax.div", operands)
+            return self._call("lax.div", self._alike(instruction, operands))
         if op == "ne" and instruction.operands[0] == instruction.operands[1]:
             return self._call("jnp.isnan", operands[:1])
         if op in _INFIX and not numbers:
@@ -239,8 +240,23 @@ class Printer:
                     instruction.attribute("function"),
                     instruction.attribute("argument"),
                 )
-                return self._call("_derivative", [Text(str(function)), Text(str(slot)), *operands])
-        return self._call(_FUNCTION.get(op, f"lax.{op}"), operands)
+                alike = self._alike(instruction, operands)
+                return self._call("_derivative", [Text(str(function)), Text(str(slot)), *alike])
+        function = _FUNCTION.get(op, f"lax.{op}")
+        if function.startswith("lax."):
+            operands = self._alike(instruction, operands)
+        return self._call(function, operands)
+
+    def _alike(self, instruction: Instruction, operands: Sequence[Text]) -> list[Text]:
+        """The operands of a function of `jax.lax`, which all need the same dtype: numbers too."""
+        pairs = list(zip(instruction.operands, operands, strict=True))
+        dtypes = [text.within(_ATOM) for atom, text in pairs if not isinstance(atom, Const)]
+        return [
+            Text(f"jnp.asarray({text.text}, {dtypes[0]}.dtype)")
+            if isinstance(atom, Const) and dtypes
+            else text
+            for atom, text in pairs
+        ]
 
     def _call(self, function: str, operands: Sequence[Text]) -> Text:
         return Text(f"{function}({', '.join(o.text for o in operands)})")

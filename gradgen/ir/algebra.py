@@ -72,6 +72,10 @@ def simplify_exactly(
             return if_true if condition.value else if_false
         case "integer_pow", (x,) if dict(attributes)["y"] == 1:
             return x
+        case "ne" | "eq", (x, Const(dtype="bool") as c) | (Const(dtype="bool") as c, x) if (
+            c.value == (op == "eq")
+        ):
+            return x
     if all(isinstance(a, Const) for a in operands):
         return _fold_exactly(op, tuple(a for a in operands if isinstance(a, Const)), dtype)
     return None

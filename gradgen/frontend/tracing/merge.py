@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,8 +26,8 @@ class DTypeDependence(Exception):  # noqa: N818
 class Merging:
     """Matches two pieces of code, instruction by instruction, and keeps which variables are equal.
 
-    Conversions among floats are passed over, since a conversion to float32 is one in the float64
-    trace alone.
+    Conversions among floats, and among integers, are passed over, since a conversion to float32 is
+    one in the float64 trace alone, and one to int32 only where integers have 64 bits.
     """
 
     def __init__(self, reference: Var) -> None:
@@ -51,10 +52,11 @@ class Merging:
         self._converted.update(origins)
         remaining = iter(kept)
         for two in double:
-            if is_float_conversion(two):
+            if is_width_conversion(two):
                 self._origin[two.target] = self._canonical(two.operands[0])
                 if two.variables:
-                    merged.append(two)
+                    dtype = "int" if two.dtype == "int64" else two.dtype
+                    merged.append(replace(two, dtype=dtype))
                 continue
             one = next(remaining, None)
             if one is None or (one.op, len(one.operands), one.attributes) != (
@@ -104,11 +106,11 @@ class Merging:
 def without_conversions(
     code: Sequence[Instruction],
 ) -> tuple[list[Instruction], dict[Var, Atom]]:
-    """The code but for conversions among floats, and what each of these converts."""
+    """The code but for conversions of width alone, and what each of these converts."""
     kept: list[Instruction] = []
     origins: dict[Var, Atom] = {}
     for instruction in code:
-        if not is_float_conversion(instruction):
+        if not is_width_conversion(instruction):
             kept.append(instruction)
             continue
         (operand,) = instruction.operands
@@ -117,13 +119,14 @@ def without_conversions(
     return kept, origins
 
 
-def is_float_conversion(instruction: Instruction) -> bool:
-    """Whether an instruction converts from a float dtype to a float dtype."""
-    return (
-        instruction.op == "convert"
-        and is_float(instruction.dtype)
-        and instruction.attribute("from") == "float"
-    )
+def is_width_conversion(instruction: Instruction) -> bool:
+    """Whether an instruction converts from float to float, or from integer to integer."""
+    if instruction.op != "convert":
+        return False
+    source = instruction.attribute("from")
+    if is_float(instruction.dtype):
+        return source == "float"
+    return instruction.dtype != "bool" and source == "int"
 
 
 class MachineConstant:

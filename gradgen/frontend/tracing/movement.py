@@ -7,10 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
-from gradgen.ir.code import Atom, Const
+from gradgen.frontend.tracing.rules import vertices_of
+from gradgen.ir.code import Atom, Const, is_float
+from gradgen.ir.trace import Elemental
 
 
 @handles("reshape", "squeeze", "expand_dims")
@@ -142,8 +145,6 @@ _REDUCTIONS = {
     "reduce_xor": "xor",
     "cumsum": "add",
     "cumprod": "mul",
-    "cummax": "max",
-    "cummin": "min",
 }
 
 
@@ -164,10 +165,85 @@ def _reduce(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[
         for atom in rest:
             total = interpreter.emit(eqn, op, (total, atom), dtype)
         result[index] = total
+    several = rows.shape[-1] > 2 and op in ("max", "min") and is_float(dtype)
+    return _share_among_ties(interpreter, eqn, rows, result) if several else [result]
+
+
+def _share_among_ties(
+    interpreter: Interpreter, eqn: Eqn, rows: Tensor, result: Tensor
+) -> list[Tensor]:
+    """Vertices whose derivative is shared equally by all that attain the extremum, as in JAX.
+
+    A chain of operations on two would halve it again and again.
+    """
+    if not interpreter.wants_rules:
+        return [result]
+    dtype = interpreter.dtype(eqn.outvars[0].aval)
+    (vertices,) = vertices_of(interpreter, eqn, [result])
+    for index in np.ndindex(result.shape):
+        extremum = vertices[index]
+        with interpreter.writing_partials():
+            attains = [
+                interpreter.emit(
+                    eqn,
+                    "convert",
+                    (interpreter.emit(eqn, "eq", (atom, extremum), "bool"),),
+                    dtype,
+                    (("from", "bool"),),
+                )
+                for atom in rows[index]
+            ]
+            count = attains[0]
+            for mask in attains[1:]:
+                count = interpreter.emit(eqn, "add", (count, mask), dtype)
+            shares = [interpreter.emit(eqn, "div", (mask, count), dtype) for mask in attains]
+        pairs = zip(rows[index], shares, strict=True)
+        partials = tuple((atom, share) for atom, share in pairs if isinstance(atom, str))
+        interpreter.tape.custom.append(Elemental(extremum, eqn.primitive.name, partials))
+    return [vertices]
+
+
+@handles("argmax", "argmin")
+def _extremum_index(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    """The first place of the largest (smallest) element; a nan counts as such."""
+    comparison = "gt" if eqn.primitive.name == "argmax" else "lt"
+    aval = eqn.outvars[0].aval
+    dtype = interpreter.dtype(aval)
+    kind = interpreter.dtype(eqn.invars[0].aval)
+    rows = np.moveaxis(operands[0], eqn.params["axes"][0], -1)
+    result = np.empty(aval.shape, object)
+    for index in np.ndindex(aval.shape):
+        best: Atom = rows[index][0]
+        place: Atom = Const(0, dtype)
+        for k, atom in enumerate(rows[index][1:], start=1):
+            better = interpreter.emit(eqn, comparison, (atom, best), "bool")
+            if is_float(kind):
+                new = interpreter.emit(eqn, "ne", (atom, atom), "bool")
+                old = interpreter.emit(eqn, "eq", (best, best), "bool")
+                first_nan = interpreter.emit(eqn, "and", (new, old), "bool")
+                better = interpreter.emit(eqn, "or", (better, first_nan), "bool")
+            best = interpreter.emit(eqn, "select", (better, atom, best), kind)
+            place = interpreter.emit(eqn, "select", (better, Const(k, dtype), place), dtype)
+        result[index] = place
     return [result]
 
 
-@handles("cumsum", "cumprod", "cummax", "cummin")
+@handles("cummax", "cummin")
+def _cumulate_extrema(
+    interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]
+) -> list[Tensor]:
+    """In the order in which JAX differentiates it: that decides what each of several ties gets."""
+    better = lax.max if eqn.primitive.name == "cummax" else lax.min
+    aval, given = eqn.invars[0].aval, eqn.params
+
+    def cumulate(x: Any) -> Any:
+        return lax.associative_scan(better, x, reverse=given["reverse"], axis=given["axis"])
+
+    closed = jax.make_jaxpr(cumulate)(jax.ShapeDtypeStruct(aval.shape, aval.dtype))
+    return interpreter.run(closed, operands)
+
+
+@handles("cumsum", "cumprod")
 def _cumulate(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     op = _REDUCTIONS[eqn.primitive.name]
     axis = eqn.params["axis"]

@@ -7,7 +7,7 @@ of JAX; each agrees with JAX at every point, ties included.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,23 +19,23 @@ from gradgen.frontend.tracing.interpret import Interpreter, scalar
 from gradgen.frontend.tracing.merge import DTypeDependence, Merging
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, is_float
+from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
 
 ONE, ZERO, HALF = Const(1.0), Const(0.0), Const(0.5)
 
 
-def emit_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+def emit_partial(
+    builder: Builder, instruction: Instruction, slot: int, inputs: Mapping[Var, DType]
+) -> Atom:
     """Write the code of one partial; returns where its value is (the constant 0 if there is none).
 
-    Raises NotImplementedError if JAX itself cannot differentiate the operation.
+    `inputs` has the dtypes of the variables that the builder does not know. Raises
+    NotImplementedError if JAX itself cannot differentiate the operation.
     """
     by_hand = _BY_HAND.get(instruction.op)
     if by_hand is not None:
         return by_hand(builder, instruction, slot)
-    dtypes = tuple(a.dtype if isinstance(a, Const) else "" for a in instruction.operands)
-    kinds = tuple(
-        _operand_dtype(builder, a, d) for a, d in zip(instruction.operands, dtypes, strict=True)
-    )
+    kinds = tuple(_operand_dtype(builder, atom, inputs) for atom in instruction.operands)
     template = _template(instruction.op, instruction.attributes, kinds, slot)
     if template is None:
         attributes = _library_name(instruction, slot)
@@ -48,11 +48,11 @@ def emit_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
     return values[result] if isinstance(result, str) else result
 
 
-def _operand_dtype(builder: Builder, atom: Atom, constant_dtype: DType) -> DType:
+def _operand_dtype(builder: Builder, atom: Atom, inputs: Mapping[Var, DType]) -> DType:
     if isinstance(atom, Const):
-        return constant_dtype
+        return atom.dtype
     definition = builder.definition(atom)
-    return "float" if definition is None else definition.dtype
+    return inputs[atom] if definition is None else definition.dtype
 
 
 def _library_name(instruction: Instruction, slot: int) -> tuple[tuple[str, Attribute], ...]:

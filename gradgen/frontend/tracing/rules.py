@@ -28,7 +28,7 @@ def _custom_jvp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     results = interpreter.run(eqn.params["call_jaxpr"], operands)
     if not interpreter.wants_rules:
         return results
-    results = _vertices(interpreter, eqn, results)
+    results = vertices_of(interpreter, eqn, results)
     function = jax_compat.equation_function(eqn)
     variables, tensors = _variable_operands(eqn, operands)
     partials: _Partials = {}
@@ -61,7 +61,7 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     results = interpreter.run(body, operands)
     if not interpreter.wants_rules:
         return results
-    results = _vertices(interpreter, eqn, results)
+    results = vertices_of(interpreter, eqn, results)
     function = jax_compat.equation_function(eqn)
     variables, tensors = _variable_operands(eqn, operands)
     floats = [k for k, v in enumerate(variables) if is_float(interpreter.dtype(v.aval))]
@@ -106,7 +106,7 @@ def _cotangent(aval: Any, value: Any, index: tuple[int, ...]) -> Any:
     return value if aval.shape == () else zero.at[index].set(value)
 
 
-def _vertices(interpreter: Interpreter, eqn: Eqn, results: list[Tensor]) -> list[Tensor]:
+def vertices_of(interpreter: Interpreter, eqn: Eqn, results: list[Tensor]) -> list[Tensor]:
     """A vertex of its own for each float result: what the call computes inside has no part in it.
 
     Two calls that compute the same may have different rules, so each copy is numbered.

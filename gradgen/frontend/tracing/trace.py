@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,6 +248,7 @@ def _differentiate(
         if isinstance(target, str):
             custom[target] = call
     active = {i.variable for i in inputs if i.wrt}
+    dtypes = {i.variable: i.dtype for i in inputs}
     elementals: list[Elemental] = []
     on_path = _reaching(primal, custom, values, outputs)
     done: set[Var] = set()
@@ -278,7 +279,8 @@ def _differentiate(
             operation = instruction.op
             for slot, operand_atom in enumerate(instruction.operands):
                 if isinstance(operand_atom, str) and operand_atom in active:
-                    found.append((operand_atom, _partial(source, tape, builder, instruction, slot)))
+                    partial = _partial(source, tape, builder, instruction, slot, dtypes)
+                    found.append((operand_atom, partial))
         nonzero = tuple((variable, atom) for variable, atom in found if not is_zero(atom))
         if nonzero:
             active.add(target)
@@ -297,10 +299,15 @@ def _rule_instruction(builder: Builder, instruction: Instruction) -> Atom:
 
 
 def _partial(
-    source: Source, tape: Tape, builder: Builder, instruction: Instruction, slot: int
+    source: Source,
+    tape: Tape,
+    builder: Builder,
+    instruction: Instruction,
+    slot: int,
+    inputs: Mapping[Var, DType],
 ) -> Atom:
     try:
-        return emit_partial(builder, instruction, slot)
+        return emit_partial(builder, instruction, slot, inputs)
     except NotImplementedError as error:
         place = tape.frames.get(instruction.target, ())
         raise GradgenError(

@@ -1,0 +1,217 @@
+"""The bodies of the functions around the programs: containers in and out, shapes, guards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradgen.backend.layout import Doc, call, flat, layout, quote, tuple_of, unpack
+from gradgen.backend.names import unique
+from gradgen.backend.printer import print_constant
+from gradgen.backend.pytrees import accesses, construct
+from gradgen.backend.signatures import function_header
+from gradgen.ir.code import Atom, Const, is_float
+from gradgen.ir.module import Module
+from gradgen.ir.trace import Argument, Input
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names that all functions of a module share."""
+
+    leaves: Mapping[str, str]
+    """By input path."""
+    outputs: Mapping[str, str]
+    """By output path."""
+    types: Mapping[str, str]
+    """By class: the expression for the caller's own type of it."""
+    type_sources: tuple[str, ...]
+    """What `types` holds."""
+
+
+def flatten_body(arguments: Sequence[Argument], names: Names) -> list[str]:
+    """The arguments taken apart, after the guards of what is bound."""
+    lines = []
+    leaves: list[Doc] = []
+    for argument in arguments:
+        expressions = dict(accesses(argument.structure, argument.name, argument.name))
+        for path, value in argument.bound:
+            guard = f'    _bound({expressions[path]}, "{path}", {quote(value)})'
+            if argument.default == "None" and path == argument.name:
+                lines += [f"    if {argument.name} is not None:", f"    {guard}"]
+            else:
+                lines.append(guard)
+        leaves += [f"jnp.asarray({e})" for p, e in expressions.items() if p in names.leaves]
+    result = tuple_of(leaves)
+    if names.types:
+        lines += layout("leaves = ", result, "", 4)
+        lines.append(f"    return leaves, {flat(tuple_of(names.type_sources))}")
+    else:
+        lines += layout("return ", result, "", 4)
+    return _dedent(lines)
+
+
+def _dedent(lines: Sequence[str]) -> list[str]:
+    """Lines that were laid out at an indentation of four, without it."""
+    return [line.removeprefix("    ") for line in lines]
+
+
+def hold_constant(inputs: Sequence[Input], names: Names) -> str:
+    """The function that guards leaves whose derivative was not generated."""
+    leaves = [names.leaves[i.path] for i in inputs]
+    held: list[Doc] = [
+        f'_constant({names.leaves[i.path]}, "{i.path}")'
+        if is_float(i.dtype) and not i.wrt
+        else names.leaves[i.path]
+        for i in inputs
+    ]
+    return "\n".join(
+        [
+            function_header("_hold_constant", leaves),
+            '    """Guard the leaves whose derivative was not generated."""',
+            *layout("return ", tuple_of(held), "", 4),
+        ]
+    )
+
+
+def backward_body(module: Module, names: Names) -> list[str]:
+    """The rule of the drop-in function: a cotangent, or None, for every leaf."""
+    inputs, outputs = module.trace.inputs, module.trace.outputs
+    position = {output.path: k for k, output in enumerate(outputs)}
+    used: list[Doc] = [f"cotangents[{position[path]}]" for path, _ in module.cotangents]
+    targets = [f"d_{names.leaves[i.path]}" for i in inputs if i.wrt]
+    lines = unpack(targets, call("_pull_back", ["leaves", tuple_of(used)]), 4)
+    everything: list[Doc] = [f"d_{names.leaves[i.path]}" if i.wrt else "None" for i in inputs]
+    return _dedent([*lines, *layout("return ", tuple_of(everything), "", 4)])
+
+
+def pull_back_tail(inputs: Sequence[Input], names: Names) -> list[str]:
+    """Each cotangent reduced to the shape of its own primal."""
+    if all(i.wrt for i in inputs):
+        return ["return tuple(map(_sum_to, values, leaves))"]
+    chosen: list[Doc] = [f"leaves[{k}]" for k, i in enumerate(inputs) if i.wrt]
+    return _dedent(
+        [
+            *layout("    differentiated = ", tuple_of(chosen), "", 0),
+            "    return tuple(map(_sum_to, values, differentiated))",
+        ]
+    )
+
+
+def cotangents_body(module: Module) -> list[str]:
+    """The cotangents of the outputs that have a derivative, from the result's pytree."""
+    expressions = dict(accesses(module.trace.result, "cotangents", ""))
+    used: list[Doc] = [f"jnp.asarray({expressions[path]})" for path, _ in module.cotangents]
+    return _dedent(layout("return ", tuple_of(used), "", 4))
+
+
+def over_arguments_body(trace: Any, wrt: Sequence[Argument], names: Names) -> list[str]:
+    """The cotangents, in the pytrees of the arguments that are differentiated."""
+    selected = [i.path for i in trace.inputs if i.wrt]
+    local = {path: f"d_{names.leaves[path]}" for path in selected}
+    lines = unpack([local[path] for path in selected], "values", 4)
+    trees = [
+        construct(a.structure, lambda path: local.get(path, "None"), names.types, a.name)
+        for a in wrt
+    ]
+    return _dedent([*lines, *layout("return ", tuple_of(trees), "", 4)])
+
+
+def tangents_body(module: Module) -> list[str]:
+    """The tangents taken apart, after the guards of what is held constant."""
+    arguments = module.trace.arguments
+    by_path = {i.path: i for i in module.trace.inputs}
+    used = {path for path, _ in module.tangents}
+    lines: list[str] = []
+    chosen: list[Doc] = []
+    for argument in arguments:
+        expressions = dict(accesses(argument.structure, argument.name, argument.name))
+        leaves = [(by_path[p], e) for p, e in expressions.items() if p in by_path]
+        held = [(i, e) for i, e in leaves if not i.wrt and is_float(i.dtype)]
+        if held and len(held) == len(leaves):
+            lines.append(f'_no_tangent({argument.name}, "{argument.name}")')
+        else:
+            lines += [f'_no_tangent({e}, "{i.path}")' for i, e in held]
+        chosen += [f"jnp.asarray({e})" for i, e in leaves if i.path in used]
+    return _dedent(
+        [*(f"    {line}" for line in lines), *layout("return ", tuple_of(chosen), "", 4)]
+    )
+
+
+def result_body(module: Module, names: Names) -> list[str]:
+    """The outputs, in the result's pytree."""
+    outputs = list(names.outputs.values())
+    tree = construct(module.trace.result, lambda path: names.outputs[path], names.types)
+    return _dedent([*unpack(outputs, "outputs", 4), *layout("return ", tree, "", 4)])
+
+
+def result_tangents_body(module: Module, names: Names) -> list[str]:
+    """The outputs' tangents, in the result's pytree; float0 where there can be none."""
+    trace = module.trace
+    tangents = {o.path: f"t_{names.outputs[o.path]}" for o in trace.float_outputs}
+
+    def leaf(path: str) -> Doc:
+        output = names.outputs[path]
+        if path in tangents:
+            return call("_full", [tangents[path], output])
+        return call("np.zeros", [f"{output}.shape", "jax.dtypes.float0"])
+
+    lines = unpack(list(names.outputs.values()), "outputs", 4)
+    lines += unpack(list(tangents.values()), "tangents", 4)
+    tree = construct(trace.result, leaf, names.types)
+    return _dedent([*lines, *layout("return ", tree, "", 4)])
+
+
+def _entries(module: Module) -> list[tuple[str, str, Atom]]:
+    """(output path, input path, value) of each structurally nonzero entry."""
+    found = []
+    for key, atom in module.jacobian.chosen.program.results:
+        kind, _, rest = key.partition(":")
+        if kind == "d":
+            output, _, path = rest.partition(":")
+            found.append((output, path, atom))
+    return found
+
+
+def entry_keys(module: Module) -> list[str]:
+    """The pairs (output path, input path) of the structurally nonzero entries."""
+    keys = [f'("{output}", "{path}")' for output, path, _ in _entries(module)]
+    lines = layout("_ENTRIES = ", tuple_of(keys))
+    return [lines[0].removeprefix("_ENTRIES = "), *lines[1:]]
+
+
+def jacobian_body(module: Module, wrt: Sequence[Argument], names: Names) -> list[str]:
+    """The entries, nested as `jax.jacfwd` nests them."""
+    taken = set(names.outputs.values()) | {"outputs", "entries", "types"}
+    entries: dict[tuple[str, str], str] = {}
+    targets = []
+    for output, path, atom in _entries(module):
+        if isinstance(atom, Const):
+            entries[output, path] = print_constant(atom).text
+            targets.append("_")
+        else:
+            wanted = f"d{names.outputs[output]}_d{names.leaves[path]}"
+            entries[output, path] = unique(wanted, taken)
+            targets.append(entries[output, path])
+    differentiable = {o.path for o in module.trace.float_outputs}
+    selected = {i.path for i in module.trace.inputs if i.wrt}
+    used: set[str] = set()
+
+    def row(output: str) -> Doc:
+        if output not in differentiable:
+            return "None"
+        used.add(output)
+
+        def entry(path: str) -> Doc:
+            if path not in selected:
+                return "None"
+            value = entries.get((output, path), "0.0")
+            return call("_full", [value, names.outputs[output]])
+
+        return tuple_of([construct(a.structure, entry, names.types, a.name) for a in wrt])
+
+    tree = construct(module.trace.result, row, names.types)
+    outputs = [name if path in used else "_" for path, name in names.outputs.items()]
+    lines = unpack(outputs, "outputs", 4) + unpack(targets, "entries", 4)
+    return _dedent([*lines, *layout("return ", tree, "", 4)])

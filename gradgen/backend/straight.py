@@ -1,0 +1,121 @@
+"""The straight-line programs as functions on flat leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradgen.backend.layout import Doc, Group, call, layout, tuple_of
+from gradgen.backend.names import identifier, name_inputs, name_variables, unique
+from gradgen.backend.printer import Printer, print_constant
+from gradgen.backend.signatures import function_header
+from gradgen.ir.code import Const, Var, is_float
+from gradgen.ir.module import Module
+from gradgen.ir.program import Program, count_operations
+from gradgen.ir.trace import Output
+
+Context = dict[str, Any]
+
+
+def straight_line_functions(
+    module: Module, inputs: Mapping[Var, str], emit: Sequence[str]
+) -> list[Context]:
+    """The programs that the emitted functions stand on, as the templates want them."""
+    chosen: list[Context] = []
+    cotangents = [v for _, v in module.cotangents]
+    tangents = [v for _, v in module.tangents]
+    if "f" in emit:
+        doc = "The step itself, operation by operation as in the source"
+        chosen.append(_program(module, module.primal, "_primal", doc, inputs))
+    if {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit):
+        doc = "Outputs and Jacobian entries"
+        program = module.jacobian.chosen.program
+        chosen.append(_program(module, program, "_value_and_entries", doc, inputs))
+    if "f" in emit or "vjp" in emit:
+        doc = "Cotangents of the inputs from those of the outputs"
+        extra = {v: f"ct_{path}" for path, v in module.cotangents}
+        program = module.vjp.chosen.program
+        chosen.append(_program(module, program, "_vjp", doc, inputs, cotangents, extra))
+    if "jvp" in emit:
+        doc = "Outputs and their tangents"
+        extra = {v: f"t_{path}" for path, v in module.tangents}
+        program = module.jvp.chosen.program
+        chosen.append(_program(module, program, "_jvp", doc, inputs, tangents, extra))
+    return chosen
+
+
+def _program(
+    module: Module,
+    program: Program,
+    function: str,
+    doc: str,
+    inputs: Mapping[Var, str],
+    more: Sequence[Var] = (),
+    more_names: Mapping[Var, str] | None = None,
+) -> Context:
+    """One straight-line program as a function on flat leaves."""
+    taken = set(inputs.values())
+    given = dict(inputs)
+    labels = _output_labels(module)
+    for variable in more:
+        wanted = (more_names or {})[variable]
+        prefix, _, path = wanted.partition("_")
+        given[variable] = unique(identifier(f"{prefix}_{labels.get(path, path)}"), taken)
+    names = name_variables(program, given)
+    floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
+    printer = Printer(program, names, floats)
+    sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
+    groups: dict[str, list[Doc]] = {}
+    outputs = {f"out:{o.path}": o for o in module.trace.outputs}
+    for key, atom in program.results:
+        text: Doc = printer.atom(atom)
+        if isinstance(atom, Const) and key in outputs:
+            text = _constant_output(outputs[key], atom, floats, names)
+        groups.setdefault(key.partition(":")[0], []).append(text)
+    tuples = [tuple_of(items) for items in groups.values()]
+    returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
+    total = count_operations(program.instructions).total
+    code = [line for _, lines in printer.sections() for line in lines]
+    return {
+        "signature": function_header(function, [given[v] for v in program.inputs]),
+        "doc": f"{doc}: {total} operations.",
+        "sections": sections,
+        "code": code,
+        "returned": "\n".join(_returned(returned)),
+    }
+
+
+def _returned(value: Doc) -> list[str]:
+    if isinstance(value, Group) and value.opening == "":
+        line = f"    return {value.flat()}"
+        if len(line) <= 88:
+            return [line]
+        return layout("return ", Group("(", value.items, ")"), "", 4)
+    return layout("return ", value, "", 4)
+
+
+def _output_labels(module: Module) -> dict[str, str]:
+    """What to call the cotangent of an output, and the tangent of an input."""
+    labels = {label.variable: label.name for label in module.trace.labels if label.name}
+    found = {}
+    for output in module.trace.outputs:
+        label = labels.get(output.atom) if isinstance(output.atom, str) else None
+        found[output.path] = label or output.path
+    short = name_inputs(module.trace.inputs)
+    found.update({i.path: short[i.variable] for i in module.trace.inputs})
+    return found
+
+
+def _constant_output(
+    output: Output, value: Const, floats: Sequence[Var], names: Mapping[Var, str]
+) -> Doc:
+    """An output that is a number, in the shape and dtype that the source gives it."""
+    dtype = f"{names[floats[0]]}.dtype"
+    if not is_float(output.dtype):
+        dtype = output.dtype if output.dtype in ("int", "bool") else f"jnp.{output.dtype}"
+    number = print_constant(value).text
+    if not output.spans_neurons:
+        return f"jnp.asarray({number}, {dtype})"
+    shapes = [f"jnp.shape({names[v]})" for v in floats]
+    shape = shapes[0] if len(shapes) == 1 else f"jnp.broadcast_shapes({', '.join(shapes)})"
+    return call("jnp.full", [shape, number, dtype])

@@ -1,0 +1,80 @@
+"""Floating-point numbers as such: bits, neighbours, units in the last place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+UINTS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+def widest(array: Any) -> Array:
+    """The array in float64, exactly."""
+    return np.asarray(array).astype(np.float64)
+
+
+def epsilon(dtype: str) -> float:
+    """The distance of 1 to the next number."""
+    return float(jnp.finfo(dtype).eps)
+
+
+def tiny(dtype: str) -> float:
+    """The smallest normal number; XLA may flush what is smaller to zero."""
+    return float(jnp.finfo(dtype).tiny)
+
+
+def largest(dtype: str) -> float:
+    """The largest finite number."""
+    return float(jnp.finfo(dtype).max)
+
+
+def ulp(scale: Array, dtype: str) -> Array:
+    """The unit in the last place of numbers of this size."""
+    with np.errstate(all="ignore"):
+        size = np.where(np.isfinite(scale), np.maximum(np.abs(scale), tiny(dtype)), np.inf)
+        _, exponent = np.frexp(size)
+        spacing = np.ldexp(epsilon(dtype), exponent - 1)
+    return np.where(np.isinf(size), np.inf, spacing)
+
+
+def same_bits(a: Any, b: Any) -> Array:
+    """Where two arrays of one dtype are bit-identical; every nan equals every other."""
+    x, y = np.asarray(a), np.asarray(b)
+    if x.dtype != y.dtype:
+        raise ValueError(f"{x.dtype} against {y.dtype}")
+    if x.dtype.kind in "biu":
+        return np.asarray(x == y)
+    bits = UINTS[x.dtype.itemsize]
+    x, y = np.broadcast_arrays(x, y)
+    equal = np.ascontiguousarray(x).view(bits) == np.ascontiguousarray(y).view(bits)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(equal | ((x != x) & (y != y)))  # noqa: PLR0124
+
+
+def ordinal(values: Array) -> Array:
+    """Integers in the order of the floats: neighbours differ by one, and both zeros are 0."""
+    width = values.dtype.itemsize
+    signed = np.ascontiguousarray(values).view(UINTS[width]).astype(np.int64)
+    if width == 8:
+        signed = np.ascontiguousarray(values).view(np.int64)
+    magnitude = signed & ((1 << (8 * width - 1)) - 1)
+    negative = (signed < 0) if width == 8 else (signed >> (8 * width - 1)) == 1
+    return np.where(negative, -magnitude, magnitude)
+
+
+def from_ordinal(numbers: Array, dtype: Any) -> Array:
+    """The inverse of `ordinal`."""
+    kind = np.dtype(dtype)
+    bits = UINTS[kind.itemsize]
+    magnitude = np.abs(numbers).astype(bits)
+    sign = np.where(numbers < 0, 1, 0).astype(bits) << np.asarray(8 * kind.itemsize - 1, bits)
+    return (magnitude | sign).view(kind)
+
+
+def step(values: Array, count: int) -> Array:
+    """The float `count` places further up, nothing that is not finite."""
+    return from_ordinal(ordinal(values) + count, values.dtype)

@@ -1,0 +1,73 @@
+"""Imports a generated text in isolation, as a file on its own would be."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import sys
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+
+import jax
+
+PROGRAMS = ("_primal", "_value_and_entries", "_vjp", "_jvp")
+"""The straight-line programs of a generated module, by name."""
+
+_numbers = itertools.count()
+
+
+class IsolationError(Exception):
+    """The text cannot be imported on its own."""
+
+
+def imported_packages(tree: ast.Module) -> Iterator[str]:
+    """The top-level name of everything that a module imports, wherever the statement stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "").partition(".")[0]
+
+
+def load(text: str, also: Iterable[str] = ()) -> ModuleType:
+    """The text as a module of its own; raises IsolationError if it cannot stand alone.
+
+    It may import jax, numpy, the standard library and `also`, which the user's containers need;
+    never gradgen.
+    """
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        raise IsolationError(f"the text is not Python: {error}") from error
+    allowed = {"jax", "numpy", *also, *sys.stdlib_module_names} - {"gradgen"}
+    for package in imported_packages(tree):
+        if package not in allowed:
+            raise IsolationError(f"the text imports {package}")
+    name = f"_gradgen_isolated_{next(_numbers)}"
+    module = ModuleType(name)
+    module.__file__ = f"<{name}>"
+    # dataclasses and NamedTuple look up the module that a class is defined in
+    sys.modules[name] = module
+    try:
+        exec(compile(text, module.__file__, "exec"), vars(module))
+    except Exception as error:
+        raise IsolationError(f"importing the text raises {type(error).__name__}: {error}") from error
+    finally:
+        del sys.modules[name]
+    return module
+
+
+def packages_of(source_text: str) -> set[str]:
+    """What a source file imports: the containers that are carried over may need it."""
+    return set(imported_packages(ast.parse(source_text))) - {"gradgen"}
+
+
+def share_programs(module: ModuleType) -> ModuleType:
+    """Have the straight-line programs of a loaded text traced once for all functions calling them.
+
+    Under `jax.jit` this changes nothing but the time that tracing takes.
+    """
+    for name in PROGRAMS:
+        if hasattr(module, name):
+            setattr(module, name, jax.jit(getattr(module, name)))
+    return module

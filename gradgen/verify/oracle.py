@@ -1,0 +1,131 @@
+"""What JAX says of the source: values, Jacobians by both modes, in either precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradgen.errors import InexactError
+from gradgen.verify.floats import Array, widest
+from gradgen.verify.subject import Subject, result_leaves
+
+_UNFUSED = {
+    "xla_backend_optimization_level": 0,
+    "xla_disable_hlo_passes": "fusion,algsimp",
+}
+"""With these options XLA compiles quickly, and what it compiles rounds as eager execution does:
+no operation is fused with another, contracted or reassociated."""
+_UNOPTIMISED = {"xla_backend_optimization_level": 0}
+
+Compiled = Callable[..., Any]
+
+
+@contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """On the CPU, with float64 available if and only if that is the dtype."""
+    with jax.enable_x64(dtype == "float64"), jax.default_device(jax.devices("cpu")[0]):
+        yield
+
+
+def compile_exactly(function: Callable[..., Any], *arguments: Any) -> Compiled:
+    """Compile without any optimisation that could change a bit, for arguments like these."""
+    lowered = jax.jit(function).lower(*arguments)
+    for options in (_UNFUSED, _UNOPTIMISED):
+        try:
+            return lowered.compile(compiler_options=options)  # type: ignore[arg-type]
+        except jax.errors.JaxRuntimeError:
+            continue
+    return lowered.compile()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The source at many points, one neuron each."""
+
+    outputs: tuple[Array, ...]
+    """Every leaf of the result, (points,)."""
+    forward: Array | None
+    """(float outputs, differentiated inputs, points), by `jax.jacfwd`; None where that raises."""
+    reverse: Array | None
+    """The same by `jax.jacrev`."""
+
+    @property
+    def modes(self) -> tuple[Array, ...]:
+        """The modes that there are."""
+        return tuple(mode for mode in (self.forward, self.reverse) if mode is not None)
+
+    def at(self, points: Any) -> Reference:
+        """The reference at some of the points."""
+        return Reference(
+            tuple(output[points] for output in self.outputs),
+            None if self.forward is None else self.forward[:, :, points],
+            None if self.reverse is None else self.reverse[:, :, points],
+        )
+
+
+class Oracle:
+    """The source's values and Jacobians, compiled once for a dtype and a number of points."""
+
+    def __init__(self, subject: Subject, leaves: Sequence[Array]) -> None:
+        """Compile for leaves like these; raises InexactError if JAX cannot differentiate at all."""
+        self._subject = subject
+        arrays = [jnp.asarray(leaf) for leaf in leaves]
+        self.modes = ("forward", "reverse")
+        try:
+            self._compiled = compile_exactly(self._program(self.modes), *arrays)
+        except Exception:
+            self.modes, self._compiled = self._single_mode(arrays)
+
+    def __call__(self, leaves: Sequence[Array]) -> Reference:
+        """Values and Jacobians at as many points as it was compiled for."""
+        outputs, jacobians = self._compiled(*(jnp.asarray(leaf) for leaf in leaves))
+        found = {
+            mode: np.array([[widest(entry) for entry in row] for row in jacobian])
+            for mode, jacobian in zip(self.modes, jacobians, strict=True)
+        }
+        return Reference(
+            tuple(np.asarray(output) for output in outputs),
+            found.get("forward"),
+            found.get("reverse"),
+        )
+
+    def _single_mode(self, arrays: Sequence[Any]) -> tuple[tuple[str, ...], Compiled]:
+        failures = []
+        for mode in ("forward", "reverse"):
+            try:
+                return (mode,), compile_exactly(self._program((mode,)), *arrays)
+            except Exception as error:
+                failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
+        raise InexactError(
+            "JAX itself differentiates the source neither forwards nor backwards",
+            hint="; ".join(failures),
+        )
+
+    def _program(self, modes: Sequence[str]) -> Callable[..., Any]:
+        """The source on scalars with its Jacobians, mapped over points."""
+        subject = self._subject
+        numbers = tuple(range(len(subject.wrt)))
+        transforms = {"forward": jax.jacfwd, "reverse": jax.jacrev}
+
+        def at_a_point(*leaves: Any) -> tuple[Any, list[Any]]:
+            def of_floats(*chosen: Any) -> tuple[list[Any], list[Any]]:
+                outputs = result_leaves(subject.direct(subject.with_differentiated(leaves, chosen)))
+                return [outputs[k] for k in subject.floats], outputs
+
+            chosen = [leaves[k] for k in subject.wrt]
+            outputs: list[Any] = []
+            jacobians = []
+            for mode in modes:
+                jacobian, outputs = transforms[mode](of_floats, argnums=numbers, has_aux=True)(
+                    *chosen
+                )
+                jacobians.append(jacobian)
+            return outputs, jacobians
+
+        return jax.vmap(at_a_point)

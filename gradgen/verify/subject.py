@@ -1,0 +1,82 @@
+"""What is verified: a generated text, the module it was made from, and the source's function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradgen.ir.code import DType, is_float
+from gradgen.ir.module import Module
+
+Array = Any
+"""A jax or numpy array, or a tracer."""
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A generated text with everything that is needed to hold it against its source."""
+
+    text: str
+    module: Module
+    function: Callable[..., Any]
+    """The source's function."""
+    bind: Callable[[Sequence[Any]], Call]
+    """The arguments of a call, from flat leaves in the order of the trace's inputs."""
+    vmapped: bool = False
+    """Whether the source runs on scalars alone and has to be mapped with `jax.vmap`."""
+
+    @cached_property
+    def wrt(self) -> tuple[int, ...]:
+        """The positions of the differentiated inputs among the leaves."""
+        return tuple(k for k, i in enumerate(self.module.trace.inputs) if i.wrt)
+
+    @cached_property
+    def floats(self) -> tuple[int, ...]:
+        """The positions of the float outputs among the result's leaves."""
+        return tuple(k for k, o in enumerate(self.module.trace.outputs) if is_float(o.dtype))
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The inputs by path."""
+        return tuple(i.path for i in self.module.trace.inputs)
+
+    def source(self, leaves: Sequence[Array]) -> Any:
+        """The source's result, on leaves of any shapes that broadcast."""
+        if not self.vmapped or all(jnp.ndim(leaf) == 0 for leaf in leaves):
+            return self.direct(leaves)
+        shape = jnp.broadcast_shapes(*(jnp.shape(leaf) for leaf in leaves))
+        mapped = self.direct
+        for _ in shape:
+            mapped = jax.vmap(mapped)
+        return mapped([jnp.broadcast_to(leaf, shape) for leaf in leaves])
+
+    def direct(self, leaves: Sequence[Array]) -> Any:
+        """The source's result, called as it is."""
+        positional, keyword = self.bind(leaves)
+        return self.function(*positional, **keyword)
+
+    def with_differentiated(self, leaves: Sequence[Array], chosen: Sequence[Array]) -> list[Array]:
+        """The leaves with other values for the differentiated ones."""
+        changed = list(leaves)
+        for position, value in zip(self.wrt, chosen, strict=True):
+            changed[position] = value
+        return changed
+
+
+def result_leaves(result: Any) -> list[Array]:
+    """The leaves of a result as arrays."""
+    return [jnp.asarray(leaf) for leaf in jax.tree.leaves(result)]
+
+
+def concrete_dtype(dtype: DType, working: str) -> str:
+    """The dtype of a leaf when floats are of the dtype `working`."""
+    if dtype in ("float", "weak"):
+        return working
+    return "int32" if dtype == "int" else dtype
