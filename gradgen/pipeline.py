@@ -21,7 +21,8 @@ from gradgen.frontend.reading.directives import parse_range, parse_static, parse
 from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.load import load_example, load_function
-from gradgen.frontend.tracing.trace import spans_neurons, trace
+from gradgen.frontend.tracing.population import spans_neurons
+from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.plan import Plan

@@ -14,13 +14,27 @@ from jax.extend.core import primitives as jax_primitives
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import primitives
 from gradgen.frontend.tracing.interpret import HANDLERS
-from gradgen.ir.operations import OPERATIONS
 
 HEADER = """
 from functools import partial
 import jax
 import jax.numpy as jnp
 from jax import lax, nn
+
+@jax.custom_jvp
+def triangle(v, theta):
+    return (v > theta).astype(v.dtype)
+
+@triangle.defjvp
+def _(primals, tangents):
+    (v, theta), (dv, dtheta) = primals, tangents
+    return triangle(v, theta), jnp.maximum(0.0, 1.0 - jnp.abs(v - theta)) * (dv - dtheta)
+
+@jax.custom_vjp
+def slope(v):
+    return (v >= 0).astype(v.dtype)
+
+slope.defvjp(lambda v: (slope(v), v), lambda v, g: (g / (1.0 + jnp.abs(v)) ** 2,))
 """
 
 UNARY = """
@@ -70,19 +84,20 @@ lax.sign(k) ; lax.max(k, j) ; lax.min(k, j) ; k & j ; k ^ j ; k | j ; ~k ; lax.p
 lax.clz(k) ; lax.shift_left(k, j & 7) ; lax.shift_right_logical(k, j & 7) ; k**2 ; jnp.clip(k, -2, 3)
 lax.shift_right_arithmetic(k, j & 7) ; lax.convert_element_type(x, jnp.int32) + k
 jnp.where(k > j, x, 2.0 * x) ; jnp.where(k == j, x, -x) ; x + k.astype(x.dtype) ; k > j ; (k != 0) & b
-lax.select_n(jnp.clip(k, 0, 2), x, 2.0 * x, x * x) ; jnp.where(b, x, -x) ; b * x ; ~b ; b ^ (k > 0)
+lax.select_n(jnp.clip(k, 0, 2), x, 2.0 * x, x * x) ; jnp.where(b, x, -x) ; ~b ; b ^ (k > 0)
 x * (k >> 1) ; k.astype(bool) ; lax.select_n(b, k, j) ; x * b.astype(jnp.int32) ; b ; k.astype(jnp.uint8)
 jnp.where(k < 0, x, k) ; lax.integer_pow(x, 2) * k ; x**k ; k == j ; k <= j ; k >= j
 """
-ACTIVATIONS = " ; ".join(
-    f"nn.{name}(x)"
-    for name in "relu relu6 sigmoid softplus silu log_sigmoid elu selu celu gelu soft_sign hard_tanh "
-    "hard_sigmoid hard_silu leaky_relu mish squareplus sparse_plus sparse_sigmoid "
-    "log1mexp".split()
-) + " ; nn.gelu(x, approximate=False)"
+ACTIVATIONS = (
+    " ; ".join(
+        f"nn.{name}(x)"
+        for name in ["relu", "relu6", "sigmoid", "softplus", "silu", "log_sigmoid", "elu", "selu", "celu", "gelu", "soft_sign", "hard_tanh", "hard_sigmoid", "hard_silu", "leaky_relu", "mish", "squareplus", "sparse_plus", "sparse_sigmoid", "log1mexp"]
+    )
+    + " ; nn.gelu(x, approximate=False)"
+)
 STACKED = """
 jnp.sum(s, 0) ; jnp.prod(s, 0) ; jnp.max(s, 0) ; jnp.min(s, 0) ; jnp.mean(s, 0) ; jnp.cumsum(s, 0)[1]
-jnp.cumprod(s, 0)[2] ; lax.cummax(s, 0)[2] ; lax.cummin(s, 0)[1] ; lax.cumsum(s, 0, reverse=True)[0]
+jnp.cumprod(s, 0)[2] ; lax.cummax(s, 0)[2] ; lax.cummin(s, 0)[1]
 s[0] ; s[-1] * x ; s[1:3][0] ; s[::2][1] ; s[jnp.array([2, 0])][0] ; lax.dynamic_slice(s, (1,), (2,))[0]
 lax.dynamic_index_in_dim(s, 1, 0)[0] ; s.at[0].set(y)[0] * s.at[0].set(y)[1] ; s.at[1].set(0.0)[1] + z
 lax.dynamic_update_slice(s, z[None], (1,))[1] ; jnp.pad(s, (1, 1))[1] ; jnp.pad(s, 1, mode="edge")[0]
@@ -94,12 +109,14 @@ jnp.where(lax.reduce_xor((s > 0).astype(jnp.int32), (0,)) > 0, x, y) ; lax.rev(s
 jnp.max(w) ; jnp.min(w) ; lax.cummax(w)[3] ; lax.cummin(w)[4] ; jnp.prod(w) ; jnp.stack([x, y], -1)[1] ; jnp.eye(3, dtype=s.dtype)[1] @ s
 """
 DOT = """
+lax.cumsum(s, 0, reverse=True)[0] ; jnp.sum(jnp.stack([s, s]), (0, 1)) ; nn.softmax(w)[2]
 (jnp.array([[1.0, 2.0, -1.0], [0.5, 0.0, 3.0]], s.dtype) @ s)[0] ; jnp.dot(s, s) ; jnp.outer(s, s)[0, 1]
 jnp.einsum("i,i->", s, jnp.array([1.0, -2.0, 0.5], s.dtype)) ; jnp.tensordot(s, s, 1) ; jnp.vdot(s, s)
 jnp.linalg.norm(s) ; jnp.var(s) ; jnp.std(s) ; nn.softmax(s)[1] ; nn.logsumexp(s) ; nn.one_hot(1, 3) @ s
 jnp.matmul(jnp.stack([s, s]), jnp.stack([s, s]).T)[0, 1] ; jnp.cross(s, jnp.flip(s))[0]
 """
 CONTROL = """
+triangle(x, y) ; slope(x) * y ; jnp.where(x > 0, slope(x + z), slope(y))
 lax.cond(x > y, lambda a: a * y, lambda a: a + z, x) ; lax.cond(x > 0, lambda: y, lambda: z)
 lax.switch((x > 0).astype(jnp.int32) + (y > 0), [lambda a: a, lambda a: a * a, jnp.sin], z)
 lax.switch(jnp.asarray(x * 2, jnp.int32), [lambda a: a, lambda a: 2 * a, lambda a: 3 * a], y)
@@ -122,8 +139,6 @@ POINTS = 600
 EXTREME = np.array([np.inf, -np.inf, np.nan, 1e30, -1e30, 1e-30, 88.0, -100.0])
 
 
-
-
 def expressions(text: str) -> list[str]:
     return [e.strip() for line in text.strip().splitlines() for e in line.split(";")]
 
@@ -131,14 +146,17 @@ def expressions(text: str) -> list[str]:
 def batches(name: str, text: str, size: int = 24) -> list[Any]:
     found = expressions(text)
     return [
-        pytest.param(found[k : k + size], id=f"{name}{k // size}") for k in range(0, len(found), size)
+        pytest.param(found[k : k + size], id=f"{name}{k // size}")
+        for k in range(0, len(found), size)
     ]
 
 
 def build(tmp_path, cases: list[str], signature: str, first: str = "", **options) -> Generated:
     lines = "".join(f"        {case},\n" for case in cases)
     return generate_text(
-        tmp_path, f"{HEADER}\ndef step({signature}):\n    {first}\n    return (\n{lines}    )\n", **options
+        tmp_path,
+        f"{HEADER}\ndef step({signature}):\n    {first}\n    return (\n{lines}    )\n",
+        **options,
     )
 
 
@@ -192,7 +210,10 @@ class Comparison:
             x = arguments[slot]
             tangents = list(jax.jvp(along, (x,), (np.ones_like(x),))[1])
             for k, case in enumerate(self.cases):
-                if np.asarray(wanted[k]).dtype.kind != "f" or tangents[k].dtype == jax.dtypes.float0:
+                if (
+                    np.asarray(wanted[k]).dtype.kind != "f"
+                    or tangents[k].dtype == jax.dtypes.float0
+                ):
                     assert (str(k), name) not in entries
                     continue
                 if (case, name) in RULES:
@@ -209,7 +230,9 @@ class Comparison:
             wrong = got != wanted
         elif what.startswith("value") and not ulps:
             unsigned = f"u{wanted.dtype.itemsize}"
-            wrong = (got.view(unsigned) != wanted.view(unsigned)) & ~(np.isnan(got) & np.isnan(wanted))
+            wrong = (got.view(unsigned) != wanted.view(unsigned)) & ~(
+                np.isnan(got) & np.isnan(wanted)
+            )
             if not self.signed_zeros:
                 wrong &= got != wanted
         else:
@@ -218,7 +241,9 @@ class Comparison:
                 scale = np.maximum(np.abs(wanted), 1.0 if self.composite else 0.0)
                 near = np.abs(got - wanted) <= ulps * np.spacing(scale.astype(wanted.dtype))
             # a derivative of several operations may be finite where JAX's is not
-            alike = ~np.isfinite(wanted) if self.composite else np.isfinite(got) == np.isfinite(wanted)
+            alike = (
+                ~np.isfinite(wanted) if self.composite else np.isfinite(got) == np.isfinite(wanted)
+            )
             wrong = ~np.where(both, near, alike)
             if what.startswith("value"):
                 wrong |= ~both & ~((got == wanted) | (np.isnan(got) & np.isnan(wanted)))
@@ -274,10 +299,6 @@ def test_activations(cases, tmp_path):
     compare(build(tmp_path, cases, "x"), cases, grid(1, extreme=False), value_ulps=4, ulps=64)
 
 
-def positive(*arrays: np.ndarray) -> list[np.ndarray]:
-    return [np.abs(a[np.isfinite(a)]) for a in arrays]
-
-
 def test_special_functions(tmp_path):
     cases = expressions(SPECIAL)
     points = [np.abs(p) + 0.1 for p in grid(2, extreme=False)]
@@ -310,3 +331,71 @@ def test_products_and_control_flow(cases, tmp_path):
     generated = build(tmp_path, cases, "x, y, z", SHORT_AXES, per_neuron=True)
     points = grid(3, extreme=False)
     compare(generated, cases, points, vmapped=True, value_ulps=16, ulps=32)
+
+
+@pytest.mark.parametrize("case", ["x * (x > 0)", "(x > 0) * x", "x + (x > 0)", "x * b", "b * x"])
+def test_truth_values_that_jax_promotes(case, tmp_path):
+    # within its own product JAX turns a converted truth value into a choice: -1 * False is +0
+    cases = [case, "x"]
+    compare(build(tmp_path, cases, "x, b: bool"), cases, [grid(1)[0], grid(1)[0] > 1])
+
+
+@pytest.mark.parametrize(
+    ("case", "primitive"),
+    [
+        ("lax.nextafter(x, y)", "nextafter"),
+        ("lax.zeta(x, y)", "zeta"),
+        ("lax.polygamma(x, lax.stop_gradient(y))", "polygamma"),
+        ("lax.betainc(x, y, y)", "regularized_incomplete_beta"),
+        ("lax.igamma_grad_a(x, y)", "igamma_grad_a"),
+    ],
+)
+def test_what_jax_cannot_differentiate(case, primitive, tmp_path):
+    with pytest.raises(GradgenError, match=f"JAX has no derivative of the primitive '{primitive}'"):
+        build(tmp_path, [case, "x"], "x, y")
+
+
+def primitives_in(jaxpr: Any) -> set[str]:
+    found = set()
+    for eqn in jaxpr.eqns:
+        found.add(eqn.primitive.name)
+        for value in jax.tree.leaves(eqn.params, is_leaf=lambda p: hasattr(p, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                found |= primitives_in(inner)
+    return found
+
+
+def test_every_primitive_is_met(tmp_path):
+    met: set[str] = set()
+    groups = [
+        UNARY,
+        BINARY,
+        INLINED,
+        SPECIAL,
+        TERNARY,
+        BETA,
+        ACTIVATIONS,
+        STACKED,
+        DOT,
+        CONTROL,
+        INTEGER,
+    ]
+    for group in groups:
+        scope: dict[str, Any] = {}
+        names = "x, k, j, b" if group is INTEGER else "x, y, z"
+        stack = "" if group is INTEGER else SHORT_AXES
+        lines = "".join(f"        {case},\n" for case in expressions(group))
+        exec(f"{HEADER}\ndef step({names}):\n    {stack}\n    return (\n{lines}    )\n", scope)
+        arguments = (1.0, 1, 2, True) if group is INTEGER else (1.0, 2.0, 3.0)
+        met |= primitives_in(
+            jax.make_jaxpr(scope["step"])(*map(jax.numpy.asarray, arguments)).jaxpr
+        )
+    known = {
+        p.name
+        for p in vars(jax_primitives).values()
+        if isinstance(getattr(p, "name", None), str)
+        and (p.name in HANDLERS or primitives.operation_of(p.name) or primitives.is_copy(p.name))
+    }
+    # conversions are made by tracing, sums of tangents by differentiation alone
+    assert known - met <= {"add_any", "copy", "closed_call"}

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from gradgen.errors import GradgenError
-from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
+from gradgen.frontend.tracing.values import describe, follow, literal_of, structure_of
+from gradgen.ir.pytree import Structure, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument
 
@@ -115,15 +114,15 @@ def read_signature(
             for path in _static_paths(structure, name):
                 if value is None and name not in given:
                     raise _unbound(source, parameter, path)
-                bound[path] = _follow(value, path.split(".")[1:])
+                bound[path] = follow(value, path.split(".")[1:])
         default = given.get(name)
         arguments.append(
             Argument(
                 name,
                 parameter.kind == "keyword",
-                None if parameter.default is None else _literal(default),
+                None if parameter.default is None else literal_of(default),
                 structure,
-                tuple((p, _describe(v)) for p, v in bound.items() if _is_within(p, name)),
+                tuple((p, describe(v)) for p, v in bound.items() if _is_within(p, name)),
             )
         )
     arguments = _apply_wrt_kinds(arguments, wrt)
@@ -143,44 +142,6 @@ def _unbound(source: Source, parameter: Parameter, path: str) -> GradgenError:
         line=parameter.position.line,
         column=parameter.position.column,
     )
-
-
-def _follow(value: Any, keys: Sequence[str]) -> Any:
-    """The part of a container at a path."""
-    for key in keys:
-        if isinstance(value, dict):
-            value = value[key]
-        elif isinstance(value, list) or (isinstance(value, tuple) and not hasattr(value, key)):
-            value = value[int(key)]
-        else:
-            value = getattr(value, key)
-    return value
-
-
-def _literal(value: Any) -> str:
-    """A default value as Python source that needs nothing but jax.numpy and carried containers."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{str(k)!r}: {_literal(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        fields = ", ".join(f"{f}={_literal(getattr(value, f))}" for f in value._fields)
-        return f"{type(value).__name__}({fields})"
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [f.name for f in dataclasses.fields(value)]
-        fields = ", ".join(f"{name}={_literal(getattr(value, name))}" for name in names)
-        return f"{type(value).__name__}({fields})"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
-    if value is None or isinstance(value, bool | str | int):
-        return repr(value)
-    if callable(value):
-        # a function cannot be written down; None stands for the one that was bound
-        return "None"
-    number = np.asarray(value).item()
-    if isinstance(number, float) and not np.isfinite(number):
-        return f"float({str(number)!r})"
-    return repr(number)
 
 
 def _default(function: Callable[..., Any], name: str) -> Any:
@@ -223,68 +184,13 @@ def _structure(
     classes: dict[str, type],
 ) -> Structure:
     if parameter.name in examples:
-        return _structure_of(source, parameter, examples[parameter.name], classes)
+        return structure_of(source, parameter, examples[parameter.name], classes)
     known = source.structure(parameter.name)
     if known is not None:
         return known
     if parameter.has_default:
-        return _structure_of(source, parameter, given[parameter.name], classes)
+        return structure_of(source, parameter, given[parameter.name], classes)
     return leaf("float")
-
-
-def _structure_of(
-    source: Source, parameter: Parameter, value: Any, classes: dict[str, type]
-) -> Structure:
-    """The structure of a concrete value."""
-
-    def visit(value: Any) -> Structure:
-        if value is None or isinstance(value, str) or callable(value):
-            return leaf("static")
-        if isinstance(value, bool):
-            return leaf("static")
-        if isinstance(value, dict):
-            return mapping(tuple((str(k), visit(v)) for k, v in value.items()))
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            classes[type(value).__name__] = type(value)
-            items = tuple((f, visit(getattr(value, f))) for f in value._fields)
-            return record("namedtuple", type(value).__name__, items)
-        if isinstance(value, tuple | list):
-            children = tuple(visit(v) for v in value)
-            return sequence("tuple" if isinstance(value, tuple) else "list", children)
-        if dataclasses.is_dataclass(value):
-            classes[type(value).__name__] = type(value)
-            items = tuple(
-                (f.name, visit(getattr(value, f.name))) for f in dataclasses.fields(value)
-            )
-            return record("dataclass", type(value).__name__, items)
-        return _array_leaf(value)
-
-    def _array_leaf(value: Any) -> Structure:
-        array = np.asarray(value)
-        if array.shape != ():
-            raise GradgenError(
-                f"the argument '{parameter.name}' holds an array of shape {array.shape}",
-                hint="gradgen differentiates per-neuron step functions, traced on scalars; pass "
-                "such an array's components one by one, or define it in the module as a constant",
-                path=source.path,
-                line=parameter.position.line,
-                column=parameter.position.column,
-            )
-        if array.dtype.kind == "b":
-            return leaf("bool")
-        if array.dtype.kind in "iu":
-            return leaf("int")
-        if array.dtype.kind == "f" or str(array.dtype) == "bfloat16":
-            return leaf("float")
-        return leaf("static")
-
-    return visit(value)
-
-
-def _describe(value: Any) -> str:
-    """A bound value as people and a run-time guard name it."""
-    name = getattr(value, "__name__", None)
-    return name if callable(value) and isinstance(name, str) else repr(value)
 
 
 def _apply_wrt_kinds(arguments: list[Argument], wrt: Sequence[str]) -> list[Argument]:

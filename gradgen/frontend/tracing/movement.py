@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax import lax
 
+from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.frontend.tracing.rules import vertices_of
@@ -229,9 +230,7 @@ def _extremum_index(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) 
 
 
 @handles("cummax", "cummin")
-def _cumulate_extrema(
-    interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]
-) -> list[Tensor]:
+def _cumulate_extrema(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     """In the order in which JAX differentiates it: that decides what each of several ties gets."""
     better = lax.max if eqn.primitive.name == "cummax" else lax.min
     aval, given = eqn.invars[0].aval, eqn.params
@@ -239,7 +238,7 @@ def _cumulate_extrema(
     def cumulate(x: Any) -> Any:
         return lax.associative_scan(better, x, reverse=given["reverse"], axis=given["axis"])
 
-    closed = jax.make_jaxpr(cumulate)(jax.ShapeDtypeStruct(aval.shape, aval.dtype))
+    closed = jax.make_jaxpr(cumulate)(jax_compat.shaped(aval.shape, aval.dtype))
     return interpreter.run(closed, operands)
 
 

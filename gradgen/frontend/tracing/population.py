@@ -1,0 +1,68 @@
+"""Whether a step function does the same for each neuron of a population as for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.recording import record
+from gradgen.frontend.tracing.tape import Tape
+from gradgen.ir.code import Atom, Const, Var
+from gradgen.ir.identity import stable_names
+from gradgen.ir.source import Source
+
+_NEURONS = 3
+
+
+def spans_neurons(
+    source: Source, function: Callable[..., Any], signature: Signature
+) -> tuple[bool, ...] | None:
+    """Make sure the function does the same for each of several neurons as for one.
+
+    It is traced once more on an axis of neurons. Returns for each output leaf whether it has that
+    axis, or None where the function does not run on arrays at all, so that it can only be vmapped.
+    Raises GradgenError, naming the primitive, where neurons are mixed.
+    """
+    paths = {f"x{i}": leaf.path for i, leaf in enumerate(signature.leaves)}
+    population = {f"{name}.{k}": path for name, path in paths.items() for k in range(_NEURONS)}
+    tape = Tape()
+    owners = {name: int(name.rpartition(".")[2]) for name in population}
+    try:
+        many = record(
+            source, function, signature, "float64", (_NEURONS,), tape, owners, with_rules=False
+        )
+    except GradgenError as error:
+        if "cannot be traced" in error.message or "branches in Python" in error.message:
+            return None
+        raise
+    one = record(source, function, signature, "float64", with_rules=False)
+    alone = stable_names(one.tape.primal, paths, calls_count=False)
+    among = stable_names(tape.primal, population, calls_count=False)
+    spans = []
+    for number, (single, several) in enumerate(zip(one.outputs, many.outputs, strict=True)):
+        expected = _name(single[()], alone)
+        for index in np.ndindex(several.shape):
+            if _name(several[index], among) != expected:
+                raise _differs(source, number)
+        spans.append(several.shape != ())
+    return tuple(spans)
+
+
+def _name(atom: Atom, names: dict[Var, str]) -> str:
+    return repr(atom.value) if isinstance(atom, Const) else names[atom]
+
+
+def _differs(source: Source, number: int) -> GradgenError:
+    return GradgenError(
+        f"output {number} of '{source.function}' is not the same function of one neuron and of "
+        "each neuron of a population",
+        hint="it depends on how many neurons there are, or on a neuron's number; if the source is "
+        "meant for one neuron and is vmapped by its callers, say so with --per-neuron",
+        path=source.path,
+        line=source.position.line,
+        column=source.position.column,
+    )

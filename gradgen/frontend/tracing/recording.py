@@ -1,0 +1,96 @@
+"""One tracing of a step function, in one precision, on leaves of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.tracing import control as _control  # noqa: F401  (registers handlers)
+from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing import movement as _movement  # noqa: F401
+from gradgen.frontend.tracing import rules as _rules  # noqa: F401
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.interpret import Interpreter, Tensor
+from gradgen.frontend.tracing.load import importable, located
+from gradgen.frontend.tracing.tape import Tape
+from gradgen.ir.code import DType, Var
+from gradgen.ir.source import Source
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one tracing gives: the tape, the result, and for each of its leaves atoms and dtype."""
+
+    tape: Tape
+    result: Any
+    """The user's pytree, holding tracers."""
+    outputs: list[Tensor]
+    dtypes: list[DType]
+
+
+def record(
+    source: Source,
+    function: Callable[..., Any],
+    signature: Signature,
+    working: str,
+    shape: tuple[int, ...] = (),
+    tape: Tape | None = None,
+    neurons: dict[Var, int] | None = None,
+    with_rules: bool = True,
+) -> Recording:
+    """Trace once, on leaves of the given shape."""
+    tape = Tape() if tape is None else tape
+    jax_dtypes = {"float": working, "int": "int32", "bool": "bool"}
+    with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+        avals = [jax_compat.shaped(shape, jax_dtypes[leaf.kind]) for leaf in signature.leaves]
+        results: list[Any] = []
+
+        def flat(*leaves: Any) -> Any:
+            results.append(signature.call(function, leaves))
+            return jax.tree.leaves(results[-1])
+
+        closed = _make_jaxpr(source, flat, avals, working)
+        interpreter = Interpreter(
+            tape, working, source.path, with_rules=with_rules, neurons=neurons
+        )
+        operands: list[Tensor] = []
+        for i in range(len(avals)):
+            tensor = np.empty(shape, object)
+            for k, index in enumerate(np.ndindex(shape)):
+                tensor[index] = f"x{i}" if shape == () else f"x{i}.{k}"
+            operands.append(tensor)
+        outputs = interpreter.run(closed, operands)
+        dtypes = [interpreter.dtype(aval) for aval in closed.out_avals]
+    return Recording(tape, results[-1], outputs, dtypes)
+
+
+def _make_jaxpr(
+    source: Source, flat: Callable[..., Any], avals: Sequence[Any], working: str
+) -> Any:
+    try:
+        return jax.make_jaxpr(flat)(*avals)
+    except GradgenError:
+        raise
+    except jax.errors.ConcretizationTypeError as error:
+        raise located(
+            source.path,
+            error,
+            f"'{source.function}' branches in Python on a value that is only known at run time",
+            "use jnp.where or jax.lax.cond; bind an argument that is a plain setting with "
+            "--static NAME=VALUE",
+        ) from error
+    except Exception as error:
+        first = (str(error).strip() or "no message").split("\n", 1)[0]
+        raise located(
+            source.path,
+            error,
+            f"'{source.function}' cannot be traced on scalars: {type(error).__name__}: {first}",
+            "each argument is traced as one float; say otherwise with a comment such as "
+            "'# gradgen: example state=(v, i) params={tau}', or with --example FILE:FUNCTION",
+        ) from error
