@@ -20,7 +20,12 @@ CASES = {
         "several functions could be meant: a, b",
         "--function",
     ),
-    "an import error": ("import not_there\n\n\ndef f(v):\n    return v\n", 1, "No module named 'not_there'", "executed"),
+    "an import error": (
+        "import not_there\n\n\ndef f(v):\n    return v\n",
+        1,
+        "No module named 'not_there'",
+        "executed",
+    ),
     "a function that fails": (
         "def f(v):\n    raise ValueError('not today')\n",
         2,
