@@ -13,7 +13,8 @@ from gradgen.ir.program import PRIMAL, Program, Section
 
 def finish(program: Program) -> Program:
     """All passes in order; the result is checked."""
-    program = eliminate_dead_code(merge_reciprocals(eliminate_dead_code(program)))
+    program = merge_reciprocals(eliminate_dead_code(program))
+    program = absorb_signs(eliminate_dead_code(program))
     program.check()
     return program
 
@@ -58,3 +59,38 @@ def _divide(instruction: Instruction, reciprocals: dict[Var, Atom]) -> Instructi
             other = instruction.operands[1 - position]
             return replace(instruction, op="div", operands=(other, reciprocals[atom]))
     return instruction
+
+
+def absorb_signs(program: Program) -> Program:
+    """`a + -2.0 * x` is `a - 2.0 * x` where the product serves nothing else."""
+    count = uses(program.instructions, (a for _, a in program.results))
+    code = [i for s in program.sections if s.title != PRIMAL for i in s.instructions]
+    scaled = {i.target: i for i in code if _is_negative_multiple(i) and count[i.target] == 1}
+    turned: dict[Var, Instruction] = {}
+    for instruction in code:
+        if instruction.op not in ("add", "sub"):
+            continue
+        a, b = instruction.operands
+        opposite = "sub" if instruction.op == "add" else "add"
+        if b in scaled:
+            turned[instruction.target] = replace(instruction, op=opposite)
+            turned[str(b)] = _negate_factor(scaled[str(b)])
+        elif a in scaled and instruction.op == "add":
+            turned[instruction.target] = replace(instruction, op="sub", operands=(b, a))
+            turned[str(a)] = _negate_factor(scaled[str(a)])
+    sections = tuple(
+        Section(s.title, tuple(turned.get(i.target, i) for i in s.instructions))
+        for s in program.sections
+    )
+    return replace(program, sections=sections)
+
+
+def _is_negative_multiple(instruction: Instruction) -> bool:
+    factor = instruction.operands[0]
+    return instruction.op == "mul" and isinstance(factor, Const) and factor.value < 0
+
+
+def _negate_factor(instruction: Instruction) -> Instruction:
+    factor, x = instruction.operands
+    assert isinstance(factor, Const)
+    return replace(instruction, operands=(Const(-factor.value, factor.dtype), x))

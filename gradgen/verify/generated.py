@@ -102,11 +102,13 @@ def everything(
     leaves: Sequence[Array],
     cotangents: Sequence[Array],
     tangents: Sequence[Array],
+    result: Any,
 ) -> dict[str, Any]:
     """Every emitted function at the same point: by name, its values and derivatives as flat lists.
 
     A value is kept under `<function>`, its derivatives under `d:<function>`; the gradient through
-    `f` under `d:f`, the entries under `d:jacobian_entries` as a dict.
+    `f` under `d:f`, the entries under `d:jacobian_entries` as a dict. `result` is a result of the
+    source, for its pytree.
     """
     found: dict[str, Any] = {}
     floats = generated.subject.floats
@@ -115,7 +117,6 @@ def everything(
             found[name] = result_leaves(generated.call(name, leaves))
             found[f"d:{name}"] = generated.gradient(leaves, cotangents)
         elif name == "vjp":
-            result = jax.eval_shape(lambda *flat: generated.subject.source(flat), *leaves)
             tree = cotangent_tree(result, floats, cotangents)
             found[f"d:{name}"] = result_leaves(generated.vjp(leaves, tree))
         elif name == "jvp":

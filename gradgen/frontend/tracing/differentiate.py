@@ -101,7 +101,7 @@ def _partial(
 ) -> Atom:
     try:
         return emit_partial(builder, instruction, slot, inputs)
-    except NotImplementedError as error:
+    except (NotImplementedError, ValueError) as error:
         place = tape.frames.get(instruction.target, ())
         raise GradgenError(
             f"JAX has no derivative of the primitive '{instruction.op}'",
