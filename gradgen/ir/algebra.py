@@ -193,8 +193,8 @@ def _neg(context: Context, a: Atom) -> Atom | None:
 
 
 def _mul(context: Context, a: Atom, b: Atom) -> Atom | None:
-    if isinstance(b, Const):
-        a, b = b, a
+    if isinstance(b, Const) and not isinstance(a, Const):
+        return context.emit("mul", b, a)
     if isinstance(a, Const):
         return _scale(context, float(a.value), b)
     if (minus_a := _negated(context, a)) is not None:
@@ -223,7 +223,7 @@ def _scale(context: Context, factor: float, x: Atom) -> Atom | None:
     match definition.op, definition.operands:
         case "neg", (y,):
             return context.emit("mul", Const(-factor), y)
-        case "mul", (Const() as inner, y):
+        case "mul", (Const() as inner, y) | (y, Const() as inner):
             return context.emit("mul", Const(factor * inner.value), y)
         case "div", (Const() as numerator, y):
             return context.emit("div", Const(factor * numerator.value), y)
