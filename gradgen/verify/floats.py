@@ -50,7 +50,7 @@ def same_bits(a: Any, b: Any) -> Array:
         return np.asarray(x == y)
     bits = UINTS[x.dtype.itemsize]
     x, y = np.broadcast_arrays(x, y)
-    equal = np.ascontiguousarray(x).view(bits) == np.ascontiguousarray(y).view(bits)
+    equal = np.array(x).view(bits) == np.array(y).view(bits)
     with np.errstate(invalid="ignore"):
         return np.asarray(equal | ((x != x) & (y != y)))  # noqa: PLR0124
 
@@ -58,9 +58,9 @@ def same_bits(a: Any, b: Any) -> Array:
 def ordinal(values: Array) -> Array:
     """Integers in the order of the floats: neighbours differ by one, and both zeros are 0."""
     width = values.dtype.itemsize
-    signed = np.ascontiguousarray(values).view(UINTS[width]).astype(np.int64)
+    signed = np.array(values).view(UINTS[width]).astype(np.int64)
     if width == 8:
-        signed = np.ascontiguousarray(values).view(np.int64)
+        signed = np.array(values).view(np.int64)
     magnitude = signed & ((1 << (8 * width - 1)) - 1)
     negative = (signed < 0) if width == 8 else (signed >> (8 * width - 1)) == 1
     return np.where(negative, -magnitude, magnitude)

@@ -1,0 +1,126 @@
+"""Verifies a generated text against its source: the one entry point of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from gradgen.verify.floats import Array
+from gradgen.verify.generated import Generated
+from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
+from gradgen.verify.oracle import Oracle, precision
+from gradgen.verify.points import Range, cast, draw, input_ranges
+from gradgen.verify.recount import recount
+from gradgen.verify.report import Failure, Report
+from gradgen.verify.run import BOUNDARY_POINTS, DTypeRun
+from gradgen.verify.structures import Structures
+from gradgen.verify.subject import Subject
+
+__all__ = ["Subject", "verify"]
+
+
+def verify(
+    subject: Subject,
+    *,
+    ranges: Mapping[str, Range] | None = None,
+    dtypes: Sequence[str] = ("float32", "float64"),
+    seed: int = 0,
+    points: int = 1000,
+) -> Report:
+    """Compare a text with JAX, by the rule of docs/exactness.md.
+
+    `ranges` are those of inputs by path; `points` is the number of random points in each dtype.
+    Raises InexactError if JAX itself cannot differentiate the source.
+    """
+    try:
+        also = packages_of(subject.module.source.text)
+        generated = Generated(subject, load(subject.text, also))
+        shared = Generated(subject, share_programs(load(subject.text, also)))
+    except IsolationError as error:
+        return _refused(Failure("inexact", "import", str(error)))
+    failures = [*_counts(generated), *_missing(generated)]
+    if failures:
+        return _refused(*failures)
+    trace = subject.module.trace
+    drawn = draw(trace, input_ranges(trace, ranges or {}), points + BOUNDARY_POINTS, seed)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        wide = pool.submit(_wide_oracle, subject, cast(trace, drawn, "float64"))
+        runs = [
+            pool.submit(_run, generated, shared, dtype, drawn, points, seed, wide)
+            for dtype in sorted(dtypes, key=lambda d: d == "float64")
+        ]
+        done = [run.result() for run in runs]
+    by_dtype = {run.dtype: run for run in done}
+    ordered = [by_dtype[dtype] for dtype in dtypes]
+    return Report(
+        points=max(run.points for run in ordered),
+        boundary_points=sum(run.boundary_points for run in ordered),
+        skipped=sum(run.skipped for run in ordered),
+        tallies=tuple(tally for run in ordered for tally in run.tallies),
+        failures=tuple(failure for run in ordered for failure in run.failures),
+        warnings=tuple(dict.fromkeys(w for run in ordered for w in run.warnings)),
+    )
+
+
+def _wide_oracle(subject: Subject, leaves: Sequence[Array]) -> Oracle:
+    with precision("float64"):
+        return Oracle(subject, leaves)
+
+
+def _run(
+    generated: Generated,
+    shared: Generated,
+    dtype: str,
+    drawn: Sequence[Array],
+    points: int,
+    seed: int,
+    wide: Future[Oracle],
+) -> DTypeRun:
+    with precision(dtype):
+        structures = Structures(generated, dtype)
+        failures = list(structures.failures())
+        if failures:
+            return DTypeRun.refused(dtype, failures)
+        return DTypeRun.of(generated, shared, dtype, drawn, points, seed, wide)
+
+
+def _refused(*failures: Failure) -> Report:
+    return Report(0, 0, 0, (), failures, ())
+
+
+def _missing(generated: Generated) -> list[Failure]:
+    """Public functions that were asked for and are not there."""
+    name = generated.subject.module.source.function
+    failures = []
+    for suffix in generated.emitted:
+        wanted = name if suffix == "f" else f"{name}_{suffix}"
+        if not callable(getattr(generated.loaded, wanted, None)):
+            failures.append(Failure("inexact", suffix, f"the text has no function {wanted}"))
+    return failures
+
+
+def _counts(generated: Generated) -> list[Failure]:
+    """The counts in the text, in GRADGEN and in the programs agree."""
+    module = generated.subject.module
+    stated = generated.loaded.GRADGEN["counts"]
+    recounted = recount(generated.subject.text)
+    programs = {
+        "_primal": ("primal", module.primal),
+        "_value_and_entries": ("value_and_jacobian", module.jacobian.chosen.program),
+        "_vjp": ("vjp", module.vjp.chosen.program),
+        "_jvp": ("jvp", module.jvp.chosen.program),
+    }
+    from gradgen.ir.program import count_operations
+
+    failures = []
+    for function, (key, program) in programs.items():
+        if function not in recounted:
+            continue
+        counted = count_operations(program.instructions).as_dict()
+        claimed = {kind: n for kind, n in stated[key].items() if isinstance(n, int)}
+        different = recounted[function].differs_from(counted)
+        if different is None and claimed != counted:
+            different = f"GRADGEN states {claimed}, the program has {counted}"
+        if different is not None:
+            failures.append(Failure("inexact", function, f"counts differ: {different}"))
+    return failures

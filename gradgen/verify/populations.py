@@ -1,0 +1,259 @@
+"""Arrays of neurons, and parameters that are shared among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradgen.verify.expectation import Expectation
+from gradgen.verify.floats import Array, same_bits, widest
+from gradgen.verify.generated import Generated, everything
+from gradgen.verify.rule import Expected
+from gradgen.verify.subject import Subject, result_leaves
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Population:
+    """One call with arguments of several shapes, and vectors for its products."""
+
+    title: str
+    shape: Shape
+    """Of all arguments broadcast together."""
+    leaves: tuple[Array, ...]
+    rows: Array
+    """Where its neurons are among the points, in the order of the broadcast shape."""
+
+
+def populations(
+    subject: Subject, leaves: Sequence[Array], few: bool, rng: np.random.Generator
+) -> list[Population]:
+    """Calls on one neuron, on arrays of neurons, and with parameters broadcast against them.
+
+    `leaves` are the random points that neurons are taken from, one a row.
+    """
+    count = len(subject.paths)
+    arguments = {a.name: a for a in subject.module.trace.arguments}
+    shared = [arguments[path.split(".")[0]].default is not None for path in subject.paths]
+    if not any(shared) or all(shared):
+        shared = list(rng.permutation(np.arange(count) % 2 == 1)) if count > 1 else [False]
+    mixed: list[Shape] = [((2, 3), (3,), ())[k % 3] for k in rng.permutation(count)]
+    if count > 1 and (2, 3) not in mixed:
+        mixed[0] = (2, 3)
+    chosen: list[tuple[str, list[Shape]]] = [
+        ("one neuron", [()] * count),
+        ("shape (3,)", [(3,)] * count),
+        ("shape (2, 3)", [(2, 3)] * count),
+        ("shape (2, 3), shared parameters", [() if s else (2, 3) for s in shared]),
+        ("shapes (2, 3), (3,) and ()", mixed),
+    ]
+    if few:
+        chosen = [chosen[0], chosen[3]]
+    return [_population(title, shapes, leaves, rng) for title, shapes in chosen]
+
+
+def _population(
+    title: str, shapes: Sequence[Shape], leaves: Sequence[Array], rng: np.random.Generator
+) -> Population:
+    shape = np.broadcast_shapes(*shapes)
+    number = int(np.prod(shape, dtype=int))
+    rows = rng.choice(len(leaves[0]), number, replace=False)
+    values = [
+        leaf[rows[: int(np.prod(s, dtype=int))]].reshape(s)
+        for leaf, s in zip(leaves, shapes, strict=True)
+    ]
+    return Population(title, shape, tuple(values), np.arange(number))
+
+
+def as_points(
+    chosen: Sequence[Population], leaves: Sequence[Array]
+) -> tuple[list[Population], list[Array]]:
+    """All neurons of all populations one a row, filled up with other points."""
+    columns = [leaf.copy() for leaf in leaves]
+    placed, start = [], 0
+    for population in chosen:
+        rows = np.arange(start, start + len(population.rows))
+        for column, leaf in zip(columns, population.leaves, strict=True):
+            column[rows] = np.broadcast_to(leaf, population.shape).reshape(-1)
+        placed.append(Population(population.title, population.shape, population.leaves, rows))
+        start += len(rows)
+    return placed, columns
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Cotangents of the float outputs and tangents of the differentiated inputs."""
+
+    cotangents: tuple[Array, ...]
+    tangents: tuple[Array, ...]
+
+
+def vectors(
+    subject: Subject, leaves: Sequence[Array], result: Sequence[Any], rng: np.random.Generator
+) -> Vectors:
+    """Random vectors, none of them near zero, for outputs and inputs of these shapes."""
+    return Vectors(
+        tuple(_random(result[k], rng) for k in subject.floats),
+        tuple(_random(leaves[k], rng) for k in subject.wrt),
+    )
+
+
+def _random(like: Any, rng: np.random.Generator) -> Array:
+    size = rng.uniform(0.5, 2.0, like.shape) * rng.choice([-1.0, 1.0], like.shape)
+    return np.asarray(size).astype(like.dtype)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One derivative that was found and what it should be, of any shape."""
+
+    function: str
+    entry: str
+    found: Array
+    expected: Expected
+
+
+def derivatives(
+    subject: Subject,
+    population: Population,
+    given: Vectors,
+    found: dict[str, Any],
+    outputs: Sequence[Any],
+    expectation: Expectation,
+) -> Iterator[Comparison]:
+    """Every derivative of every function, with what the oracle's Jacobian makes of it.
+
+    `outputs` are the source's, in their natural shapes.
+    """
+    trace = subject.module.trace
+    neurons = expectation.at(population.rows)
+    names = [trace.outputs[k].path for k in subject.floats]
+    shapes = [np.shape(outputs[k]) for k in subject.floats]
+    paths = [subject.paths[k] for k in subject.wrt]
+    cotangents = np.array(
+        [_at_first_place(c, population.shape).reshape(-1) for c in given.cotangents]
+    )
+    tangents = np.array(
+        [np.broadcast_to(widest(t), population.shape).reshape(-1) for t in given.tangents]
+    )
+    pulled, pushed, entries = neurons.pulled(cotangents), neurons.pushed(tangents), neurons.entries()
+
+    def place(expected: Expected, index: Any, arrange: Callable[[Array], Array]) -> Expected:
+        def of(values: Array) -> Array:
+            return arrange(values[index].reshape(population.shape))
+
+        return Expected(
+            tuple(map(of, expected.modes)),
+            tuple(map(of, expected.true)),
+            of(expected.scale),
+            of(expected.on_tie) > 0,
+            of(expected.skipped) > 0,
+        )
+
+    for function, values in found.items():
+        kind, _, name = function.rpartition(":")
+        if kind != "d":
+            continue
+        if name in ("f", "vjp"):
+            for k, value in enumerate(values):
+                shape = given.tangents[k].shape
+                expected = place(pulled, k, lambda v, s=shape: _sum_to(v, s))  # type: ignore[misc]
+                yield Comparison(name, f"cotangent of {paths[k]}", widest(value), expected)
+        elif name == "jvp":
+            for k, value in enumerate(values):
+                expected = place(pushed, k, lambda v, s=shapes[k]: _first_place(v, s))  # type: ignore[misc]
+                yield Comparison(name, f"tangent of {names[k]}", widest(value), expected)
+        else:
+            if isinstance(values, dict):
+                pairs = [tuple(key.split("|")) for key in values]
+                flat = list(values.values())
+            else:
+                pairs = [(o, i) for o in names for i in paths]
+                flat = list(values)
+            for (o, i), value in zip(pairs, flat, strict=True):
+                index = names.index(o), paths.index(i)
+                shape = shapes[index[0]]
+                expected = place(entries, index, lambda v, s=shape: _first_place(v, s))  # type: ignore[misc]
+                wide = np.broadcast_to(widest(value), shape)
+                yield Comparison(name, f"d {o} / d {i}", wide, expected)
+
+
+def _sum_to(values: Array, shape: Shape) -> Array:
+    """Sum over the axes along which an array of this shape was broadcast."""
+    missing = values.ndim - len(shape)
+    with np.errstate(all="ignore"):
+        values = values.sum(tuple(range(missing)))
+        axes = tuple(k for k, size in enumerate(shape) if size == 1 and values.shape[k] != 1)
+        return np.asarray(values.sum(axes, keepdims=True))
+
+
+def _first_place(values: Array, shape: Shape) -> Array:
+    """What an output of a smaller shape holds: it does not vary along the other axes."""
+    values = values[(0,) * (values.ndim - len(shape))]
+    return values[tuple(slice(0, size) for size in shape)]
+
+
+def _at_first_place(cotangent: Array, shape: Shape) -> Array:
+    """The cotangent of a smaller output, so that it counts once among all neurons."""
+    full = np.zeros(shape)
+    lead = (0,) * (len(shape) - cotangent.ndim)
+    full[(*lead, *(slice(0, size) for size in cotangent.shape))] = widest(cotangent)
+    return full
+
+
+def program(
+    generated: Generated, results: Sequence[Any]
+) -> Callable[[Sequence[Sequence[Any]], Sequence[Vectors]], list[dict[str, Any]]]:
+    """All functions on all populations, as one program; `results` are the source's."""
+
+    def of_populations(
+        leaves: Sequence[Sequence[Any]], given: Sequence[tuple[Any, Any]]
+    ) -> list[dict[str, Any]]:
+        return [
+            everything(generated, one, cotangents, tangents, result)
+            for one, (cotangents, tangents), result in zip(leaves, given, results, strict=True)
+        ]
+
+    return of_populations  # type: ignore[return-value]
+
+
+def source_program(subject: Subject) -> Callable[..., list[dict[str, Any]]]:
+    """The source called directly on all populations: its values, products with vectors."""
+
+    def of_populations(leaves: Sequence[Any], given: Sequence[Any]) -> list[dict[str, Any]]:
+        return [_source(subject, one, *both) for one, both in zip(leaves, given, strict=True)]
+
+    return of_populations
+
+
+def _source(
+    subject: Subject, leaves: Sequence[Any], cotangents: Sequence[Any], tangents: Sequence[Any]
+) -> dict[str, Any]:
+    def of_floats(*chosen: Any) -> tuple[list[Any], list[Any]]:
+        outputs = result_leaves(subject.source(subject.with_differentiated(leaves, chosen)))
+        return [outputs[k] for k in subject.floats], outputs
+
+    chosen = [leaves[k] for k in subject.wrt]
+    _, pull, outputs = jax.vjp(of_floats, *chosen, has_aux=True)
+    return {"value": outputs, "d:vjp": list(pull(list(cotangents)))}
+
+
+def same_value(found: Any, expected: Any) -> str | None:
+    """None if two outputs agree in shape, dtype and every bit."""
+    a, b = np.asarray(found), np.asarray(expected)
+    if (a.shape, a.dtype) != (b.shape, b.dtype):
+        return f"{a.dtype}{a.shape} where {b.dtype}{b.shape} is due"
+    if not np.all(same_bits(a, b)):
+        return f"{a.tolist()} where {b.tolist()} is due"
+    return None
+
+
+def arrays(leaves: Sequence[Array]) -> list[Any]:
+    """As jax's arrays."""
+    return [jnp.asarray(leaf) for leaf in leaves]

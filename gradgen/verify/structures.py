@@ -1,0 +1,234 @@
+"""Checks the containers, shapes and dtypes that generated functions return, on one neuron."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradgen.verify.generated import Generated, cotangent_tree
+from gradgen.verify.report import Failure
+from gradgen.verify.subject import Subject, concrete_dtype
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A leaf by its number."""
+
+    number: int
+
+
+def describe(tree: Any, leaf: Callable[[Any], str]) -> str:
+    """A pytree's containers by kind and class name, so that equal classes of two modules agree."""
+    if tree is None:
+        return "None"
+    if isinstance(tree, Slot | jax.ShapeDtypeStruct):
+        return leaf(tree)
+    children: list[tuple[str, Any]]
+    if isinstance(tree, dict):
+        children = sorted(tree.items())
+    elif isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        children = [(field, getattr(tree, field)) for field in tree._fields]
+    elif isinstance(tree, tuple | list):
+        children = [("", child) for child in tree]
+    elif dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        children = [(field.name, getattr(tree, field.name)) for field in dataclasses.fields(tree)]
+    else:
+        return leaf(tree)
+    inside = ", ".join(f"{key}: {describe(child, leaf)}" for key, child in children)
+    return f"{type(tree).__name__}({inside})"
+
+
+class Structures:
+    """Abstract calls of the generated functions, held against abstract calls of the source."""
+
+    def __init__(self, generated: Generated, working: str) -> None:
+        """To be used where `working` is available as a dtype."""
+        self._generated = generated
+        self._subject: Subject = generated.subject
+        trace = self._subject.module.trace
+        self._leaves = [
+            jax.ShapeDtypeStruct((), jnp.dtype(concrete_dtype(i.dtype, working)))
+            for i in trace.inputs
+        ]
+        self.result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self._leaves)
+        self._outputs = jax.tree.leaves(self.result)
+
+    def failures(self) -> Iterator[Failure]:
+        """Everything that has another structure, shape or dtype than it should."""
+        for name in self._generated.emitted:
+            try:
+                message = self._check(name)
+            except Exception as error:
+                first = str(error).strip().split("\n", 1)[0]
+                message = f"raises {type(error).__name__}: {first}"
+            if message is not None:
+                yield Failure("inexact", name, message)
+        if "f" in self._generated.emitted:
+            yield from self._constants()
+
+    def _check(self, name: str) -> str | None:
+        generated, subject = self._generated, self._subject
+        chosen = [self._leaves[k] for k in subject.wrt]
+        floats = [self._outputs[k] for k in subject.floats]
+        if name == "vjp":
+            found = jax.eval_shape(
+                lambda leaves, cotangents: generated.vjp(
+                    leaves, cotangent_tree(self.result, subject.floats, cotangents)
+                ),
+                self._leaves,
+                floats,
+            )
+            return self._compare(found, self._over_arguments(), chosen)
+        if name == "jvp":
+            value, pushed = jax.eval_shape(generated.jvp, self._leaves, chosen)
+            tangents = [
+                leaf
+                if k in subject.floats
+                else jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.float0)
+                for k, leaf in enumerate(self._outputs)
+            ]
+            return self._value(value) or self._compare(pushed, self._result(), tangents)
+        found = jax.eval_shape(lambda *flat: generated.call(name, flat), *self._leaves)
+        if name == "f":
+            return self._value(found) or self._defaults()
+        if name == "jacobian_entries":
+            return self._entries(found)
+        value, nested = (None, found) if name == "jacobian" else found
+        if value is not None and (message := self._value(value)):
+            return message
+        expected = [leaf for leaf in floats for _ in chosen]
+        return self._compare(nested, self._jacobian(), expected)
+
+    def _value(self, value: Any) -> str | None:
+        return self._compare(value, self._result(), self._outputs)
+
+    def _compare(self, found: Any, description: str, leaves: Sequence[Any]) -> str | None:
+        shown = describe(found, lambda _: "*")
+        if shown != description:
+            return f"returns the structure {shown} and not {description}"
+        for got, wanted in zip(jax.tree.leaves(found), leaves, strict=True):
+            if (got.shape, got.dtype) != (wanted.shape, wanted.dtype):
+                return f"returns {got.dtype}{got.shape} where {wanted.dtype}{wanted.shape} is due"
+        return None
+
+    def _result(self) -> str:
+        return describe(self.result, lambda _: "*")
+
+    def _jacobian(self) -> str:
+        """The result's containers, with a tuple over the arguments at every float."""
+        row = self._over_arguments()
+        slots = [Slot(k) for k in range(len(self._outputs))]
+        labelled = jax.tree.unflatten(jax.tree.structure(self.result), slots)
+        floats = self._subject.floats
+        return describe(labelled, lambda slot: row if slot.number in floats else "None")
+
+    def _over_arguments(self) -> str:
+        """A tuple over the differentiated arguments, None where a leaf is held constant."""
+        subject = self._subject
+        slots = [Slot(k) for k in range(len(self._leaves))]
+        positional, keyword = subject.bind(slots)
+        chosen = {subject.paths[k].split(".")[0] for k in subject.wrt}
+        given = dict(zip(self._positional_names(), positional, strict=True)) | keyword
+
+        def leaf(slot: Any) -> str:
+            return "*" if isinstance(slot, Slot) and slot.number in subject.wrt else "None"
+
+        arguments = subject.module.trace.arguments
+        return describe(tuple(given[a.name] for a in arguments if a.name in chosen), leaf)
+
+    def _positional_names(self) -> list[str]:
+        return [a.name for a in self._subject.module.trace.arguments if not a.keyword_only]
+
+    def _entries(self, found: dict[tuple[str, str], Any]) -> str | None:
+        """The keys are the pairs that a path joins; each value fits into its output."""
+        trace = self._subject.module.trace
+        expected = reachable_pairs(self._subject)
+        if set(found) != expected:
+            missing, extra = expected - set(found), set(found) - expected
+            return f"entries are missing: {sorted(missing)}, superfluous: {sorted(extra)}"
+        outputs = {o.path: leaf for o, leaf in zip(trace.outputs, self._outputs, strict=True)}
+        for key, value in found.items():
+            if value.shape != ():
+                return f"the entry {key} of one neuron has shape {value.shape}"
+            if not jnp.issubdtype(value.dtype, jnp.floating):
+                return f"the entry {key} of {outputs[key[0]].dtype} has dtype {value.dtype}"
+        return None
+
+    def _defaults(self) -> str | None:
+        """Left-out arguments have the source's default values: in dtype here, in value elsewhere."""
+        subject = self._subject
+        trace = subject.module.trace
+        if not any(a.default is not None for a in trace.arguments):
+            return None
+        narrow = [
+            jax.ShapeDtypeStruct((2,), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf
+            for leaf in self._leaves
+        ]
+        wanted = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, None), *narrow)
+        call = self._generated.function("f")
+        found = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, call), *narrow)
+        for got, due in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+            if got.dtype != due.dtype:
+                return f"with bfloat16 and default values returns {got.dtype}, not {due.dtype}"
+        return None
+
+    def _constants(self) -> Iterator[Failure]:
+        """A float that is held constant raises when it is differentiated."""
+        subject = self._subject
+        for position, leaf in enumerate(subject.module.trace.inputs):
+            given = self._leaves[position]
+            if leaf.wrt or not jnp.issubdtype(given.dtype, jnp.floating):
+                continue
+
+            def along(x: Any, position: int = position) -> Any:
+                def of_one(x: Any) -> Any:
+                    leaves: list[Any] = [jnp.zeros((), leaf.dtype) for leaf in self._leaves]
+                    leaves[position] = x
+                    return self._generated.call("f", leaves)
+
+                return jax.jvp(of_one, (x,), (x,))
+
+            try:
+                jax.eval_shape(along, given)
+            except TypeError as error:
+                if leaf.path in str(error):
+                    continue
+            except Exception:
+                pass
+            yield Failure(
+                "inexact", "f", f"{leaf.path} is held constant, and differentiating it is no error"
+            )
+
+
+def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any:
+    """The source or a generated function, called without the arguments that have defaults."""
+    positional, keyword = subject.bind(leaves)
+    arguments = subject.module.trace.arguments
+    given = [a for a in arguments if not a.keyword_only]
+    required = {a.name for a in arguments if a.default is None}
+    while given and len(positional) and given[-1].name not in required:
+        given, positional = given[:-1], positional[:-1]
+    chosen = {name: value for name, value in keyword.items() if name in required}
+    function = subject.function if call is None else call
+    if call is None and subject.vmapped:
+        return jax.vmap(lambda p, k: function(*p, **k))(positional, chosen)
+    return function(*positional, **chosen)
+
+
+def reachable_pairs(subject: Subject) -> set[tuple[str, str]]:
+    """(output path, input path) wherever the graph has a path from one to the other."""
+    graph = subject.module.graph
+    names = [vertex.name for vertex in graph.vertices]
+    from_inputs: dict[int, set[str]] = {v: {names[v]} for v in graph.independents}
+    for edge in sorted(graph.edges, key=lambda e: e.source):
+        from_inputs.setdefault(edge.target, set()).update(from_inputs.get(edge.source, set()))
+    return {
+        (names[v].removeprefix("out:"), path)
+        for v in graph.dependents
+        for path in from_inputs.get(v, set())
+    }
