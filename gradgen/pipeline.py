@@ -50,7 +50,7 @@ def read(settings: Settings) -> Source:
     """Read the source file; raises GradgenError if there is none."""
     path = settings.path
     if path == "-":
-        return read_source("<stdin>", sys.stdin.read(), settings.function, settings.directives)
+        return _read_text(settings, "<stdin>", sys.stdin.read())
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -59,7 +59,12 @@ def read(settings: Settings) -> Source:
         raise GradgenError(
             f"the source file is not UTF-8 text (byte {error.start})", path=path
         ) from None
-    return read_source(path, text, settings.function, settings.directives)
+    return _read_text(settings, path, text)
+
+
+def _read_text(settings: Settings, path: str, text: str) -> Source:
+    discover = settings.example is None
+    return read_source(path, text, settings.function, settings.directives, discover=discover)
 
 
 def open_front(settings: Settings) -> Front:

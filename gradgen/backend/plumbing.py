@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradgen.backend.layout import Doc, call, flat, layout, quote, tuple_of, unpack
+from gradgen.backend.layout import Doc, call, flat, layout, literal, quote, tuple_of, unpack
 from gradgen.backend.names import unique
 from gradgen.backend.printer import print_constant
 from gradgen.backend.pytrees import accesses, construct
 from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, is_float
 from gradgen.ir.module import Module
-from gradgen.ir.trace import Argument, Input
+from gradgen.ir.trace import Argument, Bound, Input
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,10 @@ def flatten_body(arguments: Sequence[Argument], names: Names) -> list[str]:
     leaves: list[Doc] = []
     for argument in arguments:
         expressions = dict(accesses(argument.structure, argument.name, argument.name))
-        for path, value in argument.bound:
-            guard = f'    _bound({expressions[path]}, "{path}", {quote(value)})'
-            if argument.default == "None" and path == argument.name:
+        for bound in argument.bound:
+            passed, expected = _compared(bound, expressions[bound.path])
+            guard = f'    _bound({passed}, {expected}, "{bound.path}")'
+            if argument.default == "None" and bound.kind != "value":
                 lines += [f"    if {argument.name} is not None:", f"    {guard}"]
             else:
                 lines.append(guard)
@@ -50,6 +51,15 @@ def flatten_body(arguments: Sequence[Argument], names: Names) -> list[str]:
     else:
         lines += layout("return ", result, "", 4)
     return _dedent(lines)
+
+
+def _compared(bound: Bound, expression: str) -> tuple[str, str]:
+    """What tells a passed value from the bound one: the value, or its name."""
+    if bound.kind == "value":
+        return expression, flat(literal(bound.shown))
+    if bound.kind == "function":
+        return f'getattr({expression}, "__name__", None)', quote(bound.shown)
+    return f"type({expression}).__name__", quote(bound.shown)
 
 
 def _dedent(lines: Sequence[str]) -> list[str]:

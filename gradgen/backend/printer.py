@@ -47,7 +47,7 @@ _FUNCTION = {
     **{
         name: f"jnp.{name}"
         for name in (
-            "exp", "expm1", "log", "log1p", "sqrt", "cbrt",
+            "exp", "expm1", "log", "log2", "log1p", "sqrt", "cbrt",
             "sin", "cos", "tan", "sinh", "cosh", "tanh",
         )
     },

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, is_float, is_zero
@@ -24,15 +25,22 @@ COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "gt": operator.gt,
     "ge": operator.ge,
 }
+
+
+def _with_sign(x: float) -> tuple[float, float]:
+    """For comparing numbers where minus zero is less than zero."""
+    return x, math.copysign(1, x)
+
+
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
 }
 _CHOICES: dict[str, Callable[..., float]] = {
-    "max": max,
-    "min": min,
-    "clamp": lambda low, x, high: min(max(x, low), high),
+    "max": partial(max, key=_with_sign),
+    "min": partial(min, key=_with_sign),
+    "clamp": lambda low, x, high: min(max(x, low, key=_with_sign), high, key=_with_sign),
     "abs": abs,
     "copy": lambda x: x,
     "stop_gradient": lambda x: x,

@@ -32,9 +32,9 @@ def represent(value: Any, dtype: DType, exact: bool) -> Value:
         return bool(value)
     if not is_float(dtype):
         bits = _bits(dtype)
-        wrapped = int(value) % 2**bits
+        wrapped: int = int(value) % 2**bits
         signed = not dtype.startswith("u") and wrapped >= 2 ** (bits - 1)
-        return wrapped - 2**bits if signed else wrapped
+        return wrapped - int(2**bits) if signed else wrapped
     if isinstance(value, Fraction):
         return value
     value = float(value)
@@ -123,7 +123,7 @@ def _to_integer(rounding: Function) -> Function:
 
 def _away_from_zero(x: Any) -> int:
     whole: int = math.floor(abs(x))
-    return (whole + (abs(x) - whole >= 0.5)) * (1 if x > 0 else -1)
+    return (whole + bool(abs(x) - whole >= 0.5)) * (1 if x > 0 else -1)
 
 
 def _round(x: Any, *, mode: str) -> Any:
@@ -253,7 +253,7 @@ def _power(x: float, y: float) -> float:
         # a pole at zero, overflow, or a root of a negative number
         if x < 0 and not float(y).is_integer():
             return math.nan
-        negative = math.copysign(1, x) < 0 and math.fmod(y, 2) != 0
+        negative = math.copysign(1, x) < 0 and abs(math.fmod(y, 2)) == 1
         return -math.inf if negative else math.inf
 
 
@@ -262,7 +262,7 @@ def _reciprocal_root(x: float) -> float:
 
 
 def _logistic(x: float) -> float:
-    return 1.0 / (1.0 + _exp(-x))
+    return 1.0 / (1.0 + float(_exp(-x)))
 
 
 def _lgamma(x: float) -> float:

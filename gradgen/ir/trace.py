@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gradgen.ir.code import Atom, DType, Instruction, Var, check_code, is_float
 from gradgen.ir.pytree import Structure
@@ -48,6 +49,17 @@ class Elemental:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """A value that is bound when the code is generated, so that no other one may be passed."""
+
+    path: str
+    """Dotted."""
+    kind: Literal["value", "function", "object"]
+    shown: str
+    """A literal for a value; the name of a function, or of an object's type."""
+
+
+@dataclass(frozen=True)
 class Argument:
     """One parameter of the generated functions."""
 
@@ -56,8 +68,8 @@ class Argument:
     default: str | None
     """The default value as source text for the generated file."""
     structure: Structure
-    bound: tuple[tuple[str, str], ...] = ()
-    """What is bound when generating: dotted paths with the values as shown to people."""
+    bound: tuple[Bound, ...] = ()
+    """What of it is bound when the code is generated."""
 
 
 @dataclass(frozen=True)

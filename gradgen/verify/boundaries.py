@@ -197,7 +197,9 @@ class Search:
             low, high = np.where(same, middle, low), np.where(same, high, middle)
         return low, high
 
-    def _brackets(self, rng: np.random.Generator) -> list[tuple[Boundary, int, list[Any], Any, float]]:
+    def _brackets(
+        self, rng: np.random.Generator
+    ) -> list[tuple[Boundary, int, list[Any], Any, float]]:
         """(boundary, input, a point, the input's value on the other side, offset)."""
         values = self._rough(self._drawn)
         found = []
@@ -284,9 +286,7 @@ def _between(low: Array, high: Array) -> Array:
     return np.where(opposite, 0, low + (np.where(opposite, low, high) - low) // 2)
 
 
-def _dependencies(
-    code: Sequence[Instruction], inputs: Sequence[Var]
-) -> dict[Var, frozenset[Var]]:
+def _dependencies(code: Sequence[Instruction], inputs: Sequence[Var]) -> dict[Var, frozenset[Var]]:
     """On which inputs each variable depends."""
     found = {variable: frozenset((variable,)) for variable in inputs}
     for instruction in code:

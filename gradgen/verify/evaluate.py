@@ -46,8 +46,7 @@ _NAMES = {
     "acosh": "arccosh", "atanh": "arctanh",
     **{
         name: name
-        for name in "abs sign floor ceil nextafter exp expm1 log log1p sqrt cbrt sin cos tan sinh "
-        "cosh tanh exp2 log2 square".split()
+        for name in ["abs", "sign", "floor", "ceil", "nextafter", "exp", "expm1", "log", "log1p", "sqrt", "cbrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "exp2", "log2", "square"]
     },
 }  # fmt: skip
 

@@ -52,7 +52,7 @@ def same_bits(a: Any, b: Any) -> Array:
     x, y = np.broadcast_arrays(x, y)
     equal = np.array(x).view(bits) == np.array(y).view(bits)
     with np.errstate(invalid="ignore"):
-        return np.asarray(equal | ((x != x) & (y != y)))  # noqa: PLR0124
+        return np.asarray(equal | ((x != x) & (y != y)))
 
 
 def ordinal(values: Array) -> Array:

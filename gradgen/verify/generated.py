@@ -47,9 +47,7 @@ class Generated:
 
     def jvp(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> Any:
         """`f_jvp`; the tangents are those of the differentiated leaves."""
-        return self.function("jvp")(
-            primals(self.subject.bind(leaves)), self.tangents_of(tangents)
-        )
+        return self.function("jvp")(primals(self.subject.bind(leaves)), self.tangents_of(tangents))
 
     def gradient(self, leaves: Sequence[Array], cotangents: Sequence[Array]) -> list[Array]:
         """Cotangents of the differentiated leaves that JAX obtains through `f`."""

@@ -51,7 +51,9 @@ def load(text: str, also: Iterable[str] = ()) -> ModuleType:
     try:
         exec(compile(text, module.__file__, "exec"), vars(module))
     except Exception as error:
-        raise IsolationError(f"importing the text raises {type(error).__name__}: {error}") from error
+        raise IsolationError(
+            f"importing the text raises {type(error).__name__}: {error}"
+        ) from error
     finally:
         del sys.modules[name]
     return module

@@ -142,7 +142,11 @@ def derivatives(
     tangents = np.array(
         [np.broadcast_to(widest(t), population.shape).reshape(-1) for t in given.tangents]
     )
-    pulled, pushed, entries = neurons.pulled(cotangents), neurons.pushed(tangents), neurons.entries()
+    pulled, pushed, entries = (
+        neurons.pulled(cotangents),
+        neurons.pushed(tangents),
+        neurons.entries(),
+    )
 
     def place(expected: Expected, index: Any, arrange: Callable[[Array], Array]) -> Expected:
         def of(values: Array) -> Array:

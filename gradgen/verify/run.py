@@ -258,9 +258,7 @@ class _Runner:
         found, expected = comparison.found, comparison.expected
         if found.shape != expected.scale.shape:
             message = f"has shape {found.shape} where {expected.scale.shape} is due"
-            self._fail(
-                "inexact", comparison.function, message, population, entry=comparison.entry
-            )
+            self._fail("inexact", comparison.function, message, population, entry=comparison.entry)
             return
         flat = _flat(expected)
         verdict = judge(found.reshape(-1), flat, self._precision, self._scales.growth)
@@ -387,10 +385,13 @@ class _Runner:
                     f"the derivative with respect to {path} is zero throughout"
                 )
 
-    def _point(self, row: int, leaves: Sequence[Array] | None = None) -> tuple[tuple[str, str], ...]:
+    def _point(
+        self, row: int, leaves: Sequence[Array] | None = None
+    ) -> tuple[tuple[str, str], ...]:
         chosen = self._leaves if leaves is None else leaves
         return tuple(
-            (path, _shown(leaf[row])) for path, leaf in zip(self._subject.paths, chosen, strict=True)
+            (path, _shown(leaf[row]))
+            for path, leaf in zip(self._subject.paths, chosen, strict=True)
         )
 
     def _fail(
@@ -415,9 +416,7 @@ class _Runner:
             point = self._point(row, full)
         title = population.title if population is not None else ""
         self._result.failures.append(
-            Failure(
-                kind, function, message, self._dtype, title, entry, point, expected, got, ulps
-            )
+            Failure(kind, function, message, self._dtype, title, entry, point, expected, got, ulps)
         )
 
 

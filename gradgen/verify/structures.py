@@ -87,9 +87,7 @@ class Structures:
         if name == "jvp":
             value, pushed = jax.eval_shape(generated.jvp, self._leaves, chosen)
             tangents = [
-                leaf
-                if k in subject.floats
-                else jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.float0)
+                leaf if k in subject.floats else jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.float0)
                 for k, leaf in enumerate(self._outputs)
             ]
             return self._value(value) or self._compare(pushed, self._result(), tangents)

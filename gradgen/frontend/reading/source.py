@@ -21,12 +21,15 @@ def read_source(
     text: str,
     function: str | None = None,
     directives: Iterable[tuple[str, str]] = (),
+    *,
+    discover: bool = True,
 ) -> Source:
     """Read a file and its target: `function`, or the one public function that no other one uses.
 
     `directives` are further ones as (kind, text), from the command line; each overrides what the
-    source says of the same kind and subject. Raises GradgenError, with the place, if the text is
-    not Python, there is no such target or it is not one that can be differentiated, a directive is
+    source says of the same kind and subject. Without `discover` it is left to example arguments to
+    tell which arguments are containers. Raises GradgenError, with the place, if the text is not
+    Python, there is no such target or it is not one that can be differentiated, a directive is
     malformed, or an argument is a container whose structure cannot be told.
     """
     syntax = parse(path, text)
@@ -47,8 +50,8 @@ def read_source(
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
-            structures=read_structures(
-                syntax, target, found, read_annotations(syntax, definitions)
-            ),
+            structures=read_structures(syntax, target, found, read_annotations(syntax, definitions))
+            if discover
+            else (),
             leaf_names=read_leaf_names(syntax.text, target.name.value, names),
         )

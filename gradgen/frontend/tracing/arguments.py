@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.values import describe, follow, literal_of, structure_of
+from gradgen.frontend.tracing.values import bind, follow, literal_of, structure_of
 from gradgen.ir.pytree import Structure, leaf
 from gradgen.ir.source import Parameter, Source
-from gradgen.ir.trace import Argument
+from gradgen.ir.trace import Argument, Bound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,16 +115,12 @@ def read_signature(
                 if value is None and name not in given:
                     raise _unbound(source, parameter, path)
                 bound[path] = follow(value, path.split(".")[1:])
-        default = given.get(name)
-        arguments.append(
-            Argument(
-                name,
-                parameter.kind == "keyword",
-                None if parameter.default is None else literal_of(default),
-                structure,
-                tuple((p, describe(v)) for p, v in bound.items() if _is_within(p, name)),
-            )
-        )
+        bindings = tuple(bind(p, v) for p, v in bound.items() if _is_within(p, name))
+        default = None
+        if parameter.default is not None:
+            default = _default_literal(bindings[0] if name in bound else None, given[name])
+        keyword_only = parameter.kind == "keyword"
+        arguments.append(Argument(name, keyword_only, default, structure, bindings))
     arguments = _apply_wrt_kinds(arguments, wrt)
     leaves = _leaves(source, arguments, wrt)
     return Signature(tuple(arguments), leaves, bound, classes)
@@ -142,6 +138,14 @@ def _unbound(source: Source, parameter: Parameter, path: str) -> GradgenError:
         line=parameter.position.line,
         column=parameter.position.column,
     )
+
+
+def _default_literal(binding: Bound | None, value: Any) -> str:
+    """A default value for the generated file; what is bound is its own default."""
+    if binding is None:
+        return literal_of(value)
+    # a function cannot be written down; None stands for the one that was bound
+    return binding.shown if binding.kind == "value" else "None"
 
 
 def _default(function: Callable[..., Any], name: str) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
 from gradgen.ir.source import Parameter, Source
+from gradgen.ir.trace import Bound
 
 
 def structure_of(
@@ -100,7 +101,11 @@ def literal_of(value: Any) -> str:
     return repr(number)
 
 
-def describe(value: Any) -> str:
-    """A bound value as people and a run-time guard name it."""
+def bind(path: str, value: Any) -> Bound:
+    """How a bound value is written down, and how another one is told from it."""
     name = getattr(value, "__name__", None)
-    return name if callable(value) and isinstance(name, str) else repr(value)
+    if callable(value) and isinstance(name, str):
+        return Bound(path, "function", name)
+    if value is None or isinstance(value, bool | int | float | str | np.number):
+        return Bound(path, "value", literal_of(value))
+    return Bound(path, "object", type(value).__name__)
