@@ -252,9 +252,9 @@ def mask_values(context: Context, atom: Atom) -> tuple[Atom, float, float] | Non
         case "select", (p, Const() as x, Const() as y) if {x.value, y.value} <= {0, 1, -1}:
             return p, float(x.value), float(y.value)
         case "convert", (p,) if is_float(definition.dtype):
-            source = definition.attributes
-            if ("from", "bool") in source:
+            if definition.attribute("from") == "bool":
                 return p, 1.0, 0.0
+            return mask_values(context, p) if definition.attribute("from") == "float" else None
     return None
 
 

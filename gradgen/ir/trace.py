@@ -98,7 +98,8 @@ class Trace:
     """In the order of the primal."""
     labels: tuple[Label, ...]
     inlined_jit: bool = False
-    """Whether a function jitted inside the source was inlined: XLA may have fused it."""
+    """Whether XLA may round the source otherwise: it fuses functions that are jitted inside the
+    source, and adds up dot products in its own way."""
 
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""

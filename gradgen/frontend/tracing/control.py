@@ -24,19 +24,25 @@ _ROUNDING_FREE = frozenset(
 @handles("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
 def _inline(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     body = eqn.params["jaxpr"]
-    if eqn.primitive.name in ("jit", "pjit") and _may_fuse(body.jaxpr):
-        interpreter.tape.inlined_jit = True
+    if eqn.primitive.name in ("jit", "pjit"):
+        _note_fusion(interpreter, body)
     with interpreter.inside_jit(eqn):
         if hasattr(body, "consts"):
             return interpreter.run(body, operands)
         return interpreter.run_open(body, [], operands)
 
 
-def _may_fuse(jaxpr: Any) -> bool:
-    """Whether XLA has two operations here that it could round differently together."""
-    return sum(eqn.primitive.name not in _ROUNDING_FREE for eqn in jaxpr.eqns) > 1 or any(
-        eqn.primitive.name.startswith("custom") for eqn in jaxpr.eqns
-    )
+def _note_fusion(interpreter: Interpreter, body: Any) -> None:
+    """Note it if XLA, compiling a body in one piece, could round two operations differently."""
+    operations = [eqn for eqn in body.jaxpr.eqns if not _is_exact(eqn)]
+    if len(operations) > 1 or any(eqn.primitive.name.startswith("custom") for eqn in operations):
+        interpreter.tape.inlined_jit = True
+
+
+def _is_exact(eqn: Eqn) -> bool:
+    # a product with a truth value becomes a selection, so that zeros lose their sign
+    from_bool = eqn.primitive.name == "convert_element_type" and eqn.invars[0].aval.dtype == bool
+    return eqn.primitive.name in _ROUNDING_FREE and not from_bool
 
 
 @handles("cond")
@@ -46,10 +52,18 @@ def _branch(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[
     branches = eqn.params["branches"]
     if isinstance(which, Const):
         return interpreter.run(branches[int(which.value)], arguments)
-    results = [interpreter.run(branch, arguments) for branch in branches]
+    numbers = range(1, len(branches))
+    conditions = [_is_branch(interpreter, eqn, which, k, len(branches)) for k in numbers]
+    results = []
+    for number, branch in enumerate(branches):
+        _note_fusion(interpreter, branch)
+        taken = (
+            ((conditions[number - 1], True),) if number else tuple((c, False) for c in conditions)
+        )
+        with interpreter.only_if(taken):
+            results.append(interpreter.run(branch, arguments))
     chosen = results[0]
-    for number, result in enumerate(results[1:], start=1):
-        condition = _is_branch(interpreter, eqn, which, number, len(branches))
+    for condition, result in zip(conditions, results[1:], strict=True):
         chosen = [
             _select(interpreter, eqn, condition, new, old, variable.aval)
             for new, old, variable in zip(result, chosen, eqn.outvars, strict=True)
@@ -88,6 +102,7 @@ def _scan(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Te
     length = int(eqn.params["length"])
     if length > MAX_ITERATIONS:
         raise _too_long(interpreter, eqn, f"a loop of {length:,} iterations")
+    _note_fusion(interpreter, eqn.params["jaxpr"])
     state = operands[constants : constants + carried]
     scanned = operands[constants + carried :]
     collected: list[list[Tensor]] = []
@@ -111,6 +126,7 @@ def _while(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[T
     first = eqn.params["cond_nconsts"]
     second = first + eqn.params["body_nconsts"]
     for_condition, for_body, state = operands[:first], operands[first:second], operands[second:]
+    _note_fusion(interpreter, eqn.params["body_jaxpr"])
     for _ in range(MAX_ITERATIONS + 1):
         (going,) = interpreter.run(eqn.params["cond_jaxpr"], [*for_condition, *state])
         if not isinstance(going[()], Const):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.partials import emit_partial
-from gradgen.frontend.tracing.tape import Tape
+from gradgen.frontend.tracing.tape import Guard, Tape
+from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import (
     Atom,
@@ -43,6 +45,7 @@ def differentiate(
     active = {i.variable for i in inputs if i.wrt}
     dtypes = {i.variable: i.dtype for i in inputs}
     elementals: list[Elemental] = []
+    guards = _guards(tape, values)
     on_path = _reaching(primal, custom, values, outputs)
     done: set[Var] = set()
 
@@ -74,12 +77,42 @@ def differentiate(
                 if isinstance(operand_atom, str) and operand_atom in active:
                     partial = _partial(source, tape, builder, instruction, slot, dtypes)
                     found.append((operand_atom, partial))
-        nonzero = tuple((variable, atom) for variable, atom in found if not is_zero(atom))
+        guard = guards.get(target, ())
+        guarded = [(variable, _only_if(builder, guard, atom)) for variable, atom in found]
+        nonzero = tuple((variable, atom) for variable, atom in guarded if not is_zero(atom))
         if nonzero:
             active.add(target)
             elementals.append(Elemental(target, operation, nonzero))
     roots = [atom for e in elementals for _, atom in e.partials]
     return live_code(builder.instructions, roots), tuple(elementals)
+
+
+def _guards(tape: Tape, values: Mapping[Var, Atom]) -> dict[Var, Guard]:
+    """When the source computes a variable, by its name after common subexpressions were merged."""
+    found: dict[Var, Guard] = {}
+    for instruction in tape.primal:
+        variable = values.get(instruction.target, instruction.target)
+        guard = tape.guards.get(instruction.target, ())
+        moved = tuple((values.get(c, c) if isinstance(c, str) else c, taken) for c, taken in guard)
+        if isinstance(variable, str):
+            # what several branches compute has no one condition
+            found[variable] = moved if found.get(variable, moved) == moved else ()
+    return found
+
+
+def _only_if(builder: Builder, guard: Guard, partial: Atom) -> Atom:
+    """The partial, and zero where its branch is not taken.
+
+    There it may be infinite or nan, which no later product with the branch's mask would undo.
+    """
+    if isinstance(partial, Const) and math.isfinite(partial.value):
+        return partial
+    if mask_values(builder, partial) is not None:
+        return partial
+    for condition, taken in reversed(guard):
+        cases = (partial, Const(0.0)) if taken else (Const(0.0), partial)
+        partial = builder.emit("select", condition, *cases)
+    return partial
 
 
 def _rule_instruction(builder: Builder, instruction: Instruction) -> Atom:

@@ -16,7 +16,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
-from gradgen.frontend.tracing.tape import Tape
+from gradgen.frontend.tracing.tape import Guard, Tape
 from gradgen.ir import algebra
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Position
@@ -74,6 +74,7 @@ class Interpreter:
         self.path = path
         self.with_rules = with_rules
         self.neurons = neurons
+        self._guard: Guard = ()
         self._code = tape.primal
         self._enclosing: tuple[Position, ...] = ()
         self._jit_depth = 0
@@ -97,6 +98,13 @@ class Interpreter:
         """Where an equation comes from in the source: call sites, the outermost first."""
         inner = jax_compat.frames(eqn, self.path, inside_jit=self._jit_depth > 0)
         return (*self._enclosing, *inner)
+
+    @contextmanager
+    def only_if(self, guard: Guard) -> Iterator[None]:
+        """Write what the source computes under these conditions alone."""
+        outer, self._guard = self._guard, (*self._guard, *guard)
+        yield
+        self._guard = outer
 
     @property
     def wants_rules(self) -> bool:
@@ -210,6 +218,8 @@ class Interpreter:
         target = self.tape.fresh()
         self._code.append(Instruction(target, op, operands, attributes, dtype))
         self.tape.frames[target] = self.place(eqn)
+        if self._guard:
+            self.tape.guards[target] = self._guard
         if self.neurons is not None:
             self._check_neurons(eqn, target, operands)
         return target

@@ -179,6 +179,7 @@ def merge_tapes(single: Tape, double: Tape, merging: Merging, path: str) -> Tape
             custom=double.custom,
             frames=double.frames,
             inlined_jit=double.inlined_jit,
+            guards=double.guards,
             counter=double.counter,
         )
         for one, two in zip(single.custom, double.custom, strict=True):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradgen.ir.code import Instruction, Var
+from gradgen.ir.code import Atom, Instruction, Var
 from gradgen.ir.source import Position
 from gradgen.ir.trace import Elemental
+
+Guard = tuple[tuple[Atom, bool], ...]
+"""Conditions, each with the truth value that it must have."""
 
 
 @dataclass
@@ -21,7 +24,9 @@ class Tape:
     calls: int = 0
     frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
     inlined_jit: bool = False
-    """Whether a function that the source jits was inlined."""
+    """Whether code was inlined that XLA compiles in one piece: a jitted function, a branch, a loop."""
+    guards: dict[Var, Guard] = field(default_factory=dict)
+    """What is computed in one branch only, and when it is taken."""
     counter: int = 0
 
     def fresh(self) -> Var:
