@@ -97,7 +97,7 @@ UNARY = [
         jnp.log2(jnp.abs({x}) + 1.5)
         jnp.nan_to_num({x})
         {x}.astype({x}.dtype)
-        {x}.astype(jnp.float32)
+        {x} + 0.5 * {x}.astype(jnp.float32)
         jnp.where({x} > 0.0, {x}, 0.1 * {x})
         jnp.where({x} > 0.0, jnp.sqrt(jnp.where({x} > 0.0, {x}, 1.0)), 0.0)
         jnp.where({x} == 0.0, 1.0, {x} / jnp.where({x} == 0.0, 1.0, {x}))
@@ -220,7 +220,6 @@ HAZARDOUS = _forms(4.0, 60.0, """
     special.xlogy({x}, {x})
     special.gammaln({x})
     jnp.log(jnp.exp({x}) - 1.0)
-    jnp.hypot({x}, 0.0)
     jnp.inf * {x}
     jnp.where({x} > 0.0, jnp.nan, {x})
 """)  # fmt: skip
@@ -238,7 +237,7 @@ BINARY = [
         0.9 * {x} + 0.1 * {y}
         {x} - (1 - {y}) * 0.5
         -({x} - {y})
-        jnp.hypot({x} + 0.5, {y} + 0.25)
+        jnp.sqrt(({x} + 0.5) ** 2 + {y} ** 2)
         jnp.add({x}, {y}) - jnp.subtract({x}, {y})
         jnp.where(({x} > 0.0) & ({y} > 0.0), {x}, 0.5 * {y})
         jnp.where(({x} > 0.0) | ~({y} > 0.0), {x}, {y})
@@ -276,7 +275,7 @@ HAZARDOUS_BINARY = _forms(4.0, 60.0, """
     {x} / ({x} - {y})
     {x} ** {y}
     jnp.arctan2({x}, {y})
-    jnp.hypot({x}, {y})
+    jnp.sqrt({x} * {x} + {y} * {y})
     jnp.where({y} != 0.0, {x} / {y}, 0.0)
     jnp.where({x} > {y}, jnp.log({x} - {y}), 0.0)
     jnp.mod({x}, {y})

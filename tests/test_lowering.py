@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import random
 import re
-from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, ROOT, STYLES, Generated, generate
+from generating import MODELS, STYLES, Generated, generate
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.code import Atom, is_float
@@ -34,7 +33,7 @@ def programs(generated: Generated) -> dict[str, Program]:
 
 
 def draw(generated: Generated, seed: int) -> dict[str, list]:
-    """Values for the inputs, from the stated ranges; vectors for products are drawn from -2 to 2."""
+    """Values for the inputs from the stated ranges; for the vectors of products from -2 to 2."""
     chance = random.Random(seed)
     ranges = {}
     for directive in generated.front.source.directives:
@@ -164,35 +163,31 @@ def test_nothing_costs_more_than_a_sweep(path):
         assert derivative.reverse.plan == accumulate(graph, reverse(graph))
 
 
-RATIONAL = ["fitzhugh_nagumo", "izhikevich", "lif", "alif"]
+# below its threshold any reverse mode multiplies zero by the root of a negative number
+FINITE = [p for p in (*MODELS, *STYLES) if p.stem != "research_sqrt_branch"]
 
 
-@pytest.mark.parametrize("model", RATIONAL)
-def test_vector_products_are_exactly_the_jacobian_times_the_vector(model):
-    """In rational numbers; where a model has functions, all orders are compared in floats above."""
-    generated = generate(ROOT / "models" / f"{model}.py")
+@pytest.mark.parametrize("path", FINITE, ids=lambda p: p.stem)
+def test_vector_products_are_the_jacobian_times_the_vector(path):
+    generated = generate(path)
     module, found = generated.module, programs(generated)
     drawn = draw(generated, seed=2)
-    values = {v: Fraction(some[0]).limit_denominator(64) for v, some in drawn.items()}
-    try:
-        jacobian = evaluate(found["_value_and_entries"], values)
-    except ValueError as error:
-        assert "no exact value" in str(error)  # noqa: PT017
-        pytest.skip(f"{model}: {error}")
-    pulled, pushed = (evaluate(found[name], values) for name in ("_vjp", "_jvp"))
     cotangents, tangents = dict(module.cotangents), dict(module.tangents)
-    for path in tangents:
-        wanted = sum(
-            (values[ct] * jacobian.get(f"d:{out}:{path}", 0) for out, ct in cotangents.items()),
-            Fraction(0),
+    for k in range(POINTS):
+        values = {v: some[k] for v, some in drawn.items()}
+        jacobian, pulled, pushed = (
+            evaluate(found[name], values) for name in ("_value_and_entries", "_vjp", "_jvp")
         )
-        assert pulled[f"ct:{path}"] == wanted
-    for out in cotangents:
-        wanted = sum(
-            (values[t] * jacobian.get(f"d:{out}:{path}", 0) for path, t in tangents.items()),
-            Fraction(0),
-        )
-        assert pushed[f"t:{out}"] == wanted
+        if not all(math.isfinite(value) for value in jacobian.values()):
+            continue
+        for name in tangents:
+            rows = [
+                (values[ct], jacobian.get(f"d:{out}:{name}", 0)) for out, ct in cotangents.items()
+            ]
+            assert close(pulled[f"ct:{name}"], sum(a * b for a, b in rows))
+        for out in cotangents:
+            rows = [(values[t], jacobian.get(f"d:{out}:{name}", 0)) for name, t in tangents.items()]
+            assert close(pushed[f"t:{out}"], sum(a * b for a, b in rows))
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)

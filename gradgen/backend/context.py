@@ -89,6 +89,7 @@ def module_context(module: Module) -> Context:
         "emit": emit,
         "needs": needs,
         "has_types": has_types,
+        "has_keyword_only": any(a.keyword_only for a in trace.arguments),
         "types": types,
         "wrt": ", ".join(i.path for i in trace.inputs if i.wrt),
         "counts": {

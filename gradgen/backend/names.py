@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import re
 from collections.abc import Iterable, Mapping
 
 from gradgen.ir.code import Var
@@ -46,8 +45,10 @@ def name_variables(program: Program, inputs: Mapping[Var, str]) -> dict[Var, str
 
 def identifier(text: str) -> str:
     """A Python identifier that resembles the text."""
-    name = re.sub(r"\W+", "_", text).strip("_") or "x"
-    return f"x{name}" if name[0].isdigit() else name
+    # digits in circles and fractions are \w to a regular expression, but no part of a name
+    kept = "".join(c if f"x{c}".isidentifier() else " " for c in text)
+    name = "_".join(kept.split()).strip("_") or "x"
+    return name if name.isidentifier() else f"x{name}"
 
 
 def unique(name: str, taken: set[str]) -> str:

@@ -9,8 +9,9 @@ from gradgen.ir.trace import Argument
 
 
 def define(function: str, arguments: Sequence[Argument]) -> list[str]:
-    """`def` with the source's parameters."""
-    return layout("def ", call(function, _parameters(arguments)), ":")
+    """`def` with the source's parameters; `_flatten` takes them all by position too."""
+    parameters = _parameters(arguments, by_keyword=not function.startswith("_"))
+    return layout("def ", call(function, parameters), ":")
 
 
 def _default_name(argument: Argument) -> str:
@@ -26,14 +27,19 @@ def default_containers(arguments: Sequence[Argument]) -> list[str]:
     ]
 
 
-def _parameters(arguments: Sequence[Argument], default: str | None = None) -> tuple[str, ...]:
+def _parameters(
+    arguments: Sequence[Argument], default: str | None = None, *, by_keyword: bool = True
+) -> tuple[str, ...]:
     shown: list[str] = []
-    keyword_only = False
+    keyword_only = optional = False
     for argument in arguments:
-        if argument.keyword_only and not keyword_only:
+        if by_keyword and argument.keyword_only and not keyword_only:
             shown.append("*")
             keyword_only = True
         value = argument.default
+        if value is None and optional and argument.keyword_only and not by_keyword:
+            value = "None"  # required all the same: it is always passed
+        optional = optional or value is not None
         if value is not None:
             value = flat(literal(value)) if argument.structure.is_leaf else _default_name(argument)
             value = default or value
@@ -43,7 +49,7 @@ def _parameters(arguments: Sequence[Argument], default: str | None = None) -> tu
 
 def define_tangents(arguments: Sequence[Argument]) -> list[str]:
     """`def` for tangents: None is the default where the source has one."""
-    parameters = _parameters(arguments, default="None")
+    parameters = _parameters(arguments, default="None", by_keyword=False)
     return layout("def ", call("_flatten_tangents", parameters), ":")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,29 @@ from gradgen.errors import InexactError
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.subject import Subject, result_leaves
 
-_UNFUSED = {
-    "xla_backend_optimization_level": 0,
-    "xla_disable_hlo_passes": "fusion,algsimp,constant_folding",
+_PLAIN = {"xla_backend_optimization_level": 0}
+_UNFUSED: dict[str, Any] = {**_PLAIN, "xla_disable_hlo_passes": "fusion"}
+_EXACT: dict[str, Any] = {
+    **_PLAIN,
+    "xla_disable_hlo_passes": "fusion,algsimp,constant_folding,small-while-loop-hoisting",
 }
 """With these options XLA compiles quickly, and what it compiles rounds as eager execution does:
-no operation is fused with another, contracted or reassociated."""
-_UNOPTIMISED = {"xla_backend_optimization_level": 0}
+no operation is fused with another, contracted, reassociated or folded."""
+_ELEMENTWISE = frozenset(
+    """
+    abs add and atan2 bitcast_convert broadcast_in_dim cbrt ceil clamp compare complex concatenate
+    constant convert cosine count_leading_zeros divide dynamic_slice dynamic_update_slice
+    exponential exponential_minus_one floor iota is_finite log log_plus_one logistic maximum minimum
+    multiply negate not or pad popcnt power real imag reduce reduce_precision remainder reshape
+    return round_nearest_afz round_nearest_even rsqrt select shift_left shift_right_arithmetic
+    shift_right_logical sign sine slice sqrt subtract tan tanh transpose while xor custom_call
+    erf erf_inv erfc lgamma digamma asin acos atan asinh acosh atanh sinh cosh polygamma zeta
+    bessel_i1e next_after square optimization_barrier case if
+    """.split()
+)
+"""What may be compiled so; a matrix product, for one, needs passes that are left out."""
+_SMALL = 1000
+"""Programs of fewer lines compile faster as one function than operation by operation."""
 
 Compiled = Callable[..., Any]
 
@@ -36,9 +53,16 @@ def precision(dtype: str) -> Iterator[None]:
 def compile_exactly(function: Callable[..., Any], *arguments: Any) -> Compiled:
     """Compile without any optimisation that could change a bit, for arguments like these."""
     lowered = jax.jit(function).lower(*arguments)
-    for options in (_UNFUSED, _UNOPTIMISED):
+    text = lowered.as_text()
+    choices = [_UNFUSED, _PLAIN]
+    if set(re.findall(r"\b(?:stablehlo|chlo)\.(\w+)", text)) <= _ELEMENTWISE:
+        exact = dict(_EXACT)
+        if text.count("\n") < _SMALL:
+            exact["xla_disable_hlo_passes"] += ",fusion-wrapper"
+        choices.insert(0, exact)
+    for options in choices:
         try:
-            return lowered.compile(compiler_options=options)  # type: ignore[arg-type]
+            return lowered.compile(compiler_options=options)
         except jax.errors.JaxRuntimeError:
             continue
     return lowered.compile()

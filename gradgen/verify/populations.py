@@ -11,12 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.verify.expectation import Expectation
-from gradgen.verify.floats import Array, same_bits, widest
-from gradgen.verify.generated import Generated, everything
+from gradgen.verify.floats import Array, widest
 from gradgen.verify.rule import Expected
 from gradgen.verify.subject import Subject, result_leaves
 
 Shape = tuple[int, ...]
+
+TITLES = (
+    "one neuron",
+    "shape (3,)",
+    "shape (2, 3)",
+    "shape (2, 3), shared parameters",
+    "shapes (2, 3), (3,) and ()",
+)
+"""The populations that a function is called on."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,12 @@ class Population:
 
 
 def populations(
-    subject: Subject, leaves: Sequence[Array], few: bool, rng: np.random.Generator
+    subject: Subject, leaves: Sequence[Array], which: Sequence[int], rng: np.random.Generator
 ) -> list[Population]:
     """Calls on one neuron, on arrays of neurons, and with parameters broadcast against them.
 
-    `leaves` are the random points that neurons are taken from, one a row.
+    `leaves` are the random points that neurons are taken from, one a row; `which` of the
+    populations in `TITLES` are wanted. One that the source cannot be called on is left out.
     """
     count = len(subject.paths)
     arguments = {a.name: a for a in subject.module.trace.arguments}
@@ -46,16 +55,24 @@ def populations(
     mixed: list[Shape] = [((2, 3), (3,), ())[k % 3] for k in rng.permutation(count)]
     if count > 1 and (2, 3) not in mixed:
         mixed[0] = (2, 3)
-    chosen: list[tuple[str, list[Shape]]] = [
-        ("one neuron", [()] * count),
-        ("shape (3,)", [(3,)] * count),
-        ("shape (2, 3)", [(2, 3)] * count),
-        ("shape (2, 3), shared parameters", [() if s else (2, 3) for s in shared]),
-        ("shapes (2, 3), (3,) and ()", mixed),
+    shapes: list[list[Shape]] = [
+        [()] * count,
+        [(3,)] * count,
+        [(2, 3)] * count,
+        [() if s else (2, 3) for s in shared],
+        mixed,
     ]
-    if few:
-        chosen = [chosen[0], chosen[3]]
-    return [_population(title, shapes, leaves, rng) for title, shapes in chosen]
+    found = [_population(TITLES[k], shapes[k], leaves, rng) for k in which]
+    return [population for population in found if population.shape == () or _runs(subject, population)]
+
+
+def _runs(subject: Subject, population: Population) -> bool:
+    """Whether the source takes arguments of these shapes."""
+    try:
+        jax.eval_shape(lambda *leaves: subject.source(leaves), *population.leaves)
+    except Exception:
+        return False
+    return True
 
 
 def _population(
@@ -211,22 +228,6 @@ def _at_first_place(cotangent: Array, shape: Shape) -> Array:
     return full
 
 
-def program(
-    generated: Generated, results: Sequence[Any]
-) -> Callable[[Sequence[Sequence[Any]], Sequence[Vectors]], list[dict[str, Any]]]:
-    """All functions on all populations, as one program; `results` are the source's."""
-
-    def of_populations(
-        leaves: Sequence[Sequence[Any]], given: Sequence[tuple[Any, Any]]
-    ) -> list[dict[str, Any]]:
-        return [
-            everything(generated, one, cotangents, tangents, result)
-            for one, (cotangents, tangents), result in zip(leaves, given, results, strict=True)
-        ]
-
-    return of_populations  # type: ignore[return-value]
-
-
 def source_program(subject: Subject) -> Callable[..., list[dict[str, Any]]]:
     """The source called directly on all populations: its values, products with vectors."""
 
@@ -246,16 +247,6 @@ def _source(
     chosen = [leaves[k] for k in subject.wrt]
     _, pull, outputs = jax.vjp(of_floats, *chosen, has_aux=True)
     return {"value": outputs, "d:vjp": list(pull(list(cotangents)))}
-
-
-def same_value(found: Any, expected: Any) -> str | None:
-    """None if two outputs agree in shape, dtype and every bit."""
-    a, b = np.asarray(found), np.asarray(expected)
-    if (a.shape, a.dtype) != (b.shape, b.dtype):
-        return f"{a.dtype}{a.shape} where {b.dtype}{b.shape} is due"
-    if not np.all(same_bits(a, b)):
-        return f"{a.tolist()} where {b.tolist()} is due"
-    return None
 
 
 def arrays(leaves: Sequence[Array]) -> list[Any]:

@@ -2,7 +2,9 @@
 
 An entry is a sum over paths of products of elemental partials. Its scale is the same sum of the
 absolute values, so that what cancels within the entry still counts. A partial is code itself; its
-scale is found likewise, with sums of absolute values for differences.
+scale is found likewise, with sums of absolute values for differences. That holds for differences
+that the primal computes too, although their bits are the same everywhere: JAX's rule for tanh, say,
+is (g + g y)(1 - y), which rounds g y before it cancels.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class Scales:
         self._float_inputs = [is_float(i.dtype) for i in trace.inputs]
         roots = [atom for edge in module.graph.edges for atom in edge.partials]
         self._code = live_code((*trace.primal, *trace.partials), roots)
-        self._primal = {i.target for i in trace.primal}
+        self._primal = {i.target: i for i in trace.primal}
+        self._operations = {e.target: e.operation for e in trace.elementals}
         self._discrete = [i.target for i in self._code if not is_float(i.dtype)]
         self._discrete_code = live_code(self._code, self._discrete)
         self._outputs = {f"out:{o.path}": k for k, o in enumerate(trace.float_outputs)}
@@ -75,8 +78,11 @@ class Scales:
             reached[v][self._wrt[names[v]]] = 1.0
         for edge in sorted(graph.edges, key=lambda e: e.source):
             scale: Any = 0.0
+            operation = self._operations.get(graph.vertices[edge.target].key)
             for atom in edge.partials:
                 scale = scale + partials[atom]
+            if operation == "expm1":
+                scale = np.maximum(scale, 1.0)  # JAX's rule is expm1(x) + 1
             # what underflows in the working dtype is lost, whatever it would be multiplied with
             scale = np.where(scale == 0, 0.0, scale + self._floor)
             source = reached.get(edge.source)
@@ -93,15 +99,21 @@ class Scales:
     def _partials(self, inputs: dict[Var, Any], known: Mapping[Var, Any]) -> dict[Atom, Array]:
         """The scale of every variable and constant that the edges carry."""
         values = self._roughly.run(self._code, inputs, known)
-        scales: dict[Atom, Any] = {v: np.abs(values[v]) for v in (*inputs, *self._primal)
-                                   if v in values and values[v].dtype.kind == "f"}  # fmt: skip
+        scales: dict[Atom, Any] = {}
         for instruction in self._code:
-            if instruction.target not in self._primal and is_float(instruction.dtype):
-                scales[instruction.target] = self._scale(instruction, values, scales)
+            target = instruction.target
+            if is_float(instruction.dtype):
+                if target not in self._primal or instruction.op in ("add", "sub"):
+                    scales[target] = self._scale(instruction, values, scales)
+                else:
+                    scales[target] = np.abs(values[target])
         for edge in self._graph.edges:
+            product = self._operations.get(self._graph.vertices[edge.target].key) == "mul"
             for atom in edge.partials:
                 if isinstance(atom, Const):
                     scales[atom] = np.abs(np.float64(atom.value))
+                elif atom not in scales or (product and atom in self._primal):
+                    scales[atom] = np.abs(np.float64(values[atom]))
         return scales
 
     def _scale(
@@ -109,10 +121,12 @@ class Scales:
     ) -> Any:
         """The scale of one operation's result, from those of its operands."""
 
+        in_primal = instruction.target in self._primal
+
         def scale_of(atom: Atom) -> Any:
             if isinstance(atom, Const):
                 return np.abs(np.float64(atom.value))
-            found = scales.get(atom)
+            found = None if in_primal else scales.get(atom)
             return np.abs(np.float64(values[atom])) if found is None else found
 
         operands = instruction.operands

@@ -164,7 +164,7 @@ class Structures:
         if not any(a.default is not None for a in trace.arguments):
             return None
         narrow = [
-            jax.ShapeDtypeStruct((2,), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf
+            jax.ShapeDtypeStruct((), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf
             for leaf in self._leaves
         ]
         wanted = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, None), *narrow)
@@ -213,8 +213,6 @@ def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any
         given, positional = given[:-1], positional[:-1]
     chosen = {name: value for name, value in keyword.items() if name in required}
     function = subject.function if call is None else call
-    if call is None and subject.vmapped:
-        return jax.vmap(lambda p, k: function(*p, **k))(positional, chosen)
     return function(*positional, **chosen)
 
 

@@ -34,15 +34,9 @@ def _inline(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[
 
 def _note_fusion(interpreter: Interpreter, body: Any) -> None:
     """Note it if XLA, compiling a body in one piece, could round two operations differently."""
-    operations = [eqn for eqn in body.jaxpr.eqns if not _is_exact(eqn)]
-    if len(operations) > 1 or any(eqn.primitive.name.startswith("custom") for eqn in operations):
+    rounding = [eqn for eqn in body.jaxpr.eqns if eqn.primitive.name not in _ROUNDING_FREE]
+    if len(rounding) > 1 or any(eqn.primitive.name.startswith("custom") for eqn in rounding):
         interpreter.tape.inlined_jit = True
-
-
-def _is_exact(eqn: Eqn) -> bool:
-    # a product with a truth value becomes a selection, so that zeros lose their sign
-    from_bool = eqn.primitive.name == "convert_element_type" and eqn.invars[0].aval.dtype == bool
-    return eqn.primitive.name in _ROUNDING_FREE and not from_bool
 
 
 @handles("cond")

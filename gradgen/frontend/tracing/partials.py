@@ -7,6 +7,7 @@ of JAX; each agrees with JAX at every point, ties included.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -155,6 +156,14 @@ def _expm1_partial(builder: Builder, instruction: Instruction, slot: int) -> Ato
     return builder.emit("exp", instruction.operands[0])
 
 
+def _erf_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    # newer versions of JAX split the square into two numbers, differently in each dtype
+    square = builder.emit("square", instruction.operands[0])
+    density = builder.emit("exp", builder.emit("neg", square))
+    scale = 2.0 / math.sqrt(math.pi)
+    return builder.emit("mul", Const(scale if instruction.op == "erf" else -scale), density)
+
+
 def _convert_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
     return ONE if is_float(instruction.dtype) else ZERO
 
@@ -174,4 +183,6 @@ _BY_HAND: dict[str, Callable[[Builder, Instruction, int], Atom]] = {
     "tanh": _tanh_partial,
     "div": _div_partial,
     "expm1": _expm1_partial,
+    "erf": _erf_partial,
+    "erfc": _erf_partial,
 }

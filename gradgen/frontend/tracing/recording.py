@@ -12,6 +12,7 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import control as _control  # noqa: F401  (registers handlers)
+from gradgen.frontend.tracing import expansions as _expansions  # noqa: F401
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing import movement as _movement  # noqa: F401
 from gradgen.frontend.tracing import rules as _rules  # noqa: F401

@@ -7,10 +7,10 @@ the function is traced once more in bfloat16, where only the second kind makes a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from gradgen.frontend.tracing.merge import is_width_conversion, without_conversions
-from gradgen.ir.code import Atom, Const, DType, Instruction, Var
+from gradgen.frontend.tracing.merge import without_conversions
+from gradgen.ir.code import Atom, Const, Instruction, Var
 
 STRONG = "float_default"
 """The dtype of such a number: JAX's default float."""
@@ -36,40 +36,6 @@ def promoted_by_constants(
         if all(isinstance(v, Const) or dtypes.get(v, "float") != "float32" for v in operands):
             found.add(wide.target)
     return frozenset(found)
-
-
-_PROMOTING = frozenset({"add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem", "select"})
-
-
-def conversions_that_decide(
-    code: Sequence[Instruction], inputs: Mapping[Var, DType], roots: Sequence[Atom]
-) -> frozenset[Var]:
-    """The conversions of weakly typed values that promotion would not make by itself.
-
-    `jnp.where(x > 0, 1.0, 0.0).astype(x.dtype)` decides the dtype of a spike that is returned; of
-    one that is only multiplied with a membrane potential it decides nothing.
-    """
-    dtypes = {**inputs, **{i.target: i.dtype for i in code}}
-    readers: dict[Var, list[Instruction]] = {}
-    for instruction in code:
-        for variable in instruction.variables:
-            readers.setdefault(variable, []).append(instruction)
-
-    def is_promoted(variable: Var, reader: Instruction) -> bool:
-        others = [v for v in reader.variables if v != variable]
-        return reader.op in _PROMOTING and any(dtypes[v] == "float" for v in others)
-
-    return frozenset(
-        i.target
-        for i in code
-        if is_width_conversion(i)
-        and i.dtype == "float"
-        and any(dtypes[v] == "weak" for v in i.variables)
-        and (
-            i.target in roots
-            or not all(is_promoted(i.target, r) for r in readers.get(i.target, ()))
-        )
-    )
 
 
 def strengthen(instruction: Instruction) -> Instruction:

@@ -7,19 +7,15 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.arguments import Leaf, Signature
+from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.result import read_result
-from gradgen.frontend.tracing.strength import (
-    conversions_that_decide,
-    promoted_by_constants,
-    strengthen,
-)
+from gradgen.frontend.tracing.strength import promoted_by_constants
 from gradgen.frontend.tracing.tape import Tape
-from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float, live_code, substitute
+from gradgen.ir.code import Atom, Const, Var, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Trace
 
@@ -46,7 +42,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result)
     promoted = _promoted(source, function, signature, double.tape)
-    primal, values = _clean(inputs, tape.primal, promoted, atoms)
+    primal, values = clean(inputs, tape.primal, promoted, atoms)
     outputs = tuple(
         Output(path, values.get(atom, atom) if isinstance(atom, str) else atom, dtype)
         for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
@@ -111,36 +107,3 @@ def _without_floats(source: Source) -> GradgenError:
         path=source.path,
         line=source.position.line,
     )
-
-
-def _clean(
-    inputs: Sequence[Input],
-    code: Sequence[Instruction],
-    strong: frozenset[Var],
-    roots: Sequence[Atom],
-) -> tuple[tuple[Instruction, ...], dict[Var, Atom]]:
-    """Merge common subexpressions, drop conversions that promotion makes by itself.
-
-    Nothing changes a bit. `roots` are the outputs.
-    """
-    builder = Builder("x")
-    values: dict[Var, Atom] = {}
-    dtypes: dict[Var, DType] = {i.variable: i.dtype for i in inputs}
-    deciding = conversions_that_decide(code, dtypes, roots)
-    for instruction in code:
-        moved = substitute(instruction, values)
-        if instruction.target in strong:
-            moved = strengthen(moved)
-        if instruction.op == "convert" and instruction.dtype in ("float", "weak"):
-            (operand,) = moved.operands
-            kind = operand.dtype if isinstance(operand, Const) else dtypes[operand]
-            implied = kind in ("float", "weak") and instruction.target not in deciding
-            if implied or isinstance(operand, Const):
-                values[instruction.target] = operand
-                continue
-        atom = builder.emit_exactly(moved)
-        assert atom is not None
-        values[instruction.target] = atom
-        if isinstance(atom, str):
-            dtypes[atom] = instruction.dtype
-    return tuple(builder.instructions), values

@@ -1,0 +1,114 @@
+"""The primal as it will be written: common subexpressions merged, conversions where they matter.
+
+A trace spells out every conversion of dtype; in Python most of them happen by promotion. Those stay
+that decide a dtype which promotion would not, and some are added: the trace does not say that
+`jnp.zeros_like(x)` has the dtype of x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gradgen.frontend.tracing.merge import is_width_conversion
+from gradgen.frontend.tracing.strength import strengthen
+from gradgen.ir.builder import Builder
+from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float, substitute
+from gradgen.ir.trace import Input
+
+_PROMOTING = frozenset({"add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem", "select"})
+_FOLLOWING = ("weak", "float")
+
+
+def clean(
+    inputs: Sequence[Input],
+    code: Sequence[Instruction],
+    strong: frozenset[Var],
+    roots: Sequence[Atom],
+) -> tuple[tuple[Instruction, ...], dict[Var, Atom]]:
+    """The code without what promotion does by itself, and where each variable is now.
+
+    `strong` holds the results that strongly typed numbers decide, `roots` the outputs. No bit of a
+    result changes.
+    """
+    builder = Builder("x")
+    values: dict[Var, Atom] = {}
+    dtypes: dict[Var, DType] = {i.variable: i.dtype for i in inputs}
+    deciding = _decided_by_conversion(inputs, code, strong, roots)
+    for instruction in code:
+        moved = substitute(instruction, values)
+        if instruction.target in strong:
+            moved = strengthen(moved)
+        decides = instruction.target in deciding
+        if instruction.op == "convert" and instruction.dtype in _FOLLOWING:
+            (operand,) = moved.operands
+            kind = operand.dtype if isinstance(operand, Const) else dtypes[operand]
+            if isinstance(operand, Const) or (kind in _FOLLOWING and not decides):
+                values[instruction.target] = operand
+                continue
+        elif decides:
+            moved = _converted(builder, moved)
+        atom = builder.emit_exactly(moved)
+        assert atom is not None
+        values[instruction.target] = atom
+        if isinstance(atom, str):
+            dtypes[atom] = instruction.dtype
+    return tuple(builder.instructions), values
+
+
+def _converted(builder: Builder, instruction: Instruction) -> Instruction:
+    """The conversion to the inputs' dtype of what an instruction computes from numbers."""
+    plain = replace(instruction, target=f"{instruction.target}_weak", dtype="weak")
+    value = builder.emit_exactly(plain)
+    assert value is not None
+    return replace(instruction, op="convert", operands=(value,), attributes=(("from", "float"),))
+
+
+def _decided_by_conversion(
+    inputs: Sequence[Input],
+    code: Sequence[Instruction],
+    strong: frozenset[Var],
+    roots: Sequence[Atom],
+) -> frozenset[Var]:
+    """The variables that have the inputs' dtype only because of a conversion.
+
+    `jnp.where(x > 0, 1.0, 0.0).astype(x.dtype)` needs its conversion if the spike is returned; if
+    it is only multiplied with a membrane potential, promotion does the same.
+    """
+    dtypes = {i.variable: i.dtype for i in inputs} | {i.target: i.dtype for i in code}
+    readers: dict[Var, list[Instruction]] = {}
+    for instruction in code:
+        for variable in instruction.variables:
+            readers.setdefault(variable, []).append(instruction)
+    weak: set[Var] = set()
+    deciding: set[Var] = set()
+
+    def is_weak(atom: Atom) -> bool:
+        return atom in weak if isinstance(atom, str) else atom.dtype in _FOLLOWING
+
+    def is_promoted(variable: Var, reader: Instruction) -> bool:
+        others = [v for v in reader.variables if v != variable and v not in weak]
+        return reader.op in _PROMOTING and any(dtypes[v] == "float" for v in others)
+
+    for instruction in code:
+        target = instruction.target
+        if instruction.dtype == "weak":
+            weak.add(target)
+            continue
+        if instruction.dtype != "float" or target in strong:
+            continue
+        if instruction.op == "convert" and not is_width_conversion(instruction):
+            continue
+        floats = [a for a in instruction.operands if is_float(_dtype(a, dtypes))]
+        if not floats or not all(map(is_weak, floats)):
+            continue
+        read = readers.get(target, [])
+        if target in roots or not all(is_promoted(target, reader) for reader in read):
+            deciding.add(target)
+        else:
+            weak.add(target)
+    return frozenset(deciding)
+
+
+def _dtype(atom: Atom, dtypes: dict[Var, DType]) -> DType:
+    return atom.dtype if isinstance(atom, Const) else dtypes[atom]

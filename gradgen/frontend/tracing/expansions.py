@@ -1,0 +1,39 @@
+"""Primitives that newer versions of JAX have, in terms of those that every version has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
+from gradgen.frontend.tracing.jax_compat import Eqn
+from gradgen.ir.code import Const
+
+
+@handles("one_minus_square")
+def _one_minus_square(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    """(1 + x)(1 - x), which is how XLA computes it."""
+    dtype = interpreter.dtype(eqn.outvars[0].aval)
+    one = Const(1.0)
+    result = np.empty(operands[0].shape, object)
+    for index in np.ndindex(result.shape):
+        x = operands[0][index]
+        factors = tuple(interpreter.emit(eqn, op, (one, x), dtype) for op in ("add", "sub"))
+        result[index] = interpreter.emit(eqn, "mul", factors, dtype)
+    return [result]
+
+
+@handles("polynomial")
+def _polynomial(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    """Horner's rule, which XLA may fuse."""
+    interpreter.tape.inlined_jit = True
+    x, *coefficients = operands
+    dtype = interpreter.dtype(eqn.outvars[0].aval)
+    total = np.broadcast_to(coefficients[-1], x.shape)
+    for coefficient in reversed(coefficients[:-1]):
+        result = np.empty(x.shape, object)
+        for index in np.ndindex(x.shape):
+            scaled = interpreter.emit(eqn, "mul", (total[index], x[index]), dtype)
+            operand = np.broadcast_to(coefficient, x.shape)[index]
+            result[index] = interpreter.emit(eqn, "add", (scaled, operand), dtype)
+        total = result
+    return [total]
