@@ -27,7 +27,7 @@ from gradgen.backend.layout import (
 )
 
 FILES = [*MODELS, *STYLES]
-NAMES = st.text("abcdefgh", min_size=1, max_size=30)
+NAMES = st.text("VWXYZ", min_size=1, max_size=30)
 
 
 def ruff(*arguments: str) -> str:

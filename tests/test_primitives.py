@@ -158,7 +158,7 @@ class Comparison:
 def compare(
     generated: Generated, cases: list[str], points: list[Any], *, vmapped: bool = False, **tolerance
 ) -> None:
-    """In both precisions, on all points at once, on five, and on one."""
+    """In both precisions on all points at once; what is exact also on five, and on one."""
     comparison = Comparison(generated, cases, vmapped=vmapped)
     for dtype in ("float32", "float64"):
         with jax.enable_x64(dtype == "float64"):
@@ -167,7 +167,7 @@ def compare(
                 for p in points
             ]
             comparison.run(typed, **tolerance)
-            if dtype == "float32" and not vmapped:
+            if dtype == "float32" and not vmapped and not tolerance:
                 comparison.run([p[-5:] for p in typed], **tolerance)
                 comparison.run([p[-7] for p in typed], **tolerance)
     assert not comparison.failures, "\n" + "\n".join(comparison.failures)

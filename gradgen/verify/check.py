@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gradgen.ir.program import count_operations
+from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
-from gradgen.verify.oracle import Oracle, precision
+from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges
 from gradgen.verify.recount import recount
 from gradgen.verify.report import Failure, Report
@@ -65,7 +66,7 @@ def verify(
 
 def _wide_oracle(subject: Subject, leaves: Sequence[Array]) -> Oracle:
     with precision("float64"):
-        return Oracle(subject, leaves)
+        return Oracle(subject, choose_compiler(subject, leaves), leaves)
 
 
 def _run(

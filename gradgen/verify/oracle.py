@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,60 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import InexactError
+from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.subject import Subject, result_leaves
-
-_PLAIN = {"xla_backend_optimization_level": 0}
-_UNFUSED: dict[str, Any] = {**_PLAIN, "xla_disable_hlo_passes": "fusion"}
-_EXACT: dict[str, Any] = {
-    **_PLAIN,
-    "xla_disable_hlo_passes": "fusion,algsimp,constant_folding,small-while-loop-hoisting",
-}
-"""With these options XLA compiles quickly, and what it compiles rounds as eager execution does:
-no operation is fused with another, contracted, reassociated or folded."""
-_ELEMENTWISE = frozenset(
-    """
-    abs add and atan2 bitcast_convert broadcast_in_dim cbrt ceil clamp compare complex concatenate
-    constant convert cosine count_leading_zeros divide dynamic_slice dynamic_update_slice
-    exponential exponential_minus_one floor iota is_finite log log_plus_one logistic maximum minimum
-    multiply negate not or pad popcnt power real imag reduce reduce_precision remainder reshape
-    return round_nearest_afz round_nearest_even rsqrt select shift_left shift_right_arithmetic
-    shift_right_logical sign sine slice sqrt subtract tan tanh transpose while xor custom_call
-    erf erf_inv erfc lgamma digamma asin acos atan asinh acosh atanh sinh cosh polygamma zeta
-    bessel_i1e next_after square optimization_barrier case if
-    """.split()
-)
-"""What may be compiled so; a matrix product, for one, needs passes that are left out."""
-_SMALL = 1000
-"""Programs of fewer lines compile faster as one function than operation by operation."""
-
-Compiled = Callable[..., Any]
-
-
-@contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """On the CPU, with float64 available if and only if that is the dtype."""
-    with jax.enable_x64(dtype == "float64"), jax.default_device(jax.devices("cpu")[0]):
-        yield
-
-
-def compile_exactly(function: Callable[..., Any], *arguments: Any) -> Compiled:
-    """Compile without any optimisation that could change a bit, for arguments like these."""
-    lowered = jax.jit(function).lower(*arguments)
-    text = lowered.as_text()
-    choices = [_UNFUSED, _PLAIN]
-    if set(re.findall(r"\b(?:stablehlo|chlo)\.(\w+)", text)) <= _ELEMENTWISE:
-        exact = dict(_EXACT)
-        if text.count("\n") < _SMALL:
-            exact["xla_disable_hlo_passes"] += ",fusion-wrapper"
-        choices.insert(0, exact)
-    for options in choices:
-        try:
-            return lowered.compile(compiler_options=options)
-        except jax.errors.JaxRuntimeError:
-            continue
-    return lowered.compile()
-
 
 @dataclass(frozen=True)
 class Reference:
@@ -96,13 +43,14 @@ class Reference:
 class Oracle:
     """The source's values and Jacobians, compiled once for a dtype and a number of points."""
 
-    def __init__(self, subject: Subject, leaves: Sequence[Array]) -> None:
+    def __init__(self, subject: Subject, compiler: Compiler, leaves: Sequence[Array]) -> None:
         """Compile for leaves like these; raises InexactError if JAX cannot differentiate at all."""
         self._subject = subject
+        self.compiler = compiler
         arrays = [jnp.asarray(leaf) for leaf in leaves]
         self.modes = ("forward", "reverse")
         try:
-            self._compiled = compile_exactly(self._program(self.modes), *arrays)
+            self._compiled = compiler(self._program(self.modes), *arrays)
         except Exception:
             self.modes, self._compiled = self._single_mode(arrays)
 
@@ -123,7 +71,7 @@ class Oracle:
         failures = []
         for mode in ("forward", "reverse"):
             try:
-                return (mode,), compile_exactly(self._program((mode,)), *arrays)
+                return (mode,), self.compiler(self._program((mode,)), *arrays)
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
         raise InexactError(

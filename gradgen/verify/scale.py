@@ -39,6 +39,7 @@ class Scales:
         self._operations = {e.target: e.operation for e in trace.elementals}
         self._discrete = [i.target for i in self._code if not is_float(i.dtype)]
         self._discrete_code = live_code(self._code, self._discrete)
+        self._float_outputs = trace.float_outputs
         self._outputs = {f"out:{o.path}": k for k, o in enumerate(trace.float_outputs)}
         self._wrt = {i.path: k for k, i in enumerate(i for i in trace.inputs if i.wrt)}
         self._exactly = Evaluator(working, exact=True)
@@ -67,6 +68,21 @@ class Scales:
         with np.errstate(all="ignore"):
             partials = self._partials(dict(zip(self._inputs, wide, strict=True)), known)
             return self._accumulate(partials, count)
+
+    def outputs(self, leaves: Sequence[Any]) -> dict[str, Array]:
+        """By output path, the scale of the source's values, for those computed by operations."""
+        wide = [
+            widest(leaf) if real else np.asarray(leaf)
+            for leaf, real in zip(leaves, self._float_inputs, strict=True)
+        ]
+        code = tuple(self._primal.values())
+        with np.errstate(all="ignore"):
+            values = self._roughly.run(code, dict(zip(self._inputs, wide, strict=True)))
+            scales: dict[Atom, Any] = {}
+            for instruction in code:
+                if is_float(instruction.dtype):
+                    scales[instruction.target] = self._scale(instruction, values, scales, {})
+        return {o.path: scales[o.atom] for o in self._float_outputs if o.atom in scales}
 
     def _accumulate(self, partials: Mapping[Atom, Array], count: int) -> Array:
         """Sums over paths, forwards through the graph."""
@@ -104,7 +120,7 @@ class Scales:
             target = instruction.target
             if is_float(instruction.dtype):
                 if target not in self._primal or instruction.op in ("add", "sub"):
-                    scales[target] = self._scale(instruction, values, scales)
+                    scales[target] = self._scale(instruction, values, scales, self._primal)
                 else:
                     scales[target] = np.abs(values[target])
         for edge in self._graph.edges:
@@ -117,11 +133,18 @@ class Scales:
         return scales
 
     def _scale(
-        self, instruction: Instruction, values: Mapping[Var, Any], scales: Mapping[Atom, Any]
+        self,
+        instruction: Instruction,
+        values: Mapping[Var, Any],
+        scales: Mapping[Atom, Any],
+        exact: Mapping[Var, Any],
     ) -> Any:
-        """The scale of one operation's result, from those of its operands."""
+        """The scale of one operation's result, from those of its operands.
 
-        in_primal = instruction.target in self._primal
+        The operands of variables that are `exact` have no rounding errors.
+        """
+
+        in_primal = instruction.target in exact
 
         def scale_of(atom: Atom) -> Any:
             if isinstance(atom, Const):
@@ -152,16 +175,20 @@ class Scales:
                 size = np.abs(np.float64(self._roughly.atom(operands[0], values)))
                 ratio = np.where(size == 0, 1.0, scale_of(operands[0]) / size)
                 return value * np.fmax(ratio, 1.0) ** abs(int(power))
-        return value + self._sensitivity(instruction, values, scales)
+        return value + self._sensitivity(instruction, values, scales, exact)
 
     def _sensitivity(
-        self, instruction: Instruction, values: Mapping[Var, Any], scales: Mapping[Atom, Any]
+        self,
+        instruction: Instruction,
+        values: Mapping[Var, Any],
+        scales: Mapping[Atom, Any],
+        exact: Mapping[Var, Any],
     ) -> Any:
         """What the operands' errors do to a function's value, by differences."""
         arguments = [self._roughly.atom(a, values) for a in instruction.operands]
         total: Any = 0.0
         for slot, atom in enumerate(instruction.operands):
-            if not isinstance(atom, str) or atom in self._primal or atom not in scales:
+            if not isinstance(atom, str) or atom in exact or atom not in scales:
                 continue
             move = _PERTURBATION * scales[atom]
             ends = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.interpret import MAX_ITERATIONS, Interpreter, Tensor, handles, scalar
+from gradgen.frontend.tracing.interpret import MAX_ITERATIONS, Interpreter, Tensor, element, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.ir.code import Atom, Const, Var
 
@@ -102,10 +102,7 @@ def _scan(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Te
     collected: list[list[Tensor]] = []
     steps = range(length)
     for step in reversed(steps) if eqn.params["reverse"] else steps:
-        # indexing a one-dimensional array gives its element, not an array
-        slices = [
-            s if isinstance(s := tensor[step], np.ndarray) else scalar(s) for tensor in scanned
-        ]
+        slices = [element(tensor, step) for tensor in scanned]
         arguments = [*operands[:constants], *state, *slices]
         results = interpreter.run(eqn.params["jaxpr"], arguments)
         state = results[:carried]

@@ -51,6 +51,11 @@ def scalar(atom: Atom) -> Tensor:
     return tensor
 
 
+def element(tensor: Tensor, number: int) -> Tensor:
+    """One element along the first axis, as an array even where that is a single atom."""
+    return tensor[number : number + 1].reshape(tensor.shape[1:])
+
+
 class Interpreter:
     """Runs jaxprs and writes what they compute on a tape."""
 

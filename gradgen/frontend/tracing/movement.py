@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
+from gradgen.frontend.tracing.interpret import Interpreter, Tensor, element, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.frontend.tracing.rules import vertices_of
 from gradgen.ir.code import Atom, Const, is_float
@@ -69,7 +69,8 @@ def _split(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[T
 @handles("unstack")
 def _unstack(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     axis = eqn.params["axis"]
-    return [np.take(operands[0], i, axis=axis) for i in range(operands[0].shape[axis])]
+    rows = np.moveaxis(operands[0], axis, 0)
+    return [element(rows, i) for i in range(len(rows))]
 
 
 @handles("iota")
