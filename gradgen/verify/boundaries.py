@@ -17,7 +17,7 @@ import numpy as np
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, is_zero, live_code
 from gradgen.ir.trace import Trace
 from gradgen.verify.evaluate import Evaluator
-from gradgen.verify.floats import Array, from_ordinal, ordinal, step
+from gradgen.verify.floats import Array, from_ordinal, ordinal, step, widest
 
 MAX_COMPARISONS = 40
 _SUBSTITUTIONS, _CROSSINGS = 2, 2
@@ -75,7 +75,8 @@ def _without_difference(boundary: Boundary, definitions: Mapping[Var, Instructio
     if is_zero(boundary.right) and isinstance(boundary.left, str) and boundary.grid is None:
         definition = definitions.get(boundary.left)
         if definition is not None and definition.op == "sub":
-            return Boundary(*definition.operands)
+            left, right = definition.operands
+            return Boundary(left, right)
     return boundary
 
 
@@ -243,9 +244,9 @@ class Search:
     def _difference(self, boundary: Boundary, values: Mapping[Var, Any], rows: Any) -> Array:
         left = self._side(boundary.left, values, rows)
         if boundary.grid is not None:
-            return np.float64(left)
+            return widest(left)
         with np.errstate(all="ignore"):
-            return np.float64(left) - np.float64(self._side(boundary.right, values, rows))
+            return np.asarray(widest(left) - widest(self._side(boundary.right, values, rows)))
 
     def _side(self, atom: Atom, values: Mapping[Var, Any], rows: Any) -> Any:
         if isinstance(atom, Const):
@@ -278,7 +279,9 @@ def _opposite(low: Array, high: Array) -> Array:
 
 def _adjacent(low: Array, high: Array) -> Array:
     opposite = _opposite(low, high)
-    return ~opposite & (np.abs(np.where(opposite, 0, high) - np.where(opposite, 0, low)) <= 1)
+    return np.asarray(
+        ~opposite & (np.abs(np.where(opposite, 0, high) - np.where(opposite, 0, low)) <= 1)
+    )
 
 
 def _between(low: Array, high: Array) -> Array:

@@ -48,7 +48,9 @@ def verify(
     with ThreadPoolExecutor(max_workers=2) as pool:
         wide = pool.submit(_wide_oracle, subject, cast(trace, drawn, "float64"))
         runs = [
-            pool.submit(_run, generated, shared, dtype, dtype == dtypes[0], drawn, points, seed, wide)
+            pool.submit(
+                _run, generated, shared, dtype, dtype == dtypes[0], drawn, points, seed, wide
+            )
             for dtype in sorted(dtypes, key=lambda d: d == "float64")
         ]
         done = [run.result() for run in runs]

@@ -23,18 +23,19 @@ Compiled = Callable[..., Any]
 
 _PLAIN = {"xla_backend_optimization_level": 0}
 _UNFUSED = "fusion,constant_folding,small-while-loop-hoisting"
-_ELEMENTWISE = frozenset(
-    """
-    abs acos acosh add and asin asinh atan atan2 atanh bessel_i1e bitcast_convert broadcast_in_dim
-    cbrt ceil clamp compare concatenate constant convert cosh cosine count_leading_zeros custom_call
-    digamma divide dynamic_slice dynamic_update_slice erf erf_inv erfc exponential
-    exponential_minus_one floor iota is_finite lgamma log log_plus_one logistic maximum minimum
-    multiply negate next_after not optimization_barrier or pad polygamma popcnt power reduce
-    reduce_precision remainder reshape return round_nearest_afz round_nearest_even rsqrt select
-    shift_left shift_right_arithmetic shift_right_logical sign sine sinh slice sqrt square subtract
-    tan tanh transpose while xor zeta
-    """.split()
-)
+_ELEMENTWISE = frozenset((
+    "abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i1e",
+    "bitcast_convert", "broadcast_in_dim", "cbrt", "ceil", "clamp", "compare", "concatenate",
+    "constant", "convert", "cosh", "cosine", "count_leading_zeros", "custom_call", "digamma",
+    "divide", "dynamic_slice", "dynamic_update_slice", "erf", "erf_inv", "erfc", "exponential",
+    "exponential_minus_one", "floor", "iota", "is_finite", "lgamma", "log", "log_plus_one",
+    "logistic", "maximum", "minimum", "multiply", "negate", "next_after", "not",
+    "optimization_barrier", "or", "pad", "polygamma", "popcnt", "power", "reduce",
+    "reduce_precision", "remainder", "reshape", "return", "round_nearest_afz",
+    "round_nearest_even", "rsqrt", "select", "shift_left", "shift_right_arithmetic",
+    "shift_right_logical", "sign", "sine", "sinh", "slice", "sqrt", "square", "subtract", "tan",
+    "tanh", "transpose", "while", "xor", "zeta",
+))  # fmt: skip
 """What may be compiled without simplification; a matrix product, for one, needs it."""
 _SMALL = 1000
 """Programs of fewer lines compile faster as one function than operation by operation."""
@@ -65,7 +66,7 @@ class Compiler:
             passes.insert(0, _UNFUSED + ("" if self.simplifies else ",algsimp") + small)
         for disabled in passes:
             try:
-                options = {**_PLAIN, "xla_disable_hlo_passes": disabled}
+                options: dict[str, Any] = {**_PLAIN, "xla_disable_hlo_passes": disabled}
                 return lowered.compile(compiler_options=options)
             except jax.errors.JaxRuntimeError:
                 continue
@@ -90,9 +91,7 @@ def choose_compiler(subject: Subject, leaves: Sequence[Array]) -> Compiler:
     best, fewest = Compiler(), None
     for compiler in (Compiler(), Compiler(simplifies=True)):
         compiled = compiler(source, *arrays)(*arrays)
-        different = sum(
-            int((~same_bits(a, b)).sum()) for a, b in zip(compiled, eager, strict=True)
-        )
+        different = sum(int((~same_bits(a, b)).sum()) for a, b in zip(compiled, eager, strict=True))
         if fewest is None or different < fewest:
             best, fewest = compiler, different
         if different == 0:

@@ -44,11 +44,11 @@ _NAMES = {
     "max": "maximum", "min": "minimum", "select": "where", "is_finite": "isfinite", "rem": "fmod",
     "atan2": "arctan2", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh",
     "acosh": "arccosh", "atanh": "arctanh",
-    **{
-        name: name
-        for name in ["abs", "sign", "floor", "ceil", "nextafter", "exp", "expm1", "log", "log1p", "sqrt", "cbrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "exp2", "log2", "square"]
-    },
 }  # fmt: skip
+_SAME_NAME = frozenset(
+    ("abs", "sign", "floor", "ceil", "nextafter", "exp", "exp2", "expm1", "log", "log2", "log1p",
+     "sqrt", "cbrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "square")
+)  # fmt: skip
 
 
 class Evaluator:
@@ -102,8 +102,8 @@ class Evaluator:
             return operands[0] / operands[1]
         if op in _INFIX:
             return _INFIX[op](*operands)
-        if op == "select" or op in _NAMES:
-            return getattr(self._xp, _NAMES[op])(*operands)
+        if op in _NAMES or op in _SAME_NAME:
+            return getattr(self._xp, _NAMES.get(op, op))(*operands)
         if op == "clamp":
             low, x, high = operands
             return self._xp.clip(x, low, high)
@@ -134,7 +134,8 @@ class Evaluator:
         op = instruction.op
         if op == "finfo":
             field = str(instruction.attribute("field"))
-            return self._xp.asarray(getattr(jnp.finfo(operands[0].dtype), field), operands[0].dtype)
+            constants: Any = jnp.finfo(operands[0].dtype)  # type: ignore[no-untyped-call]
+            return self._xp.asarray(getattr(constants, field), operands[0].dtype)
         arrays = [jnp.asarray(x) for x in operands]
         if op == "library":
             result = getattr(jnp, str(instruction.attribute("function")))(*arrays)

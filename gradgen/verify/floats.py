@@ -17,19 +17,23 @@ def widest(array: Any) -> Array:
     return np.asarray(array).astype(np.float64)
 
 
+def _finfo(dtype: str) -> Any:
+    return jnp.finfo(dtype)  # type: ignore[no-untyped-call]
+
+
 def epsilon(dtype: str) -> float:
     """The distance of 1 to the next number."""
-    return float(jnp.finfo(dtype).eps)
+    return float(_finfo(dtype).eps)
 
 
 def tiny(dtype: str) -> float:
     """The smallest normal number; XLA may flush what is smaller to zero."""
-    return float(jnp.finfo(dtype).tiny)
+    return float(_finfo(dtype).tiny)
 
 
 def largest(dtype: str) -> float:
     """The largest finite number."""
-    return float(jnp.finfo(dtype).max)
+    return float(_finfo(dtype).max)
 
 
 def ulp(scale: Array, dtype: str) -> Array:
@@ -63,7 +67,7 @@ def ordinal(values: Array) -> Array:
         signed = np.array(values).view(np.int64)
     magnitude = signed & ((1 << (8 * width - 1)) - 1)
     negative = (signed < 0) if width == 8 else (signed >> (8 * width - 1)) == 1
-    return np.where(negative, -magnitude, magnitude)
+    return np.asarray(np.where(negative, -magnitude, magnitude))
 
 
 def from_ordinal(numbers: Array, dtype: Any) -> Array:
@@ -72,7 +76,7 @@ def from_ordinal(numbers: Array, dtype: Any) -> Array:
     bits = UINTS[kind.itemsize]
     magnitude = np.abs(numbers).astype(bits)
     sign = np.where(numbers < 0, 1, 0).astype(bits) << np.asarray(8 * kind.itemsize - 1, bits)
-    return (magnitude | sign).view(kind)
+    return np.asarray((magnitude | sign).view(kind))
 
 
 def step(values: Array, count: int) -> Array:

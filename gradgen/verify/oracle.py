@@ -15,6 +15,7 @@ from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.subject import Subject, result_leaves
 
+
 @dataclass(frozen=True)
 class Reference:
     """The source at many points, one neuron each."""
@@ -48,7 +49,7 @@ class Oracle:
         self._subject = subject
         self.compiler = compiler
         arrays = [jnp.asarray(leaf) for leaf in leaves]
-        self.modes = ("forward", "reverse")
+        self.modes: tuple[str, ...] = ("forward", "reverse")
         try:
             self._compiled = compiler(self._program(self.modes), *arrays)
         except Exception:

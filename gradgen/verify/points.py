@@ -94,6 +94,7 @@ def draw(trace: Trace, ranges: Sequence[Range], count: int, seed: int) -> list[A
     rng = np.random.default_rng(seed)
     drawn = []
     for leaf, (low, high) in zip(trace.inputs, ranges, strict=True):
+        values: Array
         if leaf.dtype == "bool":
             values = rng.integers(0, 2, count)
             corners = np.array([0, 1, 0, 1])

@@ -63,7 +63,7 @@ def populations(
         mixed,
     ]
     found = [_population(TITLES[k], shapes[k], leaves, rng) for k in which]
-    return [population for population in found if population.shape == () or _runs(subject, population)]
+    return [one for one in found if one.shape == () or _runs(subject, one)]
 
 
 def _runs(subject: Subject, population: Population) -> bool:
@@ -223,8 +223,8 @@ def _first_place(values: Array, shape: Shape) -> Array:
 def _at_first_place(cotangent: Array, shape: Shape) -> Array:
     """The cotangent of a smaller output, so that it counts once among all neurons."""
     full = np.zeros(shape)
-    lead = (0,) * (len(shape) - cotangent.ndim)
-    full[(*lead, *(slice(0, size) for size in cotangent.shape))] = widest(cotangent)
+    lead: list[Any] = [0] * (len(shape) - cotangent.ndim)
+    full[tuple(lead + [slice(0, size) for size in cotangent.shape])] = widest(cotangent)
     return full
 
 

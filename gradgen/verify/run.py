@@ -15,23 +15,21 @@ from gradgen.verify import populations as people
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.expectation import Expectation
-from gradgen.verify.floats import Array, epsilon, same_bits, ulp, widest
+from gradgen.verify.floats import Array, epsilon, same_bits, widest
 from gradgen.verify.generated import Generated, everything
+from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
 from gradgen.verify.points import cast
 from gradgen.verify.report import Failure, Tally
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.scale import Scales
 from gradgen.verify.subject import Subject, result_leaves
+from gradgen.verify.values import beyond_fusion, moved
 
 BOUNDARY_POINTS = 280
 """At most so many points on boundaries; what is not used up is random points as well."""
 _MANY = 400
 """Programs of more instructions than this are compiled for fewer shapes, and never optimised."""
-_JIT_ULPS = 4
-"""What XLA's fusion inside the source may change."""
-_FLIPPED = 0.02
-"""The share of points at which that may flip a spike."""
 
 
 @dataclass
@@ -103,7 +101,9 @@ class _Runner:
             return self._finish()
         expectation = self._expectation(self._leaves, reference, self._on_tie)
         self._derivatives(expectation)
-        self._warn(reference)
+        self._result.warnings += notices(
+            self._subject, self._dtype, reference, ~self._on_tie, self._point
+        )
         if not self._result.failures:
             self._populations(oracle)
         return self._finish()
@@ -142,7 +142,8 @@ class _Runner:
             # where XLA compiles parts of the source together (a loop, an inner jit), it fuses them
             wrong = wrong & ~np.broadcast_to(same_bits(a, reference.outputs[k]), wrong.shape)
             if self._trace.inlined_jit or self._compile.simplifies:
-                wrong = self._beyond_fusion(wrong, a, b, self._output_scales().get(k))
+                scale = self._output_scales().get(k)
+                wrong = beyond_fusion(wrong, a, b, self._precision, scale)
             if wrong.any():
                 row = int(np.flatnonzero(wrong)[0])
                 got, due = (np.broadcast_to(np.asarray(x), wrong.shape)[row] for x in (a, b))
@@ -157,16 +158,6 @@ class _Runner:
         """The scales of the outputs' values, by number."""
         by_path = self._scales.outputs(self._leaves)
         return {k: by_path[o.path] for k, o in enumerate(self._trace.outputs) if o.path in by_path}
-
-    def _beyond_fusion(self, wrong: Array, ours: Any, source: Any, scale: Array | None) -> Array:
-        """Where more differs than what XLA's fusion accounts for."""
-        if np.asarray(ours).dtype.kind in "biu":
-            return wrong if wrong.mean() > _FLIPPED else np.zeros_like(wrong)
-        a, b = widest(ours), widest(source)
-        with np.errstate(all="ignore"):
-            size = np.fmax(abs(a), abs(b)) if scale is None else np.fmax(scale, abs(b))
-            far = wrong & ~(np.abs(a - b) <= _JIT_ULPS * ulp(size, self._precision))
-        return far if far.mean() > _FLIPPED else np.zeros_like(far)
 
     def _expectation(
         self, leaves: Sequence[Array], reference: Reference, on_tie: Array
@@ -225,7 +216,7 @@ class _Runner:
         def program(leaves: Any, vectors: Any) -> Any:
             values = [result_leaves(self._subject.source(one)) for one in leaves]
             found = [
-                everything(self._shared, one, *both, result)
+                everything(self._shared, one, both[0], both[1], result)
                 for one, both, result in zip(leaves, vectors, results, strict=True)
             ]
             return found, values
@@ -261,7 +252,7 @@ class _Runner:
                 return
             wrong = ~same_bits(a, b)
             if self._compile.simplifies:
-                wrong = self._beyond_fusion(wrong, a, b, None)
+                wrong = beyond_fusion(wrong, a, b, self._precision)
             if wrong.any():
                 row = int(np.flatnonzero(wrong.reshape(-1))[0])
                 self._fail(
@@ -350,7 +341,7 @@ class _Runner:
         )
         values = [v for name, vs in found.items() if not name.startswith("d:") for v in vs]
         due = list(outputs) * (len(values) // len(outputs))
-        if any(_moved(a, b) for a, b in zip(values, due, strict=True)):
+        if any(moved(a, b) for a, b in zip(values, due, strict=True)):
             return  # XLA's roundings moved a neuron across a boundary
         for comparison in people.derivatives(
             self._subject, population, given, found, outputs, expectation
@@ -371,36 +362,6 @@ class _Runner:
                 expected=" or ".join(dict.fromkeys(_shown(m[row]) for m in expected.modes)),
                 ulps=loose.error,
             )  # fmt: skip
-
-    def _warn(self, reference: Reference) -> None:
-        """What the user may want to know of the source."""
-        random = ~self._on_tie
-        modes = reference.modes
-        with np.errstate(all="ignore"):
-            broken = np.zeros(random.shape, bool)
-            for mode in modes:
-                broken |= ~np.isfinite(mode).all((0, 1))
-            broken &= random
-        if broken.any():
-            row = int(np.flatnonzero(broken)[0])
-            point = ", ".join(f"{path}={value}" for path, value in self._point(row))
-            self._result.warnings.append(
-                f"JAX's derivative is not finite at {int(broken.sum())} of {int(random.sum())} "
-                f"random points in {self._dtype}, for example at {point}"
-            )
-        zero = np.ones(modes[0].shape[:2], bool)
-        for mode in modes:
-            zero &= ((mode == 0) | ~np.isfinite(mode)).all(2)
-        for k, position in enumerate(self._subject.floats):
-            if zero[k].all():
-                path = self._trace.outputs[position].path
-                self._result.warnings.append(f"the derivative of output {path} is zero throughout")
-        for k, position in enumerate(self._subject.wrt):
-            if zero[:, k].all():
-                path = self._subject.paths[position]
-                self._result.warnings.append(
-                    f"the derivative with respect to {path} is zero throughout"
-                )
 
     def _point(
         self, row: int, leaves: Sequence[Array] | None = None
@@ -453,13 +414,6 @@ def _flat(expected: Expected) -> Expected:
         expected.on_tie.reshape(-1),
         expected.skipped.reshape(-1),
     )
-
-
-def _moved(found: Any, due: Any) -> bool:
-    """Whether values differ by more than roundings."""
-    a, b = widest(found), widest(due)
-    with np.errstate(all="ignore"):
-        return not np.allclose(a, b, rtol=1e-3, atol=1e-3 * float(np.max(np.abs(b), initial=0.0)))
 
 
 def _shown(value: Any) -> str:

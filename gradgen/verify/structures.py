@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from gradgen.verify.generated import Generated, cotangent_tree
 from gradgen.verify.report import Failure
-from gradgen.verify.subject import Subject, concrete_dtype
+from gradgen.verify.subject import Subject, abstract, concrete_dtype
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Structures:
         self._subject: Subject = generated.subject
         trace = self._subject.module.trace
         self._leaves = [
-            jax.ShapeDtypeStruct((), jnp.dtype(concrete_dtype(i.dtype, working)))
-            for i in trace.inputs
+            abstract((), jnp.dtype(concrete_dtype(i.dtype, working))) for i in trace.inputs
         ]
         self.result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self._leaves)
         self._outputs = jax.tree.leaves(self.result)
@@ -87,7 +86,7 @@ class Structures:
         if name == "jvp":
             value, pushed = jax.eval_shape(generated.jvp, self._leaves, chosen)
             tangents = [
-                leaf if k in subject.floats else jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.float0)
+                leaf if k in subject.floats else abstract(leaf.shape, jax.dtypes.float0)
                 for k, leaf in enumerate(self._outputs)
             ]
             return self._value(value) or self._compare(pushed, self._result(), tangents)
@@ -158,14 +157,13 @@ class Structures:
         return None
 
     def _defaults(self) -> str | None:
-        """Left-out arguments have the source's default values: in dtype here, in value elsewhere."""
+        """Left-out arguments have the source's default values, weakly typed as there."""
         subject = self._subject
         trace = subject.module.trace
         if not any(a.default is not None for a in trace.arguments):
             return None
         narrow = [
-            jax.ShapeDtypeStruct((), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf
-            for leaf in self._leaves
+            abstract((), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf for leaf in self._leaves
         ]
         wanted = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, None), *narrow)
         call = self._generated.function("f")

@@ -75,6 +75,11 @@ def result_leaves(result: Any) -> list[Array]:
     return [jnp.asarray(leaf) for leaf in jax.tree.leaves(result)]
 
 
+def abstract(shape: tuple[int, ...], dtype: Any) -> Any:
+    """A stand-in for an array."""
+    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+
+
 def concrete_dtype(dtype: DType, working: str) -> str:
     """The dtype of a leaf when floats are of the dtype `working`."""
     if dtype in ("float", "weak"):

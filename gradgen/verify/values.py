@@ -1,0 +1,40 @@
+"""The rule for values: the generated code computes the source's bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradgen.verify.floats import Array, ulp, widest
+
+_FUSED_ULPS = 4
+"""What XLA's fusion inside the source may change, in units in the last place."""
+_FLIPPED = 0.02
+"""The share of points at which that may flip a spike."""
+
+
+def beyond_fusion(
+    different: Array, ours: Any, source: Any, dtype: str, scale: Array | None = None
+) -> Array:
+    """Of the points that differ, those where XLA's fusion inside the source is no excuse.
+
+    `scale` is the size of what is added up in the value.
+    """
+    if np.asarray(ours).dtype.kind in "biu":
+        far = different
+    else:
+        a, b = widest(ours), widest(source)
+        with np.errstate(all="ignore"):
+            size = np.fmax(np.abs(a), np.abs(b))
+            if scale is not None:
+                size = np.fmax(size, np.where(np.isfinite(scale), scale, 0.0))
+            far = different & ~(np.abs(a - b) <= _FUSED_ULPS * ulp(size, dtype))
+    return far if far.mean() > _FLIPPED else np.zeros_like(far)
+
+
+def moved(found: Any, due: Any) -> bool:
+    """Whether values differ by more than roundings."""
+    a, b = widest(found), widest(due)
+    with np.errstate(all="ignore"):
+        return not np.allclose(a, b, rtol=1e-3, atol=1e-3 * float(np.max(np.abs(b), initial=0.0)))
