@@ -37,8 +37,12 @@ _ELEMENTWISE = frozenset((
     "tanh", "transpose", "while", "xor", "zeta",
 ))  # fmt: skip
 """What may be compiled without simplification; a matrix product, for one, needs it."""
+_OPERATION = re.compile(r"\b(?:stablehlo|chlo)\.(\w+)")
+_APPROXIMATED = frozenset(("tanh", "log_plus_one", "cbrt", "custom_call", "power", "tan", "atan2"))
+"""What XLA approximates in one way on its own and in another within a larger function."""
 _SMALL = 1000
-"""Programs of fewer lines compile faster as one function than operation by operation."""
+"""Programs of fewer lines compile faster as one function than operation by operation; and only for
+those, and for loops, is the compiler chosen by trying."""
 
 
 @contextmanager
@@ -62,7 +66,7 @@ class Compiler:
         text = lowered.as_text()
         passes = [_UNFUSED]
         if is_elementwise(text):
-            small = ",fusion-wrapper" if text.count("\n") < _SMALL else ""
+            small = ",fusion-wrapper" if text.count("\n") < _SMALL and _is_simple(text) else ""
             passes.insert(0, _UNFUSED + ("" if self.simplifies else ",algsimp") + small)
         for disabled in passes:
             try:
@@ -75,7 +79,12 @@ class Compiler:
 
 def is_elementwise(text: str) -> bool:
     """Whether lowered code holds nothing that needs simplification to be compiled."""
-    return set(re.findall(r"\b(?:stablehlo|chlo)\.(\w+)", text)) <= _ELEMENTWISE
+    return set(_OPERATION.findall(text)) <= _ELEMENTWISE
+
+
+def _is_simple(text: str) -> bool:
+    """Whether every operation rounds the same, whatever is compiled in one function with it."""
+    return set(_OPERATION.findall(text)) <= _ELEMENTWISE - _APPROXIMATED
 
 
 def choose_compiler(subject: Subject, leaves: Sequence[Array]) -> Compiler:
@@ -85,8 +94,11 @@ def choose_compiler(subject: Subject, leaves: Sequence[Array]) -> Compiler:
     def source(*leaves: Any) -> list[Any]:
         return result_leaves(subject.source(leaves))
 
-    if not is_elementwise(jax.jit(source).lower(*arrays).as_text()):
+    text = jax.jit(source).lower(*arrays).as_text()
+    if not is_elementwise(text):
         return Compiler(simplifies=True)
+    if text.count("\n") > _SMALL and "stablehlo.while" not in text:
+        return Compiler()
     eager = source(*arrays)
     best, fewest = Compiler(), None
     for compiler in (Compiler(), Compiler(simplifies=True)):

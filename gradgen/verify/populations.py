@@ -201,7 +201,9 @@ def derivatives(
                 index = names.index(o), paths.index(i)
                 shape = shapes[index[0]]
                 expected = place(entries, index, lambda v, s=shape: _first_place(v, s))  # type: ignore[misc]
-                wide = np.broadcast_to(widest(value), shape)
+                wide = widest(value)
+                if name == "jacobian_entries" and wide.ndim <= len(shape):
+                    wide = np.broadcast_to(wide, shape)
                 yield Comparison(name, f"d {o} / d {i}", wide, expected)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -131,7 +132,11 @@ class _Runner:
             return True
         arrays = people.arrays(self._leaves)
         source = result_leaves(self._subject.source(arrays))
-        ours = result_leaves(self._generated.call("f", arrays))
+        try:
+            ours = result_leaves(self._generated.call("f", arrays))
+        except Exception as error:
+            self._raised(error, "")
+            return False
         for k, (a, b) in enumerate(zip(ours, source, strict=True)):
             entry = f"output {self._trace.outputs[k].path}"
             if (a.shape, a.dtype) != (b.shape, b.dtype):
@@ -180,20 +185,27 @@ class _Runner:
         population = people.Population(
             "", self._on_tie.shape, tuple(self._leaves), np.arange(len(self._on_tie))
         )
-        found, outputs, given = self._evaluate([population])
-        self._judge(population, given[0], found[0], outputs[0], expectation)
+        evaluated = self._evaluate([population])
+        if evaluated is not None:
+            (found,), (outputs,), (given,) = evaluated
+            self._judge(population, given, found, outputs, expectation)
 
     def _populations(self, oracle: Oracle) -> None:
         """Scalars, arrays and shared parameters, against the source called directly."""
         wide = self._dtype == "float64"
-        which = (0, 3) if self._large else (2, 4) if wide else (0, 1, 3)
+        which: tuple[int, ...] = (2, 4) if wide else (0, 1, 3)
+        if self._large:
+            which = () if wide else (3,)
         chosen = people.populations(self._subject, self._random, which, self._rng)
         if not chosen:
             return
         chosen, leaves = people.as_points(chosen, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
         expectation = self._expectation(leaves, oracle(leaves), nowhere)
-        found, outputs, given = self._evaluate(chosen)
+        evaluated = self._evaluate(chosen)
+        if evaluated is None:
+            return
+        found, outputs, given = evaluated
         for population, vectors, one, due in zip(chosen, given, found, outputs, strict=True):
             self._judge(population, vectors, one, due, expectation)
         self._source_directly(chosen[-1:], given[-1:], outputs[-1:], expectation)
@@ -202,7 +214,7 @@ class _Runner:
 
     def _evaluate(
         self, chosen: Sequence[people.Population]
-    ) -> tuple[list[dict[str, Any]], list[list[Any]], list[people.Vectors]]:
+    ) -> tuple[list[dict[str, Any]], list[list[Any]], list[people.Vectors]] | None:
         """The generated functions' results, the source's values, and the vectors used."""
         leaves = [people.arrays(p.leaves) for p in chosen]
         results = [jax.eval_shape(lambda *flat: self._subject.source(flat), *one) for one in leaves]
@@ -221,7 +233,12 @@ class _Runner:
             ]
             return found, values
 
-        found, values = self._compile(program, leaves, vectors)(leaves, vectors)
+        try:
+            found, values = self._compile(program, leaves, vectors)(leaves, vectors)
+        except Exception as error:
+            titles = "; ".join(population.title for population in chosen)
+            self._raised(error, titles)
+            return None
         return found, values, given
 
     def _judge(
@@ -336,9 +353,13 @@ class _Runner:
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
             return everything(self._generated, leaves, cotangents, tangents, result)
 
-        found = jax.jit(program)(
-            leaves, people.arrays(given.cotangents), people.arrays(given.tangents)
-        )
+        try:
+            found = jax.jit(program)(
+                leaves, people.arrays(given.cotangents), people.arrays(given.tangents)
+            )
+        except Exception as error:
+            self._raised(error, f"{population.title}, under jax.jit")
+            return
         values = [v for name, vs in found.items() if not name.startswith("d:") for v in vs]
         due = list(outputs) * (len(values) // len(outputs))
         if any(moved(a, b) for a, b in zip(values, due, strict=True)):
@@ -362,6 +383,15 @@ class _Runner:
                 expected=" or ".join(dict.fromkeys(_shown(m[row]) for m in expected.modes)),
                 ulps=loose.error,
             )  # fmt: skip
+
+    def _raised(self, error: Exception, title: str) -> None:
+        """Generated code that raises, where the source does not."""
+        first = str(error).strip().split("\n", 1)[0]
+        name = next((f.name for f in _generated_frames(error)), "f")
+        message = f"raises {type(error).__name__}: {first}"
+        self._result.failures.append(
+            Failure("inexact", name, message, dtype=self._dtype, shape=title)
+        )
 
     def _point(
         self, row: int, leaves: Sequence[Array] | None = None
@@ -396,6 +426,12 @@ class _Runner:
         self._result.failures.append(
             Failure(kind, function, message, self._dtype, title, entry, point, expected, got, ulps)
         )
+
+
+def _generated_frames(error: Exception) -> list[traceback.FrameSummary]:
+    """Where in the generated text an error comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if frame.filename.startswith("<_gradgen_isolated")]
 
 
 def _coarsest(subject: Subject, dtype: str) -> str:

@@ -1,0 +1,388 @@
+"""Verification accepts what is generated, and rejects every fault that is put into it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gradgen import pipeline
+from gradgen.config import Settings
+from gradgen.verify import check, floats, recount
+from gradgen.verify.check import verify
+from gradgen.verify.isolate import IsolationError, load
+from gradgen.verify.report import Report
+from gradgen.verify.rule import Expected, judge
+from gradgen.verify.subject import Subject
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = sorted((ROOT / "models").glob("*.py"))
+STYLES = sorted((ROOT / "tests" / "styles").glob("*.py"))
+CHEAP = ["models/lif.py", "models/cuba_lif_state.py", "models/izhikevich.py"]
+CHEAP += ["tests/styles/research_ties.py", "tests/styles/research_shared_gain.py"]
+
+PROGRAMS = ("_value_and_entries", "_vjp", "_jvp")
+
+
+@cache
+def subject(path: str) -> Subject:
+    settings = Settings(str(ROOT / path))
+    front = pipeline.open_front(settings)
+    graph = pipeline.graph_of(front)
+    modules = pipeline.candidates(front, graph, pipeline.orders_for(settings, graph))
+    module, text = next(iter(pipeline.texts(modules, settings.emit)))
+    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+
+
+def stated_ranges(path: str) -> dict[str, tuple[float, float]]:
+    found = {}
+    for directive in subject(path).module.source.directives:
+        if directive.kind == "range":
+            for item in directive.text.split():
+                name, _, ends = item.partition("=")
+                low, _, high = ends.partition(":")
+                found[name] = (float(low), float(high))
+    return found
+
+
+def checked(path: str, text: str, **options: object) -> Report:
+    given = {"points": 200, "ranges": stated_ranges(path), **options}
+    return verify(replace(subject(path), text=text), **given)
+
+
+@pytest.fixture
+def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the counts alone, so that faults have to be found in numbers."""
+    monkeypatch.setattr(check, "_counts", lambda generated: [])
+
+
+class _Change(ast.NodeTransformer):
+    """Applies a change to the n-th node, in one function, that it applies to."""
+
+    def __init__(self, function: str, number: int, change: Callable[[ast.AST], ast.AST | None]):
+        self.function, self.left, self.change = function, number, change
+        self.inside = False
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.inside = node.name == self.function
+        changed = self.generic_visit(node)
+        self.inside = False
+        return changed
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        node = super().generic_visit(node)
+        if self.inside and self.left >= 0:
+            changed = self.change(node)
+            if changed is not None:
+                self.left -= 1
+                if self.left < 0:
+                    return ast.copy_location(changed, node)
+        return node
+
+
+def mutate(
+    text: str, function: str, number: int, change: Callable[[ast.AST], ast.AST | None]
+) -> str:
+    tree = _Change(function, number, change).visit(ast.parse(text))
+    mutated = ast.unparse(ast.fix_missing_locations(tree))
+    assert mutated != ast.unparse(ast.parse(text)), "nothing to change"
+    return mutated
+
+
+def substitute(path: str, pattern: str, replacement: str, count: int = 1) -> str:
+    text = subject(path).text
+    mutated = re.sub(pattern, replacement, text, count=count)
+    assert mutated != text, "nothing to change"
+    return mutated
+
+
+def other_operator(node: ast.AST) -> ast.AST | None:
+    swapped = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
+    if isinstance(node, ast.BinOp) and type(node.op) in swapped:
+        return ast.BinOp(node.left, swapped[type(node.op)](), node.right)
+    return None
+
+
+def dropped_term(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        return node.left
+    return None
+
+
+def shifted_constant(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.Constant) and type(node.value) is float and node.value != 0:
+        return ast.Constant(node.value * 1.001)
+    return None
+
+
+def swapped_entries(node: ast.AST) -> ast.AST | None:
+    """In the tuple that is returned last."""
+    if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+        last = node.value
+        while isinstance(last.elts[-1], ast.Tuple):
+            last = last.elts[-1]
+        last.elts[-1], last.elts[-2] = last.elts[-2], last.elts[-1]
+        return node
+    return None
+
+
+@pytest.mark.parametrize("path", CHEAP)
+def test_generated_text_is_exact(path: str) -> None:
+    report = checked(path, subject(path).text, points=1000)
+    assert report.exact, report.pretty()
+    assert report.kind == "exact"
+    assert report.summary().startswith("exact: ")
+    assert report.worst("float32") <= 8
+    assert report.worst("float64") <= 8
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("number", [0, 3, 6, 9])
+@pytest.mark.usefixtures("uncounted")
+def test_another_operator_is_found(program: str, number: int) -> None:
+    path = "models/cuba_lif_state.py"
+    text = mutate(subject(path).text, program, number, other_operator)
+    report = checked(path, text, dtypes=("float32",))
+    assert report.kind == "inexact", report.pretty()
+    assert report.failure is not None
+    assert report.failure.pretty()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.usefixtures("uncounted")
+def test_a_dropped_term_is_found(program: str) -> None:
+    path = "models/cuba_lif_state.py"
+    text = mutate(subject(path).text, program, 4, dropped_term)
+    assert checked(path, text, dtypes=("float64",)).kind == "inexact"
+
+
+@pytest.mark.parametrize("path", ["models/lif.py", "models/izhikevich.py"])
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.usefixtures("uncounted")
+def test_a_constant_that_is_off_by_a_thousandth_is_found(path: str, program: str) -> None:
+    text = mutate(subject(path).text, program, 2, shifted_constant)
+    assert checked(path, text, dtypes=("float32",)).kind == "inexact"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_swapped_results_are_found(program: str) -> None:
+    text = mutate(subject("models/lif.py").text, program, 0, swapped_entries)
+    report = checked("models/lif.py", text, dtypes=("float64",))
+    assert report.kind == "inexact"
+    assert report.failure is not None
+    assert report.failure.point
+    assert report.failure.entry
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_another_bit_of_the_primal_is_found() -> None:
+    def changed(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            again = ast.BinOp(node.right, ast.Add(), node.left)
+            return ast.BinOp(again, ast.Mult(), ast.Constant(1.0 + 2.0**-23))
+        return None
+
+    text = mutate(subject("models/lif.py").text, "_primal", 0, changed)
+    report = checked("models/lif.py", text, dtypes=("float32",))
+    assert report.failure is not None
+    assert report.failure.function == "f"
+    assert "bit-identical" in report.failure.message
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_a_wrong_convention_on_a_tie_is_found() -> None:
+    path = "tests/styles/research_ties.py"
+
+    def one_for_half(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.Call) and "0.5" in map(ast.unparse, node.args):
+            arguments = [ast.Constant(1.0) if ast.unparse(a) == "0.5" else a for a in node.args]
+            return ast.Call(node.func, arguments, node.keywords)
+        return None
+
+    text = mutate(subject(path).text, "_value_and_entries", 0, one_for_half)
+    report = checked(path, text)
+    assert report.kind == "inexact", report.pretty()
+
+
+def test_cotangents_that_are_not_summed_over_neurons_are_found() -> None:
+    text = substitute("models/lif.py", r"\n    if axes:\n", "\n    if axes and False:\n")
+    report = checked("models/lif.py", text)
+    assert report.kind == "inexact"
+    assert report.failure is not None
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_code_that_overflows_is_told_from_code_that_is_wrong() -> None:
+    path = "models/izhikevich.py"
+
+    def infinite_detour(node: ast.AST) -> ast.AST | None:
+        # x * 1e30 * 1e30 / 1e30 / 1e30: right in float64, infinite in float32
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            entries = node.value.elts[-1]
+            assert isinstance(entries, ast.Tuple)
+            entries.elts[-1] = ast.parse(
+                f"(({ast.unparse(entries.elts[-1])}) * 1e30 * 1e30) / 1e30 / 1e30", mode="eval"
+            ).body
+            return node
+        return None
+
+    text = mutate(subject(path).text, "_value_and_entries", 0, infinite_detour)
+    report = checked(path, text)
+    assert report.kind == "nonfinite", report.pretty()
+
+
+def test_a_silent_zero_is_found() -> None:
+    text = substitute("models/lif.py", r'_constant\(a, "a"\)', "a")
+    report = checked("models/lif.py", text)
+    assert report.failure is not None
+    assert "a is held constant" in report.failure.message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement"),
+    [
+        (r"return jnp\.broadcast_to\(jnp\.asarray\(value\)\.astype\(output\.dtype\), output\.shape\)",
+         "return jnp.asarray(value)[None]"),
+        (r"\.astype\(output\.dtype\)", ".astype(jnp.float16)"),
+        (r"return value\.astype\(primal\.dtype\)", "return value.astype(jnp.float16)"),
+    ],
+)  # fmt: skip
+def test_another_shape_or_dtype_is_found(pattern: str, replacement: str) -> None:
+    report = checked("models/lif.py", substitute("models/lif.py", pattern, replacement))
+    assert report.kind == "inexact"
+
+
+def test_another_container_is_found() -> None:
+    text = substitute("models/lif.py", r"return outputs, _jacobian\(outputs, entries\)",
+                      "return list(outputs), _jacobian(outputs, entries)")  # fmt: skip
+    report = checked("models/lif.py", text)
+    assert report.failure is not None
+    assert "structure" in report.failure.message
+
+
+def test_wrong_counts_are_found() -> None:
+    text = substitute("models/lif.py", r'"total": (\d+)', '"total": 99')
+    report = checked("models/lif.py", text)
+    assert report.failure is not None
+    assert "counts differ" in report.failure.message
+    text = mutate(subject("models/lif.py").text, "_vjp", 0, other_operator)
+    assert not checked("models/lif.py", text).exact
+
+
+def test_a_missing_function_and_an_import_of_gradgen_are_found() -> None:
+    text = substitute("models/lif.py", r"def lif_step_jvp", "def lif_step_jvq")
+    report = checked("models/lif.py", text)
+    assert report.failure is not None
+    assert "lif_step_jvp" in report.failure.message
+    report = checked("models/lif.py", "import gradgen.ir\n" + subject("models/lif.py").text)
+    assert report.failure is not None
+    assert report.failure.function == "import"
+
+
+def test_isolation() -> None:
+    for text in ("import scipy", "from gradgen import ir", "from . import x", "x =", "1 / 0"):
+        with pytest.raises(IsolationError):
+            load(text)
+    module = load(
+        "import math\nfrom typing import NamedTuple\n\nclass P(NamedTuple):\n    x: int\n"
+    )
+    assert module.P(1).x == 1
+
+
+@pytest.mark.parametrize(
+    ("expression", "counts"),
+    [
+        ("x + y - 2.0 * x / y", {"add": 1, "sub": 1, "mul": 1, "div": 1, "total": 4}),
+        ("x**2", {"mul": 1, "total": 1}),
+        ("x**7", {"mul": 4, "total": 4}),
+        ("x**-2", {"mul": 1, "div": 1, "total": 2}),
+        ("x**y + x**0.5", {"transcendental": 2, "add": 1, "total": 3}),
+        ("-x", {"neg": 1, "total": 0}),
+        ("-2.0 * x", {"mul": 1, "total": 1}),
+        ("x * 1.0", {"total": 0}),
+        ("jax.nn.sigmoid(x)", {"transcendental": 1, "add": 1, "div": 1, "total": 3}),
+        ("jnp.exp(-x)", {"transcendental": 1, "neg": 1, "total": 1}),
+        ("jnp.clip(x, 0.0, 1.0)", {"other": 2, "total": 2}),
+        ("jnp.maximum(x, y)", {"other": 1, "total": 1}),
+        ("jnp.where((x > y) & (x < 1.0), x, y)", {"select": 1, "compare": 3, "total": 0}),
+        ("jnp.abs(x).astype(x.dtype)", {"total": 0}),
+        ("lax.erf_inv(x)", {"transcendental": 1, "total": 1}),
+        ("_derivative(jnp.sinc, 0, x)", {"transcendental": 1, "total": 1}),
+        ("jnp.where(x > 0.0, 1.0, 0.0)", {"compare": 1, "total": 0}),
+        ("jnp.where(x > 0.0, 1.0, 0.0)", {"compare": 1, "select": 1, "total": 0}),
+    ],
+)
+def test_recount(expression: str, counts: dict[str, int]) -> None:
+    found = recount.recount(f"def f(x, y):\n    return {expression}\n")["f"]
+    assert found.differs_from(counts) is None
+    assert found.differs_from({**counts, "total": counts["total"] + 1}) is not None
+
+
+def expected(*modes: float, scale: float = 1.0, true: float | None = None) -> Expected:
+    return Expected(
+        tuple(np.array([m]) for m in modes),
+        () if true is None else (np.array([true]),),
+        np.array([scale]),
+        np.array([False]),
+        np.array([False]),
+    )
+
+
+def test_the_rule_where_both_modes_are_finite() -> None:
+    ulp = float(floats.ulp(np.array([1.0]), "float32")[0])
+    assert judge(np.array([1 + 8 * ulp]), expected(1.0, 1.0), "float32").wrong is None
+    assert judge(np.array([1 + 9 * ulp]), expected(1.0, 1.0), "float32").wrong == 0
+    # JAX is off by 20 ulp itself
+    own = expected(1.0, 1.0, true=1 + 20 * ulp)
+    assert judge(np.array([1 - 39 * ulp]), own, "float32").wrong is None
+    assert judge(np.array([1 - 41 * ulp]), own, "float32").wrong == 0
+    verdict = judge(np.array([np.nan]), expected(1.0, 1.0), "float32")
+    assert verdict.overflowed == 0
+    assert verdict.wrong is None
+
+
+def test_the_rule_where_one_mode_is_finite() -> None:
+    one = expected(2.0, np.nan, scale=2.0)
+    for found in (2.0, np.nan, np.inf):
+        verdict = judge(np.array([found]), one, "float32")
+        assert verdict.wrong is None
+        assert verdict.overflowed is None
+        assert verdict.one_finite == 1
+    assert judge(np.array([3.0]), one, "float32").wrong == 0
+    none = judge(np.array([3.0]), expected(np.inf, np.nan), "float32")
+    assert none.wrong is None
+    assert none.compared == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_neighbouring_floats(dtype: str) -> None:
+    values = np.array([1.0, -1.0, 0.0, 1e-30, -1e30], dtype)
+    assert np.array_equal(floats.from_ordinal(floats.ordinal(values), dtype), values)
+    up = np.nextafter(values, np.array(np.inf, dtype))
+    assert np.array_equal(floats.step(values, 1), up)
+
+
+def test_boundaries_are_found_on_both_sides_and_exactly() -> None:
+    report = checked("tests/styles/research_ties.py", subject("tests/styles/research_ties.py").text)
+    assert report.boundary_points > 20
+
+
+def test_warnings() -> None:
+    path = "tests/styles/research_sqrt_branch.py"
+    report = checked(path, subject(path).text)
+    assert report.exact
+    assert any("not finite" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("path", [str(p.relative_to(ROOT)) for p in (*MODELS, *STYLES)])
+def test_every_model_and_style_is_exact(path: str) -> None:
+    if path in CHEAP:
+        pytest.skip("checked above")
+    report = checked(path, subject(path).text, points=1000)
+    assert report.exact, report.pretty()
