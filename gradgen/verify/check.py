@@ -10,11 +10,12 @@ from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
+from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges
 from gradgen.verify.recount import recount
 from gradgen.verify.report import Failure, Report
-from gradgen.verify.run import BOUNDARY_POINTS, DTypeRun
+from gradgen.verify.run import BOUNDARY_POINTS, Run
 from gradgen.verify.structures import Structures
 from gradgen.verify.subject import Subject
 
@@ -54,15 +55,15 @@ def verify(
             for dtype in sorted(dtypes, key=lambda d: d == "float64")
         ]
         done = [run.result() for run in runs]
-    by_dtype = {run.dtype: run for run in done}
+    by_dtype = {ledger.dtype: ledger for ledger in done}
     ordered = [by_dtype[dtype] for dtype in dtypes]
     return Report(
-        points=max(run.points for run in ordered),
-        boundary_points=sum(run.boundary_points for run in ordered),
-        skipped=sum(run.skipped for run in ordered),
-        tallies=tuple(tally for run in ordered for tally in run.tallies),
-        failures=tuple(failure for run in ordered for failure in run.failures),
-        warnings=tuple(dict.fromkeys(w for run in ordered for w in run.warnings)),
+        points=len(drawn[0]),
+        boundary_points=sum(ledger.boundary_points for ledger in ordered),
+        skipped=sum(ledger.skipped for ledger in ordered),
+        tallies=tuple(tally for ledger in ordered for tally in ledger.tallies.values()),
+        failures=tuple(failure for ledger in ordered for failure in ledger.failures),
+        warnings=tuple(dict.fromkeys(w for ledger in ordered for w in ledger.warnings)),
     )
 
 
@@ -80,13 +81,13 @@ def _run(
     points: int,
     seed: int,
     wide: Future[Oracle],
-) -> DTypeRun:
+) -> Ledger:
     with precision(dtype):
         if first:
             failures = list(Structures(generated, dtype).failures())
             if failures:
-                return DTypeRun.refused(dtype, failures)
-        return DTypeRun.of(generated, shared, dtype, drawn, points, seed, wide)
+                return Ledger(generated.subject, dtype, dtype, failures=failures)
+        return Run(generated, shared, dtype, drawn, points, seed, wide).run()
 
 
 def _refused(*failures: Failure) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,6 +52,12 @@ class Expectation:
             self.on_tie[points],
             self.skipped[points],
         )
+
+    def without(self, points: Array) -> Expectation:
+        """The expectation with some of the points left out."""
+        skipped = self.skipped.copy()
+        skipped[points] = True
+        return replace(self, skipped=skipped)
 
     def _expected(self, of_jacobian: _OfJacobian, scale: Array) -> Expected:
         with np.errstate(all="ignore"):

@@ -202,9 +202,17 @@ def derivatives(
                 shape = shapes[index[0]]
                 expected = place(entries, index, lambda v, s=shape: _first_place(v, s))  # type: ignore[misc]
                 wide = widest(value)
-                if name == "jacobian_entries" and wide.ndim <= len(shape):
+                if name == "jacobian_entries" and _fits(wide.shape, shape):
                     wide = np.broadcast_to(wide, shape)
                 yield Comparison(name, f"d {o} / d {i}", wide, expected)
+
+
+def _fits(small: Shape, large: Shape) -> bool:
+    """Whether a shape broadcasts to another."""
+    padded = (1,) * (len(large) - len(small)) + small
+    return len(padded) == len(large) and all(
+        a in (1, b) for a, b in zip(padded, large, strict=True)
+    )
 
 
 def _sum_to(values: Array, shape: Shape) -> Array:

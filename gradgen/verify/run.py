@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -18,14 +16,13 @@ from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, epsilon, same_bits, widest
 from gradgen.verify.generated import Generated, everything
+from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
 from gradgen.verify.points import cast
-from gradgen.verify.report import Failure, Tally
-from gradgen.verify.rule import Expected, judge
 from gradgen.verify.scale import Scales
 from gradgen.verify.subject import Subject, result_leaves
-from gradgen.verify.values import beyond_fusion, moved
+from gradgen.verify.values import beyond_fusion, flips, moved
 
 BOUNDARY_POINTS = 280
 """At most so many points on boundaries; what is not used up is random points as well."""
@@ -33,38 +30,9 @@ _MANY = 400
 """Programs of more instructions than this are compiled for fewer shapes, and never optimised."""
 
 
-@dataclass
-class DTypeRun:
-    """What was found in one dtype."""
+class Run:
+    """The verification in one dtype, which has to be available."""
 
-    dtype: str
-    points: int = 0
-    boundary_points: int = 0
-    skipped: int = 0
-    tallies: list[Tally] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    @staticmethod
-    def refused(dtype: str, failures: Sequence[Failure]) -> DTypeRun:
-        """A run that came to nothing."""
-        return DTypeRun(dtype, failures=list(failures))
-
-    @staticmethod
-    def of(
-        generated: Generated,
-        shared: Generated,
-        dtype: str,
-        drawn: Sequence[Array],
-        points: int,
-        seed: int,
-        wide: Future[Oracle],
-    ) -> DTypeRun:
-        """Everything in one dtype; the dtype has to be available."""
-        return _Runner(generated, shared, dtype, drawn, points, seed, wide).run()
-
-
-class _Runner:
     def __init__(
         self,
         generated: Generated,
@@ -75,21 +43,26 @@ class _Runner:
         seed: int,
         wide: Future[Oracle],
     ) -> None:
+        """`shared` is the same text, its programs traced once; `wide` the oracle in float64."""
         self._subject: Subject = generated.subject
         self._trace = self._subject.module.trace
         self._generated, self._shared = generated, shared
         self._dtype = dtype
-        self._precision = _coarsest(self._subject, dtype)
         self._rng = np.random.default_rng(seed + 1)
         self._random = cast(self._trace, drawn, dtype)
         self._wide = wide
         self._scales = Scales(self._subject.module, dtype)
-        self._worst: dict[str, Tally] = {}
-        self._result = DTypeRun(dtype, points=len(self._random[0]))
         self._large = len(self._subject.module.jacobian.chosen.program.instructions) > _MANY
+        self.ledger = Ledger(
+            self._subject, dtype, _coarsest(self._subject, dtype), self._scales.growth
+        )
         self._leaves, self._on_tie = self._points(points)
+        self._everywhere = people.Population(
+            "", self._on_tie.shape, tuple(self._leaves), np.arange(len(self._on_tie))
+        )
+        self.ledger.points = tuple(self._leaves)
 
-    def run(self) -> DTypeRun:
+    def run(self) -> Ledger:
         """Values first, then derivatives, then arrays of neurons."""
         if self._dtype == "float64":
             oracle = self._wide.result()
@@ -97,21 +70,17 @@ class _Runner:
             compiler = choose_compiler(self._subject, self._random)
             oracle = Oracle(self._subject, compiler, self._leaves)
         self._compile = oracle.compiler
+        self.ledger.strict = not oracle.compiler.simplifies
         reference = oracle(self._leaves)
-        if not self._values(reference):
-            return self._finish()
-        expectation = self._expectation(self._leaves, reference, self._on_tie)
-        self._derivatives(expectation)
-        self._result.warnings += notices(
-            self._subject, self._dtype, reference, ~self._on_tie, self._point
-        )
-        if not self._result.failures:
-            self._populations(oracle)
-        return self._finish()
-
-    def _finish(self) -> DTypeRun:
-        self._result.tallies = list(self._worst.values())
-        return self._result
+        if self._values(reference):
+            expectation = self._expectation(self._leaves, reference, self._on_tie)
+            self._derivatives(expectation)
+            self.ledger.warnings += notices(
+                self._subject, self._dtype, reference, ~self._on_tie, self.ledger.point
+            )
+            if not self.ledger.failures:
+                self._populations(oracle)
+        return self.ledger
 
     def _points(self, count: int) -> tuple[list[Array], Array]:
         """The random points, the last of them replaced by points on boundaries."""
@@ -123,7 +92,7 @@ class _Runner:
             if found:
                 leaf[-len(found) :] = [point[k] for point in found]
         on_tie = np.arange(len(leaves[0])) >= len(leaves[0]) - len(found)
-        self._result.boundary_points = len(found)
+        self.ledger.boundary_points = len(found)
         return leaves, on_tie
 
     def _values(self, reference: Reference) -> bool:
@@ -135,27 +104,22 @@ class _Runner:
         try:
             ours = result_leaves(self._generated.call("f", arrays))
         except Exception as error:
-            self._raised(error, "")
+            self.ledger.raised(error)
             return False
         for k, (a, b) in enumerate(zip(ours, source, strict=True)):
             entry = f"output {self._trace.outputs[k].path}"
             if (a.shape, a.dtype) != (b.shape, b.dtype):
                 message = f"{a.dtype}{a.shape} where {b.dtype}{b.shape} is due"
-                self._fail("inexact", "f", message, entry=entry)
+                self.ledger.fail("inexact", "f", message, self._everywhere, entry=entry)
                 return False
             wrong = ~np.broadcast_to(same_bits(a, b), self._on_tie.shape)
             # where XLA compiles parts of the source together (a loop, an inner jit), it fuses them
             wrong = wrong & ~np.broadcast_to(same_bits(a, reference.outputs[k]), wrong.shape)
-            if self._trace.inlined_jit or self._compile.simplifies:
+            if self._trace.inlined_jit or not self.ledger.strict:
                 scale = self._output_scales().get(k)
-                wrong = beyond_fusion(wrong, a, b, self._precision, scale)
+                wrong = beyond_fusion(wrong, a, b, self.ledger.precision, scale)
             if wrong.any():
-                row = int(np.flatnonzero(wrong)[0])
-                got, due = (np.broadcast_to(np.asarray(x), wrong.shape)[row] for x in (a, b))
-                self._fail(
-                    "inexact", "f", "the value is not bit-identical to the source", entry=entry,
-                    row=row, expected=_shown(due), got=_shown(got),
-                )  # fmt: skip
+                self.ledger.another_value("f", self._everywhere, entry, a, b, wrong)
                 return False
         return True
 
@@ -182,13 +146,10 @@ class _Runner:
 
     def _derivatives(self, expectation: Expectation) -> None:
         """Every function at every point, as one compiled program."""
-        population = people.Population(
-            "", self._on_tie.shape, tuple(self._leaves), np.arange(len(self._on_tie))
-        )
-        evaluated = self._evaluate([population])
+        evaluated = self._evaluate([self._everywhere])
         if evaluated is not None:
             (found,), (outputs,), (given,) = evaluated
-            self._judge(population, given, found, outputs, expectation)
+            self._judge(self._everywhere, given, found, outputs, expectation)
 
     def _populations(self, oracle: Oracle) -> None:
         """Scalars, arrays and shared parameters, against the source called directly."""
@@ -237,7 +198,7 @@ class _Runner:
             found, values = self._compile(program, leaves, vectors)(leaves, vectors)
         except Exception as error:
             titles = "; ".join(population.title for population in chosen)
-            self._raised(error, titles)
+            self.ledger.raised(error, titles)
             return None
         return found, values, given
 
@@ -249,67 +210,19 @@ class _Runner:
         outputs: Sequence[Any],
         expectation: Expectation,
     ) -> None:
+        flipped = np.zeros(population.shape, bool)
         for name, values in found.items():
             if not name.startswith("d:"):
-                self._same_values(name, population, values, outputs)
+                self.ledger.same_values(name, population, values, outputs)
+                if not self.ledger.strict:
+                    flipped |= flips(values, outputs, population.shape, self.ledger.precision)
+        if flipped.any():
+            self.ledger.skipped += int(flipped.sum())
+            expectation = expectation.without(population.rows[flipped.reshape(-1)])
         for comparison in people.derivatives(
             self._subject, population, given, found, outputs, expectation
         ):
-            self._compare(population, comparison)
-
-    def _same_values(
-        self, name: str, population: people.Population, values: Any, outputs: Sequence[Any]
-    ) -> None:
-        """Each function computes the source's value, to the bit, when nothing is fused."""
-        for output, a, b in zip(self._trace.outputs, values, outputs, strict=True):
-            entry = f"output {output.path}"
-            if (a.shape, a.dtype) != (b.shape, b.dtype):
-                message = f"{a.dtype}{a.shape} where {b.dtype}{b.shape} is due"
-                self._fail("inexact", name, message, population, entry=entry)
-                return
-            wrong = ~same_bits(a, b)
-            if self._compile.simplifies:
-                wrong = beyond_fusion(wrong, a, b, self._precision)
-            if wrong.any():
-                row = int(np.flatnonzero(wrong.reshape(-1))[0])
-                self._fail(
-                    "inexact", name, "the value is not bit-identical to the source", population,
-                    entry=entry, row=row, expected=_shown(np.asarray(b).reshape(-1)[row]),
-                    got=_shown(np.asarray(a).reshape(-1)[row]),
-                )  # fmt: skip
-                return
-
-    def _compare(self, population: people.Population, comparison: people.Comparison) -> None:
-        found, expected = comparison.found, comparison.expected
-        if found.shape != expected.scale.shape:
-            message = f"has shape {found.shape} where {expected.scale.shape} is due"
-            self._fail("inexact", comparison.function, message, population, entry=comparison.entry)
-            return
-        flat = _flat(expected)
-        verdict = judge(found.reshape(-1), flat, self._precision, self._scales.growth)
-        known = self._worst.get(comparison.function)
-        self._worst[comparison.function] = Tally(
-            comparison.function,
-            self._dtype,
-            verdict.compared + (known.compared if known else 0),
-            verdict.one_finite + (known.one_finite if known else 0),
-            max(verdict.worst, known.worst if known else 0.0),
-        )
-        row = verdict.wrong if verdict.wrong is not None else verdict.overflowed
-        if row is None:
-            return
-        wrong = verdict.wrong is not None
-        self._fail(
-            "inexact" if wrong else "nonfinite",
-            comparison.function,
-            "the derivative differs from JAX's" if wrong else "is not finite where JAX's is",
-            population,
-            entry=comparison.entry,
-            row=row if found.shape == population.shape else None,
-            expected=" or ".join(dict.fromkeys(_shown(m[row]) for m in flat.modes)),
-            got=_shown(found.reshape(-1)[row]),
-            ulps=verdict.error,
-        )
+            self.ledger.compare(population, comparison)
 
     def _source_directly(
         self,
@@ -337,7 +250,7 @@ class _Runner:
                 named = people.Comparison(
                     "source", comparison.entry, comparison.found, comparison.expected
                 )
-                self._compare(population, named)
+                self.ledger.compare(population, named)
 
     def _optimised(
         self,
@@ -358,7 +271,7 @@ class _Runner:
                 leaves, people.arrays(given.cotangents), people.arrays(given.tangents)
             )
         except Exception as error:
-            self._raised(error, f"{population.title}, under jax.jit")
+            self.ledger.raised(error, f"{population.title}, under jax.jit")
             return
         values = [v for name, vs in found.items() if not name.startswith("d:") for v in vs]
         due = list(outputs) * (len(values) // len(outputs))
@@ -367,71 +280,7 @@ class _Runner:
         for comparison in people.derivatives(
             self._subject, population, given, found, outputs, expectation
         ):
-            self._compare_loosely(population, comparison)
-
-    def _compare_loosely(
-        self, population: people.Population, comparison: people.Comparison
-    ) -> None:
-        expected = _flat(comparison.expected)
-        found = comparison.found.reshape(-1)
-        loose = judge(found, expected, self._precision, growth=2.0**10)
-        row = loose.wrong
-        if row is not None:
-            self._fail(
-                "inexact", comparison.function, "under jax.jit the derivative differs from JAX's",
-                population, entry=comparison.entry, got=_shown(found[row]),
-                expected=" or ".join(dict.fromkeys(_shown(m[row]) for m in expected.modes)),
-                ulps=loose.error,
-            )  # fmt: skip
-
-    def _raised(self, error: Exception, title: str) -> None:
-        """Generated code that raises, where the source does not."""
-        first = str(error).strip().split("\n", 1)[0]
-        name = next((f.name for f in _generated_frames(error)), "f")
-        message = f"raises {type(error).__name__}: {first}"
-        self._result.failures.append(
-            Failure("inexact", name, message, dtype=self._dtype, shape=title)
-        )
-
-    def _point(
-        self, row: int, leaves: Sequence[Array] | None = None
-    ) -> tuple[tuple[str, str], ...]:
-        chosen = self._leaves if leaves is None else leaves
-        return tuple(
-            (path, _shown(leaf[row]))
-            for path, leaf in zip(self._subject.paths, chosen, strict=True)
-        )
-
-    def _fail(
-        self,
-        kind: Any,
-        function: str,
-        message: str,
-        population: people.Population | None = None,
-        *,
-        entry: str = "",
-        row: int | None = None,
-        expected: str = "",
-        got: str = "",
-        ulps: float = 0.0,
-    ) -> None:
-        """Keep the evidence; the first of each function and entry is enough."""
-        point: tuple[tuple[str, str], ...] = ()
-        if population is None or population.shape == self._on_tie.shape:
-            point = () if row is None else self._point(row)
-        elif row is not None:
-            full = [np.broadcast_to(x, population.shape).reshape(-1) for x in population.leaves]
-            point = self._point(row, full)
-        title = population.title if population is not None else ""
-        self._result.failures.append(
-            Failure(kind, function, message, self._dtype, title, entry, point, expected, got, ulps)
-        )
-
-
-def _generated_frames(error: Exception) -> list[traceback.FrameSummary]:
-    """Where in the generated text an error comes from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [frame for frame in frames if frame.filename.startswith("<_gradgen_isolated")]
+            self.ledger.compare_loosely(population, comparison)
 
 
 def _coarsest(subject: Subject, dtype: str) -> str:
@@ -440,22 +289,3 @@ def _coarsest(subject: Subject, dtype: str) -> str:
     fixed = [i.dtype for i in (*trace.primal, *trace.partials)] + [o.dtype for o in trace.outputs]
     floats = {name for name in fixed if is_float(name) and name not in ("float", "weak")}
     return max({dtype, *floats}, key=epsilon)
-
-
-def _flat(expected: Expected) -> Expected:
-    return Expected(
-        tuple(m.reshape(-1) for m in expected.modes),
-        tuple(t.reshape(-1) for t in expected.true),
-        expected.scale.reshape(-1),
-        expected.on_tie.reshape(-1),
-        expected.skipped.reshape(-1),
-    )
-
-
-def _shown(value: Any) -> str:
-    """A number, exactly."""
-    scalar = np.asarray(value)
-    if scalar.dtype.kind in "biu":
-        return repr(scalar.item())
-    number = float(scalar.astype(np.float64))
-    return f"{number!r} [{number.hex()}]"

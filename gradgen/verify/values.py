@@ -33,6 +33,18 @@ def beyond_fusion(
     return far if far.mean() > _FLIPPED else np.zeros_like(far)
 
 
+def flips(values: Any, outputs: Any, shape: tuple[int, ...], dtype: str) -> Array:
+    """The neurons at which a value differs by more than roundings, where that is allowed."""
+    found = np.zeros(shape, bool)
+    for a, b in zip(values, outputs, strict=True):
+        if a.shape == shape and b.shape == shape:
+            wide, due = widest(a), widest(b)
+            with np.errstate(all="ignore"):
+                unit = ulp(np.fmax(np.abs(wide), np.abs(due)), dtype)
+                found |= (np.abs(wide - due) > _FUSED_ULPS * unit) & np.isfinite(due)
+    return found
+
+
 def moved(found: Any, due: Any) -> bool:
     """Whether values differ by more than roundings."""
     a, b = widest(found), widest(due)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from gradgen.frontend.tracing.merge import is_width_conversion
 from gradgen.frontend.tracing.strength import strengthen
+from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float, substitute
 from gradgen.ir.trace import Input
@@ -22,21 +23,26 @@ _FOLLOWING = ("weak", "float")
 
 def clean(
     inputs: Sequence[Input],
-    code: Sequence[Instruction],
+    tape: Tape,
     strong: frozenset[Var],
     roots: Sequence[Atom],
 ) -> tuple[tuple[Instruction, ...], dict[Var, Atom]]:
-    """The code without what promotion does by itself, and where each variable is now.
+    """The primal without what promotion does by itself, and where each variable is now.
 
     `strong` holds the results that strongly typed numbers decide, `roots` the outputs. No bit of a
     result changes.
     """
+    code = tape.primal
     builder = Builder("x")
     values: dict[Var, Atom] = {}
     dtypes: dict[Var, DType] = {i.variable: i.dtype for i in inputs}
     deciding = _decided_by_conversion(inputs, code, strong, roots)
+    implied = _implied_by_promotion(tape)
     for instruction in code:
         moved = substitute(instruction, values)
+        if instruction.target in implied:
+            (values[instruction.target],) = moved.operands
+            continue
         if instruction.target in strong:
             moved = strengthen(moved)
         decides = instruction.target in deciding
@@ -64,6 +70,39 @@ def _converted(builder: Builder, instruction: Instruction) -> Instruction:
     return replace(instruction, op="convert", operands=(value,), attributes=(("from", "float"),))
 
 
+def _implied_by_promotion(tape: Tape) -> frozenset[Var]:
+    """The conversions of truth values that the source does not write, as in `v * (v > 0)`.
+
+    JAX makes them within the operation, at whose place in the source they therefore stand; XLA then
+    chooses instead of multiplying, which no conversion beforehand would give.
+    """
+    readers = _readers(tape.primal)
+
+    def is_implied(conversion: Instruction) -> bool:
+        place = tape.frames.get(conversion.target)
+        read = readers.get(conversion.target, [])
+        return bool(place) and all(
+            reader.op in _PROMOTING and tape.frames.get(reader.target) == place for reader in read
+        )
+
+    return frozenset(
+        i.target
+        for i in tape.primal
+        if i.op == "convert"
+        and is_float(i.dtype)
+        and i.attribute("from") == "bool"
+        and is_implied(i)
+    )
+
+
+def _readers(code: Sequence[Instruction]) -> dict[Var, list[Instruction]]:
+    readers: dict[Var, list[Instruction]] = {}
+    for instruction in code:
+        for variable in instruction.variables:
+            readers.setdefault(variable, []).append(instruction)
+    return readers
+
+
 def _decided_by_conversion(
     inputs: Sequence[Input],
     code: Sequence[Instruction],
@@ -76,10 +115,7 @@ def _decided_by_conversion(
     it is only multiplied with a membrane potential, promotion does the same.
     """
     dtypes = {i.variable: i.dtype for i in inputs} | {i.target: i.dtype for i in code}
-    readers: dict[Var, list[Instruction]] = {}
-    for instruction in code:
-        for variable in instruction.variables:
-            readers.setdefault(variable, []).append(instruction)
+    readers = _readers(code)
     weak: set[Var] = set()
     deciding: set[Var] = set()
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
-from gradgen.ir.code import Const
+from gradgen.ir.code import Atom, Const
 
 
 @handles("one_minus_square")
@@ -28,12 +28,12 @@ def _polynomial(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     interpreter.tape.inlined_jit = True
     x, *coefficients = operands
     dtype = interpreter.dtype(eqn.outvars[0].aval)
-    total = np.broadcast_to(coefficients[-1], x.shape)
+    total: Tensor = np.broadcast_to(coefficients[-1], x.shape)
     for coefficient in reversed(coefficients[:-1]):
         result = np.empty(x.shape, object)
         for index in np.ndindex(x.shape):
             scaled = interpreter.emit(eqn, "mul", (total[index], x[index]), dtype)
-            operand = np.broadcast_to(coefficient, x.shape)[index]
+            operand: Atom = np.broadcast_to(coefficient, x.shape)[index]
             result[index] = interpreter.emit(eqn, "add", (scaled, operand), dtype)
         total = result
     return [total]

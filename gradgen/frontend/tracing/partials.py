@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -33,6 +34,7 @@ def emit_partial(
     `inputs` has the dtypes of the variables that the builder does not know. Raises
     NotImplementedError if JAX itself cannot differentiate the operation.
     """
+    instruction = _with_floats(builder, instruction, inputs)
     by_hand = _BY_HAND.get(instruction.op)
     if by_hand is not None:
         return by_hand(builder, instruction, slot)
@@ -47,6 +49,21 @@ def emit_partial(
     renaming = {f"%{i}": atom for i, atom in enumerate(instruction.operands)}
     values = builder.splice(code, renaming)
     return values[result] if isinstance(result, str) else result
+
+
+def _with_floats(
+    builder: Builder, instruction: Instruction, inputs: Mapping[Var, DType]
+) -> Instruction:
+    """The instruction with its truth values as floats, where arithmetic promotes them."""
+    if instruction.op not in ("add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem"):
+        return instruction
+
+    def as_float(atom: Atom) -> Atom:
+        if _operand_dtype(builder, atom, inputs) != "bool":
+            return atom
+        return builder.emit_instruction(Instruction("", "convert", (atom,), (("from", "bool"),)))
+
+    return replace(instruction, operands=tuple(map(as_float, instruction.operands)))
 
 
 def _operand_dtype(builder: Builder, atom: Atom, inputs: Mapping[Var, DType]) -> DType:

@@ -24,7 +24,8 @@ class Tape:
     calls: int = 0
     frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
     inlined_jit: bool = False
-    """Whether code was inlined that XLA compiles in one piece: a jitted function, a branch, a loop."""
+    """Whether code was inlined that XLA compiles in one piece, and may round otherwise: a jitted
+    function, a branch, a loop, a dot product."""
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
     counter: int = 0

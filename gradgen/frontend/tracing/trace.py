@@ -42,7 +42,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result)
     promoted = _promoted(source, function, signature, double.tape)
-    primal, values = clean(inputs, tape.primal, promoted, atoms)
+    primal, values = clean(inputs, tape, promoted, atoms)
     outputs = tuple(
         Output(path, values.get(atom, atom) if isinstance(atom, str) else atom, dtype)
         for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
