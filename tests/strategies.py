@@ -154,7 +154,6 @@ UNARY = [
         ({x} ** 2 + 1.0) ** -0.5
         jnp.exp(-jnp.abs({x}))
         jnp.exp(-({x} ** 2))
-        jnp.sinc({x})
         jnp.finfo({x}.dtype).eps * {x}
         jnp.zeros_like({x})
         jnp.ones_like({x}) * 0.5
@@ -498,7 +497,7 @@ class Writer:
             forms = BINARY + (HAZARDOUS_BINARY * 2 if self.hazardous else [])
             form = self.pick(forms)
             x, y = self.floating(depth), self.operand(depth)
-            if "{y}." in form.text:
+            if "{y}." in form.text or "special." in form.text:
                 y = self.floating(depth)
             x, y = self.within(x, form.limit), self.within(y, form.limit)
             if self.one_in(8):
@@ -826,7 +825,7 @@ def _step(w: Writer) -> tuple[str, str]:
         inputs = list(w.env)
         for _ in range(w.number(1, 10)):
             w.statement()
-        if not w.one_in(8):
+        if not w.one_in(16):
             # otherwise a derivative that is zero throughout is likely
             active = next(v for v in inputs if v.kind == "float")
             w.assign(Value(f"0.9 * {active.text} + {w.variable().text}", bound=8.0))

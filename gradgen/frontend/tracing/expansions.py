@@ -6,7 +6,7 @@ import numpy as np
 
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
-from gradgen.ir.code import Atom, Const
+from gradgen.ir.code import Const
 
 
 @handles("one_minus_square")
@@ -30,10 +30,10 @@ def _polynomial(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     dtype = interpreter.dtype(eqn.outvars[0].aval)
     total: Tensor = np.broadcast_to(coefficients[-1], x.shape)
     for coefficient in reversed(coefficients[:-1]):
+        wide: Tensor = np.broadcast_to(coefficient, x.shape)
         result = np.empty(x.shape, object)
         for index in np.ndindex(x.shape):
             scaled = interpreter.emit(eqn, "mul", (total[index], x[index]), dtype)
-            operand: Atom = np.broadcast_to(coefficient, x.shape)[index]
-            result[index] = interpreter.emit(eqn, "add", (scaled, operand), dtype)
+            result[index] = interpreter.emit(eqn, "add", (scaled, wide[index]), dtype)
         total = result
     return [total]
