@@ -133,6 +133,7 @@ def generate(
         if output is None:
             click.echo(outcome.text, nl=False)
         if verbose:
+            reporting.say("\n".join(outcome.orders))
             reporting.say(outcome.report.pretty())
         reporting.say(outcome.sentence())
 

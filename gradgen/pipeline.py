@@ -30,6 +30,9 @@ from gradgen.ir.program import Program
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.search.heuristics import forward, propose, reverse
+from gradgen.verify.check import verify
+from gradgen.verify.report import Report
+from gradgen.verify.subject import Subject
 
 GENERATOR = f"gradgen {__version__}"
 
@@ -237,9 +240,11 @@ class Outcome:
 
     module: Module
     text: str
-    report: Any
+    report: Report
     output: str | None
     changed: bool
+    orders: tuple[str, ...]
+    """How each order that was considered fared, a line each."""
 
     def sentence(self) -> str:
         """The counts against forward and reverse mode, and how exact it is."""
@@ -268,18 +273,17 @@ def generate(settings: Settings, output: str | None, status: Callable[[str], Non
     graph = graph_of(front)
     orders = orders_for(settings, graph)
     ranges = _ranges(front)
-    from gradgen.verify.check import verify
-    from gradgen.verify.subject import Subject
-
-    for module in candidates(front, graph, orders):
-        chosen = replace(module, emit=settings.emit)
-        text = render(chosen)
+    considered = candidates(front, graph, orders)
+    fared: list[str] = []
+    for number, (chosen, text) in enumerate(texts(considered, settings.emit), start=1):
         status(f"verifying {front.source.function}")
         subject = Subject(text, chosen, front.function, front.signature.bind, front.vmapped)
         report = verify(subject, ranges=ranges, dtypes=settings.dtypes)
+        fared.append(_order_line(chosen, report.kind))
         if report.exact:
             changed = output is not None and write_atomically(output, text)
-            return Outcome(chosen, text, report, output, changed)
+            fared += [_order_line(other, "not needed") for other in considered[number:]]
+            return Outcome(chosen, text, report, output, changed, tuple(fared))
         if report.kind != "nonfinite":
             break
     folder = keep_evidence(text, report.pretty())
@@ -289,6 +293,14 @@ def generate(settings: Settings, output: str | None, status: Callable[[str], Non
         path=front.source.path,
         line=front.source.position.line,
         column=front.source.position.column,
+    )
+
+
+def _order_line(module: Module, verdict: str) -> str:
+    chosen = module.jacobian.chosen
+    return (
+        f"order {chosen.order.found_by}: {chosen.plan.muls} multiplications, "
+        f"{chosen.operations.total} operations: {verdict}"
     )
 
 
