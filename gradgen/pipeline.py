@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gradgen import __version__
-from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
 from gradgen.backend.render import render
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence, write_atomically
@@ -24,17 +21,14 @@ from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.module import Accumulated, Derivative, Module
-from gradgen.ir.plan import Plan
-from gradgen.ir.program import Program
+from gradgen.ir.module import Module
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
-from gradgen.search.heuristics import forward, propose, reverse
+from gradgen.programs import modules_for
+from gradgen.search.heuristics import propose
 from gradgen.verify.check import verify
 from gradgen.verify.report import Report
 from gradgen.verify.subject import Subject
-
-GENERATOR = f"gradgen {__version__}"
 
 
 @dataclass(frozen=True)
@@ -145,76 +139,9 @@ def _stored_order(path: str, graph: LinearGraph) -> Order:
 
 
 def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
-    """A module for each order of the Jacobian's accumulation, the cheapest by `muls` first."""
-    lowered = [_accumulate(graph, order, _jacobian_lowering(front.trace)) for order in orders]
-    baseline = {
-        name: _accumulate(graph, heuristic(graph), _jacobian_lowering(front.trace))
-        for name, heuristic in (("forward", forward), ("reverse", reverse))
-    }
-    ranked = sorted(lowered, key=lambda a: a.cost)
-    fallbacks = [a for a in baseline.values() if all(a.plan != r.plan for r in ranked)]
-    cotangents, vjp = _vjp(front.trace, graph)
-    tangents, jvp = _jvp(front.trace, graph)
-    return [
-        Module(
-            source=front.source,
-            trace=front.trace,
-            graph=graph,
-            primal=lower_primal(front.trace),
-            jacobian=Derivative(chosen, baseline["forward"], baseline["reverse"]),
-            vjp=vjp,
-            jvp=jvp,
-            cotangents=cotangents,
-            tangents=tangents,
-            generator=GENERATOR,
-            source_name=_shown(front.source.path),
-        )
-        for chosen in (*ranked, *fallbacks)
-    ]
-
-
-def _jacobian_lowering(trace: Trace) -> Callable[[Plan], Program]:
-    return lambda plan: lower_jacobian(trace, plan)
-
-
-def _accumulate(
-    graph: LinearGraph, order: Order, lowering: Callable[[Plan], Program]
-) -> Accumulated:
-    plan = accumulate(graph, order)
-    plan.check()
-    return Accumulated(order, plan, lowering(plan))
-
-
-def _vjp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...], Derivative]:
-    """The cheapest program for cotangents; it never costs more than the reverse sweep."""
-    names = [graph.vertices[v].name for v in graph.dependents]
-    variables = {name: f"ct{k}" for k, name in enumerate(names)}
-    extended = weight_outputs(graph, variables)
-    paths = tuple((name.removeprefix("out:"), variables[name]) for name in names)
-    lowering = lambda plan: lower_vjp(trace, plan, list(variables.values()))  # noqa: E731
-    return paths, _cheapest(extended, lowering, "reverse")
-
-
-def _jvp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...], Derivative]:
-    """The cheapest program for tangents; it never costs more than the forward sweep."""
-    names = [graph.vertices[v].name for v in graph.independents]
-    variables = {name: f"tan{k}" for k, name in enumerate(names)}
-    extended = weight_inputs(graph, variables)
-    lowering = lambda plan: lower_jvp(trace, plan, list(variables.values()))  # noqa: E731
-    return tuple(variables.items()), _cheapest(extended, lowering, "forward")
-
-
-def _cheapest(graph: LinearGraph, lowering: Callable[[Plan], Program], sweep: str) -> Derivative:
-    found = [_accumulate(graph, order, lowering) for order in propose(graph)]
-    by_name = {a.order.found_by: a for a in found}
-    limit = by_name[sweep]
-    allowed = [
-        a
-        for a in found
-        if a.plan.muls <= limit.plan.muls and a.operations.total <= limit.operations.total
-    ]
-    chosen = min(allowed, key=lambda a: (a.operations.total, a.plan.muls))
-    return Derivative(chosen, by_name["forward"], by_name["reverse"])
+    """A module for each order, the cheapest first."""
+    shown = _shown(front.source.path)
+    return modules_for(front.source, front.trace, graph, orders, shown)
 
 
 def _shown(path: str) -> str:
