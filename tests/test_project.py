@@ -172,7 +172,7 @@ class TestImports:
         wrong = []
         for folder in ("gradgen", "templates", "generated", "models"):
             for path in sorted((ROOT / folder).rglob("*")):
-                if not path.is_file() or path.suffix == ".pyc":
+                if path.suffix not in (".py", ".jinja"):
                     continue
                 lines = path.read_text(encoding="utf-8").splitlines()
                 wrong += [place(path, i) for i, text in enumerate(lines, 1) if private.search(text)]
