@@ -31,7 +31,7 @@ ANY = math.inf
 
 @dataclass(frozen=True)
 class Model:
-    """A source file with one public function, `step`, and `example`, which returns `(args, kwargs)`."""
+    """A source file: one public function, `step`, and `example`, which gives `(args, kwargs)`."""
 
     text: str
 
@@ -53,7 +53,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Form:
-    """How to compute a float from floats: text, the largest arguments it is meant for, the bound."""
+    """How to compute a float: text, the largest arguments it is meant for, the bound."""
 
     text: str
     limit: float = ANY
@@ -327,7 +327,10 @@ INTEGERS_OF_INTEGERS = """
     {n} ** 2
     jnp.where({n} > 0, {n} - 1, {n})
 """.strip().splitlines()
-CONSTANTS = "1.0 2.0 0.5 -1.0 0.0 0.1 0.9 1e-3 3 1 jnp.pi -0.3 2.5 _TAU _GAIN".split()
+CONSTANTS = (
+    "1.0", "2.0", "0.5", "-1.0", "0.0", "0.1", "0.9", "1e-3", "3", "1", "jnp.pi", "-0.3", "2.5",
+    "_TAU", "_GAIN",
+)  # fmt: skip
 ARRAYS = {
     1: ("q[0]", "jnp.sum(q, axis=0)"),
     2: (
@@ -421,9 +424,10 @@ def {name}(v):
 ARITIES = (1, 2, 2, 1, 2, 1)
 RESULTS = (1, 1, 2, 1, 1, 1)
 NAMES = (
-    "v i w u x z s theta state_v tau x0 p1 t0 leaves types outputs entries values tangents primals "
-    "cotangents primal lax_ sum max np_ name value shape partial function output axes"
-).split()
+    "v", "i", "w", "u", "x", "z", "s", "theta", "state_v", "tau", "x0", "p1", "t0", "leaves",
+    "types", "outputs", "entries", "values", "tangents", "primals", "cotangents", "primal", "lax_",
+    "sum", "max", "np_", "name", "value", "shape", "partial", "function", "output", "axes",
+)  # fmt: skip
 
 
 class Writer:
@@ -624,9 +628,7 @@ class Writer:
             returned = [self.within(self.floating(1), 20.0).text for _ in range(results)]
         decorator = "@jax.jit\n" if name.startswith("_jitted") else ""
         body = [*lines, f"return {', '.join(returned)}"]
-        self.helpers.append(
-            f"{decorator}def {name}({', '.join(parameters)}):\n" + _indented(body)
-        )
+        self.helpers.append(f"{decorator}def {name}({', '.join(parameters)}):\n" + _indented(body))
         arguments = ", ".join(self.within(self.variable(), 2.0).text for _ in range(count))
         self.unpack([f"{name}({arguments})"], results)
 
@@ -680,7 +682,8 @@ class Writer:
         final, outs = self.fresh("a"), self.fresh("s")
         reverse = ", reverse=True" if self.one_in(3) else ""
         self.lines.append(
-            f"{final}, {outs} = lax.scan(lambda y, k: (jnp.tanh({body} + k).astype(y.dtype), {out}), "
+            f"{final}, {outs} = lax.scan("
+            f"lambda y, k: (jnp.tanh({body} + k).astype(y.dtype), {out}), "
             f"{x.text}, jnp.stack([{', '.join(items)}]){reverse})"
         )
         self.env.append(Value(final, bound=1.0))

@@ -386,3 +386,36 @@ def test_every_model_and_style_is_exact(path: str) -> None:
         pytest.skip("checked above")
     report = checked(path, subject(path).text, points=1000)
     assert report.exact, report.pretty()
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_reassociation_of_the_primal_is_found() -> None:
+    path = "models/hodgkin_huxley.py"
+
+    def reassociated(node: ast.AST) -> ast.AST | None:
+        match node:
+            case ast.BinOp(ast.BinOp(a, ast.Mult(), b), ast.Mult(), c):
+                return ast.BinOp(a, ast.Mult(), ast.BinOp(b, ast.Mult(), c))
+        return None
+
+    text = mutate(subject(path).text, "_primal", 0, reassociated)
+    report = checked(path, text, dtypes=("float32",))
+    assert report.failure is not None, report.pretty()
+    assert "bit-identical" in report.failure.message
+
+
+@pytest.mark.parametrize("program", ["_value_and_entries", "_jvp"])
+@pytest.mark.usefixtures("uncounted")
+def test_another_bit_of_a_value_beside_a_derivative_is_found(program: str) -> None:
+    # this model divides by constants, as XLA does not do alike in every context
+    path = "models/hodgkin_huxley.py"
+
+    def next_float(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            return ast.BinOp(node, ast.Mult(), ast.Constant(1.0 + 2.0**-23))
+        return None
+
+    text = mutate(subject(path).text, program, 0, next_float)
+    report = checked(path, text, dtypes=("float32",))
+    assert report.failure is not None, report.pretty()
+    assert "bit-identical" in report.failure.message

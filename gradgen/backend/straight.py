@@ -9,7 +9,7 @@ from gradgen.backend.layout import Doc, Group, call, layout, tuple_of
 from gradgen.backend.names import identifier, name_inputs, name_variables, unique
 from gradgen.backend.printer import Printer, print_constant
 from gradgen.backend.signatures import function_header
-from gradgen.ir.code import Const, Var, is_float
+from gradgen.ir.code import Atom, Var, is_float
 from gradgen.ir.module import Module
 from gradgen.ir.program import Program, count_operations
 from gradgen.ir.trace import Output
@@ -67,9 +67,10 @@ def _program(
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
     groups: dict[str, list[Doc]] = {}
     outputs = {f"out:{o.path}": o for o in module.trace.outputs}
+    shaped = _shaped(program)
     for key, atom in program.results:
         text: Doc = printer.atom(atom)
-        if isinstance(atom, Const) and key in outputs:
+        if key in outputs and atom not in shaped:
             text = _constant_output(outputs[key], atom, floats, names)
         groups.setdefault(key.partition(":")[0], []).append(text)
     tuples = [tuple_of(items) for items in groups.values()]
@@ -106,16 +107,28 @@ def _output_labels(module: Module) -> dict[str, str]:
     return found
 
 
+def _shaped(program: Program) -> set[Atom]:
+    """The variables that have the shape of some input."""
+    shaped: set[Atom] = set(program.inputs)
+    for instruction in program.instructions:
+        if instruction.op != "finfo" and not shaped.isdisjoint(instruction.operands):
+            shaped.add(instruction.target)
+    return shaped
+
+
 def _constant_output(
-    output: Output, value: Const, floats: Sequence[Var], names: Mapping[Var, str]
+    output: Output, value: Atom, floats: Sequence[Var], names: Mapping[Var, str]
 ) -> Doc:
-    """An output that is a number, in the shape and dtype that the source gives it."""
+    """An output computed from numbers alone, in the shape and dtype that the source gives it."""
+    shapes = [f"jnp.shape({names[v]})" for v in floats]
+    shape = shapes[0] if len(shapes) == 1 else f"jnp.broadcast_shapes({', '.join(shapes)})"
+    if isinstance(value, str):
+        name = names[value]
+        return call("jnp.broadcast_to", [name, shape]) if output.spans_neurons else name
     dtype = f"{names[floats[0]]}.dtype"
     if not is_float(output.dtype):
         dtype = output.dtype if output.dtype in ("int", "bool") else f"jnp.{output.dtype}"
     number = print_constant(value).text
     if not output.spans_neurons:
         return f"jnp.asarray({number}, {dtype})"
-    shapes = [f"jnp.shape({names[v]})" for v in floats]
-    shape = shapes[0] if len(shapes) == 1 else f"jnp.broadcast_shapes({', '.join(shapes)})"
     return call("jnp.full", [shape, number, dtype])

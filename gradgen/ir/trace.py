@@ -99,7 +99,8 @@ class Trace:
     labels: tuple[Label, ...]
     inlined_jit: bool = False
     """Whether XLA may round the source otherwise: it fuses functions that are jitted inside the
-    source, and adds up dot products in its own way."""
+    source, branches and loops, and has ways of its own for dot products and for functions of short
+    arrays."""
 
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""

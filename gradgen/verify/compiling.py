@@ -59,6 +59,8 @@ class Compiler:
     simplifies: bool = False
     """Whether algebraic simplification is on. It divides by a broadcast scalar as eager execution
     does, by its reciprocal; but it may turn a / b / c into a / (b c), depending on the context."""
+    elementwise: bool = True
+    """Whether the source can do without: where it multiplies matrices, say, it cannot."""
 
     def __call__(self, function: Callable[..., Any], *arguments: Any) -> Compiled:
         """Compile for arguments like these."""
@@ -96,7 +98,7 @@ def choose_compiler(subject: Subject, leaves: Sequence[Array]) -> Compiler:
 
     text = jax.jit(source).lower(*arrays).as_text()
     if not is_elementwise(text):
-        return Compiler(simplifies=True)
+        return Compiler(simplifies=True, elementwise=False)
     if text.count("\n") > _SMALL and "stablehlo.while" not in text:
         return Compiler()
     eager = source(*arrays)

@@ -101,16 +101,18 @@ def everything(
     cotangents: Sequence[Array],
     tangents: Sequence[Array],
     result: Any,
+    names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Every emitted function at the same point: by name, its values and derivatives as flat lists.
+    """Every emitted function, or those named, at the same point: values and derivatives.
 
+    Both are flat lists, by function.
     A value is kept under `<function>`, its derivatives under `d:<function>`; the gradient through
     `f` under `d:f`, the entries under `d:jacobian_entries` as a dict. `result` is a result of the
     source, for its pytree.
     """
     found: dict[str, Any] = {}
     floats = generated.subject.floats
-    for name in generated.emitted:
+    for name in generated.emitted if names is None else names:
         if name == "f":
             found[name] = result_leaves(generated.call(name, leaves))
             found[f"d:{name}"] = generated.gradient(leaves, cotangents)

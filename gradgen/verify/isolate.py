@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import itertools
+import operator
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
+from typing import Any
 
 import jax
 
@@ -65,11 +68,26 @@ def packages_of(source_text: str) -> set[str]:
 
 
 def share_programs(module: ModuleType) -> ModuleType:
-    """Have the straight-line programs of a loaded text traced once for all functions calling them.
+    """Have the straight-line programs of a loaded text run once for all functions that call them.
 
-    Under `jax.jit` this changes nothing but the time that tracing takes.
+    Under `jax.jit` this changes nothing but the time that tracing and compiling take.
     """
     for name in PROGRAMS:
         if hasattr(module, name):
-            setattr(module, name, jax.jit(getattr(module, name)))
+            setattr(module, name, _remembered(jax.jit(getattr(module, name))))
     return module
+
+
+def _remembered(program: Callable[..., Any]) -> Callable[..., Any]:
+    """The program, not run again on the very same arrays while they are traced."""
+    local = threading.local()
+
+    def run(*leaves: Any) -> Any:
+        last = getattr(local, "last", None)
+        if last is not None and all(map(operator.is_, last[0], leaves)):
+            return last[1]
+        result = program(*leaves)
+        local.last = leaves, result
+        return result
+
+    return run

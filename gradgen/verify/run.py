@@ -12,7 +12,7 @@ import numpy as np
 from gradgen.ir.code import is_float
 from gradgen.verify import populations as people
 from gradgen.verify.boundaries import Search, boundaries
-from gradgen.verify.compiling import choose_compiler, precision
+from gradgen.verify.compiling import Compiler, choose_compiler, precision
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, epsilon, same_bits, widest
 from gradgen.verify.generated import Generated, everything
@@ -115,7 +115,7 @@ class Run:
             wrong = ~np.broadcast_to(same_bits(a, b), self._on_tie.shape)
             # where XLA compiles parts of the source together (a loop, an inner jit), it fuses them
             wrong = wrong & ~np.broadcast_to(same_bits(a, reference.outputs[k]), wrong.shape)
-            if self._trace.inlined_jit or not self.ledger.strict:
+            if self._trace.inlined_jit or not self._compile.elementwise:
                 scale = self._output_scales().get(k)
                 wrong = beyond_fusion(wrong, a, b, self.ledger.precision, scale)
             if wrong.any():
@@ -150,6 +150,25 @@ class Run:
         if evaluated is not None:
             (found,), (outputs,), (given,) = evaluated
             self._judge(self._everywhere, given, found, outputs, expectation)
+            if self._compile.simplifies and self._compile.elementwise:
+                self._strict_values(given)
+
+    def _strict_values(self, given: people.Vectors) -> None:
+        """The values beside derivatives once more, compiled so that they agree to the bit."""
+        leaves = people.arrays(self._leaves)
+        vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
+        result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
+
+        def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
+            found = everything(self._shared, leaves, cotangents, tangents, result)
+            values = {name: found[name] for name in found if not name.startswith("d:")}
+            return values, result_leaves(self._subject.source(leaves))
+
+        values, outputs = Compiler()(program, leaves, *vectors)(leaves, *vectors)
+        self.ledger.strict = True
+        for name in values:
+            self.ledger.same_values(name, self._everywhere, values[name], outputs)
+        self.ledger.strict = False
 
     def _populations(self, oracle: Oracle) -> None:
         """Scalars, arrays and shared parameters, against the source called directly."""
@@ -163,7 +182,9 @@ class Run:
         chosen, leaves = people.as_points(chosen, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
         expectation = self._expectation(leaves, oracle(leaves), nowhere)
-        evaluated = self._evaluate(chosen)
+        emitted = self._generated.emitted
+        summed = tuple(name for name in emitted if name in ("f", "vjp"))
+        evaluated = self._evaluate(chosen, summed if self._large else emitted)
         if evaluated is None:
             return
         found, outputs, given = evaluated
@@ -174,7 +195,7 @@ class Run:
             self._optimised(chosen[-1], given[-1], outputs[-1], expectation)
 
     def _evaluate(
-        self, chosen: Sequence[people.Population]
+        self, chosen: Sequence[people.Population], names: Sequence[str] | None = None
     ) -> tuple[list[dict[str, Any]], list[list[Any]], list[people.Vectors]] | None:
         """The generated functions' results, the source's values, and the vectors used."""
         leaves = [people.arrays(p.leaves) for p in chosen]
@@ -189,7 +210,7 @@ class Run:
         def program(leaves: Any, vectors: Any) -> Any:
             values = [result_leaves(self._subject.source(one)) for one in leaves]
             found = [
-                everything(self._shared, one, both[0], both[1], result)
+                everything(self._shared, one, both[0], both[1], result, names)
                 for one, both, result in zip(leaves, vectors, results, strict=True)
             ]
             return found, values

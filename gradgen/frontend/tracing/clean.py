@@ -37,7 +37,7 @@ def clean(
     values: dict[Var, Atom] = {}
     dtypes: dict[Var, DType] = {i.variable: i.dtype for i in inputs}
     deciding = _decided_by_conversion(inputs, code, strong, roots)
-    implied = _implied_by_promotion(tape)
+    implied = _implied_by_promotion(tape, roots)
     for instruction in code:
         moved = substitute(instruction, values)
         if instruction.target in implied:
@@ -70,7 +70,7 @@ def _converted(builder: Builder, instruction: Instruction) -> Instruction:
     return replace(instruction, op="convert", operands=(value,), attributes=(("from", "float"),))
 
 
-def _implied_by_promotion(tape: Tape) -> frozenset[Var]:
+def _implied_by_promotion(tape: Tape, roots: Sequence[Atom]) -> frozenset[Var]:
     """The conversions of truth values that the source does not write, as in `v * (v > 0)`.
 
     JAX makes them within the operation, at whose place in the source they therefore stand; XLA then
@@ -81,7 +81,9 @@ def _implied_by_promotion(tape: Tape) -> frozenset[Var]:
     def is_implied(conversion: Instruction) -> bool:
         place = tape.frames.get(conversion.target)
         read = readers.get(conversion.target, [])
-        return bool(place) and all(
+        if not place or not read or conversion.target in roots:
+            return False
+        return all(
             reader.op in _PROMOTING and tape.frames.get(reader.target) == place for reader in read
         )
 

@@ -19,6 +19,7 @@ from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard, Tape
 from gradgen.ir import algebra
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
+from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.source import Position
 
 Tensor = Any
@@ -192,6 +193,9 @@ class Interpreter:
         dtype = self.dtype(aval)
         if op == "convert":
             attributes = (("from", _source_kind(self.dtype(eqn.invars[0].aval))),)
+        if aval.size > 1 and OPERATIONS[op].kind == "transcendental":
+            # XLA takes other instructions for short arrays than for one number
+            self.tape.inlined_jit = True
         result = np.empty(aval.shape, object)
         stretched: list[Tensor] = [np.broadcast_to(tensor, aval.shape) for tensor in operands]
         for index in np.ndindex(aval.shape):

@@ -35,6 +35,8 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     tape = merge_tapes(single.tape, double.tape, merging, source.path)
     atoms: list[Atom] = []
     for a, b in zip(single.outputs, double.outputs, strict=True):
+        if b.shape != ():
+            raise _not_scalar(source, b.shape)
         merged = merging.atom(a[()], b[()])
         if not isinstance(merged, str | Const):
             raise GradgenError("an output is a machine constant", path=source.path)
@@ -97,6 +99,16 @@ def _inputs(source: Source, leaves: Sequence[Leaf]) -> tuple[Input, ...]:
             leaf.wrt,
         )
         for i, leaf in enumerate(leaves)
+    )
+
+
+def _not_scalar(source: Source, shape: tuple[int, ...]) -> GradgenError:
+    return GradgenError(
+        f"'{source.function}' returns an array of shape {shape} for one neuron",
+        hint="return its elements one by one, in a tuple",
+        path=source.path,
+        line=source.position.line,
+        column=source.position.column,
     )
 
 

@@ -1,0 +1,433 @@
+"""Compares generated code with JAX, which evaluates the source operation by operation.
+
+With `jax.disable_jit` nothing is fused, so that the primal must agree in every bit, and branches
+are branches. This oracle shares nothing with gradgen's own verification.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import currently_in_test_context, note
+
+from gradgen import pipeline
+from gradgen.config import Settings
+from gradgen.errors import GradgenError
+from gradgen.ir.module import FUNCTIONS
+from gradgen.ir.module import Module as GeneratedModule
+from gradgen.pipeline import Front
+
+REFUSALS = (r"no output of 'step' depends differentiably on ",)
+"""What gradgen may answer instead of code; that it is true is checked."""
+POINTS = 8
+
+
+def check_model(text: str, *, verified: bool = False) -> str:
+    """Generate code for a source file and compare it with JAX; returns how it went."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.py"
+        path.write_text(text, encoding="utf-8")
+        source = _module("random_model", text)
+        options = Settings(str(path))
+        front = None
+        try:
+            front = pipeline.open_front(options)
+            graph = pipeline.graph_of(front)
+        except GradgenError as error:
+            if front is None or not any(re.match(r, error.message) for r in REFUSALS):
+                raise
+            _assert_constant(source, front)
+            return "refused"
+        candidates = pipeline.candidates(front, graph, pipeline.orders_for(options, graph))
+        try:
+            _compare_first_finite(source, front, candidates)
+        except NotFiniteError:
+            _compare_first_finite(source, front, [_plain_sweeps(candidates[0])])
+            return "plain sweeps"
+        if verified:
+            pipeline.generate(options, None, lambda status: None)
+    return "fused" if front.trace.inlined_jit else "exact"
+
+
+def _compare_first_finite(
+    source: types.ModuleType, front: Front, modules: Sequence[GeneratedModule]
+) -> None:
+    """Compare the cheapest, or else, as in the pipeline, the first that does not overflow."""
+    texts = [text for _, text in pipeline.texts(modules, FUNCTIONS)]
+    for number, text in enumerate(texts):
+        try:
+            compare(source, _module("random_model_grad", text), front)
+            return
+        except AssertionError as error:
+            if not isinstance(error, NotFiniteError) or number == len(texts) - 1:
+                _note(text)
+                raise
+
+
+def _plain_sweeps(module: GeneratedModule) -> GeneratedModule:
+    """Everything as forward or reverse mode has it."""
+    return replace(
+        module,
+        jacobian=replace(module.jacobian, chosen=module.jacobian.forward),
+        vjp=replace(module.vjp, chosen=module.vjp.reverse),
+        jvp=replace(module.jvp, chosen=module.jvp.forward),
+    )
+
+
+def _note(generated: str) -> None:
+    # shown by hypothesis beside a failing example
+    if currently_in_test_context():
+        note(generated[generated.index("def _primal") :])
+
+
+class NotFiniteError(AssertionError):
+    """The generated code overflows where JAX does not."""
+
+
+def _module(name: str, text: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    exec(compile(text, f"<{name}>", "exec"), module.__dict__)
+    return module
+
+
+def _assert_constant(module: types.ModuleType, front: Front) -> None:
+    for dtype in ("float64", "float32"):
+        with jax.enable_x64(dtype == "float64"):
+            source = Source(module, front, dtype)
+            jacobian = source.jacobian(source.points())
+            assert not np.nan_to_num(jacobian.known).any(), "a derivative is not zero"
+
+
+@dataclass(frozen=True)
+class Jacobian:
+    """One Jacobian found forwards and backwards: (points, float outputs, differentiated inputs)."""
+
+    forward: np.ndarray | None
+    reverse: np.ndarray | None
+
+    @property
+    def modes(self) -> list[np.ndarray]:
+        """Those that JAX has: no forward mode of a custom_vjp."""
+        return [mode for mode in (self.forward, self.reverse) if mode is not None]
+
+    @property
+    def known(self) -> np.ndarray:
+        """One of them."""
+        return self.modes[-1]
+
+    @property
+    def certain(self) -> np.ndarray:
+        """Where both are finite; where there is one mode, where all of that is finite."""
+        if len(self.modes) == 1:
+            finite = np.isfinite(self.known).all(axis=(1, 2), keepdims=True)
+            return np.broadcast_to(finite, self.known.shape)
+        return np.isfinite(self.modes[0]) & np.isfinite(self.modes[1])
+
+
+class Source:
+    """The source on flat leaves, in JAX's order; or a generated function called as the source."""
+
+    def __init__(
+        self, module: types.ModuleType, front: Front, dtype: str, function: Any = None
+    ) -> None:
+        self.function = function or module.step
+        self.dtype = dtype
+        self.vmapped = front.vmapped
+        self.branches = "lax.cond" in front.source.text or "lax.switch" in front.source.text
+        # XLA rounds an exponential of three stacked numbers otherwise than three exponentials
+        self.stacks = "jnp.stack" in front.source.text
+        positional, keyword = module.example()
+        self.keywords = tuple(keyword)
+        leaves, self.treedef = jax.tree.flatten((*positional, *keyword.values()))
+        self.kinds = [np.asarray(leaf).dtype.kind for leaf in leaves]
+        self.wrt = [k for k, i in enumerate(front.trace.inputs) if i.wrt]
+
+    def arguments(self, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments."""
+        arguments = jax.tree.unflatten(self.treedef, list(leaves))
+        split = len(arguments) - len(self.keywords)
+        return arguments[:split], dict(zip(self.keywords, arguments[split:], strict=True))
+
+    def __call__(self, *leaves: Any) -> Any:
+        """The result."""
+        positional, keyword = self.arguments(leaves)
+        return self.function(*positional, **keyword)
+
+    def floats(self, *leaves: Any) -> list[Any]:
+        """The float leaves of the result."""
+        outputs = [jnp.asarray(o) for o in jax.tree.leaves(self(*leaves))]
+        return [o for o in outputs if jnp.issubdtype(o.dtype, jnp.floating)]
+
+    def chosen(self, leaves: Sequence[Any]) -> list[Any]:
+        """The leaves that are differentiated."""
+        return [leaves[k] for k in self.wrt]
+
+    def replaced(self, leaves: Sequence[Any], chosen: Sequence[Any]) -> list[Any]:
+        """The leaves with those replaced."""
+        new = list(leaves)
+        for k, value in zip(self.wrt, chosen, strict=True):
+            new[k] = value
+        return new
+
+    def points(self) -> list[Any]:
+        """Leaves at several points, half of them where ties are likely."""
+        random = np.random.default_rng(0)
+        found: list[Any] = []
+        for kind in self.kinds:
+            if kind == "b":
+                found.append(jnp.asarray(random.integers(0, 2, POINTS), bool))
+            elif kind == "i":
+                found.append(jnp.asarray(random.integers(-1, 4, POINTS), jnp.int32))
+            else:
+                values = random.normal(0.3, 1.0, POINTS)
+                values[::2] = np.round(2 * values[::2]) / 2
+                found.append(jnp.asarray(values, self.dtype))
+        return found
+
+    def jacobian(self, leaves: Sequence[Any], *, compiled: bool = False) -> Jacobian:
+        """By both modes of JAX, operation by operation.
+
+        A branch is one only on scalars: under vmap both are evaluated.
+        """
+        with jax.disable_jit(not compiled):
+            if not self.branches:
+                mapped = jax.vmap if self.vmapped else lambda function: function
+                return self._both(leaves, mapped)
+            found = [self.at(leaves, k) for k in range(POINTS)]
+            modes = [[(j.forward, j.reverse)[m] for j in found] for m in (0, 1)]
+            return Jacobian(*(None if mode[0] is None else np.stack(mode) for mode in modes))
+
+    def at(self, leaves: Sequence[Any], point: int) -> Jacobian:
+        """At one point, without the axis of points."""
+        both = self._both([leaf[point] for leaf in leaves], lambda function: function)
+        modes = (both.forward, both.reverse)
+        return Jacobian(*(None if mode is None else mode[0] for mode in modes))
+
+    def _both(self, leaves: Sequence[Any], mapped: Any) -> Jacobian:
+        forward = self._forward(leaves, mapped)
+        return Jacobian(forward, self._reverse(leaves, mapped, forward))
+
+    def _forward(self, leaves: Sequence[Any], mapped: Any) -> np.ndarray | None:
+        columns = []
+        for k in range(len(self.wrt)):
+
+            def column(*leaves: Any, k: int = k) -> Any:
+                chosen = self.chosen(leaves)
+                along = lambda *chosen: self.floats(*self.replaced(leaves, chosen))  # noqa: E731
+                return jax.jvp(along, tuple(chosen), tuple(_unit(chosen, k)))[1]
+
+            try:
+                columns.append(_stacked(mapped(column)(*leaves), leaves))
+            except TypeError as error:
+                if "custom_vjp" in str(error):
+                    return None
+                raise
+        return np.stack(columns, axis=-1)
+
+    def _reverse(
+        self, leaves: Sequence[Any], mapped: Any, forward: np.ndarray | None
+    ) -> np.ndarray | None:
+        def rows(*leaves: Any) -> Any:
+            of_chosen = lambda *chosen: self.floats(*self.replaced(leaves, chosen))  # noqa: E731
+            outputs, pullback = jax.vjp(of_chosen, *self.chosen(leaves))
+            return [pullback(_unit(outputs, k)) for k in range(len(outputs))]
+
+        try:
+            found = mapped(rows)(*leaves)
+        except ValueError as error:
+            if "Reverse-mode differentiation does not work" in str(error):
+                # a loop that is not compiled has a reverse mode, and so do we: nothing is certain
+                assert forward is not None
+                return np.full_like(forward, np.nan)
+            raise
+        return np.stack([_stacked(row, leaves) for row in found], axis=1)
+
+
+def _unit(values: Sequence[Any], number: int) -> list[Any]:
+    """One for the value of this number, zero for the others."""
+    return [jnp.full_like(value, float(k == number)) for k, value in enumerate(values)]
+
+
+def _stacked(entries: Sequence[Any], leaves: Sequence[Any]) -> np.ndarray:
+    """(points, entries), in float64; what has no axis of points is the same at each."""
+    count = np.size(leaves[0])
+    spread = [np.broadcast_to(np.asarray(e, np.float64).reshape(-1), (count,)) for e in entries]
+    return np.stack(spread, axis=-1)
+
+
+def compare(source: types.ModuleType, generated: types.ModuleType, front: Front) -> None:
+    """Compare the generated module with its source, at points, in both precisions."""
+    wide: Jacobian | None = None
+    for dtype in ("float64", "float32"):
+        with jax.enable_x64(dtype == "float64"):
+            by_jax = Source(source, front, dtype)
+            ours = Source(source, front, dtype, generated.step)
+            leaves = by_jax.points()
+            _compare_values(by_jax, ours, leaves, fused=front.trace.inlined_jit)
+            jacobian = by_jax.jacobian(leaves)
+            wide = wide or jacobian
+            try:
+                Checker(generated, by_jax, ours, jacobian, wide).check(leaves)
+            except NotFiniteError:
+                if not by_jax.branches:
+                    raise
+                # once compiled, a branch has a derivative for what it does not read: zero, which
+                # becomes nan where that has an infinite one
+                compiled = by_jax.jacobian(leaves, compiled=True)
+                Checker(generated, by_jax, ours, compiled, wide).check(leaves)
+
+
+def _compare_values(by_jax: Source, ours: Source, leaves: Sequence[Any], *, fused: bool) -> None:
+    alone = [leaf[1] for leaf in leaves]
+    with jax.disable_jit():
+        if not by_jax.stacks:
+            _assert_same_bits(ours(*alone), by_jax(*alone))
+        if not by_jax.vmapped:
+            # sums start from zero, which has a sign
+            _assert_same_bits(ours(*leaves), by_jax(*leaves), signed_zeros=not by_jax.stacks)
+    if not fused:
+        # XLA makes a product with a truth value a selection, where zeros have no sign
+        _assert_same_bits(ours(*alone), by_jax(*alone), signed_zeros=False)
+
+
+def _assert_same_bits(got: Any, wanted: Any, *, signed_zeros: bool = True) -> None:
+    # the generated file may have classes of its own
+    assert str(jax.tree.structure(got)) == str(jax.tree.structure(wanted))
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        other = jnp.asarray(other)
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+        if one.dtype.kind == "f" and signed_zeros:
+            np.testing.assert_array_equal(_signs(one), _signs(other))
+
+
+def _signs(x: Any) -> np.ndarray:
+    return np.signbit(x) & ~np.isnan(x)
+
+
+class Checker:
+    """Compares the derivatives of a generated module with JAX's."""
+
+    def __init__(
+        self,
+        generated: types.ModuleType,
+        by_jax: Source,
+        ours: Source,
+        jacobian: Jacobian,
+        wide: Jacobian,
+    ) -> None:
+        self.generated = generated
+        self.by_jax = by_jax
+        self.ours = ours
+        self.jacobian = jacobian
+        self.wide = wide
+        self.certain = jacobian.certain & wide.certain
+        self.exact = np.where(self.certain, wide.known, 0.0)
+        self.allowed = np.where(self.certain, self._tolerance(), 0.0)
+        random = np.random.default_rng(1)
+        self.row_weights = random.normal(size=jacobian.known.shape[:2])
+        self.column_weights = random.normal(size=jacobian.known.shape[::2])
+
+    def _tolerance(self) -> np.ndarray:
+        """Some ulps of the largest derivative at the point, and what JAX's own modes are off."""
+        eps = float(jnp.finfo(self.by_jax.dtype).eps)
+        size = np.abs(self.exact)
+        scale = np.maximum(size.max(axis=(1, 2), keepdims=True, initial=0.0), 1.0)
+        with np.errstate(invalid="ignore"):
+            off = np.max([np.abs(mode - self.wide.known) for mode in self.jacobian.modes], axis=0)
+        off = np.nan_to_num(off, nan=0.0, posinf=0.0).max(axis=(1, 2), keepdims=True)
+        return np.broadcast_to(1000 * eps * scale + 4 * off, size.shape)
+
+    def check(self, leaves: Sequence[Any]) -> None:
+        """The Jacobian of one neuron, then all derivatives at all points at once."""
+        alone = [leaf[0] for leaf in leaves]
+        positional, keyword = self.by_jax.arguments(alone)
+        # as it is called eagerly
+        nested = self.generated.step_jacobian(*positional, **keyword)
+        entries = np.array(jax.tree.leaves(nested), np.float64).reshape(self.exact.shape[1:])
+        self._assert_within(entries, self.exact[0], self.allowed[0], self.certain[0])
+        positional, keyword = self.by_jax.arguments(leaves)
+        with jax.disable_jit():
+            value, nested = self.generated.step_value_and_jacobian(*positional, **keyword)
+            _assert_same_bits(value, self.ours(*leaves))
+            entries = _stacked(jax.tree.leaves(nested), leaves).reshape(self.exact.shape)
+            self._assert_entries(entries)
+            cotangents = self._cotangents(value)
+            pulled = jax.vjp(
+                lambda *chosen: self.ours(*self.by_jax.replaced(leaves, chosen)),
+                *self.by_jax.chosen(leaves),
+            )[1](cotangents)
+            self._assert_columns(_stacked(pulled, leaves))
+            if self.by_jax.keywords:
+                return
+            pulled = self.generated.step_vjp(positional, cotangents)
+            self._assert_columns(_stacked(jax.tree.leaves(pulled), leaves))
+            again, pushed = self.generated.step_jvp(positional, self._tangents(leaves))
+            _assert_same_bits(again, value)
+            rows = [t for t in jax.tree.leaves(pushed) if t.dtype != jax.dtypes.float0]
+            self._assert_rows(_stacked(rows, leaves))
+
+    def _assert_within(self, got: Any, wanted: Any, allowed: Any, certain: Any) -> None:
+        with np.errstate(invalid="ignore"):
+            wrong = certain & ~(np.abs(got - wanted) <= allowed)
+        if wrong.any():
+            kind = AssertionError if np.isfinite(got[wrong]).all() else NotFiniteError
+            raise kind(
+                f"{self.by_jax.dtype}\n{wrong=}\n{got=}\n{wanted=}\n{allowed=}\n"
+                f"forward={self.jacobian.forward}\nreverse={self.jacobian.reverse}"
+            )
+
+    def _assert_entries(self, entries: np.ndarray) -> None:
+        self._assert_within(entries, self.exact, self.allowed, self.certain)
+        if len(self.jacobian.modes) < 2:
+            return
+        # where one mode alone is finite: that one, or nothing
+        forward, reverse = self.jacobian.modes
+        only = np.isfinite(forward) ^ np.isfinite(reverse)
+        one = np.where(np.isfinite(forward), forward, reverse)
+        both = only & np.isfinite(entries)
+        allowed = 1e-3 * np.maximum(np.abs(one), 1.0)
+        self._assert_within(entries, one, allowed, both)
+
+    def _assert_columns(self, got: np.ndarray) -> None:
+        wanted = np.einsum("po,poi->pi", self.row_weights, self.exact)
+        allowed = np.einsum("po,poi->pi", np.abs(self.row_weights), self.allowed)
+        self._assert_within(got, wanted, allowed, self.certain.all(axis=1))
+
+    def _assert_rows(self, got: np.ndarray) -> None:
+        wanted = np.einsum("poi,pi->po", self.exact, self.column_weights)
+        allowed = np.einsum("poi,pi->po", self.allowed, np.abs(self.column_weights))
+        self._assert_within(got, wanted, allowed, self.certain.all(axis=2))
+
+    def _cotangents(self, value: Any) -> Any:
+        """The weights on a result's floats, float0 on the rest."""
+        remaining = iter(self.row_weights.T)
+
+        def cotangent(leaf: Any) -> Any:
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                return np.zeros(leaf.shape, jax.dtypes.float0)
+            weights = next(remaining)
+            return jnp.asarray(weights if leaf.shape else weights[0], leaf.dtype)
+
+        return jax.tree.map(cotangent, value)
+
+    def _tangents(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        remaining = iter(self.column_weights.T)
+        wrt = self.by_jax.wrt
+        tangents = [
+            jnp.asarray(next(remaining), leaf.dtype) if k in wrt else None
+            for k, leaf in enumerate(leaves)
+        ]
+        positional, _ = self.by_jax.arguments(tangents)
+        return positional

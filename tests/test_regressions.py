@@ -1,0 +1,83 @@
+"""What random models found, each as the smallest model that shows it, against JAX."""
+
+from __future__ import annotations
+
+import pytest
+from comparing import check_model
+from generating import generate_text
+
+from gradgen.errors import GradgenError
+
+HEADER = """\
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy import special
+"""
+
+MODELS = {
+    # the tangent of an argument that no output depends on is not passed on
+    "unused argument": """
+def step(v, w):
+    return v + v
+""",
+    "argmax": """
+def step(v, w):
+    return jnp.select([v > 1.0, w > 0.0], [v, 2.0 * w], 0.25)
+""",
+    # integers have 32 bits in one trace and 64 in the other
+    "width of integers": """
+def step(v, w):
+    n = jnp.floor(v).astype(int)
+    return lax.switch(n, [lambda y: y, lambda y: 2.0 * y, lambda y: y * y], w), n.astype(jnp.int32)
+""",
+    # zero times nan: no mask at the end of the branch undoes what its partials are
+    "nan in the other branch": """
+def step(v, w):
+    z = lax.cond(v > 0.0, lambda y: jnp.sqrt(jnp.log(y) ** 2), lambda y: 0.5 * y, v)
+    return jnp.tanh(z) * w
+""",
+    "infinity in the other branch": """
+def step(v, w):
+    return lax.cond(v > w, lambda y: jnp.inf * jnp.sin(y), lambda y: y, w)
+""",
+    "nan in a branch of three": """
+def step(v, w):
+    n = jnp.clip(jnp.round(v), 0, 2).astype(int)
+    return lax.switch(n, [lambda y: y / (y - y), lambda y: y * w, lambda y: jnp.log(-(y**2))], v)
+""",
+    # XLA compiles a loop as one piece, even eagerly
+    "fused loop": """
+def step(v, w):
+    body = lambda y, x: (0.5 * y + 0.1 * x * y, y * x - 0.3)
+    last, found = lax.scan(body, v, jnp.stack([v, w, v]))
+    return last, found[0], found[1]
+""",
+    # nothing of it depends on the arguments but its shape
+    "shape of a constant": """
+def step(v, w):
+    return jnp.tanh(jnp.ones_like(v) * 0.5), v * w
+""",
+    # only what is read further can be promoted there
+    "truth value returned as a float": """
+def step(v, w):
+    return (v >= w).astype(v.dtype), v * w
+""",
+    # newer versions of JAX have primitives of their own in these derivatives
+    "derivatives of special functions": """
+def step(v, w):
+    x = 0.9 * jnp.tanh(v)
+    return jnp.arcsin(x), jnp.arctanh(x), special.erf(v), special.erfc(w), jax.nn.gelu(w, False)
+""",
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_regression(name):
+    text = f"{HEADER}\n{MODELS[name]}\n\ndef example():\n    return (0.5, 0.5), {{}}\n"
+    assert check_model(text) in ("exact", "fused")
+
+
+def test_array_output_is_refused(tmp_path):
+    with pytest.raises(GradgenError, match=r"returns an array of shape \(2,\) for one neuron"):
+        generate_text(tmp_path, f"{HEADER}\ndef step(v, w):\n    return jnp.stack([v, w])\n")
