@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import Atom, Const, Var
@@ -50,6 +54,31 @@ def spans_neurons(
                 raise _differs(source, number)
         spans.append(several.shape != ())
     return tuple(spans)
+
+
+def inputs_that_shape(
+    source: Source, function: Callable[..., Any], signature: Signature
+) -> list[tuple[int, ...]] | None:
+    """For each output leaf, by number, the input leaves whose axes it has.
+
+    They need not be those that it is computed from: `jnp.ones_like(v) * tau`. Every input is given
+    an axis of its own; None if the source does not run on arrays of different shapes.
+    """
+    count = len(signature.leaves)
+    dtypes = {"float": "float64", "int": "int32", "bool": "bool"}
+    avals = [
+        jax_compat.shaped((*(1,) * k, _NEURONS, *(1,) * (count - k - 1)), dtypes[leaf.kind])
+        for k, leaf in enumerate(signature.leaves)
+    ]
+    with jax_compat.x64(True), importable(Path(source.path).parent):
+        try:
+            found = jax.eval_shape(lambda *leaves: signature.call(function, leaves), *avals)
+        except Exception:
+            return None
+    return [
+        tuple(k + count - len(leaf.shape) for k, n in enumerate(leaf.shape) if n == _NEURONS)
+        for leaf in jax.tree.leaves(found)
+    ]
 
 
 def _name(atom: Atom, names: dict[Var, str]) -> str:

@@ -13,7 +13,7 @@ from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.result import read_result
-from gradgen.frontend.tracing.strength import promoted_by_constants
+from gradgen.frontend.tracing.strength import STRONG, promoted_by_constants
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import Atom, Const, Var, is_float, live_code
 from gradgen.ir.source import Source
@@ -43,11 +43,21 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         atoms.append(merged)
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result)
-    promoted = _promoted(source, function, signature, double.tape)
+    half = _in_half_precision(source, function, signature)
+    promoted = frozenset[Var]()
+    if half is not None:
+        promoted = promoted_by_constants(double.tape.primal, half.tape.primal)
+        dtypes = [STRONG if d == "float32" and e == "float" else e for d, e in zip(half.dtypes, dtypes, strict=True)]
     primal, values = clean(inputs, tape, promoted, atoms)
+    shaped = inputs_that_shape(source, function, signature) or [None] * len(paths)
     outputs = tuple(
-        Output(path, values.get(atom, atom) if isinstance(atom, str) else atom, dtype)
-        for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
+        Output(
+            path,
+            values.get(atom, atom) if isinstance(atom, str) else atom,
+            dtype,
+            shaped_by=None if numbers is None else tuple(inputs[k].variable for k in numbers),
+        )
+        for path, atom, dtype, numbers in zip(paths, atoms, dtypes, shaped, strict=True)
     )
     if not any(is_float(output.dtype) for output in outputs):
         raise GradgenError(
@@ -75,16 +85,15 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     )
 
 
-def _promoted(
-    source: Source, function: Callable[..., Any], signature: Signature, double: Tape
-) -> frozenset[Var]:
-    """What strongly typed numbers make wider than the inputs are."""
+def _in_half_precision(
+    source: Source, function: Callable[..., Any], signature: Signature
+) -> Recording | None:
+    """The function traced once more, where strongly typed numbers make results wider."""
     try:
-        half = record(source, function, signature, "bfloat16", with_rules=False)
+        return record(source, function, signature, "bfloat16", with_rules=False)
     except GradgenError:
         # the source does not run in low precision, so nobody can see the difference
-        return frozenset()
-    return promoted_by_constants(double.primal, half.tape.primal)
+        return None
 
 
 def _inputs(source: Source, leaves: Sequence[Leaf]) -> tuple[Input, ...]:
