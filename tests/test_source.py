@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
-import time
 from types import CodeType
 
 import pytest
@@ -602,18 +601,3 @@ def test_containers():
 def test_pretty():
     text = read("def f(x, state=(1.0, 2.0), *, n: int = 3):\n    return x\n").pretty()
     assert text == "m.py:1: f\n  x: float\n  state: (float, float) = (1.0, 2.0)\n  n: int = 3"
-
-
-@pytest.mark.parametrize(("lines", "limit"), [(10, 0.1), (2000, 2.0)])
-def test_speed(lines, limit):
-    body = "".join(
-        f"    a{i} = jnp.exp(v * {i}.0) + x / tau - a{max(i - 1, 0)}\n" for i in range(lines)
-    )
-    text = f"import jax.numpy as jnp\n\ndef f(v, x, tau, a0):\n{body}    return v\n"
-    best = float("inf")
-    for _ in range(2):
-        start = time.process_time()
-        source = read_source("m.py", text)
-        best = min(best, time.process_time() - start)
-    assert len(source.assignments) == lines
-    assert best < limit
