@@ -296,9 +296,24 @@ def _compare_values(by_jax: Source, ours: Source, leaves: Sequence[Any], *, fuse
         if not by_jax.vmapped:
             # sums start from zero, which has a sign
             _assert_same_bits(ours(*leaves), by_jax(*leaves), signed_zeros=not by_jax.stacks)
+    for k in range(len(leaves)):
+        _compare_shapes(
+            by_jax, ours, [leaf if j == k else leaf[0] for j, leaf in enumerate(leaves)]
+        )
     if not fused:
         # XLA makes a product with a truth value a selection, where zeros have no sign
         _assert_same_bits(ours(*alone), by_jax(*alone), signed_zeros=False)
+
+
+def _compare_shapes(by_jax: Source, ours: Source, leaves: Sequence[Any]) -> None:
+    """Where only some of the arguments are arrays."""
+    try:
+        wanted = jax.eval_shape(by_jax, *leaves)
+    except (TypeError, ValueError):
+        return
+    got = jax.eval_shape(ours, *leaves)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 def _assert_same_bits(got: Any, wanted: Any, *, signed_zeros: bool = True) -> None:

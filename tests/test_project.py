@@ -18,7 +18,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gradgen"
 
 # What each part of the package may import of the others; itself is always allowed.
-STAGES = {"errors", "ir", "config", "files", "frontend", "elimination", "search", "backend", "verify"}
+STAGES = {
+    "errors",
+    "ir",
+    "config",
+    "files",
+    "frontend",
+    "elimination",
+    "search",
+    "backend",
+    "verify",
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "ir": {"errors"},

@@ -58,6 +58,14 @@ def step(v, w):
 def step(v, w):
     return jnp.tanh(jnp.ones_like(v) * 0.5), v * w
 """,
+    "shape of one argument, value of another": """
+def step(v, w):
+    return jnp.ones_like(v) * w, jnp.zeros_like(w) + v, w - 0.5
+""",
+    "numbers": """
+def step(v, w):
+    return 0.5, jnp.zeros(()), jnp.ones_like(v), 2, True, v
+""",
     # only what is read further can be promoted there
     "truth value returned as a float": """
 def step(v, w):

@@ -9,10 +9,10 @@ from gradgen.backend.layout import Doc, Group, call, layout, tuple_of
 from gradgen.backend.names import identifier, name_inputs, name_variables, unique
 from gradgen.backend.printer import Printer, print_constant
 from gradgen.backend.signatures import function_header
-from gradgen.ir.code import Atom, Var, is_float
+from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module
 from gradgen.ir.program import Program, count_operations
-from gradgen.ir.trace import Output
+from gradgen.ir.trace import Input, Output
 
 Context = dict[str, Any]
 
@@ -67,11 +67,12 @@ def _program(
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
     groups: dict[str, list[Doc]] = {}
     outputs = {f"out:{o.path}": o for o in module.trace.outputs}
-    shaped = _shaped(program)
+    shaped = _shaped_by(program)
     for key, atom in program.results:
         text: Doc = printer.atom(atom)
-        if key in outputs and atom not in shaped:
-            text = _constant_output(outputs[key], atom, floats, names)
+        if key in outputs:
+            has = shaped.get(atom, frozenset())
+            text = _output(outputs[key], atom, has, module.trace.inputs, names)
         groups.setdefault(key.partition(":")[0], []).append(text)
     tuples = [tuple_of(items) for items in groups.values()]
     returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
@@ -107,28 +108,47 @@ def _output_labels(module: Module) -> dict[str, str]:
     return found
 
 
-def _shaped(program: Program) -> set[Atom]:
-    """The variables that have the shape of some input."""
-    shaped: set[Atom] = set(program.inputs)
+def _shaped_by(program: Program) -> dict[Atom, frozenset[Var]]:
+    """The inputs whose axes each variable has."""
+    shaped: dict[Atom, frozenset[Var]] = {v: frozenset((v,)) for v in program.inputs}
     for instruction in program.instructions:
-        if instruction.op != "finfo" and not shaped.isdisjoint(instruction.operands):
-            shaped.add(instruction.target)
+        if instruction.op != "finfo":
+            parts = [shaped[a] for a in instruction.operands if a in shaped]
+            shaped[instruction.target] = frozenset().union(*parts)
     return shaped
 
 
-def _constant_output(
-    output: Output, value: Atom, floats: Sequence[Var], names: Mapping[Var, str]
+def _output(
+    output: Output,
+    value: Atom,
+    has: frozenset[Var],
+    inputs: Sequence[Input],
+    names: Mapping[Var, str],
 ) -> Doc:
-    """An output computed from numbers alone, in the shape and dtype that the source gives it."""
-    shapes = [f"jnp.shape({names[v]})" for v in floats]
-    shape = shapes[0] if len(shapes) == 1 else f"jnp.broadcast_shapes({', '.join(shapes)})"
-    if isinstance(value, str):
-        name = names[value]
-        return call("jnp.broadcast_to", [name, shape]) if output.spans_neurons else name
-    dtype = f"{names[floats[0]]}.dtype"
+    """An output in the shape and dtype that the source gives it, which may say more than the value.
+
+    `has` are the inputs whose axes the value has.
+    """
+    needed = output.shaped_by
+    if needed is None:
+        needed = tuple(i.variable for i in inputs) if output.spans_neurons and not has else ()
+    text = names[value] if isinstance(value, str) else _number(output, value, inputs, names)
+    if has.issuperset(needed):
+        return text
+    shapes = [f"jnp.shape({names[v]})" for v in needed]
+    shape = shapes[0] if len(shapes) == 1 else call("jnp.broadcast_shapes", shapes)
+    return call("jnp.broadcast_to", [text, shape])
+
+
+def _number(output: Output, value: Const, inputs: Sequence[Input], names: Mapping[Var, str]) -> str:
+    number = print_constant(value).text
     if not is_float(output.dtype):
         dtype = output.dtype if output.dtype in ("int", "bool") else f"jnp.{output.dtype}"
-    number = print_constant(value).text
-    if not output.spans_neurons:
-        return f"jnp.asarray({number}, {dtype})"
-    return call("jnp.full", [shape, number, dtype])
+    elif value.dtype not in ("weak", "float"):
+        return number
+    elif output.dtype == "weak":
+        return f"jnp.asarray({number})"
+    else:
+        reference = next(i.variable for i in inputs if is_float(i.dtype))
+        dtype = f"{names[reference]}.dtype"
+    return f"jnp.asarray({number}, {dtype})"

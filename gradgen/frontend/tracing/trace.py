@@ -11,10 +11,10 @@ from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
-from gradgen.frontend.tracing.recording import record
+from gradgen.frontend.tracing.population import inputs_that_shape
+from gradgen.frontend.tracing.recording import Recording, record
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.strength import STRONG, promoted_by_constants
-from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import Atom, Const, Var, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Trace
@@ -47,17 +47,20 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     promoted = frozenset[Var]()
     if half is not None:
         promoted = promoted_by_constants(double.tape.primal, half.tape.primal)
-        dtypes = [STRONG if d == "float32" and e == "float" else e for d, e in zip(half.dtypes, dtypes, strict=True)]
+        atoms = [
+            Const(atom.value, STRONG) if isinstance(atom, Const) and dtype == "float32" else atom
+            for atom, dtype in zip(atoms, half.dtypes, strict=True)
+        ]
     primal, values = clean(inputs, tape, promoted, atoms)
-    shaped = inputs_that_shape(source, function, signature) or [None] * len(paths)
+    shaped = inputs_that_shape(source, function, signature)
     outputs = tuple(
         Output(
             path,
             values.get(atom, atom) if isinstance(atom, str) else atom,
             dtype,
-            shaped_by=None if numbers is None else tuple(inputs[k].variable for k in numbers),
+            shaped_by=None if shaped is None else tuple(inputs[k].variable for k in shaped[number]),
         )
-        for path, atom, dtype, numbers in zip(paths, atoms, dtypes, shaped, strict=True)
+        for number, (path, atom, dtype) in enumerate(zip(paths, atoms, dtypes, strict=True))
     )
     if not any(is_float(output.dtype) for output in outputs):
         raise GradgenError(
