@@ -197,7 +197,7 @@ def _step_doc(module: Module) -> str:
     added = f"Differentiable with respect to {wrt}: its backward pass takes {total} operations."
     doc = source.docstring
     if doc is None:
-        return _escape(added)
+        return _escape("\n    ".join(_wrap(added)))
     return (
         _escape("\n    ".join([*doc.strip().splitlines(), "", *_wrap(added)])).replace(
             "\n    \n", "\n\n"

@@ -69,9 +69,16 @@ class Instruction:
         return f"{self.target} = {self.op}({', '.join(shown)})"
 
 
+STRONG: DType = "float_default"
+"""The dtype of a strongly typed number such as `numpy.float64(0.9)`: JAX's default float."""
+
+WORKING: frozenset[DType] = frozenset({"float", "weak", STRONG})
+"""The dtypes that are whatever precision a program runs in."""
+
+
 def is_float(dtype: DType) -> bool:
     """Whether values of this dtype can carry derivatives."""
-    return dtype in ("weak", "float") or dtype.startswith(("float", "bfloat"))
+    return dtype in WORKING or dtype.startswith(("float", "bfloat"))
 
 
 def is_zero(atom: Atom) -> bool:

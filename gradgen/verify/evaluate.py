@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradgen.ir.code import Atom, Const, DType, Instruction, Var
+from gradgen.ir.code import WORKING, Atom, Const, DType, Instruction, Var
 
 Values = dict[Var, Any]
 _Function = Callable[..., Any]
@@ -125,7 +125,7 @@ class Evaluator:
         return power if exponent >= 0 else 1 / power
 
     def _concrete(self, dtype: DType) -> Any:
-        if dtype in ("float", "weak"):
+        if dtype in WORKING:
             return self._dtype
         return jnp.dtype("int32" if dtype == "int" else dtype)
 

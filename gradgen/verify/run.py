@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradgen.ir.code import is_float
+from gradgen.ir.code import WORKING, is_float
 from gradgen.verify import populations as people
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.compiling import Compiler, choose_compiler, precision
@@ -308,5 +308,5 @@ def _coarsest(subject: Subject, dtype: str) -> str:
     """The precision of results: that of the dtype, or of one that the source converts to."""
     trace = subject.module.trace
     fixed = [i.dtype for i in (*trace.primal, *trace.partials)] + [o.dtype for o in trace.outputs]
-    floats = {name for name in fixed if is_float(name) and name not in ("float", "weak")}
+    floats = {name for name in fixed if is_float(name) and name not in WORKING}
     return max({dtype, *floats}, key=epsilon)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradgen.ir.code import DType, is_float
+from gradgen.ir.code import WORKING, DType, is_float
 from gradgen.ir.module import Module
 
 Array = Any
@@ -82,6 +82,6 @@ def abstract(shape: tuple[int, ...], dtype: Any) -> Any:
 
 def concrete_dtype(dtype: DType, working: str) -> str:
     """The dtype of a leaf when floats are of the dtype `working`."""
-    if dtype in ("float", "weak"):
+    if dtype in WORKING:
         return working
     return "int32" if dtype == "int" else dtype

@@ -21,10 +21,17 @@ def read_leaf_names(
             continue
         for statement in definition.body:
             if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-                path = _path(statement.value, roots)
-                if path is not None:
-                    _name(statement.targets[0], path, found)
+                _assign(statement.targets[0], statement.value, roots, found)
     return tuple(found.items())
+
+
+def _assign(target: ast.expr, value: ast.expr, roots: set[str], found: dict[str, str]) -> None:
+    path = _path(value, roots)
+    if path is not None:
+        _name(target, path, found)
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        for part, part_value in zip(target.elts, value.elts, strict=False):
+            _assign(part, part_value, roots, found)
 
 
 def _path(node: ast.expr, roots: set[str]) -> str | None:

@@ -21,7 +21,7 @@ from gradgen.frontend.tracing.interpret import Interpreter, scalar
 from gradgen.frontend.tracing.merge import DTypeDependence, Merging
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
+from gradgen.ir.code import WORKING, Atom, Attribute, Const, DType, Instruction, Var, is_float
 
 ONE, ZERO, HALF = Const(1.0), Const(0.0), Const(0.5)
 
@@ -133,7 +133,7 @@ def _trace_partial(
 
 
 def _concrete(dtype: DType, working: str) -> str:
-    if dtype in ("float", "weak"):
+    if dtype in WORKING:
         return working
     return "int32" if dtype == "int" else dtype
 

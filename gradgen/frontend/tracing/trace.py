@@ -14,8 +14,8 @@ from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import Recording, record
 from gradgen.frontend.tracing.result import read_result
-from gradgen.frontend.tracing.strength import STRONG, promoted_by_constants
-from gradgen.ir.code import Atom, Const, Var, is_float, live_code
+from gradgen.frontend.tracing.strength import promoted_by_constants
+from gradgen.ir.code import STRONG, Atom, Const, Var, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Trace
 
