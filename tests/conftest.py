@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,3 +16,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write the golden files in generated/ anew, after showing what changes",
     )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_code() -> Iterator[None]:
+    """Give back what JAX keeps of everything it ever compiled: gigabytes, over a whole run."""
+    yield
+    import jax
+
+    jax.clear_caches()
