@@ -296,10 +296,9 @@ def _compare_values(by_jax: Source, ours: Source, leaves: Sequence[Any], *, fuse
         if not by_jax.vmapped:
             # sums start from zero, which has a sign
             _assert_same_bits(ours(*leaves), by_jax(*leaves), signed_zeros=not by_jax.stacks)
-    for k in range(len(leaves)):
-        _compare_shapes(
-            by_jax, ours, [leaf if j == k else leaf[0] for j, leaf in enumerate(leaves)]
-        )
+    for k in range(0 if by_jax.vmapped else len(leaves)):
+        mixed = [leaf if j == k else leaf[0] for j, leaf in enumerate(leaves)]
+        _compare_shapes(by_jax, ours, mixed)
     if not fused:
         # XLA makes a product with a truth value a selection, where zeros have no sign
         _assert_same_bits(ours(*alone), by_jax(*alone), signed_zeros=False)

@@ -286,7 +286,9 @@ class Writer:
 
     def branch(self) -> None:
         x = self.within(self.variable(), 2.0).text
-        branches = ", ".join(f"lambda y: ({self.nested(['y'])} + 0.0 * y).astype(y.dtype)" for _ in range(2))
+        branches = ", ".join(
+            f"lambda y: ({self.nested(['y'])} + 0.0 * y).astype(y.dtype)" for _ in range(2)
+        )
         self.assign(Value(f"lax.cond({self.condition()}, {branches}, {x})", bound=20.0))
 
     def switch(self) -> None:
@@ -294,7 +296,9 @@ class Writer:
         index = f"jnp.clip(jnp.floor({x}), 0, 2).astype(int)"
         if self.of_kind("int"):
             index = self.variable("int").text
-        branches = ", ".join(f"lambda y: ({self.nested(['y'])} + 0.0 * y).astype(y.dtype)" for _ in range(3))
+        branches = ", ".join(
+            f"lambda y: ({self.nested(['y'])} + 0.0 * y).astype(y.dtype)" for _ in range(3)
+        )
         self.assign(Value(f"lax.switch({index}, [{branches}], {x})", bound=20.0))
 
     def loop(self) -> None:

@@ -37,11 +37,7 @@ class Builder:
         return self.emit_instruction(Instruction("", op, operands))
 
     def emit_instruction(self, instruction: Instruction) -> Atom:
-        """Add an instruction under a new name, simplified up to rounding.
-
-        Its numbers lose their dtype: that of a derivative follows from what it is multiplied with.
-        """
-        instruction = replace(instruction, operands=tuple(map(_plain, instruction.operands)))
+        """Add an instruction under a new name, simplified up to rounding."""
         exact = self.emit_exactly(instruction, add=False)
         if exact is not None:
             return exact
@@ -93,11 +89,6 @@ class Builder:
         self._definitions[instruction.target] = instruction
         self._values.setdefault(_key(instruction), instruction.target)
         return instruction.target
-
-
-def _plain(atom: Atom) -> Atom:
-    is_number = isinstance(atom, Const) and is_float(atom.dtype)
-    return Const(atom.value) if isinstance(atom, Const) and is_number else atom
 
 
 def _key(instruction: Instruction) -> _Key:
