@@ -30,6 +30,8 @@ from gradgen.pipeline import Front
 REFUSALS = (r"no output of 'step' depends differentiably on ",)
 """What gradgen may answer instead of code; that it is true is checked."""
 POINTS = 8
+BRANCH_POINTS = 4
+"""Branches are differentiated point by point, which takes long."""
 
 
 def check_model(text: str, *, verified: bool = False) -> str:
@@ -196,7 +198,7 @@ class Source:
         return found
 
     def jacobian(self, leaves: Sequence[Any], *, compiled: bool = False) -> Jacobian:
-        """By both modes of JAX, operation by operation.
+        """By both modes of JAX, operation by operation; where that is not known, nan.
 
         A branch is one only on scalars: under vmap both are evaluated.
         """
@@ -204,9 +206,9 @@ class Source:
             if not self.branches:
                 mapped = jax.vmap if self.vmapped else lambda function: function
                 return self._both(leaves, mapped)
-            found = [self.at(leaves, k) for k in range(POINTS)]
+            found = [self.at(leaves, k) for k in range(BRANCH_POINTS)]
             modes = [[(j.forward, j.reverse)[m] for j in found] for m in (0, 1)]
-            return Jacobian(*(None if mode[0] is None else np.stack(mode) for mode in modes))
+            return Jacobian(*(None if mode[0] is None else _padded(mode) for mode in modes))
 
     def at(self, leaves: Sequence[Any], point: int) -> Jacobian:
         """At one point, without the axis of points."""
@@ -252,6 +254,12 @@ class Source:
                 return np.full_like(forward, np.nan)
             raise
         return np.stack([_stacked(row, leaves) for row in found], axis=1)
+
+
+def _padded(found: Sequence[np.ndarray]) -> np.ndarray:
+    """One Jacobian for each point, nan from where on there are none."""
+    unknown = np.full_like(found[0], np.nan)
+    return np.stack([*found, *[unknown] * (POINTS - len(found))])
 
 
 def _unit(values: Sequence[Any], number: int) -> list[Any]:

@@ -129,13 +129,13 @@ def _output(
 
     `has` are the inputs whose axes the value has.
     """
-    needed = output.shaped_by
-    if needed is None:
-        needed = tuple(i.variable for i in inputs) if output.spans_neurons and not has else ()
+    needed = output.shaped_by | has
+    if output.spans_neurons and not needed:
+        needed = frozenset(i.variable for i in inputs)
     text = names[value] if isinstance(value, str) else _number(output, value, inputs, names)
     if has.issuperset(needed):
         return text
-    shapes = [f"jnp.shape({names[v]})" for v in needed]
+    shapes = [f"jnp.shape({names[i.variable]})" for i in inputs if i.variable in needed]
     shape = shapes[0] if len(shapes) == 1 else call("jnp.broadcast_shapes", shapes)
     return call("jnp.broadcast_to", [text, shape])
 

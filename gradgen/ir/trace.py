@@ -33,8 +33,8 @@ class Output:
     dtype: DType
     spans_neurons: bool = True
     """False where the source returns a scalar even for an array of neurons."""
-    shaped_by: tuple[Var, ...] | None = None
-    """The inputs whose axes it has; None if the source takes only arrays of one shape."""
+    shaped_by: frozenset[Var] = frozenset()
+    """The inputs whose axes it has, as far as the source takes an array for one of them alone."""
 
 
 @dataclass(frozen=True)

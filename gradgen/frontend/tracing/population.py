@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +58,37 @@ def spans_neurons(
 
 def inputs_that_shape(
     source: Source, function: Callable[..., Any], signature: Signature
-) -> list[tuple[int, ...]] | None:
-    """For each output leaf, by number, the input leaves whose axes it has.
+) -> list[set[int]]:
+    """For each output leaf, the numbers of the input leaves whose axes the source gives it.
 
-    They need not be those that it is computed from: `jnp.ones_like(v) * tau`. Every input is given
-    an axis of its own; None if the source does not run on arrays of different shapes.
+    They need not be those that it is computed from: `jnp.ones_like(v) * tau`. An input is missing
+    where the source takes no array in its place while the others are scalars.
     """
-    count = len(signature.leaves)
+    everything = range(len(signature.leaves))
+    found = _axes(source, function, signature, everything)
+    if found is not None:
+        return found
+    merged: list[set[int]] = []
+    for k in everything:
+        for number, axes in enumerate(_axes(source, function, signature, [k]) or ()):
+            if number == len(merged):
+                merged.append(set())
+            merged[number] |= axes
+    return merged
+
+
+def _axes(
+    source: Source, function: Callable[..., Any], signature: Signature, arrays: Sequence[int]
+) -> list[set[int]] | None:
+    """For each output leaf, which of these inputs' axes it has, each input having one of its own.
+
+    None where the source does not run on such arrays.
+    """
     dtypes = {"float": "float64", "int": "int32", "bool": "bool"}
+    count = len(arrays)
+    shapes = {k: (1,) * n + (_NEURONS,) + (1,) * (count - n - 1) for n, k in enumerate(arrays)}
     avals = [
-        jax_compat.shaped((*(1,) * k, _NEURONS, *(1,) * (count - k - 1)), dtypes[leaf.kind])
+        jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
         for k, leaf in enumerate(signature.leaves)
     ]
     with jax_compat.x64(True), importable(Path(source.path).parent):
@@ -76,7 +97,7 @@ def inputs_that_shape(
         except Exception:
             return None
     return [
-        tuple(k + count - len(leaf.shape) for k, n in enumerate(leaf.shape) if n == _NEURONS)
+        {arrays[k + count - len(leaf.shape)] for k, n in enumerate(leaf.shape) if n == _NEURONS}
         for leaf in jax.tree.leaves(found)
     ]
 

@@ -58,7 +58,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             path,
             values.get(atom, atom) if isinstance(atom, str) else atom,
             dtype,
-            shaped_by=None if shaped is None else tuple(inputs[k].variable for k in shaped[number]),
+            shaped_by=frozenset(inputs[k].variable for k in (shaped[number] if shaped else ())),
         )
         for number, (path, atom, dtype) in enumerate(zip(paths, atoms, dtypes, strict=True))
     )

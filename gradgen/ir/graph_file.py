@@ -1,0 +1,81 @@
+"""Graphs as JSON files.
+
+`independents` is the number of inputs, which are the vertices 0 to independents - 1; the others
+follow in topological order. `dependents` lists the outputs, and every other vertex is to be
+eliminated. `edges` holds `[source, target, kind]`. `names` and `aliases`, a string for each vertex,
+are optional; an order found for a named graph can be replayed on the function it was made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+
+
+def write_graph(graph: LinearGraph) -> str:
+    """The graph as the text of a file; its independents must come first, as in a linearised one."""
+    if graph.independents != tuple(range(len(graph.independents))):
+        raise ValueError("the independents are not the first vertices")
+    content = {
+        "independents": len(graph.independents),
+        "dependents": graph.dependents,
+        "names": [vertex.name for vertex in graph.vertices],
+        "aliases": [vertex.alias for vertex in graph.vertices],
+        "edges": [[edge.source, edge.target, edge.kind] for edge in graph.edges],
+    }
+    lines = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def read_graph(text: str) -> LinearGraph:
+    """Read a file's text; raises ValueError, saying what is wrong, if it is not a graph."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(data, dict) or not {"independents", "dependents", "edges"} <= data.keys():
+        raise ValueError("a graph is an object with independents, dependents and edges")
+    edges = tuple(_edge(item) for item in _list(data["edges"], "edges"))
+    independents = _number(data["independents"], "independents")
+    dependents = tuple(_number(v, "dependents") for v in _list(data["dependents"], "dependents"))
+    ends = [v for edge in edges for v in (edge.source, edge.target)]
+    count = max([*ends, *dependents, independents - 1], default=-1) + 1
+    names = _strings(data, "names", [f"v{v}" for v in range(count)])
+    aliases = _strings(data, "aliases", names)
+    graph = LinearGraph(
+        vertices=tuple(Vertex(*pair) for pair in zip(names, aliases, strict=True)),
+        independents=tuple(range(independents)),
+        dependents=dependents,
+        edges=tuple(sorted(edges, key=lambda edge: (edge.source, edge.target))),
+    )
+    graph.check()
+    return graph
+
+
+def _edge(item: Any) -> Edge:
+    if not isinstance(item, list) or len(item) != 3 or item[2] not in get_args(Kind):
+        kinds = ", ".join(get_args(Kind))
+        raise ValueError(f"{item!r} is no edge: [source, target, kind], kind one of {kinds}")
+    return Edge(_number(item[0], "a source"), _number(item[1], "a target"), item[2])
+
+
+def _number(value: Any, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{what}: {value!r} is no vertex number")
+    return value
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{what} is not a list")
+    return value
+
+
+def _strings(data: dict[str, Any], key: str, default: Sequence[str]) -> list[str]:
+    found = _list(data.get(key, list(default)), key)
+    if len(found) != len(default) or not all(isinstance(s, str) for s in found):
+        raise ValueError(f"{key} holds a string for each of the {len(default)} vertices")
+    return found

@@ -1,0 +1,65 @@
+"""A graph as arrays, for compiled search: which edges there are, and of which kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradgen.elimination.kinds import is_free, product_kind, sum_kind
+from gradgen.ir.graph import Kind, LinearGraph, Order
+
+CODED: tuple[Kind, ...] = ("unit", "constant", "mask", "variable")
+"""A kind's code is its place here, counted from one; zero is no edge."""
+
+_CODE = {kind: code for code, kind in enumerate(CODED, start=1)}
+
+
+def _table(combine: dict[tuple[Kind, Kind], int]) -> NDArray[np.int8]:
+    table = np.zeros((len(CODED) + 1, len(CODED) + 1), np.int8)
+    for (left, right), code in combine.items():
+        table[_CODE[left], _CODE[right]] = code
+    return table
+
+
+_PAIRS = [(left, right) for left in CODED for right in CODED]
+PRODUCT = _table({pair: _CODE[product_kind(*pair)] for pair in _PAIRS})
+"""(5, 5): the code of a product's kind."""
+SUM = _table({pair: _CODE[sum_kind(*pair)] for pair in _PAIRS})
+SUM[0, :] = SUM[:, 0] = np.arange(len(CODED) + 1)
+"""(5, 5): the code of a sum's kind; with no edge it is the other summand's."""
+COSTS = _table({pair: not is_free(*pair) for pair in _PAIRS})
+"""(5, 5): what a product costs under `muls`."""
+
+
+@dataclass(frozen=True)
+class CompactGraph:
+    """The edges of a graph as a matrix of kinds."""
+
+    kinds: NDArray[np.int8]
+    """(vertices, vertices): the code of edge j -> i is at [i, j], as c_ij has its result first."""
+    intermediates: NDArray[np.int32]
+    """(intermediates,): their numbers, in topological order."""
+
+    @property
+    def size(self) -> int:
+        """How many vertices there are."""
+        return int(self.kinds.shape[0])
+
+
+def compact(graph: LinearGraph) -> CompactGraph:
+    """The arrays of a graph."""
+    kinds = np.zeros((len(graph.vertices),) * 2, np.int8)
+    for edge in graph.edges:
+        kinds[edge.target, edge.source] = _CODE[edge.kind]
+    return CompactGraph(kinds, np.array(graph.intermediates, np.int32))
+
+
+def vertex_order(
+    graph: LinearGraph, steps: Iterable[int], found_by: str, *, proved_optimal: bool = False
+) -> Order:
+    """The order that eliminates these vertices, given by number, one after the other."""
+    names = tuple(graph.vertices[v].name for v in steps)
+    return Order("vertex", graph.fingerprint, names, found_by, proved_optimal)
