@@ -77,6 +77,22 @@ def step(v, w):
     x = 0.9 * jnp.tanh(v)
     return jnp.arcsin(x), jnp.arctanh(x), special.erf(v), special.erfc(w), jax.nn.gelu(w, False)
 """,
+    # a loop that takes an array for v only where w is one too
+    "shape of an argument that no value depends on": """
+def step(v, w):
+    unused = lax.fori_loop(0, 0, lambda k, y: jnp.tanh(y * w), v)
+    return 0.9 * v + jnp.zeros_like(w)
+""",
+    "switch on one of several arguments": """
+def step(v, w):
+    n = jnp.clip(jnp.floor(w), 0, 2).astype(int)
+    return 0.9 * v + lax.switch(n, [jnp.tanh, lambda y: y * y, lambda y: 2.0 * y], w), v
+""",
+    # newer versions of JAX scale its arguments with other numbers in each dtype
+    "hypot": """
+def step(v, w):
+    return jnp.hypot(v, 2.0 * w) + 0.5 * v
+""",
 }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.interpret import MAX_ITERATIONS, Interpreter, Tensor, element, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.ir.code import Atom, Const, Var
@@ -20,16 +21,31 @@ _ROUNDING_FREE = frozenset(
     }
 )  # fmt: skip
 
+_KEPT_WHOLE = ("hypot",)
+"""Functions of jax.numpy that calculate with other numbers in each dtype."""
+
 
 @handles("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
 def _inline(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     body = eqn.params["jaxpr"]
     if eqn.primitive.name in ("jit", "pjit"):
+        if _is_kept_whole(eqn):
+            function = (("function", eqn.params["name"]),)
+            return [interpreter.elementwise(eqn, "library", operands, function)]
         _note_fusion(interpreter, body)
     with interpreter.inside_jit(eqn):
         if hasattr(body, "consts"):
             return interpreter.run(body, operands)
         return interpreter.run_open(body, [], operands)
+
+
+def _is_kept_whole(eqn: Eqn) -> bool:
+    """Whether a call is of a library function, and not of the user's own function of that name."""
+    name = eqn.params["name"]
+    if name not in _KEPT_WHOLE:
+        return False
+    library = jax.make_jaxpr(primitives.library_function(name))(*(v.aval for v in eqn.invars))
+    return str(library.eqns[0].params.get("jaxpr")) == str(eqn.params["jaxpr"])
 
 
 def _note_fusion(interpreter: Interpreter, body: Any) -> None:
