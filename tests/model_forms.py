@@ -68,7 +68,7 @@ UNARY = [
         {x} / 4
         0.1 * {x}
         2 * {x} - 1
-        lax.reduce_precision({x}, 8, 10)
+        lax.reduce_precision(lax.stop_gradient({x}), 8, 10)
         lax.integer_pow({x}, 1)
     """),
     *_forms(ANY, 1.0, """

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.partials import emit_partial
+from gradgen.frontend.tracing.partials import NoPartialError, emit_partial
 from gradgen.frontend.tracing.tape import Guard, Tape
 from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
@@ -134,10 +134,10 @@ def _partial(
 ) -> Atom:
     try:
         return emit_partial(builder, instruction, slot, inputs)
-    except (NotImplementedError, ValueError) as error:
+    except NoPartialError as error:
         place = tape.frames.get(instruction.target, ())
         raise GradgenError(
-            f"JAX has no derivative of the primitive '{instruction.op}'",
+            str(error),
             hint="hold its operands constant with jax.lax.stop_gradient, or give it a "
             "jax.custom_jvp rule",
             path=source.path,

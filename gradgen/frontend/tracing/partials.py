@@ -26,20 +26,29 @@ from gradgen.ir.code import WORKING, Atom, Attribute, Const, DType, Instruction,
 ONE, ZERO, HALF = Const(1.0), Const(0.0), Const(0.5)
 
 
+class NoPartialError(Exception):
+    """An operation that has no elemental partial; the message is a sentence."""
+
+
 def emit_partial(
     builder: Builder, instruction: Instruction, slot: int, inputs: Mapping[Var, DType]
 ) -> Atom:
     """Write the code of one partial; returns where its value is (the constant 0 if there is none).
 
-    `inputs` has the dtypes of the variables that the builder does not know. Raises
-    NotImplementedError if JAX itself cannot differentiate the operation.
+    `inputs` has the dtypes of the variables that the builder does not know. Raises NoPartialError
+    if JAX itself cannot differentiate the operation, or not linearly.
     """
     instruction = _with_floats(builder, instruction, inputs)
     by_hand = _BY_HAND.get(instruction.op)
     if by_hand is not None:
         return by_hand(builder, instruction, slot)
     kinds = tuple(_operand_dtype(builder, atom, inputs) for atom in instruction.operands)
-    template = _template(instruction.op, instruction.attributes, kinds, slot)
+    try:
+        template = _template(instruction.op, instruction.attributes, kinds, slot)
+    except (NotImplementedError, ValueError) as error:
+        raise NoPartialError(
+            f"JAX has no derivative of the primitive '{instruction.op}'"
+        ) from error
     if template is None:
         attributes = _library_name(instruction, slot)
         return builder.emit_instruction(
@@ -181,6 +190,13 @@ def _erf_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
     return builder.emit("mul", Const(scale if instruction.op == "erf" else -scale), density)
 
 
+def _no_partial_of_rounding(builder: Builder, instruction: Instruction, slot: int) -> Atom:
+    raise NoPartialError(
+        "JAX rounds the derivative of 'reduce_precision' to the same precision, and that is not "
+        "linear"
+    )
+
+
 def _convert_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:
     return ONE if is_float(instruction.dtype) else ZERO
 
@@ -191,7 +207,7 @@ _BY_HAND: dict[str, Callable[[Builder, Instruction, int], Atom]] = {
     "neg": lambda builder, instruction, slot: Const(-1.0),
     "mul": lambda builder, instruction, slot: instruction.operands[1 - slot],
     "convert": _convert_partial,
-    "reduce_precision": _convert_partial,
+    "reduce_precision": _no_partial_of_rounding,
     "stop_gradient": lambda builder, instruction, slot: ZERO,
     "finfo": lambda builder, instruction, slot: ZERO,
     "select": _select_partial,

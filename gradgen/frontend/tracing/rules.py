@@ -215,7 +215,7 @@ def _is_linear(code: Sequence[Instruction], cotangent: Var, roots: Sequence[Atom
         if not any(involved):
             continue
         match instruction.op:
-            case "neg" | "convert" | "reduce_precision":
+            case "neg" | "convert":
                 linear = True
             case "mul":
                 linear = sum(involved) == 1
