@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from gradgen.ir.graph import Kind, LinearGraph
 
+_STORED: tuple[Kind, ...] = ("mask", "variable")
+"""The kinds whose values exist at run time only; the others are literals."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -48,6 +51,27 @@ class Plan:
     def adds(self) -> int:
         """Products that land on an edge that exists already."""
         return sum(step.op == "add" for step in self.steps)
+
+    @property
+    def peak(self) -> int:
+        """The largest number of partials alive at once.
+
+        Elemental partials are alive from the start, since a program computes them first, a product
+        or sum from its own step, each until its last use, and entries to the end. It is counted
+        before the first step and after each, so that a result may take the place of an operand
+        that is used for the last time. Literals (units and constants) take no place.
+        """
+        kinds = [edge.kind for edge in self.graph.edges] + [step.kind for step in self.steps]
+        last = {value: k for k, step in enumerate(self.steps) for value in (step.left, step.right)}
+        for _, _, value in self.entries:
+            last[value] = len(self.steps)
+        alive = peak = sum(edge.kind in _STORED for edge in self.graph.edges)
+        for k, step in enumerate(self.steps):
+            ended = {value for value in (step.left, step.right) if last[value] == k}
+            alive += step.kind in _STORED
+            alive -= sum(kinds[value] in _STORED for value in ended)
+            peak = max(peak, alive)
+        return peak
 
     def check(self) -> None:
         """Raise ValueError if a value is used before it is computed or an entry is missing."""
