@@ -56,22 +56,26 @@ class Plan:
     def peak(self) -> int:
         """The largest number of partials alive at once.
 
-        Elemental partials are alive from the start, since a program computes them first, a product
-        or sum from its own step, each until its last use, and entries to the end. It is counted
-        before the first step and after each, so that a result may take the place of an operand
-        that is used for the last time. Literals (units and constants) take no place.
+        An elemental partial is alive from its first use, a product or sum from its own step, each
+        until its last use, and all entries at the end. It is counted as each step reads its
+        operands and as it has written its result, which may take the place of an operand that is
+        read for the last time. Literals (units and constants) take no place.
         """
-        kinds = [edge.kind for edge in self.graph.edges] + [step.kind for step in self.steps]
+        stored = [edge.kind in _STORED for edge in self.graph.edges]
+        elementals = len(stored)
+        stored += [step.kind in _STORED for step in self.steps]
         last = {value: k for k, step in enumerate(self.steps) for value in (step.left, step.right)}
-        for _, _, value in self.entries:
-            last[value] = len(self.steps)
-        alive = peak = sum(edge.kind in _STORED for edge in self.graph.edges)
+        last.update((value, len(self.steps)) for _, _, value in self.entries)
+        read: set[int] = set()
+        alive = peak = 0
         for k, step in enumerate(self.steps):
-            ended = {value for value in (step.left, step.right) if last[value] == k}
-            alive += step.kind in _STORED
-            alive -= sum(kinds[value] in _STORED for value in ended)
+            operands = {step.left, step.right}
+            alive += sum(stored[v] for v in operands - read if v < elementals)
+            read |= operands
             peak = max(peak, alive)
-        return peak
+            alive += stored[step.target] - sum(stored[v] for v in operands if last[v] == k)
+            peak = max(peak, alive)
+        return max(peak, sum(stored[value] for _, _, value in self.entries))
 
     def check(self) -> None:
         """Raise ValueError if a value is used before it is computed or an entry is missing."""

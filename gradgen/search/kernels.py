@@ -1,7 +1,7 @@
 """Vertex elimination on bit sets, compiled: what a step costs, doing it, and taking it back.
 
-A graph under elimination is one array `rows` of 64-bit words, shape (vertices, 4, words). For a
-vertex v, `rows[v, SUCCESSORS]` is the set of its successors, and LIVE and RUNTIME are subsets of it
+A graph under elimination is one array `rows` of 64-bit words, shape (vertices, 5, words). For a
+vertex v, `rows[v, SUCCESSORS]` is the set of its successors. LIVE and RUNTIME are subsets of it
 that say of which kind the partial on each edge out of v is:
 
 | kind | LIVE | RUNTIME |
@@ -12,8 +12,9 @@ that say of which kind the partial on each edge out of v is:
 | variable | 1 | 1 |
 
 So a product's kind is the bitwise or of its factors' kinds, a sum is always LIVE, and RUNTIME if a
-summand is; this is `gradgen.elimination.kinds` in two bits. `rows[v, PREDECESSORS]` is the set of
-v's predecessors. An eliminated vertex keeps its own rows and is in nobody else's.
+summand is; this is `gradgen.elimination.kinds` in two bits. COMPUTED is the subset whose partials
+are no longer elemental. `rows[v, PREDECESSORS]` is the set of v's predecessors. An eliminated
+vertex keeps its own rows and is in nobody else's.
 
 Importing this module imports numba.
 """
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from gradgen.search.compact import CODED, CompactGraph
 
-SUCCESSORS, LIVE, RUNTIME, PREDECESSORS = range(4)
+SUCCESSORS, LIVE, RUNTIME, COMPUTED, PREDECESSORS = range(5)
 
 EDGES, MULS, ADDS, PEAK = range(4)
 """The objectives by number, in the order of `gradgen.elimination.cost.PLAN_OBJECTIVES`."""
@@ -66,10 +67,11 @@ def pack(graph: CompactGraph) -> Words:
     live = [CODED.index(kind) + 1 for kind in ("constant", "variable")]
     runtime = [CODED.index(kind) + 1 for kind in ("mask", "variable")]
     out = graph.kinds.T
-    planes = (out > 0, np.isin(out, live), np.isin(out, runtime), graph.kinds > 0)
-    bits = np.zeros((graph.size, 4, words * 64), np.uint8)
-    for plane, members in enumerate(planes):
-        bits[:, plane, : graph.size] = members
+    bits = np.zeros((graph.size, 5, words * 64), np.uint8)
+    bits[:, SUCCESSORS, : graph.size] = out > 0
+    bits[:, LIVE, : graph.size] = np.isin(out, live)
+    bits[:, RUNTIME, : graph.size] = np.isin(out, runtime)
+    bits[:, PREDECESSORS, : graph.size] = graph.kinds > 0
     packed = np.packbits(bits, axis=-1, bitorder="little")
     return packed.view("<u8").astype(np.uint64)
 
@@ -97,10 +99,15 @@ def degree(rows: Words, vertex: int) -> int:
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def stored(rows: Words) -> int:
-    """The number of edges whose partials exist at run time only."""
+def entries(rows: Words) -> int:
+    """How many edges from independents have partials that exist at run time only.
+
+    When all is eliminated, these are the Jacobian's entries.
+    """
     total = 0
     for vertex in range(rows.shape[0]):
+        if rows[vertex, PREDECESSORS].any():
+            continue
         for k in range(rows.shape[2]):
             total += popcount(rows[vertex, RUNTIME, k])
     return total
@@ -110,7 +117,7 @@ def stored(rows: Words) -> int:
 def weigh(rows: Words, objective: int, vertex: int, alive: int) -> tuple[int, int, int]:
     """What eliminating a vertex now costs, and adds to the tie-break, `edges + adds`.
 
-    `alive` is the number of stored partials now; for the objective PEAK the cost is the largest
+    `alive` is the number of partials alive now; for the objective PEAK the cost is the largest
     number that is reached meanwhile, and the last result the number afterwards.
     """
     into = live_into = constant_into = out = live_out = constant_out = adds = 0
@@ -144,8 +151,8 @@ def weigh(rows: Words, objective: int, vertex: int, alive: int) -> tuple[int, in
 def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
     """The most partials alive while a vertex is eliminated, and how many are afterwards.
 
-    Products are taken source by source and target by target, as `accumulate` takes them. A sum
-    takes the place of its summands, so that it never makes a peak.
+    Counted as `gradgen.ir.plan.Plan.peak` does. Products are taken source by source and target by
+    target, as `accumulate` takes them.
     """
     peak = alive
     last_source = last_target = -1
@@ -154,6 +161,7 @@ def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
             last_source = k
         if rows[vertex, SUCCESSORS, k] != 0:
             last_target = k
+    first_source = True
     for k in range(last_source + 1):
         sources = rows[vertex, PREDECESSORS, k]
         while sources != 0:
@@ -161,12 +169,17 @@ def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
             sources &= sources - _ONE
             final_source = k == last_source and sources == 0
             stored_into = has(rows[source, RUNTIME], vertex)
+            if stored_into and not has(rows[source, COMPUTED], vertex):
+                alive += 1
             for m in range(last_target + 1):
                 targets = rows[vertex, SUCCESSORS, m]
                 while targets != 0:
                     target = (m << 6) + lowest(targets)
                     targets &= targets - _ONE
                     stored_out = has(rows[vertex, RUNTIME], target)
+                    if first_source and stored_out and not has(rows[vertex, COMPUTED], target):
+                        alive += 1
+                    peak = max(peak, alive)
                     product = stored_into or stored_out
                     alive += product
                     if m == last_target and targets == 0:
@@ -174,7 +187,12 @@ def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
                     if final_source:
                         alive -= stored_out
                     peak = max(peak, alive)
-                    alive -= product and has(rows[source, RUNTIME], target)
+                    if has(rows[source, RUNTIME], target):
+                        if not has(rows[source, COMPUTED], target):
+                            alive += 1
+                            peak = max(peak, alive)
+                        alive -= product
+            first_source = False
     return peak, alive
 
 
@@ -182,8 +200,8 @@ def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
 def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: int) -> int:
     """Eliminate a vertex; the neighbours' rows are pushed on the stack `saved`, `changed`.
 
-    `saved` has the shape (room, 3, words). There must be room for `degree` rows above `top`; the
-    new top is returned. With no room at all (shape (0, 3, words)) nothing is kept.
+    `saved` has the shape (room, 4, words). There must be room for `degree` rows above `top`; the
+    new top is returned. With no room at all (shape (0, 4, words)) nothing is kept.
     """
     words = rows.shape[2]
     keep = saved.shape[0] > 0
@@ -193,7 +211,7 @@ def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: in
             source = (k << 6) + lowest(word)
             word &= word - _ONE
             if keep:
-                saved[top, :, :] = rows[source, :3]
+                saved[top, :, :] = rows[source, :4]
                 changed[top] = source
                 top += 1
             _join(rows, source, vertex)
@@ -225,8 +243,9 @@ def _join(rows: Words, source: int, vertex: int) -> None:
         rows[source, SUCCESSORS, m] |= new
         rows[source, LIVE, m] |= rows[vertex, LIVE, m] | (live & new) | sums
         rows[source, RUNTIME, m] |= rows[vertex, RUNTIME, m] | (runtime & new)
+        rows[source, COMPUTED, m] |= new
     others = ~(_ONE << np.uint64(vertex & 63))
-    for plane in range(3):
+    for plane in range(PREDECESSORS):
         rows[source, plane, vertex >> 6] &= others
 
 
@@ -237,7 +256,7 @@ def restore(rows: Words, saved: Words, changed: Integers, top: int, bottom: int)
         top -= 1
         vertex = changed[top]
         if vertex >= 0:
-            rows[vertex, :3] = saved[top]
+            rows[vertex, :4] = saved[top]
         else:
             for k in range(rows.shape[2]):
                 rows[~vertex, PREDECESSORS, k] = saved[top, 0, k]
@@ -249,24 +268,24 @@ def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> t
 
     Leaves `rows` with all of it eliminated.
     """
-    nothing = np.empty((0, 3, rows.shape[2]), np.uint64)
+    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
     unchanged = np.empty(0, np.int64)
-    alive = stored(rows)
-    total = alive if objective == PEAK else 0
-    ties = 0
+    alive = total = ties = 0
     for p in range(len(order)):
         cost, tie, alive = weigh(rows, objective, order[p], alive)
         costs[p, 0], costs[p, 1] = cost, tie
         total = max(total, cost) if objective == PEAK else total + cost
         ties += tie
         eliminate(rows, order[p], nothing, unchanged, 0)
+    if objective == PEAK:
+        total = max(total, entries(rows))
     return total, ties
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def markowitz_steps(rows: Words, intermediates: Integers, latest: bool) -> Integers:
     """The steps of `gradgen.search.heuristics.markowitz`; leaves `rows` with all eliminated."""
-    nothing = np.empty((0, 3, rows.shape[2]), np.uint64)
+    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
     unchanged = np.empty(0, np.int64)
     count = len(intermediates)
     place = np.full(rows.shape[0], -1, np.int64)
