@@ -41,7 +41,7 @@ Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def popcount(context: Any, word: Any) -> Any:
     """The number of bits that are set."""
 
@@ -51,7 +51,7 @@ def popcount(context: Any, word: Any) -> Any:
     return types.int64(types.uint64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def lowest(context: Any, word: Any) -> Any:
     """The place of the lowest bit that is set; the word is not zero."""
 
@@ -83,13 +83,13 @@ def members(vertices: NDArray[np.int32], size: int) -> Words:
     return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def has(row: Words, vertex: int) -> bool:
     """Whether a vertex is in a set."""
     return (row[vertex >> 6] >> np.uint64(vertex & 63)) & _ONE != 0
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def degree(rows: Words, vertex: int) -> int:
     """The number of neighbours."""
     total = 0
@@ -98,7 +98,7 @@ def degree(rows: Words, vertex: int) -> int:
     return total
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def entries(rows: Words) -> int:
     """How many edges from independents have partials that exist at run time only.
 
@@ -113,7 +113,7 @@ def entries(rows: Words) -> int:
     return total
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def weigh(rows: Words, objective: int, vertex: int, alive: int) -> tuple[int, int, int]:
     """What eliminating a vertex now costs, and adds to the tie-break, `edges + adds`.
 
@@ -147,7 +147,7 @@ def weigh(rows: Words, objective: int, vertex: int, alive: int) -> tuple[int, in
     return cost, edges + adds, alive
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
     """The most partials alive while a vertex is eliminated, and how many are afterwards.
 
@@ -196,7 +196,7 @@ def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
     return peak, alive
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: int) -> int:
     """Eliminate a vertex; the neighbours' rows are pushed on the stack `saved`, `changed`.
 
@@ -231,7 +231,7 @@ def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: in
     return top
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _join(rows: Words, source: int, vertex: int) -> None:
     """Join a predecessor of a vertex to the vertex's successors, and part the two."""
     everything = ~np.uint64(0)
@@ -249,7 +249,7 @@ def _join(rows: Words, source: int, vertex: int) -> None:
         rows[source, plane, vertex >> 6] &= others
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def restore(rows: Words, saved: Words, changed: Integers, top: int, bottom: int) -> None:
     """Take back the eliminations that pushed the rows from `bottom` to `top`, the latest first."""
     while top > bottom:
@@ -262,7 +262,7 @@ def restore(rows: Words, saved: Words, changed: Integers, top: int, bottom: int)
                 rows[~vertex, PREDECESSORS, k] = saved[top, 0, k]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> tuple[int, int]:
     """The cost of an order and its tie-break; `costs`, shape (steps, 2), gets those of each step.
 
@@ -282,7 +282,7 @@ def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> t
     return total, ties
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def markowitz_steps(rows: Words, intermediates: Integers, latest: bool) -> Integers:
     """The steps of `gradgen.search.heuristics.markowitz`; leaves `rows` with all eliminated."""
     nothing = np.empty((0, 4, rows.shape[2]), np.uint64)

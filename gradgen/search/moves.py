@@ -42,7 +42,7 @@ _LEVELS = np.array([round(-UNIT * math.log((k + 0.5) / 1024)) for k in range(102
 _ONE = np.uint64(1)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def draw(state: Words, bound: int) -> int:
     """A random integer below `bound`: xorshift64* (Vigna, 2016)."""
     x = state[0]
@@ -53,7 +53,7 @@ def draw(state: Words, bound: int) -> int:
     return np.int64((x * np.uint64(2685821657736338717)) >> np.uint64(33)) % bound
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _neighbour(rows: Words, left: Words, vertex: int, state: Words) -> int:
     """A random neighbour of a vertex that is still to be eliminated, or -1."""
     count = 0
@@ -74,7 +74,7 @@ def _neighbour(rows: Words, left: Words, vertex: int, state: Words) -> int:
     return -1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _propose(order: Integers, first: int, last: int, state: Words, trial: Integers) -> None:
     """Another order of the stretch from `first` to `last`, both included, into `trial`.
 
@@ -94,7 +94,7 @@ def _propose(order: Integers, first: int, last: int, state: Words, trial: Intege
     trial[length - cut : length] = order[first : first + cut]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def sweep(
     rows: Words,
     objective: int,
@@ -119,8 +119,8 @@ def sweep(
     `tries` orders are tried at each place, none of which differs over more than `reach` places.
     `later[v]` gets the neighbours that v had when it was eliminated and that come later. The best
     order met goes to `best`, its cost and tie-break to `best_cost`. `floor` is what PEAK is at least.
-    The work is a count of words read and written: about proportional to the time, and the same on
-    every machine.
+    The work counts rows read and written, by their length: it is about proportional to the time, and
+    the same on every machine.
     """
     count = len(order)
     place = np.empty(rows.shape[0], np.int64)
@@ -180,7 +180,7 @@ def sweep(
                     top = eliminate(rows, vertex, saved, changed, top)
             restore(rows, saved, changed, top, 0)
             looked += 1
-            work += (top + i + 1) * words
+            work += (top + i + 1) * (words + 8)
             if not accepted:
                 continue
             for i in range(length):
@@ -199,7 +199,7 @@ def sweep(
     return looked, work
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _advance(
     rows: Words, objective: int, vertex: int, left: Words, later: Words, alive: int
 ) -> int:
@@ -216,7 +216,7 @@ def _advance(
     return alive
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def rearrange(order: Integers, later: Words, state: Words) -> None:
     """Put an order into a random other one of the same cost, with related vertices close.
 
@@ -275,7 +275,7 @@ def rearrange(order: Integers, later: Words, state: Words) -> None:
                 placed += 1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def best_window(
     rows: Words,
     objective: int,
@@ -331,7 +331,7 @@ def best_window(
     return True
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def anneal(
     start: Words,
     objective: int,
@@ -374,7 +374,7 @@ def anneal(
     return looked, work
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def polish(
     start: Words,
     objective: int,
@@ -386,7 +386,10 @@ def polish(
     best: Integers,
     best_cost: Integers,
 ) -> None:
-    """Passes of optimal windows of `size` vertices, which overlap by half; see `anneal`."""
+    """Passes of optimal windows of `size` vertices, which overlap by half.
+
+    The other arguments are those of `anneal`.
+    """
     words = start.shape[2]
     saved = np.empty((_room(start), 4, words), np.uint64)
     changed = np.empty(len(saved), np.int64)
@@ -414,7 +417,7 @@ def polish(
             rearrange(order, later, state)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True)
 def _room(start: Words) -> int:
     """How many rows a stretch of eliminations may change before it is given up."""
     return 64 * start.shape[0]
