@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from gradgen.ir.graph import Kind, LinearGraph
 
+_STORED: tuple[Kind, ...] = ("mask", "variable")
+"""The kinds whose values exist at run time only; the others are literals."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -48,6 +51,31 @@ class Plan:
     def adds(self) -> int:
         """Products that land on an edge that exists already."""
         return sum(step.op == "add" for step in self.steps)
+
+    @property
+    def peak(self) -> int:
+        """The largest number of partials alive at once.
+
+        An elemental partial is alive from its first use, a product or sum from its own step, each
+        until its last use, and all entries at the end. It is counted as each step reads its
+        operands and as it has written its result, which may take the place of an operand that is
+        read for the last time. Literals (units and constants) take no place.
+        """
+        stored = [edge.kind in _STORED for edge in self.graph.edges]
+        elementals = len(stored)
+        stored += [step.kind in _STORED for step in self.steps]
+        last = {value: k for k, step in enumerate(self.steps) for value in (step.left, step.right)}
+        last.update((value, len(self.steps)) for _, _, value in self.entries)
+        read: set[int] = set()
+        alive = peak = 0
+        for k, step in enumerate(self.steps):
+            operands = {step.left, step.right}
+            alive += sum(stored[v] for v in operands - read if v < elementals)
+            read |= operands
+            peak = max(peak, alive)
+            alive += stored[step.target] - sum(stored[v] for v in operands if last[v] == k)
+            peak = max(peak, alive)
+        return max(peak, sum(stored[value] for _, _, value in self.entries))
 
     def check(self) -> None:
         """Raise ValueError if a value is used before it is computed or an entry is missing."""

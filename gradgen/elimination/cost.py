@@ -1,0 +1,48 @@
+"""What an order costs: the counts of docs/costs.md by their names.
+
+`edges`, `muls`, `adds` and `peak` are read off a finished plan, whatever kind of elimination made
+it. `ops` is read off a finished program, since it depends on what folding and sharing leave: see
+`gradgen.ir.program.count_operations`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from gradgen.ir.plan import Plan
+from gradgen.ir.program import Operations, Program, count_operations
+
+Objective = Literal["edges", "muls", "adds", "peak", "ops"]
+"""What a search can be asked to make small."""
+
+PlanObjective = Literal["edges", "muls", "adds", "peak"]
+"""Those that a plan alone decides, so that a search need not lower it."""
+
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+PLAN_OBJECTIVES: tuple[PlanObjective, ...] = get_args(PlanObjective)
+
+
+@dataclass(frozen=True)
+class PlanCosts:
+    """The counts of a plan."""
+
+    edges: int
+    muls: int
+    adds: int
+    peak: int
+
+    def ranked(self, objective: PlanObjective) -> tuple[int, int]:
+        """What plans are compared by: the objective, and `edges + adds` to break ties."""
+        by_name = {name: getattr(self, name) for name in PLAN_OBJECTIVES}
+        return by_name[objective], self.edges + self.adds
+
+
+def plan_costs(plan: Plan) -> PlanCosts:
+    """Count a plan."""
+    return PlanCosts(plan.edges, plan.muls, plan.adds, plan.peak)
+
+
+def program_operations(program: Program) -> Operations:
+    """`ops` of a program, the primal's share included."""
+    return count_operations(program.instructions)
