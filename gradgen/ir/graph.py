@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from gradgen.ir.code import Atom
+from gradgen.ir.steps import parse_edge_step, parse_face_step
 
 Kind = Literal["unit", "constant", "mask", "variable"]
 """Of a partial: +1 or -1; a number known when generating; 0 or +-1 at run time; anything else."""
+
+Elimination = Literal["vertex", "edge", "face"]
+"""What is eliminated one after the other; each kind can do all that those before it can."""
 
 WEIGHTED = "weighted"
 """The vertex added for the weighted outputs or inputs of a vector product."""
@@ -107,19 +111,33 @@ class LinearGraph:
 
 @dataclass(frozen=True)
 class Order:
-    """In which order to eliminate the intermediates: small, by stable names, replayable."""
+    """In which order to eliminate: small, by stable names, replayable."""
 
-    elimination: Literal["vertex"]
+    elimination: Elimination
     fingerprint: str
     steps: tuple[str, ...]
-    """Stable names of vertices."""
+    """Vertices, edges or faces, named as `gradgen.ir.steps` says."""
     found_by: str
     proved_optimal: bool = False
 
     def check(self) -> None:
-        """Raise ValueError if a vertex is eliminated twice."""
+        """Raise ValueError if a step is malformed, or a vertex or face is eliminated twice.
+
+        An edge may be eliminated more than once, because elimination can bring it back.
+        """
+        if self.elimination not in get_args(Elimination):
+            raise ValueError(f"unknown elimination {self.elimination!r}")
+        if not all(isinstance(step, str) for step in self.steps):
+            raise ValueError("a step is not a string")
+        if self.elimination == "edge":
+            for step in self.steps:
+                parse_edge_step(step)
+            return
+        if self.elimination == "face":
+            for step in self.steps:
+                parse_face_step(step)
         if len(set(self.steps)) != len(self.steps):
-            raise ValueError("a vertex is eliminated twice")
+            raise ValueError(f"a {self.elimination} is eliminated twice")
 
     def pretty(self) -> str:
         """The steps on a few lines."""
@@ -155,7 +173,5 @@ class Order:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not an elimination order: {error!r}") from None
-        if order.elimination != "vertex":
-            raise ValueError(f"unknown elimination {order.elimination!r}")
         order.check()
         return order
