@@ -49,52 +49,87 @@ def is_safe(state: Remainder, vertex: int) -> bool:
 
 def _merges_back(state: Remainder, vertex: int) -> bool:
     """The rule of the single predecessor."""
-    behind = union(state.into[vertex])
-    if behind & (behind - 1):
+    previous = union(state.into[vertex])
+    if previous & (previous - 1):
         return False
-    previous = behind.bit_length() - 1
-    if not _merges(state.out, vertex, previous, behind & state.independents):
+    kind = _kind(state.into[vertex], previous)
+    if not _takes_over(state, state.out, vertex, previous, kind, state.independents):
         return False
-    kind = _kind(state.into[vertex], behind)
     if kind in (UNIT, MASK):
         return True
     out = side_out(state, vertex)
     least = out.paid if kind == VARIABLE else out.variable
-    if not behind & state.independents:
-        into = side_into(state, previous)
+    if not previous & state.independents:
+        into = side_into(state, previous.bit_length() - 1)
         least = min(least, into.paid if kind == VARIABLE else into.variable)
     return state.cost(vertex) <= least
 
 
 def _merges_on(state: Remainder, vertex: int) -> bool:
     """The rule of the single successor."""
-    ahead = union(state.out[vertex])
-    if ahead & (ahead - 1):
+    following = union(state.out[vertex])
+    if following & (following - 1):
         return False
-    following = ahead.bit_length() - 1
-    if not _merges(state.into, vertex, following, ahead & state.dependents):
+    kind = _kind(state.out[vertex], following)
+    if not _takes_over(state, state.into, vertex, following, kind, state.dependents):
         return False
-    kind = _kind(state.out[vertex], ahead)
     if kind in (UNIT, MASK):
         return True
     into = side_into(state, vertex)
     least = into.paid if kind == VARIABLE else into.variable
-    if not ahead & state.dependents:
-        out = side_out(state, following)
+    if not following & state.dependents:
+        out = side_out(state, following.bit_length() - 1)
         least = min(least, out.paid if kind == VARIABLE else out.variable)
     return state.cost(vertex) <= least
 
 
-def _merges(adjacent: list[Neighbours], vertex: int, neighbour: int, end: int) -> bool:
-    """Whether `neighbour` can take over what lies beyond the vertex without any edge costing more.
+_KEPT = {
+    UNIT: (UNIT, MASK, CONSTANT, VARIABLE),
+    MASK: (MASK, VARIABLE),
+    CONSTANT: (CONSTANT, VARIABLE),
+    VARIABLE: (VARIABLE,),
+}
+"""For each kind of factor, the kinds of partials that cost no more when multiplied with it."""
 
-    `end` is nonzero if it is never eliminated itself.
+
+def _takes_over(
+    state: Remainder,
+    adjacent: list[Neighbours],
+    vertex: int,
+    neighbour: int,
+    kind: int,
+    ends: int,
+) -> bool:
+    """Whether a neighbour can take over what lies beyond the vertex and no edge costs more.
+
+    The neighbour is given as a set of one, `kind` is that of the edge between, and `adjacent` leads
+    beyond the vertex.
     """
-    alone = union(adjacent[neighbour]) == 1 << vertex
-    beyond = adjacent[vertex]
-    if not beyond[UNIT] | beyond[MASK] | beyond[CONSTANT]:
-        return alone or end != 0
-    return alone and 1 << vertex == adjacent[neighbour][UNIT]
+    other = neighbour.bit_length() - 1
+    stays = neighbour & ends
+    alone = union(adjacent[other]) == 1 << vertex
+    if not stays and not alone:
+        return False
+    # edges between an independent and a dependent are in no further product
+    counted = state.remaining if stays else -1
+    beyond = [kept & counted for kept in adjacent[vertex]]
+    if any(beyond[k] for k in range(4) if k not in _KEPT[kind]):
+        return False
+    if alone or not beyond[UNIT] | beyond[MASK] | beyond[CONSTANT]:
+        return True
+    reached = _closure(adjacent, vertex, 0) & _closure(adjacent, other, 1 << vertex)
+    return not reached & state.remaining
+
+
+def _closure(adjacent: list[Neighbours], start: int, closed: int) -> int:
+    """The vertices that paths from a vertex reach without passing through `closed`."""
+    reached, waiting = 0, 1 << start
+    while waiting:
+        low = waiting & -waiting
+        new = union(adjacent[low.bit_length() - 1]) & ~reached & ~closed
+        reached |= new
+        waiting = (waiting ^ low) | new
+    return reached
 
 
 def _adds_nothing(state: Remainder, vertex: int) -> bool:

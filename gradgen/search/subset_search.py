@@ -2,7 +2,8 @@
 
 The graph after a set of vertices is eliminated does not depend on the order within the set, so that
 the best orders of a set's subsets are all that is ever needed (Bellman's principle). The sets are
-visited by A*: the cheapest ones first, counting for what is still to come the separator bound.
+visited by A* (Hart, Nilsson and Raphael, 1968): the cheapest ones first, counting for what is still
+to come the separator bound.
 """
 
 from __future__ import annotations
@@ -23,17 +24,22 @@ def search_subsets(state: Remainder, part: int) -> tuple[list[int], int]:
     least = {v: vertex_bound(state, v) for v in members(part)}
     best = {0: 0}
     last: dict[int, int] = {}
+    states = {0: state}
     queue = [(sum(least.values()), 0, 0)]
     closed: set[int] = set()
     while True:
-        total, _, eliminated = heapq.heappop(queue)
+        total, size, eliminated = heapq.heappop(queue)
         if eliminated in closed:
             continue
         if eliminated == part:
             return _steps(last, part), total
         closed.add(eliminated)
-        current = state.copy()
-        current.eliminate_all(members(eliminated))
+        if eliminated:
+            current = states[eliminated ^ 1 << last[eliminated]].copy()
+            current.eliminate(last[eliminated])
+            states[eliminated] = current
+        else:
+            current = state
         for vertex in branches(current, part & ~eliminated):
             after = eliminated | 1 << vertex
             cost = best[eliminated] + current.cost(vertex)
@@ -41,7 +47,7 @@ def search_subsets(state: Remainder, part: int) -> tuple[list[int], int]:
                 best[after] = cost
                 last[after] = vertex
                 estimate = total - best[eliminated] - least[vertex] + cost
-                heapq.heappush(queue, (estimate, -after.bit_count(), after))
+                heapq.heappush(queue, (estimate, size - 1, after))
 
 
 def branches(state: Remainder, left: int) -> list[int]:
