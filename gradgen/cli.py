@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from click_default_group import DefaultGroup
@@ -13,6 +12,7 @@ from click_default_group import DefaultGroup
 from gradgen import __version__
 from gradgen.config import FUNCTIONS, Settings
 from gradgen.errors import GradgenError
+from gradgen.reporting import Reporting
 
 STAGES = ("source", "trace", "graph", "order", "plan", "program")
 DTYPES = ("float32", "float64")
@@ -121,7 +121,7 @@ def generate(
 
     This is the default command: `gradgen SOURCE` is enough.
     """
-    with _Reporting(debug, quiet) as reporting:
+    with Reporting(debug, quiet) as reporting:
         settings = _settings(options, emit=_emitted(emit), dtypes=dtypes)
         reporting.status("reading and tracing")
         from gradgen import pipeline
@@ -143,13 +143,18 @@ def generate(
 @click.option(
     "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
 )
-def show(stage: str, debug: bool, **options: Any) -> None:
+@click.option(
+    "--json", "as_json", is_flag=True, help="The graph as a file that `gradgen search` reads."
+)
+def show(stage: str, as_json: bool, debug: bool, **options: Any) -> None:
     """Show a stage of the pipeline for the step function in SOURCE."""
-    with _Reporting(debug, quiet=True):
+    if as_json and stage not in ("graph", "order"):
+        raise click.BadParameter("only a graph or an order is shown as JSON", param_hint="--json")
+    with Reporting(debug, quiet=True):
         settings = _settings(options)
         from gradgen import pipeline
 
-        click.echo(pipeline.show(settings, stage))
+        click.echo(pipeline.show(settings, stage, as_json=as_json))
 
 
 def _settings(options: dict[str, Any], **more: Any) -> Settings:
@@ -188,56 +193,3 @@ def _emitted(text: str) -> tuple[str, ...]:
             param_hint="--emit",
         )
     return names
-
-
-class _Reporting:
-    """Progress and messages on standard error; errors become exit codes."""
-
-    def __init__(self, debug: bool, quiet: bool) -> None:
-        self._debug = debug
-        self._quiet = quiet
-        self._spinner: Any = None
-
-    def __enter__(self) -> _Reporting:
-        return self
-
-    def status(self, what: str) -> None:
-        """Say what is going on, where somebody watches."""
-        if self._quiet or not sys.stderr.isatty():
-            return
-        if self._spinner is None:
-            from rich.console import Console
-
-            self._spinner = Console(stderr=True).status(what)
-            self._spinner.start()
-        self._spinner.update(what)
-
-    def stop(self) -> None:
-        """Take the progress line away."""
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
-
-    def say(self, message: str) -> None:
-        """A line for people, unless they asked for quiet."""
-        if not self._quiet:
-            click.echo(message, err=True)
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self.stop()
-        if error is None or self._debug:
-            return
-        if isinstance(error, GradgenError):
-            _fail(str(error), error.exit_code)
-        if isinstance(error, Exception) and not isinstance(error, click.ClickException):
-            first = (str(error).strip() or "no message").split("\n", 1)[0]
-            _fail(
-                f"internal error: {type(error).__name__}: {first}\n"
-                "  hint: this is a fault of gradgen; --debug shows where, please report it",
-                3,
-            )
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
-    raise SystemExit(code)

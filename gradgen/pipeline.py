@@ -21,6 +21,7 @@ from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.graph_file import write_graph
 from gradgen.ir.module import Module
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
@@ -250,8 +251,11 @@ def _ranges(front: Front) -> dict[str, tuple[float, float]]:
     return found
 
 
-def show(settings: Settings, stage: str) -> str:
-    """A stage of the pipeline as text: source, trace, graph, order, plan or program."""
+def show(settings: Settings, stage: str, *, as_json: bool = False) -> str:
+    """A stage of the pipeline as text: source, trace, graph, order, plan or program.
+
+    A graph can be had as JSON, an order always is.
+    """
     if stage == "source":
         return read(settings).pretty()
     front = open_front(settings)
@@ -259,7 +263,7 @@ def show(settings: Settings, stage: str) -> str:
         return front.trace.pretty()
     graph = graph_of(front)
     if stage == "graph":
-        return graph.pretty()
+        return write_graph(graph) if as_json else graph.pretty()
     chosen = candidates(front, graph, orders_for(settings, graph))[0].jacobian.chosen
     if stage == "order":
         return chosen.order.to_json()

@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verify": {"errors", "ir"},
     "programs": {"errors", "ir", "elimination", "search", "backend", "__init__"},
     "pipeline": STAGES | {"programs", "__init__"},
-    "cli": {"pipeline", "config", "errors", "__init__"},
+    "reporting": {"errors"},
+    "cli": {"pipeline", "config", "errors", "reporting", "__init__"},
     "__main__": {"cli"},
     "__init__": set(),
 }
