@@ -1,7 +1,7 @@
 """Anytime search for an elimination order: simulated annealing and optimal windows.
 
 Annealing of elimination orders is due to Naumann and Gottschling (2003); here the state is walked
-along the order, so that a move costs the stretch it changes (`gradgen.search.moves`).
+along the order, so that a move costs the stretch it changes (`gradgen.search.moves`, `gradgen.search.windows`).
 
 Two chains anneal side by side, in rounds that get longer; each round starts from the better of the
 two. How long to go on is given as work, which is counted and not timed, so that the result is the
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,8 +47,8 @@ WINDOW = 8
 """Vertices in a window that is put into its best order."""
 POLISHED_AFTER = 20
 """Sweeps between passes of windows, where the objective is a peak."""
-SEGMENT = WORK_PER_SECOND // 5
-"""Work between two looks at the clock."""
+STACK = 64
+"""Rows that a move may change before it is given up, for each vertex of the graph."""
 
 Progress = Callable[[int, str], None]
 """Told of the best cost so far and how it was found."""
@@ -98,17 +99,18 @@ class _Search:
 
         compacted = compact(graph)
         self.start = kernels.pack(compacted)
-        self.inner = kernels.members(compacted.intermediates, compacted.size)
+        self.left = kernels.members(compacted.intermediates, compacted.size)
         self.objective = PLAN_OBJECTIVES.index(objective)
+        self.peak = self.objective == kernels.PEAK
         self.looked = 0
         self.best_cost = (0, 0)
         self.found_by = ""
-        self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
         for found_by, steps in _heuristics(self.start, compacted.intermediates):
             costs = np.empty((len(steps), 2), np.int64)
             cost = kernels.evaluate(self.start.copy(), self.objective, steps, costs)
             if not self.found_by or cost < self.best_cost:
                 self.best, self.best_cost, self.found_by = steps, cost, found_by
+        self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
 
     @property
     def cost(self) -> int:
@@ -130,7 +132,9 @@ class _Search:
                 if target is not None and self.cost <= target:
                     return True
                 count = max(1, round(sweeps * share / sum(ROUNDS)))
-                ended = list(threads.map(lambda c: c.round(count, deadline), self.chains))
+                ended = list(
+                    threads.map(partial(_Chain.round, sweeps=count, deadline=deadline), self.chains)
+                )
                 self._take(self.chains, report)
                 if not all(ended):
                     return False
@@ -148,70 +152,87 @@ class _Search:
 
 
 class _Chain:
-    """One sequence of orders, with random numbers of its own."""
+    """One sequence of orders, with random numbers and working space of its own."""
 
     def __init__(self, search: _Search, seed: int, number: int) -> None:
         self.search = search
         self.hot, self.cold = CHAINS[number]
         self.random = _random_state(seed, number)
         self.looked = self.work = 0
+        size, planes, words = search.start.shape
+        self.rows = search.start.copy()
+        self.costs = np.empty((len(search.best), 2), np.int64)
+        self.saved = np.empty((STACK * size, planes - 1, words), np.uint64)
+        self.changed = np.empty(STACK * size, np.int64)
+        self.later = np.zeros((size, words), np.uint64)
 
     def round(self, sweeps: int, deadline: float | None) -> bool:
         """Anneal from the best order known; returns whether there was time for all of it."""
-        from gradgen.search.kernels import PEAK
+        cooled = ((1 - k / sweeps) ** 2 for k in range(sweeps))
+        return self.anneal([self.cold + (self.hot - self.cold) * x for x in cooled], deadline)
 
-        if self.search.objective == PEAK:
-            temperatures = [COLD] * sweeps
-        else:
-            cooled = (1 - k / sweeps for k in range(sweeps))
-            temperatures = [self.cold + (self.hot - self.cold) * left * left for left in cooled]
-        return self.anneal(temperatures, deadline)
-
-    def anneal(self, temperatures: list[float], deadline: float | None) -> bool:
-        """Sweep at each temperature and end with a pass of windows; returns as `round`."""
-        from gradgen.search import kernels, moves
-
+    def anneal(self, temperatures: Iterable[float], deadline: float | None) -> bool:
+        """Sweep at each temperature and end with windows; returns whether there was time."""
         search = self.search
-        order = search.best.copy()
+        self.order = search.best.copy()
         self.best = search.best.copy()
         self.best_cost = np.array(search.best_cost, np.int64)
-        peak = search.objective == kernels.PEAK
-        for segment in self._segments(temperatures, POLISHED_AFTER if peak else None):
+        for number, temperature in enumerate(temperatures):
             if deadline is not None and time.monotonic() > deadline:
                 return False
-            looked, work = moves.anneal(
-                search.start, search.objective, order, search.inner, segment,
-                TRIES, REACH, self.random, self.best, self.best_cost,
-            )  # fmt: skip
-            self.looked += looked
-            self.work += work
-            if peak:
-                self._polish(order)
-        self._polish(self.best.copy())
+            if search.peak and number % POLISHED_AFTER == 0:
+                self._polish()
+            self._sweep(COLD if search.peak else temperature)
+        self.order[:] = self.best
+        self._polish()
         return True
 
-    def _segments(
-        self, temperatures: list[float], most: int | None
-    ) -> Iterator[NDArray[np.float64]]:
-        """The temperatures in parts of little work, and of at most so many sweeps."""
-        done = 0
-        begin = self.work
-        while done < len(temperatures):
-            each = (self.work - begin) / done if done else SEGMENT
-            count = max(1, int(SEGMENT / max(1.0, each)))
-            if most is not None:
-                count = min(count, most)
-            yield np.array(temperatures[done : done + count])
-            done += count
-
-    def _polish(self, order: Integers) -> None:
+    def _sweep(self, temperature: float) -> None:
         from gradgen.search import moves
 
         search = self.search
-        moves.polish(
-            search.start, search.objective, order, search.inner,
-            WINDOW, 1, self.random, self.best, self.best_cost,
+        floor = self._prepare()
+        looked, work = moves.sweep(
+            self.rows, search.objective, self.order, self.costs, search.left.copy(),
+            temperature, TRIES, REACH, self.random, self.saved, self.changed, self.later,
+            self.best, self.best_cost, floor,
         )  # fmt: skip
+        self.looked += looked
+        self.work += work
+        self._rearrange()
+
+    def _polish(self) -> None:
+        from gradgen.search import moves, windows
+
+        search = self.search
+        self._prepare()
+        offset = moves.draw(self.random, WINDOW // 2)
+        windows.polish(
+            self.rows, search.objective, self.order, self.total[0], WINDOW, offset,
+            search.left.copy(), self.saved, self.changed, self.later,
+        )  # fmt: skip
+        self._prepare()
+        if self.total < tuple(self.best_cost):
+            self.best_cost[:] = self.total
+            self.best[:] = self.order
+        self._rearrange()
+
+    def _prepare(self) -> int:
+        """Evaluate the order and start over; returns how many entries the Jacobian has to hold."""
+        from gradgen.search import kernels
+
+        self.rows[:] = self.search.start
+        self.total = kernels.evaluate(self.rows, self.search.objective, self.order, self.costs)
+        floor = kernels.entries(self.rows)
+        self.rows[:] = self.search.start
+        return int(floor)
+
+    def _rearrange(self) -> None:
+        from gradgen.search import moves
+
+        # for a peak, it matters what other parts of the graph hold meanwhile
+        if not self.search.peak:
+            moves.rearrange(self.order, self.later, self.random)
 
 
 def _random_state(seed: int, number: int) -> Words:
@@ -220,9 +241,7 @@ def _random_state(seed: int, number: int) -> Words:
     return np.array([mixed ^ mixed >> 29 | 1], np.uint64)
 
 
-def _heuristics(
-    start: Words, intermediates: NDArray[np.int32]
-) -> Iterator[tuple[str, Integers]]:
+def _heuristics(start: Words, intermediates: NDArray[np.int32]) -> Iterator[tuple[str, Integers]]:
     """The orders of `gradgen.search.heuristics`, computed on bit sets."""
     from gradgen.search.kernels import markowitz_steps
 

@@ -37,6 +37,14 @@ EDGES, MULS, ADDS, PEAK = range(4)
 
 _ONE = np.uint64(1)
 
+# types of arguments, given so that numba makes no versions for literal arguments
+NUMBER = types.int64
+NUMBERS = types.int64[::1]
+PAIRS = types.int64[:, ::1]
+SET = types.uint64[::1]
+SETS = types.uint64[:, ::1]
+ROWS = types.uint64[:, :, ::1]
+
 Words = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 
@@ -83,13 +91,13 @@ def members(vertices: NDArray[np.int32], size: int) -> Words:
     return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
 
 
-@njit(nogil=True, cache=True)
+@njit((SET, NUMBER), nogil=True, cache=True)
 def has(row: Words, vertex: int) -> bool:
     """Whether a vertex is in a set."""
-    return (row[vertex >> 6] >> np.uint64(vertex & 63)) & _ONE != 0
+    return bool((row[vertex >> 6] >> np.uint64(vertex & 63)) & _ONE != 0)
 
 
-@njit(nogil=True, cache=True)
+@njit((ROWS, NUMBER), nogil=True, cache=True)
 def degree(rows: Words, vertex: int) -> int:
     """The number of neighbours."""
     total = 0
@@ -98,7 +106,7 @@ def degree(rows: Words, vertex: int) -> int:
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit((ROWS,), nogil=True, cache=True)
 def entries(rows: Words) -> int:
     """How many edges from independents have partials that exist at run time only.
 
@@ -106,48 +114,17 @@ def entries(rows: Words) -> int:
     """
     total = 0
     for vertex in range(rows.shape[0]):
-        if rows[vertex, PREDECESSORS].any():
-            continue
+        independent = True
+        count = 0
         for k in range(rows.shape[2]):
-            total += popcount(rows[vertex, RUNTIME, k])
+            independent = independent and rows[vertex, PREDECESSORS, k] == 0
+            count += popcount(rows[vertex, RUNTIME, k])
+        if independent:
+            total += count
     return total
 
 
-@njit(nogil=True, cache=True)
-def weigh(rows: Words, objective: int, vertex: int, alive: int) -> tuple[int, int, int]:
-    """What eliminating a vertex now costs, and adds to the tie-break, `edges + adds`.
-
-    `alive` is the number of partials alive now; for the objective PEAK the cost is the largest
-    number that is reached meanwhile, and the last result the number afterwards.
-    """
-    into = live_into = constant_into = out = live_out = constant_out = adds = 0
-    for k in range(rows.shape[2]):
-        live = rows[vertex, LIVE, k]
-        out += popcount(rows[vertex, SUCCESSORS, k])
-        live_out += popcount(live)
-        constant_out += popcount(live & ~rows[vertex, RUNTIME, k])
-    for k in range(rows.shape[2]):
-        word = rows[vertex, PREDECESSORS, k]
-        while word != 0:
-            source = (k << 6) + lowest(word)
-            word &= word - _ONE
-            into += 1
-            if has(rows[source, LIVE], vertex):
-                live_into += 1
-                constant_into += not has(rows[source, RUNTIME], vertex)
-            for m in range(rows.shape[2]):
-                adds += popcount(rows[source, SUCCESSORS, m] & rows[vertex, SUCCESSORS, m])
-    edges = into * out
-    if objective == PEAK:
-        cost, alive = _peak(rows, vertex, alive)
-    elif objective == MULS:
-        cost = live_into * live_out - constant_into * constant_out
-    else:
-        cost = edges if objective == EDGES else adds
-    return cost, edges + adds, alive
-
-
-@njit(nogil=True, cache=True)
+@njit((ROWS, NUMBER, NUMBER), nogil=True, cache=True)
 def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
     """The most partials alive while a vertex is eliminated, and how many are afterwards.
 
@@ -196,7 +173,59 @@ def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
     return peak, alive
 
 
-@njit(nogil=True, cache=True)
+@njit((ROWS, NUMBER, NUMBER, NUMBER), nogil=True, cache=True)
+def weigh(rows: Words, objective: int, vertex: int, alive: int) -> tuple[int, int, int]:
+    """What eliminating a vertex now costs, and adds to the tie-break, `edges + adds`.
+
+    `alive` is the number of partials alive now; for the objective PEAK the cost is the largest
+    number that is reached meanwhile, and the last result the number afterwards.
+    """
+    into = live_into = constant_into = out = live_out = constant_out = adds = 0
+    for k in range(rows.shape[2]):
+        live = rows[vertex, LIVE, k]
+        out += popcount(rows[vertex, SUCCESSORS, k])
+        live_out += popcount(live)
+        constant_out += popcount(live & ~rows[vertex, RUNTIME, k])
+    for k in range(rows.shape[2]):
+        word = rows[vertex, PREDECESSORS, k]
+        while word != 0:
+            source = (k << 6) + lowest(word)
+            word &= word - _ONE
+            into += 1
+            if has(rows[source, LIVE], vertex):
+                live_into += 1
+                constant_into += not has(rows[source, RUNTIME], vertex)
+            for m in range(rows.shape[2]):
+                adds += popcount(rows[source, SUCCESSORS, m] & rows[vertex, SUCCESSORS, m])
+    edges = into * out
+    if objective == PEAK:
+        cost, alive = _peak(rows, vertex, alive)
+    elif objective == MULS:
+        cost = live_into * live_out - constant_into * constant_out
+    else:
+        cost = edges if objective == EDGES else adds
+    return cost, edges + adds, alive
+
+
+@njit((ROWS, NUMBER, NUMBER), nogil=True, cache=True)
+def _join(rows: Words, source: int, vertex: int) -> None:
+    """Join a predecessor of a vertex to the vertex's successors, and part the two."""
+    everything = ~np.uint64(0)
+    live = everything if has(rows[source, LIVE], vertex) else np.uint64(0)
+    runtime = everything if has(rows[source, RUNTIME], vertex) else np.uint64(0)
+    for m in range(rows.shape[2]):
+        new = rows[vertex, SUCCESSORS, m]
+        sums = rows[source, SUCCESSORS, m] & new
+        rows[source, SUCCESSORS, m] |= new
+        rows[source, LIVE, m] |= rows[vertex, LIVE, m] | (live & new) | sums
+        rows[source, RUNTIME, m] |= rows[vertex, RUNTIME, m] | (runtime & new)
+        rows[source, COMPUTED, m] |= new
+    others = ~(_ONE << np.uint64(vertex & 63))
+    for plane in range(PREDECESSORS):
+        rows[source, plane, vertex >> 6] &= others
+
+
+@njit((ROWS, NUMBER, ROWS, NUMBERS, NUMBER), nogil=True, cache=True)
 def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: int) -> int:
     """Eliminate a vertex; the neighbours' rows are pushed on the stack `saved`, `changed`.
 
@@ -211,7 +240,9 @@ def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: in
             source = (k << 6) + lowest(word)
             word &= word - _ONE
             if keep:
-                saved[top, :, :] = rows[source, :4]
+                for plane in range(PREDECESSORS):
+                    for m in range(words):
+                        saved[top, plane, m] = rows[source, plane, m]
                 changed[top] = source
                 top += 1
             _join(rows, source, vertex)
@@ -231,38 +262,22 @@ def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: in
     return top
 
 
-@njit(nogil=True, cache=True)
-def _join(rows: Words, source: int, vertex: int) -> None:
-    """Join a predecessor of a vertex to the vertex's successors, and part the two."""
-    everything = ~np.uint64(0)
-    live = everything if has(rows[source, LIVE], vertex) else np.uint64(0)
-    runtime = everything if has(rows[source, RUNTIME], vertex) else np.uint64(0)
-    for m in range(rows.shape[2]):
-        new = rows[vertex, SUCCESSORS, m]
-        sums = rows[source, SUCCESSORS, m] & new
-        rows[source, SUCCESSORS, m] |= new
-        rows[source, LIVE, m] |= rows[vertex, LIVE, m] | (live & new) | sums
-        rows[source, RUNTIME, m] |= rows[vertex, RUNTIME, m] | (runtime & new)
-        rows[source, COMPUTED, m] |= new
-    others = ~(_ONE << np.uint64(vertex & 63))
-    for plane in range(PREDECESSORS):
-        rows[source, plane, vertex >> 6] &= others
-
-
-@njit(nogil=True, cache=True)
+@njit((ROWS, ROWS, NUMBERS, NUMBER, NUMBER), nogil=True, cache=True)
 def restore(rows: Words, saved: Words, changed: Integers, top: int, bottom: int) -> None:
     """Take back the eliminations that pushed the rows from `bottom` to `top`, the latest first."""
     while top > bottom:
         top -= 1
         vertex = changed[top]
         if vertex >= 0:
-            rows[vertex, :4] = saved[top]
+            for plane in range(PREDECESSORS):
+                for k in range(rows.shape[2]):
+                    rows[vertex, plane, k] = saved[top, plane, k]
         else:
             for k in range(rows.shape[2]):
                 rows[~vertex, PREDECESSORS, k] = saved[top, 0, k]
 
 
-@njit(nogil=True, cache=True)
+@njit((ROWS, NUMBER, NUMBERS, PAIRS), nogil=True, cache=True)
 def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> tuple[int, int]:
     """The cost of an order and its tie-break; `costs`, shape (steps, 2), gets those of each step.
 
@@ -282,7 +297,7 @@ def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> t
     return total, ties
 
 
-@njit(nogil=True, cache=True)
+@njit((ROWS, NUMBERS, types.boolean), nogil=True, cache=True)
 def markowitz_steps(rows: Words, intermediates: Integers, latest: bool) -> Integers:
     """The steps of `gradgen.search.heuristics.markowitz`; leaves `rows` with all eliminated."""
     nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
