@@ -1,13 +1,15 @@
 """Anytime search for an elimination order: simulated annealing and optimal windows.
 
-Annealing of elimination orders is due to Naumann and Gottschling (2003); here the state is walked
-along the order, so that a move costs the stretch it changes (`gradgen.search.moves`, `gradgen.search.windows`).
+Naumann and Gottschling annealed elimination orders (Simulated annealing for optimal pivot
+selection in Jacobian accumulation, 2003). Here a sweep walks along the order
+(`gradgen.search.moves`), so that a move costs no more than the stretch it changes, and short
+stretches are put into their best order (`gradgen.search.windows`).
 
 Two chains anneal side by side, in rounds that get longer; each round starts from the better of the
 two. How long to go on is given as work, which is counted and not timed, so that the result is the
 same on every machine, unless a limit in seconds cuts it off.
 
-Numba is imported, and the kernels compiled or read from numba's cache, when `anneal` is called.
+Importing this module imports numba, and compiles the kernels or reads them from numba's cache.
 """
 
 from __future__ import annotations
@@ -17,17 +19,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.search import bitsets, moves, windows
+from gradgen.search.bitsets import Integers, Words
 from gradgen.search.compact import compact, vertex_order
-
-if TYPE_CHECKING:
-    from gradgen.search.kernels import Integers, Words
 
 WORK_PER_SECOND = 100_000_000
 """What a second of effort stands for, in each chain: about a quarter of what a processor of 2020
@@ -62,6 +62,8 @@ class Annealed:
     cost: int
     looked: int
     """How many orders were looked at."""
+    baselines: tuple[tuple[str, int], ...]
+    """The costs of the heuristic orders by their names: forward, reverse, and two of Markowitz."""
     complete: bool
     """Whether it is the same on every machine: no limit in seconds cut the search off."""
 
@@ -79,7 +81,7 @@ def anneal(
     """Look for an order that is cheap under an objective, ties broken by `edges + adds`.
 
     `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when the cost is no
-    more than `target`, or after `limit` seconds, not counting the compilation. The order is never
+    more than `target`, or after `limit` seconds. The order is never
     worse than forward, reverse and both Markowitz orders.
     """
     search = _Search(graph, objective, seed)
@@ -88,26 +90,26 @@ def anneal(
     report(search.cost, search.found_by)
     complete = search.run(effort * WORK_PER_SECOND, deadline, target, report)
     order = vertex_order(graph, (int(v) for v in search.best), search.found_by)
-    return Annealed(order, search.cost, search.looked, complete)
+    return Annealed(order, search.cost, search.looked, tuple(search.baselines), complete)
 
 
 class _Search:
     """The best order so far, and the chains that look for a better one."""
 
     def __init__(self, graph: LinearGraph, objective: PlanObjective, seed: int) -> None:
-        from gradgen.search import kernels
-
         compacted = compact(graph)
-        self.start = kernels.pack(compacted)
-        self.left = kernels.members(compacted.intermediates, compacted.size)
+        self.start = bitsets.pack(compacted)
+        self.left = bitsets.members(compacted.intermediates, compacted.size)
         self.objective = PLAN_OBJECTIVES.index(objective)
-        self.peak = self.objective == kernels.PEAK
+        self.peak = self.objective == bitsets.PEAK
         self.looked = 0
         self.best_cost = (0, 0)
         self.found_by = ""
+        self.baselines: list[tuple[str, int]] = []
         for found_by, steps in _heuristics(self.start, compacted.intermediates):
             costs = np.empty((len(steps), 2), np.int64)
-            cost = kernels.evaluate(self.start.copy(), self.objective, steps, costs)
+            cost = bitsets.evaluate(self.start.copy(), self.objective, steps, costs)
+            self.baselines.append((found_by, int(cost[0])))
             if not self.found_by or cost < self.best_cost:
                 self.best, self.best_cost, self.found_by = steps, cost, found_by
         self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
@@ -188,8 +190,6 @@ class _Chain:
         return True
 
     def _sweep(self, temperature: float) -> None:
-        from gradgen.search import moves
-
         search = self.search
         floor = self._prepare()
         looked, work = moves.sweep(
@@ -202,8 +202,6 @@ class _Chain:
         self._rearrange()
 
     def _polish(self) -> None:
-        from gradgen.search import moves, windows
-
         search = self.search
         self._prepare()
         offset = moves.draw(self.random, WINDOW // 2)
@@ -219,17 +217,13 @@ class _Chain:
 
     def _prepare(self) -> int:
         """Evaluate the order and start over; returns how many entries the Jacobian has to hold."""
-        from gradgen.search import kernels
-
         self.rows[:] = self.search.start
-        self.total = kernels.evaluate(self.rows, self.search.objective, self.order, self.costs)
-        floor = kernels.entries(self.rows)
+        self.total = bitsets.evaluate(self.rows, self.search.objective, self.order, self.costs)
+        floor = bitsets.entries(self.rows)
         self.rows[:] = self.search.start
         return int(floor)
 
     def _rearrange(self) -> None:
-        from gradgen.search import moves
-
         # for a peak, it matters what other parts of the graph hold meanwhile
         if not self.search.peak:
             moves.rearrange(self.order, self.later, self.random)
@@ -243,11 +237,9 @@ def _random_state(seed: int, number: int) -> Words:
 
 def _heuristics(start: Words, intermediates: NDArray[np.int32]) -> Iterator[tuple[str, Integers]]:
     """The orders of `gradgen.search.heuristics`, computed on bit sets."""
-    from gradgen.search.kernels import markowitz_steps
-
     steps = intermediates.astype(np.int64)
     yield "forward", steps
     yield "reverse", steps[::-1].copy()
     for latest, ties in ((False, "earliest"), (True, "latest")):
-        found = markowitz_steps(start.copy(), steps, latest)
+        found = bitsets.markowitz_steps(start.copy(), steps, latest)
         yield f"markowitz, ties to the {ties}", found

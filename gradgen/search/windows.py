@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gradgen.search.kernels import (
+from gradgen.search.bitsets import (
     NUMBER,
     NUMBERS,
     PEAK,
