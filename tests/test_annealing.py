@@ -72,7 +72,7 @@ def test_the_best_known_orders_are_found(name: str, wanted: int) -> None:
     assert accumulate(graph, found.order).edges == wanted
 
 
-@pytest.mark.parametrize(("objective", "digest"), [("adds", "bb5b97cc"), ("peak", "4e0cca75")])
+@pytest.mark.parametrize(("objective", "digest"), [("adds", "6ddf2746"), ("peak", "73e852f5")])
 def test_it_can_be_repeated(objective: PlanObjective, digest: str) -> None:
     graph = reference("roe_flux_1d")
     first = anneal(graph, objective, effort=0.01, seed=1)

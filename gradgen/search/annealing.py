@@ -29,16 +29,20 @@ from gradgen.search import bitsets, moves, windows
 from gradgen.search.bitsets import Integers, Words
 from gradgen.search.compact import compact, vertex_order
 
-WORK_PER_SECOND = 100_000_000
+WORK_PER_SECOND = 6_000_000
 """What a second of effort stands for, in each chain: about a quarter of what a processor of 2020
 does in that time."""
+FIRST_ROUND = WORK_PER_SECOND // 20
+"""The work of the first round; each one after it is twice as long, so that the search can be ended
+at any time and has then spent about half of it on its longest annealing."""
 
-CHAINS = ((1.0, 0.2), (3.0, 0.2))
-"""For each chain, the temperatures at the start and at the end of a round."""
+CHAINS = ((1.0, 200), (3.0, 300))
+"""For each chain, the temperature at the start of a round, and how many sweeps a round needs to
+start that hot; shorter rounds start colder in proportion."""
+END = 0.2
+"""The temperature at the end of a round that starts hotter."""
 COLD = 0.02
 """A temperature at which an order gets worse in the tie-break alone."""
-ROUNDS = (1, 2, 4, 8)
-"""How the work is shared among the rounds."""
 TRIES = 4
 """Orders tried at each place of a sweep."""
 REACH = 20
@@ -122,28 +126,26 @@ class _Search:
         self, work: float, deadline: float | None, target: int | None, report: Progress
     ) -> bool:
         """Look for a better order; returns whether that went to its end."""
-        if len(self.best) < 2 or (target is not None and self.cost <= target):
+        if len(self.best) < 2:
             return True
-        # the first sweeps show how much work a sweep is
-        probe = self.chains[0]
-        probe.anneal([COLD] * 4, None)
-        self._take([probe], report)
-        sweeps = work / max(1, probe.work / 4)
+        length = float(FIRST_ROUND)
+        # one sweep shows how much work a sweep is
+        sweeps, planned = 1, 0.0
         with ThreadPoolExecutor(len(self.chains)) as threads:
-            for share in ROUNDS:
-                if target is not None and self.cost <= target:
-                    return True
-                count = max(1, round(sweeps * share / sum(ROUNDS)))
-                ended = list(
-                    threads.map(partial(_Chain.round, sweeps=count, deadline=deadline), self.chains)
-                )
-                self._take(self.chains, report)
+            while planned < work and (target is None or self.cost > target):
+                turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
+                ended = list(threads.map(turn, self.chains))
+                self._take(report)
                 if not all(ended):
                     return False
+                each = sum(c.work for c in self.chains) / sum(c.sweeps for c in self.chains)
+                planned += sweeps * each
+                sweeps = max(1, round(min(length, work - planned) / max(1.0, each)))
+                length *= 2
         return True
 
-    def _take(self, chains: Iterable[_Chain], report: Progress) -> None:
-        for chain in chains:
+    def _take(self, report: Progress) -> None:
+        for chain in self.chains:
             self.looked += chain.looked
             chain.looked = 0
             cost = (int(chain.best_cost[0]), int(chain.best_cost[1]))
@@ -158,9 +160,9 @@ class _Chain:
 
     def __init__(self, search: _Search, seed: int, number: int) -> None:
         self.search = search
-        self.hot, self.cold = CHAINS[number]
+        self.hot, self.needed = CHAINS[number]
         self.random = _random_state(seed, number)
-        self.looked = self.work = 0
+        self.looked = self.work = self.sweeps = 0
         size, planes, words = search.start.shape
         self.rows = search.start.copy()
         self.costs = np.empty((len(search.best), 2), np.int64)
@@ -170,8 +172,10 @@ class _Chain:
 
     def round(self, sweeps: int, deadline: float | None) -> bool:
         """Anneal from the best order known; returns whether there was time for all of it."""
-        cooled = ((1 - k / sweeps) ** 2 for k in range(sweeps))
-        return self.anneal([self.cold + (self.hot - self.cold) * x for x in cooled], deadline)
+        hot = max(COLD, self.hot * min(1.0, sweeps / self.needed))
+        end = min(hot, END)
+        temperatures = [end + (hot - end) * (1 - k / sweeps) ** 2 for k in range(sweeps)]
+        return self.anneal(temperatures, deadline)
 
     def anneal(self, temperatures: Iterable[float], deadline: float | None) -> bool:
         """Sweep at each temperature and end with windows; returns whether there was time."""
@@ -199,6 +203,7 @@ class _Chain:
         )  # fmt: skip
         self.looked += looked
         self.work += work
+        self.sweeps += 1
         self._rearrange()
 
     def _polish(self) -> None:

@@ -158,8 +158,8 @@ def sweep(
     `tries` orders are tried at each place, none of which differs over more than `reach` places.
     `later[v]` gets the neighbours that v had when it was eliminated and that come later. The best
     order met goes to `best`, its cost and tie-break to `best_cost`. `floor` is what PEAK is at
-    least. The work counts rows read and written, by their length: it is about proportional to the
-    time, and the same on every machine.
+    least. The work counts rows that were read or written: it is about
+    proportional to the time, and the same on every machine.
     """
     count = len(order)
     place = np.empty(rows.shape[0], np.int64)
@@ -174,7 +174,6 @@ def sweep(
     if objective == PEAK:
         before = floor
         total = max(after[0], floor)
-    words = rows.shape[2]
     trial = np.empty(reach + 1, np.int64)
     found = np.empty((reach + 1, 2), np.int64)
     looked = work = 0
@@ -219,7 +218,7 @@ def sweep(
                     top = eliminate(rows, vertex, saved, changed, top)
             restore(rows, saved, changed, top, 0)
             looked += 1
-            work += (top + i + 1) * (words + 8)
+            work += top + i + 1
             if not accepted:
                 continue
             for i in range(length):
