@@ -58,6 +58,7 @@ class Search:
         self._heads = np.full(max(below, 0), -1, np.int32)
         self._counters = np.array([1, 1, -1, self.bound, -1], np.int64)
         self._grow(1 << 12)
+        self._entries[2][0] = -1
         if self.bound < below:
             self._heads[self.bound] = 0
 
@@ -88,8 +89,6 @@ class Search:
         self._last = _longer(self._last, nodes)
         self._closed = _longer(self._closed, nodes)
         self._entries = [_longer(e, 2 * nodes) for e in self._entries]
-        if nodes == 1 << 12:
-            self._entries[2][0] = -1
         self._slots = np.full(2 * nodes, -1, np.int32)
         frontier.rehash(self._keys, self._slots, count)
 

@@ -153,12 +153,14 @@ def _branches(
         twin = False
         for earlier in range(kept):
             u = found[earlier]
-            if np.array_equal(into[u], into[v]) and np.array_equal(out[u], out[v]):
-                twin = np.array_equal(kinds[u], kinds[v]) and np.array_equal(
-                    kinds[:, u], kinds[:, v]
-                )
-                if twin:
-                    break
+            twin = True
+            for w in range(into.shape[1]):
+                twin = twin and into[u, w] == into[v, w] and out[u, w] == out[v, w]
+            if twin and typed:
+                for x in range(kinds.shape[0]):
+                    twin = twin and kinds[u, x] == kinds[v, x] and kinds[x, u] == kinds[x, v]
+            if twin:
+                break
         if not twin:
             found[kept] = v
             kept += 1

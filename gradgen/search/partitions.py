@@ -1,9 +1,11 @@
-"""Partitions of a graph's intermediates into blocks, for the block bound: the higher the better."""
+"""Partitions of a part's vertices into blocks, for the block bound: the higher the better."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from math import exp
 
 import numpy as np
@@ -11,7 +13,24 @@ import numpy as np
 from gradgen.search.arrays import Arrays
 from gradgen.search.kernels import block_table
 
-Blocks = tuple[tuple[int, ...], ...]
+Block = frozenset[int]
+"""Vertices, by the numbers of Arrays."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How a partition is improved."""
+
+    largest: int
+    """The size of a block."""
+    moves: int
+    """Of annealing."""
+    fill: bool
+    """Whether neighbours are also put together where it gains nothing yet."""
+
+
+STAGES = (Stage(6, 0, False), Stage(8, 2000, True), Stage(12, 0, False), Stage(16, 0, False))
+"""The stages one after the other: from a quick partition to one of large blocks."""
 
 
 class BlockValues:
@@ -19,9 +38,9 @@ class BlockValues:
 
     def __init__(self, arrays: Arrays) -> None:
         self._arrays = arrays
-        self._known: dict[frozenset[int], int] = {}
+        self._known: dict[Block, int] = {}
 
-    def __call__(self, block: frozenset[int]) -> int:
+    def __call__(self, block: Block) -> int:
         """The least that eliminating these vertices costs."""
         value = self._known.get(block)
         if value is None:
@@ -30,74 +49,89 @@ class BlockValues:
             value = self._known[block] = int(table[0])
         return value
 
+    def total(self, blocks: Sequence[Block]) -> int:
+        """The bound that a partition gives."""
+        return sum(map(self, blocks))
 
-def agglomerate(
-    values: BlockValues,
-    vertices: Sequence[int],
-    largest: int,
-    stop: Callable[[], bool],
-    blocks=None,
-) -> list[frozenset[int]]:
-    """Merge the two blocks that gain most by it, until no gain or the largest size is left.
+    def gain(self, first: Block, second: Block) -> int:
+        """By how much one block of two raises the bound."""
+        return self(first | second) - self(first) - self(second)
 
-    A gain counts per vertex of the smaller block, so that blocks grow evenly.
+    def adjacent(self, first: Block, second: Block) -> bool:
+        """Whether an edge joins the two."""
+        kinds = self._arrays.kinds
+        a, b = sorted(first), sorted(second)
+        return bool(kinds[np.ix_(a, b)].any() or kinds[np.ix_(b, a)].any())
+
+
+def singles(arrays: Arrays) -> list[Block]:
+    """The partition of the separator bound: each vertex a block."""
+    return [frozenset((v,)) for v in arrays.part]
+
+
+def improve(
+    values: BlockValues, blocks: Sequence[Block], stage: Stage, stop: Callable[[], bool]
+) -> list[Block]:
+    """A partition made from this one whose bound is as high or higher.
+
+    The result is the same for the same arguments, unless `stop` cuts it short.
     """
-    blocks = list(blocks or [frozenset((v,)) for v in vertices])
-    near = {b: frozenset(int(x) for v in b for x in np.flatnonzero(values._arrays.kinds[v]|values._arrays.kinds[:,v])) for b in blocks}
-    while not stop():
-        best = None
-        for a in range(len(blocks)):
-            for b in range(a):
-                if len(blocks[a]) + len(blocks[b]) > largest:
-                    continue
-                gain = values(blocks[a] | blocks[b]) - values(blocks[a]) - values(blocks[b])
-                rate = gain / min(len(blocks[a]), len(blocks[b]))
-                if gain >= 0 and near[blocks[a]] & blocks[b] and (best is None or rate > best[0]):
-                    best = (rate, a, b)
+    merged = _agglomerate(values, blocks, stage, stop)
+    return _anneal(values, merged, stage, stop)
+
+
+def _agglomerate(
+    values: BlockValues, blocks: Sequence[Block], stage: Stage, stop: Callable[[], bool]
+) -> list[Block]:
+    """Merge the two blocks that gain most by it, for each vertex of the smaller one, repeatedly."""
+    blocks = list(blocks)
+    while True:
+        best: tuple[float, Block, Block] | None = None
+        for first, second in combinations(blocks, 2):
+            if len(first) + len(second) > stage.largest:
+                continue
+            if stop():
+                return blocks
+            gain = values.gain(first, second)
+            rate = gain / min(len(first), len(second))
+            if best is not None and rate <= best[0]:
+                continue
+            if gain > 0 or (stage.fill and gain == 0 and values.adjacent(first, second)):
+                best = rate, first, second
         if best is None:
-            break
-        _, a, b = best
-        merged = blocks[a] | blocks[b]
-        near[merged] = near[blocks[a]] | near[blocks[b]]
-        blocks[b] = merged
-        del blocks[a]
-    return blocks
+            return blocks
+        _, first, second = best
+        blocks = [b for b in blocks if b not in (first, second)] + [first | second]
 
 
-def anneal(
-    values: BlockValues,
-    blocks: Sequence[frozenset[int]],
-    largest: int,
-    moves: int,
-    stop: Callable[[], bool],
-) -> list[frozenset[int]]:
-    """Improve a partition by moving and swapping vertices between blocks (simulated annealing).
+def _anneal(
+    values: BlockValues, blocks: Sequence[Block], stage: Stage, stop: Callable[[], bool]
+) -> list[Block]:
+    """Move and swap vertices between blocks (simulated annealing); returns the best seen.
 
-    Worse partitions are taken with a probability that falls to nothing as the moves run out; the
-    best one seen is returned. The result is the same for the same arguments, unless `stop` says so.
+    Worse partitions are taken with a probability that falls to nothing as the moves run out.
     """
-    random_ = random.Random(0)
+    chance = random.Random(0)
     current = list(blocks)
-    best, rise = list(current), 0
-    risen = 0
-    for move in range(moves):
+    best, best_rise, rise = list(current), 0, 0
+    for move in range(stage.moves):
         if stop() or len(current) < 2:
             break
-        a, b = random_.sample(range(len(current)), 2)
+        a, b = chance.sample(range(len(current)), 2)
         first, second = current[a], current[b]
-        given = random_.choice(sorted(first))
-        if len(second) < largest and random_.random() < 0.5:
+        given = chance.choice(sorted(first))
+        if len(second) < stage.largest and chance.random() < 0.5:
             new = (first - {given}, second | {given})
         else:
-            taken = random_.choice(sorted(second))
-            new = (first - {given} | {taken}, second - {taken} | {given})
-        gain = sum(values(s) for s in new if s) - values(first) - values(second)
-        temperature = 1.0 * (1 - move / moves) + 1e-9
-        if gain < 0 and random_.random() >= exp(gain / temperature):
+            taken = chance.choice(sorted(second))
+            new = ((first - {given}) | {taken}, (second - {taken}) | {given})
+        gain = values.total([s for s in new if s]) - values(first) - values(second)
+        temperature = 1 - move / stage.moves
+        if gain < 0 and chance.random() >= exp(gain / temperature):
             continue
         current[a], current[b] = new
         current = [s for s in current if s]
-        risen += gain
-        if risen > rise:
-            best, rise = list(current), risen
+        rise += gain
+        if rise > best_rise:
+            best, best_rise = list(current), rise
     return best
