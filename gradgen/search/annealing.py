@@ -49,6 +49,8 @@ REACH = 20
 """Over how many places a move changes an order."""
 WINDOW = 8
 """Vertices in a window that is put into its best order."""
+FEW = 12
+"""Graphs of so many intermediates are one window: their best order is found and nothing else."""
 POLISHED_AFTER = 20
 """Sweeps between passes of windows, where the objective is a peak."""
 STACK = 64
@@ -68,6 +70,9 @@ class Annealed:
     """How many orders were looked at."""
     baselines: tuple[tuple[str, int], ...]
     """The costs of the heuristic orders by their names: forward, reverse, and two of Markowitz."""
+    lower_bound: int
+    """No order costs less: the cost itself if there are few vertices, otherwise, for a peak, the
+    number of entries that the Jacobian has to hold, and else zero."""
     complete: bool
     """Whether it is the same on every machine: no limit in seconds cut the search off."""
 
@@ -94,7 +99,8 @@ def anneal(
     report(search.cost, search.found_by)
     complete = search.run(effort * WORK_PER_SECOND, deadline, target, report)
     order = vertex_order(graph, (int(v) for v in search.best), search.found_by)
-    return Annealed(order, search.cost, search.looked, tuple(search.baselines), complete)
+    baselines = tuple(search.baselines)
+    return Annealed(order, search.cost, search.looked, baselines, search.lower_bound, complete)
 
 
 class _Search:
@@ -117,6 +123,7 @@ class _Search:
             if not self.found_by or cost < self.best_cost:
                 self.best, self.best_cost, self.found_by = steps, cost, found_by
         self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
+        self.lower_bound = self.chains[0].floor() if self.peak else 0
 
     @property
     def cost(self) -> int:
@@ -126,7 +133,10 @@ class _Search:
         self, work: float, deadline: float | None, target: int | None, report: Progress
     ) -> bool:
         """Look for a better order; returns whether that went to its end."""
-        if len(self.best) < 2:
+        if len(self.best) <= FEW:
+            self.chains[0].solve()
+            self._take(self.chains[:1], report)
+            self.lower_bound = self.cost
             return True
         length = float(FIRST_ROUND)
         # one sweep shows how much work a sweep is
@@ -135,7 +145,7 @@ class _Search:
             while planned < work and (target is None or self.cost > target):
                 turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
                 ended = list(threads.map(turn, self.chains))
-                self._take(report)
+                self._take(self.chains, report)
                 if not all(ended):
                     return False
                 each = sum(c.work for c in self.chains) / sum(c.sweeps for c in self.chains)
@@ -144,14 +154,14 @@ class _Search:
                 length *= 2
         return True
 
-    def _take(self, report: Progress) -> None:
-        for chain in self.chains:
+    def _take(self, chains: Iterable[_Chain], report: Progress) -> None:
+        for chain in chains:
             self.looked += chain.looked
             chain.looked = 0
             cost = (int(chain.best_cost[0]), int(chain.best_cost[1]))
             if cost < self.best_cost:
                 self.best, self.best_cost = chain.best.copy(), cost
-                self.found_by = "annealing"
+                self.found_by = chain.doing
                 report(self.cost, self.found_by)
 
 
@@ -162,6 +172,7 @@ class _Chain:
         self.search = search
         self.hot, self.needed = CHAINS[number]
         self.random = _random_state(seed, number)
+        self.doing = "annealing"
         self.looked = self.work = self.sweeps = 0
         size, planes, words = search.start.shape
         self.rows = search.start.copy()
@@ -169,6 +180,23 @@ class _Chain:
         self.saved = np.empty((STACK * size, planes - 1, words), np.uint64)
         self.changed = np.empty(STACK * size, np.int64)
         self.later = np.zeros((size, words), np.uint64)
+
+    def solve(self) -> None:
+        """Find the best order as that of one window."""
+        search = self.search
+        self.doing = "dynamic programming"
+        self.order = search.best.copy()
+        floor = self._prepare()
+        windows.best_window(
+            self.rows, search.objective, self.order, floor, 0, self.saved, self.changed
+        )
+        self._prepare()
+        self.best, self.best_cost = self.order, np.array(self.total, np.int64)
+
+    def floor(self) -> int:
+        """How many entries the Jacobian has to hold at the end."""
+        self.order = self.search.best
+        return self._prepare()
 
     def round(self, sweeps: int, deadline: float | None) -> bool:
         """Anneal from the best order known; returns whether there was time for all of it."""
@@ -221,7 +249,7 @@ class _Chain:
         self._rearrange()
 
     def _prepare(self) -> int:
-        """Evaluate the order and start over; returns how many entries the Jacobian has to hold."""
+        """Evaluate the order and start over; returns what `floor` does."""
         self.rows[:] = self.search.start
         self.total = bitsets.evaluate(self.rows, self.search.objective, self.order, self.costs)
         floor = bitsets.entries(self.rows)
