@@ -16,7 +16,7 @@ from gradgen.search.bounds import SMALL, describe, partition_bound
 from gradgen.search.compact import vertex_order
 from gradgen.search.heuristics import propose
 from gradgen.search.reductions import parts, reduce
-from gradgen.search.remainder import Objective, Remainder, members
+from gradgen.search.remainder import Objective, Remainder
 from gradgen.search.subset_search import search_subsets
 
 _EXPANSIONS = (20_000, 200_000, 1_000_000)
@@ -106,7 +106,7 @@ def _search(
 ) -> _Part:
     """Bounds and A* in turn, with better and better partitions."""
     from gradgen.search.arrays import arrays_of
-    from gradgen.search.astar import Search
+    from gradgen.search.astar import search_below
     from gradgen.search.partitions import STAGES, BlockValues, improve, singles
 
     cost, order = min((state.copy().eliminate_all(order), order) for order in orders)
@@ -121,8 +121,14 @@ def _search(
         named = arrays.named_blocks(blocks)
         if value == cost and partition_bound(state, named) == cost:
             return _Part(order, cost, cost, describe(named))
-        search = Search(arrays, [sorted(block) for block in blocks], cost, _NODES)
-        found = search.run(min(share, left), stop)
+        found = search_below(
+            arrays,
+            [sorted(block) for block in blocks],
+            cost,
+            expansions=min(share, left),
+            nodes=_NODES,
+            stop=stop,
+        )
         left -= min(share, left)
         if found.order is not None:
             return _Part(arrays.named(found.order), found.bound, found.bound, "search")
