@@ -7,7 +7,7 @@ vertices is searched in plain Python; a larger one by bounds from blocks and com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from gradgen.elimination.accumulate import resolve
@@ -29,8 +29,8 @@ _NODES = 1 << 23
 class ExactResult:
     """An order and what is known about it."""
 
-    order: Order | None
-    """The cheapest order found; it is `upper` itself if nothing is cheaper."""
+    order: Order
+    """The cheapest order found: `upper` if nothing is cheaper, now with what is proved of it."""
     cost: int
     """Of the order."""
     lower_bound: int
@@ -88,7 +88,9 @@ def solve(
     bound_by = max(reasons, key=lambda r: (r.startswith("blocks"), r), default="reductions")
     best = min(costs)
     if upper is not None and costs[0] <= min(cost, best):
-        return ExactResult(upper, costs[0], bound, costs[0] == bound, bound_by)
+        proved = costs[0] == bound
+        kept = replace(upper, proved_optimal=proved)
+        return ExactResult(kept, costs[0], bound, proved, bound_by)
     if best < cost:
         steps, cost = list(known[costs.index(best)]), best
     proved = cost == bound
