@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from gradgen.search import frontier
 from gradgen.search.arrays import Arrays
+from gradgen.search.frontier import Problem, Store
 from gradgen.search.kernels import block_table, neighbours
 
 _CHUNK = 2000
 """Expansions between two looks at the clock."""
+_FIRST_NODES = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -24,100 +26,48 @@ class Found:
     order: tuple[int, ...] | None
     """A cheapest order; None if the search stopped early, or no order is cheaper than the limit."""
     bound: int
-    """No order costs less."""
+    """No order costs less, up to the limit."""
     finished: bool
     """Whether the bound is the least cost, or the limit if nothing is cheaper."""
 
 
-class Search:
-    """A* for orders of a part that cost less than a limit."""
+def search_below(
+    arrays: Arrays,
+    blocks: Sequence[Sequence[int]],
+    limit: int,
+    *,
+    expansions: int,
+    nodes: int,
+    stop: Callable[[], bool],
+) -> Found:
+    """The cheapest order of a part among those that cost less than a limit.
 
-    def __init__(
-        self, arrays: Arrays, blocks: Sequence[Sequence[int]], below: int, nodes: int
-    ) -> None:
-        """Lay out a search.
-
-        `blocks` is a partition of the part, `below` the limit that cheaper orders are sought under,
-        and `nodes` the number of sets to keep in memory at most.
-        """
-        self._arrays = arrays
-        self._nodes = nodes
-        into, out = neighbours(arrays.kinds)
-        layout = _layout(arrays, blocks)
-        self._graph = (arrays.kinds, into, out, arrays.ends, *layout, arrays.typed)
-        self._vertices, self._bits = layout[0], layout[1]
-        words = int(self._bits.max()) // 64 + 1
-        places, tables = layout[3], layout[4]
-        self.bound = min(below, int(sum(tables[offset] for offset in {*places[:, 3].tolist()})))
-        self._below = below
-        self._keys = np.zeros((0, words), np.uint64)
-        self._paid = np.zeros(0, np.int32)
-        self._last = np.zeros(0, np.int16)
-        self._closed = np.zeros(0, np.uint8)
-        self._entries = [np.zeros(0, np.int32) for _ in range(3)]
-        self._heads = np.full(max(below, 0), -1, np.int32)
-        self._counters = np.array([1, 1, -1, self.bound, -1], np.int64)
-        self._grow(1 << 12)
-        self._entries[2][0] = -1
-        if self.bound < below:
-            self._heads[self.bound] = 0
-
-    def run(self, expansions: int, stop: Callable[[], bool]) -> Found:
-        """Expand at most so many sets, or until `stop` says so; may be called again to go on."""
-        while expansions > 0 and not stop():
-            chunk = min(_CHUNK, expansions)
-            outcome = frontier.explore(
-                *self._graph, self._keys, self._paid, self._last, self._closed, self._slots,
-                *self._entries, self._heads, self._counters, chunk,
-            )
-            self.bound = min(self._below, int(self._counters[frontier.TOTAL]))
-            if outcome == frontier.SOLVED:
-                return Found(self._order(), self.bound, True)
-            if outcome == frontier.EXHAUSTED:
-                return Found(None, self._below, True)
-            if outcome == frontier.FULL:
-                if len(self._keys) >= self._nodes:
-                    break
-                self._grow(2 * len(self._keys))
-            expansions -= chunk
-        return Found(None, self.bound, False)
-
-    def _grow(self, nodes: int) -> None:
-        count = int(self._counters[frontier.NODES])
-        self._keys = _longer(self._keys, nodes)
-        self._paid = _longer(self._paid, nodes)
-        self._last = _longer(self._last, nodes)
-        self._closed = _longer(self._closed, nodes)
-        self._entries = [_longer(e, 2 * nodes) for e in self._entries]
-        self._slots = np.full(2 * nodes, -1, np.int32)
-        frontier.rehash(self._keys, self._slots, count)
-
-    def _order(self) -> tuple[int, ...]:
-        node = int(self._counters[frontier.GOAL])
-        number = {self._keys[k].tobytes(): k for k in range(int(self._counters[frontier.NODES]))}
-        steps = []
-        key = self._keys[node].copy()
-        while key.any():
-            position = int(self._last[number[key.tobytes()]])
-            steps.append(int(self._vertices[position]))
-            bit = int(self._bits[position])
-            key[bit // 64] ^= np.uint64(1 << bit % 64)
-        return tuple(steps[::-1])
-
-
-def _longer(array: NDArray[Any], length: int) -> NDArray[Any]:
-    longer = np.zeros((length, *array.shape[1:]), array.dtype)
-    longer[: len(array)] = array
-    return longer
-
-
-def _layout(
-    arrays: Arrays, blocks: Sequence[Sequence[int]]
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Vertices, bits, positions, places and tables, as frontier.explore takes them.
-
-    A block's bits lie side by side in one word of a key.
+    `blocks` is a partition of the part, by the numbers of `arrays`. The search gives up after so
+    many `expansions`, with more than about so many `nodes` in memory, or when `stop` says so.
     """
+    problem = _problem(arrays, blocks)
+    bound = sum(int(problem.tables[offset]) for offset in {*problem.places[:, 3].tolist()})
+    if bound >= limit:
+        return Found(None, limit, True)
+    store = _store(int(problem.bits.max()) // 64 + 1, limit, bound)
+    while expansions > 0 and not stop():
+        chunk = min(_CHUNK, expansions)
+        outcome = frontier.explore(problem, store, chunk)
+        bound = int(store.counters[frontier.TOTAL])
+        if outcome == frontier.SOLVED:
+            return Found(_order(problem, store), bound, True)
+        if outcome == frontier.EXHAUSTED:
+            return Found(None, limit, True)
+        if outcome == frontier.FULL:
+            if len(store.keys) >= nodes:
+                break
+            store = _larger(store)
+        expansions -= chunk
+    return Found(None, bound, False)
+
+
+def _problem(arrays: Arrays, blocks: Sequence[Sequence[int]]) -> Problem:
+    """Lay out the keys: a block's bits lie side by side in one word."""
     vertices: list[int] = []
     bits: list[int] = []
     places: list[tuple[int, int, int, int]] = []
@@ -126,22 +76,72 @@ def _layout(
     for block in blocks:
         if bit // 64 != (bit + len(block) - 1) // 64:
             bit = (bit // 64 + 1) * 64
-        place = (bit // 64, bit % 64, (1 << len(block)) - 1, offset)
-        for k, vertex in enumerate(block):
-            vertices.append(vertex)
-            bits.append(bit + k)
-            places.append(place)
+        vertices += block
+        bits += range(bit, bit + len(block))
+        places += [(bit // 64, bit % 64, (1 << len(block)) - 1, offset)] * len(block)
+        table = block_table(arrays.kinds, arrays.ends, np.array(block, np.int32), arrays.typed)
+        tables.append(table)
         bit += len(block)
-        tables.append(
-            block_table(arrays.kinds, arrays.ends, np.array(block, np.int32), arrays.typed)
-        )
-        offset += 1 << len(block)
+        offset += len(table)
     position_of = np.full(len(arrays.kinds), -1, np.int32)
     position_of[vertices] = np.arange(len(vertices))
-    return (
+    into, out = neighbours(arrays.kinds)
+    return Problem(
+        arrays.kinds,
+        into,
+        out,
+        arrays.ends,
         np.array(vertices, np.int32),
         np.array(bits, np.int32),
         position_of,
         np.array(places, np.int64),
         np.concatenate(tables),
+        arrays.typed,
     )
+
+
+def _store(words: int, limit: int, bound: int) -> Store:
+    """A store that holds the empty set, entered under its bound."""
+    nodes = _FIRST_NODES
+    store = Store(
+        keys=np.zeros((nodes, words), np.uint64),
+        paid=np.zeros(nodes, np.int32),
+        last=np.zeros(nodes, np.int16),
+        closed=np.zeros(nodes, np.uint8),
+        slots=np.full(2 * nodes, -1, np.int32),
+        entry_node=np.zeros(2 * nodes, np.int32),
+        entry_paid=np.zeros(2 * nodes, np.int32),
+        entry_next=np.full(2 * nodes, -1, np.int32),
+        heads=np.full(limit, -1, np.int32),
+        counters=np.array([1, 1, -1, bound, -1], np.int64),
+    )
+    store.heads[bound] = 0
+    frontier.rehash(store.keys, store.slots, 1)
+    return store
+
+
+def _larger(store: Store) -> Store:
+    """The same with twice as much room."""
+    names = ("keys", "paid", "last", "closed", "entry_node", "entry_paid", "entry_next")
+    larger = store._replace(
+        **{name: _doubled(getattr(store, name)) for name in names},
+        slots=np.full(2 * len(store.slots), -1, np.int32),
+    )
+    frontier.rehash(larger.keys, larger.slots, int(store.counters[frontier.NODES]))
+    return larger
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate((array, np.zeros_like(array)))
+
+
+def _order(problem: Problem, store: Store) -> tuple[int, ...]:
+    """The order that the search found, back from its last vertex."""
+    key = store.keys[store.counters[frontier.GOAL]].copy()
+    steps = []
+    while key.any():
+        position = int(store.last[frontier.find(store.keys, store.slots, key)])
+        steps.append(int(problem.vertices[position]))
+        bit = int(problem.bits[position])
+        key[bit // 64] ^= np.uint64(1 << bit % 64)
+    return tuple(steps[::-1])

@@ -19,6 +19,7 @@ from gradgen.search.subset_search import search_subsets
 SMALL = 12
 """Parts of so many vertices are solved in plain Python."""
 
+
 @dataclass(frozen=True)
 class Bound:
     """No vertex order costs less than `value`."""
@@ -42,7 +43,7 @@ def lower_bound(graph: LinearGraph, objective: Objective, budget: float) -> Boun
     blocks: list[tuple[int, ...]] = []
     for part in parts(state):
         if part.bit_count() <= SMALL:
-            found = (tuple(members(part)),)
+            found: tuple[tuple[int, ...], ...] = (tuple(members(part)),)
             value += search_subsets(state, part)[1]
         else:
             found, bound = _partition(state, part, lambda: monotonic() > deadline)

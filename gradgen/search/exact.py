@@ -7,7 +7,7 @@ vertices is searched in plain Python; a larger one by bounds from blocks and com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from gradgen.elimination.accumulate import resolve
@@ -16,7 +16,7 @@ from gradgen.search.bounds import SMALL, describe, partition_bound
 from gradgen.search.compact import vertex_order
 from gradgen.search.heuristics import propose
 from gradgen.search.reductions import parts, reduce
-from gradgen.search.remainder import Objective, Remainder, members
+from gradgen.search.remainder import Objective, Remainder
 from gradgen.search.subset_search import search_subsets
 
 _EXPANSIONS = (20_000, 200_000, 1_000_000)
@@ -29,8 +29,8 @@ _NODES = 1 << 23
 class ExactResult:
     """An order and what is known about it."""
 
-    order: Order | None
-    """The cheapest order found; it is `upper` itself if nothing is cheaper."""
+    order: Order
+    """The cheapest order found: `upper` if nothing is cheaper, now with what is proved of it."""
     cost: int
     """Of the order."""
     lower_bound: int
@@ -88,7 +88,9 @@ def solve(
     bound_by = max(reasons, key=lambda r: (r.startswith("blocks"), r), default="reductions")
     best = min(costs)
     if upper is not None and costs[0] <= min(cost, best):
-        return ExactResult(upper, costs[0], bound, costs[0] == bound, bound_by)
+        proved = costs[0] == bound
+        kept = replace(upper, proved_optimal=proved)
+        return ExactResult(kept, costs[0], bound, proved, bound_by)
     if best < cost:
         steps, cost = list(known[costs.index(best)]), best
     proved = cost == bound
@@ -106,7 +108,7 @@ def _search(
 ) -> _Part:
     """Bounds and A* in turn, with better and better partitions."""
     from gradgen.search.arrays import arrays_of
-    from gradgen.search.astar import Search
+    from gradgen.search.astar import search_below
     from gradgen.search.partitions import STAGES, BlockValues, improve, singles
 
     cost, order = min((state.copy().eliminate_all(order), order) for order in orders)
@@ -121,8 +123,14 @@ def _search(
         named = arrays.named_blocks(blocks)
         if value == cost and partition_bound(state, named) == cost:
             return _Part(order, cost, cost, describe(named))
-        search = Search(arrays, [sorted(block) for block in blocks], cost, _NODES)
-        found = search.run(min(share, left), stop)
+        found = search_below(
+            arrays,
+            [sorted(block) for block in blocks],
+            cost,
+            expansions=min(share, left),
+            nodes=_NODES,
+            stop=stop,
+        )
         left -= min(share, left)
         if found.order is not None:
             return _Part(arrays.named(found.order), found.bound, found.bound, "search")

@@ -10,14 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit  # type: ignore[import-untyped]
-from numpy.typing import NDArray
+from numba import njit
 
 from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM
-
-Sets = NDArray[np.uint64]
-Kinds = NDArray[np.int8]
-Numbers = NDArray[np.int32]
 
 UNIT, CONSTANT, MASK, VARIABLE = (
     CODED.index(kind) + 1 for kind in ("unit", "constant", "mask", "variable")
@@ -210,7 +205,7 @@ def _reach(kinds: Any, adjacent: Any, back: Any, start: Any, known: Any, later: 
         for k in range(listed(adjacent[v], neighbour)):
             u = neighbour[k]
             kind = kinds[v, u] if back else kinds[u, v]
-            if (kind == UNIT or kind == other) and not has(reached, u):
+            if kind in (UNIT, other) and not has(reached, u):
                 put(reached, u)
                 if not has(later, u):
                     waiting[size] = u
