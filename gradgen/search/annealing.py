@@ -1,13 +1,15 @@
 """Anytime search for an elimination order: simulated annealing and optimal windows.
 
-Annealing of elimination orders is due to Naumann and Gottschling (2003); here the state is walked
-along the order, so that a move costs the stretch it changes (`gradgen.search.moves`).
+Naumann and Gottschling annealed elimination orders (Simulated annealing for optimal pivot
+selection in Jacobian accumulation, 2003). Here a sweep walks along the order
+(`gradgen.search.moves`), so that a move costs no more than the stretch it changes, and short
+stretches are put into their best order (`gradgen.search.windows`).
 
 Two chains anneal side by side, in rounds that get longer; each round starts from the better of the
 two. How long to go on is given as work, which is counted and not timed, so that the result is the
 same on every machine, unless a limit in seconds cuts it off.
 
-Numba is imported, and the kernels compiled or read from numba's cache, when `anneal` is called.
+Importing this module imports numba, and compiles the kernels or reads them from numba's cache.
 """
 
 from __future__ import annotations
@@ -16,38 +18,43 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.search import bitsets, moves, windows
+from gradgen.search.bitsets import Integers, Words
 from gradgen.search.compact import compact, vertex_order
 
-if TYPE_CHECKING:
-    from gradgen.search.kernels import Integers, Words
-
-WORK_PER_SECOND = 100_000_000
+WORK_PER_SECOND = 6_000_000
 """What a second of effort stands for, in each chain: about a quarter of what a processor of 2020
 does in that time."""
+FIRST_ROUND = WORK_PER_SECOND // 20
+"""The work of the first round; each one after it is twice as long, so that the search can be ended
+at any time and has then spent about half of it on its longest annealing."""
 
-CHAINS = ((1.0, 0.2), (3.0, 0.2))
-"""For each chain, the temperatures at the start and at the end of a round."""
+CHAINS = ((1.0, 200), (3.0, 300))
+"""For each chain, the temperature at the start of a round, and how many sweeps a round needs to
+start that hot; shorter rounds start colder in proportion."""
+END = 0.2
+"""The temperature at the end of a round that starts hotter."""
 COLD = 0.02
 """A temperature at which an order gets worse in the tie-break alone."""
-ROUNDS = (1, 2, 4, 8)
-"""How the work is shared among the rounds."""
 TRIES = 4
 """Orders tried at each place of a sweep."""
 REACH = 20
 """Over how many places a move changes an order."""
 WINDOW = 8
 """Vertices in a window that is put into its best order."""
+FEW = 12
+"""Graphs of so many intermediates are one window: their best order is found and nothing else."""
 POLISHED_AFTER = 20
 """Sweeps between passes of windows, where the objective is a peak."""
-SEGMENT = WORK_PER_SECOND // 5
-"""Work between two looks at the clock."""
+STACK = 64
+"""Rows that a move may change before it is given up, for each vertex of the graph."""
 
 Progress = Callable[[int, str], None]
 """Told of the best cost so far and how it was found."""
@@ -61,6 +68,11 @@ class Annealed:
     cost: int
     looked: int
     """How many orders were looked at."""
+    baselines: tuple[tuple[str, int], ...]
+    """The costs of the heuristic orders by their names: forward, reverse, and two of Markowitz."""
+    lower_bound: int
+    """No order costs less: the cost itself if there are few vertices, otherwise, for a peak, the
+    number of entries that the Jacobian has to hold, and else zero."""
     complete: bool
     """Whether it is the same on every machine: no limit in seconds cut the search off."""
 
@@ -78,7 +90,7 @@ def anneal(
     """Look for an order that is cheap under an objective, ties broken by `edges + adds`.
 
     `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when the cost is no
-    more than `target`, or after `limit` seconds, not counting the compilation. The order is never
+    more than `target`, or after `limit` seconds. The order is never
     worse than forward, reverse and both Markowitz orders.
     """
     search = _Search(graph, objective, seed)
@@ -87,28 +99,31 @@ def anneal(
     report(search.cost, search.found_by)
     complete = search.run(effort * WORK_PER_SECOND, deadline, target, report)
     order = vertex_order(graph, (int(v) for v in search.best), search.found_by)
-    return Annealed(order, search.cost, search.looked, complete)
+    baselines = tuple(search.baselines)
+    return Annealed(order, search.cost, search.looked, baselines, search.lower_bound, complete)
 
 
 class _Search:
     """The best order so far, and the chains that look for a better one."""
 
     def __init__(self, graph: LinearGraph, objective: PlanObjective, seed: int) -> None:
-        from gradgen.search import kernels
-
         compacted = compact(graph)
-        self.start = kernels.pack(compacted)
-        self.inner = kernels.members(compacted.intermediates, compacted.size)
+        self.start = bitsets.pack(compacted)
+        self.left = bitsets.members(compacted.intermediates, compacted.size)
         self.objective = PLAN_OBJECTIVES.index(objective)
+        self.peak = self.objective == bitsets.PEAK
         self.looked = 0
         self.best_cost = (0, 0)
         self.found_by = ""
-        self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
+        self.baselines: list[tuple[str, int]] = []
         for found_by, steps in _heuristics(self.start, compacted.intermediates):
             costs = np.empty((len(steps), 2), np.int64)
-            cost = kernels.evaluate(self.start.copy(), self.objective, steps, costs)
+            cost = bitsets.evaluate(self.start.copy(), self.objective, steps, costs)
+            self.baselines.append((found_by, int(cost[0])))
             if not self.found_by or cost < self.best_cost:
                 self.best, self.best_cost, self.found_by = steps, cost, found_by
+        self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
+        self.lower_bound = self.chains[0].floor() if self.peak else 0
 
     @property
     def cost(self) -> int:
@@ -118,22 +133,25 @@ class _Search:
         self, work: float, deadline: float | None, target: int | None, report: Progress
     ) -> bool:
         """Look for a better order; returns whether that went to its end."""
-        if len(self.best) < 2 or (target is not None and self.cost <= target):
+        if len(self.best) <= FEW:
+            self.chains[0].solve()
+            self._take(self.chains[:1], report)
+            self.lower_bound = self.cost
             return True
-        # the first sweeps show how much work a sweep is
-        probe = self.chains[0]
-        probe.anneal([COLD] * 4, None)
-        self._take([probe], report)
-        sweeps = work / max(1, probe.work / 4)
+        length = float(FIRST_ROUND)
+        # one sweep shows how much work a sweep is
+        sweeps, planned = 1, 0.0
         with ThreadPoolExecutor(len(self.chains)) as threads:
-            for share in ROUNDS:
-                if target is not None and self.cost <= target:
-                    return True
-                count = max(1, round(sweeps * share / sum(ROUNDS)))
-                ended = list(threads.map(lambda c: c.round(count, deadline), self.chains))
+            while planned < work and (target is None or self.cost > target):
+                turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
+                ended = list(threads.map(turn, self.chains))
                 self._take(self.chains, report)
                 if not all(ended):
                     return False
+                each = sum(c.work for c in self.chains) / sum(c.sweeps for c in self.chains)
+                planned += sweeps * each
+                sweeps = max(1, round(min(length, work - planned) / max(1.0, each)))
+                length *= 2
         return True
 
     def _take(self, chains: Iterable[_Chain], report: Progress) -> None:
@@ -143,75 +161,105 @@ class _Search:
             cost = (int(chain.best_cost[0]), int(chain.best_cost[1]))
             if cost < self.best_cost:
                 self.best, self.best_cost = chain.best.copy(), cost
-                self.found_by = "annealing"
+                self.found_by = chain.doing
                 report(self.cost, self.found_by)
 
 
 class _Chain:
-    """One sequence of orders, with random numbers of its own."""
+    """One sequence of orders, with random numbers and working space of its own."""
 
     def __init__(self, search: _Search, seed: int, number: int) -> None:
         self.search = search
-        self.hot, self.cold = CHAINS[number]
+        self.hot, self.needed = CHAINS[number]
         self.random = _random_state(seed, number)
-        self.looked = self.work = 0
+        self.doing = "annealing"
+        self.looked = self.work = self.sweeps = 0
+        size, planes, words = search.start.shape
+        self.rows = search.start.copy()
+        self.costs = np.empty((len(search.best), 2), np.int64)
+        self.saved = np.empty((STACK * size, planes - 1, words), np.uint64)
+        self.changed = np.empty(STACK * size, np.int64)
+        self.later = np.zeros((size, words), np.uint64)
+
+    def solve(self) -> None:
+        """Find the best order as that of one window."""
+        search = self.search
+        self.doing = "dynamic programming"
+        self.order = search.best.copy()
+        floor = self._prepare()
+        windows.best_window(
+            self.rows, search.objective, self.order, floor, 0, self.saved, self.changed
+        )
+        self._prepare()
+        self.best, self.best_cost = self.order, np.array(self.total, np.int64)
+
+    def floor(self) -> int:
+        """How many entries the Jacobian has to hold at the end."""
+        self.order = self.search.best
+        return self._prepare()
 
     def round(self, sweeps: int, deadline: float | None) -> bool:
         """Anneal from the best order known; returns whether there was time for all of it."""
-        from gradgen.search.kernels import PEAK
-
-        if self.search.objective == PEAK:
-            temperatures = [COLD] * sweeps
-        else:
-            cooled = (1 - k / sweeps for k in range(sweeps))
-            temperatures = [self.cold + (self.hot - self.cold) * left * left for left in cooled]
+        hot = max(COLD, self.hot * min(1.0, sweeps / self.needed))
+        end = min(hot, END)
+        temperatures = [end + (hot - end) * (1 - k / sweeps) ** 2 for k in range(sweeps)]
         return self.anneal(temperatures, deadline)
 
-    def anneal(self, temperatures: list[float], deadline: float | None) -> bool:
-        """Sweep at each temperature and end with a pass of windows; returns as `round`."""
-        from gradgen.search import kernels, moves
-
+    def anneal(self, temperatures: Iterable[float], deadline: float | None) -> bool:
+        """Sweep at each temperature and end with windows; returns whether there was time."""
         search = self.search
-        order = search.best.copy()
+        self.order = search.best.copy()
         self.best = search.best.copy()
         self.best_cost = np.array(search.best_cost, np.int64)
-        peak = search.objective == kernels.PEAK
-        for segment in self._segments(temperatures, POLISHED_AFTER if peak else None):
+        for number, temperature in enumerate(temperatures):
             if deadline is not None and time.monotonic() > deadline:
                 return False
-            looked, work = moves.anneal(
-                search.start, search.objective, order, search.inner, segment,
-                TRIES, REACH, self.random, self.best, self.best_cost,
-            )  # fmt: skip
-            self.looked += looked
-            self.work += work
-            if peak:
-                self._polish(order)
-        self._polish(self.best.copy())
+            if search.peak and number % POLISHED_AFTER == 0:
+                self._polish()
+            self._sweep(COLD if search.peak else temperature)
+        self.order[:] = self.best
+        self._polish()
         return True
 
-    def _segments(
-        self, temperatures: list[float], most: int | None
-    ) -> Iterator[NDArray[np.float64]]:
-        """The temperatures in parts of little work, and of at most so many sweeps."""
-        done = 0
-        begin = self.work
-        while done < len(temperatures):
-            each = (self.work - begin) / done if done else SEGMENT
-            count = max(1, int(SEGMENT / max(1.0, each)))
-            if most is not None:
-                count = min(count, most)
-            yield np.array(temperatures[done : done + count])
-            done += count
-
-    def _polish(self, order: Integers) -> None:
-        from gradgen.search import moves
-
+    def _sweep(self, temperature: float) -> None:
         search = self.search
-        moves.polish(
-            search.start, search.objective, order, search.inner,
-            WINDOW, 1, self.random, self.best, self.best_cost,
+        floor = self._prepare()
+        looked, work = moves.sweep(
+            self.rows, search.objective, self.order, self.costs, search.left.copy(),
+            temperature, TRIES, REACH, self.random, self.saved, self.changed, self.later,
+            self.best, self.best_cost, floor,
         )  # fmt: skip
+        self.looked += looked
+        self.work += work
+        self.sweeps += 1
+        self._rearrange()
+
+    def _polish(self) -> None:
+        search = self.search
+        self._prepare()
+        offset = moves.draw(self.random, WINDOW // 2)
+        windows.polish(
+            self.rows, search.objective, self.order, self.total[0], WINDOW, offset,
+            search.left.copy(), self.saved, self.changed, self.later,
+        )  # fmt: skip
+        self._prepare()
+        if self.total < tuple(self.best_cost):
+            self.best_cost[:] = self.total
+            self.best[:] = self.order
+        self._rearrange()
+
+    def _prepare(self) -> int:
+        """Evaluate the order and start over; returns what `floor` does."""
+        self.rows[:] = self.search.start
+        self.total = bitsets.evaluate(self.rows, self.search.objective, self.order, self.costs)
+        floor = bitsets.entries(self.rows)
+        self.rows[:] = self.search.start
+        return int(floor)
+
+    def _rearrange(self) -> None:
+        # for a peak, it matters what other parts of the graph hold meanwhile
+        if not self.search.peak:
+            moves.rearrange(self.order, self.later, self.random)
 
 
 def _random_state(seed: int, number: int) -> Words:
@@ -220,15 +268,11 @@ def _random_state(seed: int, number: int) -> Words:
     return np.array([mixed ^ mixed >> 29 | 1], np.uint64)
 
 
-def _heuristics(
-    start: Words, intermediates: NDArray[np.int32]
-) -> Iterator[tuple[str, Integers]]:
+def _heuristics(start: Words, intermediates: NDArray[np.int32]) -> Iterator[tuple[str, Integers]]:
     """The orders of `gradgen.search.heuristics`, computed on bit sets."""
-    from gradgen.search.kernels import markowitz_steps
-
     steps = intermediates.astype(np.int64)
     yield "forward", steps
     yield "reverse", steps[::-1].copy()
     for latest, ties in ((False, "earliest"), (True, "latest")):
-        found = markowitz_steps(start.copy(), steps, latest)
+        found = bitsets.markowitz_steps(start.copy(), steps, latest)
         yield f"markowitz, ties to the {ties}", found

@@ -1,22 +1,8 @@
-"""Vertex elimination on bit sets, compiled: what a step costs, doing it, and taking it back.
+"""Compiled parts of the exact search: elimination on arrays, separators, orders within a block.
 
-A graph under elimination is one array `rows` of 64-bit words, shape (vertices, 5, words). For a
-vertex v, `rows[v, SUCCESSORS]` is the set of its successors. LIVE and RUNTIME are subsets of it
-that say of which kind the partial on each edge out of v is:
-
-| kind | LIVE | RUNTIME |
-| --- | --- | --- |
-| unit | 0 | 0 |
-| constant | 1 | 0 |
-| mask | 0 | 1 |
-| variable | 1 | 1 |
-
-So a product's kind is the bitwise or of its factors' kinds, a sum is always LIVE, and RUNTIME if a
-summand is; this is `gradgen.elimination.kinds` in two bits. COMPUTED is the subset whose partials
-are no longer elemental. `rows[v, PREDECESSORS]` is the set of v's predecessors. An eliminated
-vertex keeps its own rows and is in nobody else's.
-
-Importing this module imports numba.
+A set of vertices is a row of 64-bit words. `kinds` is the matrix of a CompactGraph; `into` and
+`out` hold each vertex's predecessors and successors as sets. What is computed here is defined,
+slowly, by remainder.py, separators.py and reductions.py. Importing this module imports numba.
 """
 
 from __future__ import annotations
@@ -24,294 +10,283 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
-from numpy.typing import NDArray
+from numba import njit
 
-from gradgen.search.compact import CODED, CompactGraph
+from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM
 
-SUCCESSORS, LIVE, RUNTIME, COMPUTED, PREDECESSORS = range(5)
-
-EDGES, MULS, ADDS, PEAK = range(4)
-"""The objectives by number, in the order of `gradgen.elimination.cost.PLAN_OBJECTIVES`."""
-
+UNIT, CONSTANT, MASK, VARIABLE = (
+    CODED.index(kind) + 1 for kind in ("unit", "constant", "mask", "variable")
+)
 _ONE = np.uint64(1)
-
-Words = NDArray[np.uint64]
-Integers = NDArray[np.int64]
+_ZERO = np.uint64(0)
 
 
-@intrinsic
-def popcount(context: Any, word: Any) -> Any:
-    """The number of bits that are set."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), generate
+@njit(cache=True, inline="always")
+def has(row: Any, v: Any) -> Any:
+    """Whether a set holds a vertex."""
+    return (row[v >> 6] >> np.uint64(v & 63)) & _ONE != _ZERO
 
 
-@intrinsic
-def lowest(context: Any, word: Any) -> Any:
-    """The place of the lowest bit that is set; the word is not zero."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
-
-    return types.int64(types.uint64), generate
+@njit(cache=True, inline="always")
+def put(row: Any, v: Any) -> None:
+    """Add a vertex to a set."""
+    row[v >> 6] |= _ONE << np.uint64(v & 63)
 
 
-def pack(graph: CompactGraph) -> Words:
-    """The rows of a graph before any elimination."""
-    words = (graph.size + 63) // 64
-    live = [CODED.index(kind) + 1 for kind in ("constant", "variable")]
-    runtime = [CODED.index(kind) + 1 for kind in ("mask", "variable")]
-    out = graph.kinds.T
-    bits = np.zeros((graph.size, 5, words * 64), np.uint8)
-    bits[:, SUCCESSORS, : graph.size] = out > 0
-    bits[:, LIVE, : graph.size] = np.isin(out, live)
-    bits[:, RUNTIME, : graph.size] = np.isin(out, runtime)
-    bits[:, PREDECESSORS, : graph.size] = graph.kinds > 0
-    packed = np.packbits(bits, axis=-1, bitorder="little")
-    return packed.view("<u8").astype(np.uint64)
+@njit(cache=True, inline="always")
+def drop(row: Any, v: Any) -> None:
+    """Remove a vertex from a set."""
+    row[v >> 6] &= ~(_ONE << np.uint64(v & 63))
 
 
-def members(vertices: NDArray[np.int32], size: int) -> Words:
-    """A set of vertices as words."""
-    bits = np.zeros((size + 63) // 64 * 64, np.uint8)
-    bits[vertices] = 1
-    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+@njit(cache=True, inline="always")
+def _lowest(word: Any) -> Any:
+    """The number of the lowest bit of a word that is not zero."""
+    x = (word & (~word + _ONE)) - _ONE
+    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@njit(nogil=True, cache=True)
-def has(row: Words, vertex: int) -> bool:
-    """Whether a vertex is in a set."""
-    return (row[vertex >> 6] >> np.uint64(vertex & 63)) & _ONE != 0
+@njit(cache=True)
+def listed(row: Any, found: Any) -> Any:
+    """Write a set's vertices into `found`, ascending; returns how many there are."""
+    count = 0
+    for word in range(row.shape[0]):
+        x = row[word]
+        while x != _ZERO:
+            found[count] = 64 * word + _lowest(x)
+            count += 1
+            x &= x - _ONE
+    return count
 
 
-@njit(nogil=True, cache=True)
-def degree(rows: Words, vertex: int) -> int:
-    """The number of neighbours."""
+@njit(cache=True)
+def neighbours(kinds: Any) -> Any:
+    """The predecessors and successors of each vertex, as sets."""
+    n = kinds.shape[0]
+    words = (n + 63) // 64
+    into = np.zeros((n, words), np.uint64)
+    out = np.zeros((n, words), np.uint64)
+    for i in range(n):
+        for j in range(n):
+            if kinds[i, j] != 0:
+                put(into[i], j)
+                put(out[j], i)
+    return into, out
+
+
+@njit(cache=True)
+def eliminate(kinds: Any, into: Any, out: Any, v: Any) -> None:
+    """Eliminate a vertex."""
+    sources = np.empty(kinds.shape[0], np.int64)
+    targets = np.empty(kinds.shape[0], np.int64)
+    before, after = listed(into[v], sources), listed(out[v], targets)
+    for a in range(before):
+        j = sources[a]
+        for b in range(after):
+            i = targets[b]
+            kinds[i, j] = SUM[kinds[i, j], PRODUCT[kinds[i, v], kinds[v, j]]]
+            put(into[i], j)
+            put(out[j], i)
+        kinds[v, j] = 0
+        drop(out[j], v)
+    for b in range(after):
+        kinds[targets[b], v] = 0
+        drop(into[targets[b]], v)
+    into[v, :] = _ZERO
+    out[v, :] = _ZERO
+
+
+@njit(cache=True)
+def cost(kinds: Any, into: Any, out: Any, v: Any) -> Any:
+    """What eliminating a vertex costs."""
+    neighbour = np.empty(kinds.shape[0], np.int64)
+    before = np.zeros(COSTS.shape[0], np.int64)
+    after = np.zeros(COSTS.shape[0], np.int64)
+    for k in range(listed(into[v], neighbour)):
+        before[kinds[v, neighbour[k]]] += 1
+    for k in range(listed(out[v], neighbour)):
+        after[kinds[neighbour[k], v]] += 1
     total = 0
-    for k in range(rows.shape[2]):
-        total += popcount(rows[vertex, SUCCESSORS, k]) + popcount(rows[vertex, PREDECESSORS, k])
+    for a in range(1, COSTS.shape[0]):
+        for b in range(1, COSTS.shape[0]):
+            total += COSTS[a, b] * before[a] * after[b]
     return total
 
 
-@njit(nogil=True, cache=True)
-def entries(rows: Words) -> int:
-    """How many edges from independents have partials that exist at run time only.
+@njit(cache=True)
+def _disjoint(adjacent: Any, start: Any, ends: Any, closed: Any) -> Any:
+    """separators.disjoint_paths."""
+    n, words = adjacent.shape
+    count = 0
+    first = np.empty(words, np.uint64)
+    shut = closed.copy()
+    any_first = _ZERO
+    for w in range(words):
+        direct = adjacent[start, w] & ends[w] & ~closed[w]
+        x = direct
+        while x != _ZERO:
+            count += 1
+            x &= x - _ONE
+        shut[w] |= direct
+        first[w] = adjacent[start, w] & ~shut[w]
+        any_first |= first[w]
+    if any_first == _ZERO:
+        return count
+    towards = np.full(n, -1, np.int64)
+    came = np.empty(2 * n, np.int64)
+    waiting = np.empty(2 * n, np.int64)
+    neighbour = np.empty(n, np.int64)
+    row = np.empty(words, np.uint64)
+    while True:
+        # state 2 v + 1 is behind v, from where paths go on; 2 v in front of it
+        came[:] = -1
+        came[2 * start + 1] = 2 * start + 1
+        waiting[0] = 2 * start + 1
+        size = 1
+        last = -1
+        while size > 0 and last < 0:
+            size -= 1
+            state = waiting[size]
+            v = state >> 1
+            if state & 1:
+                for w in range(words):
+                    row[w] = adjacent[v, w] & ~shut[w]
+                for k in range(listed(row, neighbour)):
+                    u = neighbour[k]
+                    if towards[u] != v and came[2 * u] < 0:
+                        came[2 * u] = state
+                        waiting[size] = 2 * u
+                        size += 1
+                if towards[v] >= 0 and came[2 * v] < 0:
+                    came[2 * v] = state
+                    waiting[size] = 2 * v
+                    size += 1
+            else:
+                u = v if towards[v] < 0 else towards[v]
+                if u != start and came[2 * u + 1] < 0:
+                    came[2 * u + 1] = state
+                    if has(ends, u) and towards[u] < 0:
+                        last = 2 * u + 1
+                    waiting[size] = 2 * u + 1
+                    size += 1
+        if last < 0:
+            return count
+        count += 1
+        state = last
+        while state != 2 * start + 1:
+            previous = came[state]
+            if previous & 1 and previous >> 1 == state >> 1:
+                towards[state >> 1] = -1
+            state = previous
+        state = last
+        while state != 2 * start + 1:
+            previous = came[state]
+            if previous & 1 and previous >> 1 != state >> 1:
+                towards[state >> 1] = previous >> 1
+            state = previous
 
-    When all is eliminated, these are the Jacobian's entries.
+
+@njit(cache=True)
+def _reach(kinds: Any, adjacent: Any, back: Any, start: Any, known: Any, later: Any) -> Any:
+    """separators._reached: through units and constants if `known`, else units and masks."""
+    n, words = adjacent.shape
+    other = CONSTANT if known else MASK
+    reached = np.zeros(words, np.uint64)
+    waiting = np.empty(n + 1, np.int64)
+    neighbour = np.empty(n, np.int64)
+    waiting[0] = start
+    size = 1
+    while size > 0:
+        size -= 1
+        v = waiting[size]
+        for k in range(listed(adjacent[v], neighbour)):
+            u = neighbour[k]
+            kind = kinds[v, u] if back else kinds[u, v]
+            if kind in (UNIT, other) and not has(reached, u):
+                put(reached, u)
+                if not has(later, u):
+                    waiting[size] = u
+                    size += 1
+    return reached
+
+
+@njit(cache=True)
+def side(kinds: Any, adjacent: Any, back: Any, v: Any, ends: Any, later: Any, typed: Any) -> Any:
+    """separators.Side, as a pair; with `typed` false all partials are variable."""
+    words = ends.shape[0]
+    sinks = ends | later
+    drop(sinks, v)
+    if not typed:
+        paid = _disjoint(adjacent, v, sinks, np.zeros(words, np.uint64))
+        return paid, paid
+    trivial = _reach(kinds, adjacent, back, v, False, later)
+    known = _reach(kinds, adjacent, back, v, True, later)
+    paid = _disjoint(adjacent, v, sinks, trivial)
+    extra = _ZERO
+    for w in range(words):
+        extra |= known[w] & ~trivial[w]
+    if extra == _ZERO:
+        return paid, paid
+    return paid, _disjoint(adjacent, v, sinks, trivial | known)
+
+
+@njit(cache=True)
+def block_table(kinds: Any, ends: Any, block: Any, typed: Any) -> Any:
+    """What is still to pay for a block when a subset of it is eliminated.
+
+    `ends` holds the independents and the dependents, two sets, and `block` k vertices. Entry T of
+    the (2^k,) result is the least cost of the rest under the costs of the block bound.
     """
-    total = 0
-    for vertex in range(rows.shape[0]):
-        if rows[vertex, PREDECESSORS].any():
-            continue
-        for k in range(rows.shape[2]):
-            total += popcount(rows[vertex, RUNTIME, k])
-    return total
-
-
-@njit(nogil=True, cache=True)
-def weigh(rows: Words, objective: int, vertex: int, alive: int) -> tuple[int, int, int]:
-    """What eliminating a vertex now costs, and adds to the tie-break, `edges + adds`.
-
-    `alive` is the number of partials alive now; for the objective PEAK the cost is the largest
-    number that is reached meanwhile, and the last result the number afterwards.
-    """
-    into = live_into = constant_into = out = live_out = constant_out = adds = 0
-    for k in range(rows.shape[2]):
-        live = rows[vertex, LIVE, k]
-        out += popcount(rows[vertex, SUCCESSORS, k])
-        live_out += popcount(live)
-        constant_out += popcount(live & ~rows[vertex, RUNTIME, k])
-    for k in range(rows.shape[2]):
-        word = rows[vertex, PREDECESSORS, k]
-        while word != 0:
-            source = (k << 6) + lowest(word)
-            word &= word - _ONE
-            into += 1
-            if has(rows[source, LIVE], vertex):
-                live_into += 1
-                constant_into += not has(rows[source, RUNTIME], vertex)
-            for m in range(rows.shape[2]):
-                adds += popcount(rows[source, SUCCESSORS, m] & rows[vertex, SUCCESSORS, m])
-    edges = into * out
-    if objective == PEAK:
-        cost, alive = _peak(rows, vertex, alive)
-    elif objective == MULS:
-        cost = live_into * live_out - constant_into * constant_out
-    else:
-        cost = edges if objective == EDGES else adds
-    return cost, edges + adds, alive
-
-
-@njit(nogil=True, cache=True)
-def _peak(rows: Words, vertex: int, alive: int) -> tuple[int, int]:
-    """The most partials alive while a vertex is eliminated, and how many are afterwards.
-
-    Counted as `gradgen.ir.plan.Plan.peak` does. Products are taken source by source and target by
-    target, as `accumulate` takes them.
-    """
-    peak = alive
-    last_source = last_target = -1
-    for k in range(rows.shape[2]):
-        if rows[vertex, PREDECESSORS, k] != 0:
-            last_source = k
-        if rows[vertex, SUCCESSORS, k] != 0:
-            last_target = k
-    first_source = True
-    for k in range(last_source + 1):
-        sources = rows[vertex, PREDECESSORS, k]
-        while sources != 0:
-            source = (k << 6) + lowest(sources)
-            sources &= sources - _ONE
-            final_source = k == last_source and sources == 0
-            stored_into = has(rows[source, RUNTIME], vertex)
-            if stored_into and not has(rows[source, COMPUTED], vertex):
-                alive += 1
-            for m in range(last_target + 1):
-                targets = rows[vertex, SUCCESSORS, m]
-                while targets != 0:
-                    target = (m << 6) + lowest(targets)
-                    targets &= targets - _ONE
-                    stored_out = has(rows[vertex, RUNTIME], target)
-                    if first_source and stored_out and not has(rows[vertex, COMPUTED], target):
-                        alive += 1
-                    peak = max(peak, alive)
-                    product = stored_into or stored_out
-                    alive += product
-                    if m == last_target and targets == 0:
-                        alive -= stored_into
-                    if final_source:
-                        alive -= stored_out
-                    peak = max(peak, alive)
-                    if has(rows[source, RUNTIME], target):
-                        if not has(rows[source, COMPUTED], target):
-                            alive += 1
-                            peak = max(peak, alive)
-                        alive -= product
-            first_source = False
-    return peak, alive
-
-
-@njit(nogil=True, cache=True)
-def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: int) -> int:
-    """Eliminate a vertex; the neighbours' rows are pushed on the stack `saved`, `changed`.
-
-    `saved` has the shape (room, 4, words). There must be room for `degree` rows above `top`; the
-    new top is returned. With no room at all (shape (0, 4, words)) nothing is kept.
-    """
-    words = rows.shape[2]
-    keep = saved.shape[0] > 0
-    for k in range(words):
-        word = rows[vertex, PREDECESSORS, k]
-        while word != 0:
-            source = (k << 6) + lowest(word)
-            word &= word - _ONE
-            if keep:
-                saved[top, :, :] = rows[source, :4]
-                changed[top] = source
-                top += 1
-            _join(rows, source, vertex)
-    for k in range(words):
-        word = rows[vertex, SUCCESSORS, k]
-        while word != 0:
-            target = (k << 6) + lowest(word)
-            word &= word - _ONE
-            if keep:
-                for m in range(words):
-                    saved[top, 0, m] = rows[target, PREDECESSORS, m]
-                changed[top] = ~target
-                top += 1
-            for m in range(words):
-                rows[target, PREDECESSORS, m] |= rows[vertex, PREDECESSORS, m]
-            rows[target, PREDECESSORS, vertex >> 6] &= ~(_ONE << np.uint64(vertex & 63))
-    return top
-
-
-@njit(nogil=True, cache=True)
-def _join(rows: Words, source: int, vertex: int) -> None:
-    """Join a predecessor of a vertex to the vertex's successors, and part the two."""
-    everything = ~np.uint64(0)
-    live = everything if has(rows[source, LIVE], vertex) else np.uint64(0)
-    runtime = everything if has(rows[source, RUNTIME], vertex) else np.uint64(0)
-    for m in range(rows.shape[2]):
-        new = rows[vertex, SUCCESSORS, m]
-        sums = rows[source, SUCCESSORS, m] & new
-        rows[source, SUCCESSORS, m] |= new
-        rows[source, LIVE, m] |= rows[vertex, LIVE, m] | (live & new) | sums
-        rows[source, RUNTIME, m] |= rows[vertex, RUNTIME, m] | (runtime & new)
-        rows[source, COMPUTED, m] |= new
-    others = ~(_ONE << np.uint64(vertex & 63))
-    for plane in range(PREDECESSORS):
-        rows[source, plane, vertex >> 6] &= others
-
-
-@njit(nogil=True, cache=True)
-def restore(rows: Words, saved: Words, changed: Integers, top: int, bottom: int) -> None:
-    """Take back the eliminations that pushed the rows from `bottom` to `top`, the latest first."""
-    while top > bottom:
-        top -= 1
-        vertex = changed[top]
-        if vertex >= 0:
-            rows[vertex, :4] = saved[top]
-        else:
-            for k in range(rows.shape[2]):
-                rows[~vertex, PREDECESSORS, k] = saved[top, 0, k]
-
-
-@njit(nogil=True, cache=True)
-def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> tuple[int, int]:
-    """The cost of an order and its tie-break; `costs`, shape (steps, 2), gets those of each step.
-
-    Leaves `rows` with all of it eliminated.
-    """
-    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
-    unchanged = np.empty(0, np.int64)
-    alive = total = ties = 0
-    for p in range(len(order)):
-        cost, tie, alive = weigh(rows, objective, order[p], alive)
-        costs[p, 0], costs[p, 1] = cost, tie
-        total = max(total, cost) if objective == PEAK else total + cost
-        ties += tie
-        eliminate(rows, order[p], nothing, unchanged, 0)
-    if objective == PEAK:
-        total = max(total, entries(rows))
-    return total, ties
-
-
-@njit(nogil=True, cache=True)
-def markowitz_steps(rows: Words, intermediates: Integers, latest: bool) -> Integers:
-    """The steps of `gradgen.search.heuristics.markowitz`; leaves `rows` with all eliminated."""
-    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
-    unchanged = np.empty(0, np.int64)
-    count = len(intermediates)
-    place = np.full(rows.shape[0], -1, np.int64)
-    degrees = np.empty(count, np.int64)
-    for p in range(count):
-        place[intermediates[p]] = p
-        degrees[p] = weigh(rows, MULS, intermediates[p], 0)[0]
-    steps = np.empty(count, np.int64)
-    for step in range(count):
-        chosen = -1
-        for p in range(count):
-            if place[intermediates[p]] < 0:
+    k = block.shape[0]
+    n = kinds.shape[0]
+    into, out = neighbours(kinds)
+    words = into.shape[1]
+    matrices = np.empty((k + 1, n, n), np.int8)
+    befores = np.empty((k + 1, n, words), np.uint64)
+    afters = np.empty((k + 1, n, words), np.uint64)
+    matrices[0], befores[0], afters[0] = kinds, into, out
+    costs = np.zeros((1 << k, k), np.int16)
+    later = np.zeros(words, np.uint64)
+    for subset in range(1 << k):
+        # level j holds the graph without the j highest vertices of the subset
+        level = 0
+        lowest = -1
+        for position in range(k):
+            if subset >> position & 1:
+                level += 1
+                if lowest < 0:
+                    lowest = position
+        if level > 0:
+            matrices[level] = matrices[level - 1]
+            befores[level] = befores[level - 1]
+            afters[level] = afters[level - 1]
+            eliminate(matrices[level], befores[level], afters[level], block[lowest])
+        later[:] = _ZERO
+        for position in range(k):
+            if not subset >> position & 1:
+                put(later, block[position])
+        m, i, o = matrices[level], befores[level], afters[level]
+        for position in range(k):
+            if subset >> position & 1:
                 continue
-            lower = chosen < 0 or degrees[p] < degrees[chosen]
-            if lower or (latest and degrees[p] == degrees[chosen]):
-                chosen = p
-        vertex = intermediates[chosen]
-        steps[step] = vertex
-        place[vertex] = -1
-        eliminate(rows, vertex, nothing, unchanged, 0)
-        for plane in (SUCCESSORS, PREDECESSORS):
-            for k in range(rows.shape[2]):
-                word = rows[vertex, plane, k]
-                while word != 0:
-                    neighbour = (k << 6) + lowest(word)
-                    word &= word - _ONE
-                    if place[neighbour] >= 0:
-                        degrees[place[neighbour]] = weigh(rows, MULS, neighbour, 0)[0]
-    return steps
+            v = block[position]
+            drop(later, v)
+            paid_in, variable_in = side(m, i, True, v, ends[0], later, typed)
+            paid_out, variable_out = side(m, o, False, v, ends[1], later, typed)
+            put(later, v)
+            costs[subset, position] = (
+                variable_in * paid_out + (paid_in - variable_in) * variable_out
+            )
+    table = np.zeros(1 << k, np.int32)
+    for subset in range((1 << k) - 2, -1, -1):
+        least = 1 << 30
+        for position in range(k):
+            if not subset >> position & 1:
+                value = costs[subset, position] + table[subset | 1 << position]
+                if value < least:
+                    least = value
+        table[subset] = least
+    return table

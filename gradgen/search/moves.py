@@ -1,8 +1,8 @@
-"""Moves on elimination orders, compiled: sweeps of simulated annealing, and optimal windows.
+"""Moves on elimination orders, compiled: sweeps of simulated annealing.
 
-The graph that is left after a set of vertices is eliminated depends on the set alone (docs/costs.md).
-So an order that differs from another only between two places differs in the cost of that stretch
-alone. A sweep walks along the order, eliminating as it goes; at each place it tries orders that
+The graph that is left after a set of vertices is eliminated depends on the set alone, so an order
+that differs from another only between two places differs in the cost of that stretch alone.
+A sweep walks along the order, eliminating as it goes; at each place it tries orders that
 differ from there on, eliminates the stretch in the new order, and takes that back.
 
 Everything random comes from integers (`draw`), and no function of the C library decides anything,
@@ -14,19 +14,22 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
+from numba import njit, types
 
-from gradgen.search.kernels import (
+from gradgen.search.bitsets import (
+    NUMBER,
+    NUMBERS,
+    PAIRS,
     PEAK,
     PREDECESSORS,
+    ROWS,
+    SET,
+    SETS,
     SUCCESSORS,
     Integers,
     Words,
     degree,
     eliminate,
-    entries,
-    evaluate,
     lowest,
     popcount,
     restore,
@@ -42,7 +45,7 @@ _LEVELS = np.array([round(-UNIT * math.log((k + 0.5) / 1024)) for k in range(102
 _ONE = np.uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@njit((SET, NUMBER), nogil=True, cache=True)
 def draw(state: Words, bound: int) -> int:
     """A random integer below `bound`: xorshift64* (Vigna, 2016)."""
     x = state[0]
@@ -50,10 +53,10 @@ def draw(state: Words, bound: int) -> int:
     x ^= x << np.uint64(25)
     x ^= x >> np.uint64(27)
     state[0] = x
-    return np.int64((x * np.uint64(2685821657736338717)) >> np.uint64(33)) % bound
+    return int((x * np.uint64(2685821657736338717)) >> np.uint64(33)) % bound
 
 
-@njit(nogil=True, cache=True)
+@njit((ROWS, SET, NUMBER, SET), nogil=True, cache=True)
 def _neighbour(rows: Words, left: Words, vertex: int, state: Words) -> int:
     """A random neighbour of a vertex that is still to be eliminated, or -1."""
     count = 0
@@ -69,12 +72,12 @@ def _neighbour(rows: Words, left: Words, vertex: int, state: Words) -> int:
         if chosen < count:
             for _ in range(chosen):
                 word &= word - _ONE
-            return (k << 6) + lowest(word)
+            return int((k << 6) + lowest(word))
         chosen -= count
     return -1
 
 
-@njit(nogil=True, cache=True)
+@njit((NUMBERS, NUMBER, NUMBER, SET, NUMBERS), nogil=True, cache=True)
 def _propose(order: Integers, first: int, last: int, state: Words, trial: Integers) -> None:
     """Another order of the stretch from `first` to `last`, both included, into `trial`.
 
@@ -85,16 +88,51 @@ def _propose(order: Integers, first: int, last: int, state: Words, trial: Intege
     kind = draw(state, 8)
     cut = 1 if kind < 3 else length - 1
     if kind == 6:
-        trial[:length] = order[first : last + 1]
-        trial[0], trial[length - 1] = order[last], order[first]
-        return
-    if kind == 7:
+        cut = 0
+    elif kind == 7:
         cut = 1 + draw(state, length - 1)
-    trial[: length - cut] = order[first + cut : last + 1]
-    trial[length - cut : length] = order[first : first + cut]
+    for i in range(length):
+        trial[i] = order[first + (i + cut if i + cut < length else i + cut - length)]
+    if kind == 6:
+        trial[0], trial[length - 1] = order[last], order[first]
 
 
-@njit(nogil=True, cache=True)
+@njit((ROWS, NUMBER, NUMBER, SET, SETS, NUMBER), nogil=True, cache=True)
+def advance(rows: Words, objective: int, vertex: int, left: Words, later: Words, alive: int) -> int:
+    """Eliminate a vertex for good, note its later neighbours, and say what is alive then."""
+    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
+    unchanged = np.empty(0, np.int64)
+    left[vertex >> 6] &= ~(_ONE << np.uint64(vertex & 63))
+    for k in range(rows.shape[2]):
+        neighbours = rows[vertex, SUCCESSORS, k] | rows[vertex, PREDECESSORS, k]
+        later[vertex, k] = neighbours & left[k]
+    if objective == PEAK:
+        alive = weigh(rows, objective, vertex, alive)[2]
+    eliminate(rows, vertex, nothing, unchanged, 0)
+    return alive
+
+
+@njit(
+    (
+        ROWS,
+        NUMBER,
+        NUMBERS,
+        PAIRS,
+        SET,
+        types.float64,
+        NUMBER,
+        NUMBER,
+        SET,
+        ROWS,
+        NUMBERS,
+        SETS,
+        NUMBERS,
+        NUMBERS,
+        NUMBER,
+    ),
+    nogil=True,
+    cache=True,
+)
 def sweep(
     rows: Words,
     objective: int,
@@ -115,12 +153,13 @@ def sweep(
     """One sweep of annealing along an order; returns how many orders it looked at, and its work.
 
     `rows` is the graph before any elimination and ends with all eliminated. `order` and `costs`,
-    shape (steps, 2), change in place. `left` are the vertices to eliminate, and ends empty.
+    shape (steps, 2), change in place. `left` is the set of vertices to eliminate, and ends empty.
+    `saved` and `changed` are the stack of `eliminate`; a move for which it is too small is refused.
     `tries` orders are tried at each place, none of which differs over more than `reach` places.
     `later[v]` gets the neighbours that v had when it was eliminated and that come later. The best
-    order met goes to `best`, its cost and tie-break to `best_cost`. `floor` is what PEAK is at least.
-    The work counts rows read and written, by their length: it is about proportional to the time, and
-    the same on every machine.
+    order met goes to `best`, its cost and tie-break to `best_cost`. `floor` is what PEAK is at
+    least. The work counts rows that were read or written: it is about
+    proportional to the time, and the same on every machine.
     """
     count = len(order)
     place = np.empty(rows.shape[0], np.int64)
@@ -135,7 +174,6 @@ def sweep(
     if objective == PEAK:
         before = floor
         total = max(after[0], floor)
-    words = rows.shape[2]
     trial = np.empty(reach + 1, np.int64)
     found = np.empty((reach + 1, 2), np.int64)
     looked = work = 0
@@ -180,50 +218,34 @@ def sweep(
                     top = eliminate(rows, vertex, saved, changed, top)
             restore(rows, saved, changed, top, 0)
             looked += 1
-            work += (top + i + 1) * (words + 8)
+            work += top + i + 1
             if not accepted:
                 continue
             for i in range(length):
                 order[first + i] = trial[i]
                 place[trial[i]] = first + i
-                costs[first + i] = found[i]
+                costs[first + i, 0], costs[first + i, 1] = found[i, 0], found[i, 1]
             for i in range(last, first - 1, -1):
                 after[i] = max(after[i + 1], costs[i, 0])
             total += new - old
             ties += new_ties - old_ties
             if total < best_cost[0] or (total == best_cost[0] and ties < best_cost[1]):
                 best_cost[0], best_cost[1] = total, ties
-                best[:] = order
-        alive = _advance(rows, objective, order[first], left, later, alive)
+                for i in range(count):
+                    best[i] = order[i]
+        alive = advance(rows, objective, order[first], left, later, alive)
         before = max(before, costs[first, 0])
     return looked, work
 
 
-@njit(nogil=True, cache=True)
-def _advance(
-    rows: Words, objective: int, vertex: int, left: Words, later: Words, alive: int
-) -> int:
-    """Eliminate a vertex for good, note its later neighbours, and say what is alive then."""
-    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
-    unchanged = np.empty(0, np.int64)
-    left[vertex >> 6] &= ~(_ONE << np.uint64(vertex & 63))
-    for k in range(rows.shape[2]):
-        neighbours = rows[vertex, SUCCESSORS, k] | rows[vertex, PREDECESSORS, k]
-        later[vertex, k] = neighbours & left[k]
-    if objective == PEAK:
-        alive = weigh(rows, objective, vertex, alive)[2]
-    eliminate(rows, vertex, nothing, unchanged, 0)
-    return alive
-
-
-@njit(nogil=True, cache=True)
+@njit((NUMBERS, SETS, SET), nogil=True, cache=True)
 def rearrange(order: Integers, later: Words, state: Words) -> None:
     """Put an order into a random other one of the same cost, with related vertices close.
 
     Only vertices that are neighbours when the first of them is eliminated need to keep their
     order; `later` says which those are. (Of two others that come next to each other, the second
-    may find a fill-in of the first; whichever comes second, it is one addition.) The vertices are visited from the last ones, depth first,
-    each after all that must come before it.
+    may find a fill-in of the first; whichever comes second, it is one addition.) The vertices are
+    visited from the last ones, depth first, each after all that must come before it.
     """
     count = len(order)
     size = later.shape[0]
@@ -252,10 +274,13 @@ def rearrange(order: Integers, later: Words, state: Words) -> None:
                 fill[owner] += 1
     seen = np.zeros(size, np.bool_)
     stack = np.empty(count, np.int64)
-    fill[:] = start[:size]
+    fill = start[:size].copy()
     placed = 0
     for root in shuffled:
-        if later[root].any():
+        last = True
+        for k in range(later.shape[1]):
+            last = last and later[root, k] == 0
+        if not last:
             continue
         stack[0] = root
         height = 1
@@ -273,151 +298,3 @@ def rearrange(order: Integers, later: Words, state: Words) -> None:
                 height -= 1
                 order[placed] = vertex
                 placed += 1
-
-
-@njit(nogil=True, cache=True)
-def best_window(
-    rows: Words,
-    objective: int,
-    window: Integers,
-    floor: int,
-    alive: int,
-    saved: Words,
-    changed: Integers,
-) -> bool:
-    """Put the vertices of a window into their best order: a dynamic programme over its subsets.
-
-    For PEAK, what is at most `floor` counts as that, the peak of the rest of the order. Returns
-    whether there was room for it; without, the window stays as it is.
-    """
-    size = len(window)
-    subsets = 1 << size
-    cost = np.full(subsets, np.iinfo(np.int64).max, np.int64)
-    ties = np.zeros(subsets, np.int64)
-    via = np.zeros(subsets, np.int8)
-    tops = np.zeros(size + 1, np.int64)
-    lives = np.zeros(size + 1, np.int64)
-    lives[0] = alive
-    cost[0] = floor if objective == PEAK else 0
-    height = 0
-    for subset in range(subsets - 1):
-        # subsets in ascending order differ by few eliminations: the lowest bits are done last
-        if subset > 0:
-            bit = lowest(np.uint64(subset))
-            restore(rows, saved, changed, tops[height], tops[height - bit])
-            height -= bit
-            vertex = window[bit]
-            if tops[height] + degree(rows, vertex) > len(changed):
-                restore(rows, saved, changed, tops[height], 0)
-                return False
-            lives[height + 1] = weigh(rows, objective, vertex, lives[height])[2]
-            tops[height + 1] = eliminate(rows, vertex, saved, changed, tops[height])
-            height += 1
-        for bit in range(size):
-            if subset >> bit & 1:
-                continue
-            more, tie, _ = weigh(rows, objective, window[bit], lives[height])
-            new = max(cost[subset], more) if objective == PEAK else cost[subset] + more
-            new_ties = ties[subset] + tie
-            larger = subset | 1 << bit
-            if new < cost[larger] or (new == cost[larger] and new_ties < ties[larger]):
-                cost[larger], ties[larger], via[larger] = new, new_ties, bit
-    restore(rows, saved, changed, tops[height], 0)
-    ordered = window.copy()
-    subset = subsets - 1
-    for p in range(size - 1, -1, -1):
-        window[p] = ordered[via[subset]]
-        subset ^= 1 << via[subset]
-    return True
-
-
-@njit(nogil=True, cache=True)
-def anneal(
-    start: Words,
-    objective: int,
-    order: Integers,
-    inner: Words,
-    temperatures: NDArray[np.float64],
-    tries: int,
-    reach: int,
-    state: Words,
-    best: Integers,
-    best_cost: Integers,
-) -> tuple[int, int]:
-    """A sweep at each temperature, rearranging between them; returns looks and work as `sweep`.
-
-    `start` is the graph before any elimination, `inner` the set of its intermediates. `order`
-    changes in place, and `best` and `best_cost` when a better order is met. For PEAK orders are
-    not rearranged, since partials of other parts of the graph are alive meanwhile.
-    """
-    words = start.shape[2]
-    saved = np.empty((_room(start), 4, words), np.uint64)
-    changed = np.empty(len(saved), np.int64)
-    later = np.zeros((start.shape[0], words), np.uint64)
-    costs = np.empty((len(order), 2), np.int64)
-    rows = start.copy()
-    looked = work = 0
-    for temperature in temperatures:
-        rows[:] = start
-        evaluate(rows, objective, order, costs)
-        floor = entries(rows)
-        rows[:] = start
-        left = inner.copy()
-        looks, worked = sweep(
-            rows, objective, order, costs, left, temperature, tries, reach,
-            state, saved, changed, later, best, best_cost, floor,
-        )  # fmt: skip
-        looked += looks
-        work += worked
-        if objective != PEAK:
-            rearrange(order, later, state)
-    return looked, work
-
-
-@njit(nogil=True, cache=True)
-def polish(
-    start: Words,
-    objective: int,
-    order: Integers,
-    inner: Words,
-    size: int,
-    passes: int,
-    state: Words,
-    best: Integers,
-    best_cost: Integers,
-) -> None:
-    """Passes of optimal windows of `size` vertices, which overlap by half.
-
-    The other arguments are those of `anneal`.
-    """
-    words = start.shape[2]
-    saved = np.empty((_room(start), 4, words), np.uint64)
-    changed = np.empty(len(saved), np.int64)
-    later = np.zeros((start.shape[0], words), np.uint64)
-    costs = np.empty((len(order), 2), np.int64)
-    rows = start.copy()
-    step = max(1, size // 2)
-    total, _ = evaluate(rows, objective, order, costs)
-    for _ in range(passes):
-        rows[:] = start
-        left = inner.copy()
-        alive = 0
-        offset = draw(state, step)
-        for p in range(len(order)):
-            if p % step == offset:
-                window = order[p : min(p + size, len(order))]
-                best_window(rows, objective, window, total - 1, alive, saved, changed)
-            alive = _advance(rows, objective, order[p], left, later, alive)
-        rows[:] = start
-        total, ties = evaluate(rows, objective, order, costs)
-        if total < best_cost[0] or (total == best_cost[0] and ties < best_cost[1]):
-            best_cost[0], best_cost[1] = total, ties
-            best[:] = order
-        if objective != PEAK:
-            rearrange(order, later, state)
-
-
-@njit(nogil=True, cache=True)
-def _room(start: Words) -> int:
-    """How many rows a stretch of eliminations may change before it is given up."""
-    return 64 * start.shape[0]

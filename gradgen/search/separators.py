@@ -54,9 +54,7 @@ def _side(adjacent: list[Neighbours], vertex: int, ends: int, later: int) -> Sid
     return Side(paid, disjoint_paths(paths, vertex, ends | later, trivial | known))
 
 
-def _reached(
-    adjacent: list[Neighbours], vertex: int, kinds: tuple[int, int], later: int
-) -> int:
+def _reached(adjacent: list[Neighbours], vertex: int, kinds: tuple[int, int], later: int) -> int:
     """The vertices on paths of these kinds from a vertex, none of which leads through `later`."""
     reached = 0
     waiting = 1 << vertex

@@ -1,0 +1,143 @@
+"""Exact search: the cheapest vertex order, proved, or an order and how far it may be from it.
+
+Reductions take what can be eliminated without loss and split the rest into parts. A part of few
+vertices is searched in plain Python; a larger one by bounds from blocks and compiled A*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from gradgen.elimination.accumulate import resolve
+from gradgen.ir.graph import LinearGraph, Order
+from gradgen.search.bounds import SMALL, describe, partition_bound
+from gradgen.search.compact import vertex_order
+from gradgen.search.heuristics import propose
+from gradgen.search.reductions import parts, reduce
+from gradgen.search.remainder import Objective, Remainder
+from gradgen.search.subset_search import search_subsets
+
+_EXPANSIONS = (20_000, 200_000, 1_000_000)
+"""Sets that A* expands with the partitions of the first stages; with the last, all it may."""
+_NODES = 1 << 23
+"""Sets that A* keeps in memory at most; about 50 bytes each."""
+
+
+@dataclass(frozen=True)
+class ExactResult:
+    """An order and what is known about it."""
+
+    order: Order
+    """The cheapest order found: `upper` if nothing is cheaper, now with what is proved of it."""
+    cost: int
+    """Of the order."""
+    lower_bound: int
+    """No vertex order costs less."""
+    proved: bool
+    """Whether the two are equal."""
+    bound_by: str
+    """How the bound was found."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is known about one part of a graph."""
+
+    order: tuple[int, ...]
+    cost: int
+    bound: int
+    bound_by: str
+
+
+def solve(
+    graph: LinearGraph,
+    objective: Objective,
+    *,
+    upper: Order | None = None,
+    budget: float,
+    expansions: int | None = None,
+) -> ExactResult:
+    """The cheapest vertex order, as far as it can be found and proved within `budget` seconds.
+
+    `upper` is a good order, if one is known. A search that finishes gives the same result every
+    time. `expansions` limits the sets that A* expands in each part: with it, and a budget that
+    suffices, so does one that does not finish. Small graphs are solved whatever the budget.
+
+    Raises OrderMismatchError if `upper` is for another graph.
+    """
+    deadline = monotonic() + budget
+    known = [resolve(graph, order) for order in ((upper,) if upper else ()) + propose(graph)]
+    state = Remainder(graph, objective)
+    costs = [state.copy().eliminate_all(order) for order in known]
+    first, value = reduce(state)
+    steps, cost, bound = list(first), value, value
+    reasons = []
+    for part in parts(state):
+        if part.bit_count() <= SMALL:
+            order, paid = search_subsets(state, part)
+            found = _Part(tuple(order), paid, paid, "search")
+        else:
+            orders = [tuple(v for v in order if part >> v & 1) for order in known]
+            found = _search(state, part, orders, lambda: monotonic() > deadline, expansions)
+        steps += found.order
+        cost += found.cost
+        bound += found.bound
+        reasons.append(found.bound_by)
+    bound_by = max(reasons, key=lambda r: (r.startswith("blocks"), r), default="reductions")
+    best = min(costs)
+    if upper is not None and costs[0] <= min(cost, best):
+        proved = costs[0] == bound
+        kept = replace(upper, proved_optimal=proved)
+        return ExactResult(kept, costs[0], bound, proved, bound_by)
+    if best < cost:
+        steps, cost = list(known[costs.index(best)]), best
+    proved = cost == bound
+    found_by = f"exact search ({bound_by})"
+    order_ = vertex_order(graph, steps, found_by, proved_optimal=proved)
+    return ExactResult(order_, cost, bound, proved, bound_by)
+
+
+def _search(
+    state: Remainder,
+    part: int,
+    orders: Sequence[tuple[int, ...]],
+    stop: Callable[[], bool],
+    expansions: int | None,
+) -> _Part:
+    """Bounds and A* in turn, with better and better partitions."""
+    from gradgen.search.arrays import arrays_of
+    from gradgen.search.astar import search_below
+    from gradgen.search.partitions import STAGES, BlockValues, improve, singles
+
+    cost, order = min((state.copy().eliminate_all(order), order) for order in orders)
+    arrays = arrays_of(state, part)
+    values = BlockValues(arrays)
+    blocks = singles(arrays)
+    bound, bound_by = 0, ""
+    left = expansions if expansions is not None else 1 << 62
+    for stage, share in zip(STAGES, (*_EXPANSIONS, left), strict=True):
+        blocks = improve(values, blocks, stage, stop)
+        value = values.total(blocks)
+        named = arrays.named_blocks(blocks)
+        if value == cost and partition_bound(state, named) == cost:
+            return _Part(order, cost, cost, describe(named))
+        found = search_below(
+            arrays,
+            [sorted(block) for block in blocks],
+            cost,
+            expansions=min(share, left),
+            nodes=_NODES,
+            stop=stop,
+        )
+        left -= min(share, left)
+        if found.order is not None:
+            return _Part(arrays.named(found.order), found.bound, found.bound, "search")
+        if found.bound > bound:
+            bound, bound_by = found.bound, "search" if found.bound > value else describe(named)
+        if found.finished:
+            return _Part(order, cost, cost, "search")
+        if stop() or left == 0:
+            break
+    return _Part(order, cost, bound, bound_by)

@@ -1,0 +1,118 @@
+"""The search for an order: the one that suits a graph, within a budget.
+
+Graphs that reductions take apart into few vertices are solved exactly, in milliseconds and without
+numba. On others annealing does a fixed amount of work, and the rest of the budget goes into
+proving how good its order is, which may improve it.
+
+Which order is found depends on the budget as a number and on nothing that is timed, unless `complete`
+says that the clock cut something off.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gradgen.elimination.accumulate import accumulate
+from gradgen.elimination.cost import PlanObjective, plan_costs
+from gradgen.ir.graph import LinearGraph, Order
+from gradgen.search.bounds import SMALL
+from gradgen.search.exact import solve
+from gradgen.search.heuristics import propose
+from gradgen.search.reductions import parts, reduce
+from gradgen.search.remainder import Objective, Remainder
+
+MANY = 300
+"""Above so many intermediates nothing is proved: reductions and bounds take too long."""
+EXPANSIONS_PER_SECOND = 20_000
+"""Sets that the exact search expands for a second of budget; about a tenth of what it can."""
+
+Progress = Callable[[int, str], None]
+"""Told of the best cost so far and how it was found."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """An order, and what is known about it."""
+
+    order: Order
+    cost: int
+    """Under the objective."""
+    baselines: tuple[tuple[str, int], ...]
+    """What forward, reverse and the better Markowitz order cost, by these names."""
+    lower_bound: int
+    """No vertex order costs less."""
+    proved: bool
+    """Whether the cost is the lower bound."""
+    found_by: str
+    bound_by: str
+    complete: bool
+    """Whether the result is the same on every machine: the clock cut nothing off."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Found:
+    order: Order
+    baselines: tuple[tuple[str, int], ...]
+    lower_bound: int
+    bound_by: str
+    complete: bool
+
+
+def search(
+    graph: LinearGraph,
+    *,
+    objective: PlanObjective = "muls",
+    budget: float = 2.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Look for a vertex order that is cheap under an objective, ties broken by `edges + adds`.
+
+    `budget` is in seconds; a kernel's compilation at its first use is not counted. The order is
+    never worse than forward, reverse and both Markowitz orders.
+    """
+    begin = time.monotonic()
+    report = progress or (lambda cost, found_by: None)
+    if objective in ("edges", "muls") and _is_small(graph, objective):
+        found = _solve(graph, objective)
+    else:
+        found = _anneal_and_prove(graph, objective, budget, seed, report)
+    cost = plan_costs(accumulate(graph, found.order)).ranked(objective)[0]
+    report(cost, found.order.found_by)
+    proved = cost == found.lower_bound
+    return SearchResult(
+        order=replace(found.order, proved_optimal=proved),
+        cost=cost,
+        baselines=found.baselines,
+        lower_bound=found.lower_bound,
+        proved=proved,
+        found_by=found.order.found_by,
+        bound_by=found.bound_by,
+        complete=found.complete,
+        seconds=time.monotonic() - begin,
+    )
+
+
+def _is_small(graph: LinearGraph, objective: Objective) -> bool:
+    """Whether reductions leave parts that are solved in plain Python."""
+    if len(graph.intermediates) > MANY:
+        return False
+    state = Remainder(graph, objective)
+    reduce(state)
+    return all(part.bit_count() <= SMALL for part in parts(state))
+
+
+def _solve(graph: LinearGraph, objective: Objective) -> _Found:
+    """Solve a small graph; of the optimal orders known, the one with the fewest operations."""
+    solved = solve(graph, objective, budget=0.0)
+    orders = propose(graph)
+    ranked = {
+        order: plan_costs(accumulate(graph, order)).ranked(objective)
+        for order in (*orders, *((solved.order,) if solved.order else ()))
+    }
+    baselines = _baselines((order.found_by, ranked[order][0]) for order in orders)
+    best = min(ranked, key=lambda order: ranked[order])
+    return _Found(best, baselines, solved.lower_bound, solved.bound_by, True)

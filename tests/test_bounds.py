@@ -1,0 +1,186 @@
+"""Lower bounds and reductions: never above the optimum, and nothing is lost."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import chain, combinations
+
+import numpy as np
+import pytest
+from small_graphs import graphs, optimum, optimum_of_permutations, stored
+
+from gradgen.elimination.accumulate import accumulate
+from gradgen.search.arrays import arrays_of
+from gradgen.search.bounds import block_bound, lower_bound, partition_bound, reference_bound
+from gradgen.search.compact import vertex_order
+from gradgen.search.kernels import block_table
+from gradgen.search.partitions import STAGES, BlockValues, improve, singles
+from gradgen.search.reductions import is_safe, parts, reduce
+from gradgen.search.remainder import Remainder, members
+from gradgen.search.separators import disjoint_paths, vertex_bound
+
+OBJECTIVES = ("edges", "muls")
+
+
+def split(vertices, chance):
+    """A random partition into blocks of up to four."""
+    vertices = list(vertices)
+    chance.shuffle(vertices)
+    blocks = []
+    while vertices:
+        size = chance.randint(1, 4)
+        blocks.append(tuple(vertices[:size]))
+        vertices = vertices[size:]
+    return blocks
+
+
+def test_the_oracle_agrees_with_all_permutations():
+    for graph in graphs(12, 5, seed=1):
+        for objective in OBJECTIVES:
+            assert optimum(graph, objective) == optimum_of_permutations(graph, objective)
+
+
+def test_costs_are_those_of_the_engine():
+    chance = random.Random(2)
+    for graph in graphs(200, 9, seed=2):
+        steps = list(graph.intermediates)
+        chance.shuffle(steps)
+        plan = accumulate(graph, vertex_order(graph, steps, "random"))
+        assert Remainder(graph, "edges").eliminate_all(steps) == plan.edges
+        assert Remainder(graph, "muls").eliminate_all(steps) == plan.muls
+
+
+def test_disjoint_paths_are_as_many_as_the_smallest_cut():
+    def connected(adjacent, ends, closed):
+        seen, waiting = {0}, [0]
+        while waiting:
+            for v in members(adjacent[waiting.pop()] & ~closed):
+                if ends >> v & 1:
+                    return True
+                if v not in seen:
+                    seen.add(v)
+                    waiting.append(v)
+        return False
+
+    chance = random.Random(3)
+    for _ in range(300):
+        adjacent = [0] * 9
+        for v in range(9):
+            for u in range(v + 1, 9):
+                adjacent[v] |= (chance.random() < 0.35) << u
+        ends = sum(1 << v for v in range(4, 9) if chance.random() < 0.5)
+        closed = sum(1 << v for v in range(1, 9) if chance.random() < 0.1)
+        sets = chain.from_iterable(combinations(range(1, 9), k) for k in range(9))
+        cut = next(
+            s
+            for s in sets
+            if not connected(adjacent, ends & ~closed, closed | sum(1 << v for v in s))
+        )
+        assert disjoint_paths(adjacent, 0, ends, closed) == len(cut)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_no_bound_exceeds_the_optimum(objective):
+    chance = random.Random(4)
+    for graph in graphs(120, 6, seed=4):
+        state = Remainder(graph, objective)
+        least = optimum(graph, objective)
+        separators = sum(vertex_bound(state, v) for v in graph.intermediates)
+        blocks = partition_bound(state, split(graph.intermediates, chance))
+        assert separators <= blocks <= least
+        assert block_bound(state, state.remaining) == least
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_vertex_bounds_hold_after_all_subsets(objective):
+    chance = random.Random(5)
+    for graph in graphs(150, 7, seed=5):
+        state = Remainder(graph, objective)
+        vertices = list(graph.intermediates)
+        vertex = chance.choice(vertices)
+        others = [v for v in vertices if v != vertex]
+        later = sum(1 << v for v in others if chance.random() < 0.3)
+        bound = vertex_bound(state, vertex, later)
+        costs = []
+        for k in range(1 << len(others)):
+            chosen = sum(1 << v for i, v in enumerate(others) if k >> i & 1)
+            if not chosen & later:
+                after = state.copy()
+                after.eliminate_all(members(chosen))
+                costs.append(after.cost(vertex))
+        assert bound <= min(costs)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_is_safe_loses_nothing(objective):
+    safe = 0
+    for graph in graphs(150, 6, seed=6):
+        state = Remainder(graph, objective)
+        least = optimum(graph, objective)
+        for vertex in graph.intermediates:
+            if is_safe(state, vertex):
+                safe += 1
+                assert optimum(graph, objective, (vertex,)) == least
+        first, cost = reduce(state)
+        blocks = [tuple(members(part)) for part in parts(state)]
+        assert cost + partition_bound(state, blocks) == least
+        assert optimum(graph, objective, tuple(first)) == least
+    assert safe > 200
+
+
+def test_compiled_blocks_are_the_plain_ones():
+    chance = random.Random(7)
+    for graph in graphs(60, 9, seed=7):
+        for objective in OBJECTIVES:
+            state = Remainder(graph, objective)
+            arrays = arrays_of(state, state.remaining)
+            for block in split(arrays.part, chance):
+                table = block_table(
+                    arrays.kinds, arrays.ends, np.array(block, np.int32), arrays.typed
+                )
+                vertices = sum(1 << v for v in arrays.named(block))
+                assert table[0] == block_bound(state, vertices)
+                assert table[-1] == 0
+
+
+def test_partitions_improve():
+    state = Remainder(stored("roe_flux_1d"), "edges")
+    reduce(state)
+    arrays = arrays_of(state, parts(state)[-1])
+    values = BlockValues(arrays)
+    blocks = singles(arrays)
+    totals = [values.total(blocks)]
+    for stage in STAGES[:2]:
+        blocks = improve(values, blocks, replace(stage, moves=min(stage.moves, 100)), lambda: False)
+        totals.append(values.total(blocks))
+        assert sorted(v for block in blocks for v in block) == list(arrays.part)
+        assert max(map(len, blocks)) <= stage.largest
+    assert totals == sorted(totals)
+    assert totals[-1] >= totals[0] + 50
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lif_2023", 22),
+        ("human_heart_dipole", 148),
+        ("propane_combustion", 88),
+        ("robot_arm_6dof", 221),
+    ],
+)
+def test_bounds_of_the_reference_graphs(name, value):
+    graph = stored(name)
+    bound = lower_bound(graph, "edges", budget=0)
+    assert bound.value == value
+    assert reference_bound(graph, "edges", bound) == value
+
+
+def test_the_reference_refuses_what_is_no_partition():
+    graph = stored("lif_2023")
+    bound = lower_bound(graph, "edges", budget=0)
+    with pytest.raises(ValueError, match="not a partition"):
+        reference_bound(graph, "edges", replace(bound, partition=bound.partition[1:]))
+    swapped = replace(bound, first=bound.first[::-1])
+    with pytest.raises(ValueError, match="first vertices"):
+        reference_bound(graph, "edges", swapped)

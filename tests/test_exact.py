@@ -1,0 +1,123 @@
+"""Exact search finds the cheapest order and says rightly what it has proved."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from small_graphs import FOLDER, graphs, optimum, stored
+
+from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.search.arrays import arrays_of
+from gradgen.search.astar import search_below
+from gradgen.search.compact import vertex_order
+from gradgen.search.exact import solve
+from gradgen.search.heuristics import markowitz
+from gradgen.search.remainder import Remainder
+from gradgen.search.subset_search import search_subsets
+
+OBJECTIVES = ("edges", "muls")
+MANY = 10**6
+
+
+def chunks(items, chance):
+    while items:
+        size = chance.randint(1, 4)
+        yield items[:size]
+        items = items[size:]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_small_graphs_are_solved(objective):
+    for graph in graphs(120, 7, seed=11):
+        result = solve(graph, objective, budget=0)
+        assert result.proved
+        assert result.cost == result.lower_bound == optimum(graph, objective)
+        assert getattr(accumulate(graph, result.order), objective) == result.cost
+        assert result.order.proved_optimal
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_both_searches_find_the_optimum(objective):
+    chance = random.Random(12)
+    for graph in graphs(80, 8, seed=12):
+        state = Remainder(graph, objective)
+        order, least = search_subsets(state, state.remaining)
+        assert state.copy().eliminate_all(order) == least
+        if len(graph.intermediates) < 7:
+            assert least == optimum(graph, objective)
+        arrays = arrays_of(state, state.remaining)
+        blocks = list(chunks(chance.sample(arrays.part, len(arrays.part)), chance))
+        options = {"expansions": MANY, "nodes": MANY, "stop": lambda: False}
+        found = search_below(arrays, blocks, least + 3, **options)
+        assert found.finished
+        assert found.bound == least
+        assert state.copy().eliminate_all(arrays.named(found.order)) == least
+        nothing = search_below(arrays, blocks, least, **options)
+        assert nothing.finished
+        assert nothing.order is None
+        assert nothing.bound == least
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"),
+    [
+        ("lif_2023", 22),
+        ("human_heart_dipole", 148),
+        ("propane_combustion", 88),
+        ("robot_arm_6dof", 221),
+    ],
+)
+def test_reference_graphs_are_solved(name, cost):
+    graph = stored(name)
+    result = solve(graph, "edges", budget=0)
+    assert (result.cost, result.lower_bound, result.proved) == (cost, cost, True)
+    assert accumulate(graph, result.order).edges == cost
+
+
+def test_the_gap_of_a_large_graph_is_stated():
+    graph = stored("roe_flux_1d")
+    results = [solve(graph, "edges", budget=600, expansions=500) for _ in range(2)]
+    assert results[0] == results[1]
+    result = results[0]
+    assert not result.proved
+    assert not result.order.proved_optimal
+    assert 285 <= result.lower_bound <= 295
+    assert result.cost == accumulate(graph, result.order).edges >= 295
+
+
+def test_a_budget_of_nothing_still_gives_bounds():
+    result = solve(stored("roe_flux_1d"), "edges", budget=0)
+    assert 223 <= result.lower_bound <= 295
+    assert not result.proved
+
+
+def test_a_known_order_is_kept_if_nothing_is_cheaper():
+    graph = stored("robot_arm_6dof")
+    best = markowitz(graph, latest=True)
+    result = solve(graph, "edges", upper=best, budget=0)
+    assert result.order == replace(best, proved_optimal=True)
+    assert (result.cost, result.proved) == (221, True)
+    worse = vertex_order(graph, graph.intermediates, "forward")
+    assert solve(graph, "edges", upper=worse, budget=0).cost == 221
+
+
+def test_an_order_of_another_graph_is_refused():
+    other = markowitz(stored("robot_arm_6dof"))
+    with pytest.raises(OrderMismatchError):
+        solve(stored("lif_2023"), "edges", upper=other, budget=0)
+
+
+def test_few_vertices_need_no_compiler():
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from gradgen.ir.graph_file import read_graph\n"
+        "from gradgen.search.exact import solve\n"
+        f"graph = read_graph(Path({str(FOLDER / 'lif_2023.json')!r}).read_text())\n"
+        "assert solve(graph, 'muls', budget=1).proved\n"
+        "assert 'numba' not in sys.modules and 'jax' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
