@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order, resolve
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.face import LineGraph
-from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.steps import EdgeStep, parse_edge_step, parse_face_step
 from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM, compact
 from gradgen.search.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX, WIDTH
@@ -41,11 +41,7 @@ def search_edges(
 
     Deterministic for a seed. Raises OrderMismatchError if `start` is for another graph.
     """
-    known = as_edge_order(graph, start)
-    arrays = _Arrays.of(graph, objective, accumulate(graph, known).edges)
-    items = _anneal(arrays, False, _items(graph, start), iterations, seed)
-    found = Order("edge", graph.fingerprint, _edge_steps(graph, items), "edge annealing")
-    return _cheaper(graph, objective, known, found)
+    return search_steps(graph, "edge", objective, start, iterations, seed)
 
 
 def search_faces(
@@ -60,23 +56,47 @@ def search_faces(
 
     Deterministic for a seed. Raises OrderMismatchError if `start` is for another graph.
     """
-    known = as_face_order(graph, start)
+    return search_steps(graph, "face", objective, start, iterations, seed)
+
+
+def search_steps(
+    graph: LinearGraph,
+    elimination: Elimination,
+    objective: Objective,
+    start: Order,
+    iterations: int,
+    seed: int,
+) -> Order:
+    """An order of some kind that costs no more than `start`, which is of a kind not above it.
+
+    Vertex orders are searched as the others are, but no other steps join the vertices.
+    """
+    known = _EMBEDDINGS[elimination](graph, start)
     arrays = _Arrays.of(graph, objective, accumulate(graph, known).edges)
-    items = _anneal(arrays, True, _items(graph, start), iterations, seed)
-    steps = _face_steps(graph, arrays.faces(items))
-    found = Order("face", graph.fingerprint, steps, "face annealing")
-    return _cheaper(graph, objective, known, found)
+    faces, spare = elimination == "face", 0 if elimination == "vertex" else SPARE_STEPS
+    items = _anneal(arrays, faces, _items(graph, start), spare, iterations, seed)
+    if elimination == "vertex":
+        steps = tuple(graph.vertices[v].name for v in items[:, 1])
+    elif elimination == "edge":
+        steps = _edge_steps(graph, items)
+    else:
+        steps = _face_steps(graph, arrays.faces(items))
+    found = Order(elimination, graph.fingerprint, steps, f"{elimination} annealing")
+    better = cost_of(graph, found, objective) < cost_of(graph, known, objective)
+    return found if better else known
+
+
+_EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
+    "vertex": lambda _, order: order,
+    "edge": as_edge_order,
+    "face": as_face_order,
+}
 
 
 def cost_of(graph: LinearGraph, order: Order, objective: Objective) -> int:
     """What an order costs."""
     plan = accumulate(graph, order)
     return plan.edges if objective == "edges" else plan.muls
-
-
-def _cheaper(graph: LinearGraph, objective: Objective, known: Order, found: Order) -> Order:
-    costs = [cost_of(graph, order, objective) for order in (known, found)]
-    return found if costs[1] < costs[0] else known
 
 
 @dataclass(frozen=True)
@@ -134,12 +154,17 @@ def _line_arrays(graph: LinearGraph, words: int) -> tuple[NDArray[Any], ...]:
 
 
 def _anneal(
-    arrays: _Arrays, faces: bool, start: Sequence[Item], iterations: int, seed: int
+    arrays: _Arrays,
+    faces: bool,
+    start: Sequence[Item],
+    spare: int,
+    iterations: int,
+    seed: int,
 ) -> NDArray[np.int32]:
     """The best items found."""
     from gradgen.search.step_annealing import anneal
 
-    items = np.zeros((len(start) + SPARE_STEPS, WIDTH), np.int32)
+    items = np.zeros((len(start) + spare, WIDTH), np.int32)
     items[: len(start)] = start
     length, _ = anneal(faces, arrays.graph, items, len(start), iterations, HOT, COLD, seed)
     return items[:length]
