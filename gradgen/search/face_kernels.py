@@ -183,50 +183,31 @@ def _is_full(line, count):
 
 
 @njit(cache=True)
-def _row(line, inner, tables, number, forwards, count, stack):
-    """Eliminate all faces on one side of a line-graph vertex; returns the count and the cost."""
-    ends, before, after, _, _, _ = line
-    cost = 0
-    while ends[number, 2]:
-        if forwards:
-            left, right = number, _next(after, number, 0)
-            found = right >= 0
-        else:
-            left, right = _next(before, number, 0), number
-            found = left >= 0
-        if not found or _is_full(line, count):
-            break
-        cost += tables[2, ends[right, 2], ends[left, 2]]
-        count = _eliminate(line, inner, tables, left, right, count, stack)
-    return count, cost
-
-
-@njit(cache=True)
-def _faces_between(line, inner, tables, item, count, stack):
-    """Eliminate the faces that an item names; returns the count and the cost."""
-    ends, _, after, head, chain, _ = line
-    a, b, c, which = item[1], item[2], item[3], item[4]
-    last_left, last_right, cost = -1, -1, 0
-    left = head[a, b]
-    while left >= 0:
-        next_left = chain[left]
+def _find(line, inner, item, low, count):
+    """The first face that an item names, or (-1, -1); for a vertex from line-graph vertex `low`."""
+    ends, before, after, head, chain, _ = line
+    what, a, b, c = item[0], item[1], item[2], item[3]
+    if what == VERTEX:
+        for left in range(low, count):
+            if ends[left, 2] and ends[left, 1] == a:
+                return left, _next(after, left, 0)
+        return -1, -1
+    number = head[a, b]
+    if what == FRONT:
+        return (number, _next(after, number, 0)) if number >= 0 and inner[b] else (-1, -1)
+    if what == BACK:
+        return (_next(before, number, 0), number) if number >= 0 and inner[a] else (-1, -1)
+    found_left, found_right = -1, -1
+    while number >= 0:
         right = head[b, c]
-        while right >= 0 and ends[left, 2]:
-            next_right = chain[right]
-            if _has(after, left, right) and not _is_full(line, count):
-                if which == LAST:
-                    last_left, last_right = left, right
-                else:
-                    cost += tables[2, ends[right, 2], ends[left, 2]]
-                    count = _eliminate(line, inner, tables, left, right, count, stack)
-                    if which == FIRST:
-                        return count, cost
-            right = next_right
-        left = next_left
-    if last_left >= 0:
-        cost += tables[2, ends[last_right, 2], ends[last_left, 2]]
-        count = _eliminate(line, inner, tables, last_left, last_right, count, stack)
-    return count, cost
+        while right >= 0:
+            if _has(after, number, right):
+                if item[4] != LAST:
+                    return number, right
+                found_left, found_right = number, right
+            right = chain[right]
+        number = chain[number]
+    return found_left, found_right
 
 
 @njit(cache=True)
@@ -244,23 +225,16 @@ def run_faces(line, first, inner, tables, items, stop, used, stack):
     chain[:count] = first[4]
     log[0, 0] = 0
     for n in range(stop):
-        what, a, b = items[n, 0], items[n, 1], items[n, 2]
-        done = log[0, 0]
-        if what == VERTEX:
-            for number in range(count):
-                if ends[number, 2] and ends[number, 1] == a:
-                    count, cost = _row(line, inner, tables, number, True, count, stack)
-                    total += cost
-        elif what == FACE:
-            count, cost = _faces_between(line, inner, tables, items[n], count, stack)
-            total += cost
-        elif inner[b if what == FRONT else a]:
-            number = head[a, b]
-            while number >= 0:
-                following = chain[number]
-                count, cost = _row(line, inner, tables, number, what == FRONT, count, stack)
-                total += cost
-                number = following
+        done, low = log[0, 0], 0
+        while not _is_full(line, count):
+            left, right = _find(line, inner, items[n], low, count)
+            if left < 0:
+                break
+            low = left
+            total += tables[2, ends[right, 2], ends[left, 2]]
+            count = _eliminate(line, inner, tables, left, right, count, stack)
+            if items[n, 4] != ALL:
+                break
         used[n] = log[0, 0] > done
     if _is_full(line, count):
         total = TOO_LONG
