@@ -85,6 +85,11 @@ class LineGraph:
         """The multiplications (`muls`) that eliminating a face now would take."""
         return self._products.cost(self._value[right], self._value[left])
 
+    def is_absorbed(self, left: int, right: int) -> bool:
+        """Whether eliminating a face now adds to a line-graph vertex that there is."""
+        ends = self.ends[left][0], self.ends[right][1]
+        return self._twin(ends, self.predecessors[left], self.successors[right]) is not None
+
     def between(self, source: int, target: int) -> list[int]:
         """The line-graph vertices that join two vertices of the computational graph."""
         return sorted(self._at.get((source, target), ()))
