@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.face import LineGraph
-from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.graph import Elimination, Kind, LinearGraph, Order
 from gradgen.ir.steps import EdgeStep
 from gradgen.search.path_bound import bound_of, path_bound
 from gradgen.search.step_search import Objective
@@ -30,7 +30,7 @@ def cheapest_edges(graph: LinearGraph, objective: Objective, *, limit: int = LIM
     names = [vertex.name for vertex in graph.vertices]
 
     def key(state: Accumulation) -> Hashable:
-        return frozenset(state.edge_kinds().items())
+        return _exchangeable(graph, state.edge_kinds())
 
     def bound(state: Accumulation) -> int:
         kinds = state.edge_kinds()
@@ -81,6 +81,27 @@ def cheapest_faces(graph: LinearGraph, objective: Objective, *, limit: int = LIM
 
     steps = _search(first, key, bound, moves, limit)
     return _order(graph, "face", steps)
+
+
+def _exchangeable(graph: LinearGraph, kinds: dict[tuple[int, int], Kind]) -> Hashable:
+    """The edges, whichever independent or dependent it is that has them.
+
+    States that differ in nothing but the names of these have as far to go.
+    """
+    into: dict[int, list[tuple[int, Kind]]] = {v: [] for v in graph.dependents}
+    for (source, target), kind in sorted(kinds.items()):
+        if target in into and source not in graph.independents:
+            into[target].append((source, kind))
+    renamed = {v: -1 - k for k, v in enumerate(sorted(into, key=lambda v: (into[v], v)))}
+    out: dict[int, list[tuple[int, Kind]]] = {v: [] for v in graph.independents}
+    inner = []
+    for (source, target), kind in kinds.items():
+        end = renamed.get(target, target)
+        if source in out:
+            out[source].append((end, kind))
+        else:
+            inner.append((source, end, kind))
+    return frozenset(inner), tuple(sorted(tuple(sorted(edges)) for edges in out.values()))
 
 
 def _order(

@@ -22,9 +22,12 @@ Objective = Literal["edges", "muls"]
 
 Item = tuple[int, int, int, int, int]
 
-ITERATIONS = 100_000
-HOT, COLD = 1.5, 0.1
-"""The first and last temperature of the annealing, in products."""
+ITERATIONS = 200_000
+ROUND = 200
+"""Iterations in a round of annealing, for each vertex or step to place: many short rounds find more
+than a long one."""
+HOT, COLD = 0.7, 0.2
+"""The first and last temperature of a round, in products."""
 SPARE_STEPS = 64
 """How many steps a sequence may have beside its vertices and those of the order it starts from."""
 
@@ -72,9 +75,11 @@ def search_steps(
     Vertex orders are searched as the others are, but no other steps join the vertices.
     """
     known = _EMBEDDINGS[elimination](graph, start)
+    if not graph.intermediates:
+        return known
     arrays = _Arrays.of(graph, objective, accumulate(graph, known).edges)
     faces, spare = elimination == "face", 0 if elimination == "vertex" else SPARE_STEPS
-    items = _anneal(arrays, faces, _items(graph, start), spare, iterations, seed)
+    items = _anneal_in_rounds(arrays, faces, _items(graph, start), spare, iterations, seed)
     if elimination == "vertex":
         steps = tuple(graph.vertices[v].name for v in items[:, 1])
     elif elimination == "edge":
@@ -153,7 +158,7 @@ def _line_arrays(graph: LinearGraph, words: int) -> tuple[NDArray[Any], ...]:
     return ends, before, after, head, np.full(len(edges), -1, np.int32)
 
 
-def _anneal(
+def _anneal_in_rounds(
     arrays: _Arrays,
     faces: bool,
     start: Sequence[Item],
@@ -161,13 +166,22 @@ def _anneal(
     iterations: int,
     seed: int,
 ) -> NDArray[np.int32]:
-    """The best items found."""
+    """The best items found in rounds that begin at the start and, in turn, at the best so far."""
     from gradgen.search.step_annealing import anneal
 
-    items = np.zeros((len(start) + spare, WIDTH), np.int32)
-    items[: len(start)] = start
-    length, _ = anneal(faces, arrays.graph, items, len(start), iterations, HOT, COLD, seed)
-    return items[:length]
+    room = len(start) + spare
+    length = ROUND * max(1, len(start))
+    best, least = np.array(start, np.int32).reshape(-1, WIDTH), None
+    for number, done in enumerate(range(0, iterations, length)):
+        items = np.zeros((room, WIDTH), np.int32)
+        origin = best if number % 2 else np.array(start, np.int32).reshape(-1, WIDTH)
+        items[: len(origin)] = origin
+        steps = min(length, iterations - done)
+        state = (seed << 20) + number
+        kept, cost = anneal(faces, arrays.graph, items, len(origin), steps, HOT, COLD, state)
+        if least is None or cost < least:
+            best, least = items[:kept].copy(), cost
+    return best
 
 
 def _items(graph: LinearGraph, order: Order) -> list[Item]:
