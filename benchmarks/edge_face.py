@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
@@ -19,11 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from gradgen.config import Settings
-from gradgen.ir.graph import Edge, Elimination, LinearGraph, Vertex
+from gradgen.ir.graph import Elimination, LinearGraph
+from gradgen.ir.graph_file import read_graph
 from gradgen.pipeline import graph_of, open_front
 from gradgen.search.heuristics import propose
 from gradgen.search.path_bound import path_bound
-from gradgen.search.step_search import Objective, cost_of, search_steps
+from gradgen.search.step_items import Objective
+from gradgen.search.step_search import cost_of, search_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS: tuple[Elimination, ...] = get_args(Elimination)
@@ -40,28 +41,6 @@ def model_graphs(path: Path) -> Iterator[tuple[str, LinearGraph]]:
         wrt = ", ".join(p.name for p in parameters)
         settings = Settings(str(path), directives=(("wrt", wrt),))
         yield f"{path.stem}, all arguments", graph_of(open_front(settings))
-
-
-def reference_graph(path: Path) -> LinearGraph:
-    """A reference graph; an output that is read further gets a dependent of its own."""
-    data = json.loads(path.read_text(encoding="utf-8"))
-    pairs = [(s, t) for s, t, _ in data["edges"]]
-    read = {s for s, _ in pairs}
-    count = 1 + max(t for _, t in pairs)
-    dependents = set(data["dependents"])
-    for v in sorted(dependents & read):
-        pairs.append((v, count))
-        dependents ^= {v, count}
-        count += 1
-    number = {v: k for k, v in enumerate(sorted(range(count), key=lambda v: v in dependents))}
-    graph = LinearGraph(
-        tuple(Vertex(f"v{v}", f"v{v}") for v in range(count)),
-        tuple(range(data["independents"])),
-        tuple(sorted(number[v] for v in dependents)),
-        tuple(Edge(*ends, "variable") for ends in sorted((number[s], number[t]) for s, t in pairs)),
-    )
-    graph.check()
-    return graph
 
 
 def cheapest(graph: LinearGraph, objective: Objective, iterations: int) -> list[int]:
@@ -88,7 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if chosen.names and path.stem not in chosen.names:
             continue
         is_model = path.suffix == ".py"
-        graphs = model_graphs(path) if is_model else iter([(path.stem, reference_graph(path))])
+        graphs = (
+            list(model_graphs(path))
+            if is_model
+            else [(path.stem, read_graph(path.read_text("utf-8")))]
+        )
         for name, graph in graphs:
             # all edges of the reference graphs are variable, so both objectives are the same
             for objective in OBJECTIVES if is_model else ("edges",):

@@ -9,6 +9,7 @@ from functools import cache
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from eliminating import (
     by_paths,
@@ -31,6 +32,7 @@ from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import parse_edge_step, parse_face_step
 from gradgen.search.heuristics import forward, propose
+from gradgen.search.items import BACK, FACE, FRONT, TIE_BITS, VERTEX
 from gradgen.search.path_bound import path_bound
 from gradgen.search.step_exact import cheapest_edges, cheapest_faces
 from gradgen.search.step_heuristics import (
@@ -39,6 +41,7 @@ from gradgen.search.step_heuristics import (
     propose_edges,
     propose_faces,
 )
+from gradgen.search.step_items import Arrays, edge_steps, face_steps, items_of
 from gradgen.search.step_search import cost_of, search_edges, search_faces
 
 LION = plain(2, [4, 5, 6, 7], "0-2 1-2 2-3 2-4 3-4 3-5 3-6 3-7")
@@ -193,6 +196,47 @@ def test_searches_never_lose_and_replay_exactly(seed, objective):
         assert Order.from_json(order.to_json()) == order
         assert carry_out(accumulate(graph, order), values) == by_paths(graph, values)
     assert edges == search_edges(graph, objective, start=start, iterations=400, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_compiled_costs_are_those_of_the_plan(seed, objective):
+    from gradgen.search.step_annealing import run
+
+    chance = random.Random(seed)
+    graph = random_graph(chance, 3, 6, 3)
+    vertices = range(len(graph.vertices))
+    items = [(VERTEX, v, 0, 0, 0) for v in graph.intermediates]
+    for _ in range(12):
+        a, b, c = sorted(chance.sample(vertices, 3))
+        kind = chance.choice((FRONT, BACK, FACE, FACE))
+        items.append((kind, a, b, c, chance.randrange(3)) if kind == FACE else (kind, a, b, 0, 0))
+    chance.shuffle(items)
+    array = np.array(items, np.int32)
+    arrays = Arrays.of(graph, objective, 100)
+    used = np.zeros(len(items), np.bool_)
+    for faces in (False, True):
+        steps = edge_steps(graph, array)
+        if faces:
+            steps = face_steps(graph, arrays.faces(array))
+        kind = "face" if faces else "edge"
+        plan = accumulate(graph, Order(kind, graph.fingerprint, steps, "test"))
+        _, cost = run(faces, arrays.graph, array, len(items), used)
+        wanted = plan.edges if objective == "edges" else plan.muls
+        assert divmod(cost, 1 << TIE_BITS) == (wanted, plan.edges + plan.adds)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_items_of_an_order_stand_for_it(seed):
+    chance = random.Random(seed)
+    graph = random_graph(chance, 3, 6, 3)
+    for order in propose_edges(graph):
+        array = np.array(items_of(graph, order), np.int32)
+        assert edge_steps(graph, array) == order.steps
+        arrays = Arrays.of(graph, "muls", 100)
+        face_order = as_face_order(graph, order)
+        array = np.array(items_of(graph, face_order), np.int32)
+        assert face_steps(graph, arrays.faces(array)) == face_order.steps
 
 
 def test_a_graph_without_intermediates_has_nothing_to_search():

@@ -20,7 +20,7 @@ from numba import njit
 from gradgen.search.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX
 from gradgen.search.random_kernels import draw
 
-TOO_LONG = 1 << 30
+TOO_LONG = 1 << 60
 """The cost of a sequence for which the arrays are too short."""
 
 _ONE = np.uint64(1)
@@ -138,15 +138,20 @@ def _twin(line, source, target, left, right, other_than):
 
 @njit(cache=True)
 def _eliminate(line, inner, tables, left, right, count, stack):
-    """Eliminate a face as `gradgen.elimination.face` does; returns how many numbers are taken."""
+    """Eliminate a face as `gradgen.elimination.face` does.
+
+    Returns how many numbers are taken, and the packed cost (see `gradgen.search.edge_kernels`).
+    """
     ends, before, after, _, _, log = line
     log[0, 0] += 1
     log[log[0, 0], 0], log[log[0, 0], 1] = left, right
     source, target = ends[left, 0], ends[right, 1]
+    cost = np.int64(tables[2, ends[right, 2], ends[left, 2]])
     kind = tables[0, ends[right, 2], ends[left, 2]]
     twin = _twin(line, source, target, left, right, -1)
     if twin >= 0:
         ends[twin, 2] = tables[1, ends[twin, 2], kind]
+        cost += 1
     else:
         before[count, :] = before[left, :]
         after[count, :] = after[right, :]
@@ -173,7 +178,8 @@ def _eliminate(line, inner, tables, left, right, count, stack):
             keep, drop = min(number, twin), max(number, twin)
             ends[keep, 2] = tables[1, ends[keep, 2], ends[drop, 2]]
             depth = _remove(line, drop, stack, depth)
-    return count
+            cost += 1
+    return count, cost
 
 
 @njit(cache=True)
@@ -217,7 +223,7 @@ def run_faces(line, first, inner, tables, items, stop, used, stack):
     The cost is huge if the arrays are too short. What was eliminated is in the log from row 1 on.
     """
     ends, before, after, head, chain, log = line
-    count, total = first[0].shape[0], 0
+    count, total = first[0].shape[0], np.int64(0)
     ends[:count] = first[0]
     before[:count] = first[1]
     after[:count] = first[2]
@@ -231,13 +237,13 @@ def run_faces(line, first, inner, tables, items, stop, used, stack):
             if left < 0:
                 break
             low = left
-            total += tables[2, ends[right, 2], ends[left, 2]]
-            count = _eliminate(line, inner, tables, left, right, count, stack)
+            count, cost = _eliminate(line, inner, tables, left, right, count, stack)
+            total += cost
             if items[n, 4] != ALL:
                 break
         used[n] = log[0, 0] > done
     if _is_full(line, count):
-        total = TOO_LONG
+        total = np.int64(TOO_LONG)
     return count, total
 
 

@@ -11,16 +11,18 @@ from numba import njit
 
 from gradgen.search.edge_kernels import random_edge, run_edges
 from gradgen.search.face_kernels import TOO_LONG, random_face, run_faces
-from gradgen.search.items import VERTEX, WIDTH
+from gradgen.search.items import TIE_BITS, VERTEX, WIDTH
 from gradgen.search.random_kernels import draw, unit
 
 LENGTH_PRICE = 0.03
 """What a step that is not a vertex adds to the energy, so that idle ones do not pile up."""
+TIE_PRICE = 0.03
+"""What a product or sum adds to the energy beside its cost."""
 
 
 @njit(cache=True)
 def run(faces, graph, items, stop, used):
-    """Take the items before `stop`; returns how many line-graph numbers are taken, and the cost."""
+    """Take the items before `stop`; returns how many line-graph numbers are used, and the cost."""
     kinds, work, line, first, inner, tables, stack = graph
     if faces:
         return run_faces(line, first, inner, tables, items, stop, used, stack)
@@ -96,7 +98,7 @@ def _compress(items, length, used):
 
 @njit(cache=True)
 def anneal(faces, graph, items, length, iterations, hot, cold, seed):
-    """Improve the items in place; returns the length and cost of the best sequence found.
+    """Improve the items in place; returns the length and packed cost of the best sequence.
 
     The temperature falls geometrically from `hot` to `cold`, in units of cost. `items` has room for
     the longest sequence to consider.
@@ -126,7 +128,11 @@ def anneal(faces, graph, items, length, iterations, hot, cold, seed):
             new_length = _drop(now, now_length, state, other)
         _, cost = run(faces, graph, other, new_length, used)
         new_length = _compress(other, new_length, used)
-        new_energy = cost + LENGTH_PRICE * (new_length - vertices)
+        new_energy = (
+            float(cost >> TIE_BITS)
+            + TIE_PRICE * (cost & ((1 << TIE_BITS) - 1))
+            + LENGTH_PRICE * (new_length - vertices)
+        )
         if unit(state) < math.exp(min(0.0, (energy - new_energy) / temperature)):
             energy, now_length = new_energy, new_length
             _copy(other, 0, now_length, now, 0)

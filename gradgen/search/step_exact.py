@@ -12,7 +12,7 @@ from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import Elimination, Kind, LinearGraph, Order
 from gradgen.ir.steps import EdgeStep
 from gradgen.search.path_bound import bound_of, path_bound
-from gradgen.search.step_search import Objective
+from gradgen.search.step_items import Objective
 
 State = TypeVar("State")
 """A graph or a line graph under elimination."""

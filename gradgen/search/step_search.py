@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order, resolve
-from gradgen.elimination.accumulation import Accumulation
-from gradgen.elimination.face import LineGraph
+from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order
 from gradgen.ir.graph import Elimination, LinearGraph, Order
-from gradgen.ir.steps import EdgeStep, parse_edge_step, parse_face_step
-from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM, compact
-from gradgen.search.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX, WIDTH
-
-Objective = Literal["edges", "muls"]
-"""What a product costs: always one, or nothing if it needs no multiplication (docs/costs.md)."""
-
-Item = tuple[int, int, int, int, int]
+from gradgen.search.items import WIDTH
+from gradgen.search.step_items import Arrays, Item, Objective, edge_steps, face_steps, items_of
 
 ITERATIONS = 200_000
 ROUND = 200
@@ -42,7 +32,8 @@ def search_edges(
 ) -> Order:
     """An edge order that costs no more than `start`, a vertex or edge order, found by annealing.
 
-    Deterministic for a seed. Raises OrderMismatchError if `start` is for another graph.
+    Among orders of the same cost it has the fewest products and sums that were found. The result is
+    the same for the same seed. Raises OrderMismatchError if `start` is for another graph.
     """
     return search_steps(graph, "edge", objective, start, iterations, seed)
 
@@ -57,7 +48,8 @@ def search_faces(
 ) -> Order:
     """A face order that costs no more than `start`, an order of any kind, found by annealing.
 
-    Deterministic for a seed. Raises OrderMismatchError if `start` is for another graph.
+    Among orders of the same cost it has the fewest products and sums that were found. The result is
+    the same for the same seed. Raises OrderMismatchError if `start` is for another graph.
     """
     return search_steps(graph, "face", objective, start, iterations, seed)
 
@@ -77,18 +69,23 @@ def search_steps(
     known = _EMBEDDINGS[elimination](graph, start)
     if not graph.intermediates:
         return known
-    arrays = _Arrays.of(graph, objective, accumulate(graph, known).edges)
+    arrays = Arrays.of(graph, objective, accumulate(graph, known).edges)
     faces, spare = elimination == "face", 0 if elimination == "vertex" else SPARE_STEPS
-    items = _anneal_in_rounds(arrays, faces, _items(graph, start), spare, iterations, seed)
+    items = _anneal_in_rounds(arrays, faces, items_of(graph, start), spare, iterations, seed)
     if elimination == "vertex":
         steps = tuple(graph.vertices[v].name for v in items[:, 1])
     elif elimination == "edge":
-        steps = _edge_steps(graph, items)
+        steps = edge_steps(graph, items)
     else:
-        steps = _face_steps(graph, arrays.faces(items))
+        steps = face_steps(graph, arrays.faces(items))
     found = Order(elimination, graph.fingerprint, steps, f"{elimination} annealing")
-    better = cost_of(graph, found, objective) < cost_of(graph, known, objective)
-    return found if better else known
+    return min(known, found, key=lambda order: _rank(graph, order, objective))
+
+
+def _rank(graph: LinearGraph, order: Order, objective: Objective) -> tuple[int, int]:
+    plan = accumulate(graph, order)
+    cost = plan.edges if objective == "edges" else plan.muls
+    return cost, plan.edges + plan.adds
 
 
 _EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
@@ -100,66 +97,11 @@ _EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
 
 def cost_of(graph: LinearGraph, order: Order, objective: Objective) -> int:
     """What an order costs."""
-    plan = accumulate(graph, order)
-    return plan.edges if objective == "edges" else plan.muls
-
-
-@dataclass(frozen=True)
-class _Arrays:
-    """A graph as the compiled search takes it, with room to work in."""
-
-    graph: tuple[Any, ...]
-    """As `gradgen.search.step_annealing.run` unpacks it."""
-
-    @staticmethod
-    def of(graph: LinearGraph, objective: Objective, products: int) -> _Arrays:
-        """The arrays of a graph, of which an order is known that takes so many products."""
-        kinds = compact(graph).kinds
-        inner = np.zeros(len(graph.vertices), np.bool_)
-        inner[list(graph.intermediates)] = True
-        costs = COSTS if objective == "muls" else np.ones_like(COSTS)
-        tables = np.stack([PRODUCT, SUM, costs])
-        room = len(graph.edges) + 2 * products + 64
-        words = -(-room // 64)
-        line = (
-            np.zeros((room, 3), np.int32),
-            np.zeros((room, words), np.uint64),
-            np.zeros((room, words), np.uint64),
-            np.zeros((len(graph.vertices),) * 2, np.int32),
-            np.zeros(room, np.int32),
-            np.zeros((room, 2), np.int32),
-        )
-        stack = np.zeros(16 * room, np.int32)
-        first = _line_arrays(graph, words)
-        return _Arrays((kinds, kinds.copy(), line, first, inner, tables, stack))
-
-    def faces(self, items: NDArray[np.int32]) -> list[tuple[int, int]]:
-        """The faces that items eliminate, by the numbers of their line-graph vertices."""
-        from gradgen.search.step_annealing import run
-
-        run(True, self.graph, items, len(items), np.zeros(len(items), np.bool_))
-        log = self.graph[2][5]
-        return [(int(left), int(right)) for left, right in log[1 : log[0, 0] + 1]]
-
-
-def _line_arrays(graph: LinearGraph, words: int) -> tuple[NDArray[Any], ...]:
-    """The line graph as `gradgen.search.face_kernels` describes it; each pair has one edge."""
-    edges = graph.edges
-    codes = {kind: code for code, kind in enumerate(CODED, start=1)}
-    ends = np.array([(e.source, e.target, codes[e.kind]) for e in edges], np.int32)
-    before, after = (np.zeros((len(edges), words), np.uint64) for _ in range(2))
-    head = np.full((len(graph.vertices),) * 2, -1, np.int32)
-    for left, edge in enumerate(edges):
-        head[edge.source, edge.target] = left
-        for right, other in enumerate(edges):
-            if edge.target == other.source:
-                after[left, right // 64] |= np.uint64(1 << right % 64)
-                before[right, left // 64] |= np.uint64(1 << left % 64)
-    return ends, before, after, head, np.full(len(edges), -1, np.int32)
+    return _rank(graph, order, objective)[0]
 
 
 def _anneal_in_rounds(
-    arrays: _Arrays,
+    arrays: Arrays,
     faces: bool,
     start: Sequence[Item],
     spare: int,
@@ -182,67 +124,3 @@ def _anneal_in_rounds(
         if least is None or cost < least:
             best, least = items[:kept].copy(), cost
     return best
-
-
-def _items(graph: LinearGraph, order: Order) -> list[Item]:
-    """An order as items, all vertices among them.
-
-    A face between edges that are neither the first nor the last between their vertices has no item
-    of its own, so the items of a face order may stand for another order than this.
-    """
-    if order.elimination == "vertex":
-        return [_vertex(v) for v in resolve(graph, order)]
-    number = {vertex.name: v for v, vertex in enumerate(graph.vertices)}
-    found: list[Item] = []
-    if order.elimination == "edge":
-        for step in map(parse_edge_step, order.steps):
-            what = FRONT if step.direction == "front" else BACK
-            found.append((what, number[step.source], number[step.target], 0, 0))
-    else:
-        state = LineGraph(graph)
-        for face in map(parse_face_step, order.steps):
-            left, right = (state.by_path[path] for path in face)
-            (a, b), (_, c) = state.ends[left], state.ends[right]
-            beside = [
-                (i, j)
-                for i in state.between(a, b)
-                for j in state.between(b, c)
-                if j in state.successors[i]
-            ]
-            which = ALL if len(beside) == 1 else FIRST if beside[0] == (left, right) else LAST
-            found.append((FACE, a, b, c, which))
-            state.eliminate(left, right)
-    return found + [_vertex(v) for v in graph.intermediates]
-
-
-def _vertex(v: int) -> Item:
-    return VERTEX, v, 0, 0, 0
-
-
-def _edge_steps(graph: LinearGraph, items: NDArray[np.int32]) -> tuple[str, ...]:
-    """Take the items' steps where they are possible, and name them."""
-    state = Accumulation(graph)
-    names = [vertex.name for vertex in graph.vertices]
-    steps = []
-    for what, a, b in items[:, :3].tolist():
-        if what == VERTEX:
-            sources = sorted(state.predecessors[a])
-            steps += [str(EdgeStep("front", names[source], names[a])) for source in sources]
-            state.eliminate(a)
-        elif what == FRONT and state.has(a, b) and state.is_intermediate(b):
-            steps.append(str(EdgeStep("front", names[a], names[b])))
-            state.front(a, b)
-        elif what == BACK and state.has(a, b) and state.is_intermediate(a):
-            steps.append(str(EdgeStep("back", names[a], names[b])))
-            state.back(a, b)
-    return tuple(steps)
-
-
-def _face_steps(graph: LinearGraph, faces: Iterable[tuple[int, int]]) -> tuple[str, ...]:
-    """Take the faces by number, and name them."""
-    state = LineGraph(graph)
-    steps = []
-    for face in faces:
-        steps.append(state.name(*face))
-        state.eliminate(*face)
-    return tuple(steps)
