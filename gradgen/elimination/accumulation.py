@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from gradgen.elimination.products import Products
-from gradgen.ir.graph import LinearGraph
+from gradgen.ir.graph import Kind, LinearGraph
 from gradgen.ir.plan import Plan
 
 
@@ -83,6 +85,18 @@ class Accumulation:
         left = self._value[source, target]
         predecessors = self.predecessors[source]
         return sum(self._products.cost(left, self._value[i, source]) for i in predecessors)
+
+    def edge_kinds(self) -> dict[tuple[int, int], Kind]:
+        """The edges that there are, by source and target, with their kinds."""
+        return {ends: self._products.kinds[value] for ends, value in self._value.items()}
+
+    def fork(self) -> Accumulation:
+        """An independent copy, to go on from here in several ways."""
+        other = copy(self)
+        other._products, other._value = self._products.fork(), self._value.copy()
+        other.predecessors = [found.copy() for found in self.predecessors]
+        other.successors = [found.copy() for found in self.successors]
+        return other
 
     def plan(self) -> Plan:
         """The steps so far, and the entries that are on edges now."""

@@ -14,11 +14,12 @@ back elimination of edges cannot avoid.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 
 from gradgen.elimination.edge import as_edge_order, eliminate_edges
 from gradgen.elimination.products import OrderMismatchError, Products
-from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.graph import Kind, LinearGraph, Order
 from gradgen.ir.plan import Plan
 from gradgen.ir.steps import FaceStep, Path, parse_edge_step, parse_face_step
 
@@ -84,6 +85,11 @@ class LineGraph:
         """The multiplications (`muls`) that eliminating a face now would take."""
         return self._products.cost(self._value[right], self._value[left])
 
+    def is_absorbed(self, left: int, right: int) -> bool:
+        """Whether eliminating a face now adds to a line-graph vertex that there is."""
+        ends = self.ends[left][0], self.ends[right][1]
+        return self._twin(ends, self.predecessors[left], self.successors[right]) is not None
+
     def between(self, source: int, target: int) -> list[int]:
         """The line-graph vertices that join two vertices of the computational graph."""
         return sorted(self._at.get((source, target), ()))
@@ -91,6 +97,21 @@ class LineGraph:
     def name(self, left: int, right: int) -> str:
         """The step that eliminates a face."""
         return str(FaceStep(self.path[left], self.path[right]))
+
+    def vertex_kinds(self) -> dict[int, Kind]:
+        """The line-graph vertices that are left, with the kinds of their values."""
+        return {number: self._products.kinds[value] for number, value in self._value.items()}
+
+    def fork(self) -> LineGraph:
+        """An independent copy, to go on from here in several ways."""
+        other = copy(self)
+        other._products, other._value = self._products.fork(), self._value.copy()
+        other._at = {ends: found.copy() for ends, found in self._at.items()}
+        other.ends, other.path = self.ends.copy(), self.path.copy()
+        other.by_path = self.by_path.copy()
+        other.predecessors = {n: found.copy() for n, found in self.predecessors.items()}
+        other.successors = {n: found.copy() for n, found in self.successors.items()}
+        return other
 
     def plan(self) -> Plan:
         """The steps so far, and the values that are left as entries."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
 from gradgen.ir.graph import Kind, LinearGraph
@@ -33,6 +34,12 @@ class Products:
     def cost(self, left: int, right: int) -> int:
         """The multiplications (`muls`) that the product of two values takes: 0 or 1."""
         return int(not is_free(self.kinds[left], self.kinds[right]))
+
+    def fork(self) -> Products:
+        """An independent copy, to go on from here in several ways."""
+        other = copy(self)
+        other.kinds, other._steps = self.kinds.copy(), self._steps.copy()
+        return other
 
     def plan(self, entries: Iterable[tuple[int, int, int]]) -> Plan:
         """The steps so far, with the Jacobian's entries: dependent, independent, value."""

@@ -1,13 +1,16 @@
 """Compiled edge elimination. Imports numba: import it late.
 
 The graph is a matrix of the codes of kinds, indexed [target, source], and `tables` holds what codes
-combine to and cost: the product, sum and cost tables of `gradgen.search.compact`.
+combine to and cost: the product, sum and cost tables of `gradgen.search.compact`. A cost is packed:
+that of the objective above the bits of `gradgen.search.items.TIE_BITS`, below it the products and
+sums, which break ties.
 """
 
 # mypy: disable-error-code="untyped-decorator, import-untyped, no-untyped-def, no-untyped-call"
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from gradgen.search.items import BACK, FRONT, VERTEX
@@ -17,11 +20,11 @@ from gradgen.search.random_kernels import draw
 @njit(cache=True)
 def _front(kinds, tables, source, target):
     """Front-eliminate an edge; returns its cost. `kinds` is indexed [target, source]."""
-    size, cost, right = kinds.shape[0], 0, kinds[target, source]
+    size, cost, right = kinds.shape[0], np.int64(0), kinds[target, source]
     for k in range(target + 1, size):
         left = kinds[k, target]
         if left:
-            cost += tables[2, left, right]
+            cost += tables[2, left, right] + (kinds[k, source] != 0)
             kinds[k, source] = tables[1, kinds[k, source], tables[0, left, right]]
     kinds[target, source] = 0
     for i in range(target):
@@ -34,11 +37,11 @@ def _front(kinds, tables, source, target):
 @njit(cache=True)
 def _back(kinds, tables, source, target):
     """Back-eliminate an edge; returns its cost."""
-    size, cost, left = kinds.shape[0], 0, kinds[target, source]
+    size, cost, left = kinds.shape[0], np.int64(0), kinds[target, source]
     for i in range(source):
         right = kinds[source, i]
         if right:
-            cost += tables[2, left, right]
+            cost += tables[2, left, right] + (kinds[target, i] != 0)
             kinds[target, i] = tables[1, kinds[target, i], tables[0, left, right]]
     kinds[target, source] = 0
     for k in range(source + 1, size):
@@ -50,11 +53,11 @@ def _back(kinds, tables, source, target):
 
 @njit(cache=True)
 def run_edges(kinds, inner, tables, items, stop, used):
-    """Take the items before `stop` on a matrix of kinds, which changes; returns the cost.
+    """Take the items before `stop` on a matrix of kinds, which changes; returns the packed cost.
 
     `used` says for each item whether it did anything.
     """
-    cost = 0
+    cost = np.int64(0)
     for n in range(stop):
         what, a, b = items[n, 0], items[n, 1], items[n, 2]
         used[n] = False

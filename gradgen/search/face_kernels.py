@@ -20,7 +20,7 @@ from numba import njit
 from gradgen.search.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX
 from gradgen.search.random_kernels import draw
 
-TOO_LONG = 1 << 30
+TOO_LONG = 1 << 60
 """The cost of a sequence for which the arrays are too short."""
 
 _ONE = np.uint64(1)
@@ -138,15 +138,20 @@ def _twin(line, source, target, left, right, other_than):
 
 @njit(cache=True)
 def _eliminate(line, inner, tables, left, right, count, stack):
-    """Eliminate a face as `gradgen.elimination.face` does; returns how many numbers are taken."""
+    """Eliminate a face as `gradgen.elimination.face` does.
+
+    Returns how many numbers are taken, and the packed cost (see `gradgen.search.edge_kernels`).
+    """
     ends, before, after, _, _, log = line
     log[0, 0] += 1
     log[log[0, 0], 0], log[log[0, 0], 1] = left, right
     source, target = ends[left, 0], ends[right, 1]
+    cost = np.int64(tables[2, ends[right, 2], ends[left, 2]])
     kind = tables[0, ends[right, 2], ends[left, 2]]
     twin = _twin(line, source, target, left, right, -1)
     if twin >= 0:
         ends[twin, 2] = tables[1, ends[twin, 2], kind]
+        cost += 1
     else:
         before[count, :] = before[left, :]
         after[count, :] = after[right, :]
@@ -173,7 +178,8 @@ def _eliminate(line, inner, tables, left, right, count, stack):
             keep, drop = min(number, twin), max(number, twin)
             ends[keep, 2] = tables[1, ends[keep, 2], ends[drop, 2]]
             depth = _remove(line, drop, stack, depth)
-    return count
+            cost += 1
+    return count, cost
 
 
 @njit(cache=True)
@@ -183,50 +189,31 @@ def _is_full(line, count):
 
 
 @njit(cache=True)
-def _row(line, inner, tables, number, forwards, count, stack):
-    """Eliminate all faces on one side of a line-graph vertex; returns the count and the cost."""
-    ends, before, after, _, _, _ = line
-    cost = 0
-    while ends[number, 2]:
-        if forwards:
-            left, right = number, _next(after, number, 0)
-            found = right >= 0
-        else:
-            left, right = _next(before, number, 0), number
-            found = left >= 0
-        if not found or _is_full(line, count):
-            break
-        cost += tables[2, ends[right, 2], ends[left, 2]]
-        count = _eliminate(line, inner, tables, left, right, count, stack)
-    return count, cost
-
-
-@njit(cache=True)
-def _faces_between(line, inner, tables, item, count, stack):
-    """Eliminate the faces that an item names; returns the count and the cost."""
-    ends, _, after, head, chain, _ = line
-    a, b, c, which = item[1], item[2], item[3], item[4]
-    last_left, last_right, cost = -1, -1, 0
-    left = head[a, b]
-    while left >= 0:
-        next_left = chain[left]
+def _find(line, inner, item, low, count):
+    """The first face that an item names, or (-1, -1); for a vertex from line-graph vertex `low`."""
+    ends, before, after, head, chain, _ = line
+    what, a, b, c = item[0], item[1], item[2], item[3]
+    if what == VERTEX:
+        for left in range(low, count):
+            if ends[left, 2] and ends[left, 1] == a:
+                return left, _next(after, left, 0)
+        return -1, -1
+    number = head[a, b]
+    if what == FRONT:
+        return (number, _next(after, number, 0)) if number >= 0 and inner[b] else (-1, -1)
+    if what == BACK:
+        return (_next(before, number, 0), number) if number >= 0 and inner[a] else (-1, -1)
+    found_left, found_right = -1, -1
+    while number >= 0:
         right = head[b, c]
-        while right >= 0 and ends[left, 2]:
-            next_right = chain[right]
-            if _has(after, left, right) and not _is_full(line, count):
-                if which == LAST:
-                    last_left, last_right = left, right
-                else:
-                    cost += tables[2, ends[right, 2], ends[left, 2]]
-                    count = _eliminate(line, inner, tables, left, right, count, stack)
-                    if which == FIRST:
-                        return count, cost
-            right = next_right
-        left = next_left
-    if last_left >= 0:
-        cost += tables[2, ends[last_right, 2], ends[last_left, 2]]
-        count = _eliminate(line, inner, tables, last_left, last_right, count, stack)
-    return count, cost
+        while right >= 0:
+            if _has(after, number, right):
+                if item[4] != LAST:
+                    return number, right
+                found_left, found_right = number, right
+            right = chain[right]
+        number = chain[number]
+    return found_left, found_right
 
 
 @njit(cache=True)
@@ -236,7 +223,7 @@ def run_faces(line, first, inner, tables, items, stop, used, stack):
     The cost is huge if the arrays are too short. What was eliminated is in the log from row 1 on.
     """
     ends, before, after, head, chain, log = line
-    count, total = first[0].shape[0], 0
+    count, total = first[0].shape[0], np.int64(0)
     ends[:count] = first[0]
     before[:count] = first[1]
     after[:count] = first[2]
@@ -244,26 +231,19 @@ def run_faces(line, first, inner, tables, items, stop, used, stack):
     chain[:count] = first[4]
     log[0, 0] = 0
     for n in range(stop):
-        what, a, b = items[n, 0], items[n, 1], items[n, 2]
-        done = log[0, 0]
-        if what == VERTEX:
-            for number in range(count):
-                if ends[number, 2] and ends[number, 1] == a:
-                    count, cost = _row(line, inner, tables, number, True, count, stack)
-                    total += cost
-        elif what == FACE:
-            count, cost = _faces_between(line, inner, tables, items[n], count, stack)
+        done, low = log[0, 0], 0
+        while not _is_full(line, count):
+            left, right = _find(line, inner, items[n], low, count)
+            if left < 0:
+                break
+            low = left
+            count, cost = _eliminate(line, inner, tables, left, right, count, stack)
             total += cost
-        elif inner[b if what == FRONT else a]:
-            number = head[a, b]
-            while number >= 0:
-                following = chain[number]
-                count, cost = _row(line, inner, tables, number, what == FRONT, count, stack)
-                total += cost
-                number = following
+            if items[n, 4] != ALL:
+                break
         used[n] = log[0, 0] > done
     if _is_full(line, count):
-        total = TOO_LONG
+        total = np.int64(TOO_LONG)
     return count, total
 
 

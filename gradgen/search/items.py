@@ -16,3 +16,6 @@ VERTEX, FRONT, BACK, FACE = 0, 1, 2, 3
 ALL, FIRST, LAST = 0, 1, 2
 WIDTH = 5
 """Numbers in an item."""
+
+TIE_BITS = 20
+"""A packed cost is the cost of the objective times two to this, plus all products and sums."""

@@ -10,17 +10,19 @@ import numpy as np
 from numba import njit
 
 from gradgen.search.edge_kernels import random_edge, run_edges
-from gradgen.search.face_kernels import random_face, run_faces
-from gradgen.search.items import VERTEX, WIDTH
+from gradgen.search.face_kernels import TOO_LONG, random_face, run_faces
+from gradgen.search.items import TIE_BITS, VERTEX, WIDTH
 from gradgen.search.random_kernels import draw, unit
 
 LENGTH_PRICE = 0.03
 """What a step that is not a vertex adds to the energy, so that idle ones do not pile up."""
+TIE_PRICE = 0.03
+"""What a product or sum adds to the energy beside its cost."""
 
 
 @njit(cache=True)
 def run(faces, graph, items, stop, used):
-    """Take the items before `stop`; returns how many line-graph numbers are taken, and the cost."""
+    """Take the items before `stop`; returns how many line-graph numbers are used, and the cost."""
     kinds, work, line, first, inner, tables, stack = graph
     if faces:
         return run_faces(line, first, inner, tables, items, stop, used, stack)
@@ -29,18 +31,25 @@ def run(faces, graph, items, stop, used):
 
 
 @njit(cache=True)
+def _copy(items, first, last, other, at):
+    """Copy items, the last not included."""
+    for n in range(first, last):
+        for k in range(WIDTH):
+            other[at + n - first, k] = items[n, k]
+
+
+@njit(cache=True)
 def _move(items, length, state, other):
-    """Copy the items to `other` with one moved, near or far."""
+    """Copy the items to `other` with one moved, near or far; the new length."""
     old = draw(state, length)
     new = draw(state, length)
     if draw(state, 2):
         new = min(max(old + draw(state, 9) - 4, 0), length - 1)
-    other[:length] = items[:length]
-    for n in range(old, new):
-        other[n] = items[n + 1]
-    for n in range(old, new, -1):
-        other[n] = items[n - 1]
-    other[new] = items[old]
+    low, high = min(old, new), max(old, new)
+    _copy(items, 0, low, other, 0)
+    _copy(items, low + (old < new), high + (old < new), other, low + (old > new))
+    _copy(items, old, old + 1, other, new)
+    _copy(items, high + 1, length, other, high + 1)
     return length
 
 
@@ -50,14 +59,15 @@ def _add(faces, graph, items, length, used, state, other):
     _, work, line, _, inner, _, _ = graph
     at = draw(state, length)
     count, _ = run(faces, graph, items, at, used)
-    other[:at] = items[:at]
-    other[at] = 0
+    _copy(items, 0, at, other, 0)
+    for k in range(WIDTH):
+        other[at, k] = 0
     if faces:
         found = random_face(line, inner, count, state, other[at])
     else:
         found = random_edge(work, inner, state, other[at])
     shift = 1 if found else 0
-    other[at + shift : length + shift] = items[at:length]
+    _copy(items, at, length, other, at + shift)
     return length + shift
 
 
@@ -69,11 +79,10 @@ def _drop(items, length, state, other):
         if items[at, 0] != VERTEX:
             break
         at = (at + 1) % length
-    other[:length] = items[:length]
-    if items[at, 0] == VERTEX:
-        return length
-    other[at : length - 1] = items[at + 1 : length]
-    return length - 1
+    gone = 0 if items[at, 0] == VERTEX else 1
+    _copy(items, 0, at, other, 0)
+    _copy(items, at + gone, length, other, at)
+    return length - gone
 
 
 @njit(cache=True)
@@ -82,14 +91,14 @@ def _compress(items, length, used):
     kept = 0
     for n in range(length):
         if used[n] or items[n, 0] == VERTEX:
-            items[kept] = items[n]
+            _copy(items, n, n + 1, items, kept)
             kept += 1
     return kept
 
 
 @njit(cache=True)
 def anneal(faces, graph, items, length, iterations, hot, cold, seed):
-    """Improve the items in place; returns the length and cost of the best sequence found.
+    """Improve the items in place; returns the length and packed cost of the best sequence.
 
     The temperature falls geometrically from `hot` to `cold`, in units of cost. `items` has room for
     the longest sequence to consider.
@@ -99,17 +108,19 @@ def anneal(faces, graph, items, length, iterations, hot, cold, seed):
     for _ in range(8):
         draw(state, 2)
     used = np.zeros(room, np.bool_)
-    now, other = items.copy(), np.zeros((room, WIDTH), items.dtype)
-    vertices = 0
+    now, other = np.zeros_like(items), np.zeros_like(items)
+    now_length, best, best_length = length, np.int64(TOO_LONG), length
+    vertices, energy = 0, np.inf
     for n in range(length):
         vertices += items[n, 0] == VERTEX
-    _, cost = run(faces, graph, now, length, used)
-    now_length, best, best_length = length, cost, length
-    energy = cost + LENGTH_PRICE * (length - vertices)
-    for iteration in range(iterations):
+    _copy(items, 0, length, now, 0)
+    for iteration in range(iterations + 1):
         temperature = hot * (cold / hot) ** (iteration / iterations)
         choice = draw(state, 20)
-        if choice < 9 or (choice < 16 and now_length == room) or vertices == 0:
+        if iteration == 0:
+            _copy(now, 0, now_length, other, 0)
+            new_length = now_length
+        elif choice < 9 or (choice < 16 and now_length == room):
             new_length = _move(now, now_length, state, other)
         elif choice < 16:
             new_length = _add(faces, graph, now, now_length, used, state, other)
@@ -117,11 +128,15 @@ def anneal(faces, graph, items, length, iterations, hot, cold, seed):
             new_length = _drop(now, now_length, state, other)
         _, cost = run(faces, graph, other, new_length, used)
         new_length = _compress(other, new_length, used)
-        new_energy = cost + LENGTH_PRICE * (new_length - vertices)
+        new_energy = (
+            float(cost >> TIE_BITS)
+            + TIE_PRICE * (cost & ((1 << TIE_BITS) - 1))
+            + LENGTH_PRICE * (new_length - vertices)
+        )
         if unit(state) < math.exp(min(0.0, (energy - new_energy) / temperature)):
             energy, now_length = new_energy, new_length
-            now[:now_length] = other[:now_length]
+            _copy(other, 0, now_length, now, 0)
             if cost < best or (cost == best and now_length < best_length):
                 best, best_length = cost, now_length
-                items[:best_length] = now[:best_length]
+                _copy(now, 0, now_length, items, 0)
     return best_length, best

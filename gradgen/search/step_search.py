@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order, resolve
-from gradgen.elimination.accumulation import Accumulation
-from gradgen.elimination.face import LineGraph
-from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.steps import EdgeStep, parse_edge_step, parse_face_step
-from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM, compact
-from gradgen.search.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX, WIDTH
+from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order
+from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.search.items import WIDTH
+from gradgen.search.step_items import Arrays, Item, Objective, edge_steps, face_steps, items_of
 
-Objective = Literal["edges", "muls"]
-"""What a product costs: always one, or nothing if it needs no multiplication (docs/costs.md)."""
-
-Item = tuple[int, int, int, int, int]
-
-ITERATIONS = 100_000
-HOT, COLD = 1.5, 0.1
-"""The first and last temperature of the annealing, in products."""
+ITERATIONS = 200_000
+ROUND = 200
+"""Iterations in a round of annealing, for each vertex or step to place: many short rounds find more
+than a long one."""
+HOT, COLD = 0.7, 0.2
+"""The first and last temperature of a round, in products."""
 SPARE_STEPS = 64
 """How many steps a sequence may have beside its vertices and those of the order it starts from."""
 
@@ -39,13 +32,10 @@ def search_edges(
 ) -> Order:
     """An edge order that costs no more than `start`, a vertex or edge order, found by annealing.
 
-    Deterministic for a seed. Raises OrderMismatchError if `start` is for another graph.
+    Among orders of the same cost it has the fewest products and sums that were found. The result is
+    the same for the same seed. Raises OrderMismatchError if `start` is for another graph.
     """
-    known = as_edge_order(graph, start)
-    arrays = _Arrays.of(graph, objective, accumulate(graph, known).edges)
-    items = _anneal(arrays, False, _items(graph, start), iterations, seed)
-    found = Order("edge", graph.fingerprint, _edge_steps(graph, items), "edge annealing")
-    return _cheaper(graph, objective, known, found)
+    return search_steps(graph, "edge", objective, start, iterations, seed)
 
 
 def search_faces(
@@ -58,152 +48,79 @@ def search_faces(
 ) -> Order:
     """A face order that costs no more than `start`, an order of any kind, found by annealing.
 
-    Deterministic for a seed. Raises OrderMismatchError if `start` is for another graph.
+    Among orders of the same cost it has the fewest products and sums that were found. The result is
+    the same for the same seed. Raises OrderMismatchError if `start` is for another graph.
     """
-    known = as_face_order(graph, start)
-    arrays = _Arrays.of(graph, objective, accumulate(graph, known).edges)
-    items = _anneal(arrays, True, _items(graph, start), iterations, seed)
-    steps = _face_steps(graph, arrays.faces(items))
-    found = Order("face", graph.fingerprint, steps, "face annealing")
-    return _cheaper(graph, objective, known, found)
+    return search_steps(graph, "face", objective, start, iterations, seed)
+
+
+def search_steps(
+    graph: LinearGraph,
+    elimination: Elimination,
+    objective: Objective,
+    start: Order,
+    iterations: int,
+    seed: int,
+) -> Order:
+    """An order of some kind that costs no more than `start`, which is of a kind not above it.
+
+    Vertex orders are searched as the others are, but no other steps join the vertices.
+    """
+    known = _EMBEDDINGS[elimination](graph, start)
+    if not graph.intermediates:
+        return known
+    arrays = Arrays.of(graph, objective, accumulate(graph, known).edges)
+    faces, spare = elimination == "face", 0 if elimination == "vertex" else SPARE_STEPS
+    items = _anneal_in_rounds(arrays, faces, items_of(graph, start), spare, iterations, seed)
+    if elimination == "vertex":
+        steps = tuple(graph.vertices[v].name for v in items[:, 1])
+    elif elimination == "edge":
+        steps = edge_steps(graph, items)
+    else:
+        steps = face_steps(graph, arrays.faces(items))
+    found = Order(elimination, graph.fingerprint, steps, f"{elimination} annealing")
+    return min(known, found, key=lambda order: _rank(graph, order, objective))
+
+
+def _rank(graph: LinearGraph, order: Order, objective: Objective) -> tuple[int, int]:
+    plan = accumulate(graph, order)
+    cost = plan.edges if objective == "edges" else plan.muls
+    return cost, plan.edges + plan.adds
+
+
+_EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
+    "vertex": lambda _, order: order,
+    "edge": as_edge_order,
+    "face": as_face_order,
+}
 
 
 def cost_of(graph: LinearGraph, order: Order, objective: Objective) -> int:
     """What an order costs."""
-    plan = accumulate(graph, order)
-    return plan.edges if objective == "edges" else plan.muls
+    return _rank(graph, order, objective)[0]
 
 
-def _cheaper(graph: LinearGraph, objective: Objective, known: Order, found: Order) -> Order:
-    costs = [cost_of(graph, order, objective) for order in (known, found)]
-    return found if costs[1] < costs[0] else known
-
-
-@dataclass(frozen=True)
-class _Arrays:
-    """A graph as the compiled search takes it, with room to work in."""
-
-    graph: tuple[Any, ...]
-    """As `gradgen.search.step_annealing.run` unpacks it."""
-
-    @staticmethod
-    def of(graph: LinearGraph, objective: Objective, products: int) -> _Arrays:
-        """The arrays of a graph, of which an order is known that takes so many products."""
-        kinds = compact(graph).kinds
-        inner = np.zeros(len(graph.vertices), np.bool_)
-        inner[list(graph.intermediates)] = True
-        costs = COSTS if objective == "muls" else np.ones_like(COSTS)
-        tables = np.stack([PRODUCT, SUM, costs])
-        room = len(graph.edges) + 2 * products + 64
-        words = -(-room // 64)
-        line = (
-            np.zeros((room, 3), np.int32),
-            np.zeros((room, words), np.uint64),
-            np.zeros((room, words), np.uint64),
-            np.zeros((len(graph.vertices),) * 2, np.int32),
-            np.zeros(room, np.int32),
-            np.zeros((room, 2), np.int32),
-        )
-        stack = np.zeros(16 * room, np.int32)
-        first = _line_arrays(graph, words)
-        return _Arrays((kinds, kinds.copy(), line, first, inner, tables, stack))
-
-    def faces(self, items: NDArray[np.int32]) -> list[tuple[int, int]]:
-        """The faces that items eliminate, by the numbers of their line-graph vertices."""
-        from gradgen.search.step_annealing import run
-
-        run(True, self.graph, items, len(items), np.zeros(len(items), np.bool_))
-        log = self.graph[2][5]
-        return [(int(left), int(right)) for left, right in log[1 : log[0, 0] + 1]]
-
-
-def _line_arrays(graph: LinearGraph, words: int) -> tuple[NDArray[Any], ...]:
-    """The line graph as `gradgen.search.face_kernels` describes it; each pair has one edge."""
-    edges = graph.edges
-    codes = {kind: code for code, kind in enumerate(CODED, start=1)}
-    ends = np.array([(e.source, e.target, codes[e.kind]) for e in edges], np.int32)
-    before, after = (np.zeros((len(edges), words), np.uint64) for _ in range(2))
-    head = np.full((len(graph.vertices),) * 2, -1, np.int32)
-    for left, edge in enumerate(edges):
-        head[edge.source, edge.target] = left
-        for right, other in enumerate(edges):
-            if edge.target == other.source:
-                after[left, right // 64] |= np.uint64(1 << right % 64)
-                before[right, left // 64] |= np.uint64(1 << left % 64)
-    return ends, before, after, head, np.full(len(edges), -1, np.int32)
-
-
-def _anneal(
-    arrays: _Arrays, faces: bool, start: Sequence[Item], iterations: int, seed: int
+def _anneal_in_rounds(
+    arrays: Arrays,
+    faces: bool,
+    start: Sequence[Item],
+    spare: int,
+    iterations: int,
+    seed: int,
 ) -> NDArray[np.int32]:
-    """The best items found."""
+    """The best items found in rounds that begin at the start and, in turn, at the best so far."""
     from gradgen.search.step_annealing import anneal
 
-    items = np.zeros((len(start) + SPARE_STEPS, WIDTH), np.int32)
-    items[: len(start)] = start
-    length, _ = anneal(faces, arrays.graph, items, len(start), iterations, HOT, COLD, seed)
-    return items[:length]
-
-
-def _items(graph: LinearGraph, order: Order) -> list[Item]:
-    """An order as items, all vertices among them.
-
-    A face between edges that are neither the first nor the last between their vertices has no item
-    of its own, so the items of a face order may stand for another order than this.
-    """
-    if order.elimination == "vertex":
-        return [_vertex(v) for v in resolve(graph, order)]
-    number = {vertex.name: v for v, vertex in enumerate(graph.vertices)}
-    found: list[Item] = []
-    if order.elimination == "edge":
-        for step in map(parse_edge_step, order.steps):
-            what = FRONT if step.direction == "front" else BACK
-            found.append((what, number[step.source], number[step.target], 0, 0))
-    else:
-        state = LineGraph(graph)
-        for face in map(parse_face_step, order.steps):
-            left, right = (state.by_path[path] for path in face)
-            (a, b), (_, c) = state.ends[left], state.ends[right]
-            beside = [
-                (i, j)
-                for i in state.between(a, b)
-                for j in state.between(b, c)
-                if j in state.successors[i]
-            ]
-            which = ALL if len(beside) == 1 else FIRST if beside[0] == (left, right) else LAST
-            found.append((FACE, a, b, c, which))
-            state.eliminate(left, right)
-    return found + [_vertex(v) for v in graph.intermediates]
-
-
-def _vertex(v: int) -> Item:
-    return VERTEX, v, 0, 0, 0
-
-
-def _edge_steps(graph: LinearGraph, items: NDArray[np.int32]) -> tuple[str, ...]:
-    """Take the items' steps where they are possible, and name them."""
-    state = Accumulation(graph)
-    names = [vertex.name for vertex in graph.vertices]
-    steps = []
-    for what, a, b in items[:, :3].tolist():
-        if what == VERTEX:
-            sources = sorted(state.predecessors[a])
-            steps += [str(EdgeStep("front", names[source], names[a])) for source in sources]
-            state.eliminate(a)
-        elif what == FRONT and state.has(a, b) and state.is_intermediate(b):
-            steps.append(str(EdgeStep("front", names[a], names[b])))
-            state.front(a, b)
-        elif what == BACK and state.has(a, b) and state.is_intermediate(a):
-            steps.append(str(EdgeStep("back", names[a], names[b])))
-            state.back(a, b)
-    return tuple(steps)
-
-
-def _face_steps(graph: LinearGraph, faces: Iterable[tuple[int, int]]) -> tuple[str, ...]:
-    """Take the faces by number, and name them."""
-    state = LineGraph(graph)
-    steps = []
-    for face in faces:
-        steps.append(state.name(*face))
-        state.eliminate(*face)
-    return tuple(steps)
+    room = len(start) + spare
+    length = ROUND * max(1, len(start))
+    best, least = np.array(start, np.int32).reshape(-1, WIDTH), None
+    for number, done in enumerate(range(0, iterations, length)):
+        items = np.zeros((room, WIDTH), np.int32)
+        origin = best if number % 2 else np.array(start, np.int32).reshape(-1, WIDTH)
+        items[: len(origin)] = origin
+        steps = min(length, iterations - done)
+        state = (seed << 20) + number
+        kept, cost = anneal(faces, arrays.graph, items, len(origin), steps, HOT, COLD, state)
+        if least is None or cost < least:
+            best, least = items[:kept].copy(), cost
+    return best
