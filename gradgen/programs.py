@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from dataclasses import replace
+
 from gradgen import __version__
+from gradgen.backend.algebra.rewrite import rewrite
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
+from gradgen.ir.code import Var
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.plan import Plan
@@ -19,10 +23,18 @@ from gradgen.search.heuristics import forward, propose, reverse
 GENERATOR = f"gradgen {__version__}"
 
 
+_REWRITTEN = 3
+"""How many orders' programs are rewritten, the cheapest ones."""
+
+
 def modules_for(
     source: Source, trace: Trace, graph: LinearGraph, orders: Sequence[Order], source_name: str
 ) -> list[Module]:
-    """A module for each order of the Jacobian's accumulation, the cheapest by `muls` first."""
+    """A module for each order of the Jacobian's accumulation, the cheapest first.
+
+    The first one is rewritten algebraically; the others are not, so that they are there where a
+    rewritten program overflows and JAX does not.
+    """
     lowered = [_accumulate(graph, order, _jacobian_lowering(trace)) for order in orders]
     baseline = {
         name: _accumulate(graph, heuristic(graph), _jacobian_lowering(trace))
@@ -32,8 +44,9 @@ def modules_for(
     fallbacks = [a for a in baseline.values() if all(a.plan != r.plan for r in ranked)]
     cotangents, vjp = _vjp(trace, graph)
     tangents, jvp = _jvp(trace, graph)
-    return [
-        Module(
+
+    def module(chosen: Accumulated, vjp: Derivative, jvp: Derivative) -> Module:
+        return Module(
             source=source,
             trace=trace,
             graph=graph,
@@ -46,8 +59,27 @@ def modules_for(
             generator=GENERATOR,
             source_name=source_name,
         )
-        for chosen in (*ranked, *fallbacks)
-    ]
+
+    floats = [i.variable for i in trace.inputs if i.dtype == "float"]
+    rewritten = module(
+        _rewritten(_promising(ranked), floats),
+        replace(vjp, chosen=_rewritten([vjp.chosen], [*floats, *(v for _, v in cotangents)])),
+        replace(jvp, chosen=_rewritten([jvp.chosen], [*floats, *(v for _, v in tangents)])),
+    )
+    return [rewritten, *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks))]
+
+
+def _promising(ranked: Sequence[Accumulated]) -> list[Accumulated]:
+    """The orders with the fewest multiplications, and of those the ones with fewest operations."""
+    fewest = [a for a in ranked if a.plan.muls == ranked[0].plan.muls]
+    distinct = {a.plan: a for a in reversed(fewest)}
+    return sorted(distinct.values(), key=lambda a: a.operations.total)[:_REWRITTEN]
+
+
+def _rewritten(candidates: Sequence[Accumulated], floats: Sequence[Var]) -> Accumulated:
+    """The cheapest of some programs once they are rewritten."""
+    found = [replace(a, program=rewrite(a.program, floats)) for a in candidates]
+    return min(found, key=lambda a: a.operations.total)
 
 
 def _jacobian_lowering(trace: Trace) -> Callable[[Plan], Program]:

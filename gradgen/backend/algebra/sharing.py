@@ -1,0 +1,146 @@
+"""From canonical forms to single operations, with what they have in common computed once.
+
+Products are multisets of factors and sums are sets of signed values. As long as some pair occurs in
+two of them, the pair that occurs most is computed on its own and takes its place: greedy pairwise
+matching, as in multiple constant multiplication (Potkonjak, Srivastava and Chandrakasan 1996) and
+in algebraic factorisation for polynomials (Hosangadi, Fallah and Kastner 2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gradgen.backend.algebra.forms import Forms, Given, Monomial, Term, divide, reciprocal, tidy
+
+Key = tuple[float, Monomial]
+"""A term without its sign."""
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """Products and sums taken apart into operations on two operands each."""
+
+    products: dict[Key, list[int]]
+    """Each term that is needed, as factors that are still to be multiplied, pairs included."""
+    pairs: dict[int, Pair]
+    """What the pairs are products of; their numbers are above those of all atoms."""
+    sums: dict[int, list[tuple[int, Key]]]
+    """Each sum that is needed, as signs and terms."""
+    operations: int
+    divisions: int
+    factors: int
+    """How long the products are that the sums and roots are written with."""
+
+
+def share(forms: Forms, roots: Iterable[Term]) -> Sharing:
+    """All that the roots need, taken apart."""
+    products, sums = _needed(forms, roots)
+    lists = {key: _symbols(forms, key) for key in products}
+    factors = sum(map(len, lists.values()))
+    pairs = _extract(list(lists.values()))
+    operations = len(pairs) + sum(len(symbols) - 1 for symbols in lists.values())
+    divisions = sum(symbol < 0 for symbols in lists.values() for symbol in symbols)
+    divisions += sum((a < 0) != (b < 0) for a, b in pairs.values())
+    operations += sum(len(terms) - 1 for terms in sums.values())
+    return Sharing(lists, pairs, sums, operations, divisions, factors)
+
+
+def _needed(
+    forms: Forms, roots: Iterable[Term]
+) -> tuple[list[Key], dict[int, list[tuple[int, Key]]]]:
+    """The terms, without their signs, and the sums that the roots are made of."""
+    products: dict[Key, None] = {}
+    sums: dict[int, list[tuple[int, Key]]] = {}
+    waiting = list(roots)
+    while waiting:
+        coefficient, monomial = waiting.pop()
+        key = abs(coefficient), monomial
+        if key in products:
+            continue
+        products[key] = None
+        for factor in monomial:
+            atom = abs(factor)
+            if atom in forms.sums and atom not in sums:
+                terms = forms.sums[atom]
+                sums[atom] = [(-1 if c < 0 else 1, (abs(c), m)) for c, m in terms]
+                waiting += terms
+    return list(products), sums
+
+
+def _symbols(forms: Forms, key: Key) -> list[int]:
+    """A term as a list of factors, its coefficient among them, made of what the primal has."""
+    known = forms.covers.get(key)
+    if known is None:
+        known = forms.covers[key] = _cover(forms, key)
+    return list(known)
+
+
+def _cover(forms: Forms, key: Key) -> list[int]:
+    coefficient, monomial = key
+    used: list[int] = []
+    while True:
+        best: tuple[int, Given, int, Monomial] | None = None
+        for factor in dict.fromkeys(monomial):
+            for given, sign in forms.given_with(factor):
+                part = given.monomial if sign > 0 else reciprocal(given.monomial)
+                rest = divide(monomial, part)
+                if rest is None:
+                    continue
+                left = tidy(abs(coefficient / given.coefficient**sign))
+                saved = len(part) - 1 + (coefficient != 1) - (left != 1)
+                if saved > 0 and (best is None or saved > best[0]):
+                    best = saved, given, sign, rest
+        if best is None:
+            break
+        _, given, sign, monomial = best
+        coefficient = tidy(abs(coefficient / given.coefficient**sign))
+        used.append(sign * given.factor)
+    symbols = [*used, *monomial]
+    if coefficient != 1 or all(symbol < 0 for symbol in symbols):
+        symbols.append(forms.number(coefficient))
+    return sorted(symbols)
+
+
+def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
+    """Replace pairs that occur in two lists or more, the most frequent first, in place."""
+    holders: dict[Pair, list[int]] = {}
+    for number, symbols in enumerate(lists):
+        for pair in _pairs(symbols):
+            holders.setdefault(pair, []).append(number)
+    found: dict[int, Pair] = {}
+    following = 1_000_000
+    while holders:
+        pair = max(holders, key=lambda p: (len(holders[p]), p))
+        if len(holders[pair]) < 2:
+            break
+        following += 1
+        a, b = pair
+        symbol = -following if a < 0 and b < 0 else following
+        found[following] = (abs(a), abs(b)) if symbol < 0 else pair
+        for number in holders[pair]:
+            symbols = lists[number]
+            before = _pairs(symbols)
+            symbols.remove(a)
+            symbols.remove(b)
+            symbols.append(symbol)
+            symbols.sort()
+            after = _pairs(symbols)
+            for gone in before - after:
+                if gone != pair:
+                    holders[gone].remove(number)
+                    if not holders[gone]:
+                        del holders[gone]
+            for new in after - before:
+                holders.setdefault(new, []).append(number)
+        still = [n for n in holders[pair] if pair in _pairs(lists[n])]
+        if still:
+            holders[pair] = still
+        else:
+            del holders[pair]
+    return found
+
+
+def _pairs(symbols: Sequence[int]) -> set[Pair]:
+    return {(a, b) for i, a in enumerate(symbols) for b in symbols[i + 1 :]}

@@ -1,0 +1,235 @@
+"""Writes canonical forms as a straight-line program again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from gradgen.backend.algebra.forms import Term
+from gradgen.backend.algebra.reading import Reading, is_number
+from gradgen.backend.algebra.sharing import Key, share
+from gradgen.ir.algebra import mask_values
+from gradgen.ir.builder import Builder
+from gradgen.ir.code import Atom, Const, Instruction, Var, uses
+from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
+
+
+def write(program: Program, reading: Reading, roots: Sequence[Term]) -> Program:
+    """The program with its derivative part computed from rewritten roots."""
+    writer = _Writer(program, reading, roots)
+    remaining = iter(roots)
+    for instruction in reading.opaque:
+        operands = tuple(
+            writer.root(next(remaining)) if is_number(a, reading.values) else a
+            for a in instruction.operands
+        )
+        writer.opaque(replace(instruction, operands=operands))
+    results: list[tuple[str, Atom]] = []
+    for key, atom in program.results:
+        new = writer.root(next(remaining)) if is_number(atom, reading.values) else atom
+        results.append((key, writer.renamed(new)))
+    return _absorb_negations(writer.program(results))
+
+
+class _Writer:
+    """Code under construction: each product and sum is written when it is first needed."""
+
+    def __init__(self, program: Program, reading: Reading, roots: Iterable[Term]) -> None:
+        self._program = program
+        self._reading = reading
+        self._forms = reading.forms
+        self._shared = share(reading.forms, roots)
+        self._primal = [i for s in program.sections if s.title == PRIMAL for i in s.instructions]
+        self._builder = Builder("e", self._primal)
+        self._products: dict[Key, Atom] = {}
+        self._symbols: dict[int, Atom] = {}
+        self._renamed: dict[Var, Atom] = {}
+        self._keys: dict[Var, Key] = {}
+
+    def root(self, term: Term) -> Atom:
+        """A term that is needed."""
+        coefficient, monomial = term
+        if not monomial:
+            return Const(coefficient)
+        atom = self._product((abs(coefficient), monomial))
+        return atom if coefficient > 0 else self._emit("neg", atom)
+
+    def opaque(self, instruction: Instruction) -> None:
+        """An instruction of another kind, with its operands as they are now."""
+        moved = replace(instruction, operands=tuple(self.renamed(a) for a in instruction.operands))
+        found = self._builder.emit_exactly(moved)
+        assert found is not None
+        self._renamed[instruction.target] = found
+
+    def renamed(self, atom: Atom) -> Atom:
+        """Where a variable's value is now."""
+        return self._renamed.get(atom, atom) if isinstance(atom, str) else atom
+
+    def program(self, results: Sequence[tuple[str, Atom]]) -> Program:
+        """Everything written so far, in sections, with these results."""
+        code = self._builder.instructions
+        early = self._early(code)
+        late = {i.target for i in code} - early
+        sections = (
+            Section(PRIMAL, tuple(self._primal)),
+            Section(PARTIALS, tuple(i for i in code if i.target in early)),
+            Section(ACCUMULATION, tuple(i for i in code if i.target in late)),
+        )
+        return replace(
+            self._program,
+            sections=tuple(s for s in sections if s.instructions),
+            results=tuple(results),
+            hints=self._hints(results),
+        )
+
+    def _product(self, key: Key) -> Atom:
+        known = self._products.get(key)
+        if known is not None:
+            return known
+        above: list[Atom] = []
+        below: list[Atom] = []
+        for symbol, power in sorted(Counter(self._shared.products[key]).items(), key=self._place):
+            atom = self._symbol(abs(symbol))
+            (above if symbol > 0 else below).append(self._raised(atom, power))
+        atom = above[0]
+        for factor in above[1:]:
+            atom = self._times(atom, factor)
+        for factor in below:
+            atom = self._emit("div", atom, factor)
+        self._products[key] = atom
+        if isinstance(atom, str):
+            self._keys.setdefault(atom, key)
+        return atom
+
+    def _place(self, counted: tuple[int, int]) -> tuple[bool, int]:
+        """Numbers first, then in the order in which values were first seen."""
+        return abs(counted[0]) not in self._forms.numbers, abs(counted[0])
+
+    def _symbol(self, symbol: int) -> Atom:
+        """An atom's value, or a shared pair's."""
+        known = self._symbols.get(symbol)
+        if known is not None:
+            return known
+        atom: Atom
+        if symbol in self._forms.variables:
+            atom = self.renamed(self._forms.variables[symbol])
+        elif symbol in self._forms.numbers:
+            atom = Const(self._forms.numbers[symbol])
+        elif symbol in self._forms.sums:
+            atom = self._sum(symbol)
+        else:
+            a, b = sorted(self._shared.pairs[symbol], key=lambda s: (s < 0, self._place((s, 1))))
+            if a == b:
+                atom = self._raised(self._symbol(a), 2)
+            elif b < 0:
+                atom = self._emit("div", self._symbol(a), self._symbol(-b))
+            else:
+                atom = self._times(self._symbol(a), self._symbol(b))
+        self._symbols[symbol] = atom
+        return atom
+
+    def _sum(self, number: int) -> Atom:
+        terms = self._shared.sums[number]
+        first = next(k for k, (sign, _) in enumerate(terms) if sign > 0)
+        ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
+        atom = self._summand(ordered[0][1])
+        for sign, key in ordered[1:]:
+            atom = self._emit("add" if sign > 0 else "sub", atom, self._summand(key))
+        if isinstance(atom, str):
+            self._keys.setdefault(atom, (1.0, (number,)))
+        return atom
+
+    def _summand(self, key: Key) -> Atom:
+        return self._product(key) if key[1] else Const(key[0])
+
+    def _raised(self, atom: Atom, power: int) -> Atom:
+        if power == 1:
+            return atom
+        raised = Instruction("", "integer_pow", (atom,), (("y", power),))
+        return self._exactly(raised)
+
+    def _times(self, a: Atom, b: Atom) -> Atom:
+        if mask_values(self._builder, a) or mask_values(self._builder, b):
+            # a product with a mask is a selection, whatever the other factor
+            return self._builder.emit("mul", a, b)
+        return self._emit("mul", a, b)
+
+    def _emit(self, op: str, *operands: Atom) -> Atom:
+        return self._exactly(Instruction("", op, operands))
+
+    def _exactly(self, instruction: Instruction) -> Atom:
+        atom = self._builder.emit_exactly(instruction)
+        assert atom is not None
+        return atom
+
+    def _early(self, code: Iterable[Instruction]) -> set[Var]:
+        """What counts as elemental partials: values that were, as far as they can come first."""
+        before = {
+            i.target for s in self._program.sections if s.title == PARTIALS for i in s.instructions
+        }
+        values = self._reading.values
+        keys = {(abs(values[v][0]), values[v][1]) for v in before if v in values}
+        ready = {*self._program.inputs, *(i.target for i in self._primal)}
+        early: set[Var] = set()
+        for instruction in code:
+            known = instruction.target in before or self._keys.get(instruction.target) in keys
+            if known and ready.issuperset(instruction.variables):
+                early.add(instruction.target)
+                ready.add(instruction.target)
+        return early
+
+    def _hints(self, results: Iterable[tuple[str, Atom]]) -> tuple[tuple[Var, str], ...]:
+        """Names for values that had one before, and for the results."""
+        before = dict(self._program.hints)
+        primal = {i.target for i in self._primal}
+        hints = {v: name for v, name in before.items() if v in primal}
+        written = {key: v for v, key in self._keys.items()}
+        for (_, old), (_, new) in zip(self._program.results, results, strict=True):
+            if isinstance(old, str) and isinstance(new, str) and old in before:
+                if new not in primal and new not in self._program.inputs:
+                    hints.setdefault(new, before[old])
+        for old, name in before.items():
+            coefficient, monomial = self._reading.values.get(old, (0.0, ()))
+            new = self._renamed.get(old) or written.get((coefficient, monomial))
+            if isinstance(new, str) and new not in primal and name not in hints.values():
+                hints.setdefault(new, name)
+        return tuple(hints.items())
+
+
+def _absorb_negations(program: Program) -> Program:
+    """`-(x - y)` is `y - x` and `-(2.0 * x)` is `-2.0 * x` where that serves nothing else."""
+    count = uses(program.instructions, (a for _, a in program.results))
+    code = [i for s in program.sections if s.title != PRIMAL for i in s.instructions]
+    definitions = {i.target: i for i in code}
+    turned: dict[Var, Instruction] = {}
+    gone: set[Var] = set()
+    for instruction in code:
+        if instruction.op != "neg":
+            continue
+        inner = definitions.get(str(instruction.operands[0]))
+        if inner is None or count[inner.target] != 1:
+            continue
+        opposite = _opposite(inner)
+        if opposite is not None:
+            turned[instruction.target] = replace(opposite, target=instruction.target)
+            gone.add(inner.target)
+    sections = tuple(
+        Section(
+            s.title,
+            tuple(turned.get(i.target, i) for i in s.instructions if i.target not in gone),
+        )
+        for s in program.sections
+    )
+    return replace(program, sections=sections)
+
+
+def _opposite(instruction: Instruction) -> Instruction | None:
+    """The instruction for the same value with the other sign, at no cost; None if there is none."""
+    if instruction.op == "sub":
+        return replace(instruction, operands=instruction.operands[::-1])
+    first = instruction.operands[0]
+    if instruction.op in ("mul", "div") and isinstance(first, Const):
+        operands = (Const(-first.value, first.dtype), *instruction.operands[1:])
+        return replace(instruction, operands=operands)
+    return None
