@@ -96,7 +96,7 @@ class Forms:
         self.variables: dict[int, Var] = {}
         self.numbers: dict[int, float] = {}
         self.sums: dict[int, Sum] = {}
-        self.covers: dict[Term, list[int]] = {}
+        self.covers: dict[Term, Term] = {}
         """How terms without their signs are made of given products, as far as is known."""
         self.options: dict[int, list[Term]] = {}
         """What sums may become, as far as is known."""

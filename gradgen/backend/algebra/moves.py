@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
+from gradgen.backend.algebra.covering import cover
 from gradgen.backend.algebra.forms import (
     Forms,
     Monomial,
@@ -43,7 +44,7 @@ def reachable(forms: Forms, roots: Iterable[Term]) -> list[int]:
 def moves(forms: Forms, atom: int) -> Iterator[Term]:
     """What a sum may become."""
     terms = forms.sums[atom]
-    for part in _divisors(terms):
+    for part in _divisors(forms, terms):
         yield pull(forms, terms, part)
     yield from _groups(forms, terms)
     for number, (coefficient, monomial) in enumerate(terms):
@@ -54,7 +55,7 @@ def moves(forms: Forms, atom: int) -> Iterator[Term]:
                 yield forms.total([*terms[:number], *inside, *terms[number + 1 :]])
 
 
-def _divisors(terms: Sequence[Term]) -> list[Term]:
+def _divisors(forms: Forms, terms: Sequence[Term]) -> list[Term]:
     """What can be pulled out of all of some terms."""
     common = terms[0][1]
     for _, monomial in terms[1:]:
@@ -64,6 +65,8 @@ def _divisors(terms: Sequence[Term]) -> list[Term]:
         size = abs(coefficient)
         below = tuple(f for f in monomial if f < 0)
         whole = multiply(tuple(f for f in common if f > 0), below)
+        # what is left of the number where the primal has the rest
+        found[cover(forms, (coefficient, monomial))[0], ()] = None
         for part in ((size, ()), (1.0, below), (size, below), (1.0, whole), (size, whole)):
             found[part] = None
         for factor in below:
@@ -91,7 +94,7 @@ def _groups(forms: Forms, terms: Sequence[Term]) -> Iterator[Term]:
             continue
         inside = [terms[k] for k in group]
         rest = [t for k, t in enumerate(terms) if k not in group]
-        for part in _divisors(inside):
+        for part in _divisors(forms, inside):
             yield forms.total([pull(forms, inside, part), *rest])
 
 

@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.algebra.forms import Forms, Given, Monomial, Term, divide, reciprocal, tidy
+from gradgen.backend.algebra.covering import cover
+from gradgen.backend.algebra.forms import Forms, Monomial, Term, divide
 
 Key = tuple[float, Monomial]
 """A term without its sign."""
 Pair = tuple[int, int]
+
+_FIRST_WHOLE = 1 << 40
+_FIRST_PAIR = 1 << 41
+"""Where the numbers of shared factors begin: above those of all atoms."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +29,27 @@ class Sharing:
 
     products: dict[Key, list[int]]
     """Each term that is needed, as factors that are still to be multiplied, pairs included."""
+    whole: dict[int, Key]
+    """Terms that are factors of others."""
     pairs: dict[int, Pair]
-    """What the pairs are products of; their numbers are above those of all atoms."""
+    """Pairs of factors that occur more than once."""
     sums: dict[int, list[tuple[int, Key]]]
     """Each sum that is needed, as signs and terms."""
     operations: int
     divisions: int
-    factors: int
-    """How long the products are that the sums and roots are written with."""
 
 
 def share(forms: Forms, roots: Iterable[Term]) -> Sharing:
     """All that the roots need, taken apart."""
     products, sums = _needed(forms, roots)
     lists = {key: _symbols(forms, key) for key in products}
-    factors = sum(map(len, lists.values()))
+    whole = _contain(forms, lists)
     pairs = _extract(list(lists.values()))
     operations = len(pairs) + sum(len(symbols) - 1 for symbols in lists.values())
     divisions = sum(symbol < 0 for symbols in lists.values() for symbol in symbols)
     divisions += sum((a < 0) != (b < 0) for a, b in pairs.values())
     operations += sum(len(terms) - 1 for terms in sums.values())
-    return Sharing(lists, pairs, sums, operations, divisions, factors)
+    return Sharing(lists, whole, pairs, sums, operations, divisions)
 
 
 def _needed(
@@ -71,36 +76,47 @@ def _needed(
 
 def _symbols(forms: Forms, key: Key) -> list[int]:
     """A term as a list of factors, its coefficient among them, made of what the primal has."""
-    known = forms.covers.get(key)
-    if known is None:
-        known = forms.covers[key] = _cover(forms, key)
-    return list(known)
+    coefficient, factors = cover(forms, key)
+    if coefficient == 1 and any(factor > 0 for factor in factors):
+        return list(factors)
+    return sorted([*factors, forms.number(coefficient)])
 
 
-def _cover(forms: Forms, key: Key) -> list[int]:
-    coefficient, monomial = key
-    used: list[int] = []
-    while True:
-        best: tuple[int, Given, int, Monomial] | None = None
-        for factor in dict.fromkeys(monomial):
-            for given, sign in forms.given_with(factor):
-                part = given.monomial if sign > 0 else reciprocal(given.monomial)
-                rest = divide(monomial, part)
-                if rest is None:
-                    continue
-                left = tidy(abs(coefficient / given.coefficient**sign))
-                saved = len(part) - 1 + (coefficient != 1) - (left != 1)
-                if saved > 0 and (best is None or saved > best[0]):
-                    best = saved, given, sign, rest
-        if best is None:
-            break
-        _, given, sign, monomial = best
-        coefficient = tidy(abs(coefficient / given.coefficient**sign))
-        used.append(sign * given.factor)
-    symbols = [*used, *monomial]
-    if coefficient != 1 or all(symbol < 0 for symbol in symbols):
-        symbols.append(forms.number(coefficient))
-    return sorted(symbols)
+def _contain(forms: Forms, lists: dict[Key, list[int]]) -> dict[int, Key]:
+    """Replace parts of products that are products themselves, the longest first, in place.
+
+    Returns what the new factors are.
+    """
+    one = forms.number(1.0)
+    parts: dict[int, list[tuple[Monomial, int]]] = {}
+    whole: dict[int, Key] = {}
+    for key, symbols in lists.items():
+        if len(symbols) > 1:
+            part = tuple(s for s in symbols if s != one)
+            number = _FIRST_WHOLE + len(whole)
+            whole[number] = key
+            parts.setdefault(part[0], []).append((part, number))
+    used: dict[int, Key] = {}
+    for key, symbols in lists.items():
+        rest = tuple(symbols)
+        found: list[int] = []
+        while len(rest) > 1:
+            best: tuple[int, int, Monomial] | None = None
+            for first in dict.fromkeys(rest):
+                for part, number in parts.get(first, ()):
+                    if len(part) >= len(symbols) or (best and len(part) <= best[0]):
+                        continue
+                    left = divide(rest, part)
+                    if left is not None:
+                        best = len(part), number, left
+            if best is None:
+                break
+            _, number, rest = best
+            found.append(number)
+            used[number] = whole[number]
+        if found:
+            lists[key] = sorted([*rest, *found])
+    return used
 
 
 def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
@@ -110,7 +126,7 @@ def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
         for pair in _pairs(symbols):
             holders.setdefault(pair, []).append(number)
     found: dict[int, Pair] = {}
-    following = 1_000_000
+    following = _FIRST_PAIR
     while holders:
         pair = max(holders, key=lambda p: (len(holders[p]), p))
         if len(holders[pair]) < 2:

@@ -118,6 +118,8 @@ class _Writer:
             atom = Const(self._forms.numbers[symbol])
         elif symbol in self._forms.sums:
             atom = self._sum(symbol)
+        elif symbol in self._shared.whole:
+            atom = self._product(self._shared.whole[symbol])
         else:
             a, b = sorted(self._shared.pairs[symbol], key=lambda s: (s < 0, self._place((s, 1))))
             if a == b:
