@@ -17,6 +17,11 @@ def cover(forms: Forms, term: Term) -> tuple[float, Monomial]:
     return known
 
 
+def length(coefficient: float, factors: Monomial) -> int:
+    """How many operands a product has; a quotient alone needs a number to divide."""
+    return len(factors) + (coefficient != 1 or not any(factor > 0 for factor in factors))
+
+
 def _cover(forms: Forms, coefficient: float, monomial: Monomial) -> tuple[float, Monomial]:
     used: list[int] = []
     while True:
@@ -28,7 +33,8 @@ def _cover(forms: Forms, coefficient: float, monomial: Monomial) -> tuple[float,
                 if rest is None:
                     continue
                 left = _without(coefficient, given, sign)
-                saved = len(part) - 1 + (coefficient != 1) - (left != 1)
+                after = length(left, (*used, *rest, sign * given.factor))
+                saved = length(coefficient, (*used, *monomial)) - after
                 if saved > 0 and (best is None or saved > best[0]):
                     best = saved, given, sign, rest
         if best is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.algebra.covering import cover
+from gradgen.backend.algebra.covering import cover, length
 from gradgen.backend.algebra.forms import Forms, Monomial, Term, divide
 
 Key = tuple[float, Monomial]
@@ -77,7 +77,7 @@ def _needed(
 def _symbols(forms: Forms, key: Key) -> list[int]:
     """A term as a list of factors, its coefficient among them, made of what the primal has."""
     coefficient, factors = cover(forms, key)
-    if coefficient == 1 and any(factor > 0 for factor in factors):
+    if length(coefficient, factors) == len(factors):
         return list(factors)
     return sorted([*factors, forms.number(coefficient)])
 
@@ -88,32 +88,37 @@ def _contain(forms: Forms, lists: dict[Key, list[int]]) -> dict[int, Key]:
     Returns what the new factors are.
     """
     one = forms.number(1.0)
-    parts: dict[int, list[tuple[Monomial, int]]] = {}
-    whole: dict[int, Key] = {}
-    for key, symbols in lists.items():
-        if len(symbols) > 1:
-            part = tuple(s for s in symbols if s != one)
-            number = _FIRST_WHOLE + len(whole)
-            whole[number] = key
-            parts.setdefault(part[0], []).append((part, number))
+    bodies = {key: tuple(s for s in symbols if s != one) for key, symbols in lists.items()}
+    numbers = {
+        key: number
+        for number, key in enumerate(lists, start=_FIRST_WHOLE)
+        if len(lists[key]) > 1
+    }
+    starting: dict[int, list[Key]] = {}
+    for key in numbers:
+        starting.setdefault(bodies[key][0], []).append(key)
     used: dict[int, Key] = {}
-    for key, symbols in lists.items():
-        rest = tuple(symbols)
+    for key, number in numbers.items():
+        rest = bodies[key]
         found: list[int] = []
-        while len(rest) > 1:
-            best: tuple[int, int, Monomial] | None = None
+        while rest:
+            best: tuple[int, Key, Monomial] | None = None
             for first in dict.fromkeys(rest):
-                for part, number in parts.get(first, ()):
-                    if len(part) >= len(symbols) or (best and len(part) <= best[0]):
+                for other in starting.get(first, ()):
+                    size = len(bodies[other])
+                    # of equal products the later one is the earlier one
+                    if size > len(bodies[key]) or (best is not None and size <= best[0]):
                         continue
-                    left = divide(rest, part)
+                    if size == len(bodies[key]) and numbers[other] >= number:
+                        continue
+                    left = divide(rest, bodies[other])
                     if left is not None:
-                        best = len(part), number, left
+                        best = size, other, left
             if best is None:
                 break
-            _, number, rest = best
-            found.append(number)
-            used[number] = whole[number]
+            _, other, rest = best
+            found.append(numbers[other])
+            used[numbers[other]] = other
         if found:
             lists[key] = sorted([*rest, *found])
     return used
