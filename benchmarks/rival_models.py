@@ -63,7 +63,7 @@ def izh(m: Any, v: Any, u: Any, I: Any, a: Any, b: Any, c: Any, d: Any) -> Any: 
 def adex(
     m: Any, v: Any, w: Any, I: Any, C: Any, gL: Any, EL: Any, D: Any, VT: Any, tw: Any, a: Any,
     Vr: Any, b: Any,
-) -> Any:  # noqa: E741  # fmt: skip
+) -> Any:  # fmt: skip
     """Adaptive exponential integrate-and-fire with a smooth reset."""
     from_rest = v - EL
     upswing = gL * D * m.exp((v - VT) / D)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
 from dataclasses import replace
 
 from gradgen import __version__
@@ -23,8 +22,10 @@ from gradgen.search.heuristics import forward, propose, reverse
 GENERATOR = f"gradgen {__version__}"
 
 
-_REWRITTEN = 3
+_REWRITTEN = 2
 """How many orders' programs are rewritten, the cheapest ones."""
+_SEEDS = (0, 1)
+"""Where the search for a rewriting of the Jacobian's program starts from."""
 
 
 def modules_for(
@@ -61,11 +62,12 @@ def modules_for(
         )
 
     floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-    rewritten = module(
-        _rewritten(_promising(ranked), floats),
-        replace(vjp, chosen=_rewritten([vjp.chosen], [*floats, *(v for _, v in cotangents)])),
-        replace(jvp, chosen=_rewritten([jvp.chosen], [*floats, *(v for _, v in tangents)])),
+    found = [_rewritten(a, floats, seed) for a in _promising(ranked) for seed in _SEEDS]
+    pulled, pushed = (
+        replace(d, chosen=_rewritten(d.chosen, [*floats, *more]))
+        for d, more in ((vjp, [v for _, v in cotangents]), (jvp, [v for _, v in tangents]))
     )
+    rewritten = module(min(found, key=lambda a: a.operations.total), pulled, pushed)
     return [rewritten, *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks))]
 
 
@@ -76,10 +78,8 @@ def _promising(ranked: Sequence[Accumulated]) -> list[Accumulated]:
     return sorted(distinct.values(), key=lambda a: a.operations.total)[:_REWRITTEN]
 
 
-def _rewritten(candidates: Sequence[Accumulated], floats: Sequence[Var]) -> Accumulated:
-    """The cheapest of some programs once they are rewritten."""
-    found = [replace(a, program=rewrite(a.program, floats)) for a in candidates]
-    return min(found, key=lambda a: a.operations.total)
+def _rewritten(found: Accumulated, floats: Sequence[Var], seed: int = 0) -> Accumulated:
+    return replace(found, program=rewrite(found.program, floats, seed))
 
 
 def _jacobian_lowering(trace: Trace) -> Callable[[Plan], Program]:

@@ -17,6 +17,18 @@ def cover(forms: Forms, term: Term) -> tuple[float, Monomial]:
     return known
 
 
+def operands(forms: Forms, term: Term) -> tuple[int, ...]:
+    """A term without its sign as factors to multiply, its coefficient among them."""
+    key = abs(term[0]), term[1]
+    known = forms.operands.get(key)
+    if known is None:
+        coefficient, factors = cover(forms, key)
+        if length(coefficient, factors) > len(factors):
+            factors = tuple(sorted([*factors, forms.number(coefficient)]))
+        known = forms.operands[key] = factors
+    return known
+
+
 def length(coefficient: float, factors: Monomial) -> int:
     """How many operands a product has; a quotient alone needs a number to divide."""
     return len(factors) + (coefficient != 1 or not any(factor > 0 for factor in factors))

@@ -98,6 +98,8 @@ class Forms:
         self.sums: dict[int, Sum] = {}
         self.covers: dict[Term, Term] = {}
         """How terms without their signs are made of given products, as far as is known."""
+        self.operands: dict[Term, tuple[int, ...]] = {}
+        """The same with the coefficient as an atom."""
         self.options: dict[int, list[Term]] = {}
         """What sums may become, as far as is known."""
         self._given: dict[int, list[tuple[Given, int]]] = {}

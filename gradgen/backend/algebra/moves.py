@@ -1,8 +1,8 @@
 """Rewriting of canonical forms: factors are pulled out of sums, or sums are expanded.
 
 A move says what one sum becomes; `apply` puts that in its place wherever the sum is used.
-Every move keeps all values, in exact arithmetic. None introduces a division: a factor is pulled out
-if all terms have it, or if it is a reciprocal, by which the others are then multiplied.
+Every move keeps all values, in exact arithmetic. None introduces a division, nor a multiplication by
+a denominator: a factor, be it a reciprocal, is pulled out only if all terms have it.
 """
 
 from __future__ import annotations
@@ -56,24 +56,17 @@ def moves(forms: Forms, atom: int) -> Iterator[Term]:
 
 
 def _divisors(forms: Forms, terms: Sequence[Term]) -> list[Term]:
-    """What can be pulled out of all of some terms."""
+    """What can be pulled out of a sum: factors of all terms, the number of one of them, or both."""
     common = terms[0][1]
     for _, monomial in terms[1:]:
         common = _shared(common, monomial)
-    found: dict[Term, None] = {}
-    for coefficient, monomial in terms:
-        size = abs(coefficient)
-        below = tuple(f for f in monomial if f < 0)
-        whole = multiply(tuple(f for f in common if f > 0), below)
-        # what is left of the number where the primal has the rest
-        found[cover(forms, (coefficient, monomial))[0], ()] = None
-        for part in ((size, ()), (1.0, below), (size, below), (1.0, whole), (size, whole)):
-            found[part] = None
-        for factor in below:
-            found[1.0, (factor,)] = None
-    for factor in common:
-        found[1.0, (factor,)] = None
+    found: dict[Term, None] = {(1.0, (factor,)): None for factor in common}
     found[1.0, common] = None
+    for coefficient, monomial in terms:
+        # what is left of the number where the primal has the rest
+        left = cover(forms, (coefficient, monomial))[0]
+        for part in ((abs(coefficient), ()), (left, ()), (abs(coefficient), common)):
+            found[part] = None
     found.pop((1.0, ()), None)
     return list(found)
 

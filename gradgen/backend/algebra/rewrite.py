@@ -11,21 +11,21 @@ from gradgen.backend.passes import absorb_signs, eliminate_dead_code
 from gradgen.ir.code import Var
 from gradgen.ir.program import PRIMAL, Program, count_operations
 
-_MOST_EVALUATIONS = 3000
-_BUDGET = 300_000
-"""Instructions looked at by all evaluations together, about."""
+_EVALUATIONS = 4000
+_INSTRUCTIONS = 60_000
+"""At most so many rewritings are counted out, and about so many instructions in all of them."""
 
 
-def rewrite(program: Program, float_inputs: Iterable[Var]) -> Program:
+def rewrite(program: Program, float_inputs: Iterable[Var], seed: int = 0) -> Program:
     """The program with the cheapest derivative part found; itself if none is cheaper.
 
     The primal stays as it is, instruction for instruction. `float_inputs` are the inputs in the
-    working precision. How many rewritings are counted out depends on the program's length alone.
+    working precision. How long the search takes depends on the program's length alone.
     """
     length = sum(len(s.instructions) for s in program.sections if s.title != PRIMAL)
-    evaluations = min(_MOST_EVALUATIONS, _BUDGET // (length + 1))
+    evaluations = min(_EVALUATIONS, _INSTRUCTIONS // (length + 1))
     reading = read(program, float_inputs)
-    roots = improve(reading.forms, reading.roots, evaluations)
+    roots = improve(reading.forms, reading.roots, evaluations, seed)
     rewritten = absorb_signs(eliminate_dead_code(write(program, reading, roots)))
     rewritten.check()
     before, after = (count_operations(p.instructions).total for p in (program, rewritten))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from gradgen.backend.algebra.forms import Forms, tidy
 from gradgen.backend.algebra.moves import Roots, apply, moves, push, reachable, rescale
@@ -12,63 +13,98 @@ from gradgen.backend.algebra.sharing import share
 _MEMORY = 8
 """How many steps back a rewriting's cost is compared with."""
 _RESCALED = 0.2
+"""How often a sum is rescaled rather than rewritten."""
 _PATIENCE = 100
+"""After so many moves in a row that change nothing there are none left."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """One rewriting."""
+
+    forms: Forms
+    roots: Roots
+
+    @cached_property
+    def cost(self) -> int:
+        """Operations first, then divisions, which take longest."""
+        shared = share(self.forms, self.roots)
+        return 256 * shared.operations + shared.divisions
+
+    @cached_property
+    def sums(self) -> list[int]:
+        """The sums that it is made of."""
+        return reachable(self.forms, self.roots)
+
+    @cached_property
+    def products(self) -> list[int]:
+        """The roots that have sums among their factors."""
+        sums = self.forms.sums
+        return [
+            k for k, (_, m) in enumerate(self.roots) if len(m) > 1 and any(f in sums for f in m)
+        ]
 
 
 def improve(forms: Forms, roots: Roots, evaluations: int, seed: int = 0) -> Roots:
     """The cheapest rewriting of the roots found with so many evaluations; never a dearer one."""
     chance = random.Random(seed)
-    best = current = roots
-    cost = lowest = _cost(forms, roots)
-    memory = [cost] * _MEMORY
+    best = current = _State(forms, roots)
+    memory = [current.cost] * _MEMORY
     for step in range(evaluations):
-        candidate = _neighbour(forms, current, chance)
-        for _ in range(_PATIENCE):
-            if candidate is not None and candidate != current:
-                break
-            candidate = _neighbour(forms, current, chance)
-        else:
+        candidate = _changed(current, chance)
+        if candidate is None:
             break
-        value = _cost(forms, candidate)
         slot = step % _MEMORY
-        if value <= cost or value <= memory[slot]:
-            current, cost = candidate, value
-            if value < lowest:
-                best, lowest = candidate, value
-        memory[slot] = min(memory[slot], cost)
-    return best
+        if candidate.cost <= max(current.cost, memory[slot]):
+            current = candidate
+            if current.cost < best.cost:
+                best = current
+        memory[slot] = min(memory[slot], current.cost)
+    return _restored(best, roots).roots
 
 
-def _cost(forms: Forms, roots: Roots) -> int:
-    """Operations first, then divisions, which take longest."""
-    shared = share(forms, roots)
-    return 256 * shared.operations + shared.divisions
+def _restored(state: _State, original: Roots) -> _State:
+    """Every root as it was at first where that costs no more."""
+    for number, root in enumerate(original):
+        if state.roots[number] != root:
+            roots = (*state.roots[:number], root, *state.roots[number + 1 :])
+            restored = _State(state.forms, roots)
+            if restored.cost <= state.cost:
+                state = restored
+    return state
 
 
-def _neighbour(forms: Forms, roots: Roots, chance: random.Random) -> Roots | None:
-    sums = reachable(forms, roots)
-    products = [k for k, (_, m) in enumerate(roots) if any(f in forms.sums for f in m)]
-    if not sums:
+def _changed(state: _State, chance: random.Random) -> _State | None:
+    """A neighbour; None if there is none."""
+    if not state.sums:
         return None
-    number = chance.randrange(len(sums) + len(products))
-    if number < len(sums):
-        atom = sums[number]
+    for _ in range(_PATIENCE):
+        roots = _neighbour(state, chance)
+        if roots is not None and roots != state.roots:
+            return _State(state.forms, roots)
+    return None
+
+
+def _neighbour(state: _State, chance: random.Random) -> Roots | None:
+    forms, roots = state.forms, state.roots
+    number = chance.randrange(len(state.sums) + len(state.products))
+    if number < len(state.sums):
+        atom = state.sums[number]
         if chance.random() < _RESCALED:
-            return _rescaled(forms, roots, sums, atom, chance)
+            return _rescaled(state, atom, chance)
         options = forms.options.get(atom)
         if options is None:
             options = forms.options[atom] = list(moves(forms, atom))
         return apply(forms, roots, atom, chance.choice(options)) if options else None
-    number = products[number - len(sums)]
+    number = state.products[number - len(state.sums)]
     pushed = push(forms, roots[number], chance)
     return None if pushed is None else (*roots[:number], pushed, *roots[number + 1 :])
 
 
-def _rescaled(
-    forms: Forms, roots: Roots, sums: Sequence[int], atom: int, chance: random.Random
-) -> Roots | None:
+def _rescaled(state: _State, atom: int, chance: random.Random) -> Roots | None:
     """A sum scaled so that the coefficient of a product that it is in becomes that of another."""
-    terms = [*roots, *(t for s in sums for t in forms.sums[s])]
+    forms, roots = state.forms, state.roots
+    terms = [*roots, *(t for s in state.sums for t in forms.sums[s])]
     users = [c for c, m in terms if atom in m]
     if not users:
         return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.algebra.covering import cover, length
+from gradgen.backend.algebra.covering import operands
 from gradgen.backend.algebra.forms import Forms, Monomial, Term, divide
 
 Key = tuple[float, Monomial]
@@ -42,7 +42,7 @@ class Sharing:
 def share(forms: Forms, roots: Iterable[Term]) -> Sharing:
     """All that the roots need, taken apart."""
     products, sums = _needed(forms, roots)
-    lists = {key: _symbols(forms, key) for key in products}
+    lists = {key: list(operands(forms, key)) for key in products}
     whole = _contain(forms, lists)
     pairs = _extract(list(lists.values()))
     operations = len(pairs) + sum(len(symbols) - 1 for symbols in lists.values())
@@ -74,26 +74,20 @@ def _needed(
     return list(products), sums
 
 
-def _symbols(forms: Forms, key: Key) -> list[int]:
-    """A term as a list of factors, its coefficient among them, made of what the primal has."""
-    coefficient, factors = cover(forms, key)
-    if length(coefficient, factors) == len(factors):
-        return list(factors)
-    return sorted([*factors, forms.number(coefficient)])
-
-
 def _contain(forms: Forms, lists: dict[Key, list[int]]) -> dict[int, Key]:
     """Replace parts of products that are products themselves, the longest first, in place.
 
     Returns what the new factors are.
     """
     one = forms.number(1.0)
-    bodies = {key: tuple(s for s in symbols if s != one) for key, symbols in lists.items()}
-    numbers = {
-        key: number
-        for number, key in enumerate(lists, start=_FIRST_WHOLE)
-        if len(lists[key]) > 1
-    }
+    numbers: dict[Key, int] = {}
+    bodies: dict[Key, Monomial] = {}
+    for key, symbols in lists.items():
+        if len(symbols) > 1:
+            numbers[key] = _FIRST_WHOLE + len(numbers)
+            bodies[key] = (
+                tuple(s for s in symbols if s != one) if one in symbols else tuple(symbols)
+            )
     starting: dict[int, list[Key]] = {}
     for key in numbers:
         starting.setdefault(bodies[key][0], []).append(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gradgen.backend.algebra.forms import Term
@@ -203,35 +203,37 @@ def _absorb_negations(program: Program) -> Program:
     """`-(x - y)` is `y - x` and `-(2.0 * x)` is `-2.0 * x` where that serves nothing else."""
     count = uses(program.instructions, (a for _, a in program.results))
     code = [i for s in program.sections if s.title != PRIMAL for i in s.instructions]
-    definitions = {i.target: i for i in code}
-    turned: dict[Var, Instruction] = {}
-    gone: set[Var] = set()
+    turned = {i.target: i for i in code}
     for instruction in code:
-        if instruction.op != "neg":
-            continue
-        inner = definitions.get(str(instruction.operands[0]))
-        if inner is None or count[inner.target] != 1:
-            continue
-        opposite = _opposite(inner)
-        if opposite is not None:
-            turned[instruction.target] = replace(opposite, target=instruction.target)
-            gone.add(inner.target)
+        if instruction.op == "neg":
+            changed = _opposite(instruction.operands[0], turned, count)
+            if changed:
+                turned.update((i.target, i) for i in changed)
+                last = changed[-1]
+                turned[instruction.target] = replace(last, target=instruction.target)
+                del turned[last.target]
     sections = tuple(
-        Section(
-            s.title,
-            tuple(turned.get(i.target, i) for i in s.instructions if i.target not in gone),
-        )
+        Section(s.title, tuple(turned[i.target] for i in s.instructions if i.target in turned))
+        if s.title != PRIMAL
+        else s
         for s in program.sections
     )
     return replace(program, sections=sections)
 
 
-def _opposite(instruction: Instruction) -> Instruction | None:
-    """The instruction for the same value with the other sign, at no cost; None if there is none."""
-    if instruction.op == "sub":
-        return replace(instruction, operands=instruction.operands[::-1])
-    first = instruction.operands[0]
-    if instruction.op in ("mul", "div") and isinstance(first, Const):
-        operands = (Const(-first.value, first.dtype), *instruction.operands[1:])
-        return replace(instruction, operands=operands)
-    return None
+def _opposite(
+    atom: Atom, definitions: Mapping[Var, Instruction], count: Mapping[Var, int]
+) -> list[Instruction]:
+    """Instructions, the atom's own the last, that give it the other sign; none if that costs."""
+    found = definitions.get(atom) if isinstance(atom, str) else None
+    if found is None or count[found.target] != 1:
+        return []
+    if found.op == "sub":
+        return [replace(found, operands=found.operands[::-1])]
+    if found.op not in ("mul", "div"):
+        return []
+    first, *others = found.operands
+    if isinstance(first, Const):
+        return [replace(found, operands=(Const(-first.value, first.dtype), *others))]
+    inner = _opposite(first, definitions, count)
+    return [*inner, found] if inner else []
