@@ -60,11 +60,9 @@ def izh(m: Any, v: Any, u: Any, I: Any, a: Any, b: Any, c: Any, d: Any) -> Any: 
     return v1 + s * (c - v1), u1 + s * d, s
 
 
-def adex(
-    m: Any, v: Any, w: Any, I: Any, C: Any, gL: Any, EL: Any, D: Any, VT: Any, tw: Any, a: Any,
-    Vr: Any, b: Any,
-) -> Any:  # fmt: skip
+def adex(m: Any, *arguments: Any) -> Any:
     """Adaptive exponential integrate-and-fire with a smooth reset."""
+    v, w, I, C, gL, EL, D, VT, tw, a, Vr, b = arguments  # noqa: E741
     from_rest = v - EL
     upswing = gL * D * m.exp((v - VT) / D)
     v1 = v + 0.5 / C * (-gL * from_rest + upswing - w + I)

@@ -57,5 +57,5 @@ def _cover(forms: Forms, coefficient: float, monomial: Monomial) -> tuple[float,
 
 
 def _without(coefficient: float, given: Given, sign: int) -> float:
-    own = abs(given.coefficient)
+    own = given.coefficient
     return tidy(coefficient / own if sign > 0 else coefficient * own)

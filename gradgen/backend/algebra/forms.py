@@ -82,7 +82,7 @@ def times(left: Term, right: Term) -> Term:
 
 @dataclass(frozen=True)
 class Given:
-    """A product that the primal computes: variable = coefficient * monomial."""
+    """A product that the primal computes, up to its sign: factor = coefficient * monomial."""
 
     factor: int
     coefficient: float
@@ -94,6 +94,7 @@ class Forms:
 
     def __init__(self) -> None:
         self.variables: dict[int, Var] = {}
+        self.negatives: dict[int, Var] = {}
         self.numbers: dict[int, float] = {}
         self.sums: dict[int, Sum] = {}
         self.covers: dict[Term, Term] = {}
@@ -104,6 +105,7 @@ class Forms:
         """What sums may become, as far as is known."""
         self._given: dict[int, list[tuple[Given, int]]] = {}
         self._by_variable: dict[Var, int] = {}
+        self._by_negative: dict[Var, int] = {}
         self._by_number: dict[float, int] = {}
         self._by_sum: dict[Sum, int] = {}
         self._primal_sums: dict[tuple[Monomial, ...], list[tuple[Sum, int]]] = {}
@@ -112,6 +114,10 @@ class Forms:
     def variable(self, name: Var) -> int:
         """The atom of a variable."""
         return self._intern(name, self._by_variable, self.variables)
+
+    def negative(self, name: Var) -> int:
+        """The atom of a variable with the other sign, for products; forms keep signs apart."""
+        return self._intern(name, self._by_negative, self.negatives)
 
     def number(self, value: float) -> int:
         """The atom of a number, for products; canonical forms keep numbers as coefficients."""
@@ -149,7 +155,8 @@ class Forms:
         """Record that the primal computes a product under this name."""
         coefficient, monomial = term
         if coefficient and monomial and math.isfinite(coefficient):
-            given = Given(self.variable(name), coefficient, monomial)
+            factor = self.variable(name) if coefficient > 0 else self.negative(name)
+            given = Given(factor, abs(coefficient), monomial)
             self._given.setdefault(monomial[0], []).append((given, 1))
             self._given.setdefault(-monomial[0], []).append((given, -1))
 

@@ -1,8 +1,8 @@
 """Rewriting of canonical forms: factors are pulled out of sums, or sums are expanded.
 
 A move says what one sum becomes; `apply` puts that in its place wherever the sum is used.
-Every move keeps all values, in exact arithmetic. None introduces a division, nor a multiplication by
-a denominator: a factor, be it a reciprocal, is pulled out only if all terms have it.
+Every move keeps all values, in exact arithmetic. None introduces a division, nor a product with a
+denominator: a factor, be it a reciprocal, is pulled out only if all terms have it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from gradgen.backend.passes import absorb_signs, eliminate_dead_code
 from gradgen.ir.code import Var
 from gradgen.ir.program import PRIMAL, Program, count_operations
 
-_EVALUATIONS = 4000
+_EVALUATIONS = 2000
 _INSTRUCTIONS = 60_000
 """At most so many rewritings are counted out, and about so many instructions in all of them."""
 

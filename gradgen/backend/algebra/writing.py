@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gradgen.backend.algebra.forms import Term
+from gradgen.backend.algebra.forms import ZERO, Term
 from gradgen.backend.algebra.reading import Reading, is_number
 from gradgen.backend.algebra.sharing import Key, share
-from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, Var, uses
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
@@ -46,6 +45,7 @@ class _Writer:
         self._symbols: dict[int, Atom] = {}
         self._renamed: dict[Var, Atom] = {}
         self._keys: dict[Var, Key] = {}
+        self._derivative: set[Var] = set()
 
     def root(self, term: Term) -> Atom:
         """A term that is needed."""
@@ -53,7 +53,7 @@ class _Writer:
         if not monomial:
             return Const(coefficient)
         atom = self._product((abs(coefficient), monomial))
-        return atom if coefficient > 0 else self._emit("neg", atom)
+        return atom if coefficient > 0 else self._minus(atom)
 
     def opaque(self, instruction: Instruction) -> None:
         """An instruction of another kind, with its operands as they are now."""
@@ -69,8 +69,9 @@ class _Writer:
     def program(self, results: Sequence[tuple[str, Atom]]) -> Program:
         """Everything written so far, in sections, with these results."""
         code = self._builder.instructions
+        self._derivative = {i.target for i in code}
         early = self._early(code)
-        late = {i.target for i in code} - early
+        late = self._derivative - early
         sections = (
             Section(PRIMAL, tuple(self._primal)),
             Section(PARTIALS, tuple(i for i in code if i.target in early)),
@@ -94,9 +95,9 @@ class _Writer:
             (above if symbol > 0 else below).append(self._raised(atom, power))
         atom = above[0]
         for factor in above[1:]:
-            atom = self._times(atom, factor)
+            atom = self._builder.emit("mul", atom, factor)
         for factor in below:
-            atom = self._emit("div", atom, factor)
+            atom = self._builder.emit("div", atom, factor)
         self._products[key] = atom
         if isinstance(atom, str):
             self._keys.setdefault(atom, key)
@@ -114,6 +115,8 @@ class _Writer:
         atom: Atom
         if symbol in self._forms.variables:
             atom = self.renamed(self._forms.variables[symbol])
+        elif symbol in self._forms.negatives:
+            atom = self._exactly(Instruction("", "neg", (self._forms.negatives[symbol],)))
         elif symbol in self._forms.numbers:
             atom = Const(self._forms.numbers[symbol])
         elif symbol in self._forms.sums:
@@ -125,9 +128,9 @@ class _Writer:
             if a == b:
                 atom = self._raised(self._symbol(a), 2)
             elif b < 0:
-                atom = self._emit("div", self._symbol(a), self._symbol(-b))
+                atom = self._builder.emit("div", self._symbol(a), self._symbol(-b))
             else:
-                atom = self._times(self._symbol(a), self._symbol(b))
+                atom = self._builder.emit("mul", self._symbol(a), self._symbol(b))
         self._symbols[symbol] = atom
         return atom
 
@@ -137,7 +140,7 @@ class _Writer:
         ordered = [terms[first], *terms[:first], *terms[first + 1 :]]
         atom = self._summand(ordered[0][1])
         for sign, key in ordered[1:]:
-            atom = self._emit("add" if sign > 0 else "sub", atom, self._summand(key))
+            atom = self._builder.emit("add" if sign > 0 else "sub", atom, self._summand(key))
         if isinstance(atom, str):
             self._keys.setdefault(atom, (1.0, (number,)))
         return atom
@@ -148,17 +151,14 @@ class _Writer:
     def _raised(self, atom: Atom, power: int) -> Atom:
         if power == 1:
             return atom
-        raised = Instruction("", "integer_pow", (atom,), (("y", power),))
-        return self._exactly(raised)
+        return self._exactly(Instruction("", "integer_pow", (atom,), (("y", power),)))
 
-    def _times(self, a: Atom, b: Atom) -> Atom:
-        if mask_values(self._builder, a) or mask_values(self._builder, b):
-            # a product with a mask is a selection, whatever the other factor
-            return self._builder.emit("mul", a, b)
-        return self._emit("mul", a, b)
-
-    def _emit(self, op: str, *operands: Atom) -> Atom:
-        return self._exactly(Instruction("", op, operands))
+    def _minus(self, atom: Atom) -> Atom:
+        definition = self._builder.definition(atom)
+        if definition is not None and definition.op == "neg":
+            return definition.operands[0]
+        # not turned into `y - x`, as `x - y` may be needed too
+        return self._exactly(Instruction("", "neg", (atom,)))
 
     def _exactly(self, instruction: Instruction) -> Atom:
         atom = self._builder.emit_exactly(instruction)
@@ -186,16 +186,16 @@ class _Writer:
         before = dict(self._program.hints)
         primal = {i.target for i in self._primal}
         hints = {v: name for v, name in before.items() if v in primal}
-        written = {key: v for v, key in self._keys.items()}
+        written: dict[Key, Var] = {key: v for v, key in self._keys.items()}
         for (_, old), (_, new) in zip(self._program.results, results, strict=True):
-            if isinstance(old, str) and isinstance(new, str) and old in before:
-                if new not in primal and new not in self._program.inputs:
-                    hints.setdefault(new, before[old])
+            named = isinstance(old, str) and old in before
+            if named and isinstance(new, str) and new in self._derivative:
+                hints.setdefault(new, before[str(old)])
         for old, name in before.items():
-            coefficient, monomial = self._reading.values.get(old, (0.0, ()))
-            new = self._renamed.get(old) or written.get((coefficient, monomial))
-            if isinstance(new, str) and new not in primal and name not in hints.values():
-                hints.setdefault(new, name)
+            value = self._reading.values.get(old, ZERO)
+            found = self._renamed.get(old) or written.get(value)
+            if found in self._derivative and name not in hints.values():
+                hints.setdefault(str(found), name)
         return tuple(hints.items())
 
 
