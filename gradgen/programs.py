@@ -22,7 +22,7 @@ from gradgen.search.heuristics import forward, propose, reverse
 GENERATOR = f"gradgen {__version__}"
 
 
-_REWRITTEN = 2
+_REWRITTEN = 3
 """How many orders' programs are rewritten, the cheapest ones."""
 _SEEDS = (0, 1)
 """Where the search for a rewriting of the Jacobian's program starts from."""
@@ -62,7 +62,9 @@ def modules_for(
         )
 
     floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-    found = [_rewritten(a, floats, seed) for a in _promising(ranked) for seed in _SEEDS]
+    most = min(a.plan.muls for a in baseline.values())
+    promising = _promising(ranked, most)
+    found = [_rewritten(a, floats, seed) for a in promising for seed in _SEEDS]
     pulled, pushed = (
         replace(d, chosen=_rewritten(d.chosen, [*floats, *more]))
         for d, more in ((vjp, [v for _, v in cotangents]), (jvp, [v for _, v in tangents]))
@@ -71,10 +73,10 @@ def modules_for(
     return [rewritten, *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks))]
 
 
-def _promising(ranked: Sequence[Accumulated]) -> list[Accumulated]:
-    """The orders with the fewest multiplications, and of those the ones with fewest operations."""
-    fewest = [a for a in ranked if a.plan.muls == ranked[0].plan.muls]
-    distinct = {a.plan: a for a in reversed(fewest)}
+def _promising(ranked: Sequence[Accumulated], most: int) -> list[Accumulated]:
+    """The orders with the fewest operations of those that need at most so many multiplications."""
+    allowed = [a for a in ranked if a.plan.muls <= most] or [ranked[0]]
+    distinct = {a.plan.steps: a for a in reversed(allowed)}
     return sorted(distinct.values(), key=lambda a: a.operations.total)[:_REWRITTEN]
 
 

@@ -94,6 +94,8 @@ class Forms:
 
     def __init__(self) -> None:
         self.variables: dict[int, Var] = {}
+        self.inputs: set[int] = set()
+        """The atoms of the program's inputs."""
         self.negatives: dict[int, Var] = {}
         self.numbers: dict[int, float] = {}
         self.sums: dict[int, Sum] = {}

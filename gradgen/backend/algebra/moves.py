@@ -1,8 +1,10 @@
 """Rewriting of canonical forms: factors are pulled out of sums, or sums are expanded.
 
 A move says what one sum becomes; `apply` puts that in its place wherever the sum is used.
-Every move keeps all values, in exact arithmetic. None introduces a division, nor a product with a
-denominator: a factor, be it a reciprocal, is pulled out only if all terms have it.
+Every move keeps all values, in exact arithmetic. None introduces a division. A factor, be it a
+reciprocal, is pulled out if all terms have it. The reciprocal of an input may be pulled out if some
+have it, the others are then multiplied by that input; with a computed denominator they might
+overflow.
 """
 
 from __future__ import annotations
@@ -65,8 +67,10 @@ def _divisors(forms: Forms, terms: Sequence[Term]) -> list[Term]:
     for coefficient, monomial in terms:
         # what is left of the number where the primal has the rest
         left = cover(forms, (coefficient, monomial))[0]
-        for part in ((abs(coefficient), ()), (left, ()), (abs(coefficient), common)):
-            found[part] = None
+        below = tuple(f for f in monomial if -f in forms.inputs)
+        for factors in ((), common, below):
+            found[abs(coefficient), factors] = found[left, factors] = None
+        found[1.0, below] = None
     found.pop((1.0, ()), None)
     return list(found)
 

@@ -59,6 +59,7 @@ class _Reader:
     def __init__(self, float_inputs: Iterable[Var]) -> None:
         self.forms = Forms()
         self.values: dict[Var, Term] = {v: (1.0, (self.forms.variable(v),)) for v in float_inputs}
+        self.forms.inputs.update(self.forms.variables)
 
     def term(self, atom: Atom) -> Term:
         """An atom in canonical form."""

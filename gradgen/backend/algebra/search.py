@@ -12,6 +12,8 @@ from gradgen.backend.algebra.sharing import share
 
 _MEMORY = 8
 """How many steps back a rewriting's cost is compared with."""
+_STAGNATION = 800
+"""After so many steps that find nothing cheaper the search ends."""
 _RESCALED = 0.2
 """How often a sum is rescaled rather than rewritten."""
 _PATIENCE = 100
@@ -50,15 +52,16 @@ def improve(forms: Forms, roots: Roots, evaluations: int, seed: int = 0) -> Root
     chance = random.Random(seed)
     best = current = _State(forms, roots)
     memory = [current.cost] * _MEMORY
+    improved = 0
     for step in range(evaluations):
-        candidate = _changed(current, chance)
+        candidate = _changed(current, chance) if step - improved < _STAGNATION else None
         if candidate is None:
             break
         slot = step % _MEMORY
         if candidate.cost <= max(current.cost, memory[slot]):
             current = candidate
             if current.cost < best.cost:
-                best = current
+                best, improved = current, step
         memory[slot] = min(memory[slot], current.cost)
     return _restored(best, roots).roots
 
