@@ -24,6 +24,8 @@ GENERATOR = f"gradgen {__version__}"
 
 _REWRITTEN = 3
 """How many orders' programs are rewritten, the cheapest ones."""
+_LONG = 500
+"""Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
 """Where the search for a rewriting of the Jacobian's program starts from."""
 
@@ -62,9 +64,11 @@ def modules_for(
         )
 
     floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-    most = min(a.plan.muls for a in baseline.values())
-    promising = _promising(ranked, most)
-    found = [_rewritten(a, floats, seed) for a in promising for seed in _SEEDS]
+    promising = _promising(ranked, min(a.plan.muls for a in baseline.values()))
+    starts = [(a, seed) for a in promising for seed in _SEEDS]
+    if len(promising[0].program.instructions) > _LONG:
+        del starts[1:]
+    found = [_rewritten(a, floats, seed) for a, seed in starts]
     pulled, pushed = (
         replace(d, chosen=_rewritten(d.chosen, [*floats, *more]))
         for d, more in ((vjp, [v for _, v in cotangents]), (jvp, [v for _, v in tangents]))

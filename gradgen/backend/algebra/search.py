@@ -63,7 +63,7 @@ def improve(forms: Forms, roots: Roots, evaluations: int, seed: int = 0) -> Root
             if current.cost < best.cost:
                 best, improved = current, step
         memory[slot] = min(memory[slot], current.cost)
-    return _restored(best, roots).roots
+    return _restored(best, roots[:evaluations]).roots
 
 
 def _restored(state: _State, original: Roots) -> _State:

@@ -8,6 +8,7 @@ in algebraic factorisation for polynomials (Hosangadi, Fallah and Kastner 2006).
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -120,22 +121,27 @@ def _contain(forms: Forms, lists: dict[Key, list[int]]) -> dict[int, Key]:
 
 def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
     """Replace pairs that occur in two lists or more, the most frequent first, in place."""
-    holders: dict[Pair, list[int]] = {}
+    holders: dict[Pair, set[int]] = {}
     for number, symbols in enumerate(lists):
         for pair in _pairs(symbols):
-            holders.setdefault(pair, []).append(number)
+            holders.setdefault(pair, set()).add(number)
+    # the heap may hold counts that are out of date, which the current ones tell
+    heap = [(-len(some), pair) for pair, some in holders.items() if len(some) > 1]
+    heapq.heapify(heap)
     found: dict[int, Pair] = {}
-    following = _FIRST_PAIR
-    while holders:
-        pair = max(holders, key=lambda p: (len(holders[p]), p))
-        if len(holders[pair]) < 2:
-            break
-        following += 1
+    while heap:
+        count, pair = heapq.heappop(heap)
+        if -count != len(holders[pair]):
+            if len(holders[pair]) > 1:
+                heapq.heappush(heap, (-len(holders[pair]), pair))
+            continue
+        number = _FIRST_PAIR + len(found)
         a, b = pair
-        symbol = -following if a < 0 and b < 0 else following
-        found[following] = (abs(a), abs(b)) if symbol < 0 else pair
-        for number in holders[pair]:
-            symbols = lists[number]
+        symbol = -number if a < 0 and b < 0 else number
+        found[number] = (abs(a), abs(b)) if symbol < 0 else pair
+        grown: set[Pair] = set()
+        for holder in sorted(holders[pair]):
+            symbols = lists[holder]
             before = _pairs(symbols)
             symbols.remove(a)
             symbols.remove(b)
@@ -143,17 +149,13 @@ def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
             symbols.sort()
             after = _pairs(symbols)
             for gone in before - after:
-                if gone != pair:
-                    holders[gone].remove(number)
-                    if not holders[gone]:
-                        del holders[gone]
+                holders[gone].discard(holder)
             for new in after - before:
-                holders.setdefault(new, []).append(number)
-        still = [n for n in holders[pair] if pair in _pairs(lists[n])]
-        if still:
-            holders[pair] = still
-        else:
-            del holders[pair]
+                holders.setdefault(new, set()).add(holder)
+                grown.add(new)
+        for new in (*grown, pair):
+            if len(holders[new]) > 1:
+                heapq.heappush(heap, (-len(holders[new]), new))
     return found
 
 
