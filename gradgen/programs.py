@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gradgen import __version__
+from gradgen.backend.algebra.rewrite import rewrite
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
+from gradgen.ir.code import Var
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.plan import Plan
@@ -19,10 +22,22 @@ from gradgen.search.heuristics import forward, propose, reverse
 GENERATOR = f"gradgen {__version__}"
 
 
+_REWRITTEN = 3
+"""How many orders' programs are rewritten, the cheapest ones."""
+_LONG = 500
+"""Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
+_SEEDS = (0, 1)
+"""Where the search for a rewriting of the Jacobian's program starts from."""
+
+
 def modules_for(
     source: Source, trace: Trace, graph: LinearGraph, orders: Sequence[Order], source_name: str
 ) -> list[Module]:
-    """A module for each order of the Jacobian's accumulation, the cheapest by `muls` first."""
+    """A module for each order of the Jacobian's accumulation, the cheapest first.
+
+    The first one is rewritten algebraically; the others are not, so that they are there where a
+    rewritten program overflows and JAX does not.
+    """
     lowered = [_accumulate(graph, order, _jacobian_lowering(trace)) for order in orders]
     baseline = {
         name: _accumulate(graph, heuristic(graph), _jacobian_lowering(trace))
@@ -32,8 +47,9 @@ def modules_for(
     fallbacks = [a for a in baseline.values() if all(a.plan != r.plan for r in ranked)]
     cotangents, vjp = _vjp(trace, graph)
     tangents, jvp = _jvp(trace, graph)
-    return [
-        Module(
+
+    def module(chosen: Accumulated, vjp: Derivative, jvp: Derivative) -> Module:
+        return Module(
             source=source,
             trace=trace,
             graph=graph,
@@ -46,8 +62,30 @@ def modules_for(
             generator=GENERATOR,
             source_name=source_name,
         )
-        for chosen in (*ranked, *fallbacks)
-    ]
+
+    floats = [i.variable for i in trace.inputs if i.dtype == "float"]
+    promising = _promising(ranked, min(a.plan.muls for a in baseline.values()))
+    starts = [(a, seed) for a in promising for seed in _SEEDS]
+    if len(promising[0].program.instructions) > _LONG:
+        del starts[1:]
+    found = [_rewritten(a, floats, seed) for a, seed in starts]
+    pulled, pushed = (
+        replace(d, chosen=_rewritten(d.chosen, [*floats, *more]))
+        for d, more in ((vjp, [v for _, v in cotangents]), (jvp, [v for _, v in tangents]))
+    )
+    rewritten = module(min(found, key=lambda a: a.operations.total), pulled, pushed)
+    return [rewritten, *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks))]
+
+
+def _promising(ranked: Sequence[Accumulated], most: int) -> list[Accumulated]:
+    """The orders with the fewest operations of those that need at most so many multiplications."""
+    allowed = [a for a in ranked if a.plan.muls <= most] or [ranked[0]]
+    distinct = {a.plan.steps: a for a in reversed(allowed)}
+    return sorted(distinct.values(), key=lambda a: a.operations.total)[:_REWRITTEN]
+
+
+def _rewritten(found: Accumulated, floats: Sequence[Var], seed: int = 0) -> Accumulated:
+    return replace(found, program=rewrite(found.program, floats, seed))
 
 
 def _jacobian_lowering(trace: Trace) -> Callable[[Plan], Program]:

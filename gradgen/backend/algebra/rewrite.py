@@ -1,0 +1,32 @@
+"""Rewrites a program's partials and accumulation with fewer operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gradgen.backend.algebra.reading import read
+from gradgen.backend.algebra.search import improve
+from gradgen.backend.algebra.writing import write
+from gradgen.backend.passes import absorb_signs, eliminate_dead_code
+from gradgen.ir.code import Var
+from gradgen.ir.program import PRIMAL, Program, count_operations
+
+_EVALUATIONS = 2000
+_INSTRUCTIONS = 60_000
+"""At most so many rewritings are counted out, and about so many instructions in all of them."""
+
+
+def rewrite(program: Program, float_inputs: Iterable[Var], seed: int = 0) -> Program:
+    """The program with the cheapest derivative part found; itself if none is cheaper.
+
+    The primal stays as it is, instruction for instruction. `float_inputs` are the inputs in the
+    working precision. How long the search takes depends on the program's length alone.
+    """
+    length = sum(len(s.instructions) for s in program.sections if s.title != PRIMAL)
+    evaluations = min(_EVALUATIONS, _INSTRUCTIONS // (length + 1))
+    reading = read(program, float_inputs)
+    roots = improve(reading.forms, reading.roots, evaluations, seed)
+    rewritten = absorb_signs(eliminate_dead_code(write(program, reading, roots)))
+    rewritten.check()
+    before, after = (count_operations(p.instructions).total for p in (program, rewritten))
+    return rewritten if after < before else program
