@@ -76,7 +76,9 @@ def by_sympy(case: Case) -> Program:
     outputs = case.step(m, *symbols)
     wrt = [symbols[case.arguments.index(name)] for name in case.wrt]
     rows = [[sympy.diff(output, x) for x in wrt] for output in outputs]
-    return _with_spikes(case, sympy.lambdify(symbols, _entries(case, m, outputs, rows), "jax", cse=True))
+    return _with_spikes(
+        case, sympy.lambdify(symbols, _entries(case, m, outputs, rows), "jax", cse=True)
+    )
 
 
 def by_wrenfold(case: Case) -> Program:

@@ -10,8 +10,9 @@ import click
 from click_default_group import DefaultGroup
 
 from gradgen import __version__
-from gradgen.config import FUNCTIONS, Settings
+from gradgen.config import ELIMINATIONS, FUNCTIONS, OBJECTIVES, SEARCHES, Settings
 from gradgen.errors import GradgenError
+from gradgen.files import write_atomically
 from gradgen.reporting import Reporting
 
 STAGES = ("source", "trace", "graph", "order", "plan", "program")
@@ -72,12 +73,6 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A function that returns example arguments: a tuple, or a dict by name.",
         ),
         click.option(
-            "--order",
-            metavar="ORDER",
-            help="forward, reverse, markowitz, or a stored order FILE.json. "
-            "Default: the cheapest of the three.",
-        ),
-        click.option(
             "--per-neuron",
             is_flag=True,
             help="The source is meant for one neuron; its callers vmap it.",
@@ -89,8 +84,63 @@ def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_order_option = click.option(
+    "--order",
+    metavar="ORDER",
+    help="forward, reverse, markowitz, or a stored order FILE.json. Default: search for one.",
+)
+
+
+def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how to look for an order."""
+    decorators = [
+        click.option(
+            "--objective",
+            type=click.Choice(OBJECTIVES),
+            default="muls",
+            show_default=True,
+            help="Which count to make small.",
+        ),
+        click.option(
+            "--elimination",
+            type=click.Choice(ELIMINATIONS),
+            default="vertex",
+            show_default=True,
+            help="What is eliminated one at a time.",
+        ),
+        click.option(
+            "--budget",
+            type=click.FloatRange(min=0.0),
+            default=2.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long to search where no order is proved to be the best before.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            help="Of the search's random numbers.",
+        ),
+    ]
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
 @main.command()  # type: ignore[untyped-decorator]
 @_source_options
+@_order_option
+@_search_options
+@click.option(
+    "--search",
+    type=click.Choice(SEARCHES),
+    default="auto",
+    show_default=True,
+    help="auto: exact where that ends in time, else annealing. heuristics: forward, reverse and "
+    "Markowitz orders alone.",
+)
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @click.option(
     "--emit",
@@ -112,6 +162,7 @@ def generate(
     output: str | None,
     emit: str,
     dtypes: tuple[str, ...],
+    search: str,
     quiet: bool,
     verbose: bool,
     debug: bool,
@@ -122,7 +173,7 @@ def generate(
     This is the default command: `gradgen SOURCE` is enough.
     """
     with Reporting(debug, quiet) as reporting:
-        settings = _settings(options, emit=_emitted(emit), dtypes=dtypes)
+        settings = _settings(options, emit=_emitted(emit), dtypes=dtypes, search=search)
         reporting.status("reading and tracing")
         from gradgen import pipeline
 
@@ -140,6 +191,36 @@ def generate(
 
 @main.command()  # type: ignore[untyped-decorator]
 @_source_options
+@_search_options
+@click.option("-o", "--output", metavar="ORDER", help="Where to write the order, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def search(output: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Search for an elimination order for SOURCE: a graph GRAPH.json, or a step function.
+
+    The order is used by `gradgen SOURCE --order ORDER`.
+    """
+    with Reporting(debug, quiet) as reporting:
+        settings = _settings(options)
+        reporting.status("reading")
+        from gradgen import pipeline
+        from gradgen.search_report import as_document, print_table
+
+        graph = pipeline.graph_from(settings)
+        result = pipeline.search(settings, graph, reporting.status)
+        reporting.stop()
+        if output is not None:
+            write_atomically(output, result.order.to_json() + "\n")
+        if as_json:
+            click.echo(as_document(settings, graph, result))
+        else:
+            print_table(settings, graph, result)
+
+
+@main.command()  # type: ignore[untyped-decorator]
+@_source_options
+@_order_option
+@_search_options
 @click.option(
     "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
 )
@@ -168,8 +249,12 @@ def _settings(options: dict[str, Any], **more: Any) -> Settings:
         function=function,
         directives=tuple(directives),
         example=options["example"],
-        order=options["order"],
+        order=options.get("order"),
         per_neuron=options["per_neuron"],
+        objective=options["objective"],
+        elimination=options["elimination"],
+        budget=options["budget"],
+        seed=options["seed"],
         **more,
     )
 

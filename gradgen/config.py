@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from gradgen.ir.module import FUNCTIONS
 
-__all__ = ["FUNCTIONS", "Settings"]
+__all__ = ["ELIMINATIONS", "FUNCTIONS", "OBJECTIVES", "SEARCHES", "Settings"]
+
+OBJECTIVES = ("muls", "edges", "adds", "peak", "ops")
+ELIMINATIONS = ("vertex", "edge", "face")
+SEARCHES = ("auto", "heuristics")
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,17 @@ class Settings:
     example: str | None = None
     """`FILE:FUNCTION`, a function that returns example arguments."""
     order: str | None = None
-    """`forward`, `reverse`, `markowitz` or the path of a stored order; None for the cheapest."""
+    """`forward`, `reverse`, `markowitz` or the path of a stored order; None to search for one."""
+    objective: str = "muls"
+    """Which count the search makes small: one of OBJECTIVES."""
+    elimination: str = "vertex"
+    """What is eliminated one at a time: one of ELIMINATIONS."""
+    search: str = "auto"
+    """`auto`, or `heuristics` for forward, reverse and Markowitz orders alone."""
+    budget: float = 2.0
+    """Seconds that the search may take."""
+    seed: int = 0
+    """Of the search's random numbers."""
     emit: tuple[str, ...] = FUNCTIONS
     dtypes: tuple[str, ...] = ("float32", "float64")
     """In which to verify."""

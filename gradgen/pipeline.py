@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gradgen.backend.render import render
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.elimination.cost import PlanObjective
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence, write_atomically
@@ -20,16 +21,21 @@ from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
-from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.graph_file import write_graph
+from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.graph_file import read_graph, write_graph
 from gradgen.ir.module import Module
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.programs import modules_for
+from gradgen.search.elimination import search as search_order
 from gradgen.search.heuristics import propose
+from gradgen.search.portfolio import SearchResult
 from gradgen.verify.check import verify
 from gradgen.verify.report import Report
 from gradgen.verify.subject import Subject
+
+Status = Callable[[str], None]
+"""Told what is going on."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +119,64 @@ def graph_of(front: Front) -> LinearGraph:
     return graph
 
 
-def orders_for(settings: Settings, graph: LinearGraph) -> tuple[Order, ...]:
-    """The orders to consider: the one asked for, or those of all heuristics."""
-    if settings.order is None:
-        return propose(graph)
+def graph_from(settings: Settings) -> LinearGraph:
+    """The graph to search: of a graph file, or of the step function in a source file.
+
+    Raises GradgenError if it is neither, or if operations are to be counted: they are those of a
+    program, not of a graph.
+    """
+    if settings.objective == "ops":
+        raise GradgenError(
+            "operations are counted on a program, not on a graph",
+            hint="search for few multiplications, or write a file with --objective ops",
+        )
+    if not settings.path.endswith(".json"):
+        return graph_of(open_front(settings))
+    try:
+        return read_graph(Path(settings.path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise GradgenError(f"cannot read the graph: {error.strerror}", path=settings.path) from None
+    except ValueError as error:
+        raise GradgenError(f"this is no graph: {error}", path=settings.path) from None
+
+
+def orders_for(
+    settings: Settings, graph: LinearGraph, status: Status | None = None
+) -> tuple[Order, ...]:
+    """The orders to consider: the one asked for, or the one found and those of all heuristics."""
     if settings.order in ("forward", "reverse", "markowitz"):
         return propose(graph, (settings.order,))
-    return (_stored_order(settings.order, graph),)
+    if settings.order is not None:
+        return (_stored_order(settings.order, graph),)
+    heuristics = propose(graph)
+    if settings.search == "heuristics":
+        return heuristics
+    return (search(settings, graph, status).order, *heuristics)
+
+
+def search(settings: Settings, graph: LinearGraph, status: Status | None = None) -> SearchResult:
+    """Search for an order as the settings say.
+
+    Operations depend on the program, so that under `ops` the multiplications lead the search.
+    Raises GradgenError for an objective that the elimination has not.
+    """
+    objective = "muls" if settings.objective == "ops" else settings.objective
+    tell = None if status is None else _told(status, objective)
+    try:
+        return search_order(
+            graph,
+            elimination=cast("Elimination", settings.elimination),
+            objective=cast("PlanObjective", objective),
+            budget=settings.budget,
+            seed=settings.seed,
+            progress=tell,
+        )
+    except ValueError as error:
+        raise GradgenError(str(error)) from None
+
+
+def _told(status: Status, objective: str) -> Callable[[int, str], None]:
+    return lambda cost, found_by: status(f"searching: {cost} {objective} ({found_by})")
 
 
 def _stored_order(path: str, graph: LinearGraph) -> Order:
@@ -189,7 +246,7 @@ class Outcome:
         )
 
 
-def generate(settings: Settings, output: str | None, status: Callable[[str], None]) -> Outcome:
+def generate(settings: Settings, output: str | None, status: Status) -> Outcome:
     """Generate, verify and, with `output`, write. Nothing is written that is not exact.
 
     A candidate that overflows where JAX does not gives way to the next cheapest one.
@@ -199,7 +256,7 @@ def generate(settings: Settings, output: str | None, status: Callable[[str], Non
         raise GradgenError("the output would overwrite the source", path=settings.path)
     front = open_front(settings)
     graph = graph_of(front)
-    orders = orders_for(settings, graph)
+    orders = orders_for(settings, graph, status)
     ranges = _ranges(front)
     considered = candidates(front, graph, orders)
     fared: list[str] = []

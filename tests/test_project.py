@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "programs": {"errors", "ir", "elimination", "search", "backend", "__init__"},
     "pipeline": STAGES | {"programs", "__init__"},
     "reporting": {"errors"},
-    "cli": {"pipeline", "config", "errors", "reporting", "__init__"},
+    "search_report": {"config", "ir", "search"},
+    "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "__init__"},
     "__main__": {"cli"},
     "__init__": set(),
 }

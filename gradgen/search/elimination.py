@@ -1,0 +1,86 @@
+"""The search for an order of any kind of elimination."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import get_args
+
+from gradgen.elimination.cost import PlanObjective
+from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.search import portfolio
+from gradgen.search.path_bound import path_bound
+from gradgen.search.portfolio import Progress, SearchResult
+from gradgen.search.step_exact import cheapest_edges, cheapest_faces
+from gradgen.search.step_items import Objective
+from gradgen.search.step_search import cost_of, search_edges, search_faces
+
+ITERATIONS_PER_SECOND = 100_000
+"""What a second of budget stands for, in sequences that annealing looks at."""
+STATES = 500
+"""Of a graph's states, so many are visited to prove the best edge or face order of a tiny one."""
+
+
+def search(
+    graph: LinearGraph,
+    *,
+    elimination: Elimination = "vertex",
+    objective: PlanObjective = "muls",
+    budget: float = 2.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Look for a cheap order; never one worse than forward, reverse and both Markowitz orders.
+
+    A cheap vertex order comes first; edges and faces are searched from there. Half of the budget,
+    in seconds, goes to each. Raises ValueError for an objective that the elimination has not.
+    """
+    if elimination == "vertex":
+        return portfolio.search(
+            graph, objective=objective, budget=budget, seed=seed, progress=progress
+        )
+    if objective not in ("edges", "muls"):
+        known = " and ".join(get_args(Objective))
+        raise ValueError(f"{elimination} elimination is searched under {known} alone")
+    begin = time.monotonic()
+    first = portfolio.search(
+        graph, objective=objective, budget=budget / 2, seed=seed, progress=progress
+    )
+    bound = path_bound(graph, objective)
+    order = _best(graph, elimination, objective, first, bound, budget, seed)
+    cost = cost_of(graph, order, objective)
+    exact = order.proved_optimal
+    if progress is not None:
+        progress(cost, order.found_by)
+    return SearchResult(
+        order=replace(order, proved_optimal=exact or cost == bound),
+        cost=cost,
+        baselines=first.baselines,
+        lower_bound=cost if exact else bound,
+        proved=exact or cost == bound,
+        found_by=order.found_by,
+        bound_by="search over all" if exact and cost > bound else "disjoint paths",
+        complete=first.complete,
+        seconds=time.monotonic() - begin,
+    )
+
+
+def _best(
+    graph: LinearGraph,
+    elimination: Elimination,
+    objective: Objective,
+    first: SearchResult,
+    bound: int,
+    budget: float,
+    seed: int,
+) -> Order:
+    """The best edge or face order, marked as proved where all of them were searched."""
+    exact = cheapest_edges if elimination == "edge" else cheapest_faces
+    proved = exact(graph, objective, limit=STATES)
+    if proved is not None:
+        return replace(proved, proved_optimal=True)
+    iterations = 0 if first.cost == bound else round(ITERATIONS_PER_SECOND * budget / 2)
+    order = search_edges(graph, objective, start=first.order, iterations=iterations, seed=seed)
+    if elimination == "edge":
+        return order
+    return search_faces(graph, objective, start=order, iterations=iterations, seed=seed)

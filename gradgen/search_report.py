@@ -1,0 +1,62 @@
+"""What a search found, as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+from rich.table import Table
+
+from gradgen.config import Settings
+from gradgen.ir.graph import LinearGraph
+from gradgen.search.portfolio import SearchResult
+
+
+def as_document(settings: Settings, graph: LinearGraph, result: SearchResult) -> str:
+    """The result as a JSON object: the costs by name, what is proved, and the order itself."""
+    content = {
+        "graph": graph.fingerprint,
+        "intermediates": len(graph.intermediates),
+        "objective": settings.objective,
+        "elimination": settings.elimination,
+        **dict(result.baselines),
+        "best": result.cost,
+        "lower_bound": result.lower_bound,
+        "proved_optimal": result.proved,
+        "found_by": result.found_by,
+        "bound_by": result.bound_by,
+        "complete": result.complete,
+        "seconds": round(result.seconds, 3),
+        "order": json.loads(result.order.to_json()),
+    }
+    return json.dumps(content, indent=1)
+
+
+def print_table(settings: Settings, graph: LinearGraph, result: SearchResult) -> None:
+    """Print the costs, one a line, with how each was found."""
+    table = Table(
+        title=f"{settings.path}: {settings.elimination} elimination, "
+        f"{len(graph.intermediates)} intermediates",
+        title_justify="left",
+    )
+    table.add_column("order")
+    table.add_column(settings.objective, justify="right")
+    table.add_column("how")
+    for name, cost in result.baselines:
+        table.add_row(name, str(cost), "")
+    table.add_row("best", str(result.cost), result.found_by, style="bold")
+    table.add_row("lower bound", str(result.lower_bound), result.bound_by)
+    console = Console()
+    console.print(table)
+    console.print(verdict(result), highlight=False)
+
+
+def verdict(result: SearchResult) -> str:
+    """Whether the order is proved to be the best, or how far from it it may be."""
+    if result.proved:
+        return f"optimal (proved), in {result.seconds:.2f} s"
+    gap = (result.cost - result.lower_bound) / result.cost
+    return (
+        f"at most {result.cost - result.lower_bound} above the optimum ({gap:.1%}), "
+        f"in {result.seconds:.2f} s"
+    )
