@@ -36,6 +36,11 @@ FIRST_ROUND = WORK_PER_SECOND // 20
 """The work of the first round; each one after it is twice as long, so that the search can be ended
 at any time and has then spent about half of it on its longest annealing."""
 
+PATIENCE = 3
+"""After so many rounds without a better order the search ends: it has then spent most of its time
+on nothing."""
+SWEEP = 1000
+"""The work of a sweep beside its moves."""
 CHAINS = ((1.0, 200), (3.0, 300))
 """For each chain, the temperature at the start of a round, and how many sweeps a round needs to
 start that hot; shorter rounds start colder in proportion."""
@@ -91,9 +96,9 @@ def anneal(
 ) -> Annealed:
     """Look for an order that is cheap under an objective, ties broken by `edges + adds`.
 
-    `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when the cost is no
-    more than `target`, or after `limit` seconds. The order is never
-    worse than forward, reverse and both Markowitz orders.
+    `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when longer and
+    longer rounds find nothing better, when the cost is no more than `target`, or after `limit`
+    seconds. The order is never worse than forward, reverse and both Markowitz orders.
     """
     search = _Search(graph, objective, seed)
     deadline = None if limit is None else time.monotonic() + limit
@@ -152,14 +157,16 @@ class _Search:
             return True
         length = FIRST_ROUND
         # one sweep shows how much work a sweep is
-        sweeps, done = 1, 0.0
+        sweeps, done, idle = 1, 0.0, 0
         with ThreadPoolExecutor(len(self.chains)) as threads:
-            while done < work and (target is None or self.cost > target):
+            while done < work and idle < PATIENCE and (target is None or self.cost > target):
+                before = self.best_cost
                 turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
                 ended = list(threads.map(turn, self.chains))
                 self._take(self.chains, report)
                 if not all(ended):
                     return False
+                idle = 0 if self.best_cost < before else idle + 1
                 done = sum(chain.work for chain in self.chains) / len(self.chains)
                 each = max(chain.each for chain in self.chains)
                 sweeps = max(1, round(min(length, work - done) / each))
@@ -246,7 +253,7 @@ class _Chain:
             self.best, self.best_cost, floor,
         )  # fmt: skip
         self.looked += looked
-        self.work += work
+        self.work += work + SWEEP
         self._rearrange()
 
     def _polish(self) -> None:
