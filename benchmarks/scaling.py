@@ -130,7 +130,7 @@ def draw(runs: list[Run], path: Path) -> None:
 
 def main() -> None:
     """Search, print the table and draw the picture."""
-    console = Console()
+    console = Console(width=100)
     runs = []
     for size in SIZES:
         with console.status(f"{size} intermediates"):

@@ -72,12 +72,12 @@ def test_the_best_known_orders_are_found(name: str, wanted: int) -> None:
     assert accumulate(graph, found.order).edges == wanted
 
 
-@pytest.mark.parametrize(("objective", "digest"), [("adds", "6ddf2746"), ("peak", "73e852f5")])
+@pytest.mark.parametrize(("objective", "digest"), [("adds", "1686c46f"), ("peak", "b1b5d6d1")])
 def test_it_can_be_repeated(objective: PlanObjective, digest: str) -> None:
     graph = reference("roe_flux_1d")
-    first = anneal(graph, objective, effort=0.01, seed=1)
-    assert anneal(graph, objective, effort=0.01, seed=1) == first
-    assert anneal(graph, objective, effort=0.01, seed=2).order != first.order
+    first = anneal(graph, objective, effort=0.05, seed=1)
+    assert anneal(graph, objective, effort=0.05, seed=1) == first
+    assert anneal(graph, objective, effort=0.05, seed=2).order != first.order
     # on every machine
     assert hashlib.sha256(" ".join(first.order.steps).encode()).hexdigest()[:8] == digest
 
@@ -164,7 +164,7 @@ def test_windows_get_their_best_order(seed: int, objective: PlanObjective) -> No
     before = rows.copy()
     window = np.array(steps[first : first + size], np.int64)
     saved, changed = np.empty((500, 4, rows.shape[2]), np.uint64), np.empty(500, np.int64)
-    assert windows.best_window(rows, number, window, 0, alive, saved, changed)
+    assert windows.best_window(rows, number, window, 0, alive, saved, changed) > 0
     assert (rows == before).all()
 
     def total(middle: list[int]) -> int:
@@ -174,5 +174,5 @@ def test_windows_get_their_best_order(seed: int, objective: PlanObjective) -> No
     best = min(total(list(middle)) for middle in permutations(steps[first : first + size]))
     assert total([int(v) for v in window]) == best
     # with no room to work in, it stays as it is
-    assert not windows.best_window(rows, number, window, 0, alive, saved[:1], changed[:1])
+    assert windows.best_window(rows, number, window, 0, alive, saved[:1], changed[:1]) == 0
     assert (rows == before).all()

@@ -15,7 +15,7 @@ Importing this module imports numba, and compiles the kernels or reads them from
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +36,11 @@ FIRST_ROUND = WORK_PER_SECOND // 20
 """The work of the first round; each one after it is twice as long, so that the search can be ended
 at any time and has then spent about half of it on its longest annealing."""
 
+PATIENCE = 3
+"""After so many rounds without a better order the search ends: it has then spent most of its time
+on nothing."""
+SWEEP = 1000
+"""The work of a sweep beside its moves."""
 CHAINS = ((1.0, 200), (3.0, 300))
 """For each chain, the temperature at the start of a round, and how many sweeps a round needs to
 start that hot; shorter rounds start colder in proportion."""
@@ -71,8 +76,10 @@ class Annealed:
     baselines: tuple[tuple[str, int], ...]
     """The costs of the heuristic orders by their names: forward, reverse, and two of Markowitz."""
     lower_bound: int
-    """No order costs less: the cost itself if there are few vertices, otherwise, for a peak, the
-    number of entries that the Jacobian has to hold, and else zero."""
+    """No order costs less."""
+    bound_by: str
+    """Dynamic programming, if the graph is one window; the entries that the Jacobian has to hold,
+    for a peak; otherwise nothing."""
     complete: bool
     """Whether it is the same on every machine: no limit in seconds cut the search off."""
 
@@ -89,9 +96,9 @@ def anneal(
 ) -> Annealed:
     """Look for an order that is cheap under an objective, ties broken by `edges + adds`.
 
-    `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when the cost is no
-    more than `target`, or after `limit` seconds. The order is never
-    worse than forward, reverse and both Markowitz orders.
+    `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when longer and
+    longer rounds find nothing better, when the cost is no more than `target`, or after `limit`
+    seconds. The order is never worse than forward, reverse and both Markowitz orders.
     """
     search = _Search(graph, objective, seed)
     deadline = None if limit is None else time.monotonic() + limit
@@ -100,7 +107,15 @@ def anneal(
     complete = search.run(effort * WORK_PER_SECOND, deadline, target, report)
     order = vertex_order(graph, (int(v) for v in search.best), search.found_by)
     baselines = tuple(search.baselines)
-    return Annealed(order, search.cost, search.looked, baselines, search.lower_bound, complete)
+    return Annealed(
+        order,
+        search.cost,
+        search.looked,
+        baselines,
+        search.lower_bound,
+        search.bound_by,
+        complete,
+    )
 
 
 class _Search:
@@ -123,7 +138,9 @@ class _Search:
             if not self.found_by or cost < self.best_cost:
                 self.best, self.best_cost, self.found_by = steps, cost, found_by
         self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
-        self.lower_bound = self.chains[0].floor() if self.peak else 0
+        self.lower_bound, self.bound_by = 0, "nothing"
+        if self.peak:
+            self.lower_bound, self.bound_by = self.chains[0].floor(), "entries of the Jacobian"
 
     @property
     def cost(self) -> int:
@@ -136,21 +153,23 @@ class _Search:
         if len(self.best) <= FEW:
             self.chains[0].solve()
             self._take(self.chains[:1], report)
-            self.lower_bound = self.cost
+            self.lower_bound, self.bound_by = self.cost, "dynamic programming"
             return True
-        length = float(FIRST_ROUND)
+        length = FIRST_ROUND
         # one sweep shows how much work a sweep is
-        sweeps, planned = 1, 0.0
+        sweeps, done, idle = 1, 0.0, 0
         with ThreadPoolExecutor(len(self.chains)) as threads:
-            while planned < work and (target is None or self.cost > target):
+            while done < work and idle < PATIENCE and (target is None or self.cost > target):
+                before = self.best_cost
                 turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
                 ended = list(threads.map(turn, self.chains))
                 self._take(self.chains, report)
                 if not all(ended):
                     return False
-                each = sum(c.work for c in self.chains) / sum(c.sweeps for c in self.chains)
-                planned += sweeps * each
-                sweeps = max(1, round(min(length, work - planned) / max(1.0, each)))
+                idle = 0 if self.best_cost < before else idle + 1
+                done = sum(chain.work for chain in self.chains) / len(self.chains)
+                each = max(chain.each for chain in self.chains)
+                sweeps = max(1, round(min(length, work - done) / each))
                 length *= 2
         return True
 
@@ -173,7 +192,9 @@ class _Chain:
         self.hot, self.needed = CHAINS[number]
         self.random = _random_state(seed, number)
         self.doing = "annealing"
-        self.looked = self.work = self.sweeps = 0
+        self.looked = self.work = 0
+        self.each = 0.0
+        """Work of a sweep in the last round."""
         size, planes, words = search.start.shape
         self.rows = search.start.copy()
         self.costs = np.empty((len(search.best), 2), np.int64)
@@ -205,18 +226,20 @@ class _Chain:
         temperatures = [end + (hot - end) * (1 - k / sweeps) ** 2 for k in range(sweeps)]
         return self.anneal(temperatures, deadline)
 
-    def anneal(self, temperatures: Iterable[float], deadline: float | None) -> bool:
+    def anneal(self, temperatures: Sequence[float], deadline: float | None) -> bool:
         """Sweep at each temperature and end with windows; returns whether there was time."""
         search = self.search
         self.order = search.best.copy()
         self.best = search.best.copy()
         self.best_cost = np.array(search.best_cost, np.int64)
+        begin = self.work
         for number, temperature in enumerate(temperatures):
             if deadline is not None and time.monotonic() > deadline:
                 return False
             if search.peak and number % POLISHED_AFTER == 0:
                 self._polish()
             self._sweep(COLD if search.peak else temperature)
+        self.each = (self.work - begin) / len(temperatures)
         self.order[:] = self.best
         self._polish()
         return True
@@ -230,15 +253,14 @@ class _Chain:
             self.best, self.best_cost, floor,
         )  # fmt: skip
         self.looked += looked
-        self.work += work
-        self.sweeps += 1
+        self.work += work + SWEEP
         self._rearrange()
 
     def _polish(self) -> None:
         search = self.search
         self._prepare()
         offset = moves.draw(self.random, WINDOW // 2)
-        windows.polish(
+        self.work += windows.polish(
             self.rows, search.objective, self.order, self.total[0], WINDOW, offset,
             search.left.copy(), self.saved, self.changed, self.later,
         )  # fmt: skip

@@ -4,14 +4,14 @@ Graphs that reductions take apart into few vertices are solved exactly, in milli
 numba. On others annealing does a fixed amount of work, and the rest of the budget goes into
 proving how good its order is, which may improve it.
 
-Which order is found depends on the budget as a number and on nothing that is timed, unless `complete`
-says that the clock cut something off.
+Which order is found depends on the budget as a number and on nothing that is timed, unless
+`complete` says that the clock cut something off.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from gradgen.elimination.accumulate import accumulate
@@ -116,3 +116,49 @@ def _solve(graph: LinearGraph, objective: Objective) -> _Found:
     baselines = _baselines((order.found_by, ranked[order][0]) for order in orders)
     best = min(ranked, key=lambda order: ranked[order])
     return _Found(best, baselines, solved.lower_bound, solved.bound_by, True)
+
+
+def _anneal_and_prove(
+    graph: LinearGraph, objective: PlanObjective, budget: float, seed: int, report: Progress
+) -> _Found:
+    # numba is not needed for small graphs
+    from gradgen.search.annealing import anneal
+
+    begin = time.monotonic()
+    annealed = anneal(graph, objective, effort=budget, seed=seed, limit=budget, progress=report)
+    found = _Found(
+        annealed.order,
+        _baselines(annealed.baselines),
+        annealed.lower_bound,
+        annealed.bound_by,
+        annealed.complete,
+    )
+    left = budget - (time.monotonic() - begin)
+    if objective not in ("edges", "muls") or len(graph.intermediates) > MANY or left <= 0:
+        return found
+    return _prove(graph, objective, found, left, round(budget * EXPANSIONS_PER_SECOND))
+
+
+def _prove(
+    graph: LinearGraph, objective: Objective, found: _Found, seconds: float, expansions: int
+) -> _Found:
+    # a first call, which compiles the kernels or loads them, is not counted
+    solve(graph, objective, upper=found.order, budget=0.0, expansions=1)
+    begin = time.monotonic()
+    solved = solve(graph, objective, upper=found.order, budget=seconds, expansions=expansions)
+    return replace(
+        found,
+        order=solved.order or found.order,
+        lower_bound=solved.lower_bound,
+        bound_by=solved.bound_by,
+        complete=found.complete and time.monotonic() - begin < seconds,
+    )
+
+
+def _baselines(costs: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """The costs of heuristics by the first word of their names, the lower one of two."""
+    best: dict[str, int] = {}
+    for found_by, cost in costs:
+        name = found_by.partition(",")[0]
+        best[name] = min(cost, best.get(name, cost))
+    return tuple(best.items())

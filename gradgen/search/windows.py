@@ -36,11 +36,12 @@ def best_window(
     alive: int,
     saved: Words,
     changed: Integers,
-) -> bool:
+) -> int:
     """Put the vertices of a window into their best order: a dynamic programme over its subsets.
 
-    For PEAK, what is at most `floor` counts as that, the peak of the rest of the order. Returns
-    whether there was room for it; without, the window stays as it is.
+    For PEAK, what is at most `floor` counts as that, the peak of the rest of the order. Returns the
+    work, counted as in `gradgen.search.moves.sweep`; 0 if there was no room for it on the stack,
+    and the window stays as it is.
     """
     size = len(window)
     subsets = 1 << size
@@ -51,7 +52,7 @@ def best_window(
     lives = np.zeros(size + 1, np.int64)
     lives[0] = alive
     cost[0] = floor if objective == PEAK else 0
-    height = 0
+    height = work = 0
     for subset in range(subsets - 1):
         # subsets in ascending order differ by few eliminations: the lowest bits are done last
         if subset > 0:
@@ -61,14 +62,16 @@ def best_window(
             vertex = window[bit]
             if tops[height] + degree(rows, vertex) > len(changed):
                 restore(rows, saved, changed, tops[height], 0)
-                return False
+                return 0
             lives[height + 1] = weigh(rows, objective, vertex, lives[height])[2]
             tops[height + 1] = eliminate(rows, vertex, saved, changed, tops[height])
+            work += tops[height + 1] - tops[height]
             height += 1
         for bit in range(size):
             if subset >> bit & 1:
                 continue
             more, tie, _ = weigh(rows, objective, window[bit], lives[height])
+            work += 1
             new = max(cost[subset], more) if objective == PEAK else cost[subset] + more
             new_ties = ties[subset] + tie
             larger = subset | 1 << bit
@@ -80,7 +83,7 @@ def best_window(
     for p in range(size - 1, -1, -1):
         window[p] = ordered[via[subset]]
         subset ^= 1 << via[subset]
-    return True
+    return work
 
 
 @njit(
@@ -99,16 +102,17 @@ def polish(
     saved: Words,
     changed: Integers,
     later: Words,
-) -> None:
+) -> int:
     """Put windows of `size` vertices, which overlap by half, into their best orders in turn.
 
     The first window begins at `offset`. `total` is the cost of the order; the other arguments are
-    those of `sweep`, and are left in the same way.
+    those of `sweep`, and are left in the same way. Returns the work of it.
     """
     step = max(1, size // 2)
-    alive = 0
+    alive = work = 0
     for p in range(len(order)):
         if p % step == offset:
             window = order[p : min(p + size, len(order))]
-            best_window(rows, objective, window, total - 1, alive, saved, changed)
+            work += best_window(rows, objective, window, total - 1, alive, saved, changed)
         alive = advance(rows, objective, order[p], left, later, alive)
+    return work

@@ -1,0 +1,92 @@
+"""The search that picks a method: what it returns is true, and small graphs need no numba."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import permutations
+
+import pytest
+from sample_graphs import order_of, random_graph, reference
+
+from gradgen.elimination.accumulate import accumulate
+from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective, plan_costs
+from gradgen.ir.graph import LinearGraph, Order
+from gradgen.search import portfolio
+from gradgen.search.heuristics import forward, markowitz, propose, reverse
+from gradgen.search.portfolio import search
+
+
+def cost(graph: LinearGraph, order: Order, objective: PlanObjective) -> tuple[int, int]:
+    return plan_costs(accumulate(graph, order)).ranked(objective)
+
+
+@pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
+@pytest.mark.parametrize("seed", range(5))
+def test_small_graphs_are_solved(seed: int, objective: PlanObjective) -> None:
+    graph = random_graph(seed, 6, near=4)
+    found = search(graph, objective=objective)
+    orders = [order_of(graph, steps) for steps in permutations(graph.intermediates)]
+    assert found.cost == min(cost(graph, order, objective)[0] for order in orders)
+    assert found.cost == cost(graph, found.order, objective)[0] == found.lower_bound
+    assert found.proved
+    assert found.order.proved_optimal
+    assert found.complete
+    # of those with this cost, none of the heuristics has fewer operations
+    assert cost(graph, found.order, objective) <= min(
+        cost(graph, order, objective) for order in propose(graph)
+    )
+
+
+@pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
+def test_large_graphs_get_an_order_and_a_bound(objective: PlanObjective) -> None:
+    graph = random_graph(1, 40, near=12)
+    found = search(graph, objective=objective, budget=0.05)
+    assert found.cost == cost(graph, found.order, objective)[0]
+    assert found.lower_bound <= found.cost
+    assert found.proved == found.order.proved_optimal == (found.cost == found.lower_bound)
+    early, late = (cost(graph, markowitz(graph, latest=last), objective)[0] for last in (0, 1))
+    assert dict(found.baselines) == {
+        "forward": cost(graph, forward(graph), objective)[0],
+        "reverse": cost(graph, reverse(graph), objective)[0],
+        "markowitz": min(early, late),
+    }
+    assert found.cost <= min(value for _, value in found.baselines)
+
+
+@pytest.mark.parametrize("name", ["human_heart_dipole", "propane_combustion", "robot_arm_6dof"])
+def test_reference_graphs_are_proved(name: str) -> None:
+    wanted = {"human_heart_dipole": 148, "propane_combustion": 88, "robot_arm_6dof": 221}
+    found = search(reference(name), objective="edges")
+    assert (found.cost, found.lower_bound, found.proved) == (wanted[name], wanted[name], True)
+
+
+def test_graphs_too_large_for_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portfolio, "MANY", 10)
+    found = search(random_graph(1, 40), budget=0.01)
+    assert (found.lower_bound, found.bound_by, found.proved) == (0, "nothing", False)
+
+
+def test_it_tells_how_it_goes() -> None:
+    told: list[tuple[int, str]] = []
+    graph = random_graph(1, 40, near=12)
+    found = search(graph, objective="adds", budget=0.05, progress=lambda *new: told.append(new))
+    costs = [value for value, _ in told]
+    assert costs == sorted(costs, reverse=True)
+    assert told[-1] == (found.cost, found.found_by)
+
+
+_WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = None
+from sample_graphs import reference
+from gradgen.search.portfolio import search
+found = search(reference("human_heart_dipole"))
+assert found.proved, found
+"""
+
+
+def test_small_graphs_need_no_numba() -> None:
+    path = [*sys.path, str(portfolio.__file__).rpartition("/gradgen/")[0]]
+    code = f"import sys; sys.path[:0] = {path!r}\n{_WITHOUT_NUMBA}"
+    subprocess.run([sys.executable, "-c", code], check=True)
