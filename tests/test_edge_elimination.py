@@ -20,7 +20,7 @@ from eliminating import (
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate, as_edge_order
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.steps import EdgeStep, FaceStep, parse_edge_step, parse_face_step
+from gradgen.ir.steps import EdgeStep, FaceStep, abbreviate, parse_edge_step, parse_face_step
 
 CHAIN = plain(1, [3], "0-1 1-2 2-3 0-2 1-3")
 
@@ -151,6 +151,18 @@ def test_steps_of_names_with_any_characters_survive():
         assert parse_edge_step(str(edge)) == edge
         face = FaceStep((a, b, c), (c, d))
         assert parse_face_step(str(face)) == face
+
+
+def test_steps_do_not_grow_with_paths():
+    names = [f"mul-{k}" for k in range(40)]
+    short = {abbreviate(tuple(names[:k])) for k in range(2, 40)}
+    assert len(short) == 38
+    assert max(len(path) for path in short) == 3
+    assert abbreviate(("a", "b", "c")) == ("a", "b", "c")
+    assert abbreviate(("a", "b", "c", "d")) != abbreviate(("a", "c", "b", "d"))
+    step = FaceStep(abbreviate(tuple(names)), (names[-1], "out:0"))
+    assert parse_face_step(str(step)) == step
+    assert len(str(step)) < 50
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from gradgen.elimination.edge import as_edge_order, eliminate_edges
 from gradgen.elimination.products import OrderMismatchError, Products
 from gradgen.ir.graph import Kind, LinearGraph, Order
 from gradgen.ir.plan import Plan
-from gradgen.ir.steps import FaceStep, Path, parse_edge_step, parse_face_step
+from gradgen.ir.steps import FaceStep, Path, abbreviate, parse_edge_step, parse_face_step
 
 
 class LineGraph:
@@ -42,8 +42,9 @@ class LineGraph:
         self.ends: dict[int, tuple[int, int]] = {}
         """(source, target) of each line-graph vertex that is left."""
         self.path: dict[int, Path] = {}
-        """The path that names it."""
+        """The shortest path that each of them contracted."""
         self.by_path: dict[Path, int] = {}
+        """Each of them by its path, abbreviated as in steps."""
         self.predecessors: dict[int, set[int]] = {}
         self.successors: dict[int, set[int]] = {}
         into: dict[int, set[int]] = {v: {-1 - v} for v in graph.independents}
@@ -96,7 +97,7 @@ class LineGraph:
 
     def name(self, left: int, right: int) -> str:
         """The step that eliminates a face."""
-        return str(FaceStep(self.path[left], self.path[right]))
+        return str(FaceStep(abbreviate(self.path[left]), abbreviate(self.path[right])))
 
     def vertex_kinds(self) -> dict[int, Kind]:
         """The line-graph vertices that are left, with the kinds of their values."""
@@ -132,7 +133,7 @@ class LineGraph:
         self._value[number] = value
         self.ends[number] = ends
         self.path[number] = path
-        self.by_path[path] = number
+        self.by_path[abbreviate(path)] = number
         self._at.setdefault(ends, set()).add(number)
         self.predecessors[number] = set(before)
         self.successors[number] = set(after)
@@ -155,7 +156,7 @@ class LineGraph:
                 self.predecessors[other].discard(number)
                 neighbours.add(other)
         self._at[self.ends.pop(number)].discard(number)
-        del self.by_path[self.path.pop(number)]
+        del self.by_path[abbreviate(self.path.pop(number))]
         del self._value[number]
         return neighbours
 
@@ -163,9 +164,9 @@ class LineGraph:
         """Add a value to a line-graph vertex, and its path to those that this one contracted."""
         self._value[number] = self._products.add(self._value[number], value)
         shorter = min(self.path[number], path, key=lambda p: (len(p), p))
-        del self.by_path[self.path[number]]
+        del self.by_path[abbreviate(self.path[number])]
         self.path[number] = shorter
-        self.by_path[shorter] = number
+        self.by_path[abbreviate(shorter)] = number
 
     def _tidy(self, changed: set[int]) -> None:
         """Remove what lies on no path any more, and merge what has become the same."""

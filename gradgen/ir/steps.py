@@ -11,7 +11,8 @@ Every name is made of stable names of vertices, so a stored order survives a ren
   original graph is contracted by one edge at most, because two paths from an independent to a
   dependent that share a piece are contracted alike within it, as long as its ends are open in both.
   An edge that absorbed others contracted several paths; it goes by the shortest, and among these by
-  the one whose names come first.
+  the one whose names come first. Of a path with more than one vertex between its ends these are
+  replaced by a hash of their names, `a>~1f5c0a9b2e>e`, or steps would be as long as the paths.
 
 In edge and face steps the characters `%`, `>` and space of a vertex's name are written `%25`, `%3E`
 and `%20`.
@@ -19,6 +20,7 @@ and `%20`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -26,7 +28,7 @@ Direction = Literal["front", "back"]
 """Where an edge is eliminated: at its target or at its source."""
 
 Path = tuple[str, ...]
-"""Vertices by name, in the direction of the edges."""
+"""Vertices by name, in the direction of the edges; abbreviated, two ends and what lies between."""
 
 
 class EdgeStep(NamedTuple):
@@ -41,13 +43,24 @@ class EdgeStep(NamedTuple):
 
 
 class FaceStep(NamedTuple):
-    """The elimination of a face: an edge into a vertex and an edge out of it, by their paths."""
+    """The elimination of a face: an edge into a vertex and an edge out of it.
+
+    Both are named by their paths, abbreviated.
+    """
 
     incoming: Path
     outgoing: Path
 
     def __str__(self) -> str:
         return f"{_join(self.incoming)} {_join(self.outgoing)}"
+
+
+def abbreviate(path: Path) -> Path:
+    """The path as steps name it; it stays as it is if one vertex or none lies between its ends."""
+    if len(path) <= 3:
+        return path
+    digest = hashlib.sha256(_join(path[1:-1]).encode()).hexdigest()
+    return path[0], f"~{digest[:10]}", path[-1]
 
 
 def parse_edge_step(text: str) -> EdgeStep:
