@@ -22,7 +22,7 @@ from gradgen.search.heuristics import forward, propose, reverse
 GENERATOR = f"gradgen {__version__}"
 
 
-_REWRITTEN = 3
+_REWRITTEN = 2
 """How many orders' programs are rewritten, the cheapest ones."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
