@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gradgen import __version__
-from gradgen.backend.algebra.rewrite import rewrite
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
+from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.ir.code import Var

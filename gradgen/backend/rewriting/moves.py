@@ -12,8 +12,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from gradgen.backend.algebra.covering import cover
-from gradgen.backend.algebra.forms import (
+from gradgen.backend.rewriting.covering import cover
+from gradgen.backend.rewriting.forms import (
     Forms,
     Monomial,
     Term,

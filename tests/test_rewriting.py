@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gradgen.backend.algebra.forms import Forms, divide, multiply, tidy
-from gradgen.backend.algebra.moves import apply, moves, push, reachable
-from gradgen.backend.algebra.reading import read
-from gradgen.backend.algebra.rewrite import rewrite
-from gradgen.backend.algebra.search import improve
-from gradgen.backend.algebra.sharing import share
-from gradgen.backend.algebra.writing import write
 from gradgen.backend.passes import eliminate_dead_code
+from gradgen.backend.rewriting.forms import Forms, divide, multiply, tidy
+from gradgen.backend.rewriting.moves import apply, moves, push, reachable
+from gradgen.backend.rewriting.reading import read
+from gradgen.backend.rewriting.rewrite import rewrite
+from gradgen.backend.rewriting.search import improve
+from gradgen.backend.rewriting.sharing import share
+from gradgen.backend.rewriting.writing import write
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.evaluate import evaluate

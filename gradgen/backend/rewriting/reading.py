@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.algebra.forms import ZERO, Forms, Term, reciprocal, tidy, times
+from gradgen.backend.rewriting.forms import ZERO, Forms, Term, reciprocal, tidy, times
 from gradgen.ir.code import Atom, Const, Instruction, Var
 from gradgen.ir.program import PRIMAL, Program
 

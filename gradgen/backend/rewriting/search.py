@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass
 from functools import cached_property
 
-from gradgen.backend.algebra.forms import Forms, tidy
-from gradgen.backend.algebra.moves import Roots, apply, moves, push, reachable, rescale
-from gradgen.backend.algebra.sharing import share
+from gradgen.backend.rewriting.forms import Forms, tidy
+from gradgen.backend.rewriting.moves import Roots, apply, moves, push, reachable, rescale
+from gradgen.backend.rewriting.sharing import share
 
 _MEMORY = 8
 """How many steps back a rewriting's cost is compared with."""
