@@ -24,10 +24,11 @@ MODELS = Path(__file__).parents[1] / "models"
 INPUTS = ("a", "b", "c", "d")
 
 
-def program(derivative, results, primal=(), inputs=INPUTS):
+def program(derivative, results, primal=(), inputs=INPUTS, partials=()):
     """A program from lines such as `"t = mul a 0.5"`."""
     sections = (
         Section(PRIMAL, tuple(map(instruction, primal))),
+        Section(PARTIALS, tuple(map(instruction, partials))),
         Section(ACCUMULATION, tuple(map(instruction, derivative))),
     )
     named = tuple((f"d:{name}", name) for name in results.split())
@@ -211,6 +212,21 @@ def test_a_product_with_a_mask_stays_a_selection():
     same_values(before, after, random.Random(0))
     masks = {i.target for i in after.instructions if i.op == "select"}
     assert not any(i.op == "mul" and masks & set(i.variables) for i in after.instructions)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_differences_in_partials_are_not_expanded(seed):
+    """y - y s is not as exact as y (1 - s) where s is nearly 1."""
+    partials = ["p = sub 1.0 s", "q = mul s p"]
+    lines = ["t = mul a p", "u = mul b q", "w = add t u", "x = mul c w", "z = sub a x"]
+    made = program(lines, "w x z", primal=["s = add a b"], partials=partials)
+    reading = read(made, INPUTS)
+    roots = improve(reading.forms, reading.roots, 300, seed)
+    after = eliminate_dead_code(write(made, reading, roots))
+    same_values(made, after, random.Random(seed))
+    values = {**dict.fromkeys(INPUTS, 0.1), "a": 1.0 - 2.0**-30, "b": 2.0**-30 - 2.0**-52}
+    one, two = evaluate(made, values), evaluate(after, values)
+    assert all(abs(one[k] - two[k]) <= 1e-14 * abs(one[k]) for k in one)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -115,4 +115,5 @@ def _rescaled(state: _State, atom: int, chance: random.Random) -> Roots | None:
     ratio = tidy(wanted / abs(chance.choice(users)))
     if ratio in (0.0, 1.0):
         return None
-    return apply(forms, roots, atom, rescale(forms, atom, ratio))
+    scaled = rescale(forms, atom, ratio)
+    return None if scaled is None else apply(forms, roots, atom, scaled)
