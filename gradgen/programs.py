@@ -48,7 +48,9 @@ def modules_for(
     cotangents, vjp = _vjp(trace, graph)
     tangents, jvp = _jvp(trace, graph)
 
-    def module(chosen: Accumulated, vjp: Derivative, jvp: Derivative) -> Module:
+    def module(
+        chosen: Accumulated, vjp: Derivative, jvp: Derivative, rewritten: bool = False
+    ) -> Module:
         return Module(
             source=source,
             trace=trace,
@@ -59,6 +61,7 @@ def modules_for(
             jvp=jvp,
             cotangents=cotangents,
             tangents=tangents,
+            rewritten=rewritten,
             generator=GENERATOR,
             source_name=source_name,
         )
@@ -73,8 +76,11 @@ def modules_for(
         replace(d, chosen=_rewritten(d.chosen, [*floats, *more]))
         for d, more in ((vjp, [v for _, v in cotangents]), (jvp, [v for _, v in tangents]))
     )
-    rewritten = module(min(found, key=lambda a: a.operations.total), pulled, pushed)
-    return [rewritten, *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks))]
+    cheapest = min(found, key=lambda a: a.operations.total)
+    return [
+        module(cheapest, pulled, pushed, rewritten=True),
+        *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks)),
+    ]
 
 
 def _promising(ranked: Sequence[Accumulated], most: int) -> list[Accumulated]:
