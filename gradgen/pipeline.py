@@ -249,7 +249,8 @@ class Outcome:
 def generate(settings: Settings, output: str | None, status: Status) -> Outcome:
     """Generate, verify and, with `output`, write. Nothing is written that is not exact.
 
-    A candidate that overflows where JAX does not gives way to the next cheapest one.
+    A candidate that overflows where JAX does not gives way to the next cheapest one, and so does a
+    rewritten one that is off in any other way.
     Raises InexactError, with the evidence kept, if no candidate is exact.
     """
     if output is not None and Path(output).resolve() == Path(settings.path).resolve():
@@ -269,7 +270,7 @@ def generate(settings: Settings, output: str | None, status: Status) -> Outcome:
             changed = output is not None and write_atomically(output, text)
             fared += [_order_line(other, "not needed") for other in considered[number:]]
             return Outcome(chosen, text, report, output, changed, tuple(fared))
-        if report.kind != "nonfinite":
+        if report.kind != "nonfinite" and not chosen.rewritten:
             break
     folder = keep_evidence(text, report.pretty())
     raise InexactError(
@@ -283,8 +284,9 @@ def generate(settings: Settings, output: str | None, status: Status) -> Outcome:
 
 def _order_line(module: Module, verdict: str) -> str:
     chosen = module.jacobian.chosen
+    rewritten = ", rewritten" if module.rewritten else ""
     return (
-        f"order {chosen.order.found_by}: {chosen.plan.muls} multiplications, "
+        f"order {chosen.order.found_by}{rewritten}: {chosen.plan.muls} multiplications, "
         f"{chosen.operations.total} operations: {verdict}"
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gradgen import __version__
-from gradgen.backend.algebra.rewrite import rewrite
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
+from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.ir.code import Var
@@ -22,7 +22,7 @@ from gradgen.search.heuristics import forward, propose, reverse
 GENERATOR = f"gradgen {__version__}"
 
 
-_REWRITTEN = 3
+_REWRITTEN = 2
 """How many orders' programs are rewritten, the cheapest ones."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
@@ -48,7 +48,9 @@ def modules_for(
     cotangents, vjp = _vjp(trace, graph)
     tangents, jvp = _jvp(trace, graph)
 
-    def module(chosen: Accumulated, vjp: Derivative, jvp: Derivative) -> Module:
+    def module(
+        chosen: Accumulated, vjp: Derivative, jvp: Derivative, rewritten: bool = False
+    ) -> Module:
         return Module(
             source=source,
             trace=trace,
@@ -59,6 +61,7 @@ def modules_for(
             jvp=jvp,
             cotangents=cotangents,
             tangents=tangents,
+            rewritten=rewritten,
             generator=GENERATOR,
             source_name=source_name,
         )
@@ -73,8 +76,11 @@ def modules_for(
         replace(d, chosen=_rewritten(d.chosen, [*floats, *more]))
         for d, more in ((vjp, [v for _, v in cotangents]), (jvp, [v for _, v in tangents]))
     )
-    rewritten = module(min(found, key=lambda a: a.operations.total), pulled, pushed)
-    return [rewritten, *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks))]
+    cheapest = min(found, key=lambda a: a.operations.total)
+    return [
+        module(cheapest, pulled, pushed, rewritten=True),
+        *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks)),
+    ]
 
 
 def _promising(ranked: Sequence[Accumulated], most: int) -> list[Accumulated]:

@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "frontend": {"errors", "ir"},
     "backend": {"errors", "ir"},
     "verify": {"errors", "ir"},
+    "refine": {"ir", "elimination"},
     "programs": {"errors", "ir", "elimination", "search", "backend", "__init__"},
     "pipeline": STAGES | {"programs", "__init__"},
     "reporting": {"errors"},

@@ -65,6 +65,8 @@ class Module:
     """For each dependent's output path, the variable of its cotangent."""
     tangents: tuple[tuple[str, str], ...]
     """For each differentiated input's path, the variable of its tangent."""
+    rewritten: bool = False
+    """Whether algebra was applied to the derivatives, which may overflow where JAX does not."""
     emit: tuple[str, ...] = FUNCTIONS
     generator: str = ""
     """Name and version of the generator, for the header."""

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gradgen.backend.algebra.forms import ZERO, Term
-from gradgen.backend.algebra.reading import Reading, is_number
-from gradgen.backend.algebra.sharing import Key, share
+from gradgen.backend.rewriting.forms import ZERO, Term
+from gradgen.backend.rewriting.reading import Reading, is_number
+from gradgen.backend.rewriting.sharing import Key, share
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, Var, uses
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gradgen.backend.algebra.reading import read
-from gradgen.backend.algebra.search import improve
-from gradgen.backend.algebra.writing import write
 from gradgen.backend.passes import absorb_signs, eliminate_dead_code
+from gradgen.backend.rewriting.reading import read
+from gradgen.backend.rewriting.search import improve
+from gradgen.backend.rewriting.writing import write
 from gradgen.ir.code import Var
 from gradgen.ir.program import PRIMAL, Program, count_operations
 
 _EVALUATIONS = 2000
-_INSTRUCTIONS = 60_000
+_INSTRUCTIONS = 40_000
 """At most so many rewritings are counted out, and about so many instructions in all of them."""
 
 

@@ -12,8 +12,8 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.algebra.covering import operands
-from gradgen.backend.algebra.forms import Forms, Monomial, Term, divide
+from gradgen.backend.rewriting.covering import operands
+from gradgen.backend.rewriting.forms import Forms, Monomial, Term, divide
 
 Key = tuple[float, Monomial]
 """A term without its sign."""

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.algebra.forms import ZERO, Forms, Term, reciprocal, tidy, times
+from gradgen.backend.rewriting.forms import ZERO, Forms, Term, reciprocal, tidy, times
 from gradgen.ir.code import Atom, Const, Instruction, Var
-from gradgen.ir.program import PRIMAL, Program
+from gradgen.ir.program import PARTIALS, PRIMAL, Program
 
 _LARGEST_POWER = 8
 """Powers beyond this one are left as they are."""
+_NONNEGATIVE = ("abs", "exp", "exp2", "logistic", "sqrt", "cosh")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def read(program: Program, float_inputs: Iterable[Var]) -> Reading:
         for instruction in section.instructions:
             if section.title == PRIMAL:
                 reader.primal(instruction)
-            elif not reader.derivative(instruction):
+            elif not reader.derivative(instruction, section.title == PARTIALS):
                 opaque.append(instruction)
     roots = [reader.term(a) for i in opaque for a in i.operands if is_number(a, reader.values)]
     roots += [reader.term(atom) for _, atom in program.results if is_number(atom, reader.values)]
@@ -59,7 +60,6 @@ class _Reader:
     def __init__(self, float_inputs: Iterable[Var]) -> None:
         self.forms = Forms()
         self.values: dict[Var, Term] = {v: (1.0, (self.forms.variable(v),)) for v in float_inputs}
-        self.forms.inputs.update(self.forms.variables)
 
     def term(self, atom: Atom) -> Term:
         """An atom in canonical form."""
@@ -72,7 +72,7 @@ class _Reader:
         target = instruction.target
         if instruction.dtype != "float":
             return
-        own: Term = (1.0, (self.forms.variable(target),))
+        own = self._own(instruction)
         operands = self._operands(instruction)
         product = None if operands is None else _product(instruction, operands)
         self.values[target] = own
@@ -82,21 +82,29 @@ class _Reader:
         elif operands is not None and instruction.op in ("add", "sub"):
             self.forms.give_sum(_summands(instruction, operands), target)
 
-    def derivative(self, instruction: Instruction) -> bool:
-        """Read an instruction; false if it is opaque."""
+    def derivative(self, instruction: Instruction, partial: bool) -> bool:
+        """Read an instruction; false if it is opaque. Sums in partials are kept whole."""
         operands = self._operands(instruction)
         found = None
         if operands is not None and instruction.dtype == "float":
             found = _product(instruction, operands)
             if found is None and instruction.op in ("add", "sub"):
                 found = self.forms.total(_summands(instruction, operands))
+                found = self.forms.keep_whole(found) if partial else found
             if found is not None and not math.isfinite(found[0]):
                 found = None
         if found is None and instruction.dtype == "float":
-            self.values[instruction.target] = 1.0, (self.forms.variable(instruction.target),)
+            self.values[instruction.target] = self._own(instruction)
         elif found is not None:
             self.values[instruction.target] = found
         return found is not None
+
+    def _own(self, instruction: Instruction) -> Term:
+        """The variable itself."""
+        atom = self.forms.variable(instruction.target)
+        if instruction.op in _NONNEGATIVE:
+            self.forms.nonnegative.add(atom)
+        return 1.0, (atom,)
 
     def _operands(self, instruction: Instruction) -> list[Term] | None:
         if not all(is_number(a, self.values) for a in instruction.operands):

@@ -94,8 +94,10 @@ class Forms:
 
     def __init__(self) -> None:
         self.variables: dict[int, Var] = {}
-        self.inputs: set[int] = set()
-        """The atoms of the program's inputs."""
+        self.nonnegative: set[int] = set()
+        """Atoms that are never less than zero."""
+        self.whole: set[int] = set()
+        """Sums that are to stay as they are, for their terms may cancel: see `keep_whole`."""
         self.negatives: dict[int, Var] = {}
         self.numbers: dict[int, float] = {}
         self.sums: dict[int, Sum] = {}
@@ -169,10 +171,26 @@ class Forms:
         """
         return self._given.get(factor, [])
 
+    def keep_whole(self, term: Term) -> Term:
+        """The term; if it is a multiple of a sum, that is one that may not be expanded.
+
+        In an elemental partial such as 1 - s the terms may cancel. It is as exact as its terms
+        are, and y - y s is not as exact as y (1 - s). A sum that the accumulation makes is one
+        over paths, which an expansion spoils no more than another order would.
+        """
+        atom = self.only_sum(term)
+        if atom is not None and not all(self._is_positive(t) for t in self.sums[atom]):
+            self.whole.add(atom)
+        return term
+
+    def _is_positive(self, term: Term) -> bool:
+        odd = (f for f in set(term[1]) if term[1].count(f) % 2)
+        return term[0] > 0 and all(abs(f) in self.nonnegative for f in odd)
+
     def only_sum(self, term: Term) -> int | None:
         """The sum that is a term's only factor, None if there is another or none."""
-        if len(term[1]) == 1 and term[1][0] in self.sums:
-            return term[1][0]
+        if len(term[1]) == 1 and abs(term[1][0]) in self.sums:
+            return abs(term[1][0])
         return None
 
     def _in_primal(self, terms: list[Term]) -> Term | None:

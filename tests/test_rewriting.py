@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from gradgen.backend.algebra.forms import Forms, divide, multiply, tidy
-from gradgen.backend.algebra.moves import apply, moves, push, reachable
-from gradgen.backend.algebra.reading import read
-from gradgen.backend.algebra.rewrite import rewrite
-from gradgen.backend.algebra.search import improve
-from gradgen.backend.algebra.sharing import share
-from gradgen.backend.algebra.writing import write
 from gradgen.backend.passes import eliminate_dead_code
+from gradgen.backend.rewriting.forms import Forms, divide, multiply, tidy
+from gradgen.backend.rewriting.moves import apply, moves, push, reachable, rescale
+from gradgen.backend.rewriting.reading import read
+from gradgen.backend.rewriting.rewrite import rewrite
+from gradgen.backend.rewriting.search import improve
+from gradgen.backend.rewriting.sharing import share
+from gradgen.backend.rewriting.writing import write
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.evaluate import evaluate
@@ -24,10 +24,11 @@ MODELS = Path(__file__).parents[1] / "models"
 INPUTS = ("a", "b", "c", "d")
 
 
-def program(derivative, results, primal=(), inputs=INPUTS):
+def program(derivative, results, primal=(), inputs=INPUTS, partials=()):
     """A program from lines such as `"t = mul a 0.5"`."""
     sections = (
         Section(PRIMAL, tuple(map(instruction, primal))),
+        Section(PARTIALS, tuple(map(instruction, partials))),
         Section(ACCUMULATION, tuple(map(instruction, derivative))),
     )
     named = tuple((f"d:{name}", name) for name in results.split())
@@ -211,6 +212,33 @@ def test_a_product_with_a_mask_stays_a_selection():
     same_values(before, after, random.Random(0))
     masks = {i.target for i in after.instructions if i.op == "select"}
     assert not any(i.op == "mul" and masks & set(i.variables) for i in after.instructions)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_differences_in_partials_are_not_expanded(seed):
+    """y - y s is not as exact as y (1 - s) where s is nearly 1."""
+    chance = random.Random(seed)
+    partials = ["p = sub 1.0 s", "q = mul s p"]
+    lines = ["t = mul c p", "u = mul d q", "w = add t u", "x = mul 0.3 p", "z = mul c w"]
+    before = program(lines, "w x z", primal=["s = add a b"], partials=partials)
+    values = {"a": 1.0 - 2.0**-30, "b": 2.0**-30 - 2.0**-52, "c": 0.3, "d": 0.7}
+    expected = evaluate(before, values)
+    reading = read(before, INPUTS)
+    forms, roots = reading.forms, reading.roots
+    for _ in range(60):
+        sums = reachable(forms, roots)
+        atom, k = chance.choice(sums), chance.randrange(len(roots))
+        options = list(moves(forms, atom))
+        if chance.random() < 0.6 and options:
+            roots = apply(forms, roots, atom, chance.choice(options))
+        elif any(factor in forms.sums for factor in roots[k][1]):
+            pushed = push(forms, roots[k], chance)
+            roots = roots if pushed is None else (*roots[:k], pushed, *roots[k + 1 :])
+        scaled = rescale(forms, atom, chance.choice([0.3, 2.0, 0.7]))
+        roots = roots if scaled is None else apply(forms, roots, atom, scaled)
+        found = evaluate(write(before, reading, roots), values)
+        for key, value in expected.items():
+            assert abs(value - found[key]) <= 1e-13 * abs(value), key
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,19 +1,19 @@
 """Rewriting of canonical forms: factors are pulled out of sums, or sums are expanded.
 
 A move says what one sum becomes; `apply` puts that in its place wherever the sum is used.
-Every move keeps all values, in exact arithmetic. None introduces a division. A factor, be it a
-reciprocal, is pulled out if all terms have it. The reciprocal of an input may be pulled out if some
-have it, the others are then multiplied by that input; with a computed denominator they might
-overflow.
+Every move keeps all values, in exact arithmetic. None introduces a division, nor a product with a
+denominator: a factor, be it a reciprocal, is pulled out only if all terms have it. Sums that are to
+stay whole are neither expanded nor taken apart, and only scaled by powers of two.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 
-from gradgen.backend.algebra.covering import cover
-from gradgen.backend.algebra.forms import (
+from gradgen.backend.rewriting.covering import cover
+from gradgen.backend.rewriting.forms import (
     Forms,
     Monomial,
     Term,
@@ -46,12 +46,16 @@ def reachable(forms: Forms, roots: Iterable[Term]) -> list[int]:
 def moves(forms: Forms, atom: int) -> Iterator[Term]:
     """What a sum may become."""
     terms = forms.sums[atom]
+    whole = atom in forms.whole
     for part in _divisors(forms, terms):
-        yield pull(forms, terms, part)
+        if not whole or _is_power_of_two(part[0]):
+            yield pull(forms, terms, part, whole=whole)
+    if whole:
+        return
     yield from _groups(forms, terms)
     for number, (coefficient, monomial) in enumerate(terms):
         for factor in monomial:
-            if factor in forms.sums:
+            if factor in forms.sums and factor not in forms.whole:
                 rest = divide(monomial, (factor,)) or ()
                 inside = [times((coefficient, rest), term) for term in forms.sums[factor]]
                 yield forms.total([*terms[:number], *inside, *terms[number + 1 :]])
@@ -67,10 +71,8 @@ def _divisors(forms: Forms, terms: Sequence[Term]) -> list[Term]:
     for coefficient, monomial in terms:
         # what is left of the number where the primal has the rest
         left = cover(forms, (coefficient, monomial))[0]
-        below = tuple(f for f in monomial if -f in forms.inputs)
-        for factors in ((), common, below):
+        for factors in ((), common):
             found[abs(coefficient), factors] = found[left, factors] = None
-        found[1.0, below] = None
     found.pop((1.0, ()), None)
     return list(found)
 
@@ -105,17 +107,20 @@ def _shared(left: Monomial, right: Monomial) -> Monomial:
     return tuple(shared)
 
 
-def pull(forms: Forms, terms: Iterable[Term], part: Term) -> Term:
-    """The sum of some terms as a product of `part` and what is left of them."""
+def pull(forms: Forms, terms: Iterable[Term], part: Term, *, whole: bool = False) -> Term:
+    """The sum of some terms as a product of `part` and what is left, which may stay whole too."""
     inverse = reciprocal(part[1])
     left = forms.total((tidy(c / part[0]), multiply(m, inverse)) for c, m in terms)
-    return times(part, left)
+    return times(part, forms.keep_whole(left) if whole else left)
 
 
 def push(forms: Forms, term: Term, chance: random.Random) -> Term | None:
     """A product of a sum and other factors with one of those multiplied into the sum."""
     coefficient, monomial = term
-    inner = chance.choice([f for f in monomial if f in forms.sums])
+    sums = [f for f in monomial if f in forms.sums and f not in forms.whole]
+    if not sums:
+        return None
+    inner = chance.choice(sums)
     others = divide(monomial, (inner,)) or ()
     choices: list[Term] = [(1.0, (factor,)) for factor in others]
     if abs(coefficient) != 1:
@@ -128,9 +133,16 @@ def push(forms: Forms, term: Term, chance: random.Random) -> Term | None:
     return times((tidy(coefficient / part[0]), rest), left)
 
 
-def rescale(forms: Forms, atom: int, by: float) -> Term:
+def rescale(forms: Forms, atom: int, by: float) -> Term | None:
     """A sum as a multiple of another one: only the numbers in it change."""
-    return pull(forms, forms.sums[atom], (by, ()))
+    whole = atom in forms.whole
+    if whole and not _is_power_of_two(by):
+        return None
+    return pull(forms, forms.sums[atom], (by, ()), whole=whole)
+
+
+def _is_power_of_two(number: float) -> bool:
+    return math.frexp(number)[0] == 0.5
 
 
 def apply(forms: Forms, roots: Roots, replaced: int, by: Term) -> Roots:
@@ -143,6 +155,8 @@ def apply(forms: Forms, roots: Roots, replaced: int, by: Term) -> Roots:
             terms = forms.sums[atom]
             new = [rebuilt(term) for term in terms]
             found = (1.0, (atom,)) if new == list(terms) else forms.total(new)
+            if atom in forms.whole:
+                found = forms.keep_whole(found)
             known[atom] = found
         return found
 

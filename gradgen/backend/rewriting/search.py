@@ -6,9 +6,9 @@ import random
 from dataclasses import dataclass
 from functools import cached_property
 
-from gradgen.backend.algebra.forms import Forms, tidy
-from gradgen.backend.algebra.moves import Roots, apply, moves, push, reachable, rescale
-from gradgen.backend.algebra.sharing import share
+from gradgen.backend.rewriting.forms import Forms, tidy
+from gradgen.backend.rewriting.moves import Roots, apply, moves, push, reachable, rescale
+from gradgen.backend.rewriting.sharing import share
 
 _MEMORY = 8
 """How many steps back a rewriting's cost is compared with."""
@@ -115,4 +115,5 @@ def _rescaled(state: _State, atom: int, chance: random.Random) -> Roots | None:
     ratio = tidy(wanted / abs(chance.choice(users)))
     if ratio in (0.0, 1.0):
         return None
-    return apply(forms, roots, atom, rescale(forms, atom, ratio))
+    scaled = rescale(forms, atom, ratio)
+    return None if scaled is None else apply(forms, roots, atom, scaled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradgen.backend.algebra.forms import Forms, Given, Monomial, Term, divide, reciprocal, tidy
+from gradgen.backend.rewriting.forms import Forms, Given, Monomial, Term, divide, reciprocal, tidy
 
 
 def cover(forms: Forms, term: Term) -> tuple[float, Monomial]:

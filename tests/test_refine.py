@@ -1,0 +1,46 @@
+"""Orders refined by the operations of the lowered program."""
+
+from itertools import permutations
+from pathlib import Path
+
+from gradgen.backend.lower import lower_jacobian
+from gradgen.config import Settings
+from gradgen.elimination.accumulate import accumulate
+from gradgen.ir.graph import Order
+from gradgen.ir.program import count_operations
+from gradgen.pipeline import graph_of, open_front
+from gradgen.refine import refine
+from gradgen.search.heuristics import forward, propose, reverse
+
+MODELS = Path(__file__).parents[1] / "models"
+
+
+def opened(model):
+    front = open_front(Settings(str(MODELS / f"{model}.py")))
+    return graph_of(front), lambda plan: lower_jacobian(front.trace, plan)
+
+
+def total(graph, order, lowering):
+    return count_operations(lowering(accumulate(graph, order)).instructions).total
+
+
+def test_a_small_graph_is_solved():
+    graph, lowering = opened("lif")
+    names = [graph.vertices[v].name for v in graph.intermediates]
+    orders = [Order("vertex", graph.fingerprint, steps, "any") for steps in permutations(names)]
+    least = min(total(graph, order, lowering) for order in orders[::3])
+    assert total(graph, refine(graph, [reverse(graph)], lowering, 100), lowering) <= least
+
+
+def test_a_refined_order_is_cheaper_and_always_the_same():
+    graph, lowering = opened("izhikevich")
+    orders = propose(graph)
+    refined = refine(graph, orders, lowering, 200)
+    assert total(graph, refined, lowering) < min(total(graph, o, lowering) for o in orders)
+    assert refined.found_by.endswith(", refined")
+    assert refine(graph, orders, lowering, 200) == refined
+
+
+def test_nothing_cheaper_leaves_the_order_as_it_is():
+    graph, lowering = opened("lif")
+    assert refine(graph, [forward(graph)], lowering, 1) == forward(graph)
