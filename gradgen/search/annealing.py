@@ -223,8 +223,9 @@ class _Chain:
         """Anneal from the best order known; returns whether there was time for all of it."""
         hot = max(COLD, self.hot * min(1.0, sweeps / self.needed))
         end = min(hot, END)
-        temperatures = [end + (hot - end) * (1 - k / sweeps) ** 2 for k in range(sweeps)]
-        return self.anneal(temperatures, deadline)
+        left = (1 - k / sweeps for k in range(sweeps))
+        # no power: its last digit differs between machines
+        return self.anneal([end + (hot - end) * x * x for x in left], deadline)
 
     def anneal(self, temperatures: Sequence[float], deadline: float | None) -> bool:
         """Sweep at each temperature and end with windows; returns whether there was time."""
