@@ -6,11 +6,11 @@ there are many vertices; what they are worth can be computed again in plain Pyth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from time import monotonic
 
 from gradgen.ir.graph import LinearGraph
+from gradgen.search.deadline import Deadline
 from gradgen.search.reductions import parts, reduce
 from gradgen.search.remainder import Objective, Remainder, members
 from gradgen.search.separators import vertex_bound
@@ -37,7 +37,7 @@ def lower_bound(graph: LinearGraph, objective: Objective, budget: float) -> Boun
 
     Small graphs are solved whatever the budget, and their bound is the optimum.
     """
-    deadline = monotonic() + budget
+    clock = Deadline(budget)
     state = Remainder(graph, objective)
     first, value = reduce(state)
     blocks: list[tuple[int, ...]] = []
@@ -46,7 +46,7 @@ def lower_bound(graph: LinearGraph, objective: Objective, budget: float) -> Boun
             found: tuple[tuple[int, ...], ...] = (tuple(members(part)),)
             value += search_subsets(state, part)[1]
         else:
-            found, bound = _partition(state, part, lambda: monotonic() > deadline)
+            found, bound = _partition(state, part, clock)
             value += bound
         blocks += found
     return Bound(value, describe(blocks), tuple(first), tuple(blocks))
@@ -106,17 +106,18 @@ def block_bound(state: Remainder, block: int) -> int:
 
 
 def _partition(
-    state: Remainder, part: int, stop: Callable[[], bool]
+    state: Remainder, part: int, clock: Deadline
 ) -> tuple[tuple[tuple[int, ...], ...], int]:
     """A partition of a part into blocks that gives a high bound, and the bound."""
-    from gradgen.search.arrays import arrays_of
-    from gradgen.search.partitions import STAGES, BlockValues, improve, singles
+    with clock.paused():
+        from gradgen.search.arrays import arrays_of
+        from gradgen.search.partitions import STAGES, BlockValues, improve, singles
 
     arrays = arrays_of(state, part)
     values = BlockValues(arrays)
     blocks = singles(arrays)
     for stage in STAGES:
-        blocks = improve(values, blocks, stage, stop)
+        blocks = improve(values, blocks, stage, clock.passed)
     return arrays.named_blocks(blocks), values.total(blocks)
 
 

@@ -5,14 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import boolean, int64, njit
 
-from gradgen.search.kernels import CONSTANT, MASK, UNIT, VARIABLE, cost, has, listed, put, side
+from gradgen.search.kernels import (
+    CONSTANT,
+    KINDS,
+    LIST,
+    MASK,
+    SET,
+    SETS,
+    UNIT,
+    VARIABLE,
+    cost,
+    has,
+    listed,
+    put,
+    side,
+)
 
 _ZERO = np.uint64(0)
 
 
-@njit(cache=True)
+_CLOSURES = [
+    f"uint64[::1](UniTuple(uint64[:, ::1], {count}), int64, int64, uint64[::1], b1)"
+    for count in (1, 2)
+]
+
+
+@njit(_CLOSURES, cache=True)
 def _closure(adjacent: Any, start: Any, closed: Any, within: Any, everywhere: Any) -> Any:
     """The vertices that paths from a vertex reach, none through `closed`, inside `within`."""
     n, words = adjacent[0].shape
@@ -34,7 +54,7 @@ def _closure(adjacent: Any, start: Any, closed: Any, within: Any, everywhere: An
     return reached
 
 
-@njit(cache=True)
+@njit(boolean(KINDS, SETS, SETS, boolean, int64, SETS, SET, boolean), cache=True)
 def _merges(
     kinds: Any, near: Any, far: Any, back: Any, v: Any, ends: Any, remaining: Any, typed: Any
 ) -> Any:
@@ -85,7 +105,7 @@ def _merges(
     return needed <= least
 
 
-@njit(cache=True)
+@njit(boolean(KINDS, SETS, SETS, int64, SETS, boolean), cache=True)
 def _adds_nothing(kinds: Any, into: Any, out: Any, v: Any, ends: Any, typed: Any) -> Any:
     """reductions._adds_nothing."""
     n, words = into.shape
@@ -103,7 +123,7 @@ def _adds_nothing(kinds: Any, into: Any, out: Any, v: Any, ends: Any, typed: Any
     return cost(kinds, into, out, v) <= least
 
 
-@njit(cache=True)
+@njit(int64(KINDS, SETS, SETS, SETS, SET, int64, boolean, LIST), cache=True)
 def branches(
     kinds: Any, into: Any, out: Any, ends: Any, remaining: Any, start: Any, typed: Any, found: Any
 ) -> Any:

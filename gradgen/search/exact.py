@@ -6,14 +6,14 @@ vertices is searched in plain Python; a larger one by bounds from blocks and com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from time import monotonic
 
 from gradgen.elimination.accumulate import resolve
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.search.bounds import SMALL, describe, partition_bound
 from gradgen.search.compact import vertex_order
+from gradgen.search.deadline import Deadline
 from gradgen.search.heuristics import propose
 from gradgen.search.reductions import parts, reduce
 from gradgen.search.remainder import Objective, Remainder
@@ -62,12 +62,14 @@ def solve(
     """The cheapest vertex order, as far as it can be found and proved within `budget` seconds.
 
     `upper` is a good order, if one is known. A search that finishes gives the same result every
-    time. `expansions` limits the sets that A* expands in each part: with it, and a budget that
-    suffices, so does one that does not finish. Small graphs are solved whatever the budget.
+    time. `expansions` limits the sets that A* expands with each partition of each part: with it,
+    and a budget that suffices, so does one that does not finish. Small graphs are solved whatever
+    the budget. The first search of a larger one compiles for some 15 seconds, which the budget
+    does not count; the code is kept for later runs.
 
     Raises OrderMismatchError if `upper` is for another graph.
     """
-    deadline = monotonic() + budget
+    clock = Deadline(budget)
     known = [resolve(graph, order) for order in ((upper,) if upper else ()) + propose(graph)]
     state = Remainder(graph, objective)
     costs = [state.copy().eliminate_all(order) for order in known]
@@ -80,7 +82,7 @@ def solve(
             found = _Part(tuple(order), paid, paid, "search")
         else:
             orders = [tuple(v for v in order if part >> v & 1) for order in known]
-            found = _search(state, part, orders, lambda: monotonic() > deadline, expansions)
+            found = _search(state, part, orders, clock, expansions)
         steps += found.order
         cost += found.cost
         bound += found.bound
@@ -103,22 +105,23 @@ def _search(
     state: Remainder,
     part: int,
     orders: Sequence[tuple[int, ...]],
-    stop: Callable[[], bool],
+    clock: Deadline,
     expansions: int | None,
 ) -> _Part:
     """Bounds and A* in turn, with better and better partitions."""
-    from gradgen.search.arrays import arrays_of
-    from gradgen.search.astar import search_below
-    from gradgen.search.partitions import STAGES, BlockValues, improve, singles
+    with clock.paused():
+        from gradgen.search.arrays import arrays_of
+        from gradgen.search.astar import search_below
+        from gradgen.search.partitions import STAGES, BlockValues, improve, singles
 
     cost, order = min((state.copy().eliminate_all(order), order) for order in orders)
     arrays = arrays_of(state, part)
     values = BlockValues(arrays)
     blocks = singles(arrays)
     bound, bound_by = 0, ""
-    left = expansions if expansions is not None else 1 << 62
-    for stage, share in zip(STAGES, (*_EXPANSIONS, left), strict=True):
-        blocks = improve(values, blocks, stage, stop)
+    most = expansions if expansions is not None else 1 << 62
+    for stage, share in zip(STAGES, (*_EXPANSIONS, most), strict=True):
+        blocks = improve(values, blocks, stage, clock.passed)
         value = values.total(blocks)
         named = arrays.named_blocks(blocks)
         if value == cost and partition_bound(state, named) == cost:
@@ -127,17 +130,16 @@ def _search(
             arrays,
             [sorted(block) for block in blocks],
             cost,
-            expansions=min(share, left),
+            expansions=min(share, most),
             nodes=_NODES,
-            stop=stop,
+            stop=clock.passed,
         )
-        left -= min(share, left)
         if found.order is not None:
             return _Part(arrays.named(found.order), found.bound, found.bound, "search")
         if found.bound > bound:
             bound, bound_by = found.bound, "search" if found.bound > value else describe(named)
         if found.finished:
             return _Part(order, cost, cost, "search")
-        if stop() or left == 0:
+        if clock.passed():
             break
     return _Part(order, cost, bound, bound_by)

@@ -77,7 +77,7 @@ class Store(NamedTuple):
     """(5,): see NODES and the others."""
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _slot(keys: Any, slots: Any, key: Any) -> Any:
     """Where in the hash table a key is, or would be."""
     mask = slots.shape[0] - 1

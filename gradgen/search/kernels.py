@@ -10,36 +10,43 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import boolean, int8, int32, int64, njit, uint64, void
 
 from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM
 
 UNIT, CONSTANT, MASK, VARIABLE = (
     CODED.index(kind) + 1 for kind in ("unit", "constant", "mask", "variable")
 )
+SET = uint64[::1]
+SETS = uint64[:, ::1]
+KINDS = int8[:, ::1]
+LIST = int64[::1]
+TABLE = int32[::1]
+"""The types of arguments; without them numba compiles a function anew for each constant."""
+
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
 
 
-@njit(cache=True, inline="always")
+@njit(boolean(SET, int64), cache=True)
 def has(row: Any, v: Any) -> Any:
     """Whether a set holds a vertex."""
     return (row[v >> 6] >> np.uint64(v & 63)) & _ONE != _ZERO
 
 
-@njit(cache=True, inline="always")
+@njit(void(SET, int64), cache=True)
 def put(row: Any, v: Any) -> None:
     """Add a vertex to a set."""
     row[v >> 6] |= _ONE << np.uint64(v & 63)
 
 
-@njit(cache=True, inline="always")
+@njit(void(SET, int64), cache=True)
 def drop(row: Any, v: Any) -> None:
     """Remove a vertex from a set."""
     row[v >> 6] &= ~(_ONE << np.uint64(v & 63))
 
 
-@njit(cache=True, inline="always")
+@njit(int64(uint64), cache=True)
 def _lowest(word: Any) -> Any:
     """The number of the lowest bit of a word that is not zero."""
     x = (word & (~word + _ONE)) - _ONE
@@ -49,7 +56,7 @@ def _lowest(word: Any) -> Any:
     return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@njit(cache=True)
+@njit(int64(SET, LIST), cache=True)
 def listed(row: Any, found: Any) -> Any:
     """Write a set's vertices into `found`, ascending; returns how many there are."""
     count = 0
@@ -62,7 +69,7 @@ def listed(row: Any, found: Any) -> Any:
     return count
 
 
-@njit(cache=True)
+@njit("UniTuple(uint64[:, ::1], 2)(int8[:, ::1])", cache=True)
 def neighbours(kinds: Any) -> Any:
     """The predecessors and successors of each vertex, as sets."""
     n = kinds.shape[0]
@@ -77,7 +84,7 @@ def neighbours(kinds: Any) -> Any:
     return into, out
 
 
-@njit(cache=True)
+@njit(void(KINDS, SETS, SETS, int64), cache=True)
 def eliminate(kinds: Any, into: Any, out: Any, v: Any) -> None:
     """Eliminate a vertex."""
     sources = np.empty(kinds.shape[0], np.int64)
@@ -99,7 +106,7 @@ def eliminate(kinds: Any, into: Any, out: Any, v: Any) -> None:
     out[v, :] = _ZERO
 
 
-@njit(cache=True)
+@njit(int64(KINDS, SETS, SETS, int64), cache=True)
 def cost(kinds: Any, into: Any, out: Any, v: Any) -> Any:
     """What eliminating a vertex costs."""
     neighbour = np.empty(kinds.shape[0], np.int64)
@@ -116,7 +123,7 @@ def cost(kinds: Any, into: Any, out: Any, v: Any) -> Any:
     return total
 
 
-@njit(cache=True)
+@njit(int64(SETS, int64, SET, SET), cache=True)
 def _disjoint(adjacent: Any, start: Any, ends: Any, closed: Any) -> Any:
     """separators.disjoint_paths."""
     n, words = adjacent.shape
@@ -189,7 +196,7 @@ def _disjoint(adjacent: Any, start: Any, ends: Any, closed: Any) -> Any:
             state = previous
 
 
-@njit(cache=True)
+@njit(SET(KINDS, SETS, boolean, int64, boolean, SET), cache=True)
 def _reach(kinds: Any, adjacent: Any, back: Any, start: Any, known: Any, later: Any) -> Any:
     """separators._reached: through units and constants if `known`, else units and masks."""
     n, words = adjacent.shape
@@ -213,7 +220,10 @@ def _reach(kinds: Any, adjacent: Any, back: Any, start: Any, known: Any, later: 
     return reached
 
 
-@njit(cache=True)
+@njit(
+    "UniTuple(int64, 2)(int8[:, ::1], uint64[:, ::1], b1, int64, uint64[::1], uint64[::1], b1)",
+    cache=True,
+)
 def side(kinds: Any, adjacent: Any, back: Any, v: Any, ends: Any, later: Any, typed: Any) -> Any:
     """separators.Side, as a pair; with `typed` false all partials are variable."""
     words = ends.shape[0]
@@ -233,7 +243,7 @@ def side(kinds: Any, adjacent: Any, back: Any, v: Any, ends: Any, later: Any, ty
     return paid, _disjoint(adjacent, v, sinks, trivial | known)
 
 
-@njit(cache=True)
+@njit(TABLE(KINDS, SETS, TABLE, boolean), cache=True)
 def block_table(kinds: Any, ends: Any, block: Any, typed: Any) -> Any:
     """What is still to pay for a block when a subset of it is eliminated.
 
