@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from gradgen.ir.plan import Plan
-from gradgen.ir.program import Operations, Program, count_operations
 
 Objective = Literal["edges", "muls", "adds", "peak", "ops"]
 """What a search can be asked to make small."""
@@ -41,8 +40,3 @@ class PlanCosts:
 def plan_costs(plan: Plan) -> PlanCosts:
     """Count a plan."""
     return PlanCosts(plan.edges, plan.muls, plan.adds, plan.peak)
-
-
-def program_operations(program: Program) -> Operations:
-    """`ops` of a program, the primal's share included."""
-    return count_operations(program.instructions)

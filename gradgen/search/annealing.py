@@ -58,8 +58,6 @@ FEW = 12
 """Graphs of so many intermediates are one window: their best order is found and nothing else."""
 POLISHED_AFTER = 20
 """Sweeps between passes of windows, where the objective is a peak."""
-STACK = 64
-"""Rows that a move may change before it is given up, for each vertex of the graph."""
 
 Progress = Callable[[int, str], None]
 """Told of the best cost so far and how it was found."""
@@ -128,6 +126,7 @@ class _Search:
         self.objective = PLAN_OBJECTIVES.index(objective)
         self.peak = self.objective == bitsets.PEAK
         self.looked = 0
+        self.stopped = False
         self.best_cost = (0, 0)
         self.found_by = ""
         self.baselines: list[tuple[str, int]] = []
@@ -162,7 +161,12 @@ class _Search:
             while done < work and idle < PATIENCE and (target is None or self.cost > target):
                 before = self.best_cost
                 turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
-                ended = list(threads.map(turn, self.chains))
+                try:
+                    ended = list(threads.map(turn, self.chains))
+                except BaseException:
+                    # interrupted: leave without waiting for the ends of the rounds
+                    self.stopped = True
+                    raise
                 self._take(self.chains, report)
                 if not all(ended):
                     return False
@@ -198,8 +202,9 @@ class _Chain:
         size, planes, words = search.start.shape
         self.rows = search.start.copy()
         self.costs = np.empty((len(search.best), 2), np.int64)
-        self.saved = np.empty((STACK * size, planes - 1, words), np.uint64)
-        self.changed = np.empty(STACK * size, np.int64)
+        # room for each vertex of the longest stretch to change all rows
+        self.saved = np.empty((REACH * size, planes - 1, words), np.uint64)
+        self.changed = np.empty(REACH * size, np.int64)
         self.later = np.zeros((size, words), np.uint64)
 
     def solve(self) -> None:
@@ -223,8 +228,9 @@ class _Chain:
         """Anneal from the best order known; returns whether there was time for all of it."""
         hot = max(COLD, self.hot * min(1.0, sweeps / self.needed))
         end = min(hot, END)
-        temperatures = [end + (hot - end) * (1 - k / sweeps) ** 2 for k in range(sweeps)]
-        return self.anneal(temperatures, deadline)
+        left = (1 - k / sweeps for k in range(sweeps))
+        # no power: its last digit differs between machines
+        return self.anneal([end + (hot - end) * x * x for x in left], deadline)
 
     def anneal(self, temperatures: Sequence[float], deadline: float | None) -> bool:
         """Sweep at each temperature and end with windows; returns whether there was time."""
@@ -234,7 +240,7 @@ class _Chain:
         self.best_cost = np.array(search.best_cost, np.int64)
         begin = self.work
         for number, temperature in enumerate(temperatures):
-            if deadline is not None and time.monotonic() > deadline:
+            if search.stopped or (deadline is not None and time.monotonic() > deadline):
                 return False
             if search.peak and number % POLISHED_AFTER == 0:
                 self._polish()
