@@ -19,6 +19,7 @@ from gradgen.search.partitions import STAGES, BlockValues, improve, singles
 from gradgen.search.reductions import is_safe, parts, reduce
 from gradgen.search.remainder import Remainder, members
 from gradgen.search.separators import disjoint_paths, vertex_bound
+from gradgen.search.subset_search import search_subsets
 
 OBJECTIVES = ("edges", "muls")
 
@@ -77,7 +78,7 @@ def test_disjoint_paths_are_as_many_as_the_smallest_cut():
             for s in sets
             if not connected(adjacent, ends & ~closed, closed | sum(1 << v for v in s))
         )
-        assert disjoint_paths(adjacent, 0, ends, closed) == len(cut)
+        assert disjoint_paths([[0, a, 0, 0] for a in adjacent], 0, ends, closed) == len(cut)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -152,7 +153,9 @@ def test_partitions_improve():
     blocks = singles(arrays)
     totals = [values.total(blocks)]
     for stage in STAGES[:2]:
-        blocks = improve(values, blocks, replace(stage, moves=min(stage.moves, 100)), lambda: False)
+        short = replace(stage, moves=min(stage.moves, 100))
+        before, blocks = blocks, improve(values, blocks, short, lambda: False)
+        assert improve(values, before, short, lambda: False) == blocks
         totals.append(values.total(blocks))
         assert sorted(v for block in blocks for v in block) == list(arrays.part)
         assert max(map(len, blocks)) <= stage.largest
@@ -174,6 +177,38 @@ def test_bounds_of_the_reference_graphs(name, value):
     bound = lower_bound(graph, "edges", budget=0)
     assert bound.value == value
     assert reference_bound(graph, "edges", bound) == value
+
+
+ROE_BLOCKS = (
+    (6, 49, 52, 53, 54),
+    (7, 50, 51, 58, 59, 60, 74, 75),
+    (11, 15, 17, 18, 19, 23, 25, 26, 27, 28, 37, 39, 40, 41, 44, 46),
+    (12, 20, 29, 47, 55, 56, 57),
+    (31, 33, 34, 35, 42, 43),
+)
+
+
+def test_a_partition_proves_295_for_roe_flux():
+    state = Remainder(stored("roe_flux_1d"), "edges")
+    _, cost = reduce(state)
+    assert sorted(v for block in ROE_BLOCKS for v in block) == list(members(state.remaining))
+    arrays = arrays_of(state, state.remaining)
+    number = {v: k for k, v in enumerate(arrays.vertices)}
+    compiled = BlockValues(arrays)
+    values = [compiled(frozenset(number[v] for v in block)) for block in ROE_BLOCKS]
+    assert cost + sum(values) == 295
+    for block, value in zip(ROE_BLOCKS, values, strict=True):
+        if len(block) < 9:
+            assert block_bound(state, sum(1 << v for v in block)) == value
+
+
+def test_large_blocks_are_bounded_by_smaller_ones_in_them():
+    for graph in graphs(10, 11, seed=8):
+        if len(graph.intermediates) < 10:
+            continue
+        for objective in OBJECTIVES:
+            state = Remainder(graph, objective)
+            assert block_bound(state, state.remaining) == search_subsets(state, state.remaining)[1]
 
 
 def test_the_reference_refuses_what_is_no_partition():

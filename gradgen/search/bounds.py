@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from gradgen.ir.graph import LinearGraph
 from gradgen.search.deadline import Deadline
@@ -15,6 +16,9 @@ from gradgen.search.reductions import parts, reduce
 from gradgen.search.remainder import Objective, Remainder, members
 from gradgen.search.separators import vertex_bound
 from gradgen.search.subset_search import search_subsets
+
+_PIECE = 8
+"""The size of the blocks that help with a larger one."""
 
 SMALL = 12
 """Parts of so many vertices are solved in plain Python."""
@@ -87,22 +91,55 @@ def partition_bound(state: Remainder, blocks: Iterable[Sequence[int]]) -> int:
 
 
 def block_bound(state: Remainder, block: int) -> int:
-    """The least that eliminating the vertices of a set costs, whatever the order of all others."""
+    """The least that eliminating the vertices of a set costs, whatever the order of all others.
+
+    A* over the subsets of the block; what is still to pay is bounded by smaller blocks in it.
+    """
+    vertices = list(members(block))
+    pieces = [
+        sum(1 << v for v in vertices[k : k + _PIECE]) for k in range(0, len(vertices), _PIECE)
+    ]
+    tables = {piece: _to_pay(state, piece) for piece in pieces}
+    best = {0: 0}
+    closed: set[int] = set()
+    queue = [(sum(table[0] for table in tables.values()), 0, 0, state)]
+    while True:
+        total, size, eliminated, current = heappop(queue)
+        if eliminated == block:
+            return total
+        if eliminated in closed:
+            continue
+        closed.add(eliminated)
+        left = block & ~eliminated
+        for vertex in members(left):
+            after = eliminated | 1 << vertex
+            paid = best[eliminated] + vertex_bound(current, vertex, left)
+            if after not in closed and paid < best.get(after, paid + 1):
+                best[after] = paid
+                estimate = paid + sum(table[after & piece] for piece, table in tables.items())
+                following = current.copy()
+                following.eliminate(vertex)
+                heappush(queue, (estimate, size - 1, after, following))
+
+
+def _to_pay(state: Remainder, block: int) -> dict[int, int]:
+    """For each subset of a block that is eliminated, the least that the rest of the block costs."""
     to_pay = {block: 0}
 
     def rest(eliminated: int, current: Remainder) -> int:
-        if eliminated not in to_pay:
-            left = block & ~eliminated
-            options = []
-            for vertex in members(left):
+        left = block & ~eliminated
+        options = []
+        for vertex in members(left):
+            after = eliminated | 1 << vertex
+            if after not in to_pay:
                 following = current.copy()
                 following.eliminate(vertex)
-                bound = vertex_bound(current, vertex, left)
-                options.append(bound + rest(eliminated | 1 << vertex, following))
-            to_pay[eliminated] = min(options)
-        return to_pay[eliminated]
+                to_pay[after] = rest(after, following)
+            options.append(vertex_bound(current, vertex, left) + to_pay[after])
+        return min(options)
 
-    return rest(0, state)
+    to_pay[0] = rest(0, state)
+    return to_pay
 
 
 def _partition(

@@ -59,8 +59,8 @@ class Remainder:
     def copy(self) -> Remainder:
         """An independent copy."""
         other = object.__new__(Remainder)
-        other.into = [list(n) for n in self.into]
-        other.out = [list(n) for n in self.out]
+        # a vertex's four sets are replaced together, never changed, so that copies may share them
+        other.into, other.out = list(self.into), list(self.out)
         other.independents, other.dependents = self.independents, self.dependents
         other.remaining = self.remaining
         return other

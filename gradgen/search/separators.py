@@ -47,11 +47,10 @@ def _side(adjacent: list[Neighbours], vertex: int, ends: int, later: int) -> Sid
     later &= ~(1 << vertex)
     trivial = _reached(adjacent, vertex, (UNIT, MASK), later)
     known = _reached(adjacent, vertex, (UNIT, CONSTANT), later)
-    paths = [union(neighbours) for neighbours in adjacent]
-    paid = disjoint_paths(paths, vertex, ends | later, trivial)
+    paid = disjoint_paths(adjacent, vertex, ends | later, trivial)
     if not known & ~trivial:
         return Side(paid, paid)
-    return Side(paid, disjoint_paths(paths, vertex, ends | later, trivial | known))
+    return Side(paid, disjoint_paths(adjacent, vertex, ends | later, trivial | known))
 
 
 def _reached(adjacent: list[Neighbours], vertex: int, kinds: tuple[int, int], later: int) -> int:
@@ -67,7 +66,7 @@ def _reached(adjacent: list[Neighbours], vertex: int, kinds: tuple[int, int], la
     return reached
 
 
-def disjoint_paths(adjacent: list[int], start: int, ends: int, closed: int) -> int:
+def disjoint_paths(adjacent: list[Neighbours], start: int, ends: int, closed: int) -> int:
     """The largest number of paths from a vertex to `ends` that share no vertex but the first.
 
     `adjacent` holds the neighbours of each vertex in the direction of the paths; none leads through
@@ -83,7 +82,7 @@ def disjoint_paths(adjacent: list[int], start: int, ends: int, closed: int) -> i
 
 
 def _augment(
-    adjacent: list[int], start: int, ends: int, closed: int, towards: dict[int, int]
+    adjacent: list[Neighbours], start: int, ends: int, closed: int, towards: dict[int, int]
 ) -> bool:
     """Find one more path, perhaps along paths found before, which it then changes."""
     # a state is a vertex, and whether we are behind it (may go on) or in front of it
@@ -94,7 +93,7 @@ def _augment(
         vertex, behind = state
         following: list[tuple[int, bool]] = []
         if behind:
-            for other in members(adjacent[vertex] & ~closed):
+            for other in members(union(adjacent[vertex]) & ~closed):
                 if towards.get(other) != vertex:
                     following.append((other, False))
             if vertex in towards:
