@@ -66,8 +66,8 @@ GRADGEN = {
         "value_and_jacobian": {
             "mul": 21,
             "div": 6,
-            "add": 7,
-            "sub": 14,
+            "add": 8,
+            "sub": 13,
             "neg": 1,
             "transcendental": 4,
             "total": 52,
@@ -88,8 +88,8 @@ GRADGEN = {
         "jvp": {
             "mul": 24,
             "div": 6,
-            "add": 9,
-            "sub": 15,
+            "add": 10,
+            "sub": 14,
             "transcendental": 4,
             "total": 58,
             "accumulation": {"muls": 20, "adds": 9, "edges": 39},
@@ -296,11 +296,11 @@ def _value_and_entries(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi
     # elemental partials
     p0 = jnp.sinh(x9)
     p1 = 1.0 - x2
+    p2 = 1.0 - x6
     # accumulation
     dV_next_dV = 1.0 - x16 * (x14 + (gL + (I_Ca * p1 / V2 + x12)))
     dV_next_dN = -(gK * x15 * x16)
-    t9 = x7 * x10
-    dN_next_dV = 0.05 * phi * (x22 * p0 - (x6 * t9 - t9)) / V4
+    dN_next_dV = 0.05 * phi * (x7 * x10 * p2 + x22 * p0) / V4
     dN_next_dN = 1.0 - x21
     return (V_next, N_next), (dV_next_dV, dV_next_dN, x16, dN_next_dV, dN_next_dN)
 
@@ -317,7 +317,8 @@ def _vjp(
     x7 = 1.0 + x6
     N_inf = 0.5 * x7
     x9 = x4 / (2.0 * V4)
-    rate = phi * jnp.cosh(x9)
+    x10 = jnp.cosh(x9)
+    rate = phi * x10
     x11 = gCa * m_inf
     x12 = gK * N
     x13 = 0.1 / C
@@ -329,8 +330,8 @@ def _vjp(
     p2 = 1.0 - x2
     # accumulation
     ct_I = ct_V_next * x13
-    t7 = 0.05 * ct_N_next * (x7 * rate * p1 + phi * x15 * p0) / V4
-    ct_V = t7 - (x11 * p2 * (V - VCa) / V2 + (x12 + gL + x11)) * ct_I + ct_V_next
+    t7 = 0.05 * phi * ct_N_next * (x7 * x10 * p1 + x15 * p0) / V4
+    ct_V = t7 - (x12 + gL + x11 * (1.0 + p2 * (V - VCa) / V2)) * ct_I + ct_V_next
     ct_N = ct_N_next * (1.0 - x14) - gK * (V - VK) * ct_I
     return (ct_V, ct_N, ct_I)
 
@@ -361,11 +362,11 @@ def _jvp(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi, t_V, t_N, t_
     # elemental partials
     p0 = jnp.sinh(x9)
     p1 = 1.0 - x2
+    p2 = 1.0 - x6
     # accumulation
-    t10 = x16 * (gK * t_N * x15 + t_V * (I_Ca * p1 / V2 + x14 + gL + x12) - t_I)
+    t10 = x16 * (gK * t_N * x15 + t_V * (x14 + (I_Ca * p1 / V2 + gL + x12)) - t_I)
     t_V_next = t_V - t10
-    t11 = x7 * x10
-    t_N_next = t_N - (0.05 * phi * t_V * (x6 * t11 - t11 - x22 * p0) / V4 + t_N * x21)
+    t_N_next = 0.05 * phi * t_V * (x7 * x10 * p2 + x22 * p0) / V4 - t_N * x21 + t_N
     return (V_next, N_next), (t_V_next, t_N_next)
 
 

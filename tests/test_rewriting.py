@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gradgen import pipeline
 from gradgen.backend.passes import eliminate_dead_code
 from gradgen.backend.rewriting.forms import Forms, divide, multiply, tidy
 from gradgen.backend.rewriting.moves import apply, moves, push, reachable, rescale
@@ -19,6 +20,7 @@ from gradgen.ir.code import Const, Instruction
 from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section, count_operations
 from gradgen.pipeline import candidates, graph_of, open_front, orders_for, texts
+from gradgen.verify.report import Failure, Report
 
 MODELS = Path(__file__).parents[1] / "models"
 INPUTS = ("a", "b", "c", "d")
@@ -300,6 +302,22 @@ def test_models_need_no_more_operations_than_they_did(model, wrt, most):
     assert found[0].jacobian.chosen.operations.total <= most
     # the ones after it are there for where rewritten code overflows
     assert all(m.jacobian.chosen.operations.total >= most for m in found[1:])
+
+
+@pytest.mark.parametrize("kind", ["inexact", "nonfinite"])
+def test_a_rewritten_program_that_is_off_gives_way(kind, monkeypatch):
+    seen = []
+
+    def judge(subject, **_):
+        seen.append(subject.module)
+        failures = (Failure(kind, "vjp", "off"),) if subject.module.rewritten else ()
+        return Report(1, 0, 0, (), failures, ())
+
+    monkeypatch.setattr(pipeline, "verify", judge)
+    outcome = pipeline.generate(Settings(str(MODELS / "lif.py")), None, lambda _: None)
+    assert [module.rewritten for module in seen] == [True, False]
+    assert outcome.module.jacobian.chosen.operations.total == 14
+    assert "rewritten" in outcome.orders[0]
 
 
 def test_no_nan_far_below_the_threshold():

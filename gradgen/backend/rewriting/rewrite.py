@@ -12,7 +12,7 @@ from gradgen.ir.code import Var
 from gradgen.ir.program import PRIMAL, Program, count_operations
 
 _EVALUATIONS = 2000
-_INSTRUCTIONS = 40_000
+_INSTRUCTIONS = 80_000
 """At most so many rewritings are counted out, and about so many instructions in all of them."""
 
 
