@@ -33,7 +33,8 @@ def search(
     """Look for a cheap order; never one worse than forward, reverse and both Markowitz orders.
 
     A cheap vertex order comes first; edges and faces are searched from there. Half of the budget,
-    in seconds, goes to each. Raises ValueError for an objective that the elimination has not.
+    in seconds, goes to each. The vertex order is returned where no other one is cheaper. Raises
+    ValueError for an objective that the elimination has not.
     """
     if elimination == "vertex":
         return portfolio.search(
@@ -50,6 +51,8 @@ def search(
     order = _best(graph, elimination, objective, first, bound, budget, seed)
     cost = cost_of(graph, order, objective)
     exact = order.proved_optimal
+    if cost == first.cost:
+        order = first.order
     if progress is not None:
         progress(cost, order.found_by)
     return SearchResult(
@@ -59,7 +62,7 @@ def search(
         lower_bound=cost if exact else bound,
         proved=exact or cost == bound,
         found_by=order.found_by,
-        bound_by="search over all" if exact and cost > bound else "disjoint paths",
+        bound_by=f"search over all {elimination} orders" if exact else "disjoint paths",
         complete=first.complete,
         seconds=time.monotonic() - begin,
     )
