@@ -22,9 +22,9 @@ from gradgen.ir.graph import Elimination, LinearGraph
 from gradgen.ir.graph_file import read_graph
 from gradgen.pipeline import graph_of, open_front
 from gradgen.search.heuristics import propose
-from gradgen.search.path_bound import path_bound
-from gradgen.search.step_items import Objective
-from gradgen.search.step_search import cost_of, search_steps
+from gradgen.search.steps.anneal import cost_of, search_steps
+from gradgen.search.steps.path_bound import path_bound
+from gradgen.search.steps.problem import Objective
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS: tuple[Elimination, ...] = get_args(Elimination)

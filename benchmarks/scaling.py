@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
-from gradgen.search.annealing import anneal
+from gradgen.search.annealing.anneal import anneal
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "_static" / "scaling.svg"
 SIZES = (50, 100, 200, 500, 1000, 2000)

@@ -12,8 +12,8 @@ from sample_graphs import order_of, random_graph, reference, shuffled
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective, plan_costs
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.search import bitsets, moves, windows
-from gradgen.search.annealing import anneal
+from gradgen.search.annealing import bitsets, moves, windows
+from gradgen.search.annealing.anneal import anneal
 from gradgen.search.compact import compact
 from gradgen.search.heuristics import propose
 

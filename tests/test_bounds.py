@@ -11,15 +11,15 @@ import pytest
 from small_graphs import graphs, optimum, optimum_of_permutations, stored
 
 from gradgen.elimination.accumulate import accumulate
-from gradgen.search.arrays import arrays_of
-from gradgen.search.bounds import block_bound, lower_bound, partition_bound, reference_bound
 from gradgen.search.compact import vertex_order
-from gradgen.search.kernels import block_table
-from gradgen.search.partitions import STAGES, BlockValues, improve, singles
-from gradgen.search.reductions import is_safe, parts, reduce
-from gradgen.search.remainder import Remainder, members
-from gradgen.search.separators import disjoint_paths, vertex_bound
-from gradgen.search.subset_search import search_subsets
+from gradgen.search.exact.arrays import arrays_of
+from gradgen.search.exact.bounds import block_bound, lower_bound, partition_bound, reference_bound
+from gradgen.search.exact.kernels import block_table
+from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
+from gradgen.search.exact.reductions import is_safe, parts, reduce
+from gradgen.search.exact.remainder import Remainder, members
+from gradgen.search.exact.separators import disjoint_paths, vertex_bound
+from gradgen.search.exact.subset_search import search_subsets
 
 OBJECTIVES = ("edges", "muls")
 

@@ -12,7 +12,7 @@ from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanCosts, plan_costs
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import Plan
-from gradgen.search import bitsets
+from gradgen.search.annealing import bitsets
 from gradgen.search.compact import compact
 from gradgen.search.heuristics import forward, markowitz, reverse
 

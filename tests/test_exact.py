@@ -11,13 +11,13 @@ import pytest
 from small_graphs import FOLDER, graphs, optimum, stored
 
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.search.arrays import arrays_of
-from gradgen.search.astar import search_below
 from gradgen.search.compact import vertex_order
-from gradgen.search.exact import solve
+from gradgen.search.exact.arrays import arrays_of
+from gradgen.search.exact.astar import search_below
+from gradgen.search.exact.remainder import Remainder
+from gradgen.search.exact.solve import solve
+from gradgen.search.exact.subset_search import search_subsets
 from gradgen.search.heuristics import markowitz
-from gradgen.search.remainder import Remainder
-from gradgen.search.subset_search import search_subsets
 
 OBJECTIVES = ("edges", "muls")
 MANY = 10**6
@@ -114,7 +114,7 @@ def test_few_vertices_need_no_compiler():
     code = (
         "import sys; from pathlib import Path\n"
         "from gradgen.ir.graph_file import read_graph\n"
-        "from gradgen.search.exact import solve\n"
+        "from gradgen.search.exact.solve import solve\n"
         f"graph = read_graph(Path({str(FOLDER / 'lif_2023.json')!r}).read_text())\n"
         "assert solve(graph, 'muls', budget=1).proved\n"
         "assert 'numba' not in sys.modules and 'jax' not in sys.modules\n"

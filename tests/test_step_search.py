@@ -32,17 +32,17 @@ from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import parse_edge_step, parse_face_step
 from gradgen.search.heuristics import forward, propose
-from gradgen.search.items import BACK, FACE, FRONT, TIE_BITS, VERTEX
-from gradgen.search.path_bound import path_bound
-from gradgen.search.step_exact import cheapest_edges, cheapest_faces
-from gradgen.search.step_heuristics import (
+from gradgen.search.steps.anneal import cost_of, search_edges, search_faces
+from gradgen.search.steps.exact import cheapest_edges, cheapest_faces
+from gradgen.search.steps.heuristics import (
     markowitz_edges,
     markowitz_faces,
     propose_edges,
     propose_faces,
 )
-from gradgen.search.step_items import Arrays, edge_steps, face_steps, items_of
-from gradgen.search.step_search import cost_of, search_edges, search_faces
+from gradgen.search.steps.items import BACK, FACE, FRONT, TIE_BITS, VERTEX
+from gradgen.search.steps.path_bound import path_bound
+from gradgen.search.steps.problem import Arrays, edge_steps, face_steps, items_of
 
 LION = plain(2, [4, 5, 6, 7], "0-2 1-2 2-3 2-4 3-4 3-5 3-6 3-7")
 """Two ways to 4. Naumann's graph on which edges beat vertices."""
@@ -201,7 +201,7 @@ def test_searches_never_lose_and_replay_exactly(seed, objective):
 @pytest.mark.parametrize("seed", range(60))
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_compiled_costs_are_those_of_the_plan(seed, objective):
-    from gradgen.search.step_annealing import run
+    from gradgen.search.steps.anneal_kernels import run
 
     chance = random.Random(seed)
     graph = random_graph(chance, 3, 6, 3)

@@ -9,11 +9,11 @@ from typing import get_args
 from gradgen.elimination.cost import PlanObjective
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.search import portfolio
-from gradgen.search.path_bound import path_bound
 from gradgen.search.portfolio import Progress, SearchResult
-from gradgen.search.step_exact import cheapest_edges, cheapest_faces
-from gradgen.search.step_items import Objective
-from gradgen.search.step_search import cost_of, search_edges, search_faces
+from gradgen.search.steps.anneal import cost_of, search_edges, search_faces
+from gradgen.search.steps.exact import cheapest_edges, cheapest_faces
+from gradgen.search.steps.path_bound import path_bound
+from gradgen.search.steps.problem import Objective
 
 ITERATIONS_PER_SECOND = 100_000
 """What a second of budget stands for, in sequences that annealing looks at."""

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PlanObjective, plan_costs
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.search.bounds import SMALL
-from gradgen.search.exact import solve
+from gradgen.search.exact.bounds import SMALL
+from gradgen.search.exact.reductions import parts, reduce
+from gradgen.search.exact.remainder import Objective, Remainder
+from gradgen.search.exact.solve import solve
 from gradgen.search.heuristics import propose
-from gradgen.search.reductions import parts, reduce
-from gradgen.search.remainder import Objective, Remainder
 
 MANY = 300
 """Above so many intermediates nothing is proved: reductions and bounds take too long."""
@@ -122,7 +122,7 @@ def _anneal_and_prove(
     graph: LinearGraph, objective: PlanObjective, budget: float, seed: int, report: Progress
 ) -> _Found:
     # numba is not needed for small graphs
-    from gradgen.search.annealing import anneal
+    from gradgen.search.annealing.anneal import anneal
 
     begin = time.monotonic()
     annealed = anneal(graph, objective, effort=budget, seed=seed, limit=budget, progress=report)

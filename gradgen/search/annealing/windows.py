@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gradgen.search.bitsets import (
+from gradgen.search.annealing.bitsets import (
     NUMBER,
     NUMBERS,
     PEAK,
@@ -24,7 +24,7 @@ from gradgen.search.bitsets import (
     restore,
     weigh,
 )
-from gradgen.search.moves import advance
+from gradgen.search.annealing.moves import advance
 
 
 @njit((ROWS, NUMBER, NUMBERS, NUMBER, NUMBER, ROWS, NUMBERS), nogil=True, cache=True)
@@ -40,8 +40,8 @@ def best_window(
     """Put the vertices of a window into their best order: a dynamic programme over its subsets.
 
     For PEAK, what is at most `floor` counts as that, the peak of the rest of the order. Returns the
-    work, counted as in `gradgen.search.moves.sweep`; 0 if there was no room for it on the stack,
-    and the window stays as it is.
+    work, counted as in `gradgen.search.annealing.moves.sweep`; 0 if there was no room for it on the
+    stack, and the window stays as it is.
     """
     size = len(window)
     subsets = 1 << size

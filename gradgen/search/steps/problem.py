@@ -15,13 +15,13 @@ from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import EdgeStep, parse_edge_step, parse_face_step
 from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM, compact
-from gradgen.search.items import ALL, BACK, FACE, FIRST, FRONT, LAST, TIE_BITS, VERTEX
+from gradgen.search.steps.items import ALL, BACK, FACE, FIRST, FRONT, LAST, TIE_BITS, VERTEX
 
 Objective = Literal["edges", "muls"]
 """What a product costs: always one, or nothing if it needs no multiplication (docs/costs.md)."""
 
 Item = tuple[int, int, int, int, int]
-"""As `gradgen.search.items` says."""
+"""As `gradgen.search.steps.items` says."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Arrays:
     """A graph as the compiled search takes it, with room to work in."""
 
     graph: tuple[Any, ...]
-    """As `gradgen.search.step_annealing.run` unpacks it."""
+    """As `gradgen.search.steps.anneal_kernels.run` unpacks it."""
 
     @staticmethod
     def of(graph: LinearGraph, objective: Objective, products: int) -> Arrays:
@@ -56,7 +56,7 @@ class Arrays:
 
     def faces(self, items: NDArray[np.int32]) -> list[tuple[int, int]]:
         """The faces that items eliminate, by the numbers of their line-graph vertices."""
-        from gradgen.search.step_annealing import run
+        from gradgen.search.steps.anneal_kernels import run
 
         run(True, self.graph, items, len(items), np.zeros(len(items), np.bool_))
         log = self.graph[2][5]
@@ -64,7 +64,7 @@ class Arrays:
 
 
 def _line_arrays(graph: LinearGraph, words: int) -> tuple[NDArray[Any], ...]:
-    """The line graph as `gradgen.search.face_kernels` describes it; each pair has one edge."""
+    """The line graph as `gradgen.search.steps.face_kernels` has it; each pair has one edge."""
     edges = graph.edges
     codes = {kind: code for code, kind in enumerate(CODED, start=1)}
     ends = np.array([(e.source, e.target, codes[e.kind]) for e in edges], np.int32)

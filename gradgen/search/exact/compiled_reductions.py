@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import boolean, int64, njit
 
-from gradgen.search.kernels import (
+from gradgen.search.exact.kernels import (
     CONSTANT,
     KINDS,
     LIST,

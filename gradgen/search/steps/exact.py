@@ -11,8 +11,8 @@ from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import Elimination, Kind, LinearGraph, Order
 from gradgen.ir.steps import EdgeStep
-from gradgen.search.path_bound import bound_of, path_bound
-from gradgen.search.step_items import Objective
+from gradgen.search.steps.path_bound import bound_of, path_bound
+from gradgen.search.steps.problem import Objective
 
 State = TypeVar("State")
 """A graph or a line graph under elimination."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import heapq
 
-from gradgen.search.reductions import has_earlier_twin, is_safe, part_of
-from gradgen.search.remainder import Remainder, members
-from gradgen.search.separators import vertex_bound
+from gradgen.search.exact.reductions import has_earlier_twin, is_safe, part_of
+from gradgen.search.exact.remainder import Remainder, members
+from gradgen.search.exact.separators import vertex_bound
 
 
 def search_subsets(state: Remainder, part: int) -> tuple[list[int], int]:

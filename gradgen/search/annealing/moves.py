@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numba import njit, types
 
-from gradgen.search.bitsets import (
+from gradgen.search.annealing.bitsets import (
     NUMBER,
     NUMBERS,
     PAIRS,

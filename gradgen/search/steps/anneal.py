@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order
 from gradgen.ir.graph import Elimination, LinearGraph, Order
-from gradgen.search.items import WIDTH
-from gradgen.search.step_items import Arrays, Item, Objective, edge_steps, face_steps, items_of
+from gradgen.search.steps.items import WIDTH
+from gradgen.search.steps.problem import Arrays, Item, Objective, edge_steps, face_steps, items_of
 
 ITERATIONS = 200_000
 ROUND = 200
@@ -109,7 +109,7 @@ def _anneal_in_rounds(
     seed: int,
 ) -> NDArray[np.int32]:
     """The best items found in rounds that begin at the start and, in turn, at the best so far."""
-    from gradgen.search.step_annealing import anneal
+    from gradgen.search.steps.anneal_kernels import anneal
 
     room = len(start) + spare
     length = ROUND * max(1, len(start))

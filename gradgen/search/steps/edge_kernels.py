@@ -2,8 +2,8 @@
 
 The graph is a matrix of the codes of kinds, indexed [target, source], and `tables` holds what codes
 combine to and cost: the product, sum and cost tables of `gradgen.search.compact`. A cost is packed:
-that of the objective above the bits of `gradgen.search.items.TIE_BITS`, below it the products and
-sums, which break ties.
+that of the objective above the bits of `gradgen.search.steps.items.TIE_BITS`, below it the products
+and sums, which break ties.
 """
 
 # mypy: disable-error-code="untyped-decorator, import-untyped, no-untyped-def, no-untyped-call"
@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gradgen.search.items import BACK, FRONT, VERTEX
-from gradgen.search.random_kernels import draw
+from gradgen.search.steps.items import BACK, FRONT, VERTEX
+from gradgen.search.steps.random_kernels import draw
 
 
 @njit(cache=True)

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradgen.search.remainder import CONSTANT, MASK, UNIT, Neighbours, Remainder, members, union
+from gradgen.search.exact.remainder import (
+    CONSTANT,
+    MASK,
+    UNIT,
+    Neighbours,
+    Remainder,
+    members,
+    union,
+)
 
 
 @dataclass(frozen=True)

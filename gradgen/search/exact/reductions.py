@@ -5,7 +5,7 @@ Each rule is proved in docs/bounds.md, for both objectives.
 
 from __future__ import annotations
 
-from gradgen.search.remainder import (
+from gradgen.search.exact.remainder import (
     CONSTANT,
     MASK,
     UNIT,
@@ -15,7 +15,7 @@ from gradgen.search.remainder import (
     members,
     union,
 )
-from gradgen.search.separators import side_into, side_out, vertex_bound
+from gradgen.search.exact.separators import side_into, side_out, vertex_bound
 
 
 def reduce(state: Remainder, within: int | None = None) -> tuple[list[int], int]:

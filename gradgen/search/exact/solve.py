@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 from gradgen.elimination.accumulate import resolve
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.search.bounds import SMALL, describe, partition_bound
 from gradgen.search.compact import vertex_order
 from gradgen.search.deadline import Deadline
+from gradgen.search.exact.bounds import SMALL, describe, partition_bound
+from gradgen.search.exact.reductions import parts, reduce
+from gradgen.search.exact.remainder import Objective, Remainder
+from gradgen.search.exact.subset_search import search_subsets
 from gradgen.search.heuristics import propose
-from gradgen.search.reductions import parts, reduce
-from gradgen.search.remainder import Objective, Remainder
-from gradgen.search.subset_search import search_subsets
 
 _EXPANSIONS = (20_000, 50_000, 100_000)
 """Sets that A* expands with the partitions of the first stages; with the last, all it may."""
@@ -111,9 +111,9 @@ def _search(
 ) -> _Part:
     """Bounds and A* in turn, with better and better partitions."""
     with clock.paused():
-        from gradgen.search.arrays import arrays_of
-        from gradgen.search.astar import search_below
-        from gradgen.search.partitions import STAGES, BlockValues, improve, singles
+        from gradgen.search.exact.arrays import arrays_of
+        from gradgen.search.exact.astar import search_below
+        from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
 
     cost, order = min((state.copy().eliminate_all(order), order) for order in orders)
     arrays = arrays_of(state, part)

@@ -12,10 +12,10 @@ from heapq import heappop, heappush
 
 from gradgen.ir.graph import LinearGraph
 from gradgen.search.deadline import Deadline
-from gradgen.search.reductions import parts, reduce
-from gradgen.search.remainder import Objective, Remainder, members
-from gradgen.search.separators import vertex_bound
-from gradgen.search.subset_search import search_subsets
+from gradgen.search.exact.reductions import parts, reduce
+from gradgen.search.exact.remainder import Objective, Remainder, members
+from gradgen.search.exact.separators import vertex_bound
+from gradgen.search.exact.subset_search import search_subsets
 
 _PIECE = 8
 """The size of the blocks that help with a larger one."""
@@ -147,8 +147,8 @@ def _partition(
 ) -> tuple[tuple[tuple[int, ...], ...], int]:
     """A partition of a part into blocks that gives a high bound, and the bound."""
     with clock.paused():
-        from gradgen.search.arrays import arrays_of
-        from gradgen.search.partitions import STAGES, BlockValues, improve, singles
+        from gradgen.search.exact.arrays import arrays_of
+        from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
 
     arrays = arrays_of(state, part)
     values = BlockValues(arrays)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradgen.search.compact import CODED
-from gradgen.search.remainder import KINDS, Remainder, members, union
+from gradgen.search.exact.remainder import KINDS, Remainder, members, union
 
 
 @dataclass(frozen=True)

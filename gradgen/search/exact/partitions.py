@@ -10,8 +10,8 @@ from math import exp
 
 import numpy as np
 
-from gradgen.search.arrays import Arrays
-from gradgen.search.kernels import block_table
+from gradgen.search.exact.arrays import Arrays
+from gradgen.search.exact.kernels import block_table
 
 Block = frozenset[int]
 """Vertices, by the numbers of Arrays."""

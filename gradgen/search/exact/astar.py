@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.search import frontier
-from gradgen.search.arrays import Arrays
-from gradgen.search.frontier import Problem, Store
-from gradgen.search.kernels import block_table, neighbours
+from gradgen.search.exact import frontier
+from gradgen.search.exact.arrays import Arrays
+from gradgen.search.exact.frontier import Problem, Store
+from gradgen.search.exact.kernels import block_table, neighbours
 
 _CHUNK = 2000
 """Expansions between two looks at the clock."""

@@ -2,8 +2,8 @@
 
 Naumann and Gottschling annealed elimination orders (Simulated annealing for optimal pivot
 selection in Jacobian accumulation, 2003). Here a sweep walks along the order
-(`gradgen.search.moves`), so that a move costs no more than the stretch it changes, and short
-stretches are put into their best order (`gradgen.search.windows`).
+(`gradgen.search.annealing.moves`), so that a move costs no more than the stretch it changes, and
+short stretches are put into their best order (`gradgen.search.annealing.windows`).
 
 Two chains anneal side by side, in rounds that get longer; each round starts from the better of the
 two. How long to go on is given as work, which is counted and not timed, so that the result is the
@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.search import bitsets, moves, windows
-from gradgen.search.bitsets import Integers, Words
+from gradgen.search.annealing import bitsets, moves, windows
+from gradgen.search.annealing.bitsets import Integers, Words
 from gradgen.search.compact import compact, vertex_order
 
 WORK_PER_SECOND = 6_000_000

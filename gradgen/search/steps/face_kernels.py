@@ -17,8 +17,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gradgen.search.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX
-from gradgen.search.random_kernels import draw
+from gradgen.search.steps.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX
+from gradgen.search.steps.random_kernels import draw
 
 TOO_LONG = 1 << 60
 """The cost of a sequence for which the arrays are too short."""
@@ -140,7 +140,7 @@ def _twin(line, source, target, left, right, other_than):
 def _eliminate(line, inner, tables, left, right, count, stack):
     """Eliminate a face as `gradgen.elimination.face` does.
 
-    Returns how many numbers are taken, and the packed cost (see `gradgen.search.edge_kernels`).
+    Returns how many numbers are taken, and the cost, packed as in `gradgen.search.steps.edge_kernels`.
     """
     ends, before, after, _, _, log = line
     log[0, 0] += 1

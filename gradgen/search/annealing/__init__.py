@@ -1,0 +1,1 @@
+"""Anytime search for vertex orders, compiled (docs/search.md)."""
