@@ -80,7 +80,7 @@ def solve(
     for part in parts(state):
         if part.bit_count() <= SMALL:
             order, paid = search_subsets(state, part)
-            found = _Part(tuple(order), paid, paid, "search")
+            found = _Part(tuple(order), paid, paid, "exact search")
         else:
             orders = [tuple(v for v in order if part >> v & 1) for order in known]
             found = _search(state, part, orders, clock, expansions)
@@ -97,7 +97,7 @@ def solve(
     if best < cost:
         steps, cost = list(known[costs.index(best)]), best
     proved = cost == bound
-    found_by = f"exact search ({bound_by})"
+    found_by = "exact search"
     order_ = vertex_order(graph, steps, found_by, proved_optimal=proved)
     return ExactResult(order_, cost, bound, proved, bound_by)
 
@@ -138,11 +138,11 @@ def _search(
             stop=clock.passed,
         )
         if found.order is not None:
-            return _Part(arrays.named(found.order), found.bound, found.bound, "search")
+            return _Part(arrays.named(found.order), found.bound, found.bound, "exact search")
         if found.bound > bound:
-            bound, bound_by = found.bound, "search" if found.bound > value else describe(named)
+            bound, bound_by = found.bound, "exact search" if found.bound > value else describe(named)
         if found.finished:
-            return _Part(order, cost, cost, "search")
+            return _Part(order, cost, cost, "exact search")
         if clock.passed():
             break
     return _Part(order, cost, bound, bound_by)

@@ -140,7 +140,7 @@ def _twin(line, source, target, left, right, other_than):
 def _eliminate(line, inner, tables, left, right, count, stack):
     """Eliminate a face as `gradgen.elimination.face` does.
 
-    Returns how many numbers are taken, and the cost, packed as in `gradgen.search.steps.edge_kernels`.
+    Returns how many numbers are taken, and the cost, packed as for edges (`edge_kernels`).
     """
     ends, before, after, _, _, log = line
     log[0, 0] += 1
