@@ -140,7 +140,8 @@ def _search(
         if found.order is not None:
             return _Part(arrays.named(found.order), found.bound, found.bound, "exact search")
         if found.bound > bound:
-            bound, bound_by = found.bound, "exact search" if found.bound > value else describe(named)
+            bound = found.bound
+            bound_by = "exact search" if bound > value else describe(named)
         if found.finished:
             return _Part(order, cost, cost, "exact search")
         if clock.passed():
