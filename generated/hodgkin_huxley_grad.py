@@ -5,8 +5,8 @@
 # (forward mode 118, reverse mode 127).
 # Accumulation by vertex elimination, forward: 36 multiplications (forward 36, reverse
 # 45).
-# Vector-Jacobian product 101 operations (reverse sweep 116), Jacobian-vector product
-# 121 (forward sweep 139).
+# Vector-Jacobian product 100 operations (reverse sweep 116), Jacobian-vector product
+# 119 (forward sweep 139).
 """The exact derivative of `hodgkin_huxley_step`, generated from models/hodgkin_huxley.py."""
 
 from functools import partial
@@ -110,24 +110,24 @@ GRADGEN = {
             "reverse": {"total": 127, "muls": 45, "adds": 14, "edges": 82},
         },
         "vjp": {
-            "mul": 51,
+            "mul": 50,
             "div": 12,
-            "add": 14,
-            "sub": 18,
+            "add": 15,
+            "sub": 17,
             "neg": 4,
             "transcendental": 6,
-            "total": 101,
+            "total": 100,
             "accumulation": {"muls": 40, "adds": 20, "edges": 94},
             "reverse": {"total": 116, "muls": 49, "adds": 20, "edges": 86},
         },
         "jvp": {
-            "mul": 59,
+            "mul": 57,
             "div": 12,
-            "add": 20,
-            "sub": 24,
-            "neg": 4,
+            "add": 21,
+            "sub": 23,
+            "neg": 5,
             "transcendental": 6,
-            "total": 121,
+            "total": 119,
             "accumulation": {"muls": 47, "adds": 21, "edges": 98},
             "forward": {"total": 139, "muls": 49, "adds": 21, "edges": 86},
         },
@@ -151,7 +151,7 @@ def hodgkin_huxley_step(v, m, h, n, I, gNa=120.0, gK=36.0, gL=0.3):
     Returns:
         (v', m', h', n'): the new potential and gating variables.
 
-    Differentiable with respect to v, m, h, n, I: its backward pass takes 101
+    Differentiable with respect to v, m, h, n, I: its backward pass takes 100
     operations.
     """
     leaves = _flatten(v, m, h, n, I, gNa, gK, gL)
@@ -191,7 +191,7 @@ def hodgkin_huxley_step_jacobian_entries(v, m, h, n, I, gNa=120.0, gK=36.0, gL=0
 
 
 def hodgkin_huxley_step_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 101 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 100 operations.
 
     Args:
         primals: tuple of the arguments of `hodgkin_huxley_step`.
@@ -207,7 +207,7 @@ def hodgkin_huxley_step_vjp(primals, cotangents):
 
 
 def hodgkin_huxley_step_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 121 operations.
+    """The result and its tangents, without forming the Jacobian: 119 operations.
 
     Args:
         primals: tuple of the arguments of `hodgkin_huxley_step`.
@@ -310,7 +310,7 @@ def _value_and_entries(v, m, h, n, I, gNa, gK, gL):
 
 
 def _vjp(v, m, h, n, I, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_n_next):
-    """Cotangents of the inputs from those of the outputs: 101 operations."""
+    """Cotangents of the inputs from those of the outputs: 100 operations."""
     # primal
     x0 = v + 40.0
     x4 = jnp.exp(-x0 / 10.0)
@@ -339,22 +339,19 @@ def _vjp(v, m, h, n, I, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_n_next)
     x33 = 1.0 - n
     # accumulation
     ct_I = 0.01 * ct_v_next
-    t11 = 0.01 * ct_n_next
-    t12 = (x33 * (0.01 - 0.1 * x21 * an) / x22 + 0.0015625 * n * x24) * t11
-    t15 = 0.1 * x31 / x5
-    t22 = 0.01 * ct_m_next
-    t32 = 3.5e-05 * ct_h_next * (28.571428571428573 * h * x15 / x16**2 + x11 * x32)
-    t33 = ct_v_next - (x4 * am * t15 - t15 - 0.2222222222222222 * m * x9) * t22 - t32
-    ct_v = t33 - ((x27 + x29 + gL) * ct_I - t12)
-    t36 = ct_v_next * (50.0 - v)
-    ct_m = 0.03 * m**2 * h * gNa * t36 + (ct_m_next - (am + bm) * t22)
-    ct_h = 0.01 * (x26 * t36 + ct_h_next * (100.0 - bh - ah))
-    ct_n = ct_n_next - (an + bn) * t11 - 0.04 * n**3 * gK * ct_v_next * x30
+    t20 = ct_m_next * (x31 * (1.0 - x4 * am) / x5 + 2.2222222222222223 * m * x9)
+    t12 = 0.001 * ct_n_next * (x33 * (0.1 - x21 * an) / x22 + 0.015625 * n * x24)
+    t30 = t12 + 0.001 * (t20 - ct_h_next * (h * x15 / x16**2 + 0.035 * x11 * x32))
+    ct_v = (100.0 - x27 - x29 - gL) * ct_I + t30
+    t33 = ct_v_next * (50.0 - v)
+    ct_m = 0.03 * m**2 * h * gNa * t33 + (ct_m_next - 0.01 * ct_m_next * (am + bm))
+    ct_h = 0.01 * (x26 * t33 + ct_h_next * (100.0 - bh - ah))
+    ct_n = ct_n_next - 0.01 * ct_n_next * (an + bn) - 0.04 * n**3 * gK * ct_v_next * x30
     return (ct_v, ct_m, ct_h, ct_n, ct_I)
 
 
 def _jvp(v, m, h, n, I, gNa, gK, gL, t_v, t_m, t_h, t_n, t_I):
-    """Outputs and their tangents: 121 operations."""
+    """Outputs and their tangents: 119 operations."""
     # primal
     x0 = v + 40.0
     x4 = jnp.exp(-x0 / 10.0)
@@ -392,13 +389,12 @@ def _jvp(v, m, h, n, I, gNa, gK, gL, t_v, t_m, t_h, t_n, t_I):
     # accumulation
     t13 = m**2 * gNa * x28 * (m * t_h + 3.0 * h * t_m) + 4.0 * n**3 * gK * t_n * x31
     t_v_next = t_v - 0.01 * (t13 + t_v * (x27 + x30 + gL) - t_I)
-    t20 = 0.001 * t_v
-    t21 = t20 / x5
-    t32 = 0.01 * (0.05555555555555555 * t_v * x39 - t_m * (am + bm))
-    t_m_next = t32 - (x4 * x38 * t21 - x37 * t21 - t_m)
-    t_h_next = 0.01 * t_h * (100.0 - bh - ah) - (x15 * x44 / x16 + 0.5 * x43) * t20
-    t48 = (x47 * (0.1 - x21 * an) / x22 + 0.125 * x49) * t20
-    t_n_next = t48 + 0.01 * t_n * (100.0 - an - bn)
+    t25 = 0.001 * t_v
+    t27 = ((x4 * x38 - x37) / x5 - 0.5555555555555556 * x39) * t25 - t_m
+    t_m_next = -(t27 + 0.01 * t_m * (am + bm))
+    t_h_next = 0.01 * t_h * (100.0 - bh - ah) - (x15 * x44 / x16 + 0.5 * x43) * t25
+    t47 = (x47 * (0.1 - x21 * an) / x22 + 0.125 * x49) * t25
+    t_n_next = t47 + 0.01 * t_n * (100.0 - an - bn)
     return (v_next, m_next, h_next, n_next), (t_v_next, t_m_next, t_h_next, t_n_next)
 
 
