@@ -11,7 +11,7 @@ from typing import Any, cast
 from gradgen.backend.render import render
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.elimination.cost import PlanObjective
+from gradgen.elimination.cost import Objective, PlanObjective
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence, write_atomically
@@ -196,10 +196,12 @@ def _stored_order(path: str, graph: LinearGraph) -> Order:
     return order
 
 
-def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
-    """A module for each order, the cheapest first."""
-    shown = _shown(front.source.path)
-    return modules_for(front.source, front.trace, graph, orders, shown)
+def candidates(
+    front: Front, graph: LinearGraph, orders: Sequence[Order], objective: str = "muls"
+) -> list[Module]:
+    """A module for each order, the cheapest by the objective first."""
+    shown, count = _shown(front.source.path), cast("Objective", objective)
+    return modules_for(front.source, front.trace, graph, orders, shown, count)
 
 
 def _shown(path: str) -> str:
@@ -259,7 +261,7 @@ def generate(settings: Settings, output: str | None, status: Status) -> Outcome:
     graph = graph_of(front)
     orders = orders_for(settings, graph, status)
     ranges = _ranges(front)
-    considered = candidates(front, graph, orders)
+    considered = candidates(front, graph, orders, settings.objective)
     fared: list[str] = []
     for number, (chosen, text) in enumerate(texts(considered, settings.emit), start=1):
         status(f"verifying {front.source.function}")
@@ -323,7 +325,8 @@ def show(settings: Settings, stage: str, *, as_json: bool = False) -> str:
     graph = graph_of(front)
     if stage == "graph":
         return write_graph(graph) if as_json else graph.pretty()
-    chosen = candidates(front, graph, orders_for(settings, graph))[0].jacobian.chosen
+    modules = candidates(front, graph, orders_for(settings, graph), settings.objective)
+    chosen = modules[0].jacobian.chosen
     if stage == "order":
         return chosen.order.to_json()
     return chosen.plan.pretty() if stage == "plan" else chosen.program.pretty()

@@ -9,6 +9,7 @@ from gradgen import __version__
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
 from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import accumulate
+from gradgen.elimination.cost import Objective, plan_costs
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.ir.code import Var
 from gradgen.ir.graph import LinearGraph, Order
@@ -17,10 +18,12 @@ from gradgen.ir.plan import Plan
 from gradgen.ir.program import Program
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
+from gradgen.refine import Cost, refine
 from gradgen.search.heuristics import forward, propose, reverse
 
 GENERATOR = f"gradgen {__version__}"
 
+Lowering = Callable[[Plan], Program]
 
 _REWRITTEN = 2
 """How many orders' programs are rewritten, the cheapest ones."""
@@ -28,22 +31,32 @@ _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
 """Where the search for a rewriting of the Jacobian's program starts from."""
+_EVALUATIONS = 200
+"""Programs that are lowered in the search for a cheaper order of about the same kind."""
+_EVALUATED = 20_000
+"""Instructions that these have together, about."""
 
 
 def modules_for(
-    source: Source, trace: Trace, graph: LinearGraph, orders: Sequence[Order], source_name: str
+    source: Source,
+    trace: Trace,
+    graph: LinearGraph,
+    orders: Sequence[Order],
+    source_name: str,
+    objective: Objective = "muls",
 ) -> list[Module]:
-    """A module for each order of the Jacobian's accumulation, the cheapest first.
+    """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
-    The first one is rewritten algebraically; the others are not, so that they are there where a
-    rewritten program overflows and JAX does not.
+    Of orders that cost the same, those with the fewest operations count. The first module is
+    rewritten algebraically; the others are not, so that they are there where a rewritten program
+    overflows and JAX does not.
     """
-    lowered = [_accumulate(graph, order, _jacobian_lowering(trace)) for order in orders]
+    lowering = _jacobian_lowering(trace)
     baseline = {
-        name: _accumulate(graph, heuristic(graph), _jacobian_lowering(trace))
+        name: _accumulate(graph, heuristic(graph), lowering)
         for name, heuristic in (("forward", forward), ("reverse", reverse))
     }
-    ranked = sorted(lowered, key=lambda a: a.cost)
+    ranked = _ranked(graph, orders, lowering, objective)
     fallbacks = [a for a in baseline.values() if all(a.plan != r.plan for r in ranked)]
     cotangents, vjp = _vjp(trace, graph)
     tangents, jvp = _jvp(trace, graph)
@@ -67,7 +80,8 @@ def modules_for(
         )
 
     floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-    promising = _promising(ranked, min(a.plan.muls for a in baseline.values()))
+    best = [a for a in ranked if _cost(a, objective)[0] == _cost(ranked[0], objective)[0]]
+    promising = ranked[:_REWRITTEN] if objective == "ops" else best[:_REWRITTEN]
     starts = [(a, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
@@ -83,24 +97,53 @@ def modules_for(
     ]
 
 
-def _promising(ranked: Sequence[Accumulated], most: int) -> list[Accumulated]:
-    """The orders with the fewest operations of those that need at most so many multiplications."""
-    allowed = [a for a in ranked if a.plan.muls <= most] or [ranked[0]]
-    distinct = {a.plan.steps: a for a in reversed(allowed)}
-    return sorted(distinct.values(), key=lambda a: a.operations.total)[:_REWRITTEN]
+def _ranked(
+    graph: LinearGraph, orders: Sequence[Order], lowering: Lowering, objective: Objective
+) -> list[Accumulated]:
+    """The orders and the best neighbour of the best one, each plan once, the cheapest first."""
+    known: dict[Order, Accumulated] = {}
+
+    def cost(order: Order) -> Cost:
+        if order not in known:
+            known[order] = _accumulate(graph, order, lowering)
+        return _cost(known[order], objective)
+
+    first = min(orders, key=cost)
+    evaluations = _evaluations(known[first].program) if len(orders) > 1 else 1
+    refined = refine([first], cost, evaluations)
+    if first.proved_optimal and _searched(known[refined], objective) == _searched(
+        known[first], objective
+    ):
+        refined = replace(refined, proved_optimal=True)
+        cost(refined)
+    distinct = {known[order].plan.steps: order for order in (*reversed(orders), refined)}
+    return [known[order] for order in sorted(distinct.values(), key=cost)]
+
+
+def _evaluations(program: Program) -> int:
+    return min(_EVALUATIONS, _EVALUATED // (len(program.instructions) + 1))
+
+
+def _cost(found: Accumulated, objective: Objective) -> Cost:
+    """What is to be small, and what breaks ties."""
+    total, muls = found.operations.total, found.plan.muls
+    return (total, muls) if objective == "ops" else (_searched(found, objective), total)
+
+
+def _searched(found: Accumulated, objective: Objective) -> int:
+    """The count that the search for the order made small."""
+    return plan_costs(found.plan).ranked("muls" if objective == "ops" else objective)[0]
 
 
 def _rewritten(found: Accumulated, floats: Sequence[Var], seed: int = 0) -> Accumulated:
     return replace(found, program=rewrite(found.program, floats, seed))
 
 
-def _jacobian_lowering(trace: Trace) -> Callable[[Plan], Program]:
+def _jacobian_lowering(trace: Trace) -> Lowering:
     return lambda plan: lower_jacobian(trace, plan)
 
 
-def _accumulate(
-    graph: LinearGraph, order: Order, lowering: Callable[[Plan], Program]
-) -> Accumulated:
+def _accumulate(graph: LinearGraph, order: Order, lowering: Lowering) -> Accumulated:
     plan = accumulate(graph, order)
     plan.check()
     return Accumulated(order, plan, lowering(plan))
@@ -125,14 +168,19 @@ def _jvp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...],
     return tuple(variables.items()), _cheapest(extended, lowering, "forward")
 
 
-def _cheapest(graph: LinearGraph, lowering: Callable[[Plan], Program], sweep: str) -> Derivative:
-    found = [_accumulate(graph, order, lowering) for order in propose(graph)]
-    by_name = {a.order.found_by: a for a in found}
+def _cheapest(graph: LinearGraph, lowering: Lowering, sweep: str) -> Derivative:
+    """The order with the fewest operations of those that take no more multiplications."""
+    known = {order: _accumulate(graph, order, lowering) for order in propose(graph)}
+    by_name = {order.found_by: a for order, a in known.items()}
     limit = by_name[sweep]
-    allowed = [
-        a
-        for a in found
-        if a.plan.muls <= limit.plan.muls and a.operations.total <= limit.operations.total
-    ]
-    chosen = min(allowed, key=lambda a: (a.operations.total, a.plan.muls))
-    return Derivative(chosen, by_name["forward"], by_name["reverse"])
+
+    def cost(order: Order) -> Cost:
+        if order not in known:
+            known[order] = _accumulate(graph, order, lowering)
+        found = known[order]
+        if found.plan.muls > limit.plan.muls:
+            return found.operations.total + limit.operations.total, found.plan.muls
+        return found.operations.total, found.plan.muls
+
+    best = refine(list(known), cost, _evaluations(limit.program))
+    return Derivative(known[best], by_name["forward"], by_name["reverse"])

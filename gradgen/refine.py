@@ -1,4 +1,4 @@
-"""Local search over orders by the operations of the lowered program, primal included.
+"""Local search over orders by what their programs cost.
 
 Multiplications, the objective of the search proper, say how long the accumulation is, but not what
 folding and common subexpressions leave of it. Here every order is lowered and counted out, so only
@@ -10,42 +10,31 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from gradgen.elimination.accumulate import accumulate
-from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.plan import Plan
-from gradgen.ir.program import Program, count_operations
+from gradgen.ir.graph import Order
 
-Lowering = Callable[[Plan], Program]
+Cost = tuple[int, int]
 
 
-def refine(
-    graph: LinearGraph, orders: Sequence[Order], lowering: Lowering, evaluations: int
-) -> Order:
-    """The order with the fewest operations that is found from the cheapest of `orders`.
+def refine(orders: Sequence[Order], cost: Callable[[Order], Cost], evaluations: int) -> Order:
+    """The cheapest order that is found from the cheapest of `orders`.
 
-    A neighbour has one vertex elsewhere; it is taken if it costs no more operations, ties broken by
-    multiplications. `evaluations` counts the programs that are lowered, those of `orders` included.
-    The draws are seeded, so that the same arguments give the same order.
+    A neighbour has one vertex elsewhere, and is taken if it costs no more. `evaluations` limits how
+    often costs are asked for. The draws are seeded, so that the same arguments give the same order.
+    Orders of edges and faces have no neighbours here.
     """
     chance = random.Random(0)
-    cost = {order.steps: _cost(graph, order, lowering) for order in orders}
-    start = min(orders, key=lambda order: cost[order.steps])
-    best = start
+    known = {order.steps: cost(order) for order in orders}
+    start = best = min(orders, key=lambda order: known[order.steps])
     size = len(best.steps)
-    if size < 2:
+    if best.elimination != "vertex" or size < 2:
         return best
     for _ in range(evaluations - len(orders)):
         steps = list(best.steps)
         moved = steps.pop(chance.randrange(size))
         steps.insert(chance.randrange(size), moved)
-        candidate = Order("vertex", graph.fingerprint, tuple(steps), f"{start.found_by}, refined")
-        if candidate.steps not in cost:
-            cost[candidate.steps] = _cost(graph, candidate, lowering)
-        if cost[candidate.steps] <= cost[best.steps]:
+        candidate = Order("vertex", start.fingerprint, tuple(steps), f"{start.found_by}, refined")
+        if candidate.steps not in known:
+            known[candidate.steps] = cost(candidate)
+        if known[candidate.steps] <= known[best.steps]:
             best = candidate
-    return best if cost[best.steps] < cost[start.steps] else start
-
-
-def _cost(graph: LinearGraph, order: Order, lowering: Lowering) -> tuple[int, int]:
-    plan = accumulate(graph, order)
-    return count_operations(lowering(plan).instructions).total, plan.muls
+    return best if known[best.steps] < known[start.steps] else start

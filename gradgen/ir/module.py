@@ -35,11 +35,6 @@ class Accumulated:
         """Of the program, the primal's share included."""
         return count_operations(self.program.instructions)
 
-    @property
-    def cost(self) -> tuple[int, int]:
-        """`muls`, ties broken by `total`."""
-        return self.plan.muls, self.operations.total
-
 
 @dataclass(frozen=True)
 class Derivative:

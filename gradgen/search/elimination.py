@@ -17,8 +17,10 @@ from gradgen.search.steps.problem import Objective
 
 ITERATIONS_PER_SECOND = 100_000
 """What a second of budget stands for, in sequences that annealing looks at."""
+TINY = 8
+"""Up to so many intermediates, all edge or face orders may be searched."""
 STATES = 500
-"""Of a graph's states, so many are visited to prove the best edge or face order of a tiny one."""
+"""Of a tiny graph, so many states are visited before that is given up."""
 
 
 def search(
@@ -79,7 +81,8 @@ def _best(
 ) -> Order:
     """The best edge or face order, marked as proved where all of them were searched."""
     exact = cheapest_edges if elimination == "edge" else cheapest_faces
-    proved = exact(graph, objective, limit=STATES)
+    tiny = len(graph.intermediates) <= TINY
+    proved = exact(graph, objective, limit=STATES) if tiny else None
     if proved is not None:
         return replace(proved, proved_optimal=True)
     iterations = 0 if first.cost == bound else round(ITERATIONS_PER_SECOND * budget / 2)
