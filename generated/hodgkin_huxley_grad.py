@@ -3,10 +3,10 @@
 #
 # hodgkin_huxley_step: value and Jacobian in 106 operations, 63 of them the step itself
 # (forward mode 118, reverse mode 127).
-# Accumulation by vertex elimination, forward: 36 multiplications (forward 36, reverse
-# 45).
+# Accumulation by vertex elimination, annealing, refined, proved optimal: 35
+# multiplications (forward 36, reverse 45).
 # Vector-Jacobian product 100 operations (reverse sweep 116), Jacobian-vector product
-# 119 (forward sweep 139).
+# 123 (forward sweep 139).
 """The exact derivative of `hodgkin_huxley_step`, generated from models/hodgkin_huxley.py."""
 
 from functools import partial
@@ -22,71 +22,71 @@ GRADGEN = {
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
-        "add-ce5793ce44",
-        "mul-7366b9fee1",
-        "neg-cf72577dae",
-        "div-6e1fae41a0",
-        "exp-9b68872f19",
-        "sub-38c9984618",
-        "div-7183bf07b3",
-        "add-8147bb7231",
-        "neg-dcd10ca04e",
-        "div-94b2549c0f",
-        "exp-ab155d80ac",
-        "mul-4306020db3",
-        "div-ee378857b3",
-        "exp-303726a5f1",
-        "mul-c7244233e5",
-        "add-7e40f60887",
-        "neg-5d1f94de2f",
-        "div-65f3810f1c",
-        "exp-f956397229",
-        "add-6ecb11bc50",
-        "div-090194abf7",
-        "add-8705269a64",
-        "mul-d67e4afcfa",
-        "neg-c3bec2132a",
-        "div-1752622c05",
-        "exp-2eb9024fee",
         "sub-287a864234",
-        "div-f8e0adef7b",
-        "div-314e7b327d",
-        "exp-3e4aa817ed",
-        "mul-ebd8858481",
-        "integer_pow-1b469698b3",
-        "mul-ab85955459",
-        "mul-82f5b8ca99",
-        "sub-6c2968694f",
-        "mul-0a1992b10d",
-        "integer_pow-177144e914",
-        "mul-85ab634204",
         "add-c28cdb66df",
-        "mul-a036800cfd",
-        "add-09306dd3f3",
-        "mul-3fb1a0e5e1",
-        "sub-3b8a86800b",
+        "neg-cf72577dae",
+        "add-8147bb7231",
+        "mul-7366b9fee1",
+        "exp-3e4aa817ed",
         "sub-87d5760a17",
-        "sub-d4ea4dc9f4",
-        "mul-d5e0528ea2",
+        "sub-3b8a86800b",
+        "div-314e7b327d",
+        "add-7e40f60887",
+        "exp-2eb9024fee",
+        "mul-ebd8858481",
+        "neg-c3bec2132a",
+        "neg-5d1f94de2f",
+        "div-1752622c05",
+        "mul-3fb1a0e5e1",
+        "sub-38c9984618",
+        "sub-6c2968694f",
+        "exp-f956397229",
         "sub-591f33b08f",
-        "mul-e7d9af260b",
-        "mul-8a6a984fbf",
-        "sub-66a1b44670",
-        "mul-e870289c92",
+        "div-6e1fae41a0",
+        "mul-0a1992b10d",
+        "div-94b2549c0f",
+        "integer_pow-177144e914",
+        "mul-a036800cfd",
         "sub-2b42f60e22",
-        "mul-419a00316f",
-        "mul-614d19be0c",
-        "sub-b3c494286f",
-        "mul-b42ff03847",
-        "sub-e202ba0f00",
-        "mul-8a99315a28",
+        "mul-e870289c92",
+        "exp-303726a5f1",
         "mul-4120941a7d",
-        "sub-cb9f4ee158",
+        "add-8705269a64",
+        "mul-b42ff03847",
+        "exp-9b68872f19",
+        "mul-85ab634204",
+        "add-6ecb11bc50",
+        "neg-dcd10ca04e",
         "mul-7261eb5ed2",
+        "div-7183bf07b3",
+        "add-ce5793ce44",
+        "mul-e7d9af260b",
+        "integer_pow-1b469698b3",
+        "mul-419a00316f",
+        "add-09306dd3f3",
+        "div-ee378857b3",
+        "mul-8a6a984fbf",
+        "div-090194abf7",
+        "mul-d67e4afcfa",
+        "exp-ab155d80ac",
+        "mul-8a99315a28",
+        "div-f8e0adef7b",
+        "mul-c7244233e5",
+        "mul-614d19be0c",
+        "div-65f3810f1c",
+        "sub-b3c494286f",
+        "mul-d5e0528ea2",
+        "sub-e202ba0f00",
+        "sub-d4ea4dc9f4",
+        "mul-4306020db3",
+        "mul-82f5b8ca99",
+        "sub-66a1b44670",
+        "mul-ab85955459",
+        "sub-cb9f4ee158",
     ),
     "graph": "95c11e21e0f43adf",
-    "found_by": "forward",
-    "proved_optimal": False,
+    "found_by": "annealing, refined",
+    "proved_optimal": True,
     "counts": {
         "primal": {
             "mul": 25,
@@ -105,7 +105,7 @@ GRADGEN = {
             "neg": 5,
             "transcendental": 6,
             "total": 106,
-            "accumulation": {"muls": 36, "adds": 14, "edges": 96},
+            "accumulation": {"muls": 35, "adds": 14, "edges": 81},
             "forward": {"total": 118, "muls": 36, "adds": 14, "edges": 96},
             "reverse": {"total": 127, "muls": 45, "adds": 14, "edges": 82},
         },
@@ -121,14 +121,14 @@ GRADGEN = {
             "reverse": {"total": 116, "muls": 49, "adds": 20, "edges": 86},
         },
         "jvp": {
-            "mul": 57,
+            "mul": 61,
             "div": 12,
-            "add": 21,
-            "sub": 23,
-            "neg": 5,
+            "add": 20,
+            "sub": 24,
+            "neg": 4,
             "transcendental": 6,
-            "total": 119,
-            "accumulation": {"muls": 47, "adds": 21, "edges": 98},
+            "total": 123,
+            "accumulation": {"muls": 44, "adds": 21, "edges": 91},
             "forward": {"total": 139, "muls": 49, "adds": 21, "edges": 86},
         },
     },
@@ -207,7 +207,7 @@ def hodgkin_huxley_step_vjp(primals, cotangents):
 
 
 def hodgkin_huxley_step_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 119 operations.
+    """The result and its tangents, without forming the Jacobian: 123 operations.
 
     Args:
         primals: tuple of the arguments of `hodgkin_huxley_step`.
@@ -351,14 +351,15 @@ def _vjp(v, m, h, n, I, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_n_next)
 
 
 def _jvp(v, m, h, n, I, gNa, gK, gL, t_v, t_m, t_h, t_n, t_I):
-    """Outputs and their tangents: 119 operations."""
+    """Outputs and their tangents: 123 operations."""
     # primal
     x0 = v + 40.0
     x4 = jnp.exp(-x0 / 10.0)
     x5 = 1.0 - x4
     am = 0.1 * x0 / x5
     x7 = -(v + 65.0)
-    bm = 4.0 * jnp.exp(x7 / 18.0)
+    x9 = jnp.exp(x7 / 18.0)
+    bm = 4.0 * x9
     ah = 0.07 * jnp.exp(x7 / 20.0)
     x15 = jnp.exp(-(v + 35.0) / 10.0)
     x16 = 1.0 + x15
@@ -368,9 +369,9 @@ def _jvp(v, m, h, n, I, gNa, gK, gL, t_v, t_m, t_h, t_n, t_I):
     x22 = 1.0 - x21
     an = 0.01 * x17 / x22
     bn = 0.125 * jnp.exp(x7 / 80.0)
-    x27 = gNa * m**3 * h
+    x25 = m**3
     x28 = v - 50.0
-    I_Na = x27 * x28
+    I_Na = gNa * x25 * h * x28
     x30 = gK * n**4
     x31 = v + 77.0
     I_K = x30 * x31
@@ -378,8 +379,7 @@ def _jvp(v, m, h, n, I, gNa, gK, gL, t_v, t_m, t_h, t_n, t_I):
     v_next = v + 0.01 * (I - I_Na - I_K - I_L)
     x37 = 1.0 - m
     x38 = am * x37
-    x39 = bm * m
-    m_next = m + 0.01 * (x38 - x39)
+    m_next = m + 0.01 * (x38 - bm * m)
     x43 = ah * (1.0 - h)
     x44 = bh * h
     h_next = h + 0.01 * (x43 - x44)
@@ -387,14 +387,15 @@ def _jvp(v, m, h, n, I, gNa, gK, gL, t_v, t_m, t_h, t_n, t_I):
     x49 = bn * n
     n_next = n + 0.01 * (an * x47 - x49)
     # accumulation
-    t13 = m**2 * gNa * x28 * (m * t_h + 3.0 * h * t_m) + 4.0 * n**3 * gK * t_n * x31
-    t_v_next = t_v - 0.01 * (t13 + t_v * (x27 + x30 + gL) - t_I)
-    t25 = 0.001 * t_v
-    t27 = ((x4 * x38 - x37) / x5 - 0.5555555555555556 * x39) * t25 - t_m
-    t_m_next = -(t27 + 0.01 * t_m * (am + bm))
-    t_h_next = 0.01 * t_h * (100.0 - bh - ah) - (x15 * x44 / x16 + 0.5 * x43) * t25
-    t47 = (x47 * (0.1 - x21 * an) / x22 + 0.125 * x49) * t25
-    t_n_next = t47 + 0.01 * t_n * (100.0 - an - bn)
+    t8 = m * t_v
+    t15 = gNa * (t_h * x25 * x28 + m**2 * h * (t8 + 3.0 * t_m * x28))
+    t_v_next = t_v - 0.01 * (4.0 * n**3 * gK * t_n * x31 + t15 + t_v * (x30 + gL) - t_I)
+    t31 = x9 * (2.2222222222222223 * t8 - 40.0 * t_m)
+    t_m_next = t_m - 0.001 * ((t_v * (x4 * x38 - x37) + t_m * x0) / x5 - t31)
+    t38 = 0.1 * t_v
+    t_h_next = -0.01 * ((x15 * x44 / x16 + 0.5 * x43) * t38 - t_h * (100.0 - bh - ah))
+    t54 = (x47 * (0.1 - x21 * an) / x22 + 0.125 * x49) * t38 + t_n * (100.0 - an - bn)
+    t_n_next = 0.01 * t54
     return (v_next, m_next, h_next, n_next), (t_v_next, t_m_next, t_h_next, t_n_next)
 
 

@@ -3,9 +3,9 @@
 #
 # izhikevich_step: value and Jacobian in 38 operations, 23 of them the step itself
 # (forward mode 51, reverse mode 51).
-# Accumulation by vertex elimination, markowitz, ties to the latest: 15 multiplications
-# (forward 15, reverse 15).
-# Vector-Jacobian product 35 operations (reverse sweep 37), Jacobian-vector product 40
+# Accumulation by vertex elimination, exact search, refined, proved optimal: 10
+# multiplications (forward 15, reverse 15).
+# Vector-Jacobian product 32 operations (reverse sweep 37), Jacobian-vector product 41
 # (forward sweep 45).
 """The exact derivative of `izhikevich_step`, generated from models/izhikevich.py."""
 
@@ -22,28 +22,28 @@ GRADGEN = {
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
-        "mul-c53f9cd2a2",
         "mul-7bf1626494",
-        "sub-a7cf16eccc",
         "sub-f736d88694",
-        "add-e09e8094da",
-        "mul-3f566b0fd9",
-        "sub-e148f687da",
-        "add-3a7475a7cb",
-        "add-a1fb4d8c91",
-        "sub-a1bcf4e260",
-        "add-19ea0b8371",
         "add-418b265283",
-        "mul-a01e7fc032",
-        "mul-fbc816dad3",
-        "mul-e4c302a87f",
+        "mul-3f566b0fd9",
+        "sub-a7cf16eccc",
         "integer_pow-355294e61b",
+        "mul-e4c302a87f",
         "logistic-198baab85f",
+        "sub-a1bcf4e260",
+        "add-e09e8094da",
         "mul-d83676e78d",
+        "add-3a7475a7cb",
+        "add-19ea0b8371",
+        "sub-e148f687da",
+        "mul-a01e7fc032",
+        "mul-c53f9cd2a2",
+        "mul-fbc816dad3",
+        "add-a1fb4d8c91",
     ),
     "graph": "7a56ea0f38f48365",
-    "found_by": "markowitz, ties to the latest",
-    "proved_optimal": False,
+    "found_by": "exact search, refined",
+    "proved_optimal": True,
     "counts": {
         "primal": {
             "mul": 9,
@@ -61,30 +61,29 @@ GRADGEN = {
             "neg": 2,
             "transcendental": 1,
             "total": 38,
-            "accumulation": {"muls": 15, "adds": 10, "edges": 40},
+            "accumulation": {"muls": 10, "adds": 9, "edges": 40},
             "forward": {"total": 51, "muls": 15, "adds": 11, "edges": 50},
             "reverse": {"total": 51, "muls": 15, "adds": 11, "edges": 55},
         },
         "vjp": {
-            "mul": 16,
+            "mul": 14,
             "div": 1,
-            "add": 12,
+            "add": 11,
             "sub": 5,
             "neg": 1,
             "transcendental": 1,
-            "total": 35,
-            "accumulation": {"muls": 10, "adds": 9, "edges": 30},
+            "total": 32,
+            "accumulation": {"muls": 9, "adds": 9, "edges": 32},
             "reverse": {"total": 37, "muls": 10, "adds": 9, "edges": 30},
         },
         "jvp": {
             "mul": 18,
             "div": 1,
-            "add": 12,
+            "add": 13,
             "sub": 8,
-            "neg": 2,
             "transcendental": 1,
-            "total": 40,
-            "accumulation": {"muls": 10, "adds": 9, "edges": 30},
+            "total": 41,
+            "accumulation": {"muls": 9, "adds": 9, "edges": 31},
             "forward": {"total": 45, "muls": 10, "adds": 9, "edges": 30},
         },
     },
@@ -106,7 +105,7 @@ def izhikevich_step(v, u, I, a=0.02, b=0.2, c=-65.0, d=8.0):
     Returns:
         (v', u', s): the new potential, the new recovery variable and the graded spike.
 
-    Differentiable with respect to v, u, I: its backward pass takes 35 operations.
+    Differentiable with respect to v, u, I: its backward pass takes 32 operations.
     """
     leaves = _flatten(v, u, I, a, b, c, d)
     return _step(*_hold_constant(*leaves))
@@ -145,7 +144,7 @@ def izhikevich_step_jacobian_entries(v, u, I, a=0.02, b=0.2, c=-65.0, d=8.0):
 
 
 def izhikevich_step_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 35 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 32 operations.
 
     Args:
         primals: tuple of the arguments of `izhikevich_step`.
@@ -161,7 +160,7 @@ def izhikevich_step_vjp(primals, cotangents):
 
 
 def izhikevich_step_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 40 operations.
+    """The result and its tangents, without forming the Jacobian: 41 operations.
 
     Args:
         primals: tuple of the arguments of `izhikevich_step`.
@@ -228,7 +227,7 @@ def _value_and_entries(v, u, I, a, b, c, d):
 
 
 def _vjp(v, u, I, a, b, c, d, ct_v_next, ct_u_next, ct_s):
-    """Cotangents of the inputs from those of the outputs: 35 operations."""
+    """Cotangents of the inputs from those of the outputs: 32 operations."""
     # primal
     v1 = v + 0.5 * (0.04 * v**2 + 5.0 * v + 140.0 - u + I)
     x8 = 0.5 * a
@@ -237,16 +236,16 @@ def _vjp(v, u, I, a, b, c, d, ct_v_next, ct_u_next, ct_s):
     # elemental partials
     p0 = 1.0 - s
     # accumulation
-    t7 = ct_v_next * p0 + s * p0 * (d * ct_u_next + ct_v_next * x10 + ct_s)
-    t12 = ct_u_next * x8
-    ct_v = 0.04 * v * t7 + 2.5 * t7 + (b * t12 + t7)
-    ct_I = 0.5 * t7
-    ct_u = -(t12 - ct_u_next + ct_I)
+    t0 = ct_u_next * x8
+    t10 = p0 * (ct_v_next + s * (d * ct_u_next + ct_v_next * x10 + ct_s))
+    ct_v = b * t0 + (3.5 + 0.04 * v) * t10
+    ct_I = 0.5 * t10
+    ct_u = -(ct_I + (t0 - ct_u_next))
     return (ct_v, ct_u, ct_I)
 
 
 def _jvp(v, u, I, a, b, c, d, t_v, t_u, t_I):
-    """Outputs and their tangents: 40 operations."""
+    """Outputs and their tangents: 41 operations."""
     # primal
     v1 = v + 0.5 * (0.04 * v**2 + 5.0 * v + 140.0 - u + I)
     x8 = 0.5 * a
@@ -259,10 +258,10 @@ def _jvp(v, u, I, a, b, c, d, t_v, t_u, t_I):
     # elemental partials
     p0 = 1.0 - s
     # accumulation
-    t7 = (t_u - (0.08 * t_v * (87.5 + v) + t_I)) * (0.5 * p0)
-    t_v_next = -((1.0 + x14) * t7)
-    t_u_next = x8 * (b * t_v - t_u) - x15 * t7 + t_u
-    t_s = -(s * t7)
+    t7 = p0 * (t_v + 0.5 * (t_v * (5.0 + 0.08 * v) - (t_u - t_I)))
+    t_v_next = x14 * t7 + t7
+    t_u_next = x15 * t7 + (x8 * (b * t_v - t_u) + t_u)
+    t_s = s * t7
     return (v_next, u_next, s), (t_v_next, t_u_next, t_s)
 
 

@@ -26,14 +26,14 @@ GENERATOR = f"gradgen {__version__}"
 Lowering = Callable[[Plan], Program]
 
 _REWRITTEN = 2
-"""How many orders' programs are rewritten, the cheapest ones."""
+"""How many orders' programs are rewritten at most."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
 """Where the search for a rewriting of the Jacobian's program starts from."""
 _EVALUATIONS = 200
 """Programs that are lowered in the search for a cheaper order of about the same kind."""
-_EVALUATED = 20_000
+_EVALUATED = 10_000
 """Instructions that these have together, about."""
 
 
@@ -80,8 +80,7 @@ def modules_for(
         )
 
     floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-    best = [a for a in ranked if _cost(a, objective)[0] == _cost(ranked[0], objective)[0]]
-    promising = ranked[:_REWRITTEN] if objective == "ops" else best[:_REWRITTEN]
+    promising = _promising(ranked, objective)
     starts = [(a, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
@@ -118,6 +117,18 @@ def _ranked(
         cost(refined)
     distinct = {known[order].plan.steps: order for order in (*reversed(orders), refined)}
     return [known[order] for order in sorted(distinct.values(), key=cost)]
+
+
+def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accumulated]:
+    """The orders whose programs are worth rewriting: the cheapest, or one of each sort for `ops`.
+
+    Few multiplications are often few operations in the end, though not before rewriting.
+    """
+    if objective == "ops":
+        fewest = min(ranked, key=lambda a: _cost(a, "muls"))
+        return [ranked[0]] if fewest is ranked[0] else [ranked[0], fewest]
+    least = _cost(ranked[0], objective)[0]
+    return [a for a in ranked if _cost(a, objective)[0] == least][:_REWRITTEN]
 
 
 def _evaluations(program: Program) -> int:
