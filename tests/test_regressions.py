@@ -88,6 +88,12 @@ def step(v, w):
     n = jnp.clip(jnp.floor(w), 0, 2).astype(int)
     return 0.9 * v + lax.switch(n, [jnp.tanh, lambda y: y * y, lambda y: 2.0 * y], w), v
 """,
+    # a sum of the step that has nothing but zero times its first term
+    "sum with a zero": """
+def step(v, w):
+    a = 0.0 * v + w
+    return jax.nn.softplus(jax.nn.sigmoid(a * v)) * a, jnp.tanh(a) - 0.0 * w
+""",
     # newer versions of JAX scale its arguments with other numbers in each dtype
     "hypot": """
 def step(v, w):

@@ -142,16 +142,13 @@ def _anneal_and_prove(
 def _prove(
     graph: LinearGraph, objective: Objective, found: _Found, seconds: float, expansions: int
 ) -> _Found:
-    # a first call, which compiles the kernels or loads them, is not counted
-    solve(graph, objective, upper=found.order, budget=0.0, expansions=1)
-    begin = time.monotonic()
     solved = solve(graph, objective, upper=found.order, budget=seconds, expansions=expansions)
     return replace(
         found,
         order=solved.order or found.order,
         lower_bound=solved.lower_bound,
         bound_by=solved.bound_by,
-        complete=found.complete and time.monotonic() - begin < seconds,
+        complete=found.complete and solved.complete,
     )
 
 

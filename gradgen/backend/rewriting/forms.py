@@ -151,7 +151,7 @@ class Forms:
         """Record that the primal computes a sum under this name."""
         kept = tuple(sorted(terms, key=_by_monomial))
         monomials = tuple(m for _, m in kept)
-        if len(set(monomials)) == len(kept) > 1:
+        if len(set(monomials)) == len(kept) > 1 and all(c for c, _ in kept):
             known = self._primal_sums.setdefault(monomials, [])
             known.append((kept, self.variable(name)))
 

@@ -31,6 +31,14 @@ class Found:
     """Whether the bound is the least cost, or the limit if nothing is cheaper."""
 
 
+def compile_kernels(arrays: Arrays, blocks: Sequence[Sequence[int]]) -> None:
+    """Compile the kernels, or read them from numba's cache, before time is taken."""
+    problem = _problem(arrays, blocks)
+    store = _store(int(problem.bits.max()) // 64 + 1, 1, 0)
+    frontier.explore(problem, store, 0)
+    frontier.find(store.keys, store.slots, store.keys[0])
+
+
 def search_below(
     arrays: Arrays,
     blocks: Sequence[Sequence[int]],

@@ -39,6 +39,8 @@ class ExactResult:
     """Whether the two are equal."""
     bound_by: str
     """How the bound was found."""
+    complete: bool
+    """Whether the result is the same on every machine: the budget cut nothing off."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,19 @@ def solve(
         cost += found.cost
         bound += found.bound
         reasons.append(found.bound_by)
+    complete = not clock.passed()
     bound_by = max(reasons, key=lambda r: (r.startswith("blocks"), r), default="reductions")
     best = min(costs)
     if upper is not None and costs[0] <= min(cost, best):
         proved = costs[0] == bound
         kept = replace(upper, proved_optimal=proved)
-        return ExactResult(kept, costs[0], bound, proved, bound_by)
+        return ExactResult(kept, costs[0], bound, proved, bound_by, proved or complete)
     if best < cost:
         steps, cost = list(known[costs.index(best)]), best
     proved = cost == bound
     found_by = "exact search"
     order_ = vertex_order(graph, steps, found_by, proved_optimal=proved)
-    return ExactResult(order_, cost, bound, proved, bound_by)
+    return ExactResult(order_, cost, bound, proved, bound_by, proved or complete)
 
 
 def _search(
@@ -112,13 +115,14 @@ def _search(
     """Bounds and A* in turn, with better and better partitions."""
     with clock.paused():
         from gradgen.search.exact.arrays import arrays_of
-        from gradgen.search.exact.astar import search_below
+        from gradgen.search.exact.astar import compile_kernels, search_below
         from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
 
+        arrays = arrays_of(state, part)
+        blocks = singles(arrays)
+        compile_kernels(arrays, [sorted(block) for block in blocks])
     cost, order = min((state.copy().eliminate_all(order), order) for order in orders)
-    arrays = arrays_of(state, part)
     values = BlockValues(arrays)
-    blocks = singles(arrays)
     bound, bound_by = 0, ""
     most = expansions if expansions is not None else 1 << 62
     for stage, share in zip(STAGES, (*_EXPANSIONS, most), strict=True):
