@@ -63,11 +63,14 @@ def by_jax(case: Case, transform: Callable[..., Any], arguments: Sequence[Any]) 
     """Value and Jacobian by `jacfwd` or `jacrev`, mapped over the neurons."""
     step = model_of(case)
     jacobian = transform(step, argnums=tuple(case.arguments.index(n) for n in case.wrt))
-    axes = [0 if np.ndim(x) else None for x in arguments]
-    return jax.vmap(lambda *flat: (step(*flat), jacobian(*flat)), in_axes=axes)
+    return jax.vmap(lambda *flat: (step(*flat), jacobian(*flat)), in_axes=_axes(arguments))
 
 
-def by_sympy(case: Case) -> Program:
+def _axes(arguments: Sequence[Any]) -> list[int | None]:
+    return [0 if np.ndim(x) else None for x in arguments]
+
+
+def by_sympy(case: Case, arguments: Sequence[Any]) -> Program:
     """sympy's Jacobian after its common-subexpression elimination, printed for JAX."""
     import sympy
 
@@ -81,7 +84,7 @@ def by_sympy(case: Case) -> Program:
     )
 
 
-def by_wrenfold(case: Case) -> Program:
+def by_wrenfold(case: Case, arguments: Sequence[Any]) -> Program:
     """wrenfold's Jacobian as the Python code that it generates for JAX."""
     import inspect
 
@@ -109,9 +112,9 @@ def by_wrenfold(case: Case) -> Program:
     generator = code_generation.PythonGenerator(target=target)
     text = code_generation.generate_function(entries, generator, convert_ternaries=False)
     module = types.ModuleType("wrenfold")
-    exec(text, vars(module))
+    exec(f"import jax\nimport jax.numpy as jnp\nimport typing as T\n\n{text}", vars(module))
     program: Program = module.entries
-    return _with_spikes(case, jax.vmap(program, in_axes=0))
+    return _with_spikes(case, jax.vmap(program, in_axes=_axes(arguments)))
 
 
 def _entries(case: Case, m: Any, outputs: Sequence[Any], rows: Sequence[Sequence[Any]]) -> Any:
@@ -182,7 +185,7 @@ def measure(case: Case) -> dict[str, float]:
     }
     for name, make in (("sympy", by_sympy), ("wrenfold", by_wrenfold)):
         try:
-            programs[name] = make(case)
+            programs[name] = make(case, arguments)
         except ImportError:
             continue
     seconds = timed(programs, arguments)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from comparing import check_model
 from generating import generate_text
 
+from gradgen import pipeline
+from gradgen.config import Settings
 from gradgen.errors import GradgenError
 
 HEADER = """\
@@ -118,3 +122,13 @@ def test_rounded_derivative_is_refused(tmp_path):
         generate_text(
             tmp_path, f"{HEADER}\ndef step(v):\n    return lax.reduce_precision(v, 8, 9)\n"
         )
+
+
+def test_derivatives_beside_a_huge_exponential_verify():
+    # dv'/dv is the difference of two numbers of 1e13, in JAX as well, where the reset saturates
+    model = Path(__file__).parents[1] / "models" / "adex.py"
+    directives = (("wrt", "v, w, I, C, gL, EL, D, VT, tw, a, Vr, b"),)
+    outcome = pipeline.generate(
+        Settings(str(model), directives=directives), None, lambda what: None
+    )
+    assert outcome.report.exact

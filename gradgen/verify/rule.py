@@ -12,9 +12,10 @@ from gradgen.verify.floats import Array, largest, ulp
 ULPS = 8
 """How far a derivative may be from the reference, in units in the last place of its scale."""
 
-
 _CANCELLATION = 4096
-"""By how much the scale may exceed the largest value of a derivative."""
+"""By how much the scale may exceed a derivative without forgiving too much."""
+_TIGHT = 1 / 16
+"""The share of points at which it has to be no larger than that, or is cut off."""
 _CONVENTION = 1e-3
 """Modes that are further apart on a tie, relative to the scale, follow different conventions."""
 
@@ -42,7 +43,7 @@ class Verdict:
     compared: int
     one_finite: int
     worst: float
-    """The largest error, in ulps of the scale."""
+    """The largest error in ulps of the scale, or in quarters of JAX's own error if that is more."""
     wrong: int | None = None
     """A point at which another finite number came out."""
     overflowed: int | None = None
@@ -62,16 +63,17 @@ def judge(found: Array, expected: Expected, dtype: str, growth: float = 1.0) -> 
         every, some = finite.all(0) & ~expected.skipped, finite.any(0) & ~expected.skipped
         ours = np.isfinite(found)
         sizes = np.where(finite, np.abs(modes), 0.0)
-        unit = ulp(np.fmax(_bounded(expected.scale, sizes), sizes.max(0)), dtype)
+        unit = ulp(np.fmax(_known(expected.scale), sizes.max(0)), dtype)
         allowed = ULPS * growth * unit
-        tolerance = np.fmax(allowed, 2 * own_error(modes, expected))
+        own = 2 * own_error(modes, expected)
+        tolerance = np.fmax(allowed, own)
         off = distance(found, modes)
         truly = np.where(expected.on_tie, np.inf, distance(found, expected.true))
         exact = (off <= tolerance) | (truly <= allowed)
         wrong = np.flatnonzero(some & ours & ~exact)
         overflowed = np.flatnonzero(every & ~ours)
         fine = some & ours & exact
-        errors = np.where(np.isinf(unit), 0.0, off / unit)
+        errors = np.where(np.isinf(unit), 0.0, off / np.fmax(unit, own / ULPS))
     bad = wrong if len(wrong) else overflowed
     first = int(bad[0]) if len(bad) else None
     return Verdict(
@@ -114,15 +116,19 @@ def _finite(values: Array) -> Array:
     return np.where(np.isfinite(values), values, 0.0)
 
 
-def _bounded(scale: Array, sizes: Array) -> Array:
-    """The scale, as far as the derivative's largest value makes it credible.
+def credible(scale: Array, modes: Sequence[Array]) -> Array:
+    """The scales of derivatives by all their values, with the points on the last axis.
 
-    On long paths the sum of absolute values outgrows every error there is, and would forgive
-    anything.
+    Where much cancels at some points, roundings are as large as the scale says. Where the scale is
+    far above a derivative at nearly all points, the paths are so long that the sum of absolute
+    values outgrows every error there is, and would forgive anything; it is cut off then.
     """
-    largest_value = sizes.max(initial=0.0)
-    bound = _CANCELLATION * largest_value if largest_value > 0 else np.inf
-    return np.fmin(_known(scale), bound)
+    with np.errstate(all="ignore"):
+        sizes = np.max([np.where(np.isfinite(m), np.abs(m), 0.0) for m in modes], axis=0)
+        tight = np.mean(scale <= _CANCELLATION * sizes, axis=-1, keepdims=True) >= _TIGHT
+        largest_value = sizes.max(axis=-1, keepdims=True, initial=0.0)
+        bound = np.where(tight | (largest_value == 0), np.inf, _CANCELLATION * largest_value)
+        return np.asarray(np.fmin(_known(scale), bound))
 
 
 def _known(scale: Array) -> Array:

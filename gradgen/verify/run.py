@@ -20,6 +20,7 @@ from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
 from gradgen.verify.points import cast
+from gradgen.verify.rule import credible
 from gradgen.verify.scale import Scales
 from gradgen.verify.subject import Subject, result_leaves
 from gradgen.verify.values import beyond_fusion, flips, moved
@@ -141,7 +142,7 @@ class Run:
                         for leaf, i in zip(leaves, self._trace.inputs, strict=True)
                     ]
                 )
-        scale = self._scales.entries(leaves)
+        scale = credible(self._scales.entries(leaves), reference.modes)
         return Expectation(reference, true, scale, on_tie, np.zeros(len(on_tie), bool))
 
     def _derivatives(self, expectation: Expectation) -> None:
