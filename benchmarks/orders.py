@@ -84,7 +84,7 @@ def orders_table(
 
 def main(arguments: list[str]) -> None:
     """Print the tables."""
-    budget = float(arguments[arguments.index("--budget") + 1]) if "--budget" in arguments else 2.0
+    budget = float(arguments[arguments.index("--budget") + 1]) if "--budget" in arguments else 10.0
     console = Console(width=150)
     console.print(orders_table("reference graphs", reference_graphs(), "edges", budget))
     models = model_graphs()

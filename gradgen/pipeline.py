@@ -175,8 +175,10 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
         raise GradgenError(str(error)) from None
 
 
-def _told(status: Status, objective: str) -> Callable[[int, str], None]:
-    return lambda cost, found_by: status(f"searching: {cost} {objective} ({found_by})")
+def _told(status: Status, objective: str) -> Callable[[int, int, str], None]:
+    return lambda cost, bound, found_by: status(
+        f"searching: {cost} {objective} by {found_by}, at least {bound}"
+    )
 
 
 def _stored_order(path: str, graph: LinearGraph) -> Order:

@@ -68,12 +68,21 @@ def test_graphs_too_large_for_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_tells_how_it_goes() -> None:
-    told: list[tuple[int, str]] = []
+    told: list[tuple[int, int, str]] = []
     graph = random_graph(1, 40, near=12)
     found = search(graph, objective="adds", budget=0.05, progress=lambda *new: told.append(new))
-    costs = [value for value, _ in told]
+    costs = [value for value, _, _ in told]
     assert costs == sorted(costs, reverse=True)
-    assert told[-1] == (found.cost, found.found_by)
+    assert told[-1] == (found.cost, found.lower_bound, found.found_by)
+    assert all(bound <= found.cost for _, bound, _ in told)
+
+
+def test_it_tells_a_bound_from_the_start() -> None:
+    told: list[tuple[int, int, str]] = []
+    search(
+        reference("roe_flux_1d"), objective="edges", budget=0.5, progress=lambda *n: told.append(n)
+    )
+    assert told[0][1] >= 223
 
 
 _WITHOUT_NUMBA = """

@@ -56,7 +56,7 @@ def search(
     if cost == first.cost:
         order = first.order
     if progress is not None:
-        progress(cost, order.found_by)
+        progress(cost, cost if exact else bound, order.found_by)
     return SearchResult(
         order=replace(order, proved_optimal=exact or cost == bound),
         cost=cost,

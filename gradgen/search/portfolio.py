@@ -13,11 +13,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import cast
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PlanObjective, plan_costs
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.search.exact.bounds import SMALL
+from gradgen.search.exact.bounds import SMALL, lower_bound
 from gradgen.search.exact.reductions import parts, reduce
 from gradgen.search.exact.remainder import Objective, Remainder
 from gradgen.search.exact.solve import solve
@@ -28,8 +29,8 @@ MANY = 300
 EXPANSIONS_PER_SECOND = 20_000
 """Sets that the exact search expands for a second of budget; about a tenth of what it can."""
 
-Progress = Callable[[int, str], None]
-"""Told of the best cost so far and how it was found."""
+Progress = Callable[[int, int, str], None]
+"""Told of the best cost so far, a lower bound, and how the order was found."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ def search(
     never worse than forward, reverse and both Markowitz orders.
     """
     begin = time.monotonic()
-    report = progress or (lambda cost, found_by: None)
+    report = progress or (lambda cost, bound, found_by: None)
     if objective in ("edges", "muls") and _is_small(graph, objective):
         found = _solve(graph, objective)
     else:
         found = _anneal_and_prove(graph, objective, budget, seed, report)
     cost = plan_costs(accumulate(graph, found.order)).ranked(objective)[0]
-    report(cost, found.order.found_by)
+    report(cost, found.lower_bound, found.order.found_by)
     proved = cost == found.lower_bound
     return SearchResult(
         order=replace(found.order, proved_optimal=proved),
@@ -124,8 +125,17 @@ def _anneal_and_prove(
     # numba is not needed for small graphs
     from gradgen.search.annealing.anneal import anneal
 
+    provable = objective in ("edges", "muls") and len(graph.intermediates) <= MANY
+    first = lower_bound(graph, cast("Objective", objective), 0.0).value if provable else 0
     begin = time.monotonic()
-    annealed = anneal(graph, objective, effort=budget, seed=seed, limit=budget, progress=report)
+    annealed = anneal(
+        graph,
+        objective,
+        effort=budget,
+        seed=seed,
+        limit=budget,
+        progress=lambda cost, found_by: report(cost, first, found_by),
+    )
     found = _Found(
         annealed.order,
         _baselines(annealed.baselines),
@@ -134,9 +144,10 @@ def _anneal_and_prove(
         annealed.complete,
     )
     left = budget - (time.monotonic() - begin)
-    if objective not in ("edges", "muls") or len(graph.intermediates) > MANY or left <= 0:
+    if not provable or left <= 0:
         return found
-    return _prove(graph, objective, found, left, round(budget * EXPANSIONS_PER_SECOND))
+    expansions = round(budget * EXPANSIONS_PER_SECOND)
+    return _prove(graph, cast("Objective", objective), found, left, expansions)
 
 
 def _prove(
