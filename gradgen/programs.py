@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from gradgen import __version__
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
@@ -24,6 +25,7 @@ from gradgen.search.heuristics import forward, propose, reverse
 GENERATOR = f"gradgen {__version__}"
 
 Lowering = Callable[[Plan], Program]
+Accumulating = Callable[[Order], Accumulated]
 
 _REWRITTEN = 2
 """How many orders' programs are rewritten at most."""
@@ -51,13 +53,10 @@ def modules_for(
     rewritten algebraically; the others are not, so that they are there where a rewritten program
     overflows and JAX does not.
     """
-    lowering = _jacobian_lowering(trace)
-    baseline = {
-        name: _accumulate(graph, heuristic(graph), lowering)
-        for name, heuristic in (("forward", forward), ("reverse", reverse))
-    }
-    ranked = _ranked(graph, orders, lowering, objective)
-    fallbacks = [a for a in baseline.values() if all(a.plan != r.plan for r in ranked)]
+    accumulated = _accumulating(graph, lambda plan: lower_jacobian(trace, plan))
+    sweeps = accumulated(forward(graph)), accumulated(reverse(graph))
+    ranked = _ranked(orders, accumulated, objective)
+    fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
     cotangents, vjp = _vjp(trace, graph)
     tangents, jvp = _jvp(trace, graph)
 
@@ -69,7 +68,7 @@ def modules_for(
             trace=trace,
             graph=graph,
             primal=lower_primal(trace),
-            jacobian=Derivative(chosen, baseline["forward"], baseline["reverse"]),
+            jacobian=Derivative(chosen, *sweeps),
             vjp=vjp,
             jvp=jvp,
             cotangents=cotangents,
@@ -97,26 +96,22 @@ def modules_for(
 
 
 def _ranked(
-    graph: LinearGraph, orders: Sequence[Order], lowering: Lowering, objective: Objective
+    orders: Sequence[Order], accumulated: Accumulating, objective: Objective
 ) -> list[Accumulated]:
     """The orders and the best neighbour of the best one, each plan once, the cheapest first."""
-    known: dict[Order, Accumulated] = {}
 
     def cost(order: Order) -> Cost:
-        if order not in known:
-            known[order] = _accumulate(graph, order, lowering)
-        return _cost(known[order], objective)
+        return _cost(accumulated(order), objective)
 
     first = min(orders, key=cost)
-    evaluations = _evaluations(known[first].program) if len(orders) > 1 else 1
+    evaluations = _evaluations(accumulated(first).program) if len(orders) > 1 else 1
     refined = refine([first], cost, evaluations)
-    if first.proved_optimal and _searched(known[refined], objective) == _searched(
-        known[first], objective
-    ):
+    counts = [_searched(accumulated(order), objective) for order in (first, refined)]
+    if first.proved_optimal and counts[0] == counts[1]:
         refined = replace(refined, proved_optimal=True)
-        cost(refined)
-    distinct = {known[order].plan.steps: order for order in (*reversed(orders), refined)}
-    return [known[order] for order in sorted(distinct.values(), key=cost)]
+    every = [accumulated(order) for order in (*reversed(orders), refined)]
+    distinct = {found.plan.steps: found for found in every}
+    return sorted(distinct.values(), key=lambda found: _cost(found, objective))
 
 
 def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accumulated]:
@@ -150,14 +145,16 @@ def _rewritten(found: Accumulated, floats: Sequence[Var], seed: int = 0) -> Accu
     return replace(found, program=rewrite(found.program, floats, seed))
 
 
-def _jacobian_lowering(trace: Trace) -> Lowering:
-    return lambda plan: lower_jacobian(trace, plan)
+def _accumulating(graph: LinearGraph, lowering: Lowering) -> Accumulating:
+    """Accumulates a graph in an order and lowers the plan, each order once."""
 
+    @cache
+    def accumulated(order: Order) -> Accumulated:
+        plan = accumulate(graph, order)
+        plan.check()
+        return Accumulated(order, plan, lowering(plan))
 
-def _accumulate(graph: LinearGraph, order: Order, lowering: Lowering) -> Accumulated:
-    plan = accumulate(graph, order)
-    plan.check()
-    return Accumulated(order, plan, lowering(plan))
+    return accumulated
 
 
 def _vjp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...], Derivative]:
@@ -181,17 +178,14 @@ def _jvp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...],
 
 def _cheapest(graph: LinearGraph, lowering: Lowering, sweep: str) -> Derivative:
     """The order with the fewest operations of those that take no more multiplications."""
-    known = {order: _accumulate(graph, order, lowering) for order in propose(graph)}
-    by_name = {order.found_by: a for order, a in known.items()}
-    limit = by_name[sweep]
+    accumulated = _accumulating(graph, lowering)
+    sweeps = {"forward": accumulated(forward(graph)), "reverse": accumulated(reverse(graph))}
+    limit = sweeps[sweep]
 
     def cost(order: Order) -> Cost:
-        if order not in known:
-            known[order] = _accumulate(graph, order, lowering)
-        found = known[order]
-        if found.plan.muls > limit.plan.muls:
-            return found.operations.total + limit.operations.total, found.plan.muls
-        return found.operations.total, found.plan.muls
+        found = accumulated(order)
+        excess = limit.operations.total if found.plan.muls > limit.plan.muls else 0
+        return found.operations.total + excess, found.plan.muls
 
-    best = refine(list(known), cost, _evaluations(limit.program))
-    return Derivative(known[best], by_name["forward"], by_name["reverse"])
+    best = refine(propose(graph), cost, _evaluations(limit.program))
+    return Derivative(accumulated(best), **sweeps)
