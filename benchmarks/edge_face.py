@@ -20,15 +20,15 @@ from rich.table import Table
 from gradgen.config import Settings
 from gradgen.ir.graph import Elimination, LinearGraph
 from gradgen.ir.graph_file import read_graph
+from gradgen.ir.plan import ProductObjective
 from gradgen.pipeline import graph_of, open_front
 from gradgen.search.heuristics import propose
 from gradgen.search.steps.anneal import cost_of, search_steps
 from gradgen.search.steps.path_bound import path_bound
-from gradgen.search.steps.problem import Objective
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS: tuple[Elimination, ...] = get_args(Elimination)
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+OBJECTIVES: tuple[ProductObjective, ...] = get_args(ProductObjective)
 SEED = 0
 
 
@@ -43,12 +43,12 @@ def model_graphs(path: Path) -> Iterator[tuple[str, LinearGraph]]:
         yield f"{path.stem}, all arguments", graph_of(open_front(settings))
 
 
-def cheapest(graph: LinearGraph, objective: Objective, iterations: int) -> list[int]:
+def cheapest(graph: LinearGraph, objective: ProductObjective, iterations: int) -> list[int]:
     """The cost of the cheapest order found of each kind."""
     order = min(propose(graph), key=lambda found: cost_of(graph, found, objective))
     costs = []
     for kind in KINDS:
-        order = search_steps(graph, kind, objective, order, iterations, SEED)
+        order = search_steps(graph, kind, objective, start=order, iterations=iterations, seed=SEED)
         costs.append(cost_of(graph, order, objective))
     return costs
 

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gradgen.config import Settings
-from gradgen.elimination.cost import PlanObjective
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import read_graph
+from gradgen.ir.plan import PlanObjective
 from gradgen.pipeline import graph_of, open_front
 from gradgen.search.portfolio import search
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from gradgen.ir.graph import Elimination
 from gradgen.ir.module import FUNCTIONS
+from gradgen.ir.plan import Objective
 
 __all__ = ["ELIMINATIONS", "FUNCTIONS", "OBJECTIVES", "SEARCHES", "Settings"]
 
-OBJECTIVES = ("muls", "edges", "adds", "peak", "ops")
-ELIMINATIONS = ("vertex", "edge", "face")
-SEARCHES = ("auto", "heuristics")
+Search = Literal["auto", "heuristics"]
+
+OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
+SEARCHES: tuple[Search, ...] = get_args(Search)
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,11 @@ class Settings:
     """`FILE:FUNCTION`, a function that returns example arguments."""
     order: str | None = None
     """`forward`, `reverse`, `markowitz` or the path of a stored order; None to search for one."""
-    objective: str = "muls"
-    """Which count the search makes small: one of OBJECTIVES."""
-    elimination: str = "vertex"
-    """What is eliminated one at a time: one of ELIMINATIONS."""
-    search: str = "auto"
+    objective: Objective = "muls"
+    """Which count the search makes small."""
+    elimination: Elimination = "vertex"
+    """What is eliminated one at a time."""
+    search: Search = "auto"
     """`auto`, or `heuristics` for forward, reverse and Markowitz orders alone."""
     budget: float = 2.0
     """Seconds that the search may take."""

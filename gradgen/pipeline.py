@@ -6,12 +6,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from gradgen.backend.render import render
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.elimination.cost import Objective, PlanObjective
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence, write_atomically
@@ -21,9 +20,10 @@ from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
-from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.graph_file import read_graph, write_graph
 from gradgen.ir.module import Module
+from gradgen.ir.plan import Objective, PlanObjective
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.programs import modules_for
@@ -160,13 +160,13 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
     Operations depend on the program, so that under `ops` the multiplications lead the search.
     Raises GradgenError for an objective that the elimination has not.
     """
-    objective = "muls" if settings.objective == "ops" else settings.objective
+    objective: PlanObjective = "muls" if settings.objective == "ops" else settings.objective
     tell = None if status is None else _told(status, objective)
     try:
         return search_order(
             graph,
-            elimination=cast("Elimination", settings.elimination),
-            objective=cast("PlanObjective", objective),
+            elimination=settings.elimination,
+            objective=objective,
             budget=settings.budget,
             seed=settings.seed,
             progress=tell,
@@ -199,11 +199,11 @@ def _stored_order(path: str, graph: LinearGraph) -> Order:
 
 
 def candidates(
-    front: Front, graph: LinearGraph, orders: Sequence[Order], objective: str = "muls"
+    front: Front, graph: LinearGraph, orders: Sequence[Order], objective: Objective = "muls"
 ) -> list[Module]:
     """A module for each order, the cheapest by the objective first."""
-    shown, count = _shown(front.source.path), cast("Objective", objective)
-    return modules_for(front.source, front.trace, graph, orders, shown, count)
+    shown = _shown(front.source.path)
+    return modules_for(front.source, front.trace, graph, orders, shown, objective)
 
 
 def _shown(path: str) -> str:

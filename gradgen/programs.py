@@ -10,12 +10,12 @@ from gradgen import __version__
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
 from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import accumulate
-from gradgen.elimination.cost import Objective, plan_costs
+from gradgen.elimination.cost import plan_costs
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.ir.code import Var
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module
-from gradgen.ir.plan import Plan
+from gradgen.ir.plan import Objective, Plan
 from gradgen.ir.program import Program
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace

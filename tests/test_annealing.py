@@ -10,8 +10,9 @@ import pytest
 from sample_graphs import order_of, random_graph, reference, shuffled
 
 from gradgen.elimination.accumulate import accumulate
-from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective, plan_costs
+from gradgen.elimination.cost import PLAN_OBJECTIVES, plan_costs
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import PlanObjective
 from gradgen.search.annealing import bitsets, moves, windows
 from gradgen.search.annealing.anneal import anneal
 from gradgen.search.compact import compact

@@ -10,8 +10,9 @@ import pytest
 from sample_graphs import order_of, random_graph, reference
 
 from gradgen.elimination.accumulate import accumulate
-from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective, plan_costs
+from gradgen.elimination.cost import PLAN_OBJECTIVES, plan_costs
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import PlanObjective
 from gradgen.search import portfolio
 from gradgen.search.heuristics import forward, markowitz, propose, reverse
 from gradgen.search.portfolio import search

@@ -32,7 +32,7 @@ from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import parse_edge_step, parse_face_step
 from gradgen.search.heuristics import forward, propose
-from gradgen.search.steps.anneal import cost_of, search_edges, search_faces
+from gradgen.search.steps.anneal import cost_of, search_steps
 from gradgen.search.steps.exact import cheapest_edges, cheapest_faces
 from gradgen.search.steps.heuristics import (
     markowitz_edges,
@@ -164,13 +164,13 @@ def test_edges_beat_every_vertex_order_on_the_lion_graph():
     assert brute_force_edges(LION, "edges") == 11
     steps = "back v3>v4", "front v0>v2", "front v1>v2", "front v0>v3", "front v1>v3"
     assert cost_of(LION, Order("edge", LION.fingerprint, steps, "test"), "edges") == 11
-    assert cost_of(LION, search_edges(LION, "edges", start=forward(LION)), "edges") == 11
+    assert cost_of(LION, search_steps(LION, "edge", "edges", start=forward(LION)), "edges") == 11
 
 
 def test_faces_beat_every_edge_order_on_the_bat_graph():
     assert cheapest_vertex_order(BAT, "edges") == 24
     assert cost_of(BAT, cheapest_edges(BAT, "edges"), "edges") == 23
-    found = search_faces(BAT, "edges", start=forward(BAT), iterations=20_000)
+    found = search_steps(BAT, "face", "edges", start=forward(BAT), iterations=20_000)
     assert cost_of(BAT, found, "edges") == 22
     wings = ["v4>v6 v6>v9", "v5>v6 v6>v10"]
     assert set(wings) <= set(found.steps)
@@ -185,9 +185,9 @@ def test_searches_never_lose_and_replay_exactly(seed, objective):
     graph = random_graph(chance, 3, 8, 3)
     values = random_numbers(graph, chance)
     start = propose(graph)[seed % 4]
-    edges = search_edges(graph, objective, start=start, iterations=400, seed=seed)
-    faces = search_faces(graph, objective, start=edges, iterations=400, seed=seed)
-    again = search_faces(graph, objective, start=faces, iterations=50, seed=seed)
+    edges = search_steps(graph, "edge", objective, start=start, iterations=400, seed=seed)
+    faces = search_steps(graph, "face", objective, start=edges, iterations=400, seed=seed)
+    again = search_steps(graph, "face", objective, start=faces, iterations=50, seed=seed)
     costs = [cost_of(graph, order, objective) for order in (start, edges, faces, again)]
     assert costs == sorted(costs, reverse=True)
     assert path_bound(graph, objective) <= costs[-1]
@@ -195,7 +195,7 @@ def test_searches_never_lose_and_replay_exactly(seed, objective):
         order.check()
         assert Order.from_json(order.to_json()) == order
         assert carry_out(accumulate(graph, order), values) == by_paths(graph, values)
-    assert edges == search_edges(graph, objective, start=start, iterations=400, seed=seed)
+    assert edges == search_steps(graph, "edge", objective, start=start, iterations=400, seed=seed)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -241,8 +241,8 @@ def test_items_of_an_order_stand_for_it(seed):
 
 def test_a_graph_without_intermediates_has_nothing_to_search():
     graph = plain(1, [1], "0-1")
-    for search in (search_edges, search_faces):
-        assert search(graph, "muls", start=forward(graph)).steps == ()
+    for elimination in ("edge", "face"):
+        assert search_steps(graph, elimination, "muls", start=forward(graph)).steps == ()
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -252,7 +252,7 @@ def test_the_bound_holds_for_every_elimination(seed):
     for objective in OBJECTIVES:
         bound = path_bound(graph, objective)
         assert bound <= brute_force_edges(graph, objective)
-        found = search_faces(graph, objective, start=forward(graph), iterations=500)
+        found = search_steps(graph, "face", objective, start=forward(graph), iterations=500)
         assert bound <= cost_of(graph, found, objective)
 
 
@@ -313,7 +313,7 @@ def model(name: str, wrt: str | None) -> tuple[pipeline.Front, LinearGraph]:
 def test_models_get_cheaper_than_by_vertices_alone(name, wrt, cost):
     _, graph = model(name, wrt)
     start = min(propose(graph), key=lambda order: cost_of(graph, order, "muls"))
-    order = search_edges(graph, "muls", start=start)
+    order = search_steps(graph, "edge", "muls", start=start)
     assert cost_of(graph, order, "muls") == cost
     embedded = as_face_order(graph, order)
     values = random_numbers(graph, random.Random(1))
@@ -321,11 +321,12 @@ def test_models_get_cheaper_than_by_vertices_alone(name, wrt, cost):
         assert carry_out(accumulate(graph, found), values) == by_paths(graph, values)
 
 
-@pytest.mark.parametrize("search", [search_edges, search_faces])
+@pytest.mark.parametrize("elimination", ["edge", "face"])
 @pytest.mark.parametrize(("name", "wrt"), [("adex", None), ("izhikevich", "v, u, I, a, b, c, d")])
-def test_generated_code_from_any_kind_of_order_matches_jax(name, wrt, search):
+def test_generated_code_from_any_kind_of_order_matches_jax(name, wrt, elimination):
     front, graph = model(name, wrt)
-    order = search(graph, "muls", start=propose(graph)[0], iterations=5_000, seed=3)
+    start = propose(graph)[0]
+    order = search_steps(graph, elimination, "muls", start=start, iterations=5_000, seed=3)
     module = pipeline.candidates(front, graph, (order,))[0]
     assert module.jacobian.chosen.order == order
     ((_, text),) = pipeline.texts([module], Settings("").emit)

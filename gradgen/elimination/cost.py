@@ -8,17 +8,10 @@ it. `ops` is read off a finished program, since it depends on what folding and s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
-from gradgen.ir.plan import Plan
+from gradgen.ir.plan import Plan, PlanObjective
 
-Objective = Literal["edges", "muls", "adds", "peak", "ops"]
-"""What a search can be asked to make small."""
-
-PlanObjective = Literal["edges", "muls", "adds", "peak"]
-"""Those that a plan alone decides, so that a search need not lower it."""
-
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 PLAN_OBJECTIVES: tuple[PlanObjective, ...] = get_args(PlanObjective)
 
 
@@ -33,8 +26,7 @@ class PlanCosts:
 
     def ranked(self, objective: PlanObjective) -> tuple[int, int]:
         """What plans are compared by: the objective, and `edges + adds` to break ties."""
-        by_name = {name: getattr(self, name) for name in PLAN_OBJECTIVES}
-        return by_name[objective], self.edges + self.adds
+        return getattr(self, objective), self.edges + self.adds
 
 
 def plan_costs(plan: Plan) -> PlanCosts:

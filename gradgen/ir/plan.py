@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gradgen.ir.graph import Kind, LinearGraph
 
 _STORED: tuple[Kind, ...] = ("mask", "variable")
 """The kinds whose values exist at run time only; the others are literals."""
+
+Objective = Literal["muls", "edges", "adds", "peak", "ops"]
+"""What a search can be asked to make small, by the definitions of docs/costs.md."""
+PlanObjective = Literal["edges", "muls", "adds", "peak"]
+"""Those that a plan alone decides, so that a search need not lower it."""
+ProductObjective = Literal["edges", "muls"]
+"""Those that count products alone."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ import time
 from dataclasses import replace
 from typing import get_args
 
-from gradgen.elimination.cost import PlanObjective
 from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.plan import PlanObjective, ProductObjective
 from gradgen.search import portfolio
 from gradgen.search.portfolio import Progress, SearchResult
-from gradgen.search.steps.anneal import cost_of, search_edges, search_faces
+from gradgen.search.steps.anneal import cost_of, search_steps
 from gradgen.search.steps.exact import cheapest_edges, cheapest_faces
 from gradgen.search.steps.path_bound import path_bound
-from gradgen.search.steps.problem import Objective
 
 ITERATIONS_PER_SECOND = 100_000
 """What a second of budget stands for, in sequences that annealing looks at."""
@@ -43,7 +42,7 @@ def search(
             graph, objective=objective, budget=budget, seed=seed, progress=progress
         )
     if objective not in ("edges", "muls"):
-        known = " and ".join(get_args(Objective))
+        known = " and ".join(get_args(ProductObjective))
         raise ValueError(f"{elimination} elimination is searched under {known} alone")
     begin = time.monotonic()
     first = portfolio.search(
@@ -73,7 +72,7 @@ def search(
 def _best(
     graph: LinearGraph,
     elimination: Elimination,
-    objective: Objective,
+    objective: ProductObjective,
     first: SearchResult,
     bound: int,
     budget: float,
@@ -86,7 +85,8 @@ def _best(
     if proved is not None:
         return replace(proved, proved_optimal=True)
     iterations = 0 if first.cost == bound else round(ITERATIONS_PER_SECOND * budget / 2)
-    order = search_edges(graph, objective, start=first.order, iterations=iterations, seed=seed)
-    if elimination == "edge":
-        return order
-    return search_faces(graph, objective, start=order, iterations=iterations, seed=seed)
+    order = first.order
+    kinds: tuple[Elimination, ...] = ("edge",) if elimination == "edge" else ("edge", "face")
+    for kind in kinds:
+        order = search_steps(graph, kind, objective, start=order, iterations=iterations, seed=seed)
+    return order

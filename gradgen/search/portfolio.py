@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from gradgen.elimination.accumulate import accumulate
-from gradgen.elimination.cost import PlanObjective, plan_costs
+from gradgen.elimination.cost import plan_costs
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import PlanObjective, ProductObjective
 from gradgen.search.exact.bounds import SMALL, lower_bound
 from gradgen.search.exact.reductions import parts, reduce
-from gradgen.search.exact.remainder import Objective, Remainder
+from gradgen.search.exact.remainder import Remainder
 from gradgen.search.exact.solve import solve
 from gradgen.search.heuristics import propose
 
@@ -97,7 +98,7 @@ def search(
     )
 
 
-def _is_small(graph: LinearGraph, objective: Objective) -> bool:
+def _is_small(graph: LinearGraph, objective: ProductObjective) -> bool:
     """Whether reductions leave parts that are solved in plain Python."""
     if len(graph.intermediates) > MANY:
         return False
@@ -106,7 +107,7 @@ def _is_small(graph: LinearGraph, objective: Objective) -> bool:
     return all(part.bit_count() <= SMALL for part in parts(state))
 
 
-def _solve(graph: LinearGraph, objective: Objective) -> _Found:
+def _solve(graph: LinearGraph, objective: ProductObjective) -> _Found:
     """Solve a small graph; of the optimal orders known, the one with the fewest operations."""
     solved = solve(graph, objective, budget=0.0)
     orders = propose(graph)
@@ -126,7 +127,7 @@ def _anneal_and_prove(
     from gradgen.search.annealing.anneal import anneal
 
     provable = objective in ("edges", "muls") and len(graph.intermediates) <= MANY
-    first = lower_bound(graph, cast("Objective", objective), 0.0).value if provable else 0
+    first = lower_bound(graph, cast("ProductObjective", objective), 0.0).value if provable else 0
     begin = time.monotonic()
     annealed = anneal(
         graph,
@@ -147,11 +148,11 @@ def _anneal_and_prove(
     if not provable or left <= 0:
         return found
     expansions = round(budget * EXPANSIONS_PER_SECOND)
-    return _prove(graph, cast("Objective", objective), found, left, expansions)
+    return _prove(graph, cast("ProductObjective", objective), found, left, expansions)
 
 
 def _prove(
-    graph: LinearGraph, objective: Objective, found: _Found, seconds: float, expansions: int
+    graph: LinearGraph, objective: ProductObjective, found: _Found, seconds: float, expansions: int
 ) -> _Found:
     solved = solve(graph, objective, upper=found.order, budget=seconds, expansions=expansions)
     return replace(

@@ -23,8 +23,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanObjective
+from gradgen.elimination.cost import PLAN_OBJECTIVES
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import PlanObjective
 from gradgen.search.annealing import bitsets, moves, windows
 from gradgen.search.annealing.bitsets import Integers, Words
 from gradgen.search.compact import compact, vertex_order

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from gradgen.ir.graph import LinearGraph
+from gradgen.ir.plan import ProductObjective
 from gradgen.search.deadline import Deadline
 from gradgen.search.exact.reductions import parts, reduce
-from gradgen.search.exact.remainder import Objective, Remainder, members
+from gradgen.search.exact.remainder import Remainder, members
 from gradgen.search.exact.separators import vertex_bound
 from gradgen.search.exact.subset_search import search_subsets
 
@@ -36,7 +37,7 @@ class Bound:
     """The other intermediates in blocks; the bound is what `first` and the blocks cost."""
 
 
-def lower_bound(graph: LinearGraph, objective: Objective, budget: float) -> Bound:
+def lower_bound(graph: LinearGraph, objective: ProductObjective, budget: float) -> Bound:
     """The best bound that is found within `budget` seconds.
 
     Small graphs are solved whatever the budget, and their bound is the optimum.
@@ -56,7 +57,7 @@ def lower_bound(graph: LinearGraph, objective: Objective, budget: float) -> Boun
     return Bound(value, describe(blocks), tuple(first), tuple(blocks))
 
 
-def reference_bound(graph: LinearGraph, objective: Objective, bound: Bound) -> int:
+def reference_bound(graph: LinearGraph, objective: ProductObjective, bound: Bound) -> int:
     """What a bound's partition proves, computed again in plain Python; takes minutes for large
     blocks.
 

@@ -7,13 +7,10 @@ graph whose partials are all variable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
 from gradgen.ir.graph import Kind, LinearGraph
-
-Objective = Literal["edges", "muls"]
-"""What the search minimises, by the definitions of docs/costs.md."""
+from gradgen.ir.plan import ProductObjective
 
 KINDS: tuple[Kind, ...] = ("unit", "mask", "constant", "variable")
 UNIT, MASK, CONSTANT, VARIABLE = range(4)
@@ -41,7 +38,7 @@ def union(neighbours: Neighbours) -> int:
 class Remainder:
     """What is left of a graph when some of its intermediates are eliminated."""
 
-    def __init__(self, graph: LinearGraph, objective: Objective) -> None:
+    def __init__(self, graph: LinearGraph, objective: ProductObjective) -> None:
         count = len(graph.vertices)
         self.into: list[Neighbours] = [[0, 0, 0, 0] for _ in range(count)]
         """Predecessors of each vertex."""

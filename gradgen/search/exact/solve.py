@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 
 from gradgen.elimination.accumulate import resolve
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import ProductObjective
 from gradgen.search.compact import vertex_order
 from gradgen.search.deadline import Deadline
 from gradgen.search.exact.bounds import SMALL, describe, partition_bound
 from gradgen.search.exact.reductions import parts, reduce
-from gradgen.search.exact.remainder import Objective, Remainder
+from gradgen.search.exact.remainder import Remainder
 from gradgen.search.exact.subset_search import search_subsets
 from gradgen.search.heuristics import propose
 
@@ -55,7 +56,7 @@ class _Part:
 
 def solve(
     graph: LinearGraph,
-    objective: Objective,
+    objective: ProductObjective,
     *,
     upper: Order | None = None,
     budget: float,

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order
+from gradgen.elimination.cost import plan_costs
 from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.plan import ProductObjective
 from gradgen.search.steps.items import WIDTH
-from gradgen.search.steps.problem import Arrays, Item, Objective, edge_steps, face_steps, items_of
+from gradgen.search.steps.problem import Arrays, Item, edge_steps, face_steps, items_of
 
 ITERATIONS = 200_000
 ROUND = 200
@@ -22,49 +24,21 @@ SPARE_STEPS = 64
 """How many steps a sequence may have beside its vertices and those of the order it starts from."""
 
 
-def search_edges(
-    graph: LinearGraph,
-    objective: Objective,
-    *,
-    start: Order,
-    iterations: int = ITERATIONS,
-    seed: int = 0,
-) -> Order:
-    """An edge order that costs no more than `start`, a vertex or edge order, found by annealing.
-
-    Among orders of the same cost it has the fewest products and sums that were found. The result is
-    the same for the same seed. Raises OrderMismatchError if `start` is for another graph.
-    """
-    return search_steps(graph, "edge", objective, start, iterations, seed)
-
-
-def search_faces(
-    graph: LinearGraph,
-    objective: Objective,
-    *,
-    start: Order,
-    iterations: int = ITERATIONS,
-    seed: int = 0,
-) -> Order:
-    """A face order that costs no more than `start`, an order of any kind, found by annealing.
-
-    Among orders of the same cost it has the fewest products and sums that were found. The result is
-    the same for the same seed. Raises OrderMismatchError if `start` is for another graph.
-    """
-    return search_steps(graph, "face", objective, start, iterations, seed)
-
-
 def search_steps(
     graph: LinearGraph,
     elimination: Elimination,
-    objective: Objective,
+    objective: ProductObjective,
+    *,
     start: Order,
-    iterations: int,
-    seed: int,
+    iterations: int = ITERATIONS,
+    seed: int = 0,
 ) -> Order:
-    """An order of some kind that costs no more than `start`, which is of a kind not above it.
+    """An order of some kind that costs no more than `start`, found by annealing.
 
-    Vertex orders are searched as the others are, but no other steps join the vertices.
+    `start` is of the same kind, or of one before it: vertex, edge, face. Vertex orders are searched
+    as the others are, but no other steps join the vertices. Among orders of the same cost it has
+    the fewest products and sums that were found. The result is the same for the same seed.
+    Raises OrderMismatchError if `start` is for another graph.
     """
     known = _EMBEDDINGS[elimination](graph, start)
     if not graph.intermediates:
@@ -79,13 +53,7 @@ def search_steps(
     else:
         steps = face_steps(graph, arrays.faces(items))
     found = Order(elimination, graph.fingerprint, steps, f"{elimination} annealing")
-    return min(known, found, key=lambda order: _rank(graph, order, objective))
-
-
-def _rank(graph: LinearGraph, order: Order, objective: Objective) -> tuple[int, int]:
-    plan = accumulate(graph, order)
-    cost = plan.edges if objective == "edges" else plan.muls
-    return cost, plan.edges + plan.adds
+    return min(known, found, key=lambda o: plan_costs(accumulate(graph, o)).ranked(objective))
 
 
 _EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
@@ -95,9 +63,9 @@ _EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
 }
 
 
-def cost_of(graph: LinearGraph, order: Order, objective: Objective) -> int:
+def cost_of(graph: LinearGraph, order: Order, objective: ProductObjective) -> int:
     """What an order costs."""
-    return _rank(graph, order, objective)[0]
+    return plan_costs(accumulate(graph, order)).ranked(objective)[0]
 
 
 def _anneal_in_rounds(

@@ -10,9 +10,9 @@ from typing import TypeVar
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import Elimination, Kind, LinearGraph, Order
+from gradgen.ir.plan import ProductObjective
 from gradgen.ir.steps import EdgeStep
 from gradgen.search.steps.path_bound import bound_of, path_bound
-from gradgen.search.steps.problem import Objective
 
 State = TypeVar("State")
 """A graph or a line graph under elimination."""
@@ -21,7 +21,9 @@ LIMIT = 50_000
 """How many states of a graph are visited before the search gives up."""
 
 
-def cheapest_edges(graph: LinearGraph, objective: Objective, *, limit: int = LIMIT) -> Order | None:
+def cheapest_edges(
+    graph: LinearGraph, objective: ProductObjective, *, limit: int = LIMIT
+) -> Order | None:
     """An edge order with the least cost, proved; None if the limit is too low to find it.
 
     States are the edges with their kinds, since nothing else decides what is to come. The bound
@@ -55,7 +57,9 @@ def cheapest_edges(graph: LinearGraph, objective: Objective, *, limit: int = LIM
     return _order(graph, "edge", steps)
 
 
-def cheapest_faces(graph: LinearGraph, objective: Objective, *, limit: int = LIMIT) -> Order | None:
+def cheapest_faces(
+    graph: LinearGraph, objective: ProductObjective, *, limit: int = LIMIT
+) -> Order | None:
     """A face order with the least cost, proved; None if the limit is too low to find it.
 
     States are the line graph with the kinds of its vertices.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,10 @@ from gradgen.elimination.accumulate import resolve
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import ProductObjective
 from gradgen.ir.steps import EdgeStep, parse_edge_step, parse_face_step
 from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM, compact
 from gradgen.search.steps.items import ALL, BACK, FACE, FIRST, FRONT, LAST, TIE_BITS, VERTEX
-
-Objective = Literal["edges", "muls"]
-"""What a product costs: always one, or nothing if it needs no multiplication (docs/costs.md)."""
 
 Item = tuple[int, int, int, int, int]
 """As `gradgen.search.steps.items` says."""
@@ -32,7 +30,7 @@ class Arrays:
     """As `gradgen.search.steps.anneal_kernels.run` unpacks it."""
 
     @staticmethod
-    def of(graph: LinearGraph, objective: Objective, products: int) -> Arrays:
+    def of(graph: LinearGraph, objective: ProductObjective, products: int) -> Arrays:
         """The arrays of a graph, of which an order is known that takes so many products."""
         kinds = compact(graph).kinds
         inner = np.zeros(len(graph.vertices), np.bool_)
