@@ -37,51 +37,58 @@ def main() -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
-def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument and the options that say what to differentiate, and how."""
-    decorators = [
-        click.argument("source"),
-        click.option(
-            "--function",
-            metavar="NAME",
-            help="The step function; default: the one public function that no other one calls. "
-            "SOURCE may also be FILE:NAME.",
-        ),
-        click.option(
-            "--wrt",
-            metavar="NAMES",
-            multiple=True,
-            help="What to differentiate against, separated by commas: arguments, or leaves of them "
-            "such as params.tau. Default: every argument without a default value.",
-        ),
-        click.option(
-            "--static",
-            metavar="NAME=VALUE",
-            multiple=True,
-            help="Bind an argument when generating; VALUE is a Python expression.",
-        ),
-        click.option(
-            "--range",
-            "ranges",
-            metavar="NAME=LO:HI",
-            multiple=True,
-            help="Where to verify; repeatable.",
-        ),
-        click.option(
-            "--example",
-            metavar="FILE:FUNCTION",
-            help="A function that returns example arguments: a tuple, or a dict by name.",
-        ),
-        click.option(
-            "--per-neuron",
-            is_flag=True,
-            help="The source is meant for one neuron; its callers vmap it.",
-        ),
-        click.option("--debug", is_flag=True, help="Show tracebacks."),
-    ]
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator, in the order in which help shows them."""
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+_source_options = _together(
+    click.argument("source"),
+    click.option(
+        "--function",
+        metavar="NAME",
+        help="The step function; default: the one public function that no other one calls. "
+        "SOURCE may also be FILE:NAME.",
+    ),
+    click.option(
+        "--wrt",
+        metavar="NAMES",
+        multiple=True,
+        help="What to differentiate against, separated by commas: arguments, or leaves of them "
+        "such as params.tau. Default: every argument without a default value.",
+    ),
+    click.option(
+        "--static",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Bind an argument when generating; VALUE is a Python expression.",
+    ),
+    click.option(
+        "--range",
+        "ranges",
+        metavar="NAME=LO:HI",
+        multiple=True,
+        help="Where to verify; repeatable.",
+    ),
+    click.option(
+        "--example",
+        metavar="FILE:FUNCTION",
+        help="A function that returns example arguments: a tuple, or a dict by name.",
+    ),
+    click.option(
+        "--per-neuron",
+        is_flag=True,
+        help="The source is meant for one neuron; its callers vmap it.",
+    ),
+    click.option("--debug", is_flag=True, help="Show tracebacks."),
+)
+"""The argument and the options that say what to differentiate, and how."""
 
 
 _order_option = click.option(
@@ -91,42 +98,38 @@ _order_option = click.option(
 )
 
 
-def _search_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how to look for an order."""
-    decorators = [
-        click.option(
-            "--objective",
-            type=click.Choice(OBJECTIVES),
-            default="muls",
-            show_default=True,
-            help="Which count to make small.",
-        ),
-        click.option(
-            "--elimination",
-            type=click.Choice(ELIMINATIONS),
-            default="vertex",
-            show_default=True,
-            help="What is eliminated one at a time.",
-        ),
-        click.option(
-            "--budget",
-            type=click.FloatRange(min=0.0),
-            default=2.0,
-            show_default=True,
-            metavar="SECONDS",
-            help="How long to search where no order is proved to be the best before.",
-        ),
-        click.option(
-            "--seed",
-            type=click.IntRange(min=0),
-            default=0,
-            show_default=True,
-            help="Of the search's random numbers.",
-        ),
-    ]
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+_search_options = _together(
+    click.option(
+        "--objective",
+        type=click.Choice(OBJECTIVES),
+        default="muls",
+        show_default=True,
+        help="Which count to make small.",
+    ),
+    click.option(
+        "--elimination",
+        type=click.Choice(ELIMINATIONS),
+        default="vertex",
+        show_default=True,
+        help="What is eliminated one at a time.",
+    ),
+    click.option(
+        "--budget",
+        type=click.FloatRange(min=0.0),
+        default=2.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to search where no order is proved to be the best before.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Of the search's random numbers.",
+    ),
+)
+"""The options that say how to look for an order."""
 
 
 @main.command()  # type: ignore[untyped-decorator]

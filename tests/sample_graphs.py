@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from gradgen.ir.graph import Edge, LinearGraph, Order, Vertex
+from eliminating import KINDS, build
+
+from gradgen.ir.graph import LinearGraph, Order
 
 GRAPHS = Path(__file__).parent / "data" / "graphs"
-KINDS = ("unit", "constant", "mask", "variable")
-
-
-def build(independents: int, dependents: Iterable[int], edges: Sequence[tuple]) -> LinearGraph:
-    count = 1 + max(target for _, target, _ in edges)
-    graph = LinearGraph(
-        tuple(Vertex(f"v{v}", f"v{v}") for v in range(count)),
-        tuple(range(independents)),
-        tuple(sorted(dependents)),
-        tuple(Edge(*edge) for edge in sorted(edges)),
-    )
-    graph.check()
-    return graph
 
 
 def random_graph(seed: int, inner: int, *, near: int = 8, typed: bool = True) -> LinearGraph:

@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from sample_graphs import build, order_of, random_graph, reference, shuffled
+from eliminating import build
+from sample_graphs import order_of, random_graph, reference, shuffled
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanCosts, plan_costs

@@ -9,18 +9,18 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
+from eliminating import KINDS, build, by_paths, carry_out, random_numbers
 from generating import MODELS, ROOT, generate, generate_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_graphs import GRAPHS, order_of, reference
 
 from gradgen.elimination.accumulate import Accumulation, OrderMismatchError, accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.ir.code import Const
-from gradgen.ir.graph import Edge, LinearGraph, Order, Vertex
-from gradgen.ir.plan import Plan
+from gradgen.ir.graph import LinearGraph, Order
 from gradgen.search.heuristics import forward, markowitz, propose, reverse
 
-KINDS = ("unit", "constant", "mask", "variable")
 REFERENCES = (
     "lif_2023",
     "human_heart_dipole",
@@ -28,8 +28,6 @@ REFERENCES = (
     "roe_flux_1d",
     "robot_arm_6dof",
 )
-
-Values = dict[tuple[int, int], Fraction]
 
 
 @st.composite
@@ -48,78 +46,6 @@ def graphs(draw: st.DrawFn) -> LinearGraph:
             pairs.add((source, draw(st.integers(low, last + dependents - 1))))
     edges = [(s, t, draw(st.sampled_from(KINDS))) for s, t in sorted(pairs)]
     return build(independents, range(last, last + dependents), edges)
-
-
-def build(independents: int, dependents, edges) -> LinearGraph:
-    ends = sorted(dependents)
-    count = 1 + max(t for _, t, _ in edges)
-    graph = LinearGraph(
-        tuple(Vertex(f"v{v}", f"v{v}") for v in range(count)),
-        tuple(range(independents)),
-        tuple(ends),
-        tuple(Edge(s, t, kind, (f"c{t}_{s}",)) for s, t, kind in sorted(edges)),
-    )
-    graph.check()
-    return graph
-
-
-def reference(name: str) -> tuple[dict, LinearGraph]:
-    data = json.loads((ROOT / "tests" / "data" / "graphs" / f"{name}.json").read_text())
-    edges = [tuple(edge) for edge in data["edges"]]
-    # a dependent that is read further gets one of its own behind a unit edge
-    read = {s for s, _, _ in edges}
-    count = 1 + max(t for _, t, _ in edges)
-    dependents = []
-    for v in data["dependents"]:
-        if v in read:
-            edges.append((v, count, "unit"))
-            v, count = count, count + 1
-        dependents.append(v)
-    order = [v for v in range(count) if v not in dependents] + sorted(dependents)
-    number = {v: k for k, v in enumerate(order)}
-    moved = [(number[s], number[t], kind) for s, t, kind in edges]
-    return data, build(data["independents"], [number[v] for v in dependents], moved)
-
-
-def order_of(graph: LinearGraph, steps) -> Order:
-    names = tuple(graph.vertices[v].name for v in steps)
-    return Order("vertex", graph.fingerprint, names, "test")
-
-
-def numbers(graph: LinearGraph, seed: int) -> Values:
-    chance = random.Random(seed)
-    choices = {
-        "unit": lambda: Fraction(chance.choice((-1, 1))),
-        "mask": lambda: Fraction(chance.choice((-1, 0, 1))),
-        "constant": lambda: Fraction(chance.randint(2, 9), 7),
-        "variable": lambda: Fraction(chance.randint(-9, 9), chance.randint(1, 9)),
-    }
-    return {(e.source, e.target): choices[e.kind]() for e in graph.edges}
-
-
-def carry_out(plan: Plan, values: Values) -> Values:
-    """Do what a plan says, in rational numbers."""
-    known = [values[e.source, e.target] for e in plan.graph.edges]
-    for step in plan.steps:
-        left, right = known[step.left], known[step.right]
-        assert step.target == len(known)
-        known.append(left * right if step.op == "mul" else left + right)
-    return {(source, target): known[value] for target, source, value in plan.entries}
-
-
-def by_paths(graph: LinearGraph, values: Values) -> Values:
-    """The Jacobian by its definition: the sum over all paths of the products along them."""
-    found: Values = defaultdict(Fraction)
-    for start in graph.independents:
-        stack = [(start, Fraction(1))]
-        while stack:
-            vertex, weight = stack.pop()
-            if vertex in graph.dependents:
-                found[start, vertex] += weight
-            for edge in graph.edges:
-                if edge.source == vertex:
-                    stack.append((edge.target, weight * values[vertex, edge.target]))
-    return found
 
 
 def recount(graph: LinearGraph, steps) -> tuple[int, int, int]:
@@ -152,7 +78,7 @@ def recount(graph: LinearGraph, steps) -> tuple[int, int, int]:
 @settings(max_examples=150, deadline=None)
 @given(graphs(), st.randoms(use_true_random=False), st.integers(0, 2**32))
 def test_every_order_gives_the_sum_over_paths(graph, chance, seed):
-    values = numbers(graph, seed)
+    values = random_numbers(graph, random.Random(seed))
     wanted = by_paths(graph, values)
     steps = list(graph.intermediates)
     chance.shuffle(steps)
@@ -183,7 +109,7 @@ def test_counts_equal_a_recount(graph, chance):
 @settings(max_examples=60, deadline=None)
 @given(graphs(), st.randoms(use_true_random=False), st.integers(0, 2**32))
 def test_vector_products_are_the_jacobian_times_the_vector(graph, chance, seed):
-    values = numbers(graph, seed)
+    values = random_numbers(graph, random.Random(seed))
     jacobian = by_paths(graph, values)
     weights = {v: Fraction(chance.randint(-9, 9), 4) for v in range(len(graph.vertices))}
     names = {graph.vertices[v].name: f"w{v}" for v in range(len(graph.vertices))}
@@ -234,7 +160,7 @@ def test_heuristics_do_as_they_are_called(graph):
 
 
 def test_an_order_for_another_graph_is_refused():
-    _, graph = reference("lif_2023")
+    graph = reference("lif_2023")
     good = forward(graph)
     for steps, problem in [
         (good.steps[:-1], "leaves out"),
@@ -247,7 +173,7 @@ def test_an_order_for_another_graph_is_refused():
 
 
 def test_an_order_survives_storage():
-    _, graph = reference("lif_2023")
+    graph = reference("lif_2023")
     for order in propose(graph):
         assert Order.from_json(order.to_json()) == order
     for text in ("{}", "[]", '"x"', "not json"):
@@ -269,7 +195,8 @@ def published(name: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_published_counts(name):
-    data, graph = reference(name)
+    data = json.loads((GRAPHS / f"{name}.json").read_text())
+    graph = reference(name)
     counts = published(name)
     assert len(data["dependents"]) == len(graph.dependents)
     assert {e.kind for e in graph.edges} == {"variable"}
@@ -317,7 +244,7 @@ def shape(graph: LinearGraph) -> set:
 
 def test_lif_2023_is_the_reference_graph():
     generated = generate(ROOT / "models" / "lif_2023.py")
-    _, wanted = reference("lif_2023")
+    wanted = reference("lif_2023")
     assert shape(generated.graph) == shape(wanted)
     found = all_edges(generated.graph)
     assert accumulate(found, forward(found)).edges == 27

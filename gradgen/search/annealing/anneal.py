@@ -29,6 +29,7 @@ from gradgen.ir.plan import PlanObjective
 from gradgen.search.annealing import bitsets, moves, windows
 from gradgen.search.annealing.bitsets import Integers, Words
 from gradgen.search.compact import compact, vertex_order
+from gradgen.search.random_kernels import draw
 
 WORK_PER_SECOND = 6_000_000
 """What a second of effort stands for, in each chain: about a quarter of what a processor of 2020
@@ -266,7 +267,7 @@ class _Chain:
     def _polish(self) -> None:
         search = self.search
         self._prepare()
-        offset = moves.draw(self.random, WINDOW // 2)
+        offset = draw(self.random, WINDOW // 2)
         self.work += windows.polish(
             self.rows, search.objective, self.order, self.total[0], WINDOW, offset,
             search.left.copy(), self.saved, self.changed, self.later,

@@ -35,6 +35,7 @@ from gradgen.search.annealing.bitsets import (
     restore,
     weigh,
 )
+from gradgen.search.random_kernels import draw
 
 UNIT = 64
 """A unit of the objective as energy; `edges + adds` count one each."""
@@ -45,17 +46,6 @@ _LEVELS = np.array([round(-UNIT * math.log((k + 0.5) / 1024)) for k in range(102
 None is within 1e-4 of where it would be rounded the other way: they are the same everywhere."""
 
 _ONE = np.uint64(1)
-
-
-@njit((SET, NUMBER), nogil=True, cache=True)
-def draw(state: Words, bound: int) -> int:
-    """A random integer below `bound`: xorshift64* (Vigna, 2016)."""
-    x = state[0]
-    x ^= x >> np.uint64(12)
-    x ^= x << np.uint64(25)
-    x ^= x >> np.uint64(27)
-    state[0] = x
-    return int((x * np.uint64(2685821657736338717)) >> np.uint64(33)) % bound
 
 
 @njit((ROWS, SET, NUMBER, SET), nogil=True, cache=True)

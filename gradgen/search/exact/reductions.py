@@ -5,6 +5,8 @@ Each rule is proved in docs/bounds.md, for both objectives.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gradgen.search.exact.remainder import (
     CONSTANT,
     MASK,
@@ -15,7 +17,7 @@ from gradgen.search.exact.remainder import (
     members,
     union,
 )
-from gradgen.search.exact.separators import side_into, side_out, vertex_bound
+from gradgen.search.exact.separators import Side, side_into, side_out, vertex_bound
 
 
 def reduce(state: Remainder, within: int | None = None) -> tuple[list[int], int]:
@@ -49,38 +51,36 @@ def is_safe(state: Remainder, vertex: int) -> bool:
 
 def _merges_back(state: Remainder, vertex: int) -> bool:
     """The rule of the single predecessor."""
-    previous = union(state.into[vertex])
-    if previous & (previous - 1):
-        return False
-    kind = _kind(state.into[vertex], previous)
-    if not _takes_over(state, state.out, vertex, previous, kind, state.independents):
-        return False
-    if kind in (UNIT, MASK):
-        return True
-    out = side_out(state, vertex)
-    least = out.paid if kind == VARIABLE else out.variable
-    if not previous & state.independents:
-        into = side_into(state, previous.bit_length() - 1)
-        least = min(least, into.paid if kind == VARIABLE else into.variable)
-    return state.cost(vertex) <= least
+    return _merges(state, vertex, state.into, state.out, state.independents, side_into, side_out)
 
 
 def _merges_on(state: Remainder, vertex: int) -> bool:
     """The rule of the single successor."""
-    following = union(state.out[vertex])
-    if following & (following - 1):
+    return _merges(state, vertex, state.out, state.into, state.dependents, side_out, side_into)
+
+
+def _merges(
+    state: Remainder,
+    vertex: int,
+    near: list[Neighbours],
+    far: list[Neighbours],
+    ends: int,
+    near_side: Callable[[Remainder, int], Side],
+    far_side: Callable[[Remainder, int], Side],
+) -> bool:
+    """The rule of the single neighbour on the near side, where the graph has these ends."""
+    neighbour = union(near[vertex])
+    if neighbour & (neighbour - 1):
         return False
-    kind = _kind(state.out[vertex], following)
-    if not _takes_over(state, state.into, vertex, following, kind, state.dependents):
+    kind = _kind(near[vertex], neighbour)
+    if not _takes_over(state, far, vertex, neighbour, kind, ends):
         return False
     if kind in (UNIT, MASK):
         return True
-    into = side_into(state, vertex)
-    least = into.paid if kind == VARIABLE else into.variable
-    if not following & state.dependents:
-        out = side_out(state, following.bit_length() - 1)
-        least = min(least, out.paid if kind == VARIABLE else out.variable)
-    return state.cost(vertex) <= least
+    beyond = [far_side(state, vertex)]
+    if not neighbour & ends:
+        beyond.append(near_side(state, neighbour.bit_length() - 1))
+    return state.cost(vertex) <= min(s.paid if kind == VARIABLE else s.variable for s in beyond)
 
 
 _KEPT = {

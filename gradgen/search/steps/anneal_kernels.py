@@ -9,10 +9,10 @@ import math
 import numpy as np
 from numba import njit
 
+from gradgen.search.random_kernels import draw, unit
 from gradgen.search.steps.edge_kernels import random_edge, run_edges
 from gradgen.search.steps.face_kernels import TOO_LONG, random_face, run_faces
 from gradgen.search.steps.items import TIE_BITS, VERTEX, WIDTH
-from gradgen.search.steps.random_kernels import draw, unit
 
 LENGTH_PRICE = 0.03
 """What a step that is not a vertex adds to the energy, so that idle ones do not pile up."""

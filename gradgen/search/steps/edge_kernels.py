@@ -13,8 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from gradgen.search.random_kernels import draw
 from gradgen.search.steps.items import BACK, FRONT, VERTEX
-from gradgen.search.steps.random_kernels import draw
 
 
 @njit(cache=True)

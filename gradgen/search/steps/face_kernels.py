@@ -17,8 +17,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from gradgen.search.random_kernels import draw
 from gradgen.search.steps.items import ALL, BACK, FACE, FIRST, FRONT, LAST, VERTEX
-from gradgen.search.steps.random_kernels import draw
 
 TOO_LONG = 1 << 60
 """The cost of a sequence for which the arrays are too short."""
