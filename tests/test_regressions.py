@@ -87,6 +87,11 @@ def step(v, w):
     unused = lax.fori_loop(0, 0, lambda k, y: jnp.tanh(y * w), v)
     return 0.9 * v + jnp.zeros_like(w)
 """,
+    # stacked, so that they have one shape, which no value says and u need not have
+    "shape of two arguments": """
+def step(u, v, w):
+    return jnp.zeros_like(jnp.stack([v, w]))[0], u * v, w
+""",
     "switch on one of several arguments": """
 def step(v, w):
     n = jnp.clip(jnp.floor(w), 0, 2).astype(int)
@@ -108,7 +113,8 @@ def step(v, w):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_regression(name):
-    text = f"{HEADER}\n{MODELS[name]}\n\ndef example():\n    return (0.5, 0.5), {{}}\n"
+    values = ", ".join(["0.5"] * (MODELS[name].partition(")")[0].count(",") + 1))
+    text = f"{HEADER}\n{MODELS[name]}\n\ndef example():\n    return ({values},), {{}}\n"
     assert check_model(text) in ("exact", "fused")
 
 
