@@ -211,7 +211,9 @@ def _value_and_entries(v, i, z, x, alpha, beta, threshold, w):
     )
 
 
-def _vjp(v, i, z, x, alpha, beta, threshold, w, ct_v, ct_i, ct_z, ct_z_1):
+def _vjp(
+    v, i, z, x, alpha, beta, threshold, w, ct_v_new, ct_i_new, ct_z_new, ct_z_new_1
+):
     """Cotangents of the inputs from those of the outputs: 22 operations."""
     # primal
     i_new = beta * i + w * x
@@ -223,13 +225,13 @@ def _vjp(v, i, z, x, alpha, beta, threshold, w, ct_v, ct_i, ct_z, ct_z_1):
     # elemental partials
     p2 = 10.0 * jnp.abs(x7) + 1.0
     # accumulation
-    t2 = ct_v + (ct_z_1 + ct_z) / p2
-    t4 = ct_i + t2 * x5
-    ct_z_new = -(t2 * x2)
-    ct_v_new = t2 * x3 * alpha
+    t2 = ct_v_new + (ct_z_new_1 + ct_z_new) / p2
+    t4 = ct_i_new + t2 * x5
+    ct_z = -(t2 * x2)
+    ct_v = t2 * x3 * alpha
     ct_x = t4 * w
-    ct_i_new = t4 * beta
-    return (ct_v_new, ct_i_new, ct_z_new, ct_x)
+    ct_i = t4 * beta
+    return (ct_v, ct_i, ct_z, ct_x)
 
 
 def _jvp(v, i, z, x, alpha, beta, threshold, w, t_v, t_i, t_z, t_x):

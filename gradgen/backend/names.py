@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from gradgen.ir.code import Var
 from gradgen.ir.program import PRIMAL, Program
@@ -35,12 +35,16 @@ def name_variables(program: Program, inputs: Mapping[Var, str]) -> dict[Var, str
         for instruction in section.instructions:
             hint = hints.get(instruction.target)
             if hint is not None:
-                # `v = v + dv` binds a name anew
-                hint = f"{hint}_new" if hint in inputs.values() else hint
-                names[instruction.target] = unique(identifier(hint), taken)
+                name = renewed(hint, inputs.values())
+                names[instruction.target] = unique(identifier(name), taken)
             else:
                 names[instruction.target] = _numbered(prefix, taken)
     return names
+
+
+def renewed(name: str, inputs: Collection[str]) -> str:
+    """The name, as `v_new` where `v = v + dv` binds that of an input anew."""
+    return f"{name}_new" if name in inputs else name
 
 
 def identifier(text: str) -> str:

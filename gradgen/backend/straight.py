@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradgen.backend.layout import Doc, Group, call, layout, tuple_of
-from gradgen.backend.names import identifier, name_inputs, name_variables, unique
+from gradgen.backend.names import identifier, name_variables, renewed, unique
 from gradgen.backend.printer import Printer, print_constant
 from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, Var, is_float
@@ -33,12 +33,14 @@ def straight_line_functions(
         chosen.append(_program(module, program, "_value_and_entries", doc, inputs))
     if "f" in emit or "vjp" in emit:
         doc = "Cotangents of the inputs from those of the outputs"
-        extra = {v: f"ct_{path}" for path, v in module.cotangents}
+        called = _output_names(module, inputs)
+        extra = {v: f"ct_{called[path]}" for path, v in module.cotangents}
         program = module.vjp.chosen.program
         chosen.append(_program(module, program, "_vjp", doc, inputs, cotangents, extra))
     if "jvp" in emit:
         doc = "Outputs and their tangents"
-        extra = {v: f"t_{path}" for path, v in module.tangents}
+        short = {i.path: inputs[i.variable] for i in module.trace.inputs}
+        extra = {v: f"t_{short[path]}" for path, v in module.tangents}
         program = module.jvp.chosen.program
         chosen.append(_program(module, program, "_jvp", doc, inputs, tangents, extra))
     return chosen
@@ -56,11 +58,8 @@ def _program(
     """One straight-line program as a function on flat leaves."""
     taken = set(inputs.values())
     given = dict(inputs)
-    labels = _output_labels(module)
     for variable in more:
-        wanted = (more_names or {})[variable]
-        prefix, _, path = wanted.partition("_")
-        given[variable] = unique(identifier(f"{prefix}_{labels.get(path, path)}"), taken)
+        given[variable] = unique(identifier((more_names or {})[variable]), taken)
     names = name_variables(program, given)
     floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
     printer = Printer(program, names, floats)
@@ -96,16 +95,14 @@ def _returned(value: Doc) -> list[str]:
     return layout("return ", value, "", 4)
 
 
-def _output_labels(module: Module) -> dict[str, str]:
-    """What to call the cotangent of an output, and the tangent of an input."""
+def _output_names(module: Module, inputs: Mapping[Var, str]) -> dict[str, str]:
+    """What each output is called, by its path: `v_new` where an input is `v`."""
     labels = {label.variable: label.name for label in module.trace.labels if label.name}
-    found = {}
+    names = {}
     for output in module.trace.outputs:
         label = labels.get(output.atom) if isinstance(output.atom, str) else None
-        found[output.path] = label or output.path
-    short = name_inputs(module.trace.inputs)
-    found.update({i.path: short[i.variable] for i in module.trace.inputs})
-    return found
+        names[output.path] = renewed(label or output.path, inputs.values())
+    return names
 
 
 def _shaped_by(program: Program) -> dict[Atom, frozenset[Var]]:
