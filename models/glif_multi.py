@@ -5,7 +5,7 @@ scales k = 1, 2, 3):
 
     J_k1 = J_k exp(-dt / tau_k)              currents after spikes
     H_k1 = H_k exp(-dt / tau_k)              and changes of the threshold
-    v1   = v + dt/C (I - gL (v - EL) - (J_11 + J_21 + J_31))
+    v1   = v + dt/C (I - gL (v - EL) - J_11 - J_21 - J_31)
     z    = spike((v1 - (VT + H_11 + H_21 + H_31)) / width)
     v'   = v1 + z (Vr - v1)
     J_k' = J_k1 + z dJ_k
@@ -95,8 +95,8 @@ def glif_multi_step(
     decay = [jnp.exp(-0.1 / t) for t in tau]
     J1 = [d * J for d, J in zip(decay, state.J, strict=True)]
     H1 = [d * H for d, H in zip(decay, state.H, strict=True)]
-    v1 = state.v + 0.1 / C * (I - gL * (state.v - EL) - sum(J1))
-    z = spike((v1 - (VT + sum(H1))) / width)
+    v1 = state.v + 0.1 / C * (I - gL * (state.v - EL) - J1[0] - J1[1] - J1[2])
+    z = spike((v1 - (VT + H1[0] + H1[1] + H1[2])) / width)
     v = v1 + z * (Vr - v1)
     J = tuple(J + z * jump for J, jump in zip(J1, dJ, strict=True))
     H = tuple(H + z * jump for H, jump in zip(H1, dH, strict=True))

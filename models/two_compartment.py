@@ -110,7 +110,7 @@ def two_compartment_step(
     Returns:
         (state', z): the new state and the spike, 0 or 1.
     """
-    # gradgen: range state.vs=-80:-45 state.ws=0:800 state.vd=-80:0 state.wd=-100:800 state.k=0:3
+    # gradgen: range state.vs=-95:-45 state.ws=0:1500 state.vd=-90:20 state.wd=-100:1000 state.k=0:3
     # gradgen: range Is=-500:1500 Id=-500:1500 EL=-75:-65 VT=-55:-45 Ed=-45:-30 Dd=4:8
     # gradgen: range gs=500:2000 gd=500:2000 Cs=200:500 Cd=100:300 tau_s=10:30 tau_d=5:15
     # gradgen: range tau_ws=50:200 tau_wd=15:60 tau_k=1:4 a=0:30 b=0:400 c=1000:4000

@@ -155,6 +155,7 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 lines += layout(f"value{k} = ", doc)
             lines += ["", "", *layout("def ", call(f"step{size}_{count}", names), ":")]
             lines += unpack(names, "values", 4)
+            lines += unpack(names, call("build", names), 4)
             lines += [*layout("return ", tree, "", 4), "", ""]
     path = tmp_path_factory.mktemp("layouts") / "layouts.py"
     path.write_text("\n".join(lines).rstrip("\n") + "\n", encoding="utf-8")

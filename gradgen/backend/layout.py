@@ -75,7 +75,9 @@ def unpack(names: Sequence[str], value: Doc, indent: int) -> list[str]:
     lines = layout(f"{targets} = ", value, "", indent)
     if len(lines[0]) <= WIDTH:
         return lines
-    return layout("", tuple_of(names), f" = {flat(value)}", indent)
+    space = " " * indent
+    items = [f"{space}    {name}," for name in names]
+    return [f"{space}(", *items, *layout(") = ", value, "", indent)]
 
 
 def literal(text: str) -> Doc:

@@ -103,7 +103,7 @@ def pull_back_tail(inputs: Sequence[Input], names: Names) -> list[str]:
     chosen: list[Doc] = [f"leaves[{k}]" for k, i in enumerate(inputs) if i.wrt]
     return _dedent(
         [
-            *layout("    differentiated = ", tuple_of(chosen), "", 0),
+            *layout("differentiated = ", tuple_of(chosen), "", 4),
             "    return tuple(map(_sum_to, values, differentiated))",
         ]
     )

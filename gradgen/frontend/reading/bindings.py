@@ -23,8 +23,8 @@ def read_assignments(syntax: Syntax) -> tuple[Assignment, ...]:
 def instruction_position(syntax: Syntax, value: cst.BaseExpression) -> Position:
     """The span that CPython gives the instruction that computes a whole expression."""
     span = syntax.position(value)
-    if isinstance(value, cst.Tuple | cst.GeneratorExp) and value.lpar:
-        # Their innermost parentheses are their own, those of other expressions are not.
+    if isinstance(value, cst.Tuple) and value.lpar:
+        # Its innermost parentheses are its own, those of other expressions are not.
         start, end = syntax.position(value.lpar[-1]), syntax.position(value.rpar[0])
         return Position(start.line, start.column, end.end_line, end.end_column)
     accessed = _accessed(value)
@@ -82,9 +82,23 @@ def _pairs(
 ) -> Iterator[Assignment]:
     """The names bound by `target = value`, element by element where both are displays."""
     if isinstance(target, cst.Name):
-        yield Assignment(target.value, instruction_position(syntax, value))
+        if not _collects(value):
+            yield Assignment(target.value, instruction_position(syntax, value))
         return
     targets, values = elements(target), elements(value)
     if targets is not None and values is not None and len(targets) == len(values):
         for inner, part in zip(targets, values, strict=True):
             yield from _pairs(syntax, inner, part)
+
+
+def _collects(value: cst.BaseExpression) -> bool:
+    """Whether this computes several values in one expression, none of which the name stands for.
+
+    Besides, before Python 3.12 a comprehension runs in a frame of its own, and later it does not.
+    """
+    match value:
+        case cst.BaseComp():
+            return True
+        case cst.Call(func=cst.Name(value="tuple" | "list" | "dict"), args=[argument]):
+            return isinstance(argument.value, cst.BaseComp)
+    return False
