@@ -19,7 +19,7 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/alif.py",
     "function": "alif_step",
-    "digest": "sha256:7729e17e663ed66e2d855a7d58c784d4846bea326615aa059a507f26a0d0c141",
+    "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (

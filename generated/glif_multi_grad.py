@@ -19,7 +19,7 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
-    "digest": "sha256:7ba1ab1e973a1f1e1dfd3285129c362c3f8cd470918ddaa2519235bf42d29aa9",
+    "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
     "wrt": (
         "state.v",
         "state.J.0",

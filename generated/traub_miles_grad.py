@@ -2,12 +2,12 @@
 # @generated
 # mypy: allow-untyped-defs, allow-untyped-calls
 #
-# traub_miles_step: value and Jacobian in 129 operations, 71 of them the step itself
+# traub_miles_step: value and Jacobian in 140 operations, 71 of them the step itself
 # (forward mode 145, reverse mode 145).
-# Accumulation by vertex elimination, annealing, proved optimal: 42 multiplications
-# (forward 43, reverse 47).
-# Vector-Jacobian product 136 operations (reverse sweep 146), Jacobian-vector product
-# 146 (forward sweep 164).
+# Accumulation by vertex elimination, annealing, refined, proved optimal: 42
+# multiplications (forward 43, reverse 47).
+# Vector-Jacobian product 143 operations (reverse sweep 146), Jacobian-vector product
+# 160 (forward sweep 164).
 """The exact derivative of `traub_miles_step`, generated from models/traub_miles.py."""
 
 from functools import partial
@@ -19,80 +19,80 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
-    "digest": "sha256:6f4ce7f7bcf37866a3593b75084a6d4b421e03847e91cf8f7083a331ad13115b",
+    "digest": "sha256:b4f776d3e063b645a6421d6ee1511645fe3bfb995e0876d9f9966ff8fc60369f",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
-        "mul-1f9ca5c619",
-        "mul-6387bc45b2",
-        "div-fb7dd1df21",
-        "sub-aafea1d73f",
-        "mul-7eb8f6267e",
-        "exp-66d5701f7c",
-        "sub-6cbca434d0",
-        "sub-768ca5fdf7",
         "div-06ceecce6d",
+        "mul-6387bc45b2",
         "neg-719b486e4f",
-        "sub-ddf9500748",
+        "sub-aafea1d73f",
+        "sub-6cbca434d0",
+        "add-3f148b8cfd",
+        "sub-6c2968694f",
+        "exp-fe92b718a5",
+        "mul-82c8033d32",
+        "sub-768ca5fdf7",
         "mul-1dd6abb269",
-        "exp-ab8d6826f6",
+        "exp-14280787e0",
+        "exp-d69b9dade2",
+        "sub-3b8a86800b",
+        "mul-171e63dff2",
+        "exp-e314e49253",
+        "add-5b13609f9c",
+        "neg-42459fb55d",
         "exp-cbf69ac666",
         "exp-cfeb12e2cc",
+        "exp-ab8d6826f6",
         "sub-4945db0a95",
-        "neg-42459fb55d",
-        "exp-fe92b718a5",
-        "mul-171e63dff2",
-        "div-8d1a7a72c1",
-        "add-5b13609f9c",
-        "mul-0a333a67c2",
-        "sub-277b4260cb",
-        "div-c1944818d5",
-        "sub-15360ac038",
-        "div-900e48bd46",
-        "div-515b31f24f",
         "mul-16bf66c52c",
+        "mul-3f5bff9bab",
+        "div-8d1a7a72c1",
+        "mul-0a333a67c2",
+        "div-9703cb8ca5",
+        "div-900e48bd46",
+        "sub-ddf9500748",
+        "div-c1944818d5",
+        "sub-9dacdd4303",
+        "sub-15360ac038",
+        "sub-ecd2e70f6c",
+        "mul-85ab634204",
+        "sub-277b4260cb",
+        "div-fb7dd1df21",
+        "div-515b31f24f",
+        "mul-7eb8f6267e",
         "sub-7cf9472855",
         "sub-5310f1194d",
         "div-9485fb365e",
         "div-d54195cde6",
-        "mul-82c8033d32",
-        "mul-3f5bff9bab",
-        "exp-e314e49253",
+        "exp-66d5701f7c",
         "mul-7d3dd0aeac",
-        "sub-ecd2e70f6c",
         "div-3b1400199c",
-        "exp-14280787e0",
-        "div-9703cb8ca5",
-        "exp-d69b9dade2",
         "mul-19b16238dd",
         "add-9e7ddb207c",
-        "div-9cf19a9f0a",
         "add-7b8630e11b",
         "add-d543ce97d2",
         "mul-fc5458d256",
         "sub-49e324f443",
         "div-f0171465eb",
-        "exp-ecb0cfc2d7",
         "sub-c9235900a6",
         "div-fc214a8371",
-        "sub-9dacdd4303",
+        "mul-1f9ca5c619",
         "integer_pow-1b469698b3",
+        "exp-ecb0cfc2d7",
+        "div-9cf19a9f0a",
         "mul-ab85955459",
-        "mul-85ab634204",
+        "sub-c3c8ce0f59",
         "integer_pow-177144e914",
         "sub-3804d03def",
-        "add-3f148b8cfd",
-        "sub-3b8a86800b",
-        "mul-0a1992b10d",
-        "sub-6c2968694f",
         "mul-7ab3faaf25",
         "mul-30e0050fd1",
-        "sub-c3c8ce0f59",
+        "mul-0a1992b10d",
         "sub-41b4c44e3d",
         "mul-82f5b8ca99",
     ),
     "graph": "525e97c5d1fd4b04",
-    "found_by": "annealing",
+    "found_by": "annealing, refined",
     "proved_optimal": True,
     "counts": {
         "primal": {
@@ -105,36 +105,36 @@ GRADGEN = {
             "total": 71,
         },
         "value_and_jacobian": {
-            "mul": 55,
-            "div": 20,
-            "add": 14,
+            "mul": 59,
+            "div": 26,
+            "add": 15,
             "sub": 31,
             "neg": 2,
             "transcendental": 9,
-            "total": 129,
-            "accumulation": {"muls": 42, "adds": 18, "edges": 90},
+            "total": 140,
+            "accumulation": {"muls": 42, "adds": 18, "edges": 100},
             "forward": {"total": 145, "muls": 43, "adds": 18, "edges": 109},
             "reverse": {"total": 145, "muls": 47, "adds": 18, "edges": 90},
         },
         "vjp": {
-            "mul": 63,
-            "div": 21,
-            "add": 13,
-            "sub": 30,
+            "mul": 62,
+            "div": 26,
+            "add": 19,
+            "sub": 27,
             "neg": 2,
             "transcendental": 9,
-            "total": 136,
+            "total": 143,
             "accumulation": {"muls": 53, "adds": 27, "edges": 120},
             "reverse": {"total": 146, "muls": 54, "adds": 24, "edges": 96},
         },
         "jvp": {
-            "mul": 64,
-            "div": 21,
-            "add": 20,
-            "sub": 32,
-            "neg": 3,
+            "mul": 69,
+            "div": 26,
+            "add": 26,
+            "sub": 30,
+            "neg": 2,
             "transcendental": 9,
-            "total": 146,
+            "total": 160,
             "accumulation": {"muls": 52, "adds": 28, "edges": 116},
             "forward": {"total": 164, "muls": 54, "adds": 25, "edges": 96},
         },
@@ -160,7 +160,7 @@ def traub_miles_step(v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-6
     Returns:
         (v', m', h', n'): the new potential and gating variables.
 
-    Differentiable with respect to v, m, h, n, I: its backward pass takes 136
+    Differentiable with respect to v, m, h, n, I: its backward pass takes 143
     operations.
     """
     leaves = _flatten(v, m, h, n, I, gNa, gK, gL, EL, VT)
@@ -170,7 +170,7 @@ def traub_miles_step(v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-6
 def traub_miles_step_value_and_jacobian(
     v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-63.0
 ):
-    """The result of `traub_miles_step` and its Jacobian in one program: 129 operations.
+    """The result of `traub_miles_step` and its Jacobian in one program: 140 operations.
 
     Arguments as for `traub_miles_step`; the Jacobian is nested as by `traub_miles_step_jacobian`.
     """
@@ -206,7 +206,7 @@ def traub_miles_step_jacobian_entries(
 
 
 def traub_miles_step_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 136 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 143 operations.
 
     Args:
         primals: tuple of the arguments of `traub_miles_step`.
@@ -222,7 +222,7 @@ def traub_miles_step_vjp(primals, cotangents):
 
 
 def traub_miles_step_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 146 operations.
+    """The result and its tangents, without forming the Jacobian: 160 operations.
 
     Args:
         primals: tuple of the arguments of `traub_miles_step`.
@@ -266,7 +266,7 @@ def _primal(v, m, h, n, I, gNa, gK, gL, EL, VT):
 
 
 def _value_and_entries(v, m, h, n, I, gNa, gK, gL, EL, VT):
-    """Outputs and Jacobian entries: 129 operations."""
+    """Outputs and Jacobian entries: 140 operations."""
     # primal
     u = v - VT
     x0 = u - 13.0
@@ -277,7 +277,8 @@ def _value_and_entries(v, m, h, n, I, gNa, gK, gL, EL, VT):
     x9 = jnp.exp(x6 / 5.0)
     x10 = x9 - 1.0
     bm = 0.28 * x6 / x10
-    ah = 0.128 * jnp.exp((17.0 - u) / 18.0)
+    x13 = jnp.exp((17.0 - u) / 18.0)
+    ah = 0.128 * x13
     x16 = jnp.exp((40.0 - u) / 5.0)
     x17 = 1.0 + x16
     bh = 4.0 / x17
@@ -295,40 +296,46 @@ def _value_and_entries(v, m, h, n, I, gNa, gK, gL, EL, VT):
     n_inf = an / x29
     x31 = gNa * m**3
     x32 = x31 * h
-    x33 = v - 50.0
-    I_Na = x32 * x33
+    I_Na = x32 * (v - 50.0)
     x35 = gK * n**4
     x36 = v + 90.0
     I_K = x35 * x36
     I_L = gL * (v - EL)
     v_next = v + 0.02 * (I - I_Na - I_K - I_L)
-    x43 = -0.02 * x27
-    x44 = jnp.exp(x43)
+    x44 = jnp.exp(-0.02 * x27)
     x45 = (m - m_inf) * x44
     m_next = m_inf + x45
+    x46 = h - h_inf
     x48 = jnp.exp(-0.02 * x28)
-    x49 = (h - h_inf) * x48
-    h_next = h_inf + x49
-    x50 = n - n_inf
-    x51 = -0.02 * x29
-    x52 = jnp.exp(x51)
-    n_next = n_inf + x50 * x52
+    h_next = h_inf + x46 * x48
+    x52 = jnp.exp(-0.02 * x29)
+    x53 = (n - n_inf) * x52
+    n_next = n_inf + x53
+    # elemental partials
+    p0 = am / x5
+    p1 = bm / x10
+    p2 = bh / x17
+    p3 = an / x23
+    p4 = m_inf / x27
+    p5 = h_inf / x28
+    p6 = n_inf / x29
+    p8 = 3.0 * m**2
+    p10 = 4.0 * n**3
     # accumulation
-    dv_next_dv = 1.0 - 0.02 * (gL + (x32 + x35))
-    dv_next_dm = -0.06 * m**2 * h * gNa * x33
-    dv_next_dh = -0.02 * x31 * x33
-    dv_next_dn = -0.08 * n**3 * gK * x36
-    t17 = (1.6 - 1.25 * x4 * am) / x5
-    t18 = (1.4 - x9 * bm) / x10 + t17
-    t21 = (m_inf * t18 - t17) / x43
-    dm_next_dv = 0.004 * (t21 - x44 * t21 - x45 * t18)
-    t29 = 14.4 * x16 / x17**2 - ah
-    t32 = h_inf * (1.0 + t29 / x28)
-    dh_next_dv = 0.05555555555555555 * (x48 * t32 - t32 - 0.02 * x49 * t29)
-    t40 = (0.16 - x22 * an) / x23
-    t42 = t40 - 0.0625 * x26
-    t45 = (n_inf * t42 - t40) / x51
-    dn_next_dv = -0.004 * (x52 * (t45 + x50 * t42) - t45)
+    t9 = 0.032 / x23 - 0.2 * (p3 * x22)
+    t10 = 0.007111111111111111 * x13
+    t13 = 0.32 / x5 - p0 * (0.25 * x4)
+    t20 = t9 - 0.0125 * x26
+    t22 = t13 + 0.28 / x10 - p1 * (0.2 * x9)
+    t24 = 0.2 * (p2 * x16) - t10
+    dm_next_dv = -0.02 * x45 * t22 + (1.0 - x44) * (t13 / x27 - p4 * t22)
+    dh_next_dv = x46 * (-0.02 * x48 * t24) - (1.0 - x48) * (t10 / x28 + p5 * t24)
+    dn_next_dv = -0.02 * x53 * t20 + (1.0 - x52) * (t9 / x29 - p6 * t20)
+    dv_next_dv = 1.0 - 0.02 * (x35 + gL + x32)
+    dv_next_dn = -0.02 * (x36 * gK * p10)
+    t49 = 0.02 * (50.0 - v)
+    dv_next_dm = t49 * (h * (gNa * p8))
+    dv_next_dh = t49 * x31
     return (
         (v_next, m_next, h_next, n_next),
         (
@@ -350,7 +357,7 @@ def _value_and_entries(v, m, h, n, I, gNa, gK, gL, EL, VT):
 def _vjp(
     v, m, h, n, I, gNa, gK, gL, EL, VT, ct_v_next, ct_m_next, ct_h_next, ct_n_next
 ):
-    """Cotangents of the inputs from those of the outputs: 136 operations."""
+    """Cotangents of the inputs from those of the outputs: 143 operations."""
     # primal
     u = v - VT
     x0 = u - 13.0
@@ -388,31 +395,40 @@ def _vjp(
     x41 = jnp.exp(-0.02 * x28)
     x42 = n - n_inf
     x44 = jnp.exp(-0.02 * x29)
+    # elemental partials
+    p0 = am / x5
+    p1 = bm / x10
+    p2 = bh / x17
+    p3 = an / x23
+    p4 = m_inf / x27
+    p5 = h_inf / x28
+    p6 = n_inf / x29
+    p8 = 3.0 * m**2
+    p10 = 4.0 * n**3
     # accumulation
+    t0 = 50.0 - v
+    t6 = 0.32 / x5 - p0 * (0.25 * x4)
+    t11 = -0.007111111111111111 * x13
+    t17 = 0.032 / x23 - p3 * (0.2 * x22)
     ct_I = 0.02 * ct_v_next
-    t10 = (1.28 - x4 * am) / x5
-    t11 = (1.12 - 0.8 * x9 * bm) / x10 + t10
-    t12 = 0.25 / x27
-    t16 = m_inf * t11 * t12 - t10 * t12
-    t22 = ct_m_next * (t16 - x38 * (t16 - 0.005 * x36 * t11))
-    t27 = x16 / x17**2 - 0.008888888888888889 * x13
-    t32 = 0.8 * h_inf * t27 / x28 + 0.05555555555555555 * h_inf
-    t39 = ct_h_next * (t32 + 0.016 * x39 * x41 * t27 - x41 * t32)
-    t44 = (5.0 - x18 * x22 / x23) / x23
-    t46 = t44 - 1.953125 * x26
-    t47 = 0.0064 / x29
-    t51 = n_inf * t46 * t47 - t44 * t47
-    t57 = ct_n_next * (t51 + x44 * (0.000128 * x42 * t46 - t51))
-    ct_v = ct_v_next - (x32 + x34 + gL) * ct_I - t22 - t39 - t57
-    t61 = ct_v_next * (1.0 - 0.02 * v)
-    ct_m = 3.0 * m**2 * h * gNa * t61 + ct_m_next * x38
-    ct_h = x31 * t61 + ct_h_next * x41
-    ct_n = ct_n_next * x44 - 0.08 * n**3 * gK * ct_v_next * x35
+    t32 = 0.28 / x10 - p1 * (0.2 * x9) + t6
+    t33 = t6 / x27
+    t34 = t11 - p2 * (-0.2 * x16)
+    t35 = t11 / x28
+    t36 = t17 - 0.0125 * x26
+    t37 = t17 / x29
+    t58 = ct_m_next * (t33 + (x36 * (-0.02 * x38) - p4) * t32 + x38 * (p4 * t32 - t33))
+    t61 = ct_h_next * (t35 + (x39 * (-0.02 * x41) - p5) * t34 + x41 * (p5 * t34 - t35))
+    t64 = ct_n_next * (t37 + (x42 * (-0.02 * x44) - p6) * t36 + x44 * (p6 * t36 - t37))
+    ct_v = ct_v_next + t58 + t61 + t64 - ct_I * (gL + (x34 + x32))
+    ct_m = ct_m_next * x38 + ct_I * (t0 * (h * (gNa * p8)))
+    ct_h = ct_h_next * x41 + ct_I * (t0 * x31)
+    ct_n = ct_n_next * x44 - ct_I * (x35 * (gK * p10))
     return (ct_v, ct_m, ct_h, ct_n, ct_I)
 
 
 def _jvp(v, m, h, n, I, gNa, gK, gL, EL, VT, t_v, t_m, t_h, t_n, t_I):
-    """Outputs and their tangents: 146 operations."""
+    """Outputs and their tangents: 160 operations."""
     # primal
     u = v - VT
     x0 = u - 13.0
@@ -440,42 +456,49 @@ def _jvp(v, m, h, n, I, gNa, gK, gL, EL, VT, t_v, t_m, t_h, t_n, t_I):
     h_inf = ah / x28
     x29 = an + bn
     n_inf = an / x29
-    x32 = gNa * m**3 * h
-    x33 = v - 50.0
-    I_Na = x32 * x33
+    x31 = gNa * m**3
+    x32 = x31 * h
+    I_Na = x32 * (v - 50.0)
     x35 = gK * n**4
     x36 = v + 90.0
     I_K = x35 * x36
     I_L = gL * (v - EL)
     v_next = v + 0.02 * (I - I_Na - I_K - I_L)
     x42 = m - m_inf
-    x43 = -0.02 * x27
-    x44 = jnp.exp(x43)
+    x44 = jnp.exp(-0.02 * x27)
     m_next = m_inf + x42 * x44
     x46 = h - h_inf
-    x47 = -0.02 * x28
-    x48 = jnp.exp(x47)
+    x48 = jnp.exp(-0.02 * x28)
     h_next = h_inf + x46 * x48
+    x50 = n - n_inf
     x52 = jnp.exp(-0.02 * x29)
-    x53 = (n - n_inf) * x52
-    n_next = n_inf + x53
+    n_next = n_inf + x50 * x52
+    # elemental partials
+    p0 = am / x5
+    p1 = bm / x10
+    p2 = bh / x17
+    p3 = an / x23
+    p4 = m_inf / x27
+    p5 = h_inf / x28
+    p6 = n_inf / x29
+    p8 = 3.0 * m**2
+    p10 = 4.0 * n**3
     # accumulation
-    t13 = m**2 * gNa * x33 * (m * t_h + 3.0 * h * t_m) + 4.0 * n**3 * gK * t_n * x36
-    t_v_next = t_v - 0.02 * (t13 + t_v * (x32 + x35 + gL) - t_I)
-    t22 = 0.004 * t_v
-    t29 = t_v * (0.0064 - 0.005 * x4 * am) / x5
-    t30 = (1.4 - x9 * bm) * t22 / x10 + t29
-    t34 = t29 / x43 - m_inf * t30 / x43
-    t_m_next = x44 * (t34 + t_m - x42 * t30) - t34
-    t43 = 0.016 * x16 / x17**2 - 0.0001422222222222222 * x13
-    t44 = t_v * h_inf
-    t48 = 0.05555555555555555 * t44 - t43 * t44 / x47
-    t_h_next = -(t48 + x48 * (t_v * x46 * t43 - (t48 + t_h)))
-    t57 = (0.16 - x22 * an) / x23
-    t59 = t57 - 0.0625 * x26
-    t61 = 0.2 * (t_v / x29)
-    t65 = n_inf * t59 * t61 - t57 * t61
-    t_n_next = x52 * (t65 + t_n) - (t65 + x53 * t59 * t22)
+    t12 = 0.032 / x23 - 0.2 * (p3 * x22)
+    t21 = t_I + (50.0 - v) * (x31 * t_h + h * (gNa * (p8 * t_m)))
+    t42 = (0.32 / x5 - p0 * (0.25 * x4)) * t_v
+    t43 = -0.007111111111111111 * x13 * t_v
+    t46 = (t12 - 0.0125 * x26) * t_v
+    t47 = t12 / x29 * t_v
+    t52 = (0.28 / x10 - p1 * (0.2 * x9)) * t_v + t42
+    t53 = t42 / x27
+    t55 = 0.2 * (p2 * x16) * t_v + t43
+    t56 = t43 / x28
+    t49 = 0.02 * (t21 - x36 * (gK * (p10 * t_n))) + -0.02 * (x32 + x35 + gL) * t_v
+    t_v_next = t_v + t49
+    t_m_next = t53 + (x42 * (-0.02 * x44) - p4) * t52 + x44 * (t_m - t53 + p4 * t52)
+    t_h_next = t56 + (x46 * (-0.02 * x48) - p5) * t55 + x48 * (t_h - t56 + p5 * t55)
+    t_n_next = t47 + (x50 * (-0.02 * x52) - p6) * t46 + x52 * (t_n - t47 + p6 * t46)
     return (v_next, m_next, h_next, n_next), (t_v_next, t_m_next, t_h_next, t_n_next)
 
 

@@ -44,7 +44,7 @@ def alif_step(U, A, S, alpha=0.951, th=1.0, beta=-0.17, rho=0.995):
     Returns:
         (U', A', s): the new potential, the new adaptation and the graded spike between 0 and 1.
     """
-    # gradgen: range U=-1:3 A=-10:0 S=-1:1
+    # gradgen: range U=-1:3 A=-20:0 S=-1:1
     # gradgen: range alpha=0.5:0.999 th=0.5:1.5 beta=-2:0 rho=0.9:0.9999
     U_next = alpha * U + S
     threshold = th + beta * A

@@ -87,8 +87,8 @@ def glif_multi_step(
     Returns:
         (state', z): the new state and the spike, 0 or 1.
     """
-    # gradgen: range state.v=-90:-40 state.J.0=0:80 state.J.1=0:80 state.J.2=0:80
-    # gradgen: range state.H.0=0:10 state.H.1=0:10 state.H.2=0:10 I=-100:600
+    # gradgen: range state.v=-90:-20 state.J.0=0:80 state.J.1=0:80 state.J.2=0:80
+    # gradgen: range state.H.0=0:10 state.H.1=0:10 state.H.2=0:20 I=-100:600
     # gradgen: range C=50:200 gL=2:15 EL=-80:-60 VT=-55:-40 Vr=-75:-55 width=0.5:5
     # gradgen: range tau.0=5:20 tau.1=50:200 tau.2=500:2000
     # gradgen: range dJ.0=0:50 dJ.1=0:20 dJ.2=0:10 dH.0=0:10 dH.1=0:5 dH.2=0:2

@@ -51,7 +51,7 @@ def traub_miles_step(v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-6
     Returns:
         (v', m', h', n'): the new potential and gating variables.
     """
-    # gradgen: range v=-90:45 m=0:1 h=0:1 n=0:1 I=-2:10
+    # gradgen: range v=-90:50 m=0:1 h=0:1 n=0:1 I=-2:10
     # gradgen: range gNa=50:150 gK=15:45 gL=0.02:0.1 EL=-75:-55 VT=-68:-52
     u = v - VT
     am = 0.32 * (u - 13.0) / (1.0 - jnp.exp(-(u - 13.0) / 4.0))

@@ -51,8 +51,8 @@ def read_model(path: Path) -> Model:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     title = docstring.partition("\n\n")[0].replace("\n", " ")
     cited = docstring.partition("References:\n")[2]
-    # a reference begins with an author, "Surname, I.", and goes on until the next one
-    references = re.split(r"\n(?=    [A-Z][\w-]+, [A-Z]\.)", cited.rstrip())
+    # a reference begins with its first author, "Surname, I."; after "In:" the editors follow
+    references = re.split(r"(?<!In:)\n(?=    [A-Z][\w-]+, [A-Z]\.)", cited.rstrip())
     return Model(
         path.stem,
         title,
