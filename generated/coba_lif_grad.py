@@ -20,7 +20,7 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
-    "digest": "sha256:c9416f5722ede600db191df90574782ac7190ebcb6c22b8363b53c6b9f0194e2",
+    "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (

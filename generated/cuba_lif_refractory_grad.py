@@ -19,7 +19,7 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
-    "digest": "sha256:1ebe073f0a6eed6b369c88ee92a9af6bc76ee52184eaf6df73d87ead6d463d13",
+    "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (

@@ -19,7 +19,7 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
-    "digest": "sha256:b4f776d3e063b645a6421d6ee1511645fe3bfb995e0876d9f9966ff8fc60369f",
+    "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (

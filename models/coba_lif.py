@@ -26,7 +26,7 @@ References:
     Vogels, T. P., Abbott, L. F. (2005). Signal propagation and logic gating in networks of
     integrate-and-fire neurons. The Journal of Neuroscience 25(46), 10786-10795.
     doi:10.1523/JNEUROSCI.3508-05.2005
-    Brette, R., Rudolph, M., Carnevale, T., and 17 others (2007). Simulation of networks of spiking
+    Brette, R., Rudolph, M., Carnevale, T., et al. (2007). Simulation of networks of spiking
     neurons: a review of tools and strategies. Journal of Computational Neuroscience 23(3), 349-398.
     doi:10.1007/s10827-007-0038-6
 """

@@ -25,7 +25,7 @@ in mS/cm^2; rates in 1/ms.
 References:
     Traub, R. D., Miles, R. (1991). Neuronal Networks of the Hippocampus. Cambridge University
     Press. doi:10.1017/CBO9780511895401
-    Brette, R., Rudolph, M., Carnevale, T., and 17 others (2007). Simulation of networks of spiking
+    Brette, R., Rudolph, M., Carnevale, T., et al. (2007). Simulation of networks of spiking
     neurons: a review of tools and strategies. Journal of Computational Neuroscience 23(3), 349-398.
     doi:10.1007/s10827-007-0038-6
 """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from generating import MODELS, STYLES, generate
+from generating import MODELS, ROOT, STYLES, generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +55,23 @@ def test_generated_files_are_formatted(folder):
 def test_generated_files_are_clean(folder):
     problems = ruff("check", "--isolated", "--output-format", "concise", str(folder))
     assert not problems, problems[-3000:]
+
+
+def test_committed_files_pass_mypy_even_strictly():
+    pytest.importorskip("mypy")
+    # without the project's own configuration: what counts is the line in each file's header
+    command = [sys.executable, "-m", "mypy", "--config-file=", "--strict", "generated"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+
+
+def test_committed_files_have_one_line_for_tools():
+    marks = re.compile(r"#\s*(noqa|type:|ruff:|mypy:|pylint:|fmt:|pragma)")
+    for path in (ROOT / "generated").glob("*.py"):
+        found = [
+            line for line in path.read_text(encoding="utf-8").splitlines() if marks.search(line)
+        ]
+        assert found == ["# mypy: allow-untyped-defs, allow-untyped-calls"], path.name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
