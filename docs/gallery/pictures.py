@@ -82,7 +82,8 @@ def draw(model: str, function: str, folder: Path = FOLDER) -> None:
         figure.savefig(drawn, dpi=110)
         pyplot.close(figure)
     # a palette of a few colours makes the file a third as large
-    Image.open(drawn).convert("RGB").quantize(32).save(folder / f"{model}.png", optimize=True)
+    palette = Image.open(drawn).convert("RGB").quantize(48, Image.Quantize.MAXCOVERAGE)
+    palette.save(folder / f"{model}.png", optimize=True)
 
 
 def _panel(row: Axes, times: np.ndarray, values: np.ndarray, label: str) -> None:
