@@ -17,7 +17,17 @@ from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS = tuple(sorted((ROOT / "models").glob("*.py")))
+MODELS = tuple(
+    ROOT / "models" / f"{name}.py"
+    for name in (
+        *("adex", "alif", "alif_multi", "coba_lif", "cuba_lif_state", "fitzhugh_nagumo", "glif"),
+        *("hodgkin_huxley", "izhikevich", "lif", "lif_2023", "lif_reset", "morris_lecar", "srm0"),
+    )
+)
+"""Models with every kind of argument and rule among them, for tests that generate each one.
+
+All models are generated and verified where they are compared with the committed files.
+"""
 STYLES = tuple(sorted((ROOT / "tests" / "styles").glob("*.py")))
 
 _number = itertools.count()

@@ -39,8 +39,10 @@ def ruff(*arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All generated files."""
+    """Files generated now, and those that are committed."""
     folder = tmp_path_factory.mktemp("generated")
+    for path in (ROOT / "generated").glob("*.py"):
+        (folder / path.name).write_bytes(path.read_bytes())
     for path in FILES:
         (folder / path.name).write_text(generate(path).text, encoding="utf-8")
     return folder

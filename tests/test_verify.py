@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from generating import MODELS, ROOT, STYLES
 
 from gradgen import pipeline
 from gradgen.config import Settings
@@ -21,9 +21,6 @@ from gradgen.verify.report import Report
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject
 
-ROOT = Path(__file__).resolve().parent.parent
-MODELS = sorted((ROOT / "models").glob("*.py"))
-STYLES = sorted((ROOT / "tests" / "styles").glob("*.py"))
 CHEAP = ["models/lif.py", "models/cuba_lif_state.py", "models/izhikevich.py"]
 CHEAP += ["tests/styles/research_ties.py", "tests/styles/research_shared_gain.py"]
 
