@@ -18,8 +18,8 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.LShift: "other", ast.RShift: "other", ast.Mod: "other",
 }  # fmt: skip
 _FREE = {
-    "abs", "sign", "asarray", "astype", "finfo", "full", "shape", "broadcast_shapes", "broadcast_to",
-    "reduce_precision", "stop_gradient", "float32", "float64",
+    "abs", "sign", "asarray", "astype", "finfo", "full", "shape", "broadcast_shapes",
+    "broadcast_to", "reduce_precision", "stop_gradient", "float32", "float64",
 }  # fmt: skip
 _CALLS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "negative": "neg",
