@@ -58,7 +58,7 @@ def game_of(seed: int) -> Game:
 def _fits(graph: LinearGraph) -> bool:
     groups = (graph.independents, graph.intermediates, graph.dependents)
     fits = all(len(group) <= most for group, most in zip(groups, ROOM, strict=True))
-    return fits and 4 < len(graph.intermediates) and len(graph.edges) * 5 // 4 < EDGES
+    return fits and len(graph.intermediates) > 4 and len(graph.edges) * 5 // 4 < EDGES
 
 
 def shown(seed: int) -> NDArray[np.int32]:
@@ -104,9 +104,7 @@ def main() -> None:
     imitation = Imitation(
         chosen.updates, seed=chosen.seed, learning=Learning(rate=2e-3, value_weight=10.0)
     )
-    greedy = jax.jit(
-        jax.vmap(partial(play_greedily, general.apply, ROOM.intermediates), (None, 0))
-    )
+    greedy = jax.jit(jax.vmap(partial(play_greedily, general.apply, ROOM.intermediates), (None, 0)))
     starts = stack([game.start for game in aside])
     log = []
     steps = imitate(general.apply, params, learned, orders[WATCHED:], imitation)

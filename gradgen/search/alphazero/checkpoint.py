@@ -81,10 +81,7 @@ def read_network(path: Path) -> tuple[Params, NetworkSize]:
 
 def _flat(tree: Any) -> dict[str, NDArray[Any]]:
     leaves, _ = jax.tree.flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(place): np.ascontiguousarray(np.asarray(leaf))
-        for place, leaf in leaves
-    }
+    return {jax.tree_util.keystr(place): np.array(leaf, order="C") for place, leaf in leaves}
 
 
 def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,9 @@ from gradgen.elimination.accumulate import Accumulation
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
 from gradgen.search.compact import COSTS, PRODUCT, SUM, compact, vertex_order
+
+Array = Any
+"""Of JAX, or of numpy where JAX is to make one of it."""
 
 CODES = len(COSTS)
 """Codes of an edge: none, and the kinds of partials as `gradgen.search.compact` numbers them."""
@@ -40,20 +43,20 @@ class Sizes(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a game stands.
+    """Where a game stands, in arrays of JAX or numpy.
 
     I, M and D are the sizes of the groups, padding included.
     """
 
-    edges: jax.Array
+    edges: Array
     """(M + D, I + M) int8: the code of each edge."""
-    left: jax.Array
+    left: Array
     """(M,) bool: the intermediates that are not eliminated yet."""
-    independents: jax.Array
+    independents: Array
     """(I,) bool: which of the independents are no padding."""
-    dependents: jax.Array
+    dependents: Array
     """(D,) bool: which of the dependents are no padding."""
-    scale: jax.Array
+    scale: Array
     """() float32: the price that counts as one, the cheaper of forward and reverse mode."""
 
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gradgen.search.alphazero.game import reversed_position
+from gradgen.search.alphazero.game import Array, reversed_position
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge
 from gradgen.search.alphazero.selfplay import Experience
@@ -38,8 +38,8 @@ class Learning:
 class Loss(NamedTuple):
     """The parts of the loss."""
 
-    divergence: jax.Array
-    squared_error: jax.Array
+    divergence: Array
+    squared_error: Array
 
 
 def optimizer(learning: Learning, updates: int) -> optax.GradientTransformation:

@@ -51,9 +51,7 @@ def advise(
     """
     one = jax.tree.map(lambda leaf: leaf[None], position)
     judged = jax.vmap(partial(judge, params))(one)
-    root = mctx.RootFnOutput(  # type: ignore[call-arg]
-        prior_logits=judged.logits, value=judged.value, embedding=one
-    )
+    root = mctx.RootFnOutput(prior_logits=judged.logits, value=judged.value, embedding=one)
     search = mctx.gumbel_muzero_policy
     options: dict[str, Any] = {"max_num_considered_actions": planning.considered}
     if planning.policy == "muzero":
@@ -77,7 +75,7 @@ def _follow(
     following, prices = jax.vmap(play)(positions, moves)
     judged = jax.vmap(partial(judge, params))(following)
     over = jax.vmap(is_over)(following)
-    found = mctx.RecurrentFnOutput(  # type: ignore[call-arg]
+    found = mctx.RecurrentFnOutput(
         reward=-prices / positions.scale,
         discount=jnp.where(over, 0.0, 1.0),
         prior_logits=judged.logits,

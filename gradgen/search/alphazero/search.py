@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import jax
@@ -38,7 +38,7 @@ class Expertise:
 
     params: Params
     size: NetworkSize
-    planning: Planning = Planning()
+    planning: Planning = field(default_factory=Planning)
 
 
 def search(

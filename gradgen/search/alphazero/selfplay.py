@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gradgen.search.alphazero.game import Position, is_over, play
+from gradgen.search.alphazero.game import Array, Position, is_over, play
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge, Planning, advise
 
@@ -16,11 +16,11 @@ class Experience(NamedTuple):
     """What there is to learn from a position; games have a leading axis of moves."""
 
     position: Position
-    weights: jax.Array
+    weights: Array
     """(M,): the policy that the search advised."""
-    value: jax.Array
+    value: Array
     """(): the return from here to the end of the game."""
-    real: jax.Array
+    real: Array
     """() bool: False once the game is over."""
 
 
@@ -38,7 +38,7 @@ def play_with_search(
 ) -> tuple[Played, Experience]:
     """Play one game of `moves` moves, each advised by a search."""
 
-    def turn(position: Position, key: jax.Array) -> tuple[Position, tuple[jax.Array, ...]]:
+    def turn(position: Position, key: jax.Array) -> tuple[Position, tuple[Any, ...]]:
         advice = advise(judge, planning, params, key, position)
         following, price = play(position, advice.move)
         return following, (position, advice.weights, advice.move, price, ~is_over(position))
@@ -65,7 +65,7 @@ def play_greedily(judge: Judge, moves: int, params: Params, start: Position) -> 
 def play_given(start: Position, moves: jax.Array) -> tuple[Played, Experience]:
     """A game whose moves are known, as something to learn from."""
 
-    def turn(position: Position, move: jax.Array) -> tuple[Position, tuple[jax.Array, ...]]:
+    def turn(position: Position, move: jax.Array) -> tuple[Position, tuple[Any, ...]]:
         following, price = play(position, move)
         weights = jax.nn.one_hot(move, position.left.shape[0])
         return following, (position, weights, price, ~is_over(position))

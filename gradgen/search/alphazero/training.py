@@ -21,6 +21,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from gradgen.ir.graph import Order
 from gradgen.search.alphazero.game import Game, Position, edges_seen, stack
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import NetworkSize, Params, network
@@ -61,6 +62,15 @@ class Training:
         return -(-self.episodes // self.environments)
 
 
+class Best(NamedTuple):
+    """The cheapest order seen of each game."""
+
+    moves: jax.Array
+    """(games, moves)"""
+    prices: jax.Array
+    """(games,): infinite before the first game."""
+
+
 class State(NamedTuple):
     """All that changes while training, and all that a checkpoint holds."""
 
@@ -68,6 +78,7 @@ class State(NamedTuple):
     optimizer: optax.OptState
     replay: Replay
     """With a leading axis of environments."""
+    best: Best
     iteration: jax.Array
     """() int32: the next one."""
 
@@ -81,7 +92,8 @@ class Iteration:
     """(environments, moves)"""
     prices: NDArray[np.float32]
     """(environments,)"""
-    loss: Loss
+    divergence: float
+    squared_error: float
     """Means over the iteration's updates."""
     seconds: float
 
@@ -133,35 +145,62 @@ class Trainer:
             lambda leaf: np.zeros((self.training.environments, *leaf.shape), leaf.dtype),
             jax.eval_shape(lambda: empty(example, capacity)),
         )
-        return self.place(State(params, self._optimizer.init(params), replay, np.int32(0)))
+        best = Best(
+            jnp.zeros((len(self.games), self.length), jnp.int32),
+            jnp.full(len(self.games), jnp.inf, jnp.float32),
+        )
+        moments = self._optimizer.init(params)
+        return self.place(State(params, moments, replay, best, jnp.int32(0)))
 
     def place(self, state: State) -> State:
         """A state whose arrays lie on this machine, spread over the devices."""
-        whole = NamedSharding(self.mesh, PartitionSpec())
-        placed = jax.tree.map(lambda leaf: _place(np.asarray(leaf), whole), state)
-        return placed._replace(replay=self._spread(state.replay))
+        replay = self._spread(state.replay)
+        params, moments, best, iteration = jax.tree.map(
+            self._whole, (state.params, state.optimizer, state.best, state.iteration)
+        )
+        return State(params, moments, replay, best, iteration)
 
     def run(self, state: State) -> Iterator[tuple[State, Iteration]]:
         """The iterations that are left, one after the other."""
         for number in range(int(state.iteration), self.training.iterations):
             begin = time.perf_counter()
+            best = state.best
             state, played, loss = self._step(state, self._starts, self._numbers)
-            moves, prices = (_gathered(leaf) for leaf in played)
-            loss = Loss(*(float(np.asarray(part)) for part in loss))
-            yield state, Iteration(number, moves, prices, loss, time.perf_counter() - begin)
+            moves, prices = _gathered(played.moves), _gathered(played.price)
+            state = state._replace(best=self._better(best, moves, prices))
+            divergence, error = float(_gathered(loss[0])), float(_gathered(loss[1]))
+            seconds = time.perf_counter() - begin
+            yield state, Iteration(number, moves, prices, divergence, error, seconds)
+
+    def orders(self, best: Best) -> list[Order]:
+        """The cheapest order seen of each game."""
+        return [
+            game.order(moves[: game.moves], "alphazero")
+            for game, moves in zip(self.games, np.asarray(best.moves), strict=True)
+        ]
 
     def whole(self, state: State) -> State:
         """The state with all its arrays on this machine, as every process has to ask for it."""
-        return jax.tree.map(_gathered, state)  # type: ignore[no-any-return]
+        return jax.tree.map(_gathered, state)
 
     def greedy(self, params: Params) -> Played:
         """The games that the policy plays without search, with a leading axis of games."""
         played = self._greedy(params, stack([game.start for game in self.games]))
         return jax.tree.map(np.asarray, played)
 
+    def _better(self, best: Best, moves: NDArray[np.int32], prices: NDArray[np.float32]) -> Best:
+        """The best of what was seen before and of an iteration's games."""
+        kept, least = np.array(best.moves), np.array(best.prices)
+        for k in range(len(self.games)):
+            mine = slice(k, None, len(self.games))
+            cheapest = int(prices[mine].argmin())
+            if prices[mine][cheapest] < least[k]:
+                kept[k], least[k] = moves[mine][cheapest], prices[mine][cheapest]
+        return Best(self._whole(kept), self._whole(least))
+
     def _sharded(self) -> Any:
         whole, spread = PartitionSpec(), PartitionSpec(_AXIS)
-        state = State(whole, whole, spread, whole)  # type: ignore[arg-type]
+        state = State(whole, whole, spread, Best(whole, whole), whole)  # type: ignore[arg-type]
         return jax.shard_map(
             self._iterate,
             mesh=self.mesh,
@@ -200,7 +239,14 @@ class Trainer:
         carry = (state.params, state.optimizer)
         (params, moments), loss = jax.lax.scan(update, carry, jnp.arange(training.updates))
         loss = jax.tree.map(jnp.mean, loss)
-        return State(params, moments, replay, state.iteration + 1), played, loss
+        following = state._replace(
+            params=params, optimizer=moments, replay=replay, iteration=state.iteration + 1
+        )
+        return following, played, loss
+
+    def _whole(self, leaf: Any) -> jax.Array:
+        """An array on every device."""
+        return _place(np.asarray(leaf), NamedSharding(self.mesh, PartitionSpec()))
 
     def _spread(self, tree: Any) -> Any:
         sharding = NamedSharding(self.mesh, PartitionSpec(_AXIS))
@@ -212,9 +258,9 @@ def _place(array: NDArray[Any], sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
-def _gathered(array: jax.Array) -> NDArray[Any]:
+def _gathered(array: jax.Array | NDArray[Any]) -> NDArray[Any]:
     """The whole array on every process."""
-    if array.is_fully_addressable or array.is_fully_replicated:
+    if isinstance(array, np.ndarray) or array.is_fully_addressable or array.is_fully_replicated:
         return np.asarray(array)
     from jax.experimental import multihost_utils
 
