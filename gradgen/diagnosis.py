@@ -23,11 +23,6 @@ def facts() -> list[tuple[str, str]]:
             found.append((library, importlib.metadata.version(library)))
         except importlib.metadata.PackageNotFoundError:
             found.append((library, "not installed"))
-    import jax
+    from gradgen.search.alphazero.distributed import devices
 
-    try:
-        devices = jax.devices()
-    except RuntimeError as error:
-        return [*found, ("devices", f"none: {str(error).splitlines()[0]}")]
-    kinds = sorted({f"{device.platform} ({device.device_kind})" for device in devices})
-    return [*found, ("devices", f"{len(devices)}: {', '.join(kinds)}")]
+    return [*found, ("devices", devices())]

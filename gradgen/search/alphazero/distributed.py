@@ -1,4 +1,4 @@
-"""Several processes that train one network together, on JAX's own distributed runtime."""
+"""The devices, and several processes that train together, on JAX's own distributed runtime."""
 
 from __future__ import annotations
 
@@ -25,3 +25,13 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
 def is_first() -> bool:
     """Whether this process is the one that writes files and speaks."""
     return jax.process_index() == 0
+
+
+def devices() -> str:
+    """How many devices JAX finds in all processes, and what they are."""
+    try:
+        found = jax.devices()
+    except RuntimeError as error:
+        return f"none: {str(error).splitlines()[0]}"
+    kinds = sorted({f"{device.platform} ({device.device_kind})" for device in found})
+    return f"{len(found)}: {', '.join(kinds)}"
