@@ -82,18 +82,20 @@ def _sparsity(module: Module, view: GraphView) -> Sparsity:
     graph, plan = module.graph, module.jacobian.chosen.plan
     kinds = [*(edge.kind for edge in graph.edges), *(step.kind for step in plan.steps)]
     entries = {(row, column): kinds[value] for row, column, value in plan.entries}
-    named = {graph.vertices[v].key: v for v in (*graph.independents, *graph.dependents)}
-    rows = [(f"out:{o.path}", o.path) for o in module.trace.float_outputs]
+    vertex = {graph.vertices[v].key: v for v in (*graph.independents, *graph.dependents)}
+    rows = [(f"out:{o.path}", f"out {o.path}") for o in module.trace.float_outputs]
     columns = [(i.variable, i.path) for i in module.trace.inputs if i.wrt]
 
-    def shown(key: str, path: str) -> str:
-        return view.vertices[named[key]].name if key in named else path
+    def shown(key: str, otherwise: str) -> str:
+        return view.vertices[vertex[key]].label if key in vertex else otherwise
 
     return Sparsity(
         outputs=tuple(shown(*row) for row in rows),
-        inputs=tuple(path for _, path in columns),
+        inputs=tuple(shown(*column) for column in columns),
         kinds=tuple(
-            tuple(entries.get((named.get(row, -1), named.get(column, -1))) for column, _ in columns)
+            tuple(
+                entries.get((vertex.get(row, -1), vertex.get(column, -1))) for column, _ in columns
+            )
             for row, _ in rows
         ),
     )
@@ -115,7 +117,8 @@ def _equations(
 ) -> tuple[Equation, ...]:
     """The statements of the step in order, each with what it comes from and what became of it."""
     variables = vertex_variables(module.graph, wording)
-    vertex = {variable: v for v, variable in variables.items()}
+    # an output that is read further has a vertex before that of the output itself
+    vertex = {variable: v for v, variable in reversed(variables.items())}
     statements = wording.equations(variables.values())
     member = holders(wording.primal, statements)
     lines: dict[str, set[int]] = {variable: set() for variable in statements}

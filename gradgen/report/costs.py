@@ -127,13 +127,21 @@ def _partial_lines(
     names = stable_names((*trace.primal, *trace.partials), inputs, calls_count=False)
     labels = {label.variable: label.line for label in trace.labels}
     owner: dict[str, Line] = {}
+    added: dict[str, Line] = {}
     for elemental in trace.elementals:
+        line = labels.get(elemental.target)
         for instruction in live_code(trace.partials, (atom for _, atom in elemental.partials)):
-            owner.setdefault(names[instruction.target], labels.get(elemental.target))
+            owner.setdefault(names[instruction.target], line)
+        for operand, atom in elemental.partials:
+            # the partials of `x * x` are added up
+            several = sum(other == operand for other, _ in elemental.partials) > 1
+            if several and isinstance(atom, str):
+                added.setdefault(names[atom], line)
     computed = stable_names(lowered.instructions, inputs)
     lines: dict[Var, Line] = {}
     for instruction in partials:
         name = computed[instruction.target]
-        near = (lines[v] for v in instruction.variables if v in lines)
-        lines[instruction.target] = owner[name] if name in owner else next(near, None)
+        near = [lines[v] for v in instruction.variables if v in lines]
+        near += [added[computed[v]] for v in instruction.variables if computed[v] in added]
+        lines[instruction.target] = owner[name] if name in owner else next(iter(near), None)
     return lines

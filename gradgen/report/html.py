@@ -18,6 +18,8 @@ _CHARTS = {
     "edges": ("Products", "of the accumulation, every one counted"),
     "ops": ("Operations", "of the program for value and Jacobian"),
 }
+_CHECKS = {"f": "the step itself", "source": "the source on arrays of neurons"}
+"""What verification calls by short names."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def verified(report: ModelReport) -> tuple[Verified, ...]:
     found = {(t.function, t.dtype): t for t in tallies}
     return tuple(
         Verified(
-            function,
+            _CHECKS.get(function, function),
             sum(t.compared for t in tallies if t.function == function),
             tuple(
                 found[function, dtype].worst if (function, dtype) in found else None

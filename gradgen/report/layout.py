@@ -107,7 +107,8 @@ def lay_out_in_layers(view: GraphView) -> Layout:
     for (source, target), bends in zip(ends, placed.bends, strict=True):
         stops = [_rounded(x + _MARGIN, y + _MARGIN + _HEIGHT / 2) for x, y in bends]
         curves.append(curve(boxes[source], boxes[target], stops))
-    width = max(box.x + box.width / 2 for box in boxes) + _MARGIN
+    right = [box.x + box.width / 2 for box in boxes]
+    width = max(*right, *(x for points in curves for x, _ in points)) + _MARGIN
     height = max(box.y + box.height / 2 for box in boxes) + _MARGIN
     return Layout(*_rounded(width, height), tuple(boxes), tuple(curves))
 
