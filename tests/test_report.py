@@ -72,6 +72,11 @@ class TestWords:
         found = [[over_paths(edges, column, row) for column in columns] for row in rows]
         assert found == pytest.approx(jacobian(point), rel=2e-5, abs=1e-6)
 
+    def test_names_tell_vertices_apart(self) -> None:
+        names = [vertex.name for vertex in report().graph.vertices]
+        assert len(set(names)) == len(names)
+        assert "out z" in names
+
     def test_kinds_of_constant_partials(self) -> None:
         for edge in report().graph.edges:
             if edge.kind == "unit":

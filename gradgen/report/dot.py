@@ -76,8 +76,6 @@ def describe_vertex(vertex: VertexView) -> str:
 
 def describe_edge(view: GraphView, edge: EdgeView) -> str:
     """What an edge carries, in a line."""
-    if view.vertices[edge.source].name == view.vertices[edge.target].name:
-        return f"{view.vertices[edge.target].name} as an output ({edge.kind})"
     value = f" = {edge.partial}" if edge.partial else ""
     return f"{view.derivative(edge.source, edge.target)}{value} ({edge.kind})"
 

@@ -27,7 +27,11 @@ def print_explanation(module: Module) -> None:
     console.print(_closing(module, lines), end="\n\n")
     console.print("what eliminations save against reverse mode, in multiplications", style="bold")
     console.print(f"order: {order.elimination} elimination, {order.found_by}")
-    console.print(_elimination_table(module, view, vertices), end="\n\n")
+    if any(cost.saved for cost in vertices):
+        console.print(_elimination_table(module, view, vertices))
+    else:
+        console.print("no elimination takes more or fewer than in reverse mode")
+    console.print()
     console.print(f"where the {muls} multiplications are", style="bold")
     console.print(_products_table(view, vertices))
 

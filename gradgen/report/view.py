@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,7 +58,11 @@ class GraphView:
 
     def derivative(self, source: int, target: int) -> str:
         """`∂v/∂u` for an edge from u to v."""
-        return f"∂{self.vertices[target].name}/∂{self.vertices[source].name}"
+        above, below = (
+            f"({name})" if " " in name else name
+            for name in (self.vertices[target].name, self.vertices[source].name)
+        )
+        return f"∂{above}/∂{below}"
 
 
 def vertex_variables(graph: LinearGraph, wording: Wording) -> dict[int, Var]:
@@ -94,13 +99,14 @@ def view_graph(graph: LinearGraph, wording: Wording | None = None) -> GraphView:
             tuple(EdgeView(e.source, e.target, e.kind, "") for e in graph.edges),
         )
     variables = vertex_variables(graph, wording)
+    names = _names(graph, wording, variables)
     equations = wording.equations(variables.values())
     lines = vertex_lines(graph, wording)
     return GraphView(
         tuple(
             VertexView(
                 label=_label(vertex),
-                name=wording.names[variables[v]] if v in variables else vertex.alias,
+                name=names[v],
                 role=_role(graph, v),
                 line=lines.get(v),
                 equation=equations.get(variables.get(v, ""), ""),
@@ -112,6 +118,17 @@ def view_graph(graph: LinearGraph, wording: Wording | None = None) -> GraphView:
             for e in graph.edges
         ),
     )
+
+
+def _names(graph: LinearGraph, wording: Wording, variables: Mapping[int, Var]) -> tuple[str, ...]:
+    """Those of the text; an output whose value has a vertex of its own besides is `out v`."""
+    names = []
+    taken = set()
+    for v, vertex in enumerate(graph.vertices):
+        name = wording.names[variables[v]] if v in variables else vertex.alias
+        names.append(f"out {name}" if name in taken else name)
+        taken.add(name)
+    return tuple(names)
 
 
 def _role(graph: LinearGraph, v: int) -> Role:
