@@ -16,7 +16,7 @@ from gradgen.report.templating import fill
 _CHARTS = {
     "muls": ("Multiplications", "of the accumulation"),
     "edges": ("Products", "of the accumulation, every one counted"),
-    "ops": ("Operations", "of the program for value and Jacobian"),
+    "ops": ("Operations", "of value and Jacobian"),
 }
 _CHECKS = {"f": "the step itself", "source": "the source on arrays of neurons"}
 """What verification calls by short names."""
