@@ -331,12 +331,12 @@ def show(settings: Settings, stage: str, form: PictureFormat = "text") -> str:
     if stage == "source":
         return read(settings).pretty()
     if stage == "graph" and settings.path.endswith(".json"):
-        return write_picture(graph_from(settings), None, form)
+        return write_picture(graph_from(settings), form)
     if stage in ("trace", "graph"):
         front = open_front(settings)
         if stage == "trace":
             return front.trace.pretty()
-        return write_picture(graph_of(front), front.trace, form)
+        return write_picture(graph_of(front), form, front.trace, front.source.text)
     chosen = cheapest(settings).jacobian.chosen
     if stage == "order":
         return chosen.order.to_json()

@@ -31,7 +31,7 @@ from gradgen.report.formats import document_format
 from gradgen.report.layout import Layout, lay_out, lay_out_by_graphviz, lay_out_in_layers
 from gradgen.report.model_report import ModelReport
 from gradgen.report.replayed import replayed
-from gradgen.report.view import GraphView, view_graph
+from gradgen.report.view import GraphView, source_lines, view_graph
 from gradgen.verify.recount import recount
 
 POINTS = [
@@ -97,6 +97,9 @@ class TestWords:
         shown = {line.number for line in report().source}
         assert source.index("def unused(x):") + 1 not in shown
         assert source.index("def drive(v, x):") + 1 in shown
+
+    def test_lines_are_counted_as_python_counts_them(self) -> None:
+        assert source_lines("a\r\nb\x0c\u2028c\nd") == ["a", "b\x0c\u2028c", "d"]
 
     def test_every_operation_of_the_source_leads_to_an_equation(self) -> None:
         working = [line for line in report().source if re.search(r"[-+*/] |jnp\.\w+\(", line.text)]
@@ -368,7 +371,7 @@ class TestCommands:
         result = run("show", f"{path}:step", "--format", "dot")
         assert result.exit_code == 0, result.stderr
         line = SOURCE.splitlines().index("    z = spike(v - 1.0)") + 1
-        assert f"line {line}" in result.stdout
+        assert f"line {line}: z = spike(v - 1.0)" in result.stdout
 
     def test_only_graphs_are_pictures(self, tmp_path: Any) -> None:
         path = tmp_path / "neuron.py"

@@ -94,6 +94,31 @@ def test_it_loads_nothing() -> None:
     assert not re.search(r"fetch|XMLHttp|import\(|WebSocket|innerHTML", scripts)
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance, by WCAG 2."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_colours_stand_out() -> None:
+    roots = re.findall(r":root \{(.*?)\}", page(), re.S)
+    assert len(roots) == 2
+    for root in roots:
+        colours = {name: luminance(c) for name, c in re.findall(r"--([\w-]+): (#\w{6})", root)}
+
+        def contrast(front: str, back: str, colours: dict[str, float] = colours) -> float:
+            low, high = sorted((colours[front], colours[back]))
+            return (high + 0.05) / (low + 0.05)
+
+        texts = ("fg", "muted", "accent", "keyword", "string", "number", "comment", "name")
+        assert all(contrast(text, back) >= 4.5 for text in texts for back in ("bg", "panel"))
+        fills = ("input-fill", "inner-fill", "output-fill")
+        assert all(contrast("fg", fill) >= 4.5 for fill in fills)
+        lines = ("variable", "constant", "mask", "unit", "input", "inner", "output")
+        assert all(contrast(line, "bg") >= 3 for line in lines)
+
+
 def test_what_the_user_wrote_is_text() -> None:
     outline = Outline(page())
     assert '<b>markup</b> & "quotes"' in outline.text
@@ -192,7 +217,7 @@ class TestInABrowser:
             assert shown["gone"] == frame
         assert seen["info"] == "input: v"
         assert seen["back"] == len(steps) - 1
-        assert seen["marked"].startswith("intermediate: x0 = -v, line 23")
+        assert seen["marked"].startswith("intermediate: x0 = -v, line 23: return jnp.exp")
 
     @pytest.mark.parametrize("width", [1280, 420])
     def test_nothing_is_wider_than_the_window(self, tmp_path: Path, width: int) -> None:

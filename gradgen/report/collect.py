@@ -18,7 +18,7 @@ from gradgen.report.model_report import (
     Sparsity,
 )
 from gradgen.report.replayed import replayed
-from gradgen.report.view import GraphView, vertex_variables, view_graph
+from gradgen.report.view import GraphView, source_lines, vertex_variables, view_graph
 from gradgen.report.wording import Wording, holders, statement_lines, word
 from gradgen.search.heuristics import propose
 from gradgen.verify.report import Report
@@ -27,7 +27,7 @@ from gradgen.verify.report import Report
 def collect(module: Module, text: str, verification: Report) -> ModelReport:
     """What a report says about a module and its verified text."""
     wording = word(module.trace, module.jacobian.chosen.program)
-    view = view_graph(module.graph, wording)
+    view = view_graph(module.graph, wording, module.source.text)
     equations = _equations(module, wording, view, text)
     return ModelReport(
         function=module.source.function,
@@ -157,7 +157,7 @@ def _source_lines(module: Module, equations: tuple[Equation, ...]) -> tuple[Sour
             found.setdefault(line, []).append(number)
     costs = {cost.line: cost for cost in line_costs(module)}
     wanted = {*found, module.source.position.line}
-    lines = module.source.text.splitlines()
+    lines = source_lines(module.source.text)
     return tuple(
         SourceLine(number, lines[number - 1], tuple(found.get(number, ())), costs.get(number))
         for first, last in _statements(module.source.text)

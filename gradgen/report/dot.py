@@ -70,14 +70,18 @@ def write_mermaid(view: GraphView) -> str:
 
 def describe_vertex(vertex: VertexView) -> str:
     """What a vertex is, in a line: its equation and where the source computes it."""
-    where = "" if vertex.line is None else f", line {vertex.line}"
-    return f"{vertex.role}: {vertex.equation or vertex.name}{where}"
+    return f"{vertex.role}: {vertex.equation or vertex.name}{_place(vertex)}"
 
 
 def describe_edge(view: GraphView, edge: EdgeView) -> str:
-    """What an edge carries, in a line."""
+    """What an edge carries, in a line, and where the source computes what it leads to."""
     value = f" = {edge.partial}" if edge.partial else ""
-    return f"{view.derivative(edge.source, edge.target)}{value} ({edge.kind})"
+    place = _place(view.vertices[edge.target])
+    return f"{view.derivative(edge.source, edge.target)}{value} ({edge.kind}){place}"
+
+
+def _place(vertex: VertexView) -> str:
+    return "" if vertex.line is None else f", line {vertex.line}: {vertex.source}"
 
 
 def _quoted(text: str) -> str:

@@ -10,14 +10,15 @@ from rich.text import Text
 
 from gradgen.ir.module import Module
 from gradgen.report.costs import LineCost, VertexCost, line_costs, vertex_costs
-from gradgen.report.view import GraphView, view_graph
+from gradgen.report.view import GraphView, source_lines, view_graph
 from gradgen.report.wording import word
 
 
 def print_explanation(module: Module) -> None:
     """Print which lines, eliminations and products the operations of a module come from."""
-    console = Console(highlight=False)
-    view = view_graph(module.graph, word(module.trace, module.jacobian.chosen.program))
+    console = Console(highlight=False, markup=False)
+    wording = word(module.trace, module.jacobian.chosen.program)
+    view = view_graph(module.graph, wording, module.source.text)
     lines = line_costs(module)
     plans = module.jacobian.chosen.plan, module.jacobian.reverse.plan
     vertices = vertex_costs(*plans)
@@ -49,7 +50,7 @@ def _line_table(module: Module, costs: Sequence[LineCost]) -> Table:
     ]
     for name, total in sums:
         table.add_column(name, str(total), justify="right")
-    text = module.source.text.splitlines()
+    text = source_lines(module.source.text)
     for cost in costs:
         number, source = ("", "of no line") if cost.line is None else _line(text, cost.line)
         counts = (cost.step, cost.partials, cost.muls, cost.adds)

@@ -15,17 +15,19 @@ from gradgen.report.view import view_graph
 from gradgen.report.wording import word
 
 
-def write_picture(graph: LinearGraph, trace: Trace | None, form: PictureFormat) -> str:
+def write_picture(
+    graph: LinearGraph, form: PictureFormat, trace: Trace | None = None, source: str = ""
+) -> str:
     """The graph as text, as a file for `gradgen search`, or as a picture.
 
-    With the trace that it was made from, pictures tell equations, source lines and partials. Raises
-    GradgenError if an SVG is asked for and Graphviz is not installed.
+    With the trace and the source that it was made from, pictures tell equations, source lines and
+    partials. Raises GradgenError if an SVG is asked for and Graphviz is not installed.
     """
     if form == "text":
         return graph.pretty()
     if form == "json":
         return write_graph(graph)
-    view = view_graph(graph, None if trace is None else word(trace, lower_primal(trace)))
+    view = view_graph(graph, None if trace is None else word(trace, lower_primal(trace)), source)
     if form == "dot":
         return write_dot(view)
     if form == "mermaid":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -34,6 +35,8 @@ class VertexView:
     role: Role
     line: int | None
     """Of the source."""
+    source: str
+    """What stands on that line."""
     equation: str
     """How it is computed; empty where that is not known."""
 
@@ -88,12 +91,15 @@ def vertex_lines(graph: LinearGraph, wording: Wording) -> dict[int, int]:
     return found
 
 
-def view_graph(graph: LinearGraph, wording: Wording | None = None) -> GraphView:
-    """The graph in words; without a wording, in the names that it has by itself."""
+def view_graph(graph: LinearGraph, wording: Wording | None = None, source: str = "") -> GraphView:
+    """The graph in words; without a wording, in the names that it has by itself.
+
+    `source` is the text that it was made from.
+    """
     if wording is None:
         return GraphView(
             tuple(
-                VertexView(_label(vertex), vertex.alias, _role(graph, v), None, "")
+                VertexView(_label(vertex), vertex.alias, _role(graph, v), None, "", "")
                 for v, vertex in enumerate(graph.vertices)
             ),
             tuple(EdgeView(e.source, e.target, e.kind, "") for e in graph.edges),
@@ -101,7 +107,7 @@ def view_graph(graph: LinearGraph, wording: Wording | None = None) -> GraphView:
     variables = vertex_variables(graph, wording)
     names = _names(graph, wording, variables)
     equations = wording.equations(variables.values())
-    lines = vertex_lines(graph, wording)
+    lines, text = vertex_lines(graph, wording), source_lines(source)
     return GraphView(
         tuple(
             VertexView(
@@ -109,6 +115,7 @@ def view_graph(graph: LinearGraph, wording: Wording | None = None) -> GraphView:
                 name=names[v],
                 role=_role(graph, v),
                 line=lines.get(v),
+                source=text[lines[v] - 1].strip() if v in lines else "",
                 equation=equations.get(variables.get(v, ""), ""),
             )
             for v, vertex in enumerate(graph.vertices)
@@ -118,6 +125,11 @@ def view_graph(graph: LinearGraph, wording: Wording | None = None) -> GraphView:
             for e in graph.edges
         ),
     )
+
+
+def source_lines(text: str) -> list[str]:
+    """The lines as Python counts them: a form feed ends none."""
+    return re.split(r"\r\n|\r|\n", text)
 
 
 def _names(graph: LinearGraph, wording: Wording, variables: Mapping[int, Var]) -> tuple[str, ...]:
