@@ -32,7 +32,8 @@ DTYPES = ("float32", "float64")
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="gradgen")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Write the exact derivative of a neuron's step function as Python source.
 
     `gradgen SOURCE -o OUT` reads a step function written in JAX, finds a cheap order in which to
@@ -41,7 +42,8 @@ def main() -> None:
     The source file is executed to get its function: treat it like any program that you run.
     """
     # derivatives are the same everywhere; the CPU starts fastest and is always there
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    if context.invoked_subcommand not in ("train", "doctor"):
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -139,18 +141,26 @@ _search_options = _together(
 """The options that say how to look for an order."""
 
 
+def _search_option(choices: tuple[str, ...]) -> Callable[[Any], Any]:
+    said = {
+        "auto": "exact where that ends in time, else annealing",
+        "alphazero": "games of the network that comes with gradgen",
+        "heuristics": "forward, reverse and Markowitz orders alone",
+    }
+    return click.option(
+        "--search",
+        type=click.Choice(choices),
+        default="auto",
+        show_default=True,
+        help=" ".join(f"{name}: {said[name]}." for name in choices),
+    )
+
+
 @main.command()  # type: ignore[untyped-decorator]
 @_source_options
 @_order_option
 @_search_options
-@click.option(
-    "--search",
-    type=click.Choice(SEARCHES),
-    default="auto",
-    show_default=True,
-    help="auto: exact where that ends in time, else annealing. heuristics: forward, reverse and "
-    "Markowitz orders alone.",
-)
+@_search_option(SEARCHES)
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @click.option(
     "--emit",
@@ -201,17 +211,20 @@ def generate(
 
 @main.command()  # type: ignore[untyped-decorator]
 @_source_options
+@_search_option(("auto", "alphazero"))
 @_search_options
 @click.option("-o", "--output", metavar="ORDER", help="Where to write the order, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def search(output: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+def search(
+    output: str | None, as_json: bool, search: str, quiet: bool, debug: bool, **options: Any
+) -> None:
     """Search for an elimination order for SOURCE: a graph GRAPH.json, or a step function.
 
     The order is used by `gradgen SOURCE --order ORDER`.
     """
     with Reporting(debug, quiet) as reporting:
-        settings = _settings(options)
+        settings = _settings(options, search=search)
         reporting.status("reading")
         from gradgen import pipeline
         from gradgen.search_report import as_document, print_table
@@ -368,3 +381,13 @@ def _emitted(text: str) -> tuple[str, ...]:
             param_hint="--emit",
         )
     return names
+
+
+def _register() -> None:
+    from gradgen.alphazero_commands import compare, doctor, train
+
+    for command in (train, compare, doctor):
+        main.add_command(command)
+
+
+_register()

@@ -164,6 +164,8 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
     """
     objective: PlanObjective = "muls" if settings.objective == "ops" else settings.objective
     tell = None if status is None else _told(status, objective)
+    if settings.search == "alphazero":
+        return _play(settings, graph, objective, tell)
     try:
         return search_order(
             graph,
@@ -175,6 +177,32 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
         )
     except ValueError as error:
         raise GradgenError(str(error)) from None
+
+
+def _play(
+    settings: Settings,
+    graph: LinearGraph,
+    objective: PlanObjective,
+    tell: Callable[[int, int, str], None] | None,
+) -> SearchResult:
+    """Let the general network play; raises GradgenError for what it cannot play."""
+    if settings.elimination != "vertex" or objective not in ("edges", "muls"):
+        raise GradgenError(
+            "AlphaZero eliminates vertices, for few 'edges' or 'muls'",
+            hint="leave --elimination and --objective as they are, or leave --search to gradgen",
+        )
+    # jax, haiku and mctx are needed here alone
+    from gradgen.search.alphazero.pretrained import general
+    from gradgen.search.alphazero.search import search as play
+
+    return play(
+        graph,
+        general(),
+        objective=objective,
+        budget=settings.budget,
+        seed=settings.seed,
+        progress=tell,
+    )
 
 
 def _told(status: Status, objective: str) -> Callable[[int, int, str], None]:

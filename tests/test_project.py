@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "ir"},
     "files": {"errors"},
     "elimination": {"errors", "ir"},
-    "search": {"errors", "ir", "elimination"},
+    "search": {"errors", "ir", "elimination", "files"},
     "frontend": {"errors", "ir"},
     "backend": {"errors", "ir"},
     "verify": {"errors", "ir"},
@@ -45,16 +45,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "pipeline": STAGES | {"programs", "report", "__init__"},
     "reporting": {"errors"},
     "search_report": {"config", "ir", "search"},
-    "cli": {
-        "pipeline",
-        "config",
-        "errors",
-        "files",
-        "report",
-        "reporting",
-        "search_report",
-        "__init__",
-    },
+    "training_report": {"search"},
+    "diagnosis": {"search", "__init__"},
+    "comparison": {"pipeline", "config", "ir", "search"},
+    "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
+    | {"training_report", "comparison", "diagnosis"},
+    "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "__init__"}
+    | {"alphazero_commands", "report"},
     "__main__": {"cli"},
     "__init__": set(),
 }
