@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from eliminating import random_graph
+from generating import ROOT, generate
 from reporting import SOURCE, generated, report
 from sample_graphs import order_of, shuffled
 
@@ -190,6 +191,16 @@ class TestCounts:
         assert sum(c.saved for c in costs) == saved
         same = vertex_costs(jacobian.reverse.plan, jacobian.reverse.plan)
         assert all(c.saved == 0 for c in same)
+
+    def test_the_table_in_the_documentation_is_current(self) -> None:
+        module = generate(ROOT / "models" / "lif_2023.py").module
+        text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+        shown = re.findall(r"^ +(\d+)   \S.*?((?: +\d+)+)$", text, re.M)
+        found = [
+            (str(c.line), [n for n in (c.step, c.partials, c.muls, c.adds, c.total) if n])
+            for c in line_costs(module)
+        ]
+        assert [(line, [int(n) for n in counts.split()]) for line, counts in shown] == found
 
     def test_explain_shows_the_sums(self, capsys: pytest.CaptureFixture[str]) -> None:
         module = generated().module
