@@ -13,6 +13,13 @@ from gradgen import __version__
 from gradgen.config import ELIMINATIONS, FUNCTIONS, OBJECTIVES, SEARCHES, Settings
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
+from gradgen.report.formats import (
+    DOCUMENT_FORMATS,
+    PICTURE_FORMATS,
+    DocumentFormat,
+    PictureFormat,
+    document_format,
+)
 from gradgen.reporting import Reporting
 
 STAGES = ("source", "trace", "graph", "order", "plan", "program")
@@ -241,17 +248,97 @@ def search(
     "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="The graph as a file that `gradgen search` reads."
+    "--format",
+    "form",
+    type=click.Choice(PICTURE_FORMATS),
+    default="text",
+    show_default=True,
+    help="Of a graph: json is a file that `gradgen search` reads; dot is for Graphviz, mermaid for "
+    "Markdown; svg needs gradgen-jax[report].",
 )
-def show(stage: str, as_json: bool, debug: bool, **options: Any) -> None:
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
     """Show a stage of the pipeline for the step function in SOURCE."""
-    if as_json and stage not in ("graph", "order"):
-        raise click.BadParameter("only a graph or an order is shown as JSON", param_hint="--json")
+    if form != "text" and stage != "graph" and (form, stage) != ("json", "order"):
+        raise click.BadParameter(
+            f"only a graph is shown as {form}"
+            if form != "json"
+            else "only a graph or an order is shown as JSON",
+            param_hint="--format",
+        )
     with Reporting(debug, quiet=True):
         settings = _settings(options)
         from gradgen import pipeline
 
-        click.echo(pipeline.show(settings, stage, as_json=as_json))
+        click.echo(pipeline.show(settings, stage, form))
+
+
+@main.command()  # type: ignore[untyped-decorator]
+@_source_options
+@click.argument("more", metavar="[SOURCE]...", nargs=-1)
+@_order_option
+@_search_options
+@click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(DOCUMENT_FORMATS),
+    help="Default: what OUT ends with, else html.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def report(
+    source: str,
+    more: tuple[str, ...],
+    output: str | None,
+    form: DocumentFormat | None,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Write a report on each SOURCE: its graph, the elimination, what it costs, how exact it is.
+
+    An HTML report is one page that needs no network. The code is generated and compared with JAX
+    for it, and not written.
+    """
+    with Reporting(debug, quiet) as reporting:
+        targets = [_settings({**options, "source": path}) for path in (source, *more)]
+        reporting.status("reading and tracing")
+        from gradgen import pipeline
+        from gradgen.report.collect import collect
+        from gradgen.report.document import write_document
+
+        found = []
+        for target in targets:
+            outcome = pipeline.generate(target, None, reporting.status)
+            found.append(collect(outcome.module, outcome.text, outcome.report))
+        text = write_document(found, form or document_format(output))
+        reporting.stop()
+        if output is None:
+            click.echo(text, nl=False)
+            return
+        changed = write_atomically(output, text)
+        reporting.say(f"{output}: {'written' if changed else 'unchanged'}")
+
+
+@main.command()  # type: ignore[untyped-decorator]
+@_source_options
+@_order_option
+@_search_options
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def explain(quiet: bool, debug: bool, **options: Any) -> None:
+    """Explain what the derivative of the step function in SOURCE costs, and where.
+
+    Nothing is verified or written.
+    """
+    with Reporting(debug, quiet) as reporting:
+        settings = _settings(options)
+        reporting.status("reading and tracing")
+        from gradgen import pipeline
+        from gradgen.report.explain import print_explanation
+
+        module = pipeline.cheapest(settings, reporting.status)
+        reporting.stop()
+        print_explanation(module)
 
 
 def _settings(options: dict[str, Any], **more: Any) -> Settings:

@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "verify": {"errors", "ir"},
     "refine": {"ir"},
     "programs": {"errors", "ir", "elimination", "search", "backend", "refine", "__init__"},
-    "pipeline": STAGES | {"programs", "__init__"},
+    "report": {"errors", "ir", "elimination", "search", "backend", "verify"},
+    "pipeline": STAGES | {"programs", "report", "__init__"},
     "reporting": {"errors"},
     "search_report": {"config", "ir", "search"},
     "training_report": {"search"},
@@ -50,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
     | {"training_report", "comparison", "diagnosis"},
     "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "__init__"}
-    | {"alphazero_commands"},
+    | {"alphazero_commands", "report"},
     "__main__": {"cli"},
     "__init__": set(),
 }
