@@ -37,7 +37,8 @@ from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize, network
 from gradgen.search.alphazero.planning import Planning, advise
 from gradgen.search.alphazero.pretrained import general
-from gradgen.search.alphazero.search import Expertise
+from gradgen.search.alphazero.rules import RULES
+from gradgen.search.alphazero.search import Expertise, play
 from gradgen.search.alphazero.training import Training
 from gradgen.training_report import baselines
 
@@ -103,8 +104,9 @@ def learn(options: argparse.Namespace) -> None:
             each.mean for each in watched.trained.lines[max(0, at - 3) : at + 1]
         )
         table.add_row(
-            str(seed), f"{watched.seconds[at]:.0f}" if True in ends else "never", str(line.episodes),
-            f"{line.greedy:g}", f"{mean:.2f}", f"{line.best:g}", f"{line.random_best:g}",
+            str(seed), f"{watched.seconds[at]:.0f}" if True in ends else "never",
+            str(line.episodes), f"{line.greedy:g}", f"{mean:.2f}", f"{line.best:g}",
+            f"{line.random_best:g}",
         )  # fmt: skip
         if seed == 0:
             path = ROOT / "docs" / "_static" / "alphazero_lif.svg"
@@ -182,7 +184,7 @@ def unseen() -> Iterator[tuple[str, LinearGraph, ProductObjective]]:
 
 
 def general_network(options: argparse.Namespace) -> None:
-    """The fourth: the network that is shipped, against Markowitz, annealing and an untrained one."""
+    """The fourth: the network that is shipped, against other searches and an untrained one."""
     trained = general()
     table = Table(
         title=f"the general network, {options.seconds:g} s of budget; excess over the best known"
@@ -219,13 +221,11 @@ def general_network(options: argparse.Namespace) -> None:
 
 def least_played(game: Game, expertise: Expertise, budget: float) -> tuple[int, int, float]:
     """What the policy alone plays, the least with search, and the seconds that this took."""
-    from gradgen.search.alphazero.search import play as games
-
     started = time.perf_counter()
     number = {vertex.name: k for k, vertex in enumerate(game.graph.vertices)}
     costs = [
         price_of(game.graph, game.objective, [number[step] for step in order.steps])
-        for order in games(game, expertise, budget, 0)
+        for order in play(game, expertise, budget, 0)
     ]
     return costs[0], min(costs), time.perf_counter() - started
 
@@ -257,11 +257,13 @@ def speed(options: argparse.Namespace) -> None:
         params = judge.init(jax.random.key(0), game.start)
         positions = stack([game.start] * 16)
         judged = jax.jit(jax.vmap(judge.apply, (None, 0)))
-        looking = jax.jit(jax.vmap(partial(advise, judge.apply, Planning(16)), (None, 0, 0)))
-        from gradgen.search.alphazero.game import play as move
-
+        looking = jax.jit(
+            jax.vmap(partial(advise, judge.apply, RULES["vertex"], Planning(16)), (None, 0, 0))
+        )
         network_seconds = timed(judged, params, positions) / 16
-        play_seconds = timed(jax.jit(jax.vmap(move)), positions, jnp.zeros(16, int)) / 16
+        play_seconds = (
+            timed(jax.jit(jax.vmap(RULES["vertex"].play)), positions, jnp.zeros(16, int)) / 16
+        )
         keys = jax.random.split(jax.random.key(0), 16)
         simulation = timed(looking, params, keys, positions) / 16 / 17
         cost: Any = judged.lower(params, positions).compile().cost_analysis()
@@ -304,7 +306,7 @@ def ablation(options: argparse.Namespace) -> None:
     }
     graphs = dict(reference_graphs())
     table = Table(
-        title=f"edges; the last games, their policy and the best order, mean of {options.seeds} seeds"
+        title=f"edges; the last games, their policy, the best order; mean of {options.seeds} seeds"
     )
     for heading in ("variant", "graph", "games", "mean", "policy", "best", "seconds"):
         table.add_column(heading, justify="left" if heading == "variant" else "right")

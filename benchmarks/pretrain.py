@@ -33,6 +33,7 @@ from gradgen.search.alphazero.game import Game, Sizes, begin, price_of, stack
 from gradgen.search.alphazero.imitation import Imitation, imitate
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize, count_parameters, network
+from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import play_greedily
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +105,11 @@ def main() -> None:
     imitation = Imitation(
         chosen.updates, seed=chosen.seed, learning=Learning(rate=2e-3, value_weight=10.0)
     )
-    greedy = jax.jit(jax.vmap(partial(play_greedily, general.apply, ROOM.intermediates), (None, 0)))
+    greedy = jax.jit(
+        jax.vmap(
+            partial(play_greedily, general.apply, RULES["vertex"], ROOM.intermediates), (None, 0)
+        )
+    )
     starts = stack([game.start for game in aside])
     log = []
     steps = imitate(general.apply, params, learned, orders[WATCHED:], imitation)

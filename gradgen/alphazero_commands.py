@@ -26,6 +26,13 @@ OBJECTIVES = ("edges", "muls")
     show_default=True,
     help="Which count to make small.",
 )
+@click.option(
+    "--elimination",
+    type=click.Choice(("vertex", "edge")),
+    default="vertex",
+    show_default=True,
+    help="What a move eliminates.",
+)
 @click.option("--episodes", type=click.IntRange(1), default=1024, show_default=True, help="Games.")
 @click.option(
     "--simulations",
@@ -87,6 +94,7 @@ OBJECTIVES = ("edges", "muls")
 def train(
     sources: tuple[str, ...],
     objective: Literal["edges", "muls"],
+    elimination: Literal["vertex", "edge"],
     output: str | None,
     checkpoint: Path | None,
     resume: bool,
@@ -116,7 +124,7 @@ def train(
             distributed.join(options["coordinator"], options["processes"], options["process"])
         graphs = {s: pipeline.graph_from(Settings(s, objective=objective)) for s in sources}
         room = sizes_of(list(graphs.values()))
-        games = {name: begin(graph, objective, room) for name, graph in graphs.items()}
+        games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
         training = _training(options, len(games))
         reporting.stop()
         with Display(training, quiet or not distributed.is_first()) as display:

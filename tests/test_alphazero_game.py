@@ -9,24 +9,23 @@ import numpy as np
 import pytest
 from small_graphs import graphs, step_cost, stored
 
-from gradgen.elimination.accumulate import Accumulation
+from gradgen.elimination.accumulate import Accumulation, accumulate
 from gradgen.ir.graph import Edge, LinearGraph
 from gradgen.search.alphazero.game import (
     Position,
     Sizes,
     begin,
     edges_seen,
-    is_over,
-    play,
     price_of,
     reversed_position,
     stack,
 )
 from gradgen.search.alphazero.network import NetworkSize, network
+from gradgen.search.alphazero.rules import RULES, is_over, play_vertex
 from gradgen.search.compact import CODED
 
 ROOM = Sizes(4, 8, 4)
-PLAY = jax.jit(play)
+PLAY = jax.jit(play_vertex)
 SAMPLES = [(graph, objective) for graph in graphs(40, 8, seed=5) for objective in ("edges", "muls")]
 
 
@@ -114,6 +113,54 @@ def test_reversal_is_a_symmetry(number):
     assert position.edges.shape == (ROOM.intermediates + 4, 4 + ROOM.intermediates)
 
 
+EDGES = RULES["edge"]
+PLAY_EDGE = jax.jit(EDGES.play)
+LEGAL_EDGES = jax.jit(EDGES.legal)
+
+
+def any_edge(position: Position, chance: random.Random) -> int:
+    return int(chance.choice(np.flatnonzero(LEGAL_EDGES(position))))
+
+
+@pytest.mark.parametrize("number", range(0, len(SAMPLES), 2))
+def test_edges_are_eliminated_as_by_the_engine(number):
+    graph, objective = SAMPLES[number]
+    game = begin(graph, objective, ROOM, "edge")
+    chance = random.Random(number)
+    position, moves, total = game.start, [], 0
+    while not bool(is_over(position)):
+        moves.append(any_edge(position, chance))
+        position, price = PLAY_EDGE(position, moves[-1])
+        total += int(price)
+        assert len(moves) <= game.moves
+    assert not LEGAL_EDGES(position).any()
+    order = game.order([*moves, 0, 0], "test")
+    plan = accumulate(graph, order)
+    assert len(order.steps) == len(moves)
+    assert total == (plan.edges if objective == "edges" else plan.muls)
+    again, price = PLAY_EDGE(position, moves[0])
+    assert int(price) == 0
+    jax.tree.map(np.testing.assert_array_equal, again, position)
+
+
+@pytest.mark.parametrize("number", range(0, len(SAMPLES), 4))
+def test_reversal_is_a_symmetry_of_edges_too(number):
+    graph, objective = SAMPLES[number]
+    position = begin(graph, objective, ROOM).start
+    turned = reversed_position(position)
+    chance = random.Random(number)
+    while not bool(is_over(position)):
+        move = any_edge(position, chance)
+        other = int(
+            EDGES.turned(position, jax.nn.one_hot(move, LEGAL_EDGES(position).size)).argmax()
+        )
+        position, price = PLAY_EDGE(position, move)
+        turned, mirrored = PLAY_EDGE(turned, other)
+        assert int(price) == int(mirrored)
+    assert bool(is_over(turned))
+    jax.tree.map(np.testing.assert_array_equal, reversed_position(position), turned)
+
+
 GAME = begin(stored("lif_2023"), "edges", Sizes(8, 12, 4))
 NETWORK = network(NetworkSize(channels=16, layers=2), edges_seen([GAME]))
 PARAMS = NETWORK.init(jax.random.key(3), GAME.start)
@@ -159,6 +206,18 @@ def test_no_parameter_depends_on_the_graph():
     assert jax.tree.map(lambda x: x.shape, shapes) == jax.tree.map(lambda x: x.shape, PARAMS)
 
 
+def test_the_policy_over_edges_is_over_the_legal_ones():
+    judge = network(NetworkSize(channels=8, layers=1), edges_seen([GAME]), "edge")
+    params = judge.init(jax.random.key(0), GAME.start)
+    chance = random.Random(1)
+    position = GAME.start
+    for _ in range(4):
+        judged = jax.jit(judge.apply)(params, position)
+        likely = np.asarray(judged.logits) > np.finfo(np.float32).min
+        np.testing.assert_array_equal(likely, LEGAL_EDGES(position))
+        position, _ = PLAY_EDGE(position, any_edge(position, chance))
+
+
 def test_ablations_are_networks():
     for size in (
         NetworkSize(channels=8, layers=1, attention="full"),
@@ -172,6 +231,6 @@ def test_ablations_are_networks():
 
 def test_positions_stack():
     both = stack([GAME.start, GAME.start])
-    following, prices = jax.vmap(play)(both, np.array([0, 1]))
+    following, prices = jax.vmap(play_vertex)(both, np.array([0, 1]))
     assert prices.shape == (2,)
     assert following.edges.shape == (2, *GAME.start.edges.shape)

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from small_graphs import FOLDER, stored
 
 from gradgen.cli import main
+from gradgen.elimination.accumulate import accumulate
 from gradgen.errors import GradgenError
 from gradgen.search.alphazero import run
 from gradgen.search.alphazero.demonstrations import demonstrate, equals
@@ -187,6 +188,13 @@ def test_a_warm_start_plays_what_it_was_shown():
     warm = run.train({"lif": GAME}, imitated, warm_start=0.0)
     assert warm.lines[0].divergence < 0.5
     assert warm.lines[0].greedy <= 23
+
+
+def test_edge_orders_are_learned():
+    found = run.train({"lif": begin(GRAPH, "edges", None, "edge")}, replace(SMALL, episodes=16))
+    (order,), (price,) = found.orders, found.prices
+    assert order.elimination == "edge"
+    assert accumulate(GRAPH, order).edges == price
 
 
 def test_commands(tmp_path):

@@ -1,13 +1,14 @@
-"""The elimination game as pure functions of JAX: a position, its legal moves, and playing one.
+"""The elimination game: its positions, and how a graph becomes the first of them.
 
 A position is the matrix of a graph's edges. Its rows are the vertices that edges lead to, its
 columns those that they come from, so that c_ij has its result first: intermediates and dependents
-against independents and intermediates. A move eliminates an intermediate, and its price is the
-number of multiplications that it takes. The game is over when no intermediate is left: the graph is
-bipartite then, and the matrix is the Jacobian.
+against independents and intermediates. A move eliminates an intermediate or, by other rules, an
+edge (`gradgen.search.alphazero.rules`), and its price is the number of multiplications that it
+takes. The game is over when no intermediate is left: the graph is bipartite then, and the matrix is
+the Jacobian.
 
 Each of the three groups is padded to a size of `bucket`, so that a compiled program serves many
-graphs. All functions here are for one position; `jax.vmap` makes them work on many.
+graphs.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.elimination.accumulate import Accumulation
-from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.compact import COSTS, PRODUCT, SUM, compact, vertex_order
+from gradgen.ir.steps import EdgeStep
+from gradgen.search.compact import COSTS, compact, vertex_order
 
 Array = Any
 """Of JAX, or of numpy where JAX is to make one of it."""
@@ -31,6 +33,8 @@ Array = Any
 CODES = len(COSTS)
 """Codes of an edge: none, and the kinds of partials as `gradgen.search.compact` numbers them."""
 _VARIABLE = CODES - 1
+LONGEST = 4
+"""Moves of a game on edges, over the edges that there are at its beginning."""
 _STEPS = ((16, 2), (32, 4), (64, 8))
 
 
@@ -68,16 +72,43 @@ class Game:
     objective: ProductObjective
     start: Position
     """Arrays of numpy."""
+    elimination: Elimination = "vertex"
+    """Vertices or edges."""
 
     @property
     def moves(self) -> int:
-        """How many moves a game takes."""
+        """How many moves a game takes; for edges, after how many it is broken off."""
+        if self.elimination == "edge":
+            return LONGEST * len(self.graph.edges)
         return len(self.graph.intermediates)
 
     def order(self, moves: Iterable[int], found_by: str) -> Order:
-        """The order of a game that was played to its end."""
+        """The order of a game that was played to its end; moves after that are passed over."""
+        if self.elimination == "edge":
+            return self._edge_order(moves, found_by)
         steps = (self.graph.intermediates[int(m)] for m in moves)
         return vertex_order(self.graph, steps, found_by)
+
+    def _edge_order(self, moves: Iterable[int], found_by: str) -> Order:
+        rows, columns = self.start.edges.shape
+        inner, inputs = self.start.left.shape[0], self.start.independents.shape[0]
+        vertices, state, steps = self.graph.vertices, Accumulation(self.graph), []
+        for move in moves:
+            if not state.remaining():
+                break
+            direction, place = divmod(int(move), rows * columns)
+            row, column = divmod(place, columns)
+            within, outputs = self.graph.intermediates, self.graph.dependents
+            target = within[row] if row < inner else outputs[row - inner]
+            fed = column < inputs
+            source = self.graph.independents[column] if fed else within[column - inputs]
+            if direction:
+                state.back(source, target)
+            else:
+                state.front(source, target)
+            names = vertices[source].name, vertices[target].name
+            steps.append(str(EdgeStep("back" if direction else "front", *names)))
+        return Order("edge", self.graph.fingerprint, tuple(steps), found_by)
 
 
 def bucket(count: int) -> int:
@@ -98,7 +129,10 @@ def sizes_of(graphs: Sequence[LinearGraph]) -> Sizes:
 
 
 def begin(
-    graph: LinearGraph, objective: ProductObjective = "muls", sizes: Sizes | None = None
+    graph: LinearGraph,
+    objective: ProductObjective = "muls",
+    sizes: Sizes | None = None,
+    elimination: Elimination = "vertex",
 ) -> Game:
     """The game on a graph. Under `edges` every edge counts as a variable one.
 
@@ -125,7 +159,7 @@ def begin(
         dependents=np.arange(outputs) < counts[2],
         scale=np.float32(_scale(graph, objective)),
     )
-    return Game(graph, objective, start)
+    return Game(graph, objective, start, elimination)
 
 
 def _scale(graph: LinearGraph, objective: ProductObjective) -> int:
@@ -142,38 +176,6 @@ def price_of(graph: LinearGraph, objective: ProductObjective, steps: Iterable[in
         total += len(into) * len(out) if objective == "edges" else state.cost(vertex)
         state.eliminate(vertex)
     return total
-
-
-def play(position: Position, move: jax.Array) -> tuple[Position, jax.Array]:
-    """The position after an intermediate is eliminated, and the multiplications that it took.
-
-    A move that is not legal changes nothing and costs nothing.
-    """
-    room = position.left.shape[0]
-    inputs = position.independents.shape[0]
-    edges = position.edges
-    legal = position.left[move]
-    into = jnp.where(legal, edges[move], 0).astype(jnp.int32)
-    out = jnp.where(legal, edges[:, inputs + move], 0).astype(jnp.int32)
-    pairs = out[:, None] * CODES + into
-    price = jnp.asarray(COSTS.ravel(), jnp.float32)[pairs].sum()
-    products = jnp.asarray(PRODUCT.ravel())[pairs]
-    joined = jnp.asarray(SUM.ravel())[edges.astype(jnp.int32) * CODES + products]
-    rows = (jnp.arange(edges.shape[0]) == move)[:, None]
-    columns = jnp.arange(edges.shape[1]) == inputs + move
-    edges = jnp.where(legal & (rows | columns), 0, joined).astype(jnp.int8)
-    left = position.left & ~(legal & (jnp.arange(room) == move))
-    return position._replace(edges=edges, left=left), price
-
-
-def legal_moves(position: Position) -> jax.Array:
-    """(M,) bool: the moves that there are; none when the game is over."""
-    return position.left
-
-
-def is_over(position: Position) -> jax.Array:
-    """() bool: whether no intermediate is left."""
-    return ~position.left.any()
 
 
 def reversed_position(position: Position) -> Position:

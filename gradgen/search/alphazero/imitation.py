@@ -16,6 +16,7 @@ from gradgen.search.alphazero.game import Game, Position, stack
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge
+from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import play_given
 
 
@@ -43,6 +44,7 @@ def imitate(
 
     Yields the network after each update, and the mean loss on what it just looked at.
     """
+    rules = RULES[games[0].elimination]
     adam = optimizer(imitation.learning, imitation.updates)
     starts = jax.tree.map(jnp.asarray, stack([game.start for game in games]))
     shown = jnp.asarray(demonstrations)
@@ -56,7 +58,7 @@ def imitate(
         chosen = jax.random.randint(which, (imitation.games,), 0, shown.shape[0])
         ways = jax.random.randint(how, (imitation.games,), 0, shown.shape[1])
         start: Position = jax.tree.map(lambda leaf: leaf[chosen], starts)
-        _, experience = jax.vmap(play_given)(start, shown[chosen, ways])
+        _, experience = jax.vmap(partial(play_given, rules))(start, shown[chosen, ways])
         # a place within each game's own length
         share = jax.random.uniform(when, (imitation.games, imitation.positions))
         places = (share * experience.real.sum(1, keepdims=True)).astype(int)
@@ -64,7 +66,7 @@ def imitate(
         batch = jax.tree.map(
             lambda leaf: leaf[rows, places].reshape(-1, *leaf.shape[2:]), experience
         )
-        part = partial(losses, judge, imitation.learning)
+        part = partial(losses, judge, rules, imitation.learning)
         (_, loss), gradient = jax.value_and_grad(part, has_aux=True)(params, batch)
         loss, gradient = jax.tree.map(lambda x: x / batch.real.shape[0], (loss, gradient))
         change, moments = adam.update(gradient, moments, params)

@@ -18,6 +18,7 @@ import optax
 from gradgen.search.alphazero.game import Array, reversed_position
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge
+from gradgen.search.alphazero.rules import Rules
 from gradgen.search.alphazero.selfplay import Experience
 
 
@@ -53,7 +54,7 @@ def optimizer(learning: Learning, updates: int) -> optax.GradientTransformation:
 
 
 def losses(
-    judge: Judge, learning: Learning, params: Params, experience: Experience
+    judge: Judge, rules: Rules, learning: Learning, params: Params, experience: Experience
 ) -> tuple[jax.Array, Loss]:
     """The sum of the loss over a batch of experiences, and the sums of its parts.
 
@@ -63,7 +64,10 @@ def losses(
     if learning.reversals:
         kept = jax.tree.map(lambda leaf: leaf[0::2], experience)
         turned = jax.tree.map(lambda leaf: leaf[1::2], experience)
-        turned = turned._replace(position=jax.vmap(reversed_position)(turned.position))
+        turned = turned._replace(
+            position=jax.vmap(reversed_position)(turned.position),
+            weights=jax.vmap(rules.turned)(turned.position, turned.weights),
+        )
         parts = [_losses(judge, params, half) for half in (kept, turned)]
         loss = Loss(*(sum(values) for values in zip(*parts, strict=True)))
     else:

@@ -21,6 +21,7 @@ import haiku as hk
 import jax
 import jax.numpy as jnp
 
+from gradgen.ir.graph import Elimination
 from gradgen.search.alphazero.game import CODES, Position
 
 Params = Mapping[str, Mapping[str, jax.Array]]
@@ -44,7 +45,7 @@ class Judgement(NamedTuple):
     """What the network says of a position."""
 
     logits: jax.Array
-    """(M,): of the moves; those that are not legal have the lowest number there is."""
+    """(A,): of the moves; those that are not legal have the lowest number there is."""
     value: jax.Array
     """(): the return to be expected from here, in units of the position's scale."""
 
@@ -62,12 +63,15 @@ class _Tokens(NamedTuple):
     """(T,): the code of each edge; none for intermediates."""
 
 
-def network(size: NetworkSize, edges: int) -> hk.Transformed:
+def network(size: NetworkSize, edges: int, elimination: Elimination = "vertex") -> hk.Transformed:
     """The network for one position, as `init(key, position)` and `apply(params, position)`.
 
-    It sees so many edges; should a position have more, those into the last rows escape it.
+    It sees so many edges; should a position have more, those into the last rows escape it. Its
+    policy is over the vertices, or over the edges.
     """
-    return hk.without_apply_rng(hk.transform(lambda position: _judge(size, edges, position)))
+    return hk.without_apply_rng(
+        hk.transform(lambda position: _judge(size, edges, elimination, position))
+    )
 
 
 def count_parameters(params: Params) -> int:
@@ -75,7 +79,9 @@ def count_parameters(params: Params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def _judge(size: NetworkSize, edges: int, position: Position) -> Judgement:
+def _judge(
+    size: NetworkSize, edges: int, elimination: Elimination, position: Position
+) -> Judgement:
     found = _tokens(edges, position)
     tokens = _embed(size, position, found)
     along_rows = found.valid & (found.rows[:, None] == found.rows)
@@ -87,7 +93,13 @@ def _judge(size: NetworkSize, edges: int, position: Position) -> Judgement:
         tokens += _attention(size, _normalised(tokens), along_columns)
         hidden = hk.Linear(2 * size.channels)(_normalised(tokens))
         tokens += _into_residual(size, jax.nn.gelu(hidden))
-    return _heads(size, position, found, _normalised(tokens))
+    tokens = _normalised(tokens)
+    vertices = _vertices(size, position, found, tokens)
+    if elimination == "edge":
+        logits = _edge_logits(size, position, found, tokens, vertices)
+    else:
+        logits = jnp.where(position.left, _logits(vertices), _lowest(vertices))
+    return Judgement(logits, _value(size, position, vertices))
 
 
 def _tokens(edges: int, position: Position) -> _Tokens:
@@ -136,7 +148,10 @@ def _normalised(tokens: jax.Array) -> jax.Array:
     return hk.LayerNorm(-1, create_scale=True, create_offset=True)(tokens)
 
 
-def _heads(size: NetworkSize, position: Position, found: _Tokens, tokens: jax.Array) -> Judgement:
+def _vertices(
+    size: NetworkSize, position: Position, found: _Tokens, tokens: jax.Array
+) -> jax.Array:
+    """(M, channels): each intermediate by its own token and the sums of its edges' tokens."""
     room, inputs = position.left.shape[0], position.independents.shape[0]
     inner = jnp.arange(room)[:, None]
     edges = found.valid & (found.kinds > 0)
@@ -144,10 +159,45 @@ def _heads(size: NetworkSize, position: Position, found: _Tokens, tokens: jax.Ar
     out = (edges & (found.columns == inputs + inner)).astype(tokens.dtype) @ tokens
     around = hk.Linear(size.channels)(into) + hk.Linear(size.channels)(out)
     own = jnp.concatenate([tokens[:room], around], -1)
-    vertices = jax.nn.gelu(hk.Linear(size.channels)(own))
-    logits = hk.Linear(1, w_init=hk.initializers.VarianceScaling(0.01))(vertices)[:, 0]
-    logits = jnp.where(position.left, logits, jnp.finfo(logits.dtype).min)
+    return jax.nn.gelu(hk.Linear(size.channels)(own))
+
+
+def _edge_logits(
+    size: NetworkSize,
+    position: Position,
+    found: _Tokens,
+    tokens: jax.Array,
+    vertices: jax.Array,
+) -> jax.Array:
+    """(2 * rows * columns,): each edge's front and back elimination, by it and the vertex there."""
+    room, inputs = position.left.shape[0], position.independents.shape[0]
+    height, width = position.edges.shape
+    rows, columns = found.rows[room:], found.columns[room:]
+    ends = (rows < room, rows), (columns >= inputs, columns - inputs)
+    logits = []
+    for inner, vertex in ends:
+        legal = found.valid[room:] & inner
+        there = vertices[jnp.clip(vertex, 0, room - 1)]
+        both = jnp.concatenate([tokens[room:], there], -1)
+        scores = _logits(jax.nn.gelu(hk.Linear(size.channels)(both)))
+        places = jnp.where(legal, rows * width + columns, height * width)
+        full = jnp.full(height * width, _lowest(tokens))
+        logits.append(full.at[places].set(scores, mode="drop"))
+    return jnp.concatenate(logits)
+
+
+def _logits(tokens: jax.Array) -> jax.Array:
+    """(tokens,): nearly even at first."""
+    return hk.Linear(1, w_init=hk.initializers.VarianceScaling(0.01))(tokens)[:, 0]
+
+
+def _lowest(tokens: jax.Array) -> float:
+    return float(jnp.finfo(tokens.dtype).min)
+
+
+def _value(size: NetworkSize, position: Position, vertices: jax.Array) -> jax.Array:
+    """Minus the prices to be expected for the vertices left."""
     if not size.value:
-        return Judgement(logits, jnp.zeros(()))
+        return jnp.zeros(())
     prices = jax.nn.softplus(hk.Linear(1)(vertices)[:, 0])
-    return Judgement(logits, -jnp.where(position.left, prices, 0.0).sum() / position.scale)
+    return -jnp.where(position.left, prices, 0.0).sum() / position.scale

@@ -16,8 +16,9 @@ import jax
 import jax.numpy as jnp
 import mctx
 
-from gradgen.search.alphazero.game import Position, is_over, legal_moves, play
+from gradgen.search.alphazero.game import Position
 from gradgen.search.alphazero.network import Judgement, Params
+from gradgen.search.alphazero.rules import Rules, is_over
 
 Judge = Callable[[Params, Position], Judgement]
 
@@ -38,11 +39,16 @@ class Advice(NamedTuple):
     move: jax.Array
     """(): the move to play, drawn with the search's own exploration."""
     weights: jax.Array
-    """(M,): the improved policy, which the network is to learn."""
+    """(A,): the improved policy, which the network is to learn."""
 
 
 def advise(
-    judge: Judge, planning: Planning, params: Params, key: jax.Array, position: Position
+    judge: Judge,
+    rules: Rules,
+    planning: Planning,
+    params: Params,
+    key: jax.Array,
+    position: Position,
 ) -> Advice:
     """Search from one position.
 
@@ -60,19 +66,24 @@ def advise(
         params,
         key,
         root,
-        partial(_follow, judge),
+        partial(_follow, judge, rules),
         planning.simulations,
-        invalid_actions=~jax.vmap(legal_moves)(one),
+        invalid_actions=~jax.vmap(rules.legal)(one),
         **options,
     )
     return Advice(found.action[0], found.action_weights[0])
 
 
 def _follow(
-    judge: Judge, params: Params, key: jax.Array, moves: jax.Array, positions: Position
+    judge: Judge,
+    rules: Rules,
+    params: Params,
+    key: jax.Array,
+    moves: jax.Array,
+    positions: Position,
 ) -> tuple[Any, Position]:
     """What each move leads to: minus its price as the reward, and how the network judges it."""
-    following, prices = jax.vmap(play)(positions, moves)
+    following, prices = jax.vmap(rules.play)(positions, moves)
     judged = jax.vmap(partial(judge, params))(following)
     over = jax.vmap(is_over)(following)
     found = mctx.RecurrentFnOutput(

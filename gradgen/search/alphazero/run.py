@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
 from gradgen.ir.graph import Order
 from gradgen.search.alphazero.checkpoint import read_state, write_state
@@ -86,6 +87,8 @@ def train(
         state = trainer.place(read_state(folder, trainer.whole(state), training, named))
         lines = _read_log(folder, int(state.iteration))
     elif warm_start is not None:
+        if trainer.games[0].elimination == "edge":
+            raise GradgenError("a warm start imitates vertex orders, and edges are eliminated here")
         params = _warmed(trainer, state.params, warm_start, training.seed)
         state = trainer.begin(params)
     rivals = _Random(trainer, lines)
@@ -139,7 +142,7 @@ class _Random:
         self._each *= training.planning.simulations + 1
         self._trainer = trainer
         self._play = jax.jit(
-            jax.vmap(partial(play_at_random, trainer.length), (0, None)),
+            jax.vmap(partial(play_at_random, trainer.rules, trainer.length), (0, None)),
         )
         self._best = np.full(len(trainer.games), np.inf)
         for line in lines:

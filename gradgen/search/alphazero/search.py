@@ -17,6 +17,7 @@ from gradgen.ir.plan import ProductObjective
 from gradgen.search.alphazero.game import Game, begin, edges_seen
 from gradgen.search.alphazero.network import NetworkSize, Params, network
 from gradgen.search.alphazero.planning import Planning
+from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import play_greedily, play_with_search
 from gradgen.search.exact.bounds import lower_bound
 from gradgen.search.heuristics import propose
@@ -92,13 +93,14 @@ def play(game: Game, expertise: Expertise, budget: float, seed: int) -> Iterator
     """The orders of the games that a network plays: one without search, then rounds with it."""
     edges = edges_seen([game])
     judge = network(expertise.size, edges).apply
+    rules = RULES[game.elimination]
     params, planning = expertise.params, expertise.planning
     start = jax.tree.map(jax.numpy.asarray, game.start)
-    greedy = jax.jit(partial(play_greedily, judge, game.moves))(params, start)
+    greedy = jax.jit(partial(play_greedily, judge, rules, game.moves))(params, start)
     yield game.order(np.asarray(greedy.moves), f"{FOUND_BY}, without search")
     tokens = game.moves * (planning.simulations + 1) * (game.start.left.shape[0] + edges)
     rounds = max(1, round(budget * TOKENS_PER_SECOND / (AT_ONCE * tokens)))
-    searching = partial(play_with_search, judge, planning, game.moves)
+    searching = partial(play_with_search, judge, rules, planning, game.moves)
     batch = jax.jit(jax.vmap(searching, (None, 0, None)))
     for number in range(rounds):
         key = jax.random.fold_in(jax.random.key(seed), number)

@@ -27,6 +27,7 @@ from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import NetworkSize, Params, network
 from gradgen.search.alphazero.planning import Judge, Planning
 from gradgen.search.alphazero.replay import Replay, empty, recall, remember
+from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import (
     Experience,
     Played,
@@ -123,7 +124,8 @@ class Trainer:
             raise ValueError(
                 f"{training.environments} environments cannot play {len(games)} games evenly"
             )
-        self._network = network(training.size, edges_seen(self.games))
+        self._network = network(training.size, edges_seen(self.games), games[0].elimination)
+        self.rules = RULES[games[0].elimination]
         self.judge: Judge = self._network.apply
         self.length = max(game.moves for game in games)
         repeated = training.environments // len(games)
@@ -131,7 +133,9 @@ class Trainer:
         self._numbers = self._spread(np.arange(training.environments, dtype=np.int32))
         self._optimizer = optimizer(training.learning, training.iterations * training.updates)
         self._step: Step = jax.jit(self._sharded())
-        self._greedy = jax.jit(jax.vmap(partial(play_greedily, self.judge, self.length), (None, 0)))
+        self._greedy = jax.jit(
+            jax.vmap(partial(play_greedily, self.judge, self.rules, self.length), (None, 0))
+        )
 
     def begin(self, params: Params | None = None) -> State:
         """The state before the first iteration, with a network of random or given numbers."""
@@ -140,7 +144,8 @@ class Trainer:
             key = jax.random.key(self.training.seed)
             params = self._network.init(key, one)
         capacity = self.training.remembered * self.length
-        example = Experience(one, np.zeros(one.left.shape, np.float32), np.float32(0), np.bool_(0))
+        weights = np.zeros(jax.eval_shape(self.rules.legal, one).shape, np.float32)
+        example = Experience(one, weights, np.float32(0), np.bool_(0))
         replay = jax.tree.map(
             lambda leaf: np.zeros((self.training.environments, *leaf.shape), leaf.dtype),
             jax.eval_shape(lambda: empty(example, capacity)),
@@ -216,7 +221,9 @@ class Trainer:
         training = self.training
         key = jax.random.fold_in(jax.random.key(training.seed + 1), state.iteration)
         keys = jax.vmap(lambda number: jax.random.split(jax.random.fold_in(key, number)))(numbers)
-        play = partial(play_with_search, self.judge, training.planning, self.length, state.params)
+        play = partial(
+            play_with_search, self.judge, self.rules, training.planning, self.length, state.params
+        )
         played, games = jax.vmap(play)(keys[:, 0], starts)
         replay = jax.vmap(remember)(state.replay, games)
 
@@ -227,7 +234,7 @@ class Trainer:
             drawn = jax.vmap(lambda k: jax.random.fold_in(k, number))(keys[:, 1])
             found = jax.vmap(partial(recall, count=training.batch))(replay, drawn)
             batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
-            part = partial(losses, self.judge, training.learning)
+            part = partial(losses, self.judge, self.rules, training.learning)
             (_, loss), gradient = jax.value_and_grad(part, has_aux=True)(params, batch)
             count = jax.lax.psum(batch.real.sum(), _AXIS).astype(jnp.float32)
             loss, gradient = jax.tree.map(
