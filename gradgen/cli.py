@@ -13,6 +13,13 @@ from gradgen import __version__
 from gradgen.config import ELIMINATIONS, FUNCTIONS, OBJECTIVES, SEARCHES, Settings
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
+from gradgen.report.formats import (
+    DOCUMENT_FORMATS,
+    PICTURE_FORMATS,
+    DocumentFormat,
+    PictureFormat,
+    document_format,
+)
 from gradgen.reporting import Reporting
 
 STAGES = ("source", "trace", "graph", "order", "plan", "program")
@@ -25,7 +32,8 @@ DTYPES = ("float32", "float64")
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="gradgen")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Write the exact derivative of a neuron's step function as Python source.
 
     `gradgen SOURCE -o OUT` reads a step function written in JAX, finds a cheap order in which to
@@ -34,7 +42,8 @@ def main() -> None:
     The source file is executed to get its function: treat it like any program that you run.
     """
     # derivatives are the same everywhere; the CPU starts fastest and is always there
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    if context.invoked_subcommand not in ("train", "doctor"):
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -132,18 +141,26 @@ _search_options = _together(
 """The options that say how to look for an order."""
 
 
+def _search_option(choices: tuple[str, ...]) -> Callable[[Any], Any]:
+    said = {
+        "auto": "exact where that ends in time, else annealing",
+        "alphazero": "games of the network that comes with gradgen",
+        "heuristics": "forward, reverse and Markowitz orders alone",
+    }
+    return click.option(
+        "--search",
+        type=click.Choice(choices),
+        default="auto",
+        show_default=True,
+        help=" ".join(f"{name}: {said[name]}." for name in choices),
+    )
+
+
 @main.command()  # type: ignore[untyped-decorator]
 @_source_options
 @_order_option
 @_search_options
-@click.option(
-    "--search",
-    type=click.Choice(SEARCHES),
-    default="auto",
-    show_default=True,
-    help="auto: exact where that ends in time, else annealing. heuristics: forward, reverse and "
-    "Markowitz orders alone.",
-)
+@_search_option(SEARCHES)
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @click.option(
     "--emit",
@@ -194,17 +211,20 @@ def generate(
 
 @main.command()  # type: ignore[untyped-decorator]
 @_source_options
+@_search_option(("auto", "alphazero"))
 @_search_options
 @click.option("-o", "--output", metavar="ORDER", help="Where to write the order, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def search(output: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+def search(
+    output: str | None, as_json: bool, search: str, quiet: bool, debug: bool, **options: Any
+) -> None:
     """Search for an elimination order for SOURCE: a graph GRAPH.json, or a step function.
 
     The order is used by `gradgen SOURCE --order ORDER`.
     """
     with Reporting(debug, quiet) as reporting:
-        settings = _settings(options)
+        settings = _settings(options, search=search)
         reporting.status("reading")
         from gradgen import pipeline
         from gradgen.search_report import as_document, print_table
@@ -228,17 +248,97 @@ def search(output: str | None, as_json: bool, quiet: bool, debug: bool, **option
     "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="The graph as a file that `gradgen search` reads."
+    "--format",
+    "form",
+    type=click.Choice(PICTURE_FORMATS),
+    default="text",
+    show_default=True,
+    help="Of a graph: json is a file that `gradgen search` reads; dot is for Graphviz, mermaid for "
+    "Markdown; svg needs gradgen-jax[report].",
 )
-def show(stage: str, as_json: bool, debug: bool, **options: Any) -> None:
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
     """Show a stage of the pipeline for the step function in SOURCE."""
-    if as_json and stage not in ("graph", "order"):
-        raise click.BadParameter("only a graph or an order is shown as JSON", param_hint="--json")
+    if form != "text" and stage != "graph" and (form, stage) != ("json", "order"):
+        raise click.BadParameter(
+            f"only a graph is shown as {form}"
+            if form != "json"
+            else "only a graph or an order is shown as JSON",
+            param_hint="--format",
+        )
     with Reporting(debug, quiet=True):
         settings = _settings(options)
         from gradgen import pipeline
 
-        click.echo(pipeline.show(settings, stage, as_json=as_json))
+        click.echo(pipeline.show(settings, stage, form))
+
+
+@main.command()  # type: ignore[untyped-decorator]
+@_source_options
+@click.argument("more", metavar="[SOURCE]...", nargs=-1)
+@_order_option
+@_search_options
+@click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(DOCUMENT_FORMATS),
+    help="Default: what OUT ends with, else html.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def report(
+    source: str,
+    more: tuple[str, ...],
+    output: str | None,
+    form: DocumentFormat | None,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Write a report on each SOURCE: its graph, the elimination, what it costs, how exact it is.
+
+    An HTML report is one page that needs no network. The code is generated and compared with JAX
+    for it, and not written.
+    """
+    with Reporting(debug, quiet) as reporting:
+        targets = [_settings({**options, "source": path}) for path in (source, *more)]
+        reporting.status("reading and tracing")
+        from gradgen import pipeline
+        from gradgen.report.collect import collect
+        from gradgen.report.document import write_document
+
+        found = []
+        for target in targets:
+            outcome = pipeline.generate(target, None, reporting.status)
+            found.append(collect(outcome.module, outcome.text, outcome.report))
+        text = write_document(found, form or document_format(output))
+        reporting.stop()
+        if output is None:
+            click.echo(text, nl=False)
+            return
+        changed = write_atomically(output, text)
+        reporting.say(f"{output}: {'written' if changed else 'unchanged'}")
+
+
+@main.command()  # type: ignore[untyped-decorator]
+@_source_options
+@_order_option
+@_search_options
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def explain(quiet: bool, debug: bool, **options: Any) -> None:
+    """Explain what the derivative of the step function in SOURCE costs, and where.
+
+    Nothing is verified or written.
+    """
+    with Reporting(debug, quiet) as reporting:
+        settings = _settings(options)
+        reporting.status("reading and tracing")
+        from gradgen import pipeline
+        from gradgen.report.explain import print_explanation
+
+        module = pipeline.cheapest(settings, reporting.status)
+        reporting.stop()
+        print_explanation(module)
 
 
 def _settings(options: dict[str, Any], **more: Any) -> Settings:
@@ -281,3 +381,13 @@ def _emitted(text: str) -> tuple[str, ...]:
             param_hint="--emit",
         )
     return names
+
+
+def _register() -> None:
+    from gradgen.alphazero_commands import compare, doctor, train
+
+    for command in (train, compare, doctor):
+        main.add_command(command)
+
+
+_register()

@@ -11,7 +11,7 @@ from gradgen.ir.plan import Objective
 
 __all__ = ["ELIMINATIONS", "FUNCTIONS", "OBJECTIVES", "SEARCHES", "Settings"]
 
-Search = Literal["auto", "heuristics"]
+Search = Literal["auto", "alphazero", "heuristics"]
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
@@ -36,7 +36,8 @@ class Settings:
     elimination: Elimination = "vertex"
     """What is eliminated one at a time."""
     search: Search = "auto"
-    """`auto`, or `heuristics` for forward, reverse and Markowitz orders alone."""
+    """`auto`, `alphazero` for the general network's games, or `heuristics` for forward, reverse and
+    Markowitz orders alone."""
     budget: float = 2.0
     """Seconds that the search may take."""
     seed: int = 0

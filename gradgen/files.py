@@ -10,15 +10,15 @@ from pathlib import Path
 from gradgen.errors import GradgenError
 
 
-def write_atomically(path: str, text: str) -> bool:
-    """Put text in a file; returns whether the file changed.
+def write_atomically(path: str, text: str | bytes) -> bool:
+    """Put text, or bytes, in a file; returns whether the file changed.
 
     The text is written beside the target and moved into place: a reader sees the old file or the
     new one. A symbolic link is followed, permissions are kept, an equal file is not touched.
     Raises GradgenError if the file cannot be written; the old one is then intact.
     """
     target = Path(path).resolve()
-    content = text.encode("utf-8")
+    content = text.encode("utf-8") if isinstance(text, str) else text
     try:
         if target.is_file() and target.read_bytes() == content:
             return False

@@ -21,12 +21,14 @@ from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.graph_file import read_graph, write_graph
+from gradgen.ir.graph_file import read_graph
 from gradgen.ir.module import Module
 from gradgen.ir.plan import Objective, PlanObjective
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.programs import modules_for
+from gradgen.report.formats import PictureFormat
+from gradgen.report.picture import write_picture
 from gradgen.search.elimination import search as search_order
 from gradgen.search.heuristics import propose
 from gradgen.search.portfolio import SearchResult
@@ -162,6 +164,8 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
     """
     objective: PlanObjective = "muls" if settings.objective == "ops" else settings.objective
     tell = None if status is None else _told(status, objective)
+    if settings.search == "alphazero":
+        return _play(settings, graph, objective, tell)
     try:
         return search_order(
             graph,
@@ -173,6 +177,32 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
         )
     except ValueError as error:
         raise GradgenError(str(error)) from None
+
+
+def _play(
+    settings: Settings,
+    graph: LinearGraph,
+    objective: PlanObjective,
+    tell: Callable[[int, int, str], None] | None,
+) -> SearchResult:
+    """Let the general network play; raises GradgenError for what it cannot play."""
+    if settings.elimination != "vertex" or objective not in ("edges", "muls"):
+        raise GradgenError(
+            "AlphaZero eliminates vertices, for few 'edges' or 'muls'",
+            hint="leave --elimination and --objective as they are, or leave --search to gradgen",
+        )
+    # jax, haiku and mctx are needed here alone
+    from gradgen.search.alphazero.pretrained import general
+    from gradgen.search.alphazero.search import search as play
+
+    return play(
+        graph,
+        general(),
+        objective=objective,
+        budget=settings.budget,
+        seed=settings.seed,
+        progress=tell,
+    )
 
 
 def _told(status: Status, objective: str) -> Callable[[int, int, str], None]:
@@ -314,21 +344,28 @@ def _ranges(front: Front) -> dict[str, tuple[float, float]]:
     return found
 
 
-def show(settings: Settings, stage: str, *, as_json: bool = False) -> str:
+def cheapest(settings: Settings, status: Status | None = None) -> Module:
+    """The module that would be written if it is exact, without its verification."""
+    front = open_front(settings)
+    graph = graph_of(front)
+    return candidates(front, graph, orders_for(settings, graph, status), settings.objective)[0]
+
+
+def show(settings: Settings, stage: str, form: PictureFormat = "text") -> str:
     """A stage of the pipeline as text: source, trace, graph, order, plan or program.
 
-    A graph can be had as JSON, an order always is.
+    A graph can be had in other formats, and from a graph file; an order always is JSON.
     """
     if stage == "source":
         return read(settings).pretty()
-    front = open_front(settings)
-    if stage == "trace":
-        return front.trace.pretty()
-    graph = graph_of(front)
-    if stage == "graph":
-        return write_graph(graph) if as_json else graph.pretty()
-    modules = candidates(front, graph, orders_for(settings, graph), settings.objective)
-    chosen = modules[0].jacobian.chosen
+    if stage == "graph" and settings.path.endswith(".json"):
+        return write_picture(graph_from(settings), form)
+    if stage in ("trace", "graph"):
+        front = open_front(settings)
+        if stage == "trace":
+            return front.trace.pretty()
+        return write_picture(graph_of(front), form, front.trace, front.source.text)
+    chosen = cheapest(settings).jacobian.chosen
     if stage == "order":
         return chosen.order.to_json()
     return chosen.plan.pretty() if stage == "plan" else chosen.program.pretty()

@@ -21,11 +21,15 @@ def render(module: Module) -> str:
     return text.rstrip("\n") + "\n"
 
 
+def template_folder() -> Path:
+    """Where the templates lie: beside the package's modules, or in the checkout."""
+    return _PACKAGED if _PACKAGED.is_dir() else _IN_CHECKOUT
+
+
 @lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    folder = _PACKAGED if _PACKAGED.is_dir() else _IN_CHECKOUT
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(template_folder()),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

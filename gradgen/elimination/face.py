@@ -205,11 +205,16 @@ def eliminate_faces(graph: LinearGraph, order: Order) -> Plan:
     """
     elimination = LineGraph(graph)
     for text in order.steps:
-        elimination.eliminate(*_resolve(elimination, text))
+        take_face_step(elimination, text)
     faces = elimination.faces()
     if faces:
         raise OrderMismatchError(f"the order leaves the face {elimination.name(*faces[0])!r}")
     return elimination.plan()
+
+
+def take_face_step(elimination: LineGraph, text: str) -> None:
+    """Take one step; raises OrderMismatchError if its face is not there now."""
+    elimination.eliminate(*_resolve(elimination, text))
 
 
 def as_face_order(graph: LinearGraph, order: Order) -> Order:

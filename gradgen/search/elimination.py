@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import get_args
 
 from gradgen.ir.graph import Elimination, LinearGraph, Order
@@ -16,6 +17,8 @@ from gradgen.search.steps.path_bound import path_bound
 
 ITERATIONS_PER_SECOND = 100_000
 """What a second of budget stands for, in sequences that annealing looks at."""
+LEARNED_FROM = 20.0
+"""A budget in seconds from which the general network plays as well: it takes that long to start."""
 TINY = 8
 """Up to so many intermediates, all edge or face orders may be searched."""
 STATES = 500
@@ -38,9 +41,7 @@ def search(
     ValueError for an objective that the elimination has not.
     """
     if elimination == "vertex":
-        return portfolio.search(
-            graph, objective=objective, budget=budget, seed=seed, progress=progress
-        )
+        return _vertices(graph, objective, budget, seed, progress)
     if objective not in ("edges", "muls"):
         known = " and ".join(get_args(ProductObjective))
         raise ValueError(f"{elimination} elimination is searched under {known} alone")
@@ -67,6 +68,37 @@ def search(
         complete=first.complete,
         seconds=time.monotonic() - begin,
     )
+
+
+def _vertices(
+    graph: LinearGraph,
+    objective: PlanObjective,
+    budget: float,
+    seed: int,
+    progress: Progress | None,
+) -> SearchResult:
+    """The portfolio, and AlphaZero where that proves nothing and there is time: a third of it."""
+    search = partial(portfolio.search, graph, objective=objective, seed=seed, progress=progress)
+    if budget < LEARNED_FROM or objective not in ("edges", "muls"):
+        return search(budget=budget)
+    found = search(budget=budget * 2 / 3)
+    if found.proved:
+        return found
+    # jax, haiku and mctx take seconds to import
+    from gradgen.search.alphazero.pretrained import general
+    from gradgen.search.alphazero.search import search as play
+
+    played = play(
+        graph, general(), objective=objective, budget=budget / 3, seed=seed, progress=progress
+    )
+    seconds = found.seconds + played.seconds
+    if played.cost >= found.cost:
+        return replace(found, seconds=seconds)
+    bound = max(played.lower_bound, found.lower_bound)
+    return replace(
+        played, lower_bound=bound, proved=played.cost == bound, bound_by=found.bound_by,
+        complete=found.complete, seconds=seconds,
+    )  # fmt: skip
 
 
 def _best(

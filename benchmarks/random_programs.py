@@ -1,0 +1,70 @@
+"""Random graphs in the likeness of programs, to train a general network on."""
+
+from __future__ import annotations
+
+import random
+
+from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+
+_UNARY: tuple[Kind, ...] = ("variable", "variable", "variable", "constant", "unit")
+_BINARY: tuple[tuple[Kind, Kind], ...] = (
+    ("unit", "unit"),
+    ("unit", "unit"),
+    ("unit", "constant"),
+    ("variable", "variable"),
+    ("variable", "variable"),
+    ("variable", "unit"),
+    ("mask", "mask"),
+)
+
+
+def random_program(chance: random.Random, intermediates: int) -> LinearGraph:
+    """A graph with about so many intermediates: each operation reads one or two earlier values.
+
+    Values that nothing has read yet are read first, more or less often, which makes the graph
+    narrow or broad; some values are read again and again, as a membrane potential is.
+    """
+    inputs = chance.randint(2, 10)
+    narrow = chance.uniform(0.3, 0.9)
+    popular = chance.sample(range(inputs), min(inputs, chance.randint(1, 3)))
+    unread = list(range(inputs))
+    edges: list[tuple[int, int, Kind]] = []
+    count = inputs
+    outputs = chance.randint(1, 6)
+    while count < inputs + intermediates or len(unread) > outputs:
+        joining = count >= inputs + intermediates
+        kinds = (chance.choice(_UNARY),) if chance.random() < 0.35 else chance.choice(_BINARY)
+        if joining:
+            kinds = chance.choice(_BINARY)
+        operands: list[int] = []
+        for _ in kinds:
+            fresh = [v for v in unread if v not in operands]
+            if fresh and (joining or chance.random() < narrow):
+                operands.append(fresh[-1] if chance.random() < 0.5 else chance.choice(fresh))
+                continue
+            old = popular if chance.random() < 0.3 else range(max(0, count - 12), count)
+            left = [v for v in old if v not in operands]
+            operands.append(chance.choice(left or [v for v in range(count) if v not in operands]))
+        edges += [(v, count, kind) for v, kind in zip(operands, kinds, strict=True)]
+        unread = [v for v in unread if v not in operands] + [count]
+        count += 1
+    return _graph(inputs, count, unread, edges)
+
+
+def _graph(
+    inputs: int, count: int, unread: list[int], edges: list[tuple[int, int, Kind]]
+) -> LinearGraph:
+    """The graph, inputs first and outputs last; an input that nothing reads is left out."""
+    dependents = [v for v in unread if v >= inputs]
+    independents = [v for v in range(inputs) if v not in unread]
+    inner = [v for v in range(inputs, count) if v not in dependents]
+    number = {v: k for k, v in enumerate((*independents, *inner, *dependents))}
+    first = len(independents) + len(inner)
+    graph = LinearGraph(
+        tuple(Vertex(f"v{k}", f"v{k}") for k in range(len(number))),
+        tuple(range(len(independents))),
+        tuple(range(first, len(number))),
+        tuple(Edge(s, t, k) for s, t, k in sorted((number[s], number[t], k) for s, t, k in edges)),
+    )
+    graph.check()
+    return graph

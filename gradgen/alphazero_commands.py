@@ -1,0 +1,241 @@
+"""The commands about AlphaZero: `train`, `compare` and `doctor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from gradgen.config import Settings
+from gradgen.errors import GradgenError
+from gradgen.files import write_atomically
+from gradgen.reporting import Reporting
+
+OBJECTIVES = ("edges", "muls")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="muls",
+    show_default=True,
+    help="Which count to make small.",
+)
+@click.option(
+    "--elimination",
+    type=click.Choice(("vertex", "edge")),
+    default="vertex",
+    show_default=True,
+    help="What a move eliminates.",
+)
+@click.option("--episodes", type=click.IntRange(1), default=1024, show_default=True, help="Games.")
+@click.option(
+    "--simulations",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Positions that the search looks at before each move.",
+)
+@click.option(
+    "--envs", type=click.IntRange(1), default=32, show_default=True, help="Games side by side."
+)
+@click.option(
+    "--channels",
+    type=click.IntRange(2),
+    default=16,
+    show_default=True,
+    help="Width of the network; an even number.",
+)
+@click.option(
+    "--layers", type=click.IntRange(1), default=2, show_default=True, help="Depth of the network."
+)
+@click.option(
+    "--rate", type=click.FloatRange(0.0, min_open=True), default=5e-3, show_default=True,
+    help="The highest learning rate.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all chance.")
+@click.option(
+    "--warm-start",
+    type=click.FloatRange(0.0),
+    metavar="SECONDS",
+    help="Imitate first what the other searches find in so many seconds. Default: learn from "
+    "nothing but the game.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A folder for the network, the log and, with matplotlib, a picture of the curve.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint.")
+@click.option("-o", "--output", metavar="ORDER", help="Where to write the best order of one graph.")
+@click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "gpu", "tpu")),
+    default="auto",
+    show_default=True,
+    help="What to compute on; auto takes the fastest that JAX sees.",
+)
+@click.option(
+    "--coordinator", metavar="HOST:PORT", help="Of several processes, where the first is."
+)
+@click.option("--processes", type=click.IntRange(1), help="How many processes there are.")
+@click.option("--process", type=click.IntRange(0), help="The number of this one, from 0.")
+@click.option(
+    "--cluster", is_flag=True, help="Ask the cluster's scheduler about the other processes."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def train(
+    sources: tuple[str, ...],
+    objective: Literal["edges", "muls"],
+    elimination: Literal["vertex", "edge"],
+    output: str | None,
+    checkpoint: Path | None,
+    resume: bool,
+    warm_start: float | None,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Train AlphaZero on graphs: GRAPH.json files, or step functions.
+
+    It plays the elimination game against itself, and the best order that it saw is what counts.
+    Ctrl-C ends the training and keeps that order.
+    """
+    with Reporting(debug, quiet) as reporting:
+        if output is not None and len(sources) > 1:
+            raise GradgenError("an order is written for one graph, and several are given")
+        if resume and checkpoint is None:
+            raise GradgenError("there is nothing to resume without --checkpoint DIR")
+        _choose_device(options["device"])
+        reporting.status("reading")
+        from gradgen import pipeline
+        from gradgen.search.alphazero import distributed, run
+        from gradgen.search.alphazero.game import begin, sizes_of
+        from gradgen.training_report import Display, conclusion
+
+        if options["cluster"] or options["coordinator"] is not None:
+            distributed.join(options["coordinator"], options["processes"], options["process"])
+        graphs = {s: pipeline.graph_from(Settings(s, objective=objective)) for s in sources}
+        room = sizes_of(list(graphs.values()))
+        games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
+        training = _training(options, len(games))
+        reporting.stop()
+        with Display(training, quiet or not distributed.is_first()) as display:
+            try:
+                trained = run.train(
+                    games,
+                    training,
+                    folder=checkpoint,
+                    resume=resume,
+                    warm_start=warm_start,
+                    listener=display.show,
+                )
+            except ValueError as error:
+                raise GradgenError(str(error)) from None
+        if not distributed.is_first():
+            return
+        if output is not None and trained.orders:
+            write_atomically(output, trained.orders[0].to_json() + "\n")
+        if checkpoint is not None and trained.lines:
+            _draw(trained, games, objective, checkpoint, reporting)
+        for line in conclusion(trained, games):
+            reporting.say(line)
+
+
+def _choose_device(device: str) -> None:
+    """Choose before JAX starts, which reads this once."""
+    if device != "auto":
+        os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
+
+
+def _training(options: dict[str, Any], games: int) -> Any:
+    from gradgen.search.alphazero.learning import Learning
+    from gradgen.search.alphazero.network import NetworkSize
+    from gradgen.search.alphazero.planning import Planning
+    from gradgen.search.alphazero.training import Training
+
+    if options["channels"] % 2:
+        raise click.BadParameter("an even number", param_hint="--channels")
+    # each game in as many environments
+    environments = -(-options["envs"] // games) * games
+    return Training(
+        episodes=options["episodes"],
+        environments=environments,
+        seed=options["seed"],
+        size=NetworkSize(channels=options["channels"], layers=options["layers"]),
+        planning=Planning(simulations=options["simulations"]),
+        learning=Learning(rate=options["rate"]),
+    )
+
+
+def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Reporting) -> None:
+    from gradgen.search.alphazero.curve import draw
+    from gradgen.training_report import baselines
+
+    try:
+        draw(trained.lines, baselines(games), objective, folder / "curve.svg")
+    except GradgenError as error:
+        reporting.say(f"no picture: {error.message}; {error.hint}")
+
+
+@click.command()
+@click.argument("source")
+@click.option("--function", metavar="NAME", help="The step function.")
+@click.option("--wrt", metavar="NAMES", multiple=True, help="What to differentiate against.")
+@click.option(
+    "--objective",
+    type=click.Choice(OBJECTIVES),
+    default="muls",
+    show_default=True,
+    help="Which count to make small.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0.0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For each search.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all chance.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def compare(
+    source: str,
+    function: str | None,
+    wrt: tuple[str, ...],
+    as_json: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Run all searches on SOURCE, a graph or a step function, and print one table."""
+    with Reporting(debug, quiet=False) as reporting:
+        directives = (("wrt", ", ".join(wrt)),) if wrt else ()
+        path, _, name = source.rpartition(":") if source.count(":") == 1 else (source, "", "")
+        settings = Settings(
+            path or source, function=function or name or None, directives=directives, **options
+        )
+        reporting.status("reading")
+        from gradgen import comparison
+
+        found = comparison.compare(settings, reporting.status)
+        reporting.stop()
+        click.echo(comparison.as_json(found)) if as_json else comparison.print_table(found)
+
+
+@click.command()
+def doctor() -> None:
+    """Say which versions and devices gradgen sees."""
+    from gradgen.diagnosis import facts
+
+    width = max(len(name) for name, _ in facts())
+    for name, value in facts():
+        click.echo(f"{name:{width}}  {value}")
+    sys.stdout.flush()

@@ -1,0 +1,65 @@
+"""An elimination step by step: which edges there are after each step of an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradgen.elimination.accumulation import Accumulation
+from gradgen.elimination.edge import take_edge_step
+from gradgen.elimination.face import LineGraph, take_face_step
+from gradgen.elimination.vertex import resolve
+from gradgen.ir.graph import Kind, LinearGraph, Order
+from gradgen.ir.plan import Plan
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The graph after a step."""
+
+    edges: tuple[tuple[int, int, Kind], ...]
+    """(source, target, kind), sorted; face elimination may leave several between two vertices."""
+    done: int
+    """How many steps of the plan lie behind."""
+
+
+def replay(graph: LinearGraph, order: Order) -> tuple[Frame, ...]:
+    """The graph as it is, then after each step of an order.
+
+    Raises OrderMismatchError if the order is for another graph.
+    """
+    if order.elimination == "face":
+        return tuple(_faces(graph, order))
+    return tuple(_vertices_or_edges(graph, order))
+
+
+def _vertices_or_edges(graph: LinearGraph, order: Order) -> Iterator[Frame]:
+    state = Accumulation(graph)
+    yield _frame(state, state.plan())
+    if order.elimination == "vertex":
+        for vertex in resolve(graph, order):
+            state.eliminate(vertex)
+            yield _frame(state, state.plan())
+        return
+    number = {vertex.name: v for v, vertex in enumerate(graph.vertices)}
+    for step in order.steps:
+        take_edge_step(state, number, step)
+        yield _frame(state, state.plan())
+
+
+def _frame(state: Accumulation, plan: Plan) -> Frame:
+    edges = ((*ends, kind) for ends, kind in state.edge_kinds().items())
+    return Frame(tuple(sorted(edges)), len(plan.steps))
+
+
+def _faces(graph: LinearGraph, order: Order) -> Iterator[Frame]:
+    state = LineGraph(graph)
+    yield _line_frame(state)
+    for step in order.steps:
+        take_face_step(state, step)
+        yield _line_frame(state)
+
+
+def _line_frame(state: LineGraph) -> Frame:
+    edges = ((*state.ends[number], kind) for number, kind in state.vertex_kinds().items())
+    return Frame(tuple(sorted(edges)), len(state.plan().steps))

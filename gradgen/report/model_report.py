@@ -1,0 +1,135 @@
+"""Everything that a report says about one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradgen.ir.graph import Elimination, Kind
+from gradgen.report.costs import LineCost
+from gradgen.report.view import GraphView
+from gradgen.verify.report import Report
+
+
+@dataclass(frozen=True)
+class EdgeSpan:
+    """An edge of the replayed graph, for as long as its value stays the same."""
+
+    source: int
+    target: int
+    kind: Kind
+    first: int
+    """The frame in which it appears; frame 0 is the graph as it is."""
+    last: int
+    """The last frame that has it."""
+    value: str
+    """The elemental partial, or the products that were added up."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One elimination; the graph after it is the frame with its number, from 1."""
+
+    label: str
+    gone: tuple[int, ...]
+    """The vertices that have no edges from then on."""
+    products: tuple[str, ...]
+    muls: int
+    """Of these products, those that take a multiplication."""
+    total: int
+    """The multiplications so far."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """An elimination, step by step."""
+
+    elimination: Elimination
+    found_by: str
+    proved_optimal: bool
+    steps: tuple[Step, ...]
+    spans: tuple[EdgeSpan, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One count of the program, beside what other orders take."""
+
+    count: str
+    """`muls`, `edges` or `ops`."""
+    forward: int
+    reverse: int
+    markowitz: int
+    best: int
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """The Jacobian's structure: outputs by inputs."""
+
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    kinds: tuple[tuple[Kind | None, ...], ...]
+    """The kind of every entry; None where it is zero by structure."""
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The operations of one generated program, by kind."""
+
+    program: str
+    counts: tuple[tuple[str, int], ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Equation:
+    """A statement of the step, as the generated text's names have it."""
+
+    text: str
+    line: int | None
+    """Of the source, that it is the value of."""
+    lines: tuple[int, ...]
+    """All those of the source that have a part in it."""
+    generated: int | None
+    """The line of the generated text that computes it."""
+    vertex: int | None
+    """Of the graph."""
+    partials: tuple[str, ...]
+    """With respect to its operands."""
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of a function of the source."""
+
+    number: int
+    text: str
+    equations: tuple[int, ...]
+    """By number; those that have something of this line in them."""
+    cost: LineCost | None
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """A step function, its generated file and how it was made."""
+
+    function: str
+    source_name: str
+    about: str
+    """The docstring of the source file."""
+    wrt: tuple[str, ...]
+    generator: str
+    graph: GraphView
+    replay: Replay
+    comparisons: tuple[Comparison, ...]
+    jacobian: Sparsity
+    operations: tuple[Operations, ...]
+    verification: Report
+    source: tuple[SourceLine, ...]
+    equations: tuple[Equation, ...]
+    text: str
+    """The generated file."""
+
+    def comparison(self, count: str) -> Comparison:
+        """A count by name."""
+        return next(c for c in self.comparisons if c.count == count)

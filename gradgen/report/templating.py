@@ -1,0 +1,38 @@
+"""Fills the templates of reports."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import jinja2
+
+from gradgen.backend.render import template_folder
+
+
+def fill(template: str, **context: Any) -> str:
+    """A template of the reports with everything that it names put in.
+
+    What goes into HTML and SVG is escaped.
+    """
+    text = _environment().get_template(template).render(context)
+    return text.rstrip("\n") + "\n"
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template_folder() / "report"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=jinja2.select_autoescape(("html.jinja", "svg.jinja"), default=False),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def _cell(text: str) -> str:
+    """A text as it can stand in a cell of a Markdown table."""
+    return text.replace("|", "\\|")

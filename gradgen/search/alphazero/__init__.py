@@ -1,0 +1,1 @@
+"""AlphaZero plays the elimination game (Lohoff and Neftci, AlphaGrad, 2024)."""

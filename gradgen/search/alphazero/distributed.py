@@ -1,0 +1,37 @@
+"""The devices, and several processes that train together, on JAX's own distributed runtime."""
+
+from __future__ import annotations
+
+import jax
+
+from gradgen.errors import GradgenError
+
+
+def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Join the other processes, before any device is used.
+
+    Without arguments, JAX finds out from the environment of a cluster's scheduler. Raises
+    GradgenError if the others cannot be reached.
+    """
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (RuntimeError, ValueError) as error:
+        raise GradgenError(
+            f"cannot join the other processes: {str(error).splitlines()[0]}",
+            hint="give --coordinator HOST:PORT, --processes and --process to each of them",
+        ) from None
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes files and speaks."""
+    return jax.process_index() == 0
+
+
+def devices() -> str:
+    """How many devices JAX finds in all processes, and what they are."""
+    try:
+        found = jax.devices()
+    except RuntimeError as error:
+        return f"none: {str(error).splitlines()[0]}"
+    kinds = sorted({f"{device.platform} ({device.device_kind})" for device in found})
+    return f"{len(found)}: {', '.join(kinds)}"

@@ -1,0 +1,78 @@
+"""Learning from demonstrations: a warm start, or a general network from many graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from numpy.typing import NDArray
+
+from gradgen.search.alphazero.game import Game, Position, stack
+from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
+from gradgen.search.alphazero.network import Params
+from gradgen.search.alphazero.planning import Judge
+from gradgen.search.alphazero.rules import RULES
+from gradgen.search.alphazero.selfplay import play_given
+
+
+@dataclass(frozen=True)
+class Imitation:
+    """How to imitate."""
+
+    updates: int = 200
+    games: int = 16
+    """That an update looks at."""
+    positions: int = 8
+    """Of each of them; an even number."""
+    seed: int = 0
+    learning: Learning = field(default_factory=Learning)
+
+
+def imitate(
+    judge: Judge,
+    params: Params,
+    games: Sequence[Game],
+    demonstrations: NDArray[np.int32],
+    imitation: Imitation,
+) -> Iterator[tuple[Params, Loss]]:
+    """Update a network towards demonstrations, which are (games, several, moves) of the games.
+
+    Yields the network after each update, and the mean loss on what it just looked at.
+    """
+    rules = RULES[games[0].elimination]
+    adam = optimizer(imitation.learning, imitation.updates)
+    starts = jax.tree.map(jnp.asarray, stack([game.start for game in games]))
+    shown = jnp.asarray(demonstrations)
+
+    @jax.jit
+    def update(
+        params: Params, moments: optax.OptState, number: int
+    ) -> tuple[Params, optax.OptState, Loss]:
+        key = jax.random.fold_in(jax.random.key(imitation.seed), number)
+        which, how, when = jax.random.split(key, 3)
+        chosen = jax.random.randint(which, (imitation.games,), 0, shown.shape[0])
+        ways = jax.random.randint(how, (imitation.games,), 0, shown.shape[1])
+        start: Position = jax.tree.map(lambda leaf: leaf[chosen], starts)
+        _, experience = jax.vmap(partial(play_given, rules))(start, shown[chosen, ways])
+        # a place within each game's own length
+        share = jax.random.uniform(when, (imitation.games, imitation.positions))
+        places = (share * experience.real.sum(1, keepdims=True)).astype(int)
+        rows = jnp.arange(imitation.games)[:, None]
+        batch = jax.tree.map(
+            lambda leaf: leaf[rows, places].reshape(-1, *leaf.shape[2:]), experience
+        )
+        part = partial(losses, judge, rules, imitation.learning)
+        (_, loss), gradient = jax.value_and_grad(part, has_aux=True)(params, batch)
+        loss, gradient = jax.tree.map(lambda x: x / batch.real.shape[0], (loss, gradient))
+        change, moments = adam.update(gradient, moments, params)
+        return optax.apply_updates(params, change), moments, loss
+
+    moments = adam.init(params)
+    for number in range(imitation.updates):
+        params, moments, loss = update(params, moments, number)
+        yield params, Loss(*(np.asarray(part) for part in loss))

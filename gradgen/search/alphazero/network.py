@@ -1,0 +1,203 @@
+"""The network that judges a position: an axial transformer over the matrix of edges.
+
+Every entry of the matrix that holds an edge is a token, and so is the diagonal of each intermediate
+left, which speaks for the vertex. Attention goes along rows, where a token sees the edges into the
+same vertex, and along columns, where it sees those out of it (Ho et al., Axial attention in
+multidimensional transformers, 2019); a vertex's own token lies on its row and on its column. Graphs
+of programs are sparse, so leaving empty entries out saves most of the work.
+
+There are no positions to encode: renumbering the vertices renumbers the moves and changes nothing
+else. And no parameter has a size that depends on the graph, so one network plays every graph. The
+value is a sum over the vertices left, which lets it grow with the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import haiku as hk
+import jax
+import jax.numpy as jnp
+
+from gradgen.ir.graph import Elimination
+from gradgen.search.alphazero.game import CODES, Position
+
+Params = Mapping[str, Mapping[str, jax.Array]]
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """How large a network is."""
+
+    channels: int = 32
+    """Numbers in a token; a multiple of `heads`."""
+    heads: int = 2
+    layers: int = 2
+    attention: Literal["axial", "full"] = "axial"
+    """`full`: every token attends to every other one in both halves of a layer; for comparison."""
+    value: bool = True
+    """Without a value head, every position is worth nothing; for comparison."""
+
+
+class Judgement(NamedTuple):
+    """What the network says of a position."""
+
+    logits: jax.Array
+    """(A,): of the moves; those that are not legal have the lowest number there is."""
+    value: jax.Array
+    """(): the return to be expected from here, in units of the position's scale."""
+
+
+class _Tokens(NamedTuple):
+    """Where the T = M + edges tokens lie: first the intermediates, then the edges."""
+
+    rows: jax.Array
+    """(T,)"""
+    columns: jax.Array
+    """(T,)"""
+    valid: jax.Array
+    """(T,) bool"""
+    kinds: jax.Array
+    """(T,): the code of each edge; none for intermediates."""
+
+
+def network(size: NetworkSize, edges: int, elimination: Elimination = "vertex") -> hk.Transformed:
+    """The network for one position, as `init(key, position)` and `apply(params, position)`.
+
+    It sees so many edges; should a position have more, those into the last rows escape it. Its
+    policy is over the vertices, or over the edges.
+    """
+    return hk.without_apply_rng(
+        hk.transform(lambda position: _judge(size, edges, elimination, position))
+    )
+
+
+def count_parameters(params: Params) -> int:
+    """How many numbers there are to learn."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def _judge(
+    size: NetworkSize, edges: int, elimination: Elimination, position: Position
+) -> Judgement:
+    found = _tokens(edges, position)
+    tokens = _embed(size, position, found)
+    along_rows = found.valid & (found.rows[:, None] == found.rows)
+    along_columns = found.valid & (found.columns[:, None] == found.columns)
+    if size.attention == "full":
+        along_rows = along_columns = jnp.broadcast_to(found.valid, along_rows.shape)
+    for _ in range(size.layers):
+        tokens += _attention(size, _normalised(tokens), along_rows)
+        tokens += _attention(size, _normalised(tokens), along_columns)
+        hidden = hk.Linear(2 * size.channels)(_normalised(tokens))
+        tokens += _into_residual(size, jax.nn.gelu(hidden))
+    tokens = _normalised(tokens)
+    vertices = _vertices(size, position, found, tokens)
+    if elimination == "edge":
+        logits = _edge_logits(size, position, found, tokens, vertices)
+    else:
+        logits = jnp.where(position.left, _logits(vertices), _lowest(vertices))
+    return Judgement(logits, _value(size, position, vertices))
+
+
+def _tokens(edges: int, position: Position) -> _Tokens:
+    room, inputs = position.left.shape[0], position.independents.shape[0]
+    inner = jnp.arange(room)
+    width = position.edges.shape[1]
+    flat = position.edges.ravel()
+    (places,) = jnp.nonzero(flat, size=edges, fill_value=flat.size)
+    there = places < flat.size
+    kinds = jnp.where(there, flat[jnp.minimum(places, flat.size - 1)], 0)
+    return _Tokens(
+        rows=jnp.concatenate([inner, places // width]),
+        columns=jnp.concatenate([inputs + inner, jnp.where(there, places % width, -1)]),
+        valid=jnp.concatenate([position.left, there]),
+        kinds=jnp.concatenate([jnp.zeros(room, jnp.int32), kinds.astype(jnp.int32)]),
+    )
+
+
+def _embed(size: NetworkSize, position: Position, found: _Tokens) -> jax.Array:
+    """(T, channels): what kind of edge each token is, and between which groups of vertices."""
+    room, inputs = position.left.shape[0], position.independents.shape[0]
+    groups = (found.rows < room) * 2 + (found.columns >= inputs)
+    kinds = hk.Embed(CODES, size.channels)(found.kinds)
+    return kinds + hk.Embed(4, size.channels)(groups)
+
+
+def _attention(size: NetworkSize, tokens: jax.Array, seen: jax.Array) -> jax.Array:
+    """(T, channels): each token attends to those that it sees, (T, T)."""
+    count, channels = tokens.shape
+    depth = channels // size.heads
+    mixed = hk.Linear(3 * channels, with_bias=False)(tokens)
+    query, key, value = mixed.reshape(count, 3, size.heads, depth).transpose(1, 2, 0, 3)
+    scores = query @ key.swapaxes(-1, -2) / depth**0.5
+    scores = jnp.where(seen, scores, jnp.finfo(scores.dtype).min)
+    found = jax.nn.softmax(scores) @ value
+    return _into_residual(size, found.swapaxes(0, 1).reshape(tokens.shape))
+
+
+def _into_residual(size: NetworkSize, hidden: jax.Array) -> jax.Array:
+    """A layer's contribution, small at first, so that depth does not drown the tokens."""
+    start = hk.initializers.VarianceScaling(0.5 / size.layers)
+    return hk.Linear(size.channels, w_init=start)(hidden)
+
+
+def _normalised(tokens: jax.Array) -> jax.Array:
+    return hk.LayerNorm(-1, create_scale=True, create_offset=True)(tokens)
+
+
+def _vertices(
+    size: NetworkSize, position: Position, found: _Tokens, tokens: jax.Array
+) -> jax.Array:
+    """(M, channels): each intermediate by its own token and the sums of its edges' tokens."""
+    room, inputs = position.left.shape[0], position.independents.shape[0]
+    inner = jnp.arange(room)[:, None]
+    edges = found.valid & (found.kinds > 0)
+    into = (edges & (found.rows == inner)).astype(tokens.dtype) @ tokens
+    out = (edges & (found.columns == inputs + inner)).astype(tokens.dtype) @ tokens
+    around = hk.Linear(size.channels)(into) + hk.Linear(size.channels)(out)
+    own = jnp.concatenate([tokens[:room], around], -1)
+    return jax.nn.gelu(hk.Linear(size.channels)(own))
+
+
+def _edge_logits(
+    size: NetworkSize,
+    position: Position,
+    found: _Tokens,
+    tokens: jax.Array,
+    vertices: jax.Array,
+) -> jax.Array:
+    """(2 * rows * columns,): each edge's front and back elimination, by it and the vertex there."""
+    room, inputs = position.left.shape[0], position.independents.shape[0]
+    height, width = position.edges.shape
+    rows, columns = found.rows[room:], found.columns[room:]
+    ends = (rows < room, rows), (columns >= inputs, columns - inputs)
+    logits = []
+    for inner, vertex in ends:
+        legal = found.valid[room:] & inner
+        there = vertices[jnp.clip(vertex, 0, room - 1)]
+        both = jnp.concatenate([tokens[room:], there], -1)
+        scores = _logits(jax.nn.gelu(hk.Linear(size.channels)(both)))
+        places = jnp.where(legal, rows * width + columns, height * width)
+        full = jnp.full(height * width, _lowest(tokens))
+        logits.append(full.at[places].set(scores, mode="drop"))
+    return jnp.concatenate(logits)
+
+
+def _logits(tokens: jax.Array) -> jax.Array:
+    """(tokens,): nearly even at first."""
+    return hk.Linear(1, w_init=hk.initializers.VarianceScaling(0.01))(tokens)[:, 0]
+
+
+def _lowest(tokens: jax.Array) -> float:
+    return float(jnp.finfo(tokens.dtype).min)
+
+
+def _value(size: NetworkSize, position: Position, vertices: jax.Array) -> jax.Array:
+    """Minus the prices to be expected for the vertices left."""
+    if not size.value:
+        return jnp.zeros(())
+    prices = jax.nn.softplus(hk.Linear(1)(vertices)[:, 0])
+    return -jnp.where(position.left, prices, 0.0).sum() / position.scale

@@ -1,0 +1,192 @@
+"""A training from its beginning or a checkpoint to its end: log, checkpoints, best orders."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.files import write_atomically
+from gradgen.ir.graph import Order
+from gradgen.search.alphazero.checkpoint import read_state, write_state
+from gradgen.search.alphazero.demonstrations import demonstrate
+from gradgen.search.alphazero.distributed import is_first
+from gradgen.search.alphazero.game import Game
+from gradgen.search.alphazero.imitation import Imitation, imitate
+from gradgen.search.alphazero.network import Params
+from gradgen.search.alphazero.selfplay import play_at_random
+from gradgen.search.alphazero.training import Iteration, State, Trainer, Training
+
+LOG = "log.jsonl"
+SAVED_EVERY = 60.0
+"""Seconds between checkpoints."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the log: what is known after an iteration, each number a mean over the games."""
+
+    iteration: int
+    episodes: int
+    best: float
+    """The cheapest order seen so far."""
+    mean: float
+    """Of the iteration's games, played with search."""
+    greedy: float
+    """What the policy plays without search."""
+    random_best: float
+    """The cheapest of as many random orders as positions were judged so far, over moves."""
+    divergence: float
+    squared_error: float
+    simulations_per_second: float
+
+
+Listener = Callable[[Line], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to."""
+
+    orders: tuple[Order, ...]
+    """The cheapest order seen of each game."""
+    prices: tuple[int, ...]
+    lines: tuple[Line, ...]
+    params: Params
+    interrupted: bool
+
+
+def train(
+    games: Mapping[str, Game],
+    training: Training,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    warm_start: float | None = None,
+    listener: Listener = lambda line: None,
+) -> Trained:
+    """Train on some games, by their names.
+
+    With a `folder`, its log and its checkpoint are kept up to date; `resume` goes on from there.
+    `warm_start` are the seconds that other searches may take for each game to find an order, which
+    the network imitates first. Ctrl-C ends the training early. Raises GradgenError if there is no
+    checkpoint to resume, or if it is of another training.
+    """
+    trainer = Trainer(tuple(games.values()), training)
+    named = {name: game.graph.fingerprint for name, game in games.items()}
+    state, lines = trainer.begin(), list[Line]()
+    if resume and folder is not None:
+        state = trainer.place(read_state(folder, trainer.whole(state), training, named))
+        lines = _read_log(folder, int(state.iteration))
+    elif warm_start is not None:
+        if trainer.games[0].elimination == "edge":
+            raise GradgenError("a warm start imitates vertex orders, and edges are eliminated here")
+        params = _warmed(trainer, state.params, warm_start, training.seed)
+        state = trainer.begin(params)
+    rivals = _Random(trainer, lines)
+    saved, interrupted = time.monotonic(), False
+
+    def save() -> None:
+        whole = trainer.whole(state)
+        if folder is not None and is_first():
+            write_state(folder, whole, training, named)
+            _write_log(folder, lines)
+
+    try:
+        for following, iteration in trainer.run(state):
+            state = following
+            lines.append(_line(trainer, rivals, state, iteration))
+            listener(lines[-1])
+            # every process has to take part, and their clocks differ
+            if jax.process_count() == 1 and time.monotonic() - saved > SAVED_EVERY:
+                save()
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        interrupted = True
+    if jax.process_count() == 1 or not interrupted:
+        save()
+    best = state.best
+    return Trained(
+        tuple(trainer.orders(best)) if lines else (),
+        tuple(int(price) for price in np.asarray(best.prices)) if lines else (),
+        tuple(lines),
+        jax.tree.map(np.asarray, state.params),
+        interrupted,
+    )
+
+
+def _warmed(trainer: Trainer, params: Params, seconds: float, seed: int) -> Params:
+    """A network that imitates what the other searches find on the games."""
+    shown = [demonstrate(game, 8, budget=seconds, seed=seed) for game in trainer.games]
+    padded = [np.pad(s, ((0, 0), (0, trainer.length - s.shape[1]))) for s in shown]
+    imitation = Imitation(seed=seed, learning=trainer.training.learning)
+    for warmed, _ in imitate(trainer.judge, params, trainer.games, np.array(padded), imitation):
+        params = warmed
+    return params
+
+
+class _Random:
+    """The cheapest random orders, as many as positions were judged, over the moves of a game."""
+
+    def __init__(self, trainer: Trainer, lines: list[Line]) -> None:
+        training = trainer.training
+        self._each = training.environments // len(trainer.games)
+        self._each *= training.planning.simulations + 1
+        self._trainer = trainer
+        self._play = jax.jit(
+            jax.vmap(partial(play_at_random, trainer.rules, trainer.length), (0, None)),
+        )
+        self._best = np.full(len(trainer.games), np.inf)
+        for line in lines:
+            self.after(line.iteration)
+
+    def after(self, iteration: int) -> float:
+        """The mean over the games once more orders were drawn, as many as an iteration judges."""
+        for k, game in enumerate(self._trainer.games):
+            key = jax.random.fold_in(jax.random.key(self._trainer.training.seed + 2), iteration)
+            keys = jax.random.split(jax.random.fold_in(key, k), self._each)
+            found = self._play(keys, jax.tree.map(np.asarray, game.start))
+            self._best[k] = min(self._best[k], float(found.price.min()))
+        return float(self._best.mean())
+
+
+def _line(trainer: Trainer, rivals: _Random, state: State, iteration: Iteration) -> Line:
+    training = trainer.training
+    simulations = training.environments * training.planning.simulations * trainer.length
+    return Line(
+        iteration=iteration.number,
+        episodes=(iteration.number + 1) * training.environments,
+        best=float(np.asarray(state.best.prices).mean()),
+        mean=float(iteration.prices.mean()),
+        greedy=float(trainer.greedy(state.params).price.mean()),
+        random_best=rivals.after(iteration.number),
+        divergence=iteration.divergence,
+        squared_error=iteration.squared_error,
+        simulations_per_second=simulations / iteration.seconds,
+    )
+
+
+def _write_log(folder: Path, lines: list[Line]) -> None:
+    text = "".join(json.dumps(_rounded(line)) + "\n" for line in lines)
+    write_atomically(str(folder / LOG), text)
+
+
+def _rounded(line: Line) -> dict[str, Any]:
+    return {
+        name: value if isinstance(value, int) else float(f"{value:.6g}")
+        for name, value in vars(line).items()
+    }
+
+
+def _read_log(folder: Path, iterations: int) -> list[Line]:
+    text = (folder / LOG).read_text(encoding="utf-8")
+    lines = [Line(**json.loads(line)) for line in text.splitlines()]
+    return [line for line in lines if line.iteration < iterations]
