@@ -19,6 +19,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7729e17e663ed66e2d855a7d58c784d4846bea326615aa059a507f26a0d0c141",
+    "text": "sha256:bf68836ff6097c7def1367c8c26a6ba5450d84cd7cc187ec5eff877e50c2eab7",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -33,6 +34,9 @@ GRADGEN = {
     "graph": "24a875f4831d310f",
     "found_by": "forward",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 3,

@@ -19,6 +19,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
+    "text": "sha256:f7815533744f84d315dc2e2eee05a67b5caa342f21c38a8eb51e270f079ca9dc",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -36,6 +37,9 @@ GRADGEN = {
     "graph": "765712c5ae20812a",
     "found_by": "forward",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 5, "add": 2, "sub": 3, "compare": 1, "total": 10},
         "value_and_jacobian": {

@@ -17,6 +17,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
+    "text": "sha256:92a3c6dda0d77fc2453bd1141b30763359215fb5e33206e9eb4b663f7546452c",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -33,6 +34,9 @@ GRADGEN = {
     "graph": "c9ab07ebad9fabbe",
     "found_by": "markowitz, ties to the earliest",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "markowitz, ties to the earliest",
+    "jvp_order": "markowitz, ties to the earliest",
     "counts": {
         "primal": {
             "mul": 6,

@@ -18,6 +18,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
+    "text": "sha256:5b9280a38bbeaf0cb328b2d61fc22be5b5995f0df7df491cb042edd5706f331d",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -31,6 +32,9 @@ GRADGEN = {
     "graph": "44ce360b7f9a8bd9",
     "found_by": "reverse",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 4, "add": 2, "sub": 3, "compare": 1, "total": 9},
         "value_and_jacobian": {

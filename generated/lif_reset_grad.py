@@ -19,6 +19,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
+    "text": "sha256:2b84aad33dabdd11b11108b1d346523e7e2b05d537ce311d05f6a20a41916bbc",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -34,6 +35,9 @@ GRADGEN = {
     "graph": "48a4e7f253187038",
     "found_by": "markowitz, ties to the earliest",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 5, "add": 2, "sub": 4, "compare": 1, "total": 11},
         "value_and_jacobian": {

@@ -19,6 +19,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
+    "text": "sha256:ac5630052897ff9bfa76fc834e97b80426da8eeabce7b0a85464a9eb515a8474",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -54,6 +55,9 @@ GRADGEN = {
     "graph": "d0c08f16ddbf3fff",
     "found_by": "forward",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "markowitz, ties to the earliest",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 12,
