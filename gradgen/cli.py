@@ -111,11 +111,14 @@ def generate(
             raise click.UsageError("--no-verify goes with --check: nothing is written unverified")
         if check and options["search_again"]:
             raise click.UsageError("--check never searches: leave out --search-again")
+        machine = options["output_format"] != "text"
+        if diff and machine:
+            raise click.UsageError("--diff is for people: leave out --output-format")
         reporting.status("reading and tracing")
         outputs: frozenset[Path] = frozenset()
         if len(sources) == 1 and is_source(sources[0]) and (output is not None or not check):
-            if output is None and diff:
-                raise click.UsageError("--diff compares with a file: -o OUT says which")
+            if output is None and (diff or machine):
+                raise click.UsageError("this is about a file: -o OUT says which")
             options["source"] = sources[0]
             settings = settings_of(options, emit=emitted(emit), dtypes=dtypes, search=search)
             targets: tuple[Target, ...] = (Target(settings, output),)
@@ -127,15 +130,15 @@ def generate(
             )
             outputs = frozenset() if sources else frozenset(found.outputs)
         request = Request(
-            targets,
-            outputs,
-            check,
-            diff,
-            verify,
-            options["search_again"],
-            options["output_format"],
-            options["verbose"],
-            options["debug"],
+            targets=targets,
+            outputs=outputs,
+            check=check,
+            diff=diff,
+            verified=verify,
+            search_again=options["search_again"],
+            output_format=options["output_format"],
+            verbose=options["verbose"],
+            debug=options["debug"],
         )
         code = carry_out(request, reporting)
     context.exit(code)

@@ -158,7 +158,9 @@ class TestChoice:
         write_project(folder)
         assert "goes with --check" in gradgen("--no-verify").stderr
         assert "never searches" in gradgen("--check", "--search-again").stderr
-        assert "-o OUT says which" in gradgen("models/neuron.py", "--diff").stderr
+        assert "is for people" in gradgen("--diff", "--output-format", "json").stderr
+        for option in (("--diff",), ("--output-format", "json")):
+            assert "-o OUT says which" in gradgen("models/neuron.py", *option).stderr
         assert gradgen("models/neuron.py", "neuron", "-o", "x.py").exit_code == 2
 
 

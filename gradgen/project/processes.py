@@ -36,7 +36,8 @@ def run(work: Work, targets: Sequence[Target], status: Status, *, debug: bool) -
         return
     done: dict[int, Outcome] = {}
     with _pool(min(len(targets), os.cpu_count() or 1, _AT_ONCE)) as pool:
-        futures = {pool.submit(guarded, work, t): k for k, t in enumerate(targets)}
+        longest_first = sorted(range(len(targets)), key=lambda k: -_size(targets[k]))
+        futures = {pool.submit(guarded, work, targets[k]): k for k in longest_first}
         for future in as_completed(futures):
             outcome = _result(future)
             if outcome is not None:
@@ -44,6 +45,12 @@ def run(work: Work, targets: Sequence[Target], status: Status, *, debug: bool) -
                 status(f"{len(done)} of {len(targets)} targets")
     for k, target in enumerate(targets):
         yield done[k] if k in done else _alone(work, target)
+
+
+def _size(target: Target) -> int:
+    """How much there is to do, roughly; the longest last would keep the other processes waiting."""
+    path = Path(target.output or "")
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _result(future: Future[Outcome]) -> Outcome | None:
