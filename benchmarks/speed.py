@@ -43,7 +43,7 @@ def generated(case: Case) -> Program:
     """The file that gradgen writes, verified."""
     path = str(ROOT / "models" / f"{case.model}.py")
     settings = Settings(path, directives=(("wrt", ", ".join(case.wrt)),))
-    outcome = pipeline.generate(settings, None, lambda what: None)
+    outcome = pipeline.generate(settings, lambda what: None)
     module = types.ModuleType("generated")
     exec(compile(outcome.text, "<generated>", "exec"), vars(module))
     name = outcome.module.source.function

@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
+    "text": "sha256:26ab07acc897dabfc8517f805212a6e4b99abfdd7a7c941846a63ad21d9e3f23",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -34,6 +35,9 @@ GRADGEN = {
     "graph": "24a875f4831d310f",
     "found_by": "forward",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 3,

@@ -21,6 +21,7 @@ GRADGEN = {
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
+    "text": "sha256:0e99623f53a8eaa21ec3b12014a4368027ff0e65616cc3db8ea39d0d9be30c19",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -45,6 +46,9 @@ GRADGEN = {
     "graph": "f2e0c3a093cf5572",
     "found_by": "forward",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 9, "add": 5, "sub": 5, "compare": 1, "total": 19},
         "value_and_jacobian": {

@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
+    "text": "sha256:fa71f55a217d119f722c52682c54d54dad21cbae84d4f1c1ed155fa4bb932975",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -44,6 +45,9 @@ GRADGEN = {
     "graph": "24f55eeef2641bd1",
     "found_by": "reverse",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 6,

@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
+    "text": "sha256:1cbd23774363728a8d731f76abf6ee40200ec49d5f5cf8dad105f7aca93b4ccb",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -37,6 +38,9 @@ GRADGEN = {
     "graph": "765712c5ae20812a",
     "found_by": "forward",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 5, "add": 2, "sub": 3, "compare": 1, "total": 10},
         "value_and_jacobian": {

@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
+    "text": "sha256:21db6f36a4209ba21175bbf7014f35b50a7e09198d0eacb133cb66cf5c0c5615",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -64,6 +65,9 @@ GRADGEN = {
     "graph": "13bc2e7c5f164888",
     "found_by": "annealing",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 15,

@@ -18,6 +18,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
+    "text": "sha256:115d92112391e661b80134a3f71fdd7247109ebb612aae4322483739b3aa57cc",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -34,6 +35,9 @@ GRADGEN = {
     "graph": "c9ab07ebad9fabbe",
     "found_by": "markowitz, ties to the earliest",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "markowitz, ties to the earliest",
+    "jvp_order": "markowitz, ties to the earliest",
     "counts": {
         "primal": {
             "mul": 6,

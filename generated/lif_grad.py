@@ -19,6 +19,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
+    "text": "sha256:0d1c878a4926e6f290a3a8e186779d9c5bc6b1e340a36e5a2df2c6979249ffe6",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -32,6 +33,9 @@ GRADGEN = {
     "graph": "44ce360b7f9a8bd9",
     "found_by": "reverse",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 4, "add": 2, "sub": 3, "compare": 1, "total": 9},
         "value_and_jacobian": {

@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
+    "text": "sha256:9a6277f43bd5dfebef4d3aceb5ed1b124006ed2a08a64b45885b95806cf2a4a6",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -35,6 +36,9 @@ GRADGEN = {
     "graph": "48a4e7f253187038",
     "found_by": "markowitz, ties to the earliest",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 5, "add": 2, "sub": 4, "compare": 1, "total": 11},
         "value_and_jacobian": {

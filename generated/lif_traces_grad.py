@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
+    "text": "sha256:1fcac137f9b91af2dff8990f1e8deb10d69a2eff7e2098139edccfbbc38e95bd",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -39,6 +40,9 @@ GRADGEN = {
     "graph": "11e4b774d33cb1c4",
     "found_by": "exact search",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {"mul": 6, "add": 4, "sub": 3, "compare": 1, "total": 13},
         "value_and_jacobian": {

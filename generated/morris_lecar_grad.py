@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
+    "text": "sha256:88531a44cbb29608117f44db553336118dc9688118b00d90c2faccb9977cb311",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -55,6 +56,9 @@ GRADGEN = {
     "graph": "d0c08f16ddbf3fff",
     "found_by": "forward",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "markowitz, ties to the earliest",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 12,

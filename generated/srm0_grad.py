@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
+    "text": "sha256:d2147848509595d7420ff55728d5d991ec5dd6eb4d1f5bac77066f657ee8a49a",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -43,6 +44,9 @@ GRADGEN = {
     "graph": "a7a51d651c2ac031",
     "found_by": "exact search, refined",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 6,

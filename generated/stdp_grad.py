@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:eb586e54a67ea46e032667085204c2291c7c7b30ee758ffabaed328647e756a3",
+    "text": "sha256:cbf8c51c13f7a4ddf709ead0bf9f7962e61b04f1ee3bd8d4ee1beb728ae2208e",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -36,6 +37,9 @@ GRADGEN = {
     "graph": "2e49c09c6caf89cb",
     "found_by": "markowitz, ties to the earliest",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 6,

@@ -19,6 +19,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
+    "text": "sha256:f06641ea76a7df38c52f48f1c84ccf58216e8e680d53b07dc9fab7067a4c5988",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -34,6 +35,9 @@ GRADGEN = {
     "graph": "fc03b60875f55e28",
     "found_by": "forward",
     "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 3,

@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
+    "text": "sha256:e1e9a66b70adde9b4bf433328931985fe9a15a88a03fe8312f7b9c60f7df2408",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -39,6 +40,9 @@ GRADGEN = {
     "graph": "3406b72c162a031b",
     "found_by": "exact search",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 8,

@@ -20,6 +20,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
+    "text": "sha256:1daa0f90a5b342f899dd01740f013ec52a082c239fefe570726dac3f218db454",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -66,6 +67,9 @@ GRADGEN = {
     "graph": "e1703375d1093de5",
     "found_by": "annealing, refined",
     "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
     "counts": {
         "primal": {
             "mul": 11,

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click_default_group import DefaultGroup
 
 from gradgen import __version__
-from gradgen.config import ELIMINATIONS, FUNCTIONS, OBJECTIVES, SEARCHES, Settings
-from gradgen.errors import GradgenError
+from gradgen.config import SEARCHES, Settings
 from gradgen.files import write_atomically
+from gradgen.options import (
+    differentiation_options,
+    emit_option,
+    emitted,
+    objective_options,
+    order_option,
+    search_option,
+    search_options,
+    settings_of,
+    source_options,
+    target_options,
+)
 from gradgen.report.formats import (
     DOCUMENT_FORMATS,
     PICTURE_FORMATS,
@@ -29,6 +42,7 @@ DTYPES = ("float32", "float64")
 @click.group(
     cls=DefaultGroup,
     default="generate",
+    default_if_no_args=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="gradgen")
@@ -39,6 +53,9 @@ def main(context: click.Context) -> None:
     `gradgen SOURCE -o OUT` reads a step function written in JAX, finds a cheap order in which to
     accumulate its derivative, and writes a standalone file that has been compared with JAX.
 
+    `gradgen` alone builds the targets in pyproject.toml, `gradgen init SOURCE` adds one, and
+    `gradgen --check` tells whether all their files are current.
+
     The source file is executed to get its function: treat it like any program that you run.
     """
     # derivatives are the same everywhere; the CPU starts fastest and is always there
@@ -46,128 +63,14 @@ def main(context: click.Context) -> None:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
-def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options as one decorator, in the order in which help shows them."""
-
-    def decorate(command: Any) -> Any:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
-_source_options = _together(
-    click.argument("source"),
-    click.option(
-        "--function",
-        metavar="NAME",
-        help="The step function; default: the one public function that no other one calls. "
-        "SOURCE may also be FILE:NAME.",
-    ),
-    click.option(
-        "--wrt",
-        metavar="NAMES",
-        multiple=True,
-        help="What to differentiate against, separated by commas: arguments, or leaves of them "
-        "such as params.tau. Default: every argument without a default value.",
-    ),
-    click.option(
-        "--static",
-        metavar="NAME=VALUE",
-        multiple=True,
-        help="Bind an argument when generating; VALUE is a Python expression.",
-    ),
-    click.option(
-        "--range",
-        "ranges",
-        metavar="NAME=LO:HI",
-        multiple=True,
-        help="Where to verify; repeatable.",
-    ),
-    click.option(
-        "--example",
-        metavar="FILE:FUNCTION",
-        help="A function that returns example arguments: a tuple, or a dict by name.",
-    ),
-    click.option(
-        "--per-neuron",
-        is_flag=True,
-        help="The source is meant for one neuron; its callers vmap it.",
-    ),
-    click.option("--debug", is_flag=True, help="Show tracebacks."),
-)
-"""The argument and the options that say what to differentiate, and how."""
-
-
-_order_option = click.option(
-    "--order",
-    metavar="ORDER",
-    help="forward, reverse, markowitz, or a stored order FILE.json. Default: search for one.",
-)
-
-
-_search_options = _together(
-    click.option(
-        "--objective",
-        type=click.Choice(OBJECTIVES),
-        default="muls",
-        show_default=True,
-        help="Which count to make small.",
-    ),
-    click.option(
-        "--elimination",
-        type=click.Choice(ELIMINATIONS),
-        default="vertex",
-        show_default=True,
-        help="What is eliminated one at a time.",
-    ),
-    click.option(
-        "--budget",
-        type=click.FloatRange(min=0.0),
-        default=2.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to search where no order is proved to be the best before.",
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        help="Of the search's random numbers.",
-    ),
-)
-"""The options that say how to look for an order."""
-
-
-def _search_option(choices: tuple[str, ...]) -> Callable[[Any], Any]:
-    said = {
-        "auto": "exact where that ends in time, else annealing",
-        "alphazero": "games of the network that comes with gradgen",
-        "heuristics": "forward, reverse and Markowitz orders alone",
-    }
-    return click.option(
-        "--search",
-        type=click.Choice(choices),
-        default="auto",
-        show_default=True,
-        help=" ".join(f"{name}: {said[name]}." for name in choices),
-    )
-
-
 @main.command()  # type: ignore[untyped-decorator]
-@_source_options
-@_order_option
-@_search_options
-@_search_option(SEARCHES)
+@click.argument("sources", nargs=-1, metavar="[SOURCE | TARGET...]")
+@differentiation_options
+@order_option
+@search_options
+@search_option(SEARCHES)
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
-@click.option(
-    "--emit",
-    metavar="NAMES",
-    default=",".join(FUNCTIONS),
-    help=f"Which public functions to write, separated by commas: {', '.join(FUNCTIONS)}.",
-)
+@emit_option
 @click.option(
     "--dtype",
     "dtypes",
@@ -178,41 +81,116 @@ def _search_option(choices: tuple[str, ...]) -> Callable[[Any], Any]:
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done and how exact it is.")
+@target_options
+@click.pass_context
 def generate(
+    context: click.Context,
+    /,
+    sources: tuple[str, ...],
     output: str | None,
     emit: str,
     dtypes: tuple[str, ...],
     search: str,
     quiet: bool,
-    verbose: bool,
-    debug: bool,
+    check: bool,
+    diff: bool,
+    verify: bool,
     **options: Any,
 ) -> None:
     """Write the derivative of the step function in SOURCE (`-` reads standard input).
 
-    This is the default command: `gradgen SOURCE` is enough.
+    With the names of targets, or without any argument, build these or all targets in
+    pyproject.toml. This is the default command: `gradgen SOURCE` is enough.
     """
-    with Reporting(debug, quiet) as reporting:
-        settings = _settings(options, emit=_emitted(emit), dtypes=dtypes, search=search)
-        reporting.status("reading and tracing")
-        from gradgen import pipeline
+    with Reporting(options["debug"], quiet) as reporting:
+        from gradgen.project.command import Request, carry_out
+        from gradgen.project.selection import chosen, configuration, is_source
+        from gradgen.project.target import Target
 
-        outcome = pipeline.generate(settings, output, reporting.status)
-        reporting.stop()
-        for warning in outcome.report.warnings:
-            reporting.say(f"{settings.path}: warning: {warning}")
-        if output is None:
-            click.echo(outcome.text, nl=False)
-        if verbose:
-            reporting.say("\n".join(outcome.orders))
-            reporting.say(outcome.report.pretty())
-        reporting.say(outcome.sentence())
+        if not (verify or check):
+            raise click.UsageError("--no-verify goes with --check: nothing is written unverified")
+        if check and options["search_again"]:
+            raise click.UsageError("--check never searches: leave out --search-again")
+        machine = options["output_format"] != "text"
+        if diff and machine:
+            raise click.UsageError("--diff is for people: leave out --output-format")
+        reporting.status("reading and tracing")
+        outputs: frozenset[Path] = frozenset()
+        if len(sources) == 1 and is_source(sources[0]) and (output is not None or not check):
+            if output is None and (diff or machine):
+                raise click.UsageError("this is about a file: -o OUT says which")
+            options["source"] = sources[0]
+            settings = settings_of(options, emit=emitted(emit), dtypes=dtypes, search=search)
+            targets: tuple[Target, ...] = (Target(settings, output),)
+        else:
+            _refuse_source_options(context)
+            found = configuration()
+            targets = tuple(
+                replace(t, settings=_searched(t.settings, options)) for t in chosen(found, sources)
+            )
+            outputs = frozenset() if sources else frozenset(found.outputs)
+        request = Request(
+            targets=targets,
+            outputs=outputs,
+            check=check,
+            diff=diff,
+            verified=verify,
+            search_again=options["search_again"],
+            output_format=options["output_format"],
+            verbose=options["verbose"],
+            debug=options["debug"],
+        )
+        code = carry_out(request, reporting)
+    context.exit(code)
+
+
+_FOR_TARGETS = {
+    "sources", "budget", "seed", "quiet", "verbose", "debug", "check", "diff", "verify",
+    "search_again", "output_format",
+}  # fmt: skip
+"""What the command line may say where pyproject.toml says the rest."""
+
+
+def _refuse_source_options(context: click.Context) -> None:
+    """Raise UsageError for an option that pyproject.toml has to say for a target."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if given and parameter.name not in _FOR_TARGETS:
+            raise click.UsageError(
+                f"{parameter.opts[-1]} belongs to a source; for a target it stands in "
+                "pyproject.toml"
+            )
+
+
+def _searched(settings: Settings, options: dict[str, Any]) -> Settings:
+    return replace(settings, budget=options["budget"], seed=options["seed"])
 
 
 @main.command()  # type: ignore[untyped-decorator]
-@_source_options
-@_search_option(("auto", "alphazero"))
-@_search_options
+@source_options
+@objective_options
+@emit_option
+@click.option("-o", "--output", metavar="OUT", help="The file to write; default: SOURCE_grad.py.")
+@click.option("--name", help="Of the target; default: the name of the source file.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def init(
+    output: str | None, name: str | None, emit: str, quiet: bool, debug: bool, **options: Any
+) -> None:
+    """Add a target for SOURCE to pyproject.toml, with the options given here."""
+    with Reporting(debug, quiet) as reporting:
+        from gradgen.project.init import add_target
+
+        target = add_target(settings_of(options, emit=emitted(emit)), output, name)
+        reporting.say(
+            f"{target.configuration}:{target.line()}: target '{target.name}' added; "
+            f"`{target.command}` writes {target.output}"
+        )
+
+
+@main.command()  # type: ignore[untyped-decorator]
+@source_options
+@search_option(("auto", "alphazero"))
+@search_options
 @click.option("-o", "--output", metavar="ORDER", help="Where to write the order, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -224,7 +202,7 @@ def search(
     The order is used by `gradgen SOURCE --order ORDER`.
     """
     with Reporting(debug, quiet) as reporting:
-        settings = _settings(options, search=search)
+        settings = settings_of(options, search=search)
         reporting.status("reading")
         from gradgen import pipeline
         from gradgen.search_report import as_document, print_table
@@ -241,9 +219,9 @@ def search(
 
 
 @main.command()  # type: ignore[untyped-decorator]
-@_source_options
-@_order_option
-@_search_options
+@source_options
+@order_option
+@search_options
 @click.option(
     "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
 )
@@ -267,17 +245,17 @@ def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
             param_hint="--format",
         )
     with Reporting(debug, quiet=True):
-        settings = _settings(options)
+        settings = settings_of(options)
         from gradgen import pipeline
 
         click.echo(pipeline.show(settings, stage, form))
 
 
 @main.command()  # type: ignore[untyped-decorator]
-@_source_options
+@source_options
 @click.argument("more", metavar="[SOURCE]...", nargs=-1)
-@_order_option
-@_search_options
+@order_option
+@search_options
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @click.option(
     "--format",
@@ -301,7 +279,7 @@ def report(
     for it, and not written.
     """
     with Reporting(debug, quiet) as reporting:
-        targets = [_settings({**options, "source": path}) for path in (source, *more)]
+        targets = [settings_of({**options, "source": path}) for path in (source, *more)]
         reporting.status("reading and tracing")
         from gradgen import pipeline
         from gradgen.report.collect import collect
@@ -309,7 +287,7 @@ def report(
 
         found = []
         for target in targets:
-            outcome = pipeline.generate(target, None, reporting.status)
+            outcome = pipeline.generate(target, reporting.status)
             found.append(collect(outcome.module, outcome.text, outcome.report))
         text = write_document(found, form or document_format(output))
         reporting.stop()
@@ -321,9 +299,9 @@ def report(
 
 
 @main.command()  # type: ignore[untyped-decorator]
-@_source_options
-@_order_option
-@_search_options
+@source_options
+@order_option
+@search_options
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def explain(quiet: bool, debug: bool, **options: Any) -> None:
     """Explain what the derivative of the step function in SOURCE costs, and where.
@@ -331,7 +309,7 @@ def explain(quiet: bool, debug: bool, **options: Any) -> None:
     Nothing is verified or written.
     """
     with Reporting(debug, quiet) as reporting:
-        settings = _settings(options)
+        settings = settings_of(options)
         reporting.status("reading and tracing")
         from gradgen import pipeline
         from gradgen.report.explain import print_explanation
@@ -339,48 +317,6 @@ def explain(quiet: bool, debug: bool, **options: Any) -> None:
         module = pipeline.cheapest(settings, reporting.status)
         reporting.stop()
         print_explanation(module)
-
-
-def _settings(options: dict[str, Any], **more: Any) -> Settings:
-    path, function = _split_target(options["source"], options["function"])
-    directives = [("static", text) for text in options["static"]]
-    directives += [("range", text) for text in options["ranges"]]
-    if options["wrt"]:
-        directives.append(("wrt", ", ".join(options["wrt"])))
-    return Settings(
-        path=path,
-        function=function,
-        directives=tuple(directives),
-        example=options["example"],
-        order=options.get("order"),
-        per_neuron=options["per_neuron"],
-        objective=options["objective"],
-        elimination=options["elimination"],
-        budget=options["budget"],
-        seed=options["seed"],
-        **more,
-    )
-
-
-def _split_target(source: str, function: str | None) -> tuple[str, str | None]:
-    """A path, or FILE:NAME; a file whose own name has a colon wins."""
-    path, colon, name = source.rpartition(":")
-    if colon and name.isidentifier() and path and not os.path.exists(source):
-        if function is not None and function != name:
-            raise GradgenError(f"both '{name}' and '{function}' are asked for", path=path)
-        return path, name
-    return source, function
-
-
-def _emitted(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    unknown = [name for name in names if name not in FUNCTIONS]
-    if unknown or not names:
-        raise click.BadParameter(
-            f"{unknown[0] if unknown else text!r} is none of {', '.join(FUNCTIONS)}",
-            param_hint="--emit",
-        )
-    return names
 
 
 def _register() -> None:

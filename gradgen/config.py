@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from gradgen.ir.graph import Elimination
-from gradgen.ir.module import FUNCTIONS
+from gradgen.ir.module import FUNCTIONS, Options
 from gradgen.ir.plan import Objective
 
-__all__ = ["ELIMINATIONS", "FUNCTIONS", "OBJECTIVES", "SEARCHES", "Settings"]
+__all__ = ["ELIMINATIONS", "FORMATS", "FUNCTIONS", "OBJECTIVES", "SEARCHES", "Settings"]
 
 Search = Literal["auto", "alphazero", "heuristics"]
 
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
 SEARCHES: tuple[Search, ...] = get_args(Search)
+FORMATS = ("text", "json", "github", "sarif")
+"""How findings are told to people and to programs."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +51,43 @@ class Settings:
     """In which to verify."""
     per_neuron: bool = False
     """Whether the source is meant for one neuron and vmapped by its callers."""
+    root: str | None = None
+    """The folder that paths in the text are relative to; None for the working folder."""
+
+    def shown(self, path: str) -> str:
+        """A path as generated files show it: relative to the root, never absolute."""
+        if path == "<stdin>":
+            return path
+        root = Path.cwd() if self.root is None else Path(self.root).resolve()
+        # the name stays that of a link, so that what is shown is what was asked for
+        resolved = Path(os.path.abspath(path))
+        for found in (resolved, resolved.resolve()):
+            if found.is_relative_to(root):
+                return found.relative_to(root).as_posix()
+        return resolved.name
+
+    def options(self) -> Options:
+        """What was asked for beside source and function, where it is not the default.
+
+        Options that only say how long and how to search are not among them: what they found is
+        recorded, and how it was found does not matter any more.
+        """
+        given = dict[str, str | bool | tuple[str, ...]]()
+        for kind in ("wrt", "static", "range"):
+            texts = [text for known, text in self.directives if known == kind]
+            if kind == "wrt" and texts:
+                given[kind] = ", ".join(part.strip() for part in ",".join(texts).split(","))
+            elif texts:
+                given[kind] = tuple(texts)
+        if self.example is not None:
+            path, colon, name = self.example.rpartition(":")
+            given["example"] = f"{self.shown(path)}{colon}{name}"
+        if self.per_neuron:
+            given["per-neuron"] = True
+        if self.objective != "muls":
+            given["objective"] = self.objective
+        if self.elimination != "vertex":
+            given["elimination"] = self.elimination
+        if self.emit != FUNCTIONS:
+            given["emit"] = ",".join(self.emit)
+        return tuple(given.items())

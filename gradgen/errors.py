@@ -49,6 +49,22 @@ class GradgenError(Exception):
         return text if self.hint is None else f"{text}\n  hint: {self.hint}"
 
 
+class UnforeseenError(GradgenError):
+    """Something that gradgen did not expect, and is to blame for: exit code 3."""
+
+    exit_code = 3
+
+    @classmethod
+    def of(cls, error: Exception, path: str | None = None) -> UnforeseenError:
+        """An error that says what happened."""
+        first = (str(error).strip() or "no message").split("\n", 1)[0]
+        return cls(
+            f"internal error: {type(error).__name__}: {first}",
+            hint="this is a fault of gradgen; --debug shows where, please report it",
+            path=path,
+        )
+
+
 class InexactError(GradgenError):
     """The generated code does not match JAX: exit code 3, nothing is written."""
 

@@ -1,4 +1,4 @@
-"""Writing results: whole or not at all, and not when nothing changed."""
+"""Files: read as text, written whole or not at all, and not when nothing changed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ import tempfile
 from pathlib import Path
 
 from gradgen.errors import GradgenError
+
+
+def read_text(path: str, what: str) -> str:
+    """The text of a file; raises GradgenError, which says `what` it is, if there is none."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise GradgenError(f"cannot read {what}: {error.strerror}", path=path) from None
+    except UnicodeDecodeError as error:
+        raise GradgenError(f"{what} is not UTF-8 text (byte {error.start})", path=path) from None
 
 
 def write_atomically(path: str, text: str | bytes) -> bool:

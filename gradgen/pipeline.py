@@ -6,15 +6,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gradgen.backend.render import render
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
-from gradgen.files import keep_evidence, write_atomically
+from gradgen.files import keep_evidence, read_text
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
+from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.load import load_example, load_function
@@ -24,9 +25,10 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.graph_file import read_graph
 from gradgen.ir.module import Module
 from gradgen.ir.plan import Objective, PlanObjective
+from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
-from gradgen.programs import modules_for
+from gradgen.programs import cheaper, module_by, modules_for
 from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_picture
 from gradgen.search.elimination import search as search_order
@@ -44,6 +46,7 @@ Status = Callable[[str], None]
 class Front:
     """The source, executed and traced."""
 
+    settings: Settings
     source: Source
     function: Callable[..., Any]
     signature: Signature
@@ -54,21 +57,11 @@ class Front:
 
 def read(settings: Settings) -> Source:
     """Read the source file; raises GradgenError if there is none."""
-    path = settings.path
+    path, text = settings.path, ""
     if path == "-":
-        return _read_text(settings, "<stdin>", sys.stdin.read())
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise GradgenError(f"cannot read the source file: {error.strerror}", path=path) from None
-    except UnicodeDecodeError as error:
-        raise GradgenError(
-            f"the source file is not UTF-8 text (byte {error.start})", path=path
-        ) from None
-    return _read_text(settings, path, text)
-
-
-def _read_text(settings: Settings, path: str, text: str) -> Source:
+        path, text = "<stdin>", sys.stdin.read()
+    else:
+        text = read_text(path, "the source file")
     discover = settings.example is None
     return read_source(path, text, settings.function, settings.directives, discover=discover)
 
@@ -101,7 +94,7 @@ def open_front(settings: Settings) -> Front:
         )
         traced = replace(traced, outputs=outputs)
     traced.check()
-    return Front(source, function, signature, traced, vmapped=spans is None)
+    return Front(settings, source, function, signature, traced, vmapped=spans is None)
 
 
 def graph_of(front: Front) -> LinearGraph:
@@ -232,18 +225,26 @@ def candidates(
     front: Front, graph: LinearGraph, orders: Sequence[Order], objective: Objective = "muls"
 ) -> list[Module]:
     """A module for each order, the cheapest by the objective first."""
-    shown = _shown(front.source.path)
-    return modules_for(front.source, front.trace, graph, orders, shown, objective)
+    shown = front.settings.shown(front.source.path)
+    modules = modules_for(front.source, front.trace, graph, orders, shown, objective)
+    return [_as_asked(front, module) for module in modules]
 
 
-def _shown(path: str) -> str:
-    """A path as generated files show it: relative to the working folder, never absolute."""
-    if path == "<stdin>":
-        return path
-    resolved = Path(path).resolve()
-    if resolved.is_relative_to(Path.cwd()):
-        return resolved.relative_to(Path.cwd()).as_posix()
-    return resolved.name
+def replay(front: Front, graph: LinearGraph, recipe: Recipe) -> Module:
+    """The module that a recipe gives, without a search.
+
+    Raises OrderMismatchError if the recipe is for another graph.
+    """
+    if recipe.order.fingerprint != graph.fingerprint:
+        raise OrderMismatchError("the graph is another one")
+    shown = front.settings.shown(front.source.path)
+    return _as_asked(front, module_by(front.source, front.trace, graph, recipe, shown))
+
+
+def _as_asked(front: Front, module: Module) -> Module:
+    settings = front.settings
+    imports = digests_of_imports(settings.path, settings.example)
+    return replace(module, emit=settings.emit, options=settings.options(), imports=imports)
 
 
 def texts(modules: Sequence[Module], emit: Sequence[str]) -> Iterator[tuple[Module, str]]:
@@ -253,6 +254,11 @@ def texts(modules: Sequence[Module], emit: Sequence[str]) -> Iterator[tuple[Modu
         yield chosen, render(chosen)
 
 
+Kept = Literal["searched", "kept", "improved", "another graph"]
+"""Whether a recorded order was used: there was none, it was, a cheaper one was found, or it was
+for another graph, so that a new one was searched for."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A verified text."""
@@ -260,18 +266,15 @@ class Outcome:
     module: Module
     text: str
     report: Report
-    output: str | None
-    changed: bool
+    kept: Kept
     orders: tuple[str, ...]
     """How each order that was considered fared, a line each."""
 
     def sentence(self) -> str:
         """The counts against forward and reverse mode, and how exact it is."""
         jacobian = self.module.jacobian
-        name = self.output or self.module.source.function
-        state = "" if self.output is None else "written, " if self.changed else "unchanged, "
         return (
-            f"{name}: {state}{jacobian.chosen.operations.total} operations for value and Jacobian "
+            f"{jacobian.chosen.operations.total} operations for value and Jacobian "
             f"(forward mode {jacobian.forward.operations.total}, reverse mode "
             f"{jacobian.reverse.operations.total}), accumulation {jacobian.chosen.plan.muls} "
             f"multiplications (forward {jacobian.forward.plan.muls}, reverse "
@@ -280,34 +283,77 @@ class Outcome:
         )
 
 
-def generate(settings: Settings, output: str | None, status: Status) -> Outcome:
-    """Generate, verify and, with `output`, write. Nothing is written that is not exact.
+def generate(
+    settings: Settings,
+    status: Status,
+    recorded: Recipe | None = None,
+    *,
+    search_again: bool = False,
+) -> Outcome:
+    """Generate and verify a text.
 
-    A candidate that overflows where JAX does not gives way to the next cheapest one, and so does a
-    rewritten one that is off in any other way.
+    A `recorded` recipe is used again if it is for the same graph; with `search_again` only if
+    nothing cheaper is found. A candidate that overflows where JAX does not gives way to the next
+    cheapest one, and so does a rewritten one that is off in any other way.
     Raises InexactError, with the evidence kept, if no candidate is exact.
     """
-    if output is not None and Path(output).resolve() == Path(settings.path).resolve():
-        raise GradgenError("the output would overwrite the source", path=settings.path)
     front = open_front(settings)
     graph = graph_of(front)
-    orders = orders_for(settings, graph, status)
-    ranges = _ranges(front)
-    considered = candidates(front, graph, orders, settings.objective)
+    kept = None if recorded is None else _replayed(front, graph, recorded)
+    ranges = ranges_of(front)
     fared: list[str] = []
-    for number, (chosen, text) in enumerate(texts(considered, settings.emit), start=1):
-        status(f"verifying {front.source.function}")
-        subject = Subject(text, chosen, front.function, front.signature.bind, front.vmapped)
-        report = verify(subject, ranges=ranges, dtypes=settings.dtypes)
-        fared.append(_order_line(chosen, report.kind))
-        if report.exact:
-            changed = output is not None and write_atomically(output, text)
-            fared += [_order_line(other, "not needed") for other in considered[number:]]
-            return Outcome(chosen, text, report, output, changed, tuple(fared))
-        if report.kind != "nonfinite" and not chosen.rewritten:
-            break
+    for considered in _batches(front, graph, kept, search_again, status):
+        for number, (chosen, text) in enumerate(texts(considered, settings.emit), start=1):
+            status(f"verifying {front.source.function}")
+            report = verify(subject_of(front, chosen, text), ranges=ranges, dtypes=settings.dtypes)
+            fared.append(_order_line(chosen, report.kind))
+            if report.exact:
+                fared += [_order_line(other, "not needed") for other in considered[number:]]
+                return Outcome(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
+            if report.kind != "nonfinite" and not chosen.rewritten:
+                raise _inexact(front, text, report)
+    raise _inexact(front, text, report)
+
+
+def _replayed(front: Front, graph: LinearGraph, recorded: Recipe) -> Module | None:
+    """What the record gives; None if it is for another graph."""
+    try:
+        return replay(front, graph, recorded)
+    except OrderMismatchError:
+        return None
+
+
+def _batches(
+    front: Front, graph: LinearGraph, kept: Module | None, search_again: bool, status: Status
+) -> Iterator[list[Module]]:
+    """What to try, the best first; what was recorded spares the search if it is exact."""
+    settings = front.settings
+    if kept is not None and not search_again:
+        yield [kept]
+    found = candidates(front, graph, orders_for(settings, graph, status), settings.objective)
+    if kept is not None and search_again:
+        best = cheaper(found[0], kept, settings.objective)
+        first = [kept] if best == kept.recipe else [replay(front, graph, best), kept]
+        found = [*first, *found]
+    yield found
+
+
+def _kept(recorded: Recipe | None, kept: Module | None, chosen: Module) -> Kept:
+    if recorded is None:
+        return "searched"
+    if kept is None:
+        return "another graph"
+    return "kept" if chosen.recipe == kept.recipe else "improved"
+
+
+def subject_of(front: Front, module: Module, text: str) -> Subject:
+    """What is verified."""
+    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+
+
+def _inexact(front: Front, text: str, report: Report) -> InexactError:
     folder = keep_evidence(text, report.pretty())
-    raise InexactError(
+    return InexactError(
         f"the generated code does not match JAX: {report.summary()}",
         hint=f"nothing was written; the text and the report are in {folder}; please report this",
         path=front.source.path,
@@ -325,7 +371,7 @@ def _order_line(module: Module, verdict: str) -> str:
     )
 
 
-def _ranges(front: Front) -> dict[str, tuple[float, float]]:
+def ranges_of(front: Front) -> dict[str, tuple[float, float]]:
     """Where each input is sampled; raises GradgenError for a range of something else."""
     known = {i.path for i in front.trace.inputs}
     found = {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal
 
 from gradgen import __version__
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
 from gradgen.backend.rewriting.rewrite import rewrite
-from gradgen.elimination.accumulate import accumulate
+from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.cost import plan_costs
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.ir.code import Var
@@ -17,6 +18,7 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.plan import Objective, Plan
 from gradgen.ir.program import Program
+from gradgen.ir.recipe import Recipe, Steps
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.refine import Cost, refine
@@ -53,46 +55,90 @@ def modules_for(
     rewritten algebraically; the others are not, so that they are there where a rewritten program
     overflows and JAX does not.
     """
-    accumulated = _accumulating(graph, lambda plan: lower_jacobian(trace, plan))
-    sweeps = accumulated(forward(graph)), accumulated(reverse(graph))
-    ranked = _ranked(orders, accumulated, objective)
+    programs = _Programs(source, trace, graph, source_name)
+    ranked = _ranked(orders, programs.accumulated, objective)
+    sweeps = programs.accumulated(forward(graph)), programs.accumulated(reverse(graph))
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
-    cotangents, vjp = _vjp(trace, graph)
-    tangents, jvp = _jvp(trace, graph)
-
-    def module(
-        chosen: Accumulated, vjp: Derivative, jvp: Derivative, rewritten: bool = False
-    ) -> Module:
-        return Module(
-            source=source,
-            trace=trace,
-            graph=graph,
-            primal=lower_primal(trace),
-            jacobian=Derivative(chosen, *sweeps),
-            vjp=vjp,
-            jvp=jvp,
-            cotangents=cotangents,
-            tangents=tangents,
-            rewritten=rewritten,
-            generator=GENERATOR,
-            source_name=source_name,
-        )
-
-    floats = [i.variable for i in trace.inputs if i.dtype == "float"]
+    vjp, jvp = _cheapest(programs.pulled), _cheapest(programs.pushed)
     promising = _promising(ranked, objective)
-    starts = [(a, seed) for a in promising for seed in _SEEDS]
+    starts = [(a.order, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
-    found = [_rewritten(a, floats, seed) for a, seed in starts]
-    pulled, pushed = (
-        replace(d, chosen=_rewritten(d.chosen, [*floats, *more]))
-        for d, more in ((vjp, [v for _, v in cotangents]), (jvp, [v for _, v in tangents]))
+    found = [Recipe(order, seed, vjp, jvp) for order, seed in starts]
+    cheapest = min(found, key=lambda recipe: programs.jacobian(recipe).operations.total)
+    plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
+    return [programs.module(recipe) for recipe in (cheapest, *plain)]
+
+
+def module_by(
+    source: Source, trace: Trace, graph: LinearGraph, recipe: Recipe, source_name: str
+) -> Module:
+    """The module that a recipe gives, without any search.
+
+    Raises OrderMismatchError if the recipe is for another graph.
+    """
+    return _Programs(source, trace, graph, source_name).module(recipe)
+
+
+def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
+    """The better recipe for each of the programs: what is kept, unless something is cheaper."""
+
+    def total(derivative: Derivative) -> Cost:
+        return _cost(derivative.chosen, "ops")
+
+    jacobians = [_cost(module.jacobian.chosen, objective) for module in (found, kept)]
+    jacobian = found if jacobians[0] < jacobians[1] else kept
+    return Recipe(
+        jacobian.recipe.order,
+        jacobian.recipe.rewriting,
+        (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
+        (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,
     )
-    cheapest = min(found, key=lambda a: a.operations.total)
-    return [
-        module(cheapest, pulled, pushed, rewritten=True),
-        *(module(chosen, vjp, jvp) for chosen in (*ranked, *fallbacks)),
-    ]
+
+
+class _Programs:
+    """The programs of one source, each made once."""
+
+    def __init__(self, source: Source, trace: Trace, graph: LinearGraph, source_name: str) -> None:
+        self._source, self._trace, self._graph = source, trace, graph
+        self._source_name = source_name
+        self._floats = [i.variable for i in trace.inputs if i.dtype == "float"]
+        self.accumulated = _accumulating(graph, lambda plan: lower_jacobian(trace, plan))
+        self.pulled, self.pushed = _pulled(trace, graph), _pushed(trace, graph)
+        self.jacobian = cache(self._jacobian)
+
+    def module(self, recipe: Recipe) -> Module:
+        """The module that a recipe gives."""
+        sweeps = self.accumulated(forward(self._graph)), self.accumulated(reverse(self._graph))
+        return Module(
+            source=self._source,
+            trace=self._trace,
+            graph=self._graph,
+            primal=lower_primal(self._trace),
+            jacobian=Derivative(self.jacobian(recipe), *sweeps),
+            vjp=self._product(self.pulled, recipe.vjp, recipe),
+            jvp=self._product(self.pushed, recipe.jvp, recipe),
+            cotangents=self.pulled.variables,
+            tangents=self.pushed.variables,
+            recipe=recipe,
+            generator=GENERATOR,
+            source_name=self._source_name,
+        )
+
+    def _jacobian(self, recipe: Recipe) -> Accumulated:
+        found = self.accumulated(recipe.order)
+        return self._rewritten(found, (), recipe.rewriting)
+
+    def _product(self, weighted: _Weighted, order: Steps, recipe: Recipe) -> Derivative:
+        more = [variable for _, variable in weighted.variables]
+        chosen = weighted.accumulated(weighted.order(order))
+        seed = None if recipe.rewriting is None else 0
+        return replace(weighted.sweeps, chosen=self._rewritten(chosen, more, seed))
+
+    def _rewritten(self, found: Accumulated, more: Sequence[Var], seed: int | None) -> Accumulated:
+        if seed is None:
+            return found
+        return replace(found, program=rewrite(found.program, [*self._floats, *more], seed))
 
 
 def _ranked(
@@ -141,10 +187,6 @@ def _searched(found: Accumulated, objective: Objective) -> int:
     return plan_costs(found.plan).ranked("muls" if objective == "ops" else objective)[0]
 
 
-def _rewritten(found: Accumulated, floats: Sequence[Var], seed: int = 0) -> Accumulated:
-    return replace(found, program=rewrite(found.program, floats, seed))
-
-
 def _accumulating(graph: LinearGraph, lowering: Lowering) -> Accumulating:
     """Accumulates a graph in an order and lowers the plan, each order once."""
 
@@ -157,35 +199,63 @@ def _accumulating(graph: LinearGraph, lowering: Lowering) -> Accumulating:
     return accumulated
 
 
-def _vjp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...], Derivative]:
-    """The cheapest program for cotangents; it never costs more than the reverse sweep."""
+@dataclass(frozen=True)
+class _Weighted:
+    """The graph of a vector product, and its programs."""
+
+    graph: LinearGraph
+    variables: tuple[tuple[str, str], ...]
+    """What each weight is for, and its variable."""
+    accumulated: Accumulating
+    sweep: Literal["forward", "reverse"]
+    """The mode that has no Jacobian in between; no program costs more multiplications."""
+
+    @property
+    def sweeps(self) -> Derivative:
+        """Plain forward and reverse mode."""
+        ahead, back = self.accumulated(forward(self.graph)), self.accumulated(reverse(self.graph))
+        return Derivative(ahead if self.sweep == "forward" else back, ahead, back)
+
+    def order(self, steps: Steps) -> Order:
+        """The order by a heuristic's name or by its steps; OrderMismatchError if it is unknown."""
+        if not isinstance(steps, str):
+            return Order("vertex", self.graph.fingerprint, steps, "recorded")
+        for order in propose(self.graph):
+            if order.found_by == steps:
+                return order
+        raise OrderMismatchError(f"there is no order '{steps}'")
+
+
+def _pulled(trace: Trace, graph: LinearGraph) -> _Weighted:
+    """For the vector-Jacobian product."""
     names = [graph.vertices[v].name for v in graph.dependents]
     variables = {name: f"ct{k}" for k, name in enumerate(names)}
     extended = weight_outputs(graph, variables)
     paths = tuple((name.removeprefix("out:"), variables[name]) for name in names)
     lowering = lambda plan: lower_vjp(trace, plan, list(variables.values()))  # noqa: E731
-    return paths, _cheapest(extended, lowering, "reverse")
+    return _Weighted(extended, paths, _accumulating(extended, lowering), "reverse")
 
 
-def _jvp(trace: Trace, graph: LinearGraph) -> tuple[tuple[tuple[str, str], ...], Derivative]:
-    """The cheapest program for tangents; it never costs more than the forward sweep."""
+def _pushed(trace: Trace, graph: LinearGraph) -> _Weighted:
+    """For the Jacobian-vector product."""
     names = [graph.vertices[v].name for v in graph.independents]
     variables = {name: f"tan{k}" for k, name in enumerate(names)}
     extended = weight_inputs(graph, variables)
     lowering = lambda plan: lower_jvp(trace, plan, list(variables.values()))  # noqa: E731
-    return tuple(variables.items()), _cheapest(extended, lowering, "forward")
+    return _Weighted(
+        extended, tuple(variables.items()), _accumulating(extended, lowering), "forward"
+    )
 
 
-def _cheapest(graph: LinearGraph, lowering: Lowering, sweep: str) -> Derivative:
+def _cheapest(weighted: _Weighted) -> Steps:
     """The order with the fewest operations of those that take no more multiplications."""
-    accumulated = _accumulating(graph, lowering)
-    sweeps = {"forward": accumulated(forward(graph)), "reverse": accumulated(reverse(graph))}
-    limit = sweeps[sweep]
+    accumulated, limit = weighted.accumulated, weighted.sweeps.chosen
 
     def cost(order: Order) -> Cost:
         found = accumulated(order)
         excess = limit.operations.total if found.plan.muls > limit.plan.muls else 0
         return found.operations.total + excess, found.plan.muls
 
-    best = refine(propose(graph), cost, _evaluations(limit.program))
-    return Derivative(accumulated(best), **sweeps)
+    heuristics = propose(weighted.graph)
+    best = refine(heuristics, cost, _evaluations(limit.program))
+    return best.found_by if best in heuristics else best.steps

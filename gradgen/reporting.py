@@ -7,7 +7,10 @@ from typing import Any, NoReturn
 
 import click
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, UnforeseenError
+
+INTERRUPTED = 130
+"""The exit code that shells give what Ctrl-C has ended."""
 
 
 class Reporting:
@@ -47,15 +50,13 @@ class Reporting:
         self.stop()
         if error is None or self._debug:
             return
+        if isinstance(error, KeyboardInterrupt):
+            _fail("interrupted", INTERRUPTED)
         if isinstance(error, GradgenError):
             _fail(str(error), error.exit_code)
         if isinstance(error, Exception) and not isinstance(error, click.ClickException):
-            first = (str(error).strip() or "no message").split("\n", 1)[0]
-            _fail(
-                f"internal error: {type(error).__name__}: {first}\n"
-                "  hint: this is a fault of gradgen; --debug shows where, please report it",
-                3,
-            )
+            unforeseen = UnforeseenError.of(error)
+            _fail(str(unforeseen), unforeseen.exit_code)
 
 
 def _fail(message: str, code: int) -> NoReturn:

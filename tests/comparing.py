@@ -57,7 +57,7 @@ def check_model(text: str, *, verified: bool = False) -> str:
             _compare_first_finite(source, front, [_plain_sweeps(candidates[0])])
             return "plain sweeps"
         if verified:
-            pipeline.generate(options, None, lambda status: None)
+            pipeline.generate(options, lambda status: None)
     return "fused" if front.trace.inlined_jit else "exact"
 
 

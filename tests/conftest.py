@@ -14,7 +14,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--accept",
         action="store_true",
-        help="write the golden files in generated/ anew, after showing what changes",
+        help="write what the commands in docs/tutorial.md print into it anew",
     )
 
 

@@ -50,8 +50,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": {"pipeline", "config", "ir", "search"},
     "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
     | {"training_report", "comparison", "diagnosis"},
+    "project": STAGES | {"pipeline", "reporting", "__init__"},
     "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "__init__"}
-    | {"alphazero_commands", "report"},
+    | {"alphazero_commands", "options", "report", "project"},
+    "options": {"config", "errors"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -221,9 +223,12 @@ class TestImports:
             visit(module, ())
 
 
-def test_the_command_starts_without_heavy_imports() -> None:
+@pytest.mark.parametrize(
+    "module", ["gradgen.cli", "gradgen.project.command", "gradgen.project.selection"]
+)
+def test_the_command_starts_without_heavy_imports(module: str) -> None:
     code = (
-        "import sys, gradgen.cli\n"
+        f"import sys, {module}\n"
         "heavy = {'jax', 'jaxlib', 'libcst', 'jinja2', 'numpy', 'haiku', 'mctx', 'optax'}\n"
         "print(*sorted(heavy & set(sys.modules)))\n"
     )
@@ -307,6 +312,12 @@ class TestDocuments:
         shown |= {(option, "cli.md") for option in table}
         wrong = sorted(f"{name}: {option}" for option, name in shown if option not in known)
         assert not wrong, "\n".join(wrong)
+
+    def test_hooks_run_commands_that_there_are(self) -> None:
+        text = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
+        entries = re.findall(r"^  entry: (.*)$", text, re.M)
+        assert entries == ["gradgen", "gradgen --check --no-verify"]
+        assert re.findall(r"^- id: (.*)$", text, re.M) == ["gradgen", "gradgen-check"]
 
     def test_links_between_files_lead_somewhere(self) -> None:
         wrong = []

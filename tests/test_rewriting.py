@@ -314,7 +314,7 @@ def test_a_rewritten_program_that_is_off_gives_way(kind, monkeypatch):
         return Report(1, 0, 0, (), failures, ())
 
     monkeypatch.setattr(pipeline, "verify", judge)
-    outcome = pipeline.generate(Settings(str(MODELS / "lif.py")), None, lambda _: None)
+    outcome = pipeline.generate(Settings(str(MODELS / "lif.py")), lambda _: None)
     assert [module.rewritten for module in seen] == [True, False]
     assert outcome.module.jacobian.chosen.operations.total == 14
     assert "rewritten" in outcome.orders[0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 from gradgen.backend.layout import Doc, Group, layout, prefixed, quote, tuple_of
+from gradgen.backend.seal import UNSEALED
 from gradgen.ir.module import Derivative, Module
 from gradgen.ir.program import count_operations
 
@@ -47,15 +49,25 @@ def metadata_lines(module: Module) -> list[str]:
         "source": module.source_name,
         "function": module.source.function,
         "digest": f"sha256:{module.source.digest}",
+        **_unless_empty("imports", {path: f"sha256:{d}" for path, d in module.imports}),
+        "text": UNSEALED,
+        **_unless_empty("options", dict(module.options)),
         "wrt": wrt,
         "elimination": order.elimination,
         "order": order.steps,
         "graph": module.graph.fingerprint,
         "found_by": order.found_by,
         "proved_optimal": order.proved_optimal,
+        "rewriting": module.recipe.rewriting,
+        "vjp_order": module.recipe.vjp,
+        "jvp_order": module.recipe.jvp,
         "counts": counts,
     }
     return layout("GRADGEN = ", _document(content))
+
+
+def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:
+    return {key: content} if content else {}
 
 
 def _counts(derivative: Derivative, *modes: str) -> dict[str, object]:

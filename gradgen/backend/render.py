@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from gradgen.backend.context import module_context
+from gradgen.backend.seal import seal
 from gradgen.ir.module import Module
 
 _PACKAGED = Path(__file__).resolve().parent.parent / "templates"
@@ -18,7 +19,7 @@ def render(module: Module) -> str:
     """The text of the generated module."""
     context = module_context(module)
     text = _environment().get_template("module.py.jinja").render(context)
-    return text.rstrip("\n") + "\n"
+    return seal(text.rstrip("\n") + "\n")
 
 
 def template_folder() -> Path:

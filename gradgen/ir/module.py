@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Operations, Program, count_operations
+from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 
@@ -20,6 +21,10 @@ FUNCTIONS = (
     "value_and_grad",
 )
 """The public functions of a generated module by suffix; `f` is the step function itself."""
+
+
+Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
+"""Options of the command line by name, without their dashes."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,19 @@ class Module:
     """For each dependent's output path, the variable of its cotangent."""
     tangents: tuple[tuple[str, str], ...]
     """For each differentiated input's path, the variable of its tangent."""
-    rewritten: bool = False
-    """Whether algebra was applied to the derivatives, which may overflow where JAX does not."""
+    recipe: Recipe
+    """What was decided for it; replayed, it gives this module again."""
     emit: tuple[str, ...] = FUNCTIONS
     generator: str = ""
     """Name and version of the generator, for the header."""
     source_name: str = ""
     """The source's path as it is shown, never absolute."""
+    options: Options = ()
+    """What was asked for beside the source, by the names of the command line's options."""
+    imports: tuple[tuple[str, str], ...] = ()
+    """The local modules that the source needs, and their digests."""
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether algebra was applied to the derivatives: they may overflow where JAX does not."""
+        return self.recipe.rewriting is not None

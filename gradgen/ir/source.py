@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
 from gradgen.ir.pytree import Structure
+
+
+def normalised(text: str) -> str:
+    """A text without byte order mark, its line ends newlines."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def digest_of_text(text: str) -> str:
+    """The sha256 of a normalised text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, order=True)

@@ -13,7 +13,7 @@ from gradgen.verify.isolate import IsolationError, load, packages_of, share_prog
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges
-from gradgen.verify.recount import recount
+from gradgen.verify.recount import COUNTED, recount
 from gradgen.verify.report import Failure, Report
 from gradgen.verify.run import BOUNDARY_POINTS, Run
 from gradgen.verify.structures import Structures
@@ -111,15 +111,16 @@ def _counts(generated: Generated) -> list[Failure]:
     stated = generated.loaded.GRADGEN["counts"]
     recounted = recount(generated.subject.text)
     programs = {
-        "_primal": ("primal", module.primal),
-        "_value_and_entries": ("value_and_jacobian", module.jacobian.chosen.program),
-        "_vjp": ("vjp", module.vjp.chosen.program),
-        "_jvp": ("jvp", module.jvp.chosen.program),
+        "primal": module.primal,
+        "value_and_jacobian": module.jacobian.chosen.program,
+        "vjp": module.vjp.chosen.program,
+        "jvp": module.jvp.chosen.program,
     }
     failures = []
-    for function, (key, program) in programs.items():
+    for function, key in COUNTED.items():
         if function not in recounted:
             continue
+        program = programs[key]
         counted = count_operations(program.instructions).as_dict()
         claimed = {kind: n for kind, n in stated[key].items() if isinstance(n, int)}
         different = recounted[function].differs_from(counted)

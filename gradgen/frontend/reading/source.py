@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 from gradgen.frontend.reading.annotations import read_annotations
@@ -13,7 +12,7 @@ from gradgen.frontend.reading.leaf_names import read_leaf_names
 from gradgen.frontend.reading.structures import read_structures
 from gradgen.frontend.reading.syntax import deeper_recursion, parse
 from gradgen.frontend.reading.target import find_target, read_parameters
-from gradgen.ir.source import Source
+from gradgen.ir.source import Source, digest_of_text
 
 
 def read_source(
@@ -42,7 +41,7 @@ def read_source(
         return Source(
             path=path,
             text=syntax.text,
-            digest=hashlib.sha256(syntax.text.encode()).hexdigest(),
+            digest=digest_of_text(syntax.text),
             function=target.name.value,
             position=syntax.position(target),
             docstring=target.get_docstring(),

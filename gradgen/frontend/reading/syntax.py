@@ -14,7 +14,7 @@ from libcst.helpers import get_full_name_for_node
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from gradgen.errors import GradgenError
-from gradgen.ir.source import Position
+from gradgen.ir.source import Position, normalised
 
 Statement = cst.BaseSmallStatement | cst.BaseCompoundStatement
 
@@ -94,7 +94,7 @@ def parse(path: str, text: str) -> Syntax:
 
     Raises GradgenError, with the place, if the text is not Python or nests too deeply.
     """
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = normalised(text)
     _compile(path, text)
     try:
         with deeper_recursion():

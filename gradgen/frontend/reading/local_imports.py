@@ -1,0 +1,101 @@
+"""The modules beside a source file that it imports, found without running anything."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def roots_of(path: Path) -> tuple[Path, ...]:
+    """The folders that a source's local modules are imported from.
+
+    That is its own folder, and the one above its package where the source is part of one.
+    """
+    folder = path.resolve().parent
+    above = folder
+    while (above / "__init__.py").is_file():
+        above = above.parent
+    return (folder,) if above == folder else (folder, above)
+
+
+def local_imports(path: Path) -> tuple[Path, ...]:
+    """Every local module that a file may import, directly or through another one.
+
+    Imports count wherever they stand, in functions as well. A file that is not Python imports
+    nothing.
+    """
+    roots = roots_of(path)
+    found: set[Path] = set()
+    waiting = [path.resolve()]
+    while waiting:
+        new = set(_imported(waiting.pop(), roots)) - found - {path.resolve()}
+        found |= new
+        waiting += new
+    return tuple(sorted(found))
+
+
+def digests_of_imports(source: str, example: str | None) -> tuple[tuple[str, str], ...]:
+    """The digests of what a source needs beside itself, by path from the source's folder.
+
+    That is what it imports, the file of the example `FILE:FUNCTION`, and what that imports.
+    """
+    if source == "-":
+        return ()
+    path = Path(source).resolve()
+    needed = set(local_imports(path))
+    if example is not None:
+        other = Path(example.rpartition(":")[0]).resolve()
+        needed |= {other, *local_imports(other)}
+    return tuple(
+        sorted(
+            (Path(os.path.relpath(module, path.parent)).as_posix(), digest_of(module))
+            for module in needed - {path}
+            if module.is_file()
+        )
+    )
+
+
+def digest_of(path: Path) -> str:
+    """What `Source.digest` is of this file; of any encoding. Raises OSError if it is not there."""
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    return hashlib.sha256(content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")).hexdigest()
+
+
+def _imported(path: Path, roots: Sequence[Path]) -> Iterator[Path]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files(roots, alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            names = node.module.split(".") if node.module else []
+            bases = roots if node.level == 0 else [path.parents[node.level - 1]]
+            for alias in node.names:
+                yield from _files(bases, [*names, alias.name])
+
+
+def _files(roots: Sequence[Path], names: Sequence[str]) -> Iterator[Path]:
+    """The files that importing a dotted name runs, packages first; none that are not there.
+
+    Its last part may be something else than a module.
+    """
+    for root in roots:
+        found = [
+            candidate
+            for k, name in enumerate(names)
+            for folder in [root.joinpath(*names[:k])]
+            for candidate in (folder / name / "__init__.py", folder / f"{name}.py")
+            if candidate.is_file()
+        ]
+        if found:
+            yield from (candidate.resolve() for candidate in found)
+            return

@@ -1,0 +1,208 @@
+"""The options that commands share, and the settings that they say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from gradgen.config import ELIMINATIONS, FORMATS, FUNCTIONS, OBJECTIVES, Settings
+from gradgen.errors import GradgenError
+
+
+def together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator, in the order in which help shows them."""
+
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+differentiation_options = together(
+    click.option(
+        "--function",
+        metavar="NAME",
+        help="The step function; default: the one public function that no other one calls. "
+        "SOURCE may also be FILE:NAME.",
+    ),
+    click.option(
+        "--wrt",
+        metavar="NAMES",
+        multiple=True,
+        help="What to differentiate against, separated by commas: arguments, or leaves of them "
+        "such as params.tau. Default: every argument without a default value.",
+    ),
+    click.option(
+        "--static",
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Bind an argument when generating; VALUE is a Python expression.",
+    ),
+    click.option(
+        "--range",
+        "ranges",
+        metavar="NAME=LO:HI",
+        multiple=True,
+        help="Where to verify; repeatable.",
+    ),
+    click.option(
+        "--example",
+        metavar="FILE:FUNCTION",
+        help="A function that returns example arguments: a tuple, or a dict by name.",
+    ),
+    click.option(
+        "--per-neuron",
+        is_flag=True,
+        help="The source is meant for one neuron; its callers vmap it.",
+    ),
+    click.option("--debug", is_flag=True, help="Show tracebacks."),
+)
+"""The options that say what to differentiate, and how."""
+
+
+source_options = together(click.argument("source"), differentiation_options)
+"""The source as well."""
+
+
+order_option = click.option(
+    "--order",
+    metavar="ORDER",
+    help="forward, reverse, markowitz, or a stored order FILE.json. Default: search for one.",
+)
+
+
+objective_options = together(
+    click.option(
+        "--objective",
+        type=click.Choice(OBJECTIVES),
+        default="muls",
+        show_default=True,
+        help="Which count to make small.",
+    ),
+    click.option(
+        "--elimination",
+        type=click.Choice(ELIMINATIONS),
+        default="vertex",
+        show_default=True,
+        help="What is eliminated one at a time.",
+    ),
+)
+"""The options that say what is to be small, and how."""
+
+
+search_options = together(
+    objective_options,
+    click.option(
+        "--budget",
+        type=click.FloatRange(min=0.0),
+        default=2.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to search where no order is proved to be the best before.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Of the search's random numbers.",
+    ),
+)
+"""The options that say how to look for an order."""
+
+
+emit_option = click.option(
+    "--emit",
+    metavar="NAMES",
+    default=",".join(FUNCTIONS),
+    help=f"Which public functions to write, separated by commas: {', '.join(FUNCTIONS)}.",
+)
+
+
+target_options = together(
+    click.option("--check", is_flag=True, help="Write nothing: is each file what a build gives?"),
+    click.option("--diff", is_flag=True, help="Write nothing: print what a build would change."),
+    click.option(
+        "--verify/--no-verify",
+        default=True,
+        help="Whether --check compares with JAX as well.",
+    ),
+    click.option(
+        "--search-again",
+        is_flag=True,
+        help="Look for a cheaper order than the one that the file records.",
+    ),
+    click.option(
+        "--output-format",
+        type=click.Choice(FORMATS),
+        default="text",
+        show_default=True,
+        help="How to say what was found.",
+    ),
+)
+"""The options for files that are committed."""
+
+
+def search_option(choices: tuple[str, ...]) -> Callable[[Any], Any]:
+    """The option `--search` with some of its choices."""
+    said = {
+        "auto": "exact where that ends in time, else annealing",
+        "alphazero": "games of the network that comes with gradgen",
+        "heuristics": "forward, reverse and Markowitz orders alone",
+    }
+    return click.option(
+        "--search",
+        type=click.Choice(choices),
+        default="auto",
+        show_default=True,
+        help=" ".join(f"{name}: {said[name]}." for name in choices),
+    )
+
+
+def settings_of(options: dict[str, Any], **more: Any) -> Settings:
+    """The settings that the options of a source say."""
+    path, function = _split_target(options["source"], options["function"])
+    directives = [("static", text) for text in options["static"]]
+    directives += [("range", text) for text in options["ranges"]]
+    if options["wrt"]:
+        directives.append(("wrt", ", ".join(options["wrt"])))
+    return Settings(
+        path=path,
+        function=function,
+        directives=tuple(directives),
+        example=options["example"],
+        order=options.get("order"),
+        per_neuron=options["per_neuron"],
+        objective=options["objective"],
+        elimination=options["elimination"],
+        budget=options.get("budget", Settings.budget),
+        seed=options.get("seed", Settings.seed),
+        **more,
+    )
+
+
+def _split_target(source: str, function: str | None) -> tuple[str, str | None]:
+    """A path, or FILE:NAME; a file whose own name has a colon wins."""
+    path, colon, name = source.rpartition(":")
+    if colon and name.isidentifier() and path and not os.path.exists(source):
+        if function is not None and function != name:
+            raise GradgenError(f"both '{name}' and '{function}' are asked for", path=path)
+        return path, name
+    return source, function
+
+
+def emitted(text: str) -> tuple[str, ...]:
+    """The functions that `--emit` names; raises BadParameter for one that there is not."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in FUNCTIONS]
+    if unknown or not names:
+        raise click.BadParameter(
+            f"{unknown[0] if unknown else text!r} is none of {', '.join(FUNCTIONS)}",
+            param_hint="--emit",
+        )
+    return names

@@ -1,0 +1,1 @@
+"""A project's generated files: its targets, built and checked."""

@@ -1,0 +1,46 @@
+"""Counts against budgets, and counts in the text against those that it states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradgen.project.outcome import Finding
+from gradgen.project.record import Counts
+from gradgen.project.target import Target
+from gradgen.verify.recount import COUNTED, recount
+
+_NOUNS = {"max-muls": "multiplications", "max-ops": "operations"}
+
+
+def over_budget(target: Target, counts: Counts) -> tuple[Finding, ...]:
+    """A finding for each budget that is passed."""
+    found = {"max-muls": counts.muls, "max-ops": counts.ops}
+    return tuple(
+        Finding(
+            "over budget",
+            f"{target.label} takes {found[key]} {_NOUNS[key]}, {found[key] - allowed} over its "
+            f"budget of {allowed}",
+            f"search longer with `{target.command} --search-again --budget 60`, "
+            f"or raise {key} to {found[key]}",
+            target.configuration,
+            target.line(key),
+        )
+        for key, allowed in target.budgets.items()
+        if found[key] > allowed
+    )
+
+
+def miscounted(text: str, stated: Mapping[str, Any]) -> str | None:
+    """Where a text holds other operations than it states; None where it does not.
+
+    Raises SyntaxError if the text is not Python, KeyError or TypeError if it states no counts.
+    """
+    for function, counts in recount(text).items():
+        if function in COUNTED:
+            claimed = stated[COUNTED[function]]
+            by_kind = {kind: n for kind, n in claimed.items() if isinstance(n, int)}
+            different = counts.differs_from(by_kind)
+            if different is not None:
+                return f"{function}: {different}"
+    return None

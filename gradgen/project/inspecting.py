@@ -1,0 +1,177 @@
+"""Whether the file of one target is current: traced, replayed, compared, verified; never searched.
+
+Nothing is written here, so that this can run in a process of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+from gradgen import __version__, pipeline
+from gradgen.backend.render import render
+from gradgen.backend.seal import without_version
+from gradgen.elimination.accumulate import OrderMismatchError
+from gradgen.ir.module import Module
+from gradgen.pipeline import Front, Status
+from gradgen.project.budgets import miscounted, over_budget
+from gradgen.project.facts import facts_of, reasons
+from gradgen.project.outcome import Finding, Outcome, State
+from gradgen.project.record import Record, committed_text, counts_of, read_record
+from gradgen.project.target import Target
+from gradgen.verify.check import verify
+
+
+@dataclass(frozen=True)
+class _Committed:
+    """A target with its committed file and what its recipe gives today."""
+
+    target: Target
+    front: Front
+    record: Record
+    module: Module | None
+    """None if the recipe is for another graph, or if there is none."""
+    text: str | None
+    """Of the module."""
+
+    @property
+    def is_current(self) -> bool:
+        return self.text is not None and without_version(self.text) == without_version(
+            self.record.text
+        )
+
+    def outcome(
+        self,
+        state: State,
+        findings: tuple[Finding, ...],
+        sentence: str = "",
+        details: tuple[str, ...] = (),
+    ) -> Outcome:
+        target = self.target
+        return Outcome(
+            target.name,
+            target.settings.path,
+            target.output,
+            state,
+            findings,
+            sentence,
+            None if self.module is None else counts_of(self.module),
+            self.record.counts,
+            self.record.text,
+            self.text,
+            details,
+        )
+
+
+def inspect(target: Target, verified: bool, status: Status) -> Outcome:
+    """Whether the file of a target is current; with `verified`, whether it is exact as well.
+
+    Raises GradgenError if the source is at fault.
+    """
+    front = pipeline.open_front(target.settings)
+    graph = pipeline.graph_of(front)
+    old = committed_text(target.output)
+    record = None if old is None else read_record(old)
+    if record is None:
+        return _missing(target, old)
+    module = None
+    if record.recipe is not None:
+        try:
+            module = pipeline.replay(front, graph, record.recipe)
+        except OrderMismatchError:
+            module = None
+    text = None if module is None else render(module)
+    committed = _Committed(target, front, record, module, text)
+    if module is None or not committed.is_current:
+        return _stale(committed)
+    return _current(committed, module, verified, status)
+
+
+def _missing(target: Target, old: str | None) -> Outcome:
+    what = "does not exist" if old is None else "was not written by gradgen"
+    finding = Finding(
+        "stale",
+        f"{target.output} {what}",
+        target.command,
+        target.configuration,
+        target.line("output"),
+    )
+    settings = target.settings
+    return Outcome(target.name, settings.path, target.output, "stale", (finding,), old=old)
+
+
+def _stale(committed: _Committed) -> Outcome:
+    target, record, front = committed.target, committed.record, committed.front
+    findings = reasons(target, record, facts_of(target))
+    if not findings:
+        findings = (_gradgen_changed(committed),)
+    elif committed.module is None and record.recipe is not None:
+        note = "; its graph is another one now, so that gradgen will search for an order again"
+        findings = (replace(findings[0], message=findings[0].message + note), *findings[1:])
+    lines = {front.source.path: front.source.position.line}
+    if committed.text is not None:
+        lines[target.output or ""] = _first_difference(record.text, committed.text)
+    placed = tuple(
+        replace(found, line=lines.get(found.path or "", found.line)) for found in findings
+    )
+    over = () if record.counts is None else over_budget(target, record.counts)
+    return committed.outcome("stale", (*placed, *over))
+
+
+def _gradgen_changed(committed: _Committed) -> Finding:
+    """Nothing that the file was made from has changed, and yet it would be another one."""
+    target, record = committed.target, committed.record
+    wrote = record.content.get("version")
+    if record.recipe is None:
+        message = f"gradgen changed: {wrote} did not record in {target.output} what is needed now"
+        line = 1
+    elif committed.text is None:
+        message = (
+            f"{target.output} is for another graph, though its source is the same: JAX "
+            f"(now {version('jax')}) or gradgen traces it differently"
+        )
+        line = record.line_of("graph")
+    else:
+        release = "" if wrote == __version__ else f" (it was {wrote}, it is {__version__})"
+        message = (
+            f"gradgen changed{release}, and writes another {target.output} for the same source"
+        )
+        line = _first_difference(record.text, committed.text)
+    return Finding("stale", message, target.command, target.output, line)
+
+
+def _first_difference(old: str, new: str) -> int:
+    """The first line of the old text that is not in its place in the new one."""
+    lines = zip(old.splitlines(), new.splitlines(), strict=False)
+    for number, (before, after) in enumerate(lines, start=1):
+        if before != after and without_version(before) != without_version(after):
+            return number
+    return 1
+
+
+def _current(committed: _Committed, module: Module, verified: bool, status: Status) -> Outcome:
+    target, front, counts = committed.target, committed.front, counts_of(module)
+    over = over_budget(target, counts)
+    wrong = miscounted(committed.record.text, committed.record.content["counts"])
+    if wrong is not None:
+        over = (Finding("stale", f"counts differ: {wrong}", target.command, target.output), *over)
+    state: State = "stale" if wrong is not None else "over budget" if over else "current"
+    sentence = f"{counts.ops} operations, {counts.muls} multiplications"
+    if not verified:
+        return committed.outcome(state, over, f"{sentence}; not verified")
+    status(f"verifying {front.source.function}")
+    report = verify(
+        pipeline.subject_of(front, module, committed.record.text),
+        ranges=pipeline.ranges_of(front),
+        dtypes=target.settings.dtypes,
+    )
+    path, line = front.source.path, front.source.position.line
+    found = [Finding("warning", warning, path=path) for warning in report.warnings]
+    if not report.exact:
+        state = "inexact"
+        message = f"{target.output} does not match JAX: {report.summary()}"
+        mend = f"{target.command} --search-again"
+        found.append(Finding("inexact", message, mend, path, line))
+    return committed.outcome(
+        state, (*found, *over), f"{sentence}; {report.summary()}", (report.pretty(),)
+    )

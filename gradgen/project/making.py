@@ -1,0 +1,71 @@
+"""What a build of one target would write.
+
+Nothing is written here, so that this can run in a process of its own.
+"""
+
+from __future__ import annotations
+
+from gradgen import pipeline
+from gradgen.backend.seal import without_version
+from gradgen.config import ELIMINATIONS
+from gradgen.errors import GradgenError
+from gradgen.ir.recipe import Recipe
+from gradgen.pipeline import Status
+from gradgen.project.budgets import over_budget
+from gradgen.project.outcome import Finding, Outcome
+from gradgen.project.record import Record, committed_text, counts_of, read_record
+from gradgen.project.target import Target
+
+
+def make(target: Target, search_again: bool, status: Status) -> Outcome:
+    """Generate and verify the text of a target; the order that its file records is kept.
+
+    With `search_again` only if there is no cheaper one. Raises GradgenError if there is no text, or
+    if the file is not one that gradgen may overwrite.
+    """
+    settings = target.settings
+    old = committed_text(target.output)
+    record = None if old is None else read_record(old)
+    if old and record is None and target.name is not None:
+        raise GradgenError(
+            "gradgen did not write this file, so that it will not be overwritten",
+            hint=f"delete it, or give '{target.name}' another output",
+            path=target.output,
+        )
+    recorded, again = _recorded(target, record, search_again)
+    made = pipeline.generate(settings, status, recorded, search_again=again)
+    counts = counts_of(made.module)
+    same = old is not None and without_version(old) == without_version(made.text)
+    findings = [Finding("warning", w, path=settings.path) for w in made.report.warnings]
+    name = "" if target.output is not None else f"{made.module.source.function}: "
+    remark = "; its graph is another one now, so that an order was searched for again"
+    return Outcome(
+        target.name,
+        settings.path,
+        target.output,
+        "unchanged" if same else "different",
+        (*findings, *over_budget(target, counts)),
+        sentence=name + made.sentence() + (remark if made.kept == "another graph" else ""),
+        counts=counts,
+        before=None if record is None else record.counts,
+        old=old,
+        new=old if same else made.text,
+        details=(*made.orders, made.report.pretty()),
+    )
+
+
+def _recorded(
+    target: Target, record: Record | None, search_again: bool
+) -> tuple[Recipe | None, bool]:
+    """The recipe to keep, and whether to look for a cheaper order all the same."""
+    settings = target.settings
+    recipe = None if record is None else record.recipe
+    if record is None or recipe is None or settings.order is not None:
+        return None, search_again
+    stated = record.content.get("options", {})
+    then = dict(stated) if isinstance(stated, dict) else {}
+    allowed = ELIMINATIONS.index(settings.elimination)
+    if ELIMINATIONS.index(recipe.order.elimination) > allowed:
+        return None, search_again
+    asked = then.get("objective", "muls"), then.get("elimination", "vertex")
+    return recipe, search_again or asked != (settings.objective, settings.elimination)
