@@ -61,60 +61,32 @@ def inputs_that_shape(
 ) -> list[set[int]]:
     """For each output leaf, the numbers of the input leaves whose axes the source gives it.
 
-    They need not be those that it is computed from: `jnp.ones_like(v) * tau`. Where the source does
-    not run on inputs of any shapes that broadcast (it stacks two of them, say), each is taken with
-    the fewest others that have to be arrays of the same shape. An input is missing where no such
-    others exist.
+    They need not be those that it is computed from: `jnp.ones_like(v) * tau`. An input is missing
+    where the source takes no array in its place while the others are scalars.
     """
     everything = range(len(signature.leaves))
-    found = _axes(source, function, signature, [[k] for k in everything])
+    found = _axes(source, function, signature, everything)
     if found is not None:
         return found
     merged: list[set[int]] = []
-    left = list(everything)
-    while left:
-        group, axes = _least_group(source, function, signature, left[0])
-        left = [k for k in left if k not in group]
-        merged = merged or [set() for _ in axes]
-        for known, more in zip(merged, axes, strict=False):
-            known |= more
+    for k in everything:
+        for number, axes in enumerate(_axes(source, function, signature, [k]) or ()):
+            if number == len(merged):
+                merged.append(set())
+            merged[number] |= axes
     return merged
 
 
-def _least_group(
-    source: Source, function: Callable[..., Any], signature: Signature, leaf: int
-) -> tuple[list[int], list[set[int]]]:
-    """The fewest inputs that have to be arrays where this one is, and each output's axes then."""
-    group = [leaf]
-    axes = _axes(source, function, signature, [group])
-    if axes is None:
-        group = list(range(len(signature.leaves)))
-        axes = _axes(source, function, signature, [group])
-        for other in range(len(signature.leaves)) if axes is not None else ():
-            fewer = [k for k in group if k != other]
-            without = _axes(source, function, signature, [fewer]) if other != leaf else None
-            if without is not None:
-                group, axes = fewer, without
-    return (group, axes) if axes is not None else ([leaf], [])
-
-
 def _axes(
-    source: Source,
-    function: Callable[..., Any],
-    signature: Signature,
-    groups: Sequence[Sequence[int]],
+    source: Source, function: Callable[..., Any], signature: Signature, arrays: Sequence[int]
 ) -> list[set[int]] | None:
-    """For each output leaf, which of these inputs' axes it has, each group having one of its own.
+    """For each output leaf, which of these inputs' axes it has, each input having one of its own.
 
     None where the source does not run on such arrays.
     """
     dtypes = {"float": "float64", "int": "int32", "bool": "bool"}
-    count = len(groups)
-    shapes = {
-        k: (1,) * n + (_NEURONS,) + (1,) * (count - n - 1)
-        for n, group in enumerate(groups)
-        for k in group
-    }
+    count = len(arrays)
+    shapes = {k: (1,) * n + (_NEURONS,) + (1,) * (count - n - 1) for n, k in enumerate(arrays)}
     avals = [
         jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
         for k, leaf in enumerate(signature.leaves)
@@ -125,12 +97,7 @@ def _axes(
         except Exception:
             return None
     return [
-        {
-            k
-            for n, size in enumerate(leaf.shape)
-            if size == _NEURONS
-            for k in groups[n + count - len(leaf.shape)]
-        }
+        {arrays[k + count - len(leaf.shape)] for k, n in enumerate(leaf.shape) if n == _NEURONS}
         for leaf in jax.tree.leaves(found)
     ]
 
