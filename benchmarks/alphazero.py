@@ -27,12 +27,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.orders import PUBLISHED, ROOT, model_graphs, reference_graphs
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import ProductObjective
 from gradgen.search import portfolio
 from gradgen.search.alphazero import run
 from gradgen.search.alphazero.curve import draw
-from gradgen.search.alphazero.game import Game, begin, edges_seen, price_of, stack
+from gradgen.search.alphazero.game import Game, begin, edges_seen, stack
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize, network
 from gradgen.search.alphazero.planning import Planning, advise
@@ -222,10 +223,8 @@ def general_network(options: argparse.Namespace) -> None:
 def least_played(game: Game, expertise: Expertise, budget: float) -> tuple[int, int, float]:
     """What the policy alone plays, the least with search, and the seconds that this took."""
     started = time.perf_counter()
-    number = {vertex.name: k for k, vertex in enumerate(game.graph.vertices)}
     costs = [
-        price_of(game.graph, game.objective, [number[step] for step in order.steps])
-        for order in play(game, expertise, budget, 0)
+        cost_of(game.graph, order, game.objective) for order in play(game, expertise, budget, 0)
     ]
     return costs[0], min(costs), time.perf_counter() - started
 
@@ -233,9 +232,8 @@ def least_played(game: Game, expertise: Expertise, budget: float) -> tuple[int, 
 def random_best(game: Game, count: int) -> int:
     """The least that so many random orders cost."""
     chance = np.random.default_rng(0)
-    inner = np.array(game.graph.intermediates)
     return min(
-        price_of(game.graph, game.objective, chance.permutation(inner).tolist())
+        cost_of(game.graph, game.order(chance.permutation(game.moves), "random"), game.objective)
         for _ in range(count)
     )
 

@@ -25,11 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.random_programs import random_program
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import ProductObjective
 from gradgen.search.alphazero.checkpoint import write_network
 from gradgen.search.alphazero.demonstrations import demonstrate
-from gradgen.search.alphazero.game import Game, Sizes, begin, price_of, stack
+from gradgen.search.alphazero.game import Game, Sizes, begin, stack
 from gradgen.search.alphazero.imitation import Imitation, imitate
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize, count_parameters, network
@@ -81,8 +82,8 @@ def demonstrations(count: int, work: Path) -> NDArray[np.int32]:
 
 def prices(game: Game, moves: Sequence[int]) -> int:
     """What a game costs, by the elimination engine."""
-    steps = [game.graph.intermediates[m] for m in moves[: game.moves]]
-    return price_of(game.graph, game.objective, steps)
+    order = game.order(moves[: game.moves], "demonstration")
+    return cost_of(game.graph, order, game.objective)
 
 
 def main() -> None:

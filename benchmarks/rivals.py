@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks import rival_tools
 from benchmarks.rival_models import CASES, Case
-from gradgen import pipeline
+from gradgen import ordering, pipeline
 from gradgen.config import Settings
 from gradgen.verify.recount import recount
 
@@ -53,7 +53,7 @@ def gradgen_total(case: Case) -> int:
     settings = Settings(str(ROOT / "models" / f"{case.model}.py"), directives=directives)
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)
-    modules = pipeline.candidates(front, graph, pipeline.orders_for(settings, graph))
+    modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
     _, text = next(pipeline.texts(modules, settings.emit))
     return recount(text)["_value_and_entries"].total
 

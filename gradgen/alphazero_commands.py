@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,20 +11,21 @@ import click
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
+from gradgen.options import budget_options, settings_of, source_options
 from gradgen.reporting import Reporting
 
-OBJECTIVES = ("edges", "muls")
-
-
-@click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option(
+_objective_option = click.option(
     "--objective",
-    type=click.Choice(OBJECTIVES),
+    type=click.Choice(("edges", "muls")),
     default="muls",
     show_default=True,
     help="Which count to make small.",
 )
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@_objective_option
 @click.option(
     "--elimination",
     type=click.Choice(("vertex", "edge")),
@@ -186,42 +186,14 @@ def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Rep
 
 
 @click.command()
-@click.argument("source")
-@click.option("--function", metavar="NAME", help="The step function.")
-@click.option("--wrt", metavar="NAMES", multiple=True, help="What to differentiate against.")
-@click.option(
-    "--objective",
-    type=click.Choice(OBJECTIVES),
-    default="muls",
-    show_default=True,
-    help="Which count to make small.",
-)
-@click.option(
-    "--budget",
-    type=click.FloatRange(min=0.0),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="For each search.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all chance.")
+@source_options
+@_objective_option
+@budget_options
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-def compare(
-    source: str,
-    function: str | None,
-    wrt: tuple[str, ...],
-    as_json: bool,
-    debug: bool,
-    **options: Any,
-) -> None:
+def compare(as_json: bool, debug: bool, **options: Any) -> None:
     """Run all searches on SOURCE, a graph or a step function, and print one table."""
     with Reporting(debug, quiet=False) as reporting:
-        directives = (("wrt", ", ".join(wrt)),) if wrt else ()
-        path, _, name = source.rpartition(":") if source.count(":") == 1 else (source, "", "")
-        settings = Settings(
-            path or source, function=function or name or None, directives=directives, **options
-        )
+        settings = settings_of(options)
         reporting.status("reading")
         from gradgen import comparison
 
@@ -235,7 +207,7 @@ def doctor() -> None:
     """Say which versions and devices gradgen sees."""
     from gradgen.diagnosis import facts
 
-    width = max(len(name) for name, _ in facts())
-    for name, value in facts():
+    found = facts()
+    width = max(len(name) for name, _ in found)
+    for name, value in found:
         click.echo(f"{name:{width}}  {value}")
-    sys.stdout.flush()

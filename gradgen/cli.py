@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from click_default_group import DefaultGroup
 
 from gradgen import __version__
+from gradgen.alphazero_commands import compare, doctor, train
 from gradgen.config import SEARCHES, Settings
 from gradgen.files import write_atomically
 from gradgen.options import (
@@ -204,11 +205,11 @@ def search(
     with Reporting(debug, quiet) as reporting:
         settings = settings_of(options, search=search)
         reporting.status("reading")
-        from gradgen import pipeline
+        from gradgen import ordering, pipeline
         from gradgen.search_report import as_document, print_table
 
         graph = pipeline.graph_from(settings)
-        result = pipeline.search(settings, graph, reporting.status)
+        result = ordering.search(settings, graph, reporting.status)
         reporting.stop()
         if output is not None:
             write_atomically(output, result.order.to_json() + "\n")
@@ -319,11 +320,5 @@ def explain(quiet: bool, debug: bool, **options: Any) -> None:
         print_explanation(module)
 
 
-def _register() -> None:
-    from gradgen.alphazero_commands import compare, doctor, train
-
-    for command in (train, compare, doctor):
-        main.add_command(command)
-
-
-_register()
+for _command in (train, compare, doctor):
+    main.add_command(_command)

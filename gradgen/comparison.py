@@ -11,10 +11,10 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
-from gradgen import pipeline
+from gradgen import ordering, pipeline
 from gradgen.config import Search, Settings
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.alphazero.game import price_of
 from gradgen.search.heuristics import propose
 
 
@@ -42,19 +42,18 @@ class Comparison:
 def compare(settings: Settings, status: Callable[[str], None]) -> Comparison:
     """Run the heuristics, the portfolio of exact search and annealing, and AlphaZero."""
     graph = pipeline.graph_from(settings)
-    number = {vertex.name: k for k, vertex in enumerate(graph.vertices)}
     objective = cast("ProductObjective", settings.objective)
     rows = []
     for order in propose(graph):
         begin = time.perf_counter()
-        cost = price_of(graph, objective, [number[step] for step in order.steps])
+        cost = cost_of(graph, order, objective)
         name = order.found_by.partition(",")[0]
         rows.append(Row(name, cost, order.found_by, time.perf_counter() - begin))
     bound = 0
     searches: tuple[Search, ...] = ("alphazero", "auto")
     for search in searches:
         status(f"searching: {search}")
-        found = pipeline.search(replace(settings, search=search), graph, status)
+        found = ordering.search(replace(settings, search=search), graph, status)
         rows.append(Row(search, found.cost, found.found_by, found.seconds))
         bound = max(bound, found.lower_bound)
     return Comparison(

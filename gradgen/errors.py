@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 
+def diagnostic(
+    kind: str,
+    message: str,
+    hint: str | None,
+    *,
+    path: str | None,
+    line: int | None,
+    column: int,
+) -> str:
+    """`path:line:column: kind: message` as compilers print it, then the hint on a line of its own.
+
+    Lines count from 1 and columns from 0; people see both from 1.
+    """
+    place = ""
+    if path is not None:
+        place = f"{path}: " if line is None else f"{path}:{line}:{column + 1}: "
+    text = f"{place}{kind}: {message}"
+    return text if hint is None else f"{text}\n  hint: {hint}"
+
+
 class GradgenError(Exception):
     """Something in the input that gradgen cannot work with (exit code 2).
 
@@ -39,14 +59,9 @@ class GradgenError(Exception):
 
     def __str__(self) -> str:
         """`path:line:column: error: message`, then the hint on a line of its own."""
-        place = ""
-        if self.path is not None:
-            place = f"{self.path}:"
-            if self.line is not None:
-                place += f"{self.line}:{self.column + 1}:"
-            place += " "
-        text = f"{place}error: {self.message}"
-        return text if self.hint is None else f"{text}\n  hint: {self.hint}"
+        return diagnostic(
+            "error", self.message, self.hint, path=self.path, line=self.line, column=self.column
+        )
 
 
 class UnforeseenError(GradgenError):

@@ -95,8 +95,7 @@ objective_options = together(
 """The options that say what is to be small, and how."""
 
 
-search_options = together(
-    objective_options,
+budget_options = together(
     click.option(
         "--budget",
         type=click.FloatRange(min=0.0),
@@ -113,6 +112,10 @@ search_options = together(
         help="Of the search's random numbers.",
     ),
 )
+"""The options that say how much to search."""
+
+
+search_options = together(objective_options, budget_options)
 """The options that say how to look for an order."""
 
 
@@ -179,7 +182,7 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
         order=options.get("order"),
         per_neuron=options["per_neuron"],
         objective=options["objective"],
-        elimination=options["elimination"],
+        elimination=options.get("elimination", Settings.elimination),
         budget=options.get("budget", Settings.budget),
         seed=options.get("seed", Settings.seed),
         **more,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gradgen.backend.render import render
 from gradgen.config import Settings
-from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence, read_text
@@ -24,22 +24,17 @@ from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.graph_file import read_graph
 from gradgen.ir.module import Module
-from gradgen.ir.plan import Objective, PlanObjective
+from gradgen.ir.plan import Objective
 from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
+from gradgen.ordering import Status, orders_for
 from gradgen.programs import cheaper, module_by, modules_for
 from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_picture
-from gradgen.search.elimination import search as search_order
-from gradgen.search.heuristics import propose
-from gradgen.search.portfolio import SearchResult
 from gradgen.verify.check import verify
 from gradgen.verify.report import Report
 from gradgen.verify.subject import Subject
-
-Status = Callable[[str], None]
-"""Told what is going on."""
 
 
 @dataclass(frozen=True)
@@ -135,92 +130,6 @@ def graph_from(settings: Settings) -> LinearGraph:
         raise GradgenError(f"this is no graph: {error}", path=settings.path) from None
 
 
-def orders_for(
-    settings: Settings, graph: LinearGraph, status: Status | None = None
-) -> tuple[Order, ...]:
-    """The orders to consider: the one asked for, or the one found and those of all heuristics."""
-    if settings.order in ("forward", "reverse", "markowitz"):
-        return propose(graph, (settings.order,))
-    if settings.order is not None:
-        return (_stored_order(settings.order, graph),)
-    heuristics = propose(graph)
-    if settings.search == "heuristics":
-        return heuristics
-    return (search(settings, graph, status).order, *heuristics)
-
-
-def search(settings: Settings, graph: LinearGraph, status: Status | None = None) -> SearchResult:
-    """Search for an order as the settings say.
-
-    Operations depend on the program, so that under `ops` the multiplications lead the search.
-    Raises GradgenError for an objective that the elimination has not.
-    """
-    objective: PlanObjective = "muls" if settings.objective == "ops" else settings.objective
-    tell = None if status is None else _told(status, objective)
-    if settings.search == "alphazero":
-        return _play(settings, graph, objective, tell)
-    try:
-        return search_order(
-            graph,
-            elimination=settings.elimination,
-            objective=objective,
-            budget=settings.budget,
-            seed=settings.seed,
-            progress=tell,
-        )
-    except ValueError as error:
-        raise GradgenError(str(error)) from None
-
-
-def _play(
-    settings: Settings,
-    graph: LinearGraph,
-    objective: PlanObjective,
-    tell: Callable[[int, int, str], None] | None,
-) -> SearchResult:
-    """Let the general network play; raises GradgenError for what it cannot play."""
-    if settings.elimination != "vertex" or objective not in ("edges", "muls"):
-        raise GradgenError(
-            "AlphaZero eliminates vertices, for few 'edges' or 'muls'",
-            hint="leave --elimination and --objective as they are, or leave --search to gradgen",
-        )
-    # jax, haiku and mctx are needed here alone
-    from gradgen.search.alphazero.pretrained import general
-    from gradgen.search.alphazero.search import search as play
-
-    return play(
-        graph,
-        general(),
-        objective=objective,
-        budget=settings.budget,
-        seed=settings.seed,
-        progress=tell,
-    )
-
-
-def _told(status: Status, objective: str) -> Callable[[int, int, str], None]:
-    return lambda cost, bound, found_by: status(
-        f"searching: {cost} {objective} by {found_by}, at least {bound}"
-    )
-
-
-def _stored_order(path: str, graph: LinearGraph) -> Order:
-    try:
-        order = Order.from_json(Path(path).read_text(encoding="utf-8"))
-        accumulate(graph, order)
-    except OSError as error:
-        raise GradgenError(f"cannot read the order: {error.strerror}", path=path) from None
-    except OrderMismatchError as error:
-        raise GradgenError(
-            f"this order is for another graph: {error}",
-            hint="the source or --wrt has changed since; let gradgen search again",
-            path=path,
-        ) from None
-    except ValueError as error:
-        raise GradgenError(f"this is no stored order: {error}", path=path) from None
-    return order
-
-
 def candidates(
     front: Front, graph: LinearGraph, orders: Sequence[Order], objective: Objective = "muls"
 ) -> list[Module]:
@@ -299,7 +208,7 @@ def generate(
     """
     front = open_front(settings)
     graph = graph_of(front)
-    kept = None if recorded is None else _replayed(front, graph, recorded)
+    kept = None if recorded is None else replayed(front, graph, recorded)
     ranges = ranges_of(front)
     fared: list[str] = []
     for considered in _batches(front, graph, kept, search_again, status):
@@ -315,7 +224,7 @@ def generate(
     raise _inexact(front, text, report)
 
 
-def _replayed(front: Front, graph: LinearGraph, recorded: Recipe) -> Module | None:
+def replayed(front: Front, graph: LinearGraph, recorded: Recipe) -> Module | None:
     """What the record gives; None if it is for another graph."""
     try:
         return replay(front, graph, recorded)

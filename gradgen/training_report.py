@@ -9,7 +9,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gradgen.search.alphazero.game import Game, price_of
+from gradgen.elimination.cost import cost_of
+from gradgen.search import portfolio
+from gradgen.search.alphazero.game import Game
 from gradgen.search.alphazero.run import Line, Trained
 from gradgen.search.alphazero.training import Training
 from gradgen.search.heuristics import propose
@@ -64,13 +66,9 @@ def baselines(games: Mapping[str, Game]) -> dict[str, float]:
     """What forward, reverse and the better Markowitz order cost, a mean over the games."""
     total: dict[str, float] = {}
     for game in games.values():
-        number = {vertex.name: k for k, vertex in enumerate(game.graph.vertices)}
-        cheapest: dict[str, int] = {}
-        for order in propose(game.graph):
-            name = order.found_by.partition(",")[0]
-            cost = price_of(game.graph, game.objective, [number[s] for s in order.steps])
-            cheapest[name] = min(cost, cheapest.get(name, cost))
-        for name, cost in cheapest.items():
+        orders = propose(game.graph)
+        costs = ((o.found_by, cost_of(game.graph, o, game.objective)) for o in orders)
+        for name, cost in portfolio.baselines(costs):
             total[name] = total.get(name, 0.0) + cost / len(games)
     return total
 

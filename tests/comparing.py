@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import currently_in_test_context, note
 
-from gradgen import pipeline
+from gradgen import ordering, pipeline
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.ir.module import FUNCTIONS
@@ -50,7 +50,7 @@ def check_model(text: str, *, verified: bool = False) -> str:
                 raise
             _assert_constant(source, front)
             return "refused"
-        candidates = pipeline.candidates(front, graph, pipeline.orders_for(options, graph))
+        candidates = pipeline.candidates(front, graph, ordering.orders_for(options, graph))
         try:
             _compare_first_finite(source, front, candidates)
         except NotFiniteError:

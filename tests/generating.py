@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gradgen import pipeline
+from gradgen import ordering, pipeline
 from gradgen.config import Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module
@@ -68,7 +68,7 @@ def generate(
     )
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)
-    modules = pipeline.candidates(front, graph, pipeline.orders_for(settings, graph))
+    modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
     module, text = next(pipeline.texts(modules, settings.emit))
     return Generated(front, graph, module, text, run_text(text))
 

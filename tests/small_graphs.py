@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from itertools import permutations
 from pathlib import Path
@@ -62,6 +62,16 @@ def step_cost(state: Accumulation, vertex: int, objective: str) -> int:
     if objective == "muls":
         return state.cost(vertex)
     return len(state.predecessors[vertex]) * len(state.successors[vertex])
+
+
+def price_of(graph: LinearGraph, objective: str, steps: Iterable[int]) -> int:
+    """What eliminating vertices one after the other costs, by the engine."""
+    state = Accumulation(graph)
+    total = 0
+    for vertex in steps:
+        total += step_cost(state, vertex, objective)
+        state.eliminate(vertex)
+    return total
 
 
 def optimum(graph: LinearGraph, objective: str, first: tuple[int, ...] = ()) -> int:

@@ -7,7 +7,7 @@ import random
 import jax
 import numpy as np
 import pytest
-from small_graphs import graphs, step_cost, stored
+from small_graphs import graphs, price_of, step_cost, stored
 
 from gradgen.elimination.accumulate import Accumulation, accumulate
 from gradgen.ir.graph import Edge, LinearGraph
@@ -16,7 +16,6 @@ from gradgen.search.alphazero.game import (
     Sizes,
     begin,
     edges_seen,
-    price_of,
     reversed_position,
     stack,
 )

@@ -13,14 +13,14 @@ import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from small_graphs import FOLDER, stored
+from small_graphs import FOLDER, price_of, stored
 
 from gradgen.cli import main
 from gradgen.elimination.accumulate import accumulate
 from gradgen.errors import GradgenError
 from gradgen.search.alphazero import run
 from gradgen.search.alphazero.demonstrations import demonstrate, equals
-from gradgen.search.alphazero.game import begin, price_of
+from gradgen.search.alphazero.game import begin
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize
 from gradgen.search.alphazero.planning import Planning

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from projects import contents, edit, gradgen, write_project
 
+from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.project import inspecting
 from gradgen.verify.report import Failure, Report
 
@@ -194,7 +195,7 @@ def test_another_renderer(project: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise inspecting.OrderMismatchError("the graph is another one")
+        raise OrderMismatchError("the graph is another one")
 
     monkeypatch.setattr(inspecting.pipeline, "replay", refuse)
     code, said = check(project)

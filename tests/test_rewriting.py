@@ -19,7 +19,8 @@ from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section, count_operations
-from gradgen.pipeline import candidates, graph_of, open_front, orders_for, texts
+from gradgen.ordering import orders_for
+from gradgen.pipeline import candidates, graph_of, open_front, texts
 from gradgen.verify.report import Failure, Report
 
 MODELS = Path(__file__).parents[1] / "models"

@@ -28,11 +28,12 @@ from gradgen import pipeline
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate, as_face_order
 from gradgen.elimination.accumulation import Accumulation
+from gradgen.elimination.cost import cost_of
 from gradgen.elimination.face import LineGraph
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import parse_edge_step, parse_face_step
 from gradgen.search.heuristics import forward, propose
-from gradgen.search.steps.anneal import cost_of, search_steps
+from gradgen.search.steps.anneal import search_steps
 from gradgen.search.steps.exact import cheapest_edges, cheapest_faces
 from gradgen.search.steps.heuristics import (
     markowitz_edges,

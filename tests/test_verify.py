@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from generating import MODELS, ROOT, STYLES
 
-from gradgen import pipeline
+from gradgen import ordering, pipeline
 from gradgen.config import Settings
 from gradgen.verify import check, floats, recount
 from gradgen.verify.check import verify
@@ -32,7 +32,7 @@ def subject(path: str) -> Subject:
     settings = Settings(str(ROOT / path))
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)
-    modules = pipeline.candidates(front, graph, pipeline.orders_for(settings, graph))
+    modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
     module, text = next(iter(pipeline.texts(modules, settings.emit)))
     return Subject(text, module, front.function, front.signature.bind, front.vmapped)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from drives import DRIVES
 
+from gradgen.project.record import read_record
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "gallery.md"
 
@@ -57,17 +59,15 @@ def read_model(path: Path) -> Model:
         path.stem,
         title,
         tuple(" ".join(reference.split()) for reference in references),
-        read_record(ROOT / "generated" / f"{path.stem}_grad.py"),
+        _recorded(ROOT / "generated" / f"{path.stem}_grad.py"),
     )
 
 
-def read_record(path: Path) -> Mapping[str, Any]:
-    """The GRADGEN dict of a generated file, which is not executed."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "GRADGEN":
-            record: Mapping[str, Any] = ast.literal_eval(node.value)
-            return record
-    raise ValueError(f"{path} holds no GRADGEN")
+def _recorded(path: Path) -> Mapping[str, Any]:
+    record = read_record(path.read_text(encoding="utf-8"))
+    if record is None:
+        raise ValueError(f"{path} is no generated file")
+    return record.content
 
 
 def page_text(models: tuple[Model, ...]) -> str:

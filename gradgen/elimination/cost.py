@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from gradgen.elimination.accumulate import accumulate
+from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan, PlanObjective
 
 PLAN_OBJECTIVES: tuple[PlanObjective, ...] = get_args(PlanObjective)
@@ -32,3 +34,11 @@ class PlanCosts:
 def plan_costs(plan: Plan) -> PlanCosts:
     """Count a plan."""
     return PlanCosts(plan.edges, plan.muls, plan.adds, plan.peak)
+
+
+def cost_of(graph: LinearGraph, order: Order, objective: PlanObjective) -> int:
+    """What an order costs.
+
+    Raises OrderMismatchError if it is for another graph.
+    """
+    return plan_costs(accumulate(graph, order)).ranked(objective)[0]

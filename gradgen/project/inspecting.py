@@ -11,9 +11,9 @@ from importlib.metadata import version
 from gradgen import __version__, pipeline
 from gradgen.backend.render import render
 from gradgen.backend.seal import without_version
-from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.ir.module import Module
-from gradgen.pipeline import Front, Status
+from gradgen.ordering import Status
+from gradgen.pipeline import Front
 from gradgen.project.budgets import miscounted, over_budget
 from gradgen.project.facts import facts_of, reasons
 from gradgen.project.outcome import Finding, Outcome, State
@@ -74,12 +74,8 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
     record = None if old is None else read_record(old)
     if record is None:
         return _missing(target, old)
-    module = None
-    if record.recipe is not None:
-        try:
-            module = pipeline.replay(front, graph, record.recipe)
-        except OrderMismatchError:
-            module = None
+    recipe = record.recipe
+    module = None if recipe is None else pipeline.replayed(front, graph, recipe)
     text = None if module is None else render(module)
     committed = _Committed(target, front, record, module, text)
     if module is None or not committed.is_current:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, diagnostic
 from gradgen.project.record import Counts
 
 Kind = Literal["stale", "over budget", "inexact", "orphan", "error", "warning"]
@@ -32,14 +32,9 @@ class Finding:
 
     def pretty(self) -> str:
         """As compilers print it, with the mend on a line of its own."""
-        place = ""
-        if self.path is not None:
-            place = f"{self.path}:"
-            if self.line is not None:
-                place += f"{self.line}:{self.column + 1}:"
-            place += " "
-        text = f"{place}{self.kind}: {self.message}"
-        return text if self.mend is None else f"{text}\n  hint: {self.mend}"
+        return diagnostic(
+            self.kind, self.message, self.mend, path=self.path, line=self.line, column=self.column
+        )
 
 
 @dataclass(frozen=True)

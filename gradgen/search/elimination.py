@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import partial
 from typing import get_args
 
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import PlanObjective, ProductObjective
 from gradgen.search import portfolio
 from gradgen.search.portfolio import Progress, SearchResult
-from gradgen.search.steps.anneal import cost_of, search_steps
+from gradgen.search.steps.anneal import search_steps
 from gradgen.search.steps.exact import cheapest_edges, cheapest_faces
 from gradgen.search.steps.path_bound import path_bound
 

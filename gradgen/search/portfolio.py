@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from gradgen.elimination.accumulate import accumulate
-from gradgen.elimination.cost import plan_costs
+from gradgen.elimination.cost import cost_of, plan_costs
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import PlanObjective, ProductObjective
 from gradgen.search.exact.bounds import SMALL, lower_bound
@@ -82,7 +82,7 @@ def search(
         found = _solve(graph, objective)
     else:
         found = _anneal_and_prove(graph, objective, budget, seed, report)
-    cost = plan_costs(accumulate(graph, found.order)).ranked(objective)[0]
+    cost = cost_of(graph, found.order, objective)
     report(cost, found.lower_bound, found.order.found_by)
     proved = cost == found.lower_bound
     return SearchResult(
@@ -115,9 +115,9 @@ def _solve(graph: LinearGraph, objective: ProductObjective) -> _Found:
         order: plan_costs(accumulate(graph, order)).ranked(objective)
         for order in (*orders, *((solved.order,) if solved.order else ()))
     }
-    baselines = _baselines((order.found_by, ranked[order][0]) for order in orders)
+    known = baselines((order.found_by, ranked[order][0]) for order in orders)
     best = min(ranked, key=lambda order: ranked[order])
-    return _Found(best, baselines, solved.lower_bound, solved.bound_by, True)
+    return _Found(best, known, solved.lower_bound, solved.bound_by, True)
 
 
 def _anneal_and_prove(
@@ -139,7 +139,7 @@ def _anneal_and_prove(
     )
     found = _Found(
         annealed.order,
-        _baselines(annealed.baselines),
+        baselines(annealed.baselines),
         annealed.lower_bound,
         annealed.bound_by,
         annealed.complete,
@@ -164,7 +164,7 @@ def _prove(
     )
 
 
-def _baselines(costs: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+def baselines(costs: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
     """The costs of heuristics by the first word of their names, the lower one of two."""
     best: dict[str, int] = {}
     for found_by, cost in costs:

@@ -66,12 +66,7 @@ def write_network(path: Path, params: Params, size: NetworkSize, about: Mapping[
 def read_network(path: Path) -> tuple[Params, NetworkSize]:
     """A network and its size; raises GradgenError if there is none in the file."""
     arrays, about = _read(path)
-    if "size" in about:
-        size = NetworkSize(**json.loads(about["size"]))
-    else:
-        size = NetworkSize(**json.loads(about["training"])["size"])
-        prefix = ".params"
-        arrays = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    size = NetworkSize(**json.loads(about["size"]))
     params: dict[str, dict[str, Any]] = {}
     for place, array in arrays.items():
         module, name = place.removeprefix("['").removesuffix("']").split("']['")

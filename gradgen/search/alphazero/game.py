@@ -21,11 +21,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.elimination.accumulate import Accumulation
+from gradgen.elimination.accumulation import Accumulation
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
 from gradgen.ir.steps import EdgeStep
 from gradgen.search.compact import COSTS, compact, vertex_order
+from gradgen.search.heuristics import forward, reverse
 
 Array = Any
 """Of JAX, or of numpy where JAX is to make one of it."""
@@ -163,19 +165,7 @@ def begin(
 
 
 def _scale(graph: LinearGraph, objective: ProductObjective) -> int:
-    inner = graph.intermediates
-    return max(1, min(price_of(graph, objective, order) for order in (inner, inner[::-1])))
-
-
-def price_of(graph: LinearGraph, objective: ProductObjective, steps: Iterable[int]) -> int:
-    """What eliminating vertices one after the other costs, by the elimination engine."""
-    state = Accumulation(graph)
-    total = 0
-    for vertex in steps:
-        into, out = state.predecessors[vertex], state.successors[vertex]
-        total += len(into) * len(out) if objective == "edges" else state.cost(vertex)
-        state.eliminate(vertex)
-    return total
+    return max(1, min(cost_of(graph, mode(graph), objective) for mode in (forward, reverse)))
 
 
 def reversed_position(position: Position) -> Position:

@@ -84,7 +84,7 @@ def train(
     named = {name: game.graph.fingerprint for name, game in games.items()}
     state, lines = trainer.begin(), list[Line]()
     if resume and folder is not None:
-        state = trainer.place(read_state(folder, trainer.whole(state), training, named))
+        state = trainer.place(read_state(folder, state, training, named))
         lines = _read_log(folder, int(state.iteration))
     elif warm_start is not None:
         if trainer.games[0].elimination == "edge":
@@ -95,8 +95,10 @@ def train(
     saved, interrupted = time.monotonic(), False
 
     def save() -> None:
+        if folder is None:
+            return
         whole = trainer.whole(state)
-        if folder is not None and is_first():
+        if is_first():
             write_state(folder, whole, training, named)
             _write_log(folder, lines)
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import jax
 import numpy as np
 
-from gradgen.elimination.accumulate import accumulate
-from gradgen.elimination.cost import plan_costs
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
 from gradgen.search.alphazero.game import Game, begin, edges_seen
@@ -21,7 +20,7 @@ from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import play_greedily, play_with_search
 from gradgen.search.exact.bounds import lower_bound
 from gradgen.search.heuristics import propose
-from gradgen.search.portfolio import MANY, SearchResult
+from gradgen.search.portfolio import MANY, Progress, SearchResult, baselines
 
 FOUND_BY = "alphazero"
 AT_ONCE = 8
@@ -29,8 +28,6 @@ AT_ONCE = 8
 TOKENS_PER_SECOND = 40_000
 """Tokens that the network is given for a second of budget. Work is counted and not timed, so that
 the result is the same on every machine; two cores of 2020 do about as much."""
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -59,27 +56,23 @@ def search(
     started = time.monotonic()
     report = progress or (lambda cost, bound, found_by: None)
     heuristics = propose(graph)
-    costs = {order.found_by: _cost(graph, order, objective) for order in heuristics}
+    costs = {order.found_by: cost_of(graph, order, objective) for order in heuristics}
     bound = lower_bound(graph, objective, 0.0) if len(graph.intermediates) <= MANY else None
     least = bound.value if bound else 0
     best = min(heuristics, key=lambda order: costs[order.found_by])
     price = costs[best.found_by]
     for order in play(begin(graph, objective), expertise, budget, seed):
-        cost = _cost(graph, order, objective)
+        cost = cost_of(graph, order, objective)
         # the network's own order is shown even where a heuristic is as good
         if cost < price or (cost == price and not best.found_by.startswith(FOUND_BY)):
             best, price = order, cost
             report(price, least, best.found_by)
         if price == least:
             break
-    baselines: dict[str, int] = {}
-    for name, cost in costs.items():
-        name = name.partition(",")[0]
-        baselines[name] = min(cost, baselines.get(name, cost))
     return SearchResult(
         order=replace(best, proved_optimal=price == least),
         cost=price,
-        baselines=tuple(baselines.items()),
+        baselines=baselines(costs.items()),
         lower_bound=least,
         proved=price == least,
         found_by=best.found_by,
@@ -107,7 +100,3 @@ def play(game: Game, expertise: Expertise, budget: float, seed: int) -> Iterator
         played, _ = batch(params, jax.random.split(key, AT_ONCE), start)
         for moves in np.asarray(played.moves):
             yield game.order(moves, FOUND_BY)
-
-
-def _cost(graph: LinearGraph, order: Order, objective: ProductObjective) -> int:
-    return plan_costs(accumulate(graph, order)).ranked(objective)[0]

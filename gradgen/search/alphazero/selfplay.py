@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 
 from gradgen.search.alphazero.game import Array, Position
 from gradgen.search.alphazero.network import Params
-from gradgen.search.alphazero.planning import Judge, Planning, advise
+from gradgen.search.alphazero.planning import Advice, Judge, Planning, advise
 from gradgen.search.alphazero.rules import Rules, is_over
 
 BROKEN_OFF = 2.0
@@ -48,16 +49,10 @@ def play_with_search(
 ) -> tuple[Played, Experience]:
     """Play one game of `moves` moves, each advised by a search."""
 
-    def turn(position: Position, key: jax.Array) -> tuple[Position, tuple[Any, ...]]:
-        advice = advise(judge, rules, planning, params, key, position)
-        following, price = rules.play(position, advice.move)
-        return following, (position, advice.weights, advice.move, price, ~is_over(position))
+    def choose(position: Position, key: jax.Array) -> Advice:
+        return advise(judge, rules, planning, params, key, position)
 
-    last, found = jax.lax.scan(turn, start, jax.random.split(key, moves))
-    positions, weights, chosen, prices, real = found
-    return _told(start, last, chosen, prices), Experience(
-        positions, weights, _returns(start, last, prices), real
-    )
+    return _play(rules, choose, start, jax.random.split(key, moves))
 
 
 def play_greedily(
@@ -65,50 +60,49 @@ def play_greedily(
 ) -> Played:
     """Play one game without search: always the move that the policy likes best."""
 
-    def turn(position: Position, _: None) -> tuple[Position, tuple[jax.Array, jax.Array]]:
-        move = jnp.argmax(judge(params, position).logits)
-        following, price = rules.play(position, move)
-        return following, (move, price)
+    def choose(position: Position, _: jax.Array) -> Advice:
+        logits = judge(params, position).logits
+        return Advice(jnp.argmax(logits), logits)
 
-    last, (chosen, prices) = jax.lax.scan(turn, start, None, moves)
-    return _told(start, last, chosen, prices)
+    return _play(rules, choose, start, jnp.arange(moves))[0]
 
 
 def play_given(rules: Rules, start: Position, moves: jax.Array) -> tuple[Played, Experience]:
     """A game whose moves are known, as something to learn from."""
 
-    def turn(position: Position, move: jax.Array) -> tuple[Position, tuple[Any, ...]]:
-        following, price = rules.play(position, move)
-        weights = jax.nn.one_hot(move, rules.legal(position).shape[0])
-        return following, (position, weights, price, ~is_over(position))
+    def choose(position: Position, move: jax.Array) -> Advice:
+        return Advice(move, jax.nn.one_hot(move, rules.legal(position).shape[0]))
 
-    last, (positions, weights, prices, real) = jax.lax.scan(turn, start, moves)
-    return _told(start, last, moves, prices), Experience(
-        positions, weights, _returns(start, last, prices), real
-    )
+    return _play(rules, choose, start, moves)
 
 
 def play_at_random(rules: Rules, moves: int, key: jax.Array, start: Position) -> Played:
     """Play one game with moves drawn evenly, for comparison."""
 
-    def turn(position: Position, key: jax.Array) -> tuple[Position, tuple[jax.Array, jax.Array]]:
+    def choose(position: Position, key: jax.Array) -> Advice:
         logits = jnp.where(rules.legal(position), 0.0, -jnp.inf)
-        move = jnp.argmax(logits + jax.random.gumbel(key, logits.shape))
-        following, price = rules.play(position, move)
-        return following, (move, price)
+        return Advice(jnp.argmax(logits + jax.random.gumbel(key, logits.shape)), logits)
 
-    last, (chosen, prices) = jax.lax.scan(turn, start, jax.random.split(key, moves))
-    return _told(start, last, chosen, prices)
+    return _play(rules, choose, start, jax.random.split(key, moves))[0]
 
 
-def _told(start: Position, last: Position, moves: jax.Array, prices: jax.Array) -> Played:
-    """What a game cost; one that was broken off costs more than one that was not."""
-    return Played(moves, prices.sum() + _fine(start, last))
+def _play(
+    rules: Rules,
+    choose: Callable[[Position, jax.Array], Advice],
+    start: Position,
+    given: jax.Array,
+) -> tuple[Played, Experience]:
+    """Play one game, a move for each of what is given; XLA leaves out what nobody asks for.
 
+    A game that was broken off costs more than one that was not.
+    """
 
-def _returns(start: Position, last: Position, prices: jax.Array) -> jax.Array:
-    return -(jnp.cumsum(prices[::-1])[::-1] + _fine(start, last)) / start.scale
+    def turn(position: Position, each: jax.Array) -> tuple[Position, tuple[Any, ...]]:
+        advice = choose(position, each)
+        following, price = rules.play(position, advice.move)
+        return following, (position, advice.weights, advice.move, price, ~is_over(position))
 
-
-def _fine(start: Position, last: Position) -> jax.Array:
-    return jnp.where(is_over(last), 0.0, BROKEN_OFF * start.scale)
+    last, (positions, weights, moves, prices, real) = jax.lax.scan(turn, start, given)
+    fine = jnp.where(is_over(last), 0.0, BROKEN_OFF * start.scale)
+    returns = -(jnp.cumsum(prices[::-1])[::-1] + fine) / start.scale
+    return Played(moves, prices.sum() + fine), Experience(positions, weights, returns, real)

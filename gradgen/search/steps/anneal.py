@@ -63,11 +63,6 @@ _EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
 }
 
 
-def cost_of(graph: LinearGraph, order: Order, objective: ProductObjective) -> int:
-    """What an order costs."""
-    return plan_costs(accumulate(graph, order)).ranked(objective)[0]
-
-
 def _anneal_in_rounds(
     arrays: Arrays,
     faces: bool,
