@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-_package = Path(__file__).parent.parent / "gradgen" / "__init__.py"
+_package = Path(__file__).parent.parent / "gradgen" / "version.py"
 _version = re.search(r'^__version__ = "([^"]+)"', _package.read_text(encoding="utf-8"), re.M)
 if _version is None:
-    raise RuntimeError("gradgen/__init__.py states no version")
+    raise RuntimeError("gradgen/version.py states no version")
 
 project = "gradgen"
 author = "The gradgen developers"

@@ -11,7 +11,6 @@ import click
 from click.core import ParameterSource
 from click_default_group import DefaultGroup
 
-from gradgen import __version__
 from gradgen.alphazero_commands import compare, doctor, train
 from gradgen.config import SEARCHES, Settings
 from gradgen.files import write_atomically
@@ -35,6 +34,7 @@ from gradgen.report.formats import (
     document_format,
 )
 from gradgen.reporting import Reporting
+from gradgen.version import __version__
 
 STAGES = ("source", "trace", "graph", "order", "plan", "program")
 DTYPES = ("float32", "float64")

@@ -241,7 +241,7 @@ def test_the_command_starts_without_heavy_imports(module: str) -> None:
 
 
 def test_the_version_is_a_version() -> None:
-    text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    text = (PACKAGE / "version.py").read_text(encoding="utf-8")
     stated = re.findall(r'^__version__ = "(.*)"$', text, re.M)
     assert len(stated) == 1
     assert str(Version(stated[0])) == stated[0]
