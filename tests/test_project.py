@@ -40,23 +40,26 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend": {"errors", "ir"},
     "verify": {"errors", "ir"},
     "refine": {"ir"},
-    "programs": {"errors", "ir", "elimination", "search", "backend", "refine", "__init__"},
+    "programs": {"errors", "ir", "elimination", "search", "backend", "refine", "version"},
     "report": {"errors", "ir", "elimination", "search", "backend", "verify"},
     "ordering": {"errors", "ir", "config", "elimination", "search"},
-    "pipeline": STAGES | {"programs", "report", "ordering", "__init__"},
+    "opening": {"config", "files", "frontend", "ir"},
+    "pipeline": STAGES | {"programs", "report", "ordering", "opening"},
+    "api": STAGES | {"pipeline", "ordering", "opening", "report"},
     "reporting": {"errors"},
     "search_report": {"config", "ir", "search"},
     "training_report": {"elimination", "search"},
-    "diagnosis": {"search", "__init__"},
+    "diagnosis": {"search", "version"},
     "comparison": {"pipeline", "ordering", "config", "ir", "elimination", "search"},
     "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
     | {"options", "training_report", "comparison", "diagnosis"},
-    "project": STAGES | {"pipeline", "ordering", "reporting", "__init__"},
-    "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "__init__"}
+    "project": STAGES | {"pipeline", "ordering", "reporting", "version"},
+    "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "version"}
     | {"alphazero_commands", "options", "ordering", "report", "project"},
     "options": {"config", "errors"},
     "__main__": {"cli"},
-    "__init__": set(),
+    "version": set(),
+    "__init__": {"api", "errors", "version"},
 }
 JAX = {"jax", "jaxlib"}
 MAY_IMPORT_JAX = ("gradgen.frontend", "gradgen.verify", "gradgen.search.alphazero")

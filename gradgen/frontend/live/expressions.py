@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -18,11 +19,11 @@ def expression_of(name: str, value: Any, namespace: Mapping[str, Any]) -> str:
     known = _name_of(value, namespace)
     if known is not None:
         return known
-    try:
-        if not callable(value):
-            return literal_of(value)
-    except (TypeError, ValueError):
-        pass
+    if not callable(value):
+        with contextlib.suppress(TypeError, ValueError, SyntaxError):
+            text = literal_of(value)
+            compile(text, "<static>", "eval")
+            return text
     raise GradgenError(
         f"the static value of '{name}', of the type {type(value).__name__}, cannot be written down",
         hint="numbers, strings and containers of them can, and what the function's module knows by "
