@@ -1,5 +1,6 @@
-"""How Sphinx builds the documentation: `sphinx-build -W docs docs/_build`."""
+"""How Sphinx builds the documentation: `sphinx-build -W -n docs docs/_build`."""
 
+import os
 import re
 from pathlib import Path
 
@@ -14,10 +15,24 @@ copyright = "2026, The gradgen developers"
 release = _version[1]
 version = release
 
-extensions = ["myst_parser"]
-source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
+source_suffix = {".md": "myst-nb"}
+exclude_patterns = ["_build", "jupyter_execute"]
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(collections\.abc|os|types|numpy|jax)\..*")]
+default_role = "code"
+"""Of the docstrings, in which backquotes mark code; pages are Markdown, where they do anyway."""
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+
+# what a notebook shows is what its cells give now, in an empty folder
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_execution_timeout = 120
 
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
