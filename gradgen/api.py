@@ -79,32 +79,32 @@ class Differentiated:
 
     @property
     def value_and_jacobian(self) -> Function:
-        """Called like `f`: its result and the Jacobian, from one program."""
+        """The result and the Jacobian from one program; called like `f`."""
         return self._member("value_and_jacobian")
 
     @property
     def jacobian(self) -> Function:
-        """Called like `f`: the Jacobian, nested as `jax.jacfwd` nests it; an array an entry."""
+        """The Jacobian, nested as `jax.jacfwd` nests it, an array an entry; called like `f`."""
         return self._member("jacobian")
 
     @property
     def jacobian_entries(self) -> Function:
-        """Called like `f`: the entries that are not zero by structure, by output and input path."""
+        """The entries that are not zero by structure, by output and input path; called like `f`."""
         return self._member("jacobian_entries")
 
     @property
     def vjp(self) -> Function:
-        """`vjp(primals, cotangents)`: the cotangents of the inputs, without a Jacobian."""
+        """The cotangents of the inputs, without a Jacobian; `vjp(primals, cotangents)`."""
         return self._member("vjp")
 
     @property
     def jvp(self) -> Function:
-        """`jvp(primals, tangents)`: the result and the tangents of the outputs."""
+        """The result and the tangents of the outputs, likewise; `jvp(primals, tangents)`."""
         return self._member("jvp")
 
     @property
     def value_and_grad(self) -> Function:
-        """Called like `f`, of which the result is one scalar: that and its gradient."""
+        """The result, where that is one scalar, and its gradient; called like `f`."""
         return self._member("value_and_grad")
 
     def write(self, path: str | os.PathLike[str]) -> bool:
