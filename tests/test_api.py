@@ -490,6 +490,19 @@ class TestErrors:
             gradgen.graph(session["step"])
         assert (caught.value.path, caught.value.line) == (path, 4)
 
+    def test_place_is_that_in_the_cell_of_a_notebook(self, tmp_path):
+        pytest.importorskip("IPython")
+        code = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("import gradgen", store_history=True)
+shell.run_cell("def step(v):\\n    return v if v > 0 else -v", store_history=True)
+done = shell.run_cell("gradgen.differentiate(step)", store_history=True)
+print(str(done.error_in_exec).splitlines()[0])
+"""
+        done = run(code, tmp_path)
+        assert "Cell In[2]:2:17: error: 'step' branches in Python" in done.stdout, done.stderr
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [

@@ -6,6 +6,7 @@ import ast
 import inspect
 import linecache
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,6 +83,14 @@ def statements_about(name: str, namespace: dict[str, Any]) -> tuple[Statement, .
             ):
                 found[ast.unparse(called)] = statement
     return tuple(found.values())
+
+
+def shown_cell(path: str) -> str:
+    """What people call a cell: `Cell In[3]` where IPython runs it, else its path."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    named = None if shell is None else shell.compile.format_code_name(path)
+    return path if named is None else " ".join(named)
 
 
 def session_statements() -> Iterator[Statement]:

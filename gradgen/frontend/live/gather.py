@@ -20,6 +20,7 @@ from gradgen.frontend.live.cells import (
     class_statement,
     function_statement,
     names_in,
+    shown_cell,
     statements_about,
 )
 from gradgen.frontend.live.function import LiveFunction
@@ -55,7 +56,8 @@ def placed_in_cells(parts: Sequence[Part]) -> Iterator[None]:
         if error.path == NOTEBOOK and error.line is not None:
             for part in parts:
                 if 0 <= error.line - part.line < part.count:
-                    error.path, error.line = part.path, error.line - part.line + part.first
+                    error.path = shown_cell(part.path)
+                    error.line += part.first - part.line
                     break
         raise
 
