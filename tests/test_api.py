@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -177,6 +178,28 @@ class TestSameAsTheCommand:
         step(load(source).State(1.0, 2.0), 3.0)
         assert gradgen.differentiate(step).source == command("neuron.py")
         assert gradgen.differentiate(jax.jit(step)).source == command("neuron.py")
+
+    def test_text_in_a_program_that_differentiates_its_own_function(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        program = """
+from unittest.mock import call
+
+import gradgen
+
+
+def step(v, x):
+    scaled = x * x
+    return v * scaled
+
+
+if __name__ == "__main__":
+    print(gradgen.differentiate(step).source, end="")
+"""
+        (tmp_path / "program.py").write_text(program)
+        ran = [sys.executable, "program.py"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(ran, env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout == command("program.py"), done.stderr
 
     def test_example_function(self, load, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

@@ -14,6 +14,9 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
+from gradgen.frontend.live.function import unwrapped
+from gradgen.ir.source import normalised
+
 
 @dataclass(frozen=True, eq=False)
 class Statement:
@@ -73,7 +76,7 @@ def statements_about(name: str, namespace: dict[str, Any]) -> tuple[Statement, .
             case ast.FunctionDef(name=rule, decorator_list=decorators) if any(
                 _root(decorator) == name for decorator in decorators
             ):
-                plain = inspect.unwrap(namespace[rule]) if callable(namespace.get(rule)) else None
+                plain = unwrapped(namespace.get(rule))
                 if isinstance(plain, FunctionType) and _defines(statement, plain):
                     found[rule] = statement
             case ast.Expr(value=ast.Call(func=called)) if _root(called) == name:
@@ -116,7 +119,7 @@ def _statements(path: str, text: str) -> tuple[Statement, ...]:
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return ()
-    lines = text.splitlines(keepends=True)
+    lines = normalised(text).split("\n")
     return tuple(_statement(path, lines, node) for node in tree.body)
 
 
@@ -125,7 +128,7 @@ def _statement(path: str, lines: list[str], node: ast.stmt) -> Statement:
     while first > 1 and lines[first - 2].startswith("#"):
         first -= 1
     last = node.end_lineno or node.lineno
-    return Statement(path, first, last, node, "".join(lines[first - 1 : last]))
+    return Statement(path, first, last, node, "\n".join(lines[first - 1 : last]))
 
 
 def _defines(statement: Statement, function: FunctionType) -> bool:

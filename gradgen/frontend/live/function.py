@@ -47,7 +47,7 @@ def find_function(function: Any) -> LiveFunction:
 
     Raises GradgenError for anything but a function that stands at the top level of its module.
     """
-    plain = inspect.unwrap(function) if callable(function) else function
+    plain = unwrapped(function)
     if not isinstance(plain, FunctionType):
         raise GradgenError(
             f"a step function is needed, and this is of the type {type(function).__name__}",
@@ -55,7 +55,7 @@ def find_function(function: Any) -> LiveFunction:
             "by static=",
         )
     known = plain.__globals__.get(plain.__name__)
-    if not callable(known) or inspect.unwrap(known) is not plain:
+    if known is None or unwrapped(known) is not plain:
         raise GradgenError(
             f"'{plain.__qualname__}' is not a function at the top level of its module",
             hint="define it with def in a file or in a cell of its own; what it takes from the "
@@ -75,7 +75,7 @@ def require_current(live: LiveFunction, text: str) -> None:
     except (SyntaxError, ValueError):
         return  # reading the text says it better
     for value in live.namespace.values():
-        plain = inspect.unwrap(value) if callable(value) else value
+        plain = unwrapped(value)
         if not isinstance(plain, FunctionType) or plain.__code__.co_filename != path:
             continue
         if plain.__code__ not in compiled:
@@ -84,6 +84,14 @@ def require_current(live: LiveFunction, text: str) -> None:
                 hint="import it anew: restart the session, or use importlib.reload",
                 path=path,
             )
+
+
+def unwrapped(value: Any) -> Any:
+    """What is left of a value without its decorators, as far as they say what they wrap."""
+    try:
+        return inspect.unwrap(value) if callable(value) else value
+    except ValueError:  # some objects have any attribute that they are asked for
+        return value
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -7,7 +7,6 @@ the helpers and classes of the session that it uses, and the imports that these 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from gradgen.frontend.live.cells import (
     shown_cell,
     statements_about,
 )
-from gradgen.frontend.live.function import LiveFunction
+from gradgen.frontend.live.function import LiveFunction, unwrapped
 from gradgen.ir.source import Part
 
 NOTEBOOK = "<notebook>"
@@ -88,7 +87,7 @@ class _Gathering:
             lines += ["", ""] if lines else []
             count = statement.last - statement.first + 1
             parts.append(Part(statement.path, statement.first, len(lines) + 1, count))
-            lines += statement.text.rstrip("\n").split("\n")
+            lines += statement.text.split("\n")
         return "\n".join(lines) + "\n", tuple(parts)
 
     def _use(self, name: str, value: Any) -> None:
@@ -106,13 +105,13 @@ class _Gathering:
                     self._use(kind.__name__, kind)
 
     def _is_of_session(self, value: Any) -> bool:
-        plain = inspect.unwrap(value) if callable(value) else value
+        plain = unwrapped(value)
         if isinstance(plain, FunctionType):
             return plain.__globals__ is self._namespace
         return isinstance(plain, type) and plain.__module__ == self._namespace.get("__name__")
 
     def _define(self, name: str, value: Any) -> None:
-        plain = inspect.unwrap(value)
+        plain = unwrapped(value)
         if isinstance(plain, type):
             statement = class_statement(name, plain)
             if statement is None and _is_container(plain):
