@@ -1,8 +1,14 @@
-"""How Sphinx builds the documentation: `sphinx-build -W -n docs docs/_build`."""
+"""How Sphinx builds the documentation: `sphinx-build -W -n docs docs/_build`.
+
+The reports that the gallery leads to are made as well; `-t quick` leaves them out.
+"""
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 _package = Path(__file__).parent.parent / "gradgen" / "version.py"
 _version = re.search(r'^__version__ = "([^"]+)"', _package.read_text(encoding="utf-8"), re.M)
@@ -41,3 +47,15 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"gradgen {release}"
 html_static_path = ["_static"]
+
+
+def setup(app: Any) -> None:
+    """Have the models' reports written beside the pages."""
+    app.connect("build-finished", _write_reports)
+
+
+def _write_reports(app: Any, error: Exception | None) -> None:
+    if error is None and app.builder.format == "html" and not app.tags.has("quick"):
+        command = [sys.executable, "-m", "gradgen", "report", "--all", "--quiet"]
+        folder = Path(app.outdir, "reports")
+        subprocess.run([*command, "-o", folder], cwd=_package.parent.parent, check=True)

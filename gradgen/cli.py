@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 from click_default_group import DefaultGroup
 
 from gradgen.alphazero_commands import compare, doctor, train
-from gradgen.config import SEARCHES, Settings
+from gradgen.config import SEARCHES
 from gradgen.files import write_atomically
 from gradgen.options import (
     differentiation_options,
@@ -20,23 +18,17 @@ from gradgen.options import (
     emitted,
     objective_options,
     order_option,
+    refuse_options,
     search_option,
     search_options,
     settings_of,
     source_options,
     target_options,
 )
-from gradgen.report.formats import (
-    DOCUMENT_FORMATS,
-    PICTURE_FORMATS,
-    DocumentFormat,
-    PictureFormat,
-    document_format,
-)
+from gradgen.report_commands import explain, report, show
 from gradgen.reporting import Reporting
 from gradgen.version import __version__
 
-STAGES = ("source", "trace", "graph", "order", "plan", "program")
 DTYPES = ("float32", "float64")
 
 
@@ -124,10 +116,10 @@ def generate(
             settings = settings_of(options, emit=emitted(emit), dtypes=dtypes, search=search)
             targets: tuple[Target, ...] = (Target(settings, output),)
         else:
-            _refuse_source_options(context)
+            refuse_options(context, _FOR_TARGETS)
             found = configuration()
             targets = tuple(
-                replace(t, settings=_searched(t.settings, options)) for t in chosen(found, sources)
+                t.searched(options["budget"], options["seed"]) for t in chosen(found, sources)
             )
             outputs = frozenset() if sources else frozenset(found.outputs)
         request = Request(
@@ -150,21 +142,6 @@ _FOR_TARGETS = {
     "search_again", "output_format",
 }  # fmt: skip
 """What the command line may say where pyproject.toml says the rest."""
-
-
-def _refuse_source_options(context: click.Context) -> None:
-    """Raise UsageError for an option that pyproject.toml has to say for a target."""
-    for parameter in context.command.params:
-        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
-        if given and parameter.name not in _FOR_TARGETS:
-            raise click.UsageError(
-                f"{parameter.opts[-1]} belongs to a source; for a target it stands in "
-                "pyproject.toml"
-            )
-
-
-def _searched(settings: Settings, options: dict[str, Any]) -> Settings:
-    return replace(settings, budget=options["budget"], seed=options["seed"])
 
 
 @main.command()  # type: ignore[untyped-decorator]
@@ -219,106 +196,5 @@ def search(
             print_table(settings, graph, result)
 
 
-@main.command()  # type: ignore[untyped-decorator]
-@source_options
-@order_option
-@search_options
-@click.option(
-    "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(PICTURE_FORMATS),
-    default="text",
-    show_default=True,
-    help="Of a graph: json is a file that `gradgen search` reads; dot is for Graphviz, mermaid for "
-    "Markdown; svg needs gradgen-jax[report].",
-)
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
-def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
-    """Show a stage of the pipeline for the step function in SOURCE."""
-    if form != "text" and stage != "graph" and (form, stage) != ("json", "order"):
-        raise click.BadParameter(
-            f"only a graph is shown as {form}"
-            if form != "json"
-            else "only a graph or an order is shown as JSON",
-            param_hint="--format",
-        )
-    with Reporting(debug, quiet=True):
-        settings = settings_of(options)
-        from gradgen import pipeline
-
-        click.echo(pipeline.show(settings, stage, form))
-
-
-@main.command()  # type: ignore[untyped-decorator]
-@source_options
-@click.argument("more", metavar="[SOURCE]...", nargs=-1)
-@order_option
-@search_options
-@click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(DOCUMENT_FORMATS),
-    help="Default: what OUT ends with, else html.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def report(
-    source: str,
-    more: tuple[str, ...],
-    output: str | None,
-    form: DocumentFormat | None,
-    quiet: bool,
-    debug: bool,
-    **options: Any,
-) -> None:
-    """Write a report on each SOURCE: its graph, the elimination, what it costs, how exact it is.
-
-    An HTML report is one page that needs no network. The code is generated and compared with JAX
-    for it, and not written.
-    """
-    with Reporting(debug, quiet) as reporting:
-        targets = [settings_of({**options, "source": path}) for path in (source, *more)]
-        reporting.status("reading and tracing")
-        from gradgen import pipeline
-        from gradgen.report.collect import collect
-        from gradgen.report.document import write_document
-
-        found = []
-        for target in targets:
-            outcome = pipeline.generate(target, reporting.status)
-            found.append(collect(outcome.module, outcome.text, outcome.report))
-        text = write_document(found, form or document_format(output))
-        reporting.stop()
-        if output is None:
-            click.echo(text, nl=False)
-            return
-        changed = write_atomically(output, text)
-        reporting.say(f"{output}: {'written' if changed else 'unchanged'}")
-
-
-@main.command()  # type: ignore[untyped-decorator]
-@source_options
-@order_option
-@search_options
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def explain(quiet: bool, debug: bool, **options: Any) -> None:
-    """Explain what the derivative of the step function in SOURCE costs, and where.
-
-    Nothing is verified or written.
-    """
-    with Reporting(debug, quiet) as reporting:
-        settings = settings_of(options)
-        reporting.status("reading and tracing")
-        from gradgen import pipeline
-        from gradgen.report.explain import print_explanation
-
-        module = pipeline.cheapest(settings, reporting.status)
-        reporting.stop()
-        print_explanation(module)
-
-
-for _command in (train, compare, doctor):
+for _command in (show, report, explain, train, compare, doctor):
     main.add_command(_command)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from gradgen.config import ELIMINATIONS, FORMATS, FUNCTIONS, OBJECTIVES, Settings
 from gradgen.errors import GradgenError
@@ -187,6 +188,17 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
         seed=options.get("seed", Settings.seed),
         **more,
     )
+
+
+def refuse_options(context: click.Context, allowed: Collection[str]) -> None:
+    """Raise UsageError for an option that pyproject.toml has to say for a target."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if given and parameter.name not in allowed:
+            raise click.UsageError(
+                f"{parameter.opts[-1]} belongs to a source; for a target it stands in "
+                "pyproject.toml"
+            )
 
 
 def _split_target(source: str, function: str | None) -> tuple[str, str | None]:

@@ -18,6 +18,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all that a worker starts keep what XLA compiled: the tests compile much that is equal.
+
+    Each worker has a folder of its own, since JAX does not write these files atomically.
+    """
+    folder = config.cache.mkdir(f"jax-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_code() -> Iterator[None]:
     """Give back what JAX keeps of everything it ever compiled: gigabytes, over a whole run."""

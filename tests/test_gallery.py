@@ -10,6 +10,9 @@ import pytest
 from generating import ROOT
 from test_models import MODELS, dotted, load, stated_ranges
 
+from gradgen.project.configuration import read
+from gradgen.project.reports import page_names
+
 FOLDER = ROOT / "docs" / "gallery"
 COUNTERS = re.compile(r"state\.(wait|3)")
 """Refractory steps left: what is stated there favours the few that matter."""
@@ -34,6 +37,15 @@ def test_every_model_has_a_drive_and_a_picture() -> None:
     pictures = {path.stem: path for path in (ROOT / "docs/_static/gallery").glob("*.png")}
     assert set(pictures) == set(MODELS)
     assert sum(path.stat().st_size for path in pictures.values()) < 500_000
+
+
+def test_every_report_is_linked_to() -> None:
+    from page import PAGE
+
+    targets = read(ROOT / "pyproject.toml").targets
+    made = page_names([str(target.name) for target in targets], "html")
+    links = re.findall(r'<a href="reports/([^"]*)">', PAGE.read_text(encoding="utf-8"))
+    assert sorted(links) == sorted(["index.html", *made])
 
 
 def test_references_are_cited_in_full() -> None:

@@ -53,9 +53,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": {"pipeline", "ordering", "config", "ir", "elimination", "search"},
     "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
     | {"options", "training_report", "comparison", "diagnosis"},
-    "project": STAGES | {"pipeline", "ordering", "reporting", "version"},
+    "project": STAGES | {"pipeline", "ordering", "report", "reporting", "version"},
+    "report_commands": {"pipeline", "files", "reporting", "options", "report", "project"},
     "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "version"}
-    | {"alphazero_commands", "options", "ordering", "report", "project"},
+    | {"alphazero_commands", "report_commands", "options", "ordering", "project"},
     "options": {"config", "errors"},
     "__main__": {"cli"},
     "version": set(),

@@ -87,6 +87,16 @@ def step(v, w):
     unused = lax.fori_loop(0, 0, lambda k, y: jnp.tanh(y * w), v)
     return 0.9 * v + jnp.zeros_like(w)
 """,
+    # stacked, so that they have one shape, which no value says and u need not have
+    "shape of two arguments": """
+def step(u, v, w):
+    return jnp.zeros_like(jnp.stack([v, w]))[0], u * v, w
+""",
+    # v may be an array alone, w only beside it
+    "shape of an argument that needs another": """
+def step(u, v, w):
+    return jnp.zeros_like(v), jnp.zeros_like(w), u * jnp.stack([v, v + w])[1]
+""",
     "switch on one of several arguments": """
 def step(v, w):
     n = jnp.clip(jnp.floor(w), 0, 2).astype(int)

@@ -212,6 +212,20 @@ class TestCounts:
         for line in ("z = spike(v - 1.0)", "return jnp.exp(-v) * x"):
             assert line in text
 
+    def test_explain_in_a_narrow_window_leaves_nothing_out(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "60")
+        print_explanation(generated().module)
+        lines = capsys.readouterr().out.splitlines()
+        header = next(line for line in lines if line.startswith("┃"))
+        assert header.split()[1::2] == ["line", "source", "step", "partials", "muls", "adds", "all"]
+        rows = [line.split("│") for line in lines[: lines.index("")] if line.startswith("│")]
+        text = "".join(row[2] for row in rows).replace(" ", "")
+        for cost in line_costs(generated().module):
+            assert cost.line is not None
+            assert SOURCE.splitlines()[cost.line - 1].replace(" ", "") in text
+
 
 class TestSparsity:
     def test_it_is_that_of_the_jacobian(self) -> None:

@@ -29,6 +29,10 @@ The table counts the scalar operations of the program for value and Jacobian, as
 defines them, and the multiplications of the accumulation alone: what forward mode takes, what
 reverse mode takes, and what the committed file takes. *Step* is the step itself, without a
 derivative.
+
+Each section leads to the model's [report](report.md): its graph, the elimination step by step, the
+errors, the generated file. They are made with this documentation, and
+<a href="reports/index.html">their index</a> lists them all.
 """
 
 
@@ -115,6 +119,8 @@ def section(model: Model) -> list[str]:
         f"![{model.name} simulated](_static/gallery/{model.name}.png)",
         "",
         f"*{caption}*",
+        "",
+        f'<a href="reports/{model.name}.html">Report on {model.name}</a>',
         "",
         *(f"- {_linked(reference)}" for reference in model.references),
     ]

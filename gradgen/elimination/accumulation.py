@@ -98,6 +98,11 @@ class Accumulation:
         other.successors = [found.copy() for found in self.successors]
         return other
 
+    @property
+    def taken(self) -> int:
+        """How many products and sums were taken so far."""
+        return self._products.taken
+
     def plan(self) -> Plan:
         """The steps so far, and the entries that are on edges now."""
         return self._products.plan(

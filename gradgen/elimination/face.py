@@ -114,6 +114,11 @@ class LineGraph:
         other.successors = {n: found.copy() for n, found in self.successors.items()}
         return other
 
+    @property
+    def taken(self) -> int:
+        """How many products and sums were taken so far."""
+        return self._products.taken
+
     def plan(self) -> Plan:
         """The steps so far, and the values that are left as entries."""
         return self._products.plan(

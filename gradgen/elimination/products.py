@@ -41,6 +41,11 @@ class Products:
         other.kinds, other._steps = self.kinds.copy(), self._steps.copy()
         return other
 
+    @property
+    def taken(self) -> int:
+        """How many products and sums there are so far."""
+        return len(self._steps)
+
     def plan(self, entries: Iterable[tuple[int, int, int]]) -> Plan:
         """The steps so far, with the Jacobian's entries: dependent, independent, value."""
         return Plan(self._graph, tuple(self._steps), tuple(sorted(entries)))

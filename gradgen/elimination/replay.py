@@ -10,7 +10,6 @@ from gradgen.elimination.edge import take_edge_step
 from gradgen.elimination.face import LineGraph, take_face_step
 from gradgen.elimination.vertex import resolve
 from gradgen.ir.graph import Kind, LinearGraph, Order
-from gradgen.ir.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -35,21 +34,21 @@ def replay(graph: LinearGraph, order: Order) -> tuple[Frame, ...]:
 
 def _vertices_or_edges(graph: LinearGraph, order: Order) -> Iterator[Frame]:
     state = Accumulation(graph)
-    yield _frame(state, state.plan())
+    yield _frame(state)
     if order.elimination == "vertex":
         for vertex in resolve(graph, order):
             state.eliminate(vertex)
-            yield _frame(state, state.plan())
+            yield _frame(state)
         return
     number = {vertex.name: v for v, vertex in enumerate(graph.vertices)}
     for step in order.steps:
         take_edge_step(state, number, step)
-        yield _frame(state, state.plan())
+        yield _frame(state)
 
 
-def _frame(state: Accumulation, plan: Plan) -> Frame:
+def _frame(state: Accumulation) -> Frame:
     edges = ((*ends, kind) for ends, kind in state.edge_kinds().items())
-    return Frame(tuple(sorted(edges)), len(plan.steps))
+    return Frame(tuple(sorted(edges)), state.taken)
 
 
 def _faces(graph: LinearGraph, order: Order) -> Iterator[Frame]:
@@ -62,4 +61,4 @@ def _faces(graph: LinearGraph, order: Order) -> Iterator[Frame]:
 
 def _line_frame(state: LineGraph) -> Frame:
     edges = ((*state.ends[number], kind) for number, kind in state.vertex_kinds().items())
-    return Frame(tuple(sorted(edges)), len(state.plan().steps))
+    return Frame(tuple(sorted(edges)), state.taken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gradgen.config import Settings
@@ -53,6 +53,10 @@ class Target:
         if self.output is not None:
             words += ["-o", self.output]
         return shlex.join(["gradgen", *words])
+
+    def searched(self, budget: float, seed: int) -> Target:
+        """The same target with another search."""
+        return replace(self, settings=replace(self.settings, budget=budget, seed=seed))
 
     def line(self, key: str = "") -> int | None:
         """Where a key stands in pyproject.toml, or else the target."""

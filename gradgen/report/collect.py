@@ -24,8 +24,11 @@ from gradgen.search.heuristics import propose
 from gradgen.verify.report import Report
 
 
-def collect(module: Module, text: str, verification: Report) -> ModelReport:
-    """What a report says about a module and its verified text."""
+def collect(module: Module, text: str, verification: Report, basis: str = "") -> ModelReport:
+    """What a report says about a module and its verified text.
+
+    `basis` is a remark about where its order comes from.
+    """
     wording = word(module.trace, module.jacobian.chosen.program)
     view = view_graph(module.graph, wording, module.source.text)
     equations = _equations(module, wording, view, text)
@@ -44,6 +47,7 @@ def collect(module: Module, text: str, verification: Report) -> ModelReport:
         source=_source_lines(module, equations),
         equations=equations,
         text=text,
+        basis=basis,
     )
 
 

@@ -14,12 +14,15 @@ from gradgen.report.model_report import ModelReport
 from gradgen.report.templating import fill
 
 
-def write_document(reports: Sequence[ModelReport], form: DocumentFormat) -> str:
-    """All reports in one document."""
+def write_document(
+    reports: Sequence[ModelReport], form: DocumentFormat, index: str | None = None
+) -> str:
+    """All reports in one document, with a link to the index that lists it, if there is one."""
     if form == "html":
-        return write_html(reports)
+        return write_html(reports, index)
     if form == "md":
-        return "\n".join(_markdown(report) for report in reports)
+        above = [] if index is None else [f"[All reports]({index})\n"]
+        return "\n".join([*above, *(_markdown(report) for report in reports)])
     content = {"models": [asdict(report) for report in reports]}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 

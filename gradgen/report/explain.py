@@ -39,8 +39,9 @@ def print_explanation(module: Module) -> None:
 
 def _line_table(module: Module, costs: Sequence[LineCost]) -> Table:
     table = Table(show_footer=True)
-    table.add_column("line", "", justify="right")
-    table.add_column("source", "all", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("line", "", justify="right", no_wrap=True)
+    # where the window is narrow, this column alone gives way
+    table.add_column("source", "all", overflow="fold")
     sums = [
         ("step", sum(c.step for c in costs)),
         ("partials", sum(c.partials for c in costs)),
@@ -49,7 +50,7 @@ def _line_table(module: Module, costs: Sequence[LineCost]) -> Table:
         ("all", sum(c.total for c in costs)),
     ]
     for name, total in sums:
-        table.add_column(name, str(total), justify="right")
+        table.add_column(name, str(total), justify="right", no_wrap=True)
     text = source_lines(module.source.text)
     for cost in costs:
         number, source = ("", "of no line") if cost.line is None else _line(text, cost.line)

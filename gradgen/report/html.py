@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from gradgen.report.drawing import Drawing, draw_replay
 from gradgen.report.highlight import highlighted_lines
+from gradgen.report.index import entry_of
 from gradgen.report.layout import lay_out
 from gradgen.report.model_report import Comparison, Equation, ModelReport, SourceLine
 from gradgen.report.templating import fill
@@ -80,10 +81,11 @@ class Page:
     verified: tuple[Verified, ...]
 
 
-def write_html(reports: Sequence[ModelReport]) -> str:
-    """One page with a section for each model."""
+def write_html(reports: Sequence[ModelReport], index: str | None = None) -> str:
+    """One page with a section for each model, and a link to the index that lists it, if any."""
     pages = [_page(f"m{k}", report) for k, report in enumerate(reports, start=1)]
-    return fill("page.html.jinja", pages=pages)
+    entries = [entry_of(page.report, f"#{page.key}") for page in pages]
+    return fill("page.html.jinja", pages=pages, entries=entries, index=index)
 
 
 def charts(report: ModelReport) -> tuple[Chart, ...]:

@@ -129,6 +129,8 @@ class ModelReport:
     equations: tuple[Equation, ...]
     text: str
     """The generated file."""
+    basis: str = ""
+    """Where the order comes from, if it was not searched for just now."""
 
     def comparison(self, count: str) -> Comparison:
         """A count by name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -20,10 +21,9 @@ def replayed(graph: LinearGraph, view: GraphView, found: Accumulated) -> Replay:
     """The elimination that an accumulation carries out."""
     frames = replay(graph, found.order)
     products = contractions(found.plan)
-    by_frame = [
-        tuple(c for c in products if before.done <= c.step < after.done)
-        for before, after in pairwise(frames)
-    ]
+    steps = [c.step for c in products]
+    bounds = [bisect_left(steps, frame.done) for frame in frames]
+    by_frame = [products[begin:end] for begin, end in pairwise(bounds)]
     return Replay(
         elimination=found.order.elimination,
         found_by=found.order.found_by,

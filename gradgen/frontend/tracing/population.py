@@ -61,32 +61,67 @@ def inputs_that_shape(
 ) -> list[set[int]]:
     """For each output leaf, the numbers of the input leaves whose axes the source gives it.
 
-    They need not be those that it is computed from: `jnp.ones_like(v) * tau`. An input is missing
-    where the source takes no array in its place while the others are scalars.
+    They need not be those that it is computed from: `jnp.ones_like(v) * tau`. Where the source does
+    not run on inputs of any shapes that broadcast, each is an array while the others are scalars,
+    or, where the source stacks it with others, say, together with the fewest of them. An input is
+    missing where the source takes no array in its place at all.
     """
     everything = range(len(signature.leaves))
-    found = _axes(source, function, signature, everything)
+    found = _axes(source, function, signature, [[k] for k in everything])
     if found is not None:
         return found
-    merged: list[set[int]] = []
+    alone = {k: _axes(source, function, signature, [[k]]) for k in everything}
+    shaping = [outputs for outputs in alone.values() if outputs is not None]
     for k in everything:
-        for number, axes in enumerate(_axes(source, function, signature, [k]) or ()):
-            if number == len(merged):
-                merged.append(set())
-            merged[number] |= axes
-    return merged
+        if alone[k] is None:
+            group, together = _least_group(source, function, signature, k)
+            known = [outputs for j in group if (outputs := alone[j]) is not None]
+            # what another one of the group shapes by itself needs no second reason
+            shaping.append(
+                [
+                    {k} if axes and not any(outputs[number] for outputs in known) else set()
+                    for number, axes in enumerate(together)
+                ]
+            )
+    return [set().union(*each) for each in zip(*filter(None, shaping), strict=True)]
+
+
+def _least_group(
+    source: Source, function: Callable[..., Any], signature: Signature, leaf: int
+) -> tuple[list[int], list[set[int]]]:
+    """The fewest inputs that have to be arrays where this one is, and each output's axes then.
+
+    No group and no axes where not even all of them do.
+    """
+    group = list(range(len(signature.leaves)))
+    axes = _axes(source, function, signature, [group])
+    if axes is None:
+        return [], []
+    for other in group[:leaf] + group[leaf + 1 :]:
+        fewer = [k for k in group if k != other]
+        without = _axes(source, function, signature, [fewer])
+        if without is not None:
+            group, axes = fewer, without
+    return group, axes
 
 
 def _axes(
-    source: Source, function: Callable[..., Any], signature: Signature, arrays: Sequence[int]
+    source: Source,
+    function: Callable[..., Any],
+    signature: Signature,
+    groups: Sequence[Sequence[int]],
 ) -> list[set[int]] | None:
-    """For each output leaf, which of these inputs' axes it has, each input having one of its own.
+    """For each output leaf, which of these inputs' axes it has, each group having one of its own.
 
     None where the source does not run on such arrays.
     """
     dtypes = {"float": "float64", "int": "int32", "bool": "bool"}
-    count = len(arrays)
-    shapes = {k: (1,) * n + (_NEURONS,) + (1,) * (count - n - 1) for n, k in enumerate(arrays)}
+    count = len(groups)
+    shapes = {
+        k: (1,) * n + (_NEURONS,) + (1,) * (count - n - 1)
+        for n, group in enumerate(groups)
+        for k in group
+    }
     avals = [
         jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
         for k, leaf in enumerate(signature.leaves)
@@ -97,7 +132,12 @@ def _axes(
         except Exception:
             return None
     return [
-        {arrays[k + count - len(leaf.shape)] for k, n in enumerate(leaf.shape) if n == _NEURONS}
+        {
+            k
+            for n, size in enumerate(leaf.shape)
+            if size == _NEURONS
+            for k in groups[n + count - len(leaf.shape)]
+        }
         for leaf in jax.tree.leaves(found)
     ]
 

@@ -1,0 +1,56 @@
+"""The report on one target: with the order that its file records, so that it shows that file.
+
+Nothing is written here, so that this can run in a process of its own.
+"""
+
+from __future__ import annotations
+
+from gradgen import pipeline
+from gradgen.backend.seal import without_version
+from gradgen.project.outcome import Finding, Outcome
+from gradgen.project.record import committed_text, counts_of, read_record
+from gradgen.project.target import Target
+from gradgen.report.collect import collect
+from gradgen.report.document import write_document
+from gradgen.report.formats import DocumentFormat
+
+
+def describe(target: Target, form: DocumentFormat) -> Outcome:
+    """Generate and verify a target and write its report, as the outcome's new text.
+
+    Raises GradgenError if there is nothing to report on.
+    """
+    old = committed_text(target.output)
+    record = None if old is None else read_record(old)
+    recipe = None if record is None else record.recipe
+    made = pipeline.generate(target.settings, _mute, recipe)
+    same = old is not None and without_version(old) == without_version(made.text)
+    basis = _basis(target, made.kept, old is not None, same)
+    report = collect(made.module, made.text, made.report, basis)
+    path = target.settings.path
+    return Outcome(
+        target.name,
+        path,
+        target.output,
+        "different",
+        tuple(Finding("warning", warning, path=path) for warning in made.report.warnings),
+        basis,
+        counts_of(made.module),
+        new=write_document([report], form, f"index.{form}"),
+    )
+
+
+def _mute(what: str) -> None:
+    """Nobody watches the processes one by one."""
+
+
+def _basis(target: Target, kept: pipeline.Kept, there: bool, same: bool) -> str:
+    """Where the order comes from, and whether the code is that of the target's file."""
+    file, mend = target.output, f"`{target.command}` writes it"
+    if not there:
+        return f"there is no {file} yet ({mend}), so that the order was searched for"
+    if kept == "kept":
+        order = f"with the order that {file} records"
+    else:
+        order = f"the order was searched for, since {file} records none that can be used"
+    return order if same else f"{order}; that file is not current ({mend} anew)"

@@ -1,0 +1,109 @@
+"""Reports on targets: a page for each, made in other processes, and an index of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import click
+
+from gradgen.errors import GradgenError
+from gradgen.files import write_atomically
+from gradgen.project.outcome import Outcome, error_finding, worst
+from gradgen.project.processes import run
+from gradgen.project.target import Target
+from gradgen.report.formats import DocumentFormat
+from gradgen.report.index import Count, Entry, write_index
+from gradgen.reporting import Reporting
+
+
+def report_all(
+    targets: Sequence[Target],
+    folder: str,
+    form: DocumentFormat,
+    reporting: Reporting,
+    *,
+    debug: bool = False,
+) -> int:
+    """Write a report on each target and an index of them into a folder; returns the exit code.
+
+    What else is in the folder is left alone. Raises GradgenError if there can be no such folder, or
+    if the index cannot be written.
+    """
+    _make_folder(folder)
+    work = partial(_describe, form=form)
+    pages = page_names([str(target.name) for target in targets], form)
+    outcomes, entries = [], []
+    for outcome, page in zip(run(work, targets, reporting.status, debug=debug), pages, strict=True):
+        done = _written(outcome, str(Path(folder, page)))
+        reporting.stop()
+        _print(done, reporting)
+        outcomes.append(done)
+        entries.append(_entry(done, page))
+    index = str(Path(folder, f"index.{form}"))
+    write_atomically(index, write_index(entries, form))
+    failed = sum(outcome.state == "error" for outcome in outcomes)
+    reporting.say(f"{index}: {len(outcomes)} targets{f', {failed} failed' if failed else ''}")
+    return worst(outcomes)
+
+
+def page_names(names: Sequence[str], form: DocumentFormat) -> list[str]:
+    """A file's name for each target, beside that of the index; no two differ by case alone."""
+    taken = {"index"}
+    found = []
+    for name in names:
+        plain = stem = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
+        count = 1
+        while stem.casefold() in taken:
+            count += 1
+            stem = f"{plain}_{count}"
+        taken.add(stem.casefold())
+        found.append(f"{stem}.{form}")
+    return found
+
+
+def _describe(target: Target, form: DocumentFormat) -> Outcome:
+    from gradgen.project.describing import describe
+
+    return describe(target, form)
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GradgenError(f"cannot make the folder: {error.strerror}", path=folder) from None
+
+
+def _written(outcome: Outcome, path: str) -> Outcome:
+    if outcome.new is None:
+        return outcome
+    try:
+        changed = write_atomically(path, outcome.new)
+    except GradgenError as error:
+        return replace(outcome, state="error", findings=(error_finding(error),))
+    return replace(outcome, output=path, state="written" if changed else "unchanged")
+
+
+def _print(outcome: Outcome, reporting: Reporting) -> None:
+    for finding in outcome.findings:
+        if finding.kind == "warning":
+            reporting.say(finding.pretty())
+        else:
+            click.echo(finding.pretty(), err=True)
+    if outcome.state != "error":
+        reporting.say(f"{outcome.output}: {outcome.state}, {outcome.sentence}")
+
+
+def _entry(outcome: Outcome, page: str) -> Entry:
+    """A row of the index: the counts, or why there are none."""
+    name, counts = str(outcome.target), outcome.counts
+    if outcome.state == "error" or counts is None:
+        problem = "; ".join(f.message for f in outcome.findings if f.kind == "error")
+        return Entry(name, outcome.source, problem=problem)
+    muls = Count(counts.forward_muls, counts.reverse_muls, counts.muls)
+    ops = Count(counts.forward_ops, counts.reverse_ops, counts.ops)
+    return Entry(name, outcome.source, page, muls, ops)

@@ -1,0 +1,168 @@
+"""The commands that make pictures and reports: `show`, `report` and `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from gradgen.files import write_atomically
+from gradgen.options import (
+    differentiation_options,
+    order_option,
+    refuse_options,
+    search_options,
+    settings_of,
+    source_options,
+)
+from gradgen.report.formats import (
+    DOCUMENT_FORMATS,
+    PICTURE_FORMATS,
+    DocumentFormat,
+    PictureFormat,
+    document_format,
+)
+from gradgen.reporting import Reporting
+
+STAGES = ("source", "trace", "graph", "order", "plan", "program")
+
+
+@click.command()
+@source_options
+@order_option
+@search_options
+@click.option(
+    "--stage", type=click.Choice(STAGES), default="graph", show_default=True, help="What to show."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(PICTURE_FORMATS),
+    default="text",
+    show_default=True,
+    help="Of a graph: json is a file that `gradgen search` reads; dot is for Graphviz, mermaid for "
+    "Markdown; svg needs gradgen-jax[report].",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
+    """Show a stage of the pipeline for the step function in SOURCE."""
+    if form != "text" and stage != "graph" and (form, stage) != ("json", "order"):
+        raise click.BadParameter(
+            f"only a graph is shown as {form}"
+            if form != "json"
+            else "only a graph or an order is shown as JSON",
+            param_hint="--format",
+        )
+    with Reporting(debug, quiet=True):
+        settings = settings_of(options)
+        from gradgen import pipeline
+
+        click.echo(pipeline.show(settings, stage, form))
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="[SOURCE...]")
+@differentiation_options
+@order_option
+@search_options
+@click.option("--all", "everything", is_flag=True, help="Report on every target, into a folder.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    help="The file to write, default standard output; with --all the folder.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(DOCUMENT_FORMATS),
+    help="Default: what OUT ends with, else html.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.pass_context
+def report(
+    context: click.Context,
+    /,
+    sources: tuple[str, ...],
+    everything: bool,
+    output: str | None,
+    form: DocumentFormat | None,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
+) -> None:
+    """Write a report on each SOURCE: its graph, the elimination, what it costs, how exact it is.
+
+    An HTML report is one page that needs no network. The code is generated and compared with JAX
+    for it, and not written.
+
+    With --all there is a page for each target in pyproject.toml, with the order that its file
+    records, and an index of them.
+    """
+    if bool(sources) == everything:
+        raise click.UsageError("either a SOURCE, or --all for the targets in pyproject.toml")
+    with Reporting(debug, quiet) as reporting:
+        reporting.status("reading and tracing")
+        if not everything:
+            _report_sources(sources, output, form, {**options, "debug": debug}, reporting)
+            return
+        if output is None:
+            raise click.UsageError("--all makes several files: -o FOLDER says where")
+        refuse_options(context, _FOR_ALL)
+        from gradgen.project.reports import report_all
+        from gradgen.project.selection import configuration
+
+        targets = [t.searched(options["budget"], options["seed"]) for t in configuration().targets]
+        code = report_all(targets, output, form or "html", reporting, debug=debug)
+    context.exit(code)
+
+
+_FOR_ALL = {"everything", "output", "form", "budget", "seed", "quiet", "debug"}
+"""What the command line may say where pyproject.toml says the rest."""
+
+
+def _report_sources(
+    sources: Sequence[str],
+    output: str | None,
+    form: DocumentFormat | None,
+    options: dict[str, Any],
+    reporting: Reporting,
+) -> None:
+    settings = [settings_of({**options, "source": source}) for source in sources]
+    from gradgen import pipeline
+    from gradgen.report.collect import collect
+    from gradgen.report.document import write_document
+
+    found = []
+    for each in settings:
+        outcome = pipeline.generate(each, reporting.status)
+        found.append(collect(outcome.module, outcome.text, outcome.report))
+    text = write_document(found, form or document_format(output))
+    reporting.stop()
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    changed = write_atomically(output, text)
+    reporting.say(f"{output}: {'written' if changed else 'unchanged'}")
+
+
+@click.command()
+@source_options
+@order_option
+@search_options
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def explain(quiet: bool, debug: bool, **options: Any) -> None:
+    """Explain what the derivative of the step function in SOURCE costs, and where.
+
+    Nothing is verified or written.
+    """
+    with Reporting(debug, quiet) as reporting:
+        settings = settings_of(options)
+        reporting.status("reading and tracing")
+        from gradgen import pipeline
+        from gradgen.report.explain import print_explanation
+
+        module = pipeline.cheapest(settings, reporting.status)
+        reporting.stop()
+        print_explanation(module)
