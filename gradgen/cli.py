@@ -9,7 +9,6 @@ from typing import Any
 import click
 from click_default_group import DefaultGroup
 
-from gradgen import __version__
 from gradgen.alphazero_commands import compare, doctor, train
 from gradgen.config import SEARCHES
 from gradgen.files import write_atomically
@@ -28,6 +27,7 @@ from gradgen.options import (
 )
 from gradgen.report_commands import explain, report, show
 from gradgen.reporting import Reporting
+from gradgen.version import __version__
 
 DTYPES = ("float32", "float64")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from gradgen.ir.graph import Elimination
+from gradgen.ir.graph import Elimination, Order
 from gradgen.ir.module import FUNCTIONS, Options
 from gradgen.ir.plan import Objective
+from gradgen.ir.source import is_file
 
 __all__ = ["ELIMINATIONS", "FORMATS", "FUNCTIONS", "OBJECTIVES", "SEARCHES", "Settings"]
 
@@ -27,14 +28,14 @@ class Settings:
     """One target: a source file, its function, and how to differentiate it."""
 
     path: str
-    """As given; `-` for standard input."""
+    """As given; `-` for standard input, `<notebook>` for the cells of a session."""
     function: str | None = None
     directives: tuple[tuple[str, str], ...] = ()
     """(kind, text) of directives from the command line; they override the source's."""
     example: str | None = None
     """`FILE:FUNCTION`, a function that returns example arguments."""
-    order: str | None = None
-    """`forward`, `reverse`, `markowitz` or the path of a stored order; None to search for one."""
+    order: str | Order | None = None
+    """`forward`, `reverse`, `markowitz`, the path of a stored order, or one; None to search."""
     objective: Objective = "muls"
     """Which count the search makes small."""
     elimination: Elimination = "vertex"
@@ -56,7 +57,7 @@ class Settings:
 
     def shown(self, path: str) -> str:
         """A path as generated files show it: relative to the root, never absolute."""
-        if path == "<stdin>":
+        if not is_file(path):
             return path
         root = Path.cwd() if self.root is None else Path(self.root).resolve()
         # the name stays that of a link, so that what is shown is what was asked for

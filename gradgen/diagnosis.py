@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 
-from gradgen import __version__
+from gradgen.version import __version__
 
 LIBRARIES = ("jax", "jaxlib", "dm-haiku", "mctx", "optax", "numba", "numpy", "safetensors")
 

@@ -52,6 +52,12 @@ def write_atomically(path: str, text: str | bytes) -> bool:
     return True
 
 
+def require_other_file(output: str, source: str) -> None:
+    """Raise GradgenError if a generated file would take the place of its source."""
+    if Path(output).resolve() == Path(source).resolve():
+        raise GradgenError("the output would overwrite the source", path=source)
+
+
 def keep_evidence(text: str, report: str) -> str:
     """Keep a text that failed its verification, with the report, in a new temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="gradgen-inexact-"))

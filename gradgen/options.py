@@ -29,7 +29,7 @@ differentiation_options = together(
         "--function",
         metavar="NAME",
         help="The step function; default: the one public function that no other one calls. "
-        "SOURCE may also be FILE:NAME.",
+        "SOURCE may also be `FILE:NAME`.",
     ),
     click.option(
         "--wrt",

@@ -25,7 +25,7 @@ def orders_for(
     if settings.order in ("forward", "reverse", "markowitz"):
         return propose(graph, (settings.order,))
     if settings.order is not None:
-        return (_stored_order(settings.order, graph),)
+        return (_given_order(settings.order, graph),)
     heuristics = propose(graph)
     if settings.search == "heuristics":
         return heuristics
@@ -87,9 +87,11 @@ def _told(status: Status, objective: str) -> Progress:
     )
 
 
-def _stored_order(path: str, graph: LinearGraph) -> Order:
+def _given_order(given: str | Order, graph: LinearGraph) -> Order:
+    """An order that fits the graph, itself or by its path."""
+    path = given if isinstance(given, str) else None
     try:
-        order = Order.from_json(Path(path).read_text(encoding="utf-8"))
+        order = _stored_order(given) if isinstance(given, str) else given
         accumulate(graph, order)
     except OSError as error:
         raise GradgenError(f"cannot read the order: {error.strerror}", path=path) from None
@@ -102,3 +104,7 @@ def _stored_order(path: str, graph: LinearGraph) -> Order:
     except ValueError as error:
         raise GradgenError(f"this is no stored order: {error}", path=path) from None
     return order
+
+
+def _stored_order(path: str) -> Order:
+    return Order.from_json(Path(path).read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +12,10 @@ from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
-from gradgen.files import keep_evidence, read_text
+from gradgen.files import keep_evidence
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.reading.local_imports import digests_of_imports
-from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import Signature, read_signature
-from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
@@ -28,6 +25,7 @@ from gradgen.ir.plan import Objective
 from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
+from gradgen.opening import Opened, execute, read
 from gradgen.ordering import Status, orders_for
 from gradgen.programs import cheaper, module_by, modules_for
 from gradgen.report.formats import PictureFormat
@@ -50,21 +48,14 @@ class Front:
     """Whether the source does not run on arrays of neurons by itself."""
 
 
-def read(settings: Settings) -> Source:
-    """Read the source file; raises GradgenError if there is none."""
-    path, text = settings.path, ""
-    if path == "-":
-        path, text = "<stdin>", sys.stdin.read()
-    else:
-        text = read_text(path, "the source file")
-    discover = settings.example is None
-    return read_source(path, text, settings.function, settings.directives, discover=discover)
-
-
 def open_front(settings: Settings) -> Front:
     """Read, execute and trace the source."""
-    source = read(settings)
-    module, function = load_function(source)
+    return front_of(settings, execute(settings))
+
+
+def front_of(settings: Settings, opened: Opened) -> Front:
+    """Trace a function whose source is read."""
+    source, function = opened.source, opened.function
     chosen = {d.kind: d.text for d in source.directives}
     static = {
         name: value
@@ -74,11 +65,11 @@ def open_front(settings: Settings) -> Front:
     }
     signature = read_signature(
         source,
-        module,
+        opened.namespace,
         function,
         wrt=parse_wrt(chosen["wrt"]) if "wrt" in chosen else (),
         static=static,
-        example=None if settings.example is None else load_example(settings.example),
+        example=opened.example,
     )
     traced = trace(source, function, signature)
     spans = None if settings.per_neuron else spans_neurons(source, function, signature)
@@ -199,6 +190,17 @@ def generate(
     *,
     search_again: bool = False,
 ) -> Outcome:
+    """Generate and verify a text, as `generate_from` does, for a source file."""
+    return generate_from(open_front(settings), status, recorded, search_again=search_again)
+
+
+def generate_from(
+    front: Front,
+    status: Status,
+    recorded: Recipe | None = None,
+    *,
+    search_again: bool = False,
+) -> Outcome:
     """Generate and verify a text.
 
     A `recorded` recipe is used again if it is for the same graph; with `search_again` only if
@@ -206,8 +208,7 @@ def generate(
     cheapest one, and so does a rewritten one that is off in any other way.
     Raises InexactError, with the evidence kept, if no candidate is exact.
     """
-    front = open_front(settings)
-    graph = graph_of(front)
+    settings, graph = front.settings, graph_of(front)
     kept = None if recorded is None else replayed(front, graph, recorded)
     ranges = ranges_of(front)
     fared: list[str] = []

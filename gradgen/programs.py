@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from gradgen import __version__
 from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
 from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
@@ -23,6 +22,7 @@ from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.refine import Cost, refine
 from gradgen.search.heuristics import forward, propose, reverse
+from gradgen.version import __version__
 
 GENERATOR = f"gradgen {__version__}"
 

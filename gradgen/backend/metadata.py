@@ -36,14 +36,8 @@ def _total(derivative: Derivative) -> int:
 
 def metadata_lines(module: Module) -> list[str]:
     """`GRADGEN = {...}`."""
-    jacobian, order = module.jacobian, module.jacobian.chosen.order
+    order = module.jacobian.chosen.order
     wrt = tuple(i.path for i in module.trace.inputs if i.wrt)
-    counts = {
-        "primal": count_operations(module.primal.instructions).as_dict(),
-        "value_and_jacobian": _counts(jacobian, "forward", "reverse"),
-        "vjp": _counts(module.vjp, "reverse"),
-        "jvp": _counts(module.jvp, "forward"),
-    }
     content = {
         "version": module.generator.rpartition(" ")[2],
         "source": module.source_name,
@@ -61,18 +55,28 @@ def metadata_lines(module: Module) -> list[str]:
         "rewriting": module.recipe.rewriting,
         "vjp_order": module.recipe.vjp,
         "jvp_order": module.recipe.jvp,
-        "counts": counts,
+        "counts": counts_of(module),
     }
     return layout("GRADGEN = ", _document(content))
+
+
+def counts_of(module: Module) -> dict[str, dict[str, Any]]:
+    """The operations of every program, by name, with what forward and reverse mode take."""
+    return {
+        "primal": count_operations(module.primal.instructions).as_dict(),
+        "value_and_jacobian": _counts(module.jacobian, "forward", "reverse"),
+        "vjp": _counts(module.vjp, "reverse"),
+        "jvp": _counts(module.jvp, "forward"),
+    }
 
 
 def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:
     return {key: content} if content else {}
 
 
-def _counts(derivative: Derivative, *modes: str) -> dict[str, object]:
+def _counts(derivative: Derivative, *modes: str) -> dict[str, Any]:
     chosen = derivative.chosen
-    counts: dict[str, object] = {
+    counts: dict[str, Any] = {
         **chosen.operations.as_dict(),
         "accumulation": {
             "muls": chosen.plan.muls,

@@ -26,7 +26,7 @@ class Vertex:
 
     name: str
     alias: str
-    """What people see: the user's name, an input's path, or the operation in brackets."""
+    """What people see, be it the user's name, an input's path, or the operation in brackets."""
     key: str = ""
     """The variable of the trace behind it, or `out:<path>` for a dependent."""
 

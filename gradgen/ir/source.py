@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from gradgen.ir.pytree import Structure
@@ -19,6 +20,11 @@ def digest_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def is_file(path: str) -> bool:
+    """Whether a source's path is that of a file, and neither `-` nor `<stdin>` or `<notebook>`."""
+    return path != "-" and not (path.startswith("<") and path.endswith(">"))
+
+
 @dataclass(frozen=True, order=True)
 class Position:
     """A span of source text; lines count from 1, columns from 0, as in `ast` and in tracebacks."""
@@ -27,6 +33,10 @@ class Position:
     column: int
     end_line: int
     end_column: int
+
+    def moved(self, lines: int) -> Position:
+        """The span that many lines further down."""
+        return Position(self.line + lines, self.column, self.end_line + lines, self.end_column)
 
     def contains(self, other: Position) -> bool:
         """Whether `other` lies within this span."""
@@ -82,11 +92,24 @@ class Container:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Lines of a source that is put together from several texts."""
+
+    path: str
+    """Of the text that they come from, as code objects have it."""
+    first: int
+    """Where they begin there."""
+    line: int
+    """Where they begin in the source."""
+    count: int
+
+
+@dataclass(frozen=True)
 class Source:
     """A source file and its target function, read but not executed."""
 
     path: str
-    """As the user gave it; `<stdin>` for standard input."""
+    """As the user gave it; in angle brackets if it is no file (`is_file`)."""
     text: str
     digest: str
     """sha256 of the text (UTF-8, line ends normalised to newline), in hexadecimal."""
@@ -104,10 +127,26 @@ class Source:
 
     leaf_names: tuple[tuple[str, str], ...] = ()
     """What the target calls parts of its arguments, by dotted path: `v, i = state`."""
+    parts: tuple[Part, ...] = ()
+    """What the text is put together from; empty for a text that was executed as it is."""
 
     def structure(self, parameter: str) -> Structure | None:
         """The structure of a parameter, None where the source does not tell."""
         return dict(self.structures).get(parameter)
+
+    @cached_property
+    def files(self) -> frozenset[str]:
+        """The paths that code objects of the source have."""
+        return frozenset(part.path for part in self.parts) or frozenset({self.path})
+
+    def line_of(self, path: str, line: int) -> int | None:
+        """The line of the text for one of executed code; None if that is of something else."""
+        if not self.parts:
+            return line if path == self.path else None
+        for part in self.parts:
+            if path == part.path and 0 <= line - part.first < part.count:
+                return line - part.first + part.line
+        return None
 
     def check(self) -> None:
         """Raise ValueError if a structure or directive names something that is not a parameter."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from gradgen.errors import GradgenError
-from gradgen.files import write_atomically
+from gradgen.files import require_other_file, write_atomically
 from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.processes import Status, run
 from gradgen.project.stamps import remember
@@ -28,7 +27,8 @@ def build(
     A file is left alone where nothing but the release of gradgen would change in it.
     """
     for target in targets:
-        _check_output(target)
+        if target.output is not None:
+            require_other_file(target.output, target.settings.path)
     work = partial(_make, search_again=search_again, status=status if len(targets) == 1 else _mute)
     for target, outcome in zip(targets, run(work, targets, status, debug=debug), strict=True):
         yield _written(target, outcome) if write else outcome
@@ -42,12 +42,6 @@ def _make(target: Target, search_again: bool, status: Status) -> Outcome:
 
 def _mute(what: str) -> None:
     """Nobody watches the processes one by one."""
-
-
-def _check_output(target: Target) -> None:
-    output, source = target.output, target.settings.path
-    if output is not None and Path(output).resolve() == Path(source).resolve():
-        raise GradgenError("the output would overwrite the source", path=source)
 
 
 def _written(target: Target, outcome: Outcome) -> Outcome:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from gradgen import __version__, pipeline
+from gradgen import pipeline
 from gradgen.backend.render import render
 from gradgen.backend.seal import without_version
 from gradgen.ir.module import Module
@@ -20,6 +20,7 @@ from gradgen.project.outcome import Finding, Outcome, State
 from gradgen.project.record import Record, committed_text, counts_of, read_record
 from gradgen.project.target import Target
 from gradgen.verify.check import verify
+from gradgen.version import __version__
 
 
 @dataclass(frozen=True)

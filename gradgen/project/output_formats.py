@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gradgen import __version__
 from gradgen.project.outcome import Finding, Outcome
+from gradgen.version import __version__
 
 _RULES = {
     "stale": "The generated file is not what gradgen writes today.",

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import platformdirs
 
-import gradgen
 from gradgen.project.facts import Facts, facts_of, reasons
 from gradgen.project.record import read_record
 from gradgen.project.target import Target
@@ -87,7 +86,7 @@ def _version(package: str) -> str:
 @cache
 def _code_digest() -> str:
     """Of gradgen's own modules and templates: a release, or a checkout that is being worked on."""
-    package = Path(gradgen.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     folders = [package, package.parent / "templates"]
     digest = hashlib.sha256()
     for folder in folders:

@@ -50,7 +50,7 @@ class SearchResult:
     found_by: str
     bound_by: str
     complete: bool
-    """Whether the result is the same on every machine: the clock cut nothing off."""
+    """Whether the result is the same on every machine, as the clock cut nothing off."""
     seconds: float
 
 

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gradgen.ir.source import is_file
+
 
 def roots_of(path: Path) -> tuple[Path, ...]:
     """The folders that a source's local modules are imported from.
@@ -43,7 +45,7 @@ def digests_of_imports(source: str, example: str | None) -> tuple[tuple[str, str
 
     That is what it imports, the file of the example `FILE:FUNCTION`, and what that imports.
     """
-    if source == "-":
+    if not is_file(source):
         return ()
     path = Path(source).resolve()
     needed = set(local_imports(path))

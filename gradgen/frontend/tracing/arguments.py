@@ -6,7 +6,6 @@ import dataclasses
 import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 from gradgen.errors import GradgenError
@@ -81,7 +80,7 @@ class Signature:
 
 def read_signature(
     source: Source,
-    module: ModuleType,
+    namespace: dict[str, Any],
     function: Callable[..., Any],
     *,
     wrt: Sequence[str] = (),
@@ -90,7 +89,8 @@ def read_signature(
 ) -> Signature:
     """Settle every argument of the target.
 
-    `wrt` holds dotted paths, `static` expressions by argument name (evaluated in the module),
+    `namespace` holds the names that the target sees. `wrt` holds dotted paths, `static`
+    expressions by argument name (evaluated in the namespace),
     `example` what an example function returned: a tuple of arguments, or a dict of them by name.
 
     Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
@@ -99,14 +99,14 @@ def read_signature(
     given = {p.name: _default(function, p.name) for p in source.parameters if p.has_default}
     examples = _examples(source, example)
     bound: dict[str, Any] = {}
-    classes = {name: value for name, value in vars(module).items() if isinstance(value, type)}
+    classes = {name: value for name, value in namespace.items() if isinstance(value, type)}
     arguments = []
     for name in static or {}:
         _require_known(source, name, [p.name for p in source.parameters], "argument")
     for parameter in source.parameters:
         name = parameter.name
         if static and name in static:
-            bound[name] = _evaluate(source, module, name, static[name])
+            bound[name] = _evaluate(source, namespace, name, static[name])
             structure = leaf("static")
         else:
             structure = _structure(source, parameter, given, examples, classes)
@@ -169,9 +169,9 @@ def _examples(source: Source, example: Any) -> dict[str, Any]:
     return dict(zip(names, example, strict=False))
 
 
-def _evaluate(source: Source, module: ModuleType, name: str, text: str) -> Any:
+def _evaluate(source: Source, namespace: dict[str, Any], name: str, text: str) -> Any:
     try:
-        return eval(text, vars(module))
+        return eval(text, namespace)
     except Exception as error:
         raise GradgenError(
             f"the static value of '{name}' cannot be evaluated: {type(error).__name__}: {error}",

@@ -20,7 +20,7 @@ from gradgen.frontend.tracing.tape import Guard, Tape
 from gradgen.ir import algebra
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
 from gradgen.ir.operations import OPERATIONS
-from gradgen.ir.source import Position
+from gradgen.ir.source import Position, Source
 
 Tensor = Any
 """A numpy array of atoms; numpy's stubs do not know that an element of one is an object."""
@@ -64,12 +64,12 @@ class Interpreter:
         self,
         tape: Tape,
         working: str,
-        path: str,
+        source: Source | None,
         *,
         with_rules: bool = True,
         neurons: dict[Var, int] | None = None,
     ) -> None:
-        """Interpret in precision `working` (float32 or float64) a function from the file `path`.
+        """Interpret in precision `working` (float32 or float64) a function of a source, if any.
 
         `with_rules` says whether the rules of custom calls are wanted; `neurons`, if given, says
         which neuron of a population each input belongs to, and is kept up to date, so that an
@@ -77,7 +77,7 @@ class Interpreter:
         """
         self.tape = tape
         self.working = working
-        self.path = path
+        self.source = source
         self.with_rules = with_rules
         self.neurons = neurons
         self._guard: Guard = ()
@@ -102,7 +102,9 @@ class Interpreter:
 
     def place(self, eqn: Eqn) -> tuple[Position, ...]:
         """Where an equation comes from in the source: call sites, the outermost first."""
-        inner = jax_compat.frames(eqn, self.path, inside_jit=self._jit_depth > 0)
+        if self.source is None:
+            return ()
+        inner = jax_compat.frames(eqn, self.source, inside_jit=self._jit_depth > 0)
         return (*self._enclosing, *inner)
 
     @contextmanager
@@ -241,7 +243,7 @@ class Interpreter:
         return GradgenError(
             message or f"the primitive '{eqn.primitive.name}' is not supported",
             hint=hint,
-            path=self.path,
+            path=None if self.source is None else self.source.path,
             line=place[-1].line if place else None,
             column=place[-1].column if place else 0,
         )

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.extend.core as jex
 
-from gradgen.ir.source import Position
+from gradgen.ir.source import Position, Source
 
 Jaxpr = Any
 Eqn = Any
@@ -92,8 +92,8 @@ def scan_counts(eqn: Eqn) -> tuple[int, int]:
     return len(body.invars) - carried - scanned, carried
 
 
-def frames(eqn: Eqn, path: str, *, inside_jit: bool) -> tuple[Position, ...]:
-    """Where an equation comes from in the file `path`: call sites, the outermost first.
+def frames(eqn: Eqn, source: Source, *, inside_jit: bool) -> tuple[Position, ...]:
+    """Where an equation comes from in the source: call sites, the outermost first.
 
     JAX traces a jitted function once and keeps the result, so that further out than its body the
     places are those of its first call; `inside_jit` leaves them out.
@@ -106,7 +106,9 @@ def frames(eqn: Eqn, path: str, *, inside_jit: bool) -> tuple[Position, ...]:
     for code, instruction in zip(codes, instructions, strict=True):
         if inside_jit and code.co_filename.endswith("pjit.py"):
             break
-        if code.co_filename == path:
-            location = type(traceback).code_addr2location(code, instruction)
-            found.append(Position(*location))
+        if code.co_filename in source.files:
+            location = Position(*type(traceback).code_addr2location(code, instruction))
+            line = source.line_of(code.co_filename, location.line)
+            if line is not None:
+                found.append(location.moved(line - location.line))
     return tuple(reversed(found))

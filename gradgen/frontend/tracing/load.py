@@ -32,7 +32,7 @@ def load_module(source: Source) -> types.ModuleType:
             if isinstance(error, KeyboardInterrupt):
                 raise
             raise located(
-                source.path,
+                source,
                 error,
                 f"the source file cannot be imported: {type(error).__name__}: {_one_line(error)}",
                 "a source file is executed to get its function; it must run by itself",
@@ -68,11 +68,21 @@ def importable(folder: Path) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def located(path: str, error: BaseException, message: str, hint: str | None) -> GradgenError:
-    """An error at the last line of the file `path` in an exception's traceback."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
-    line = frames[-1].lineno if frames else None
-    column = (frames[-1].colno or 0) if frames else 0
+def located(source: Source, error: BaseException, message: str, hint: str | None) -> GradgenError:
+    """An error at the last line of the source in an exception's traceback."""
+    return _located(source.path, source.line_of, error, message, hint)
+
+
+def _located(
+    path: str,
+    line_of: Callable[[str, int], int | None],
+    error: BaseException,
+    message: str,
+    hint: str | None = None,
+) -> GradgenError:
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    places = ((line_of(f.filename, f.lineno or 0), f.colno or 0) for f in frames)
+    line, column = next((place for place in places if place[0] is not None), (None, 0))
     return GradgenError(message, hint=hint, path=path, line=line, column=column)
 
 
@@ -98,4 +108,5 @@ def load_example(text: str) -> Any:
             raise GradgenError(f"there is no function '{name}'", path=path) from None
         except Exception as error:
             message = f"the example fails: {type(error).__name__}: {_one_line(error)}"
-            raise located(path, error, message, None) from error
+            there = lambda file, line: line if file == path else None  # noqa: E731
+            raise _located(path, there, error, message) from error

@@ -134,7 +134,7 @@ def _trace_partial(
         avals = [jax_compat.shaped((), _concrete(dtype, working)) for dtype in dtypes]
         closed = jax.make_jaxpr(tangent)(*avals)
         tape = Tape()
-        interpreter = Interpreter(tape, working, "", with_rules=False)
+        interpreter = Interpreter(tape, working, None, with_rules=False)
         operands = [scalar(f"%{i}") for i in range(len(dtypes))]
         (result,) = interpreter.run(closed, operands)
     atom: Atom = result[()]

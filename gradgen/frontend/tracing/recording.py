@@ -57,9 +57,7 @@ def record(
             return jax.tree.leaves(results[-1])
 
         closed = _make_jaxpr(source, flat, avals, working)
-        interpreter = Interpreter(
-            tape, working, source.path, with_rules=with_rules, neurons=neurons
-        )
+        interpreter = Interpreter(tape, working, source, with_rules=with_rules, neurons=neurons)
         operands: list[Tensor] = []
         for i in range(len(avals)):
             tensor = np.empty(shape, object)
@@ -80,7 +78,7 @@ def _make_jaxpr(
         raise
     except jax.errors.ConcretizationTypeError as error:
         raise located(
-            source.path,
+            source,
             error,
             f"'{source.function}' branches in Python on a value that is only known at run time",
             "use jnp.where or jax.lax.cond; bind an argument that is a plain setting with "
@@ -89,7 +87,7 @@ def _make_jaxpr(
     except Exception as error:
         first = (str(error).strip() or "no message").split("\n", 1)[0]
         raise located(
-            source.path,
+            source,
             error,
             f"'{source.function}' cannot be traced on scalars: {type(error).__name__}: {first}",
             "each argument is traced as one float; say otherwise with a comment such as "

@@ -1,1 +1,1 @@
-"""Anytime search for vertex orders, compiled (docs/search.md)."""
+"""Anytime search for vertex orders, compiled (docs/orders.md)."""

@@ -1,0 +1,335 @@
+"""gradgen as a library, for notebooks and scripts: what the command does, for Python functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from gradgen import ordering, pipeline
+from gradgen.backend.metadata import counts_of
+from gradgen.backend.seal import without_version
+from gradgen.config import ELIMINATIONS, FUNCTIONS, OBJECTIVES, Settings
+from gradgen.errors import GradgenError
+from gradgen.files import read_text, require_other_file, write_atomically
+from gradgen.frontend.live.expressions import expression_of
+from gradgen.frontend.live.function import LiveFunction, find_function
+from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
+from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.plan import Objective, PlanObjective
+from gradgen.ir.source import is_file
+from gradgen.opening import open_function
+from gradgen.search.portfolio import SearchResult
+from gradgen.verify.isolate import load, packages_of
+from gradgen.verify.report import Report
+
+Function = Callable[..., Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Differentiated:
+    """A step function with its generated module: the text, how it was made, and what it offers.
+
+    The functions of the module are members by the names that they have in it, without the step
+    function's own: `f`, `value_and_jacobian` and so on. What was not generated raises
+    AttributeError.
+    """
+
+    _outcome: pipeline.Outcome
+    _running: ModuleType
+    _path: str
+
+    @property
+    def source(self) -> str:
+        """The text of the generated module."""
+        return self._outcome.text
+
+    @property
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """The operations of every program by name, as the module's `GRADGEN` has them.
+
+        `primal`, `value_and_jacobian`, `vjp` and `jvp` each have their `total`; those of the
+        derivatives also have `accumulation` and, to compare with, `forward` or `reverse`.
+        """
+        return counts_of(self._outcome.module)
+
+    @property
+    def order(self) -> Order:
+        """The order of elimination, which `differentiate(..., order=...)` takes again."""
+        return self._outcome.module.jacobian.chosen.order
+
+    @property
+    def graph(self) -> LinearGraph:
+        """The graph whose vertices were eliminated."""
+        return self._outcome.module.graph
+
+    @property
+    def report(self) -> Report:
+        """What was compared with JAX, and the largest errors."""
+        return self._outcome.report
+
+    @property
+    def f(self) -> Function:
+        """The step function, differentiable by the generated rule."""
+        return self._member("f")
+
+    @property
+    def value_and_jacobian(self) -> Function:
+        """The result and the Jacobian from one program; called like `f`."""
+        return self._member("value_and_jacobian")
+
+    @property
+    def jacobian(self) -> Function:
+        """The Jacobian, nested as `jax.jacfwd` nests it, an array an entry; called like `f`."""
+        return self._member("jacobian")
+
+    @property
+    def jacobian_entries(self) -> Function:
+        """The entries that are not zero by structure, by output and input path; called like `f`."""
+        return self._member("jacobian_entries")
+
+    @property
+    def vjp(self) -> Function:
+        """The cotangents of the inputs, without a Jacobian; `vjp(primals, cotangents)`."""
+        return self._member("vjp")
+
+    @property
+    def jvp(self) -> Function:
+        """The result and the tangents of the outputs, likewise; `jvp(primals, tangents)`."""
+        return self._member("jvp")
+
+    @property
+    def value_and_grad(self) -> Function:
+        """The result, where that is one scalar, and its gradient; called like `f`."""
+        return self._member("value_and_grad")
+
+    def write(self, path: str | os.PathLike[str]) -> bool:
+        """Write the module to a file, whole or not at all; says whether the file was changed.
+
+        It is not where nothing but gradgen's version would be another. Raises GradgenError if the
+        file cannot be written, or if it is the source of the step function.
+        """
+        output = os.fspath(path)
+        if is_file(self._path):
+            require_other_file(output, self._path)
+        if Path(output).is_file():
+            old = read_text(output, "the generated file")
+            if without_version(old) == without_version(self.source):
+                return False
+        return write_atomically(output, self.source)
+
+    def _member(self, suffix: str) -> Function:
+        name = self._outcome.module.source.function
+        found = getattr(self._running, name if suffix == "f" else f"{name}_{suffix}", None)
+        if found is None:
+            why = (
+                "the output of the function is not one scalar"
+                if suffix in self._outcome.module.emit
+                else "it is not among those that emit= names"
+            )
+            raise AttributeError(f"'{suffix}' was not generated for '{name}': {why}")
+        function: Function = found
+        return function
+
+    def __repr__(self) -> str:
+        module = self._outcome.module
+        wrt = ", ".join(i.path for i in module.trace.inputs if i.wrt)
+        return (
+            f"<gradgen: {module.source.function} with respect to {wrt}; {self._outcome.sentence()}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from gradgen.report.notebook import write_notebook
+
+        return write_notebook(self._outcome.module, self.source)
+
+
+def differentiate(
+    function: Function,
+    *,
+    wrt: str | Sequence[str] = (),
+    static: Mapping[str, Any] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    example: Any = None,
+    per_neuron: bool = False,
+    objective: Objective = "muls",
+    elimination: Elimination = "vertex",
+    budget: float = 2.0,
+    seed: int = 0,
+    order: str | Order | None = None,
+    emit: str | Sequence[str] = FUNCTIONS,
+) -> Differentiated:
+    """Generate the exact derivative of a step function, and compare it with JAX.
+
+    The text is that of the command: for a function of a file, `gradgen FILE:NAME` writes the same.
+    A function of a notebook or a session is put together from the cells that define it and the
+    helpers and classes that it uses. Directives in comments are read; arguments override them.
+
+    Args:
+        function: a function at the top level of a module, traced with a scalar for each leaf of
+            its arguments; the generated code broadcasts over arrays of neurons of any shape.
+        wrt: what to differentiate with respect to, arguments or leaves of them such as
+            `"params.tau"`. By default every argument without a default value.
+        static: values that are baked into the generated code, by argument.
+        ranges: `(low, high)` by input, within which it is verified.
+        example: example arguments, where the structure of arguments cannot be read from the
+            source: a tuple, a dict by name, or a function that returns either.
+        per_neuron: whether the function is meant for one neuron and vmapped by its callers.
+        objective: the count that is made small: `"muls"`, `"edges"`, `"adds"`, `"peak"` or `"ops"`.
+        elimination: what is eliminated one at a time: `"vertex"`, `"edge"` or `"face"`.
+        budget: for how many seconds to search where no order is proved to be the best before.
+        seed: of the search's random numbers.
+        order: `"forward"`, `"reverse"`, `"markowitz"`, the path of a stored order, or an order,
+            as `search` finds it; by default it is searched for.
+        emit: which of the functions to generate; by default all that apply.
+
+    Returns:
+        The generated module; its functions are members.
+
+    Raises:
+        GradgenError: for a function that cannot be differentiated, with its place and a hint; for
+            arguments that do not fit it; or, as InexactError, if the text does not match JAX.
+
+    >>> import gradgen
+    >>> def step(v, x, decay=0.9):
+    ...     return decay * v + (1.0 - decay) * x * x
+    >>> derivative = gradgen.differentiate(step, wrt=("v", "decay"))
+    >>> derivative.counts["value_and_jacobian"]["total"]
+    7
+    >>> derivative.jacobian(1.0, 0.5)
+    (Array(0.9, dtype=float32), Array(0.75, dtype=float32))
+    """
+    live = find_function(function)
+    recorded, value = _example(example)
+    settings = Settings(
+        path=_path(live),
+        function=live.name,
+        directives=_directives(live, _names(wrt), static or {}, ranges or {}),
+        example=recorded,
+        order=order,
+        objective=_one_of("objective", objective, OBJECTIVES),
+        elimination=_one_of("elimination", elimination, ELIMINATIONS),
+        budget=budget,
+        seed=seed,
+        emit=tuple(_one_of("emit", name, FUNCTIONS) for name in _names(emit)),
+        per_neuron=per_neuron,
+    )
+    opened = open_function(settings, live, value)
+    with placed_in_cells(opened.source.parts):
+        outcome = pipeline.generate_from(pipeline.front_of(settings, opened), _silent)
+    running = load(outcome.text, packages_of(opened.source.text))
+    return Differentiated(outcome, running, settings.path)
+
+
+def graph(
+    function: Function,
+    *,
+    wrt: str | Sequence[str] = (),
+    static: Mapping[str, Any] | None = None,
+    example: Any = None,
+    per_neuron: bool = False,
+) -> LinearGraph:
+    """The linearised graph of a step function: its vertices, and edges with elemental partials.
+
+    The arguments are those of `differentiate`, and so are the errors. Nothing is generated.
+
+    >>> import gradgen
+    >>> def step(v, x, decay=0.9):
+    ...     return decay * v + (1.0 - decay) * x * x
+    >>> graph = gradgen.graph(step)
+    >>> len(graph.independents), len(graph.intermediates), len(graph.dependents)
+    (2, 3, 1)
+    """
+    live = find_function(function)
+    recorded, value = _example(example)
+    settings = Settings(
+        path=_path(live),
+        function=live.name,
+        directives=_directives(live, _names(wrt), static or {}, {}),
+        example=recorded,
+        per_neuron=per_neuron,
+    )
+    opened = open_function(settings, live, value)
+    with placed_in_cells(opened.source.parts):
+        return pipeline.graph_of(pipeline.front_of(settings, opened))
+
+
+def search(
+    graph: LinearGraph,
+    *,
+    objective: PlanObjective = "muls",
+    elimination: Elimination = "vertex",
+    budget: float = 2.0,
+    seed: int = 0,
+) -> SearchResult:
+    """Search for a cheap order of elimination.
+
+    It ends before the budget, in seconds, is used up if the order is proved to be the best. The
+    result has the `order`, its `cost`, the `baselines` of forward, reverse and Markowitz orders, a
+    `lower_bound`, and whether it is `proved`.
+    Raises GradgenError for an objective that the elimination has not: edges and faces are
+    eliminated for few `"muls"` or `"edges"`, and operations (`"ops"`) are those of a program.
+
+    >>> import gradgen
+    >>> def step(v, x, decay=0.9):
+    ...     return decay * v + (1.0 - decay) * x * x
+    >>> found = gradgen.search(gradgen.graph(step))
+    >>> found.cost, found.baselines, found.proved
+    (1, (('forward', 1), ('reverse', 1), ('markowitz', 1)), True)
+    """
+    settings = Settings(
+        path=NOTEBOOK,
+        objective=_one_of("objective", objective, [o for o in OBJECTIVES if o != "ops"]),
+        elimination=_one_of("elimination", elimination, ELIMINATIONS),
+        budget=budget,
+        seed=seed,
+    )
+    return ordering.search(settings, graph)
+
+
+def _path(live: LiveFunction) -> str:
+    return live.path if live.in_file else NOTEBOOK
+
+
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Names, of which one text may hold several between commas."""
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(part.strip() for part in parts)
+
+
+def _directives(
+    live: LiveFunction,
+    wrt: Sequence[str],
+    static: Mapping[str, Any],
+    ranges: Mapping[str, tuple[float, float]],
+) -> tuple[tuple[str, str], ...]:
+    """What the options of the command would say."""
+    found = [("wrt", ", ".join(wrt))] if wrt else []
+    for name, value in static.items():
+        found.append(("static", f"{name}={expression_of(name, value, live.namespace)}"))
+    for name, (low, high) in ranges.items():
+        found.append(("range", f"{name}={low}:{high}"))
+    return tuple(found)
+
+
+def _example(example: Any) -> tuple[str | None, Any]:
+    """How the command would name an example function, and the arguments that it returns."""
+    if not callable(example):
+        return None, example
+    path = getattr(getattr(example, "__code__", None), "co_filename", "")
+    return (f"{path}:{example.__name__}" if os.path.isfile(path) else None), example()
+
+
+def _one_of(what: str, value: T, known: Sequence[T]) -> T:
+    if value not in known:
+        names = ", ".join(map(str, known))
+        raise GradgenError(f"{what}: {value!r} is none of {names}")
+    return value
+
+
+def _silent(what: str) -> None:
+    """Nobody watches."""

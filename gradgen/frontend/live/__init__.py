@@ -1,0 +1,1 @@
+"""Functions that exist already: where they come from, and the text of what they are made of."""

@@ -1,0 +1,65 @@
+"""A step function and its source: executed from a file, or as it is in a running program."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradgen.config import Settings
+from gradgen.files import read_text
+from gradgen.frontend.live.function import LiveFunction, require_current
+from gradgen.frontend.live.gather import gather, placed_in_cells
+from gradgen.frontend.reading.source import read_source
+from gradgen.frontend.tracing.load import load_example, load_function
+from gradgen.ir.source import Part, Source
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A step function that can be called, with its source."""
+
+    source: Source
+    function: Callable[..., Any]
+    namespace: dict[str, Any]
+    """The names that the function sees."""
+    example: Any = None
+    """Example arguments: a tuple, or a dict by name."""
+
+
+def read(settings: Settings) -> Source:
+    """Read the source file; raises GradgenError if there is none."""
+    path, text = settings.path, ""
+    if path == "-":
+        path, text = "<stdin>", sys.stdin.read()
+    else:
+        text = read_text(path, "the source file")
+    discover = settings.example is None
+    return read_source(path, text, settings.function, settings.directives, discover=discover)
+
+
+def execute(settings: Settings) -> Opened:
+    """Read a source file and execute it."""
+    source = read(settings)
+    module, function = load_function(source)
+    example = None if settings.example is None else load_example(settings.example)
+    return Opened(source, function, vars(module), example)
+
+
+def open_function(settings: Settings, live: LiveFunction, example: Any = None) -> Opened:
+    """Read the source of a function that is there already; nothing is executed.
+
+    Raises GradgenError if its file is not any more what it was imported from, or if the session
+    does not tell its text.
+    """
+    if live.in_file:
+        text = read_text(live.path, "the source file")
+        require_current(live, text)
+        parts: tuple[Part, ...] = ()
+    else:
+        text, parts = gather(live)
+    discover = example is None
+    with placed_in_cells(parts):
+        source = read_source(settings.path, text, live.name, settings.directives, discover=discover)
+    return Opened(replace(source, parts=parts), live.function, live.namespace, example)
