@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gradgen.backend.layout import Doc, call, flat, layout, literal, quote, tuple_of, unpack
 from gradgen.backend.names import unique
@@ -13,7 +12,7 @@ from gradgen.backend.pytrees import accesses, construct
 from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, is_float
 from gradgen.ir.module import Module
-from gradgen.ir.trace import Argument, Bound, Input
+from gradgen.ir.trace import Argument, Bound, Input, Trace
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def cotangents_body(module: Module) -> list[str]:
     return _dedent(layout("return ", tuple_of(used), "", 4))
 
 
-def over_arguments_body(trace: Any, wrt: Sequence[Argument], names: Names) -> list[str]:
+def over_arguments_body(trace: Trace, wrt: Sequence[Argument], names: Names) -> list[str]:
     """The cotangents, in the pytrees of the arguments that are differentiated."""
     selected = [i.path for i in trace.inputs if i.wrt]
     local = {path: f"d_{names.leaves[path]}" for path in selected}
@@ -156,9 +155,8 @@ def result_body(module: Module, names: Names) -> list[str]:
     return _dedent([*unpack(outputs, "outputs", 4), *layout("return ", tree, "", 4)])
 
 
-def result_tangents_body(module: Module, names: Names) -> list[str]:
-    """The outputs' tangents, in the result's pytree; float0 where there can be none."""
-    trace = module.trace
+def full_tangents_body(trace: Trace, names: Names) -> list[str]:
+    """The outputs' tangents in their shapes and dtypes; float0 where there can be none."""
     tangents = {o.path: f"t_{names.outputs[o.path]}" for o in trace.float_outputs}
 
     def leaf(path: str) -> Doc:
@@ -169,8 +167,18 @@ def result_tangents_body(module: Module, names: Names) -> list[str]:
 
     lines = unpack(list(names.outputs.values()), "outputs", 4)
     lines += unpack(list(tangents.values()), "tangents", 4)
-    tree = construct(trace.result, leaf, names.types)
-    return _dedent([*lines, *layout("return ", tree, "", 4)])
+    leaves = tuple_of([leaf(path) for path in names.outputs])
+    return _dedent([*lines, *layout("return ", leaves, "", 4)])
+
+
+def push_forward_body(module: Module) -> list[str]:
+    """The forward rule of the step on flat leaves: the result and its tangents."""
+    inputs, used = module.trace.inputs, {path for path, _ in module.tangents}
+    chosen = [f"tangents[{k}]" for k, i in enumerate(inputs) if i.path in used]
+    if len(chosen) == len(inputs):
+        chosen = ["*tangents"]
+    pushed = layout("outputs, pushed = ", call("_jvp", ["*primals", *chosen]), "", 4)
+    return _dedent([*pushed, "    return outputs, _full_tangents(outputs, pushed)"])
 
 
 def _entries(module: Module) -> list[tuple[str, str, Atom]]:

@@ -13,6 +13,7 @@ from gradgen.ir.trace import Trace
 
 FUNCTIONS = (
     "f",
+    "forward",
     "value_and_jacobian",
     "jacobian",
     "jacobian_entries",
@@ -20,7 +21,8 @@ FUNCTIONS = (
     "jvp",
     "value_and_grad",
 )
-"""The public functions of a generated module by suffix; `f` is the step function itself."""
+"""The public functions of a generated module by suffix; `f` is the step function itself, which has
+a backward rule, and `forward` the step function with a forward rule."""
 
 
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]

@@ -60,6 +60,16 @@ class Generated:
         pull = jax.vjp(of_differentiated, *(leaves[k] for k in subject.wrt))[1]
         return list(pull(list(cotangents)))
 
+    def pushed(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> tuple[Any, Any]:
+        """The result, and the tangents that JAX obtains through `f_forward`."""
+        subject = self.subject
+
+        def of_differentiated(*chosen: Array) -> Any:
+            return self.call("forward", subject.with_differentiated(leaves, chosen))
+
+        chosen = tuple(leaves[k] for k in subject.wrt)
+        return jax.jvp(of_differentiated, chosen, tuple(tangents))
+
     def tangents_of(self, tangents: Sequence[Array]) -> tuple[Any, ...]:
         """Tangents as `f_jvp` takes them: None for every leaf that is held constant."""
         subject = self.subject
@@ -107,8 +117,8 @@ def everything(
 
     Both are flat lists, by function.
     A value is kept under `<function>`, its derivatives under `d:<function>`; the gradient through
-    `f` under `d:f`, the entries under `d:jacobian_entries` as a dict. `result` is a result of the
-    source, for its pytree.
+    `f` under `d:f`, the tangents through `f_forward` under `d:forward`, the entries under
+    `d:jacobian_entries` as a dict. `result` is a result of the source, for its pytree.
     """
     found: dict[str, Any] = {}
     floats = generated.subject.floats
@@ -119,8 +129,9 @@ def everything(
         elif name == "vjp":
             tree = cotangent_tree(result, floats, cotangents)
             found[f"d:{name}"] = result_leaves(generated.vjp(leaves, tree))
-        elif name == "jvp":
-            value, pushed = generated.jvp(leaves, tangents)
+        elif name in ("forward", "jvp"):
+            push = generated.pushed if name == "forward" else generated.jvp
+            value, pushed = push(leaves, tangents)
             found[name] = result_leaves(value)
             found[f"d:{name}"] = [jnp.asarray(jax.tree.leaves(pushed)[k]) for k in floats]
         elif name == "jacobian_entries":

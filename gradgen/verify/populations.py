@@ -186,7 +186,7 @@ def derivatives(
                 shape = given.tangents[k].shape
                 expected = place(pulled, k, lambda v, s=shape: _sum_to(v, s))  # type: ignore[misc]
                 yield Comparison(name, f"cotangent of {paths[k]}", widest(value), expected)
-        elif name == "jvp":
+        elif name in ("forward", "jvp"):
             for k, value in enumerate(values):
                 expected = place(pushed, k, lambda v, s=shapes[k]: _first_place(v, s))  # type: ignore[misc]
                 yield Comparison(name, f"tangent of {names[k]}", widest(value), expected)
