@@ -17,6 +17,7 @@ from gradgen.files import keep_evidence, read_text
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.frontend.reading.source import read_source
+from gradgen.frontend.recurrence import find_recurrence
 from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.population import spans_neurons
@@ -88,6 +89,8 @@ def open_front(settings: Settings) -> Front:
             for output, span in zip(traced.outputs, spans, strict=True)
         )
         traced = replace(traced, outputs=outputs)
+    if "traces" in settings.emit:
+        traced = replace(traced, recurrence=find_recurrence(source, traced))
     traced.check()
     return Front(settings, source, function, signature, traced, vmapped=spans is None)
 

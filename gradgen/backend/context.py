@@ -14,7 +14,9 @@ from gradgen.backend.plumbing import (
     Names,
     backward_body,
     cotangents_body,
+    eligible_keys,
     entry_keys,
+    factor_keys,
     flatten_body,
     full_tangents_body,
     hold_constant,
@@ -24,6 +26,7 @@ from gradgen.backend.plumbing import (
     push_forward_body,
     result_body,
     tangents_body,
+    trace_keys,
 )
 from gradgen.backend.pytrees import classes_needed, constructors_of
 from gradgen.backend.signatures import (
@@ -101,6 +104,9 @@ def module_context(module: Module) -> Context:
             "jacobian": f"{module.jacobian.chosen.operations.total} operations",
             "vjp": f"{module.vjp.chosen.operations.total} operations",
             "jvp": f"{module.jvp.chosen.operations.total} operations",
+            "traces": ""
+            if module.traces is None
+            else f"{module.traces.derivative.chosen.operations.total} operations",
         },
         "step_doc": _step_doc(module),
         "guarded": guarded,
@@ -127,6 +133,10 @@ def module_context(module: Module) -> Context:
         "push_forward_body": _lines(push_forward_body(module)),
         "result_body": _lines(result_body(module, names)),
         "entry_keys": "\n".join(entry_keys(module)),
+        "eligible_keys": "\n".join(eligible_keys(module)),
+        "trace_keys": "\n".join(trace_keys(module)),
+        "factor_keys": "\n".join(factor_keys(module)),
+        "states": ", ".join(path for path, _ in trace.recurrence),
         "jacobian_body": _lines(jacobian_body(module, wrt, names)),
     }
 

@@ -44,6 +44,8 @@ def metadata_lines(module: Module) -> list[str]:
         "vjp": _counts(module.vjp, "reverse"),
         "jvp": _counts(module.jvp, "forward"),
     }
+    if module.traces is not None:
+        counts["traces"] = _counts(module.traces.derivative, "forward", "reverse")
     content = {
         "version": module.generator.rpartition(" ")[2],
         "source": module.source_name,

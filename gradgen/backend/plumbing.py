@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.layout import Doc, call, flat, layout, literal, quote, tuple_of, unpack
+from gradgen.backend.layout import (
+    Doc,
+    Group,
+    call,
+    flat,
+    layout,
+    literal,
+    prefixed,
+    quote,
+    tuple_of,
+    unpack,
+)
 from gradgen.backend.names import unique
 from gradgen.backend.printer import print_constant
 from gradgen.backend.pytrees import accesses, construct
@@ -181,6 +192,39 @@ def push_forward_body(module: Module) -> list[str]:
     return _dedent([*pushed, "    return outputs, _full_tangents(outputs, pushed)"])
 
 
+def eligible_keys(module: Module) -> list[str]:
+    """For each pair (state, other input), the key of the derivative that is its next trace."""
+    if module.traces is None:
+        return []
+    following = dict(module.trace.recurrence)
+    items: list[Doc] = [
+        prefixed(f'("{s}", "{p}"): ', tuple_of([quote(following[s]), quote(p)]))
+        for (s, p), _ in module.traces.eligible
+    ]
+    return _after("_TRACES = ", Group("{", tuple(items), "}"))
+
+
+def trace_keys(module: Module) -> list[str]:
+    """The pairs (output, input) of the derivatives by all inputs so far."""
+    if module.traces is None:
+        return []
+    results = module.traces.derivative.chosen.program.results
+    keys = [key.split(":")[1:] for key, _ in results if key.startswith("e:")]
+    return _after("_SO_FAR = ", tuple_of([f'("{output}", "{path}")' for output, path in keys]))
+
+
+def factor_keys(module: Module) -> list[str]:
+    """The inputs that may be driven by presynaptic activity."""
+    paths = [] if module.traces is None else [quote(path) for path, _ in module.traces.factors]
+    return _after("_DRIVEN = ", tuple_of(paths))
+
+
+def _after(name: str, value: Doc) -> list[str]:
+    """A value as it is laid out after a name, without it."""
+    lines = layout(name, value)
+    return [lines[0].removeprefix(name), *lines[1:]]
+
+
 def _entries(module: Module) -> list[tuple[str, str, Atom]]:
     """(output path, input path, value) of each structurally nonzero entry."""
     found = []
@@ -195,8 +239,7 @@ def _entries(module: Module) -> list[tuple[str, str, Atom]]:
 def entry_keys(module: Module) -> list[str]:
     """The pairs (output path, input path) of the structurally nonzero entries."""
     keys = [f'("{output}", "{path}")' for output, path, _ in _entries(module)]
-    lines = layout("_ENTRIES = ", tuple_of(keys))
-    return [lines[0].removeprefix("_ENTRIES = "), *lines[1:]]
+    return _after("_ENTRIES = ", tuple_of(keys))
 
 
 def jacobian_body(module: Module, wrt: Sequence[Argument], names: Names) -> list[str]:

@@ -43,6 +43,14 @@ def straight_line_functions(
         extra = {v: f"t_{short[path]}" for path, v in module.tangents}
         program = module.jvp.chosen.program
         chosen.append(_program(module, program, "_jvp", doc, inputs, tangents, extra))
+    if "traces" in emit and module.traces is not None:
+        doc = "Outputs and their derivatives by all inputs so far"
+        short = {i.path: inputs[i.variable] for i in module.trace.inputs}
+        traces = module.traces
+        extra = {v: f"d{short[s]}_d{short[path]}" for (s, path), v in traces.eligible}
+        extra |= {v: f"by_{short[path]}" for path, v in traces.factors}
+        program = traces.derivative.chosen.program
+        chosen.append(_program(module, program, "_traces", doc, inputs, list(extra), extra))
     return chosen
 
 

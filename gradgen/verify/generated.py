@@ -17,6 +17,10 @@ JACOBIANS = ("value_and_jacobian", "jacobian", "value_and_grad")
 """The functions that return nested derivatives."""
 
 
+PUBLIC = {"f": ("",), "traces": ("_traces_init", "_traces_step")}
+"""What follows the step function's name where it is not the emitted name itself."""
+
+
 @dataclass(frozen=True)
 class Generated:
     """A loaded text, and what it is called with."""
@@ -70,6 +74,17 @@ class Generated:
         chosen = tuple(leaves[k] for k in subject.wrt)
         return jax.jvp(of_differentiated, chosen, tuple(tangents))
 
+    def traces(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> Any:
+        """`f_traces_step`, with each state's tangent as its traces, an input's as its factor."""
+        traces = self.subject.module.traces
+        assert traces is not None
+        given = dict(zip((self.subject.paths[k] for k in self.subject.wrt), tangents, strict=True))
+        presynaptic = {path: given[path] for path, _ in traces.factors}
+        call = primals(self.subject.bind(leaves))
+        zeros = self.function("traces_init")(call, presynaptic)
+        known = {pair: jnp.broadcast_to(given[pair[0]], zeros[pair].shape) for pair in zeros}
+        return self.function("traces_step")(known, call, presynaptic)
+
     def tangents_of(self, tangents: Sequence[Array]) -> tuple[Any, ...]:
         """Tangents as `f_jvp` takes them: None for every leaf that is held constant."""
         subject = self.subject
@@ -117,8 +132,8 @@ def everything(
 
     Both are flat lists, by function.
     A value is kept under `<function>`, its derivatives under `d:<function>`; the gradient through
-    `f` under `d:f`, the tangents through `f_forward` under `d:forward`, the entries under
-    `d:jacobian_entries` as a dict. `result` is a result of the source, for its pytree.
+    `f` under `d:f`, the tangents through `f_forward` under `d:forward`; `d:jacobian_entries` and
+    `d:traces` are dicts. `result` is a result of the source, for its pytree.
     """
     found: dict[str, Any] = {}
     floats = generated.subject.floats
@@ -134,6 +149,10 @@ def everything(
             value, pushed = push(leaves, tangents)
             found[name] = result_leaves(value)
             found[f"d:{name}"] = [jnp.asarray(jax.tree.leaves(pushed)[k]) for k in floats]
+        elif name == "traces":
+            value, _, so_far = generated.traces(leaves, tangents)
+            found[name] = result_leaves(value)
+            found[f"d:{name}"] = {"|".join(key): value for key, value in so_far.items()}
         elif name == "jacobian_entries":
             entries = generated.call(name, leaves)
             found[f"d:{name}"] = {"|".join(key): value for key, value in entries.items()}

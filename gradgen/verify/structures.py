@@ -91,6 +91,8 @@ class Structures:
                 for k, leaf in enumerate(self._outputs)
             ]
             return self._value(value) or self._compare(pushed, self._result(), tangents)
+        if name == "traces":
+            return self._value(jax.eval_shape(generated.traces, self._leaves, chosen)[0])
         found = jax.eval_shape(lambda *flat: generated.call(name, flat), *self._leaves)
         if name in ("f", "forward"):
             return self._value(found) or self._defaults(name)
