@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from gradgen import ordering, pipeline
 from gradgen.backend.metadata import counts_of
 from gradgen.backend.seal import without_version
-from gradgen.config import ELIMINATIONS, FUNCTIONS, OBJECTIVES, Settings
+from gradgen.config import DEFAULT_FUNCTIONS, ELIMINATIONS, FUNCTIONS, OBJECTIVES, Settings
 from gradgen.errors import GradgenError
 from gradgen.files import read_text, require_other_file, write_atomically
 from gradgen.frontend.live.expressions import expression_of
@@ -78,6 +78,11 @@ class Differentiated:
         return self._member("f")
 
     @property
+    def forward(self) -> Function:
+        """The step function, differentiable in forward mode by the generated rule."""
+        return self._member("forward")
+
+    @property
     def value_and_jacobian(self) -> Function:
         """The result and the Jacobian from one program; called like `f`."""
         return self._member("value_and_jacobian")
@@ -106,6 +111,16 @@ class Differentiated:
     def value_and_grad(self) -> Function:
         """The result, where that is one scalar, and its gradient; called like `f`."""
         return self._member("value_and_grad")
+
+    @property
+    def traces_init(self) -> Function:
+        """Eligibility traces before the first step; `traces_init(primals, presynaptic)`."""
+        return self._member("traces_init")
+
+    @property
+    def traces_step(self) -> Function:
+        """The result, the next traces and what they sum up; `traces_step(traces, primals, ...)`."""
+        return self._member("traces_step")
 
     def write(self, path: str | os.PathLike[str]) -> bool:
         """Write the module to a file, whole or not at all; says whether the file was changed.
@@ -161,7 +176,7 @@ def differentiate(
     budget: float = 2.0,
     seed: int = 0,
     order: str | Order | None = None,
-    emit: str | Sequence[str] = FUNCTIONS,
+    emit: str | Sequence[str] = DEFAULT_FUNCTIONS,
 ) -> Differentiated:
     """Generate the exact derivative of a step function, and compare it with JAX.
 

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from gradgen.ir.graph import Elimination, Order
-from gradgen.ir.module import FUNCTIONS, Options
+from gradgen.ir.module import DEFAULT_FUNCTIONS, FUNCTIONS, Options
 from gradgen.ir.plan import Objective
 from gradgen.ir.source import is_file
 
-__all__ = ["ELIMINATIONS", "FORMATS", "FUNCTIONS", "OBJECTIVES", "SEARCHES", "Settings"]
+__all__ = [
+    "DEFAULT_FUNCTIONS",
+    "ELIMINATIONS",
+    "FORMATS",
+    "FUNCTIONS",
+    "OBJECTIVES",
+    "SEARCHES",
+    "Settings",
+]
 
 Search = Literal["auto", "alphazero", "heuristics"]
 
@@ -47,7 +55,7 @@ class Settings:
     """Seconds that the search may take."""
     seed: int = 0
     """Of the search's random numbers."""
-    emit: tuple[str, ...] = FUNCTIONS
+    emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     dtypes: tuple[str, ...] = ("float32", "float64")
     """In which to verify."""
     per_neuron: bool = False
@@ -89,6 +97,6 @@ class Settings:
             given["objective"] = self.objective
         if self.elimination != "vertex":
             given["elimination"] = self.elimination
-        if self.emit != FUNCTIONS:
+        if self.emit != DEFAULT_FUNCTIONS:
             given["emit"] = ",".join(self.emit)
         return tuple(given.items())

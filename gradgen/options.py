@@ -9,7 +9,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from gradgen.config import ELIMINATIONS, FORMATS, FUNCTIONS, OBJECTIVES, Settings
+from gradgen.config import (
+    DEFAULT_FUNCTIONS,
+    ELIMINATIONS,
+    FORMATS,
+    FUNCTIONS,
+    OBJECTIVES,
+    Settings,
+)
 from gradgen.errors import GradgenError
 
 
@@ -123,7 +130,7 @@ search_options = together(objective_options, budget_options)
 emit_option = click.option(
     "--emit",
     metavar="NAMES",
-    default=",".join(FUNCTIONS),
+    default=",".join(DEFAULT_FUNCTIONS),
     help=f"Which public functions to write, separated by commas: {', '.join(FUNCTIONS)}.",
 )
 

@@ -15,6 +15,7 @@ from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.reading.local_imports import digests_of_imports
+from gradgen.frontend.recurrence import find_recurrence
 from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
@@ -79,6 +80,8 @@ def front_of(settings: Settings, opened: Opened) -> Front:
             for output, span in zip(traced.outputs, spans, strict=True)
         )
         traced = replace(traced, outputs=outputs)
+    if "traces" in settings.emit:
+        traced = replace(traced, recurrence=find_recurrence(source, traced))
     traced.check()
     return Front(settings, source, function, signature, traced, vmapped=spans is None)
 

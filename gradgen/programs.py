@@ -7,14 +7,25 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from gradgen.backend.lower import lower_jacobian, lower_jvp, lower_primal, lower_vjp
+from gradgen.backend.lower import (
+    lower_jacobian,
+    lower_jvp,
+    lower_primal,
+    lower_traces,
+    lower_vjp,
+)
 from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.cost import plan_costs
-from gradgen.elimination.extend import weight_inputs, weight_outputs
+from gradgen.elimination.extend import (
+    eligible_pairs,
+    weight_inputs,
+    weight_outputs,
+    weight_states,
+)
 from gradgen.ir.code import Var
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.module import Accumulated, Derivative, Module
+from gradgen.ir.module import Accumulated, Derivative, Module, Traces
 from gradgen.ir.plan import Objective, Plan
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
@@ -121,6 +132,7 @@ class _Programs:
             cotangents=self.pulled.variables,
             tangents=self.pushed.variables,
             recipe=recipe,
+            traces=self._traces(recipe),
             generator=GENERATOR,
             source_name=self._source_name,
         )
@@ -128,6 +140,31 @@ class _Programs:
     def _jacobian(self, recipe: Recipe) -> Accumulated:
         found = self.accumulated(recipe.order)
         return self._rewritten(found, (), recipe.rewriting)
+
+    def _traces(self, recipe: Recipe) -> Traces | None:
+        """The cheapest heuristic order: there are as many traces as pairs, and all are emitted."""
+        trace, graph = self._trace, self._graph
+        if not trace.recurrence:
+            return None
+        pairs = eligible_pairs(graph, trace.recurrence)
+        eligible = {pair: f"e{k}" for k, pair in enumerate(pairs)}
+        optional = {a.name for a in trace.arguments if a.default is not None}
+        driving = [
+            path
+            for path in dict.fromkeys(p for _, p in pairs)
+            if path.split(".")[0] not in optional
+        ]
+        factors = {path: f"f{k}" for k, path in enumerate(driving)}
+        more = [*eligible.values(), *factors.values()]
+        extended = weight_states(graph, trace.recurrence, eligible, factors)
+        accumulated = _accumulating(extended, lambda plan: lower_traces(trace, plan, more))
+        ahead, back = accumulated(forward(extended)), accumulated(reverse(extended))
+        chosen = min(
+            map(accumulated, propose(extended)), key=lambda a: (a.operations.total, a.plan.muls)
+        )
+        seed = None if recipe.rewriting is None else 0
+        derivative = Derivative(self._rewritten(chosen, more, seed), ahead, back)
+        return Traces(derivative, tuple(eligible.items()), tuple(factors.items()))
 
     def _product(self, weighted: _Weighted, order: Steps, recipe: Recipe) -> Derivative:
         more = [variable for _, variable in weighted.variables]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gradgen import ordering, pipeline
-from gradgen.config import Settings
+from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module
 
@@ -61,10 +61,16 @@ def generate(
     per_neuron: bool = False,
     function: str | None = None,
     order: str | None = None,
+    emit: tuple[str, ...] = DEFAULT_FUNCTIONS,
 ) -> Generated:
     """The cheapest module for a file."""
     settings = Settings(
-        str(path), function=function, directives=directives, per_neuron=per_neuron, order=order
+        str(path),
+        function=function,
+        directives=directives,
+        per_neuron=per_neuron,
+        order=order,
+        emit=emit,
     )
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)

@@ -305,6 +305,19 @@ class TestNotebook:
         with pytest.raises(AttributeError, match="emit="):
             some.jacobian  # noqa: B018
 
+    def test_traces(self):
+        def step(v, x):
+            v_next = 0.5 * v + x
+            return v_next
+
+        derived = gradgen.differentiate(step, emit="traces")
+        traces = derived.traces_init((1.0, 2.0))
+        for expected in (1.0, 1.5, 1.75):
+            _, traces, so_far = derived.traces_step(traces, (1.0, 2.0))
+            assert so_far == {("out", "x"): expected}
+        with pytest.raises(AttributeError, match="not among those"):
+            derived.forward  # noqa: B018
+
     def test_value_and_grad(self):
         session = Session()
         session.cell("def loss(v, w):\n    return v * w * w")

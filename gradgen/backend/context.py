@@ -14,15 +14,19 @@ from gradgen.backend.plumbing import (
     Names,
     backward_body,
     cotangents_body,
+    eligible_keys,
     entry_keys,
+    factor_keys,
     flatten_body,
+    full_tangents_body,
     hold_constant,
     jacobian_body,
     over_arguments_body,
     pull_back_tail,
+    push_forward_body,
     result_body,
-    result_tangents_body,
     tangents_body,
+    trace_keys,
 )
 from gradgen.backend.pytrees import classes_needed, constructors_of
 from gradgen.backend.signatures import (
@@ -62,16 +66,20 @@ def module_context(module: Module) -> Context:
         "jacobian": bool(
             {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
         ),
-        "constant": "f" in emit and constant,
+        "rule": "f" in emit or "forward" in emit,
         "tangent": "jvp" in emit and constant,
         "bound": any(argument.bound for argument in trace.arguments),
         "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
-        "float0": "jvp" in emit and len(trace.float_outputs) < len(trace.outputs),
+        "once": ("f" in emit or "forward" in emit) and trace.own_rules,
+        "pushed": "jvp" in emit or "forward" in emit,
+        "float0": len(trace.float_outputs) < len(trace.outputs),
     }
-    needs["full"] = needs["jacobian"] or "jvp" in emit
+    needs["constant"] = needs["rule"] and constant
+    needs["float0"] = needs["float0"] and needs["pushed"]
+    needs["full"] = needs["jacobian"] or needs["pushed"]
     types = ", types" if has_types else ""
     containers = _containers(module, names)
-    step = "_step(*_hold_constant(*leaves))" if constant else "_step(*leaves)"
+    guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
     result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{types})")
     wrt = _differentiated(trace.arguments, trace.inputs)
     return {
@@ -96,9 +104,12 @@ def module_context(module: Module) -> Context:
             "jacobian": f"{module.jacobian.chosen.operations.total} operations",
             "vjp": f"{module.vjp.chosen.operations.total} operations",
             "jvp": f"{module.jvp.chosen.operations.total} operations",
+            "traces": ""
+            if module.traces is None
+            else f"{module.traces.derivative.chosen.operations.total} operations",
         },
         "step_doc": _step_doc(module),
-        "step_call": step,
+        "guarded": guarded,
         "result_of": result_of,
         "define": lambda function: "\n".join(define(function, trace.arguments)),
         "define_tangents": "\n".join(define_tangents(trace.arguments)),
@@ -109,7 +120,7 @@ def module_context(module: Module) -> Context:
         "rule_body": "\n".join(
             layout("return ", call("_primal", tuple(names.leaves.values())), "", 4)
         ),
-        "rule_signature": function_header("_step", tuple(names.leaves.values())),
+        "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
         "backward": _lines(backward_body(module, names)),
         "hold_constant": hold_constant(trace.inputs, names) if constant else "",
         "pulled": _lines(pull_back_tail(trace.inputs, names)),
@@ -118,9 +129,14 @@ def module_context(module: Module) -> Context:
         "cotangents_body": _lines(cotangents_body(module)),
         "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),
         "tangents_body": _lines(tangents_body(module)),
-        "result_tangents_body": _lines(result_tangents_body(module, names)),
+        "full_tangents_body": _lines(full_tangents_body(trace, names)),
+        "push_forward_body": _lines(push_forward_body(module)),
         "result_body": _lines(result_body(module, names)),
         "entry_keys": "\n".join(entry_keys(module)),
+        "eligible_keys": "\n".join(eligible_keys(module)),
+        "trace_keys": "\n".join(trace_keys(module)),
+        "factor_keys": "\n".join(factor_keys(module)),
+        "states": ", ".join(path for path, _ in trace.recurrence),
         "jacobian_body": _lines(jacobian_body(module, wrt, names)),
     }
 

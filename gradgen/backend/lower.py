@@ -60,6 +60,21 @@ def lower_jvp(trace: Trace, plan: Plan, tangents: Sequence[Var]) -> Program:
     return lowering.program(trace.inputs, results, tangents)
 
 
+def lower_traces(trace: Trace, plan: Plan, more_inputs: Sequence[Var]) -> Program:
+    """Outputs and their derivatives by everything up to this step, from traces and factors.
+
+    `plan` is for the graph extended by the weighted states.
+    """
+    lowering = _Lowering(trace)
+    values = lowering.accumulate(plan)
+    results = lowering.outputs()
+    for dependent, independent, value in plan.entries:
+        path = plan.graph.vertices[independent].name.removeprefix(f"{WEIGHTED}:")
+        output = plan.graph.vertices[dependent].name.removeprefix("out:")
+        results.append((f"e:{output}:{path}", values[value]))
+    return lowering.program(trace.inputs, results, more_inputs)
+
+
 class _Lowering:
     """Code under construction: the primal first, then partials, then the accumulation."""
 

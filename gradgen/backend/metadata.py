@@ -62,12 +62,15 @@ def metadata_lines(module: Module) -> list[str]:
 
 def counts_of(module: Module) -> dict[str, dict[str, Any]]:
     """The operations of every program, by name, with what forward and reverse mode take."""
-    return {
+    counts = {
         "primal": count_operations(module.primal.instructions).as_dict(),
         "value_and_jacobian": _counts(module.jacobian, "forward", "reverse"),
         "vjp": _counts(module.vjp, "reverse"),
         "jvp": _counts(module.jvp, "forward"),
     }
+    if module.traces is not None:
+        counts["traces"] = _counts(module.traces.derivative, "forward", "reverse")
+    return counts
 
 
 def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from gradgen.backend.layout import Doc, call, flat, layout, literal, quote, tuple_of, unpack
+from gradgen.backend.layout import (
+    Doc,
+    Group,
+    call,
+    flat,
+    layout,
+    literal,
+    prefixed,
+    quote,
+    tuple_of,
+    unpack,
+)
 from gradgen.backend.names import unique
 from gradgen.backend.printer import print_constant
 from gradgen.backend.pytrees import accesses, construct
 from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, is_float
 from gradgen.ir.module import Module
-from gradgen.ir.trace import Argument, Bound, Input
+from gradgen.ir.trace import Argument, Bound, Input, Trace
 
 
 @dataclass(frozen=True)
@@ -116,7 +126,7 @@ def cotangents_body(module: Module) -> list[str]:
     return _dedent(layout("return ", tuple_of(used), "", 4))
 
 
-def over_arguments_body(trace: Any, wrt: Sequence[Argument], names: Names) -> list[str]:
+def over_arguments_body(trace: Trace, wrt: Sequence[Argument], names: Names) -> list[str]:
     """The cotangents, in the pytrees of the arguments that are differentiated."""
     selected = [i.path for i in trace.inputs if i.wrt]
     local = {path: f"d_{names.leaves[path]}" for path in selected}
@@ -156,9 +166,8 @@ def result_body(module: Module, names: Names) -> list[str]:
     return _dedent([*unpack(outputs, "outputs", 4), *layout("return ", tree, "", 4)])
 
 
-def result_tangents_body(module: Module, names: Names) -> list[str]:
-    """The outputs' tangents, in the result's pytree; float0 where there can be none."""
-    trace = module.trace
+def full_tangents_body(trace: Trace, names: Names) -> list[str]:
+    """The outputs' tangents in their shapes and dtypes; float0 where there can be none."""
     tangents = {o.path: f"t_{names.outputs[o.path]}" for o in trace.float_outputs}
 
     def leaf(path: str) -> Doc:
@@ -169,8 +178,51 @@ def result_tangents_body(module: Module, names: Names) -> list[str]:
 
     lines = unpack(list(names.outputs.values()), "outputs", 4)
     lines += unpack(list(tangents.values()), "tangents", 4)
-    tree = construct(trace.result, leaf, names.types)
-    return _dedent([*lines, *layout("return ", tree, "", 4)])
+    leaves = tuple_of([leaf(path) for path in names.outputs])
+    return _dedent([*lines, *layout("return ", leaves, "", 4)])
+
+
+def push_forward_body(module: Module) -> list[str]:
+    """The forward rule of the step on flat leaves: the result and its tangents."""
+    inputs, used = module.trace.inputs, {path for path, _ in module.tangents}
+    chosen = [f"tangents[{k}]" for k, i in enumerate(inputs) if i.path in used]
+    if len(chosen) == len(inputs):
+        chosen = ["*tangents"]
+    pushed = layout("outputs, pushed = ", call("_jvp", ["*primals", *chosen]), "", 4)
+    return _dedent([*pushed, "    return outputs, _full_tangents(outputs, pushed)"])
+
+
+def eligible_keys(module: Module) -> list[str]:
+    """For each pair (state, other input), the key of the derivative that is its next trace."""
+    if module.traces is None:
+        return []
+    following = dict(module.trace.recurrence)
+    items: list[Doc] = [
+        prefixed(f'("{s}", "{p}"): ', tuple_of([quote(following[s]), quote(p)]))
+        for (s, p), _ in module.traces.eligible
+    ]
+    return _after("_TRACES = ", Group("{", tuple(items), "}"))
+
+
+def trace_keys(module: Module) -> list[str]:
+    """The pairs (output, input) of the derivatives by all inputs so far."""
+    if module.traces is None:
+        return []
+    results = module.traces.derivative.chosen.program.results
+    keys = [key.split(":")[1:] for key, _ in results if key.startswith("e:")]
+    return _after("_SO_FAR = ", tuple_of([f'("{output}", "{path}")' for output, path in keys]))
+
+
+def factor_keys(module: Module) -> list[str]:
+    """The inputs that may be driven by presynaptic activity."""
+    paths = [] if module.traces is None else [quote(path) for path, _ in module.traces.factors]
+    return _after("_DRIVEN = ", tuple_of(paths))
+
+
+def _after(name: str, value: Doc) -> list[str]:
+    """A value as it is laid out after a name, without it."""
+    lines = layout(name, value)
+    return [lines[0].removeprefix(name), *lines[1:]]
 
 
 def _entries(module: Module) -> list[tuple[str, str, Atom]]:
@@ -187,8 +239,7 @@ def _entries(module: Module) -> list[tuple[str, str, Atom]]:
 def entry_keys(module: Module) -> list[str]:
     """The pairs (output path, input path) of the structurally nonzero entries."""
     keys = [f'("{output}", "{path}")' for output, path, _ in _entries(module)]
-    lines = layout("_ENTRIES = ", tuple_of(keys))
-    return [lines[0].removeprefix("_ENTRIES = "), *lines[1:]]
+    return _after("_ENTRIES = ", tuple_of(keys))
 
 
 def jacobian_body(module: Module, wrt: Sequence[Argument], names: Names) -> list[str]:

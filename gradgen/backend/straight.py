@@ -24,7 +24,7 @@ def straight_line_functions(
     chosen: list[Context] = []
     cotangents = [v for _, v in module.cotangents]
     tangents = [v for _, v in module.tangents]
-    if "f" in emit:
+    if "f" in emit or "forward" in emit:
         doc = "The step itself, operation by operation as in the source"
         chosen.append(_program(module, module.primal, "_primal", doc, inputs))
     if {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit):
@@ -37,12 +37,20 @@ def straight_line_functions(
         extra = {v: f"ct_{called[path]}" for path, v in module.cotangents}
         program = module.vjp.chosen.program
         chosen.append(_program(module, program, "_vjp", doc, inputs, cotangents, extra))
-    if "jvp" in emit:
+    if "jvp" in emit or "forward" in emit:
         doc = "Outputs and their tangents"
         short = {i.path: inputs[i.variable] for i in module.trace.inputs}
         extra = {v: f"t_{short[path]}" for path, v in module.tangents}
         program = module.jvp.chosen.program
         chosen.append(_program(module, program, "_jvp", doc, inputs, tangents, extra))
+    if "traces" in emit and module.traces is not None:
+        doc = "Outputs and their derivatives by all inputs so far"
+        short = {i.path: inputs[i.variable] for i in module.trace.inputs}
+        traces = module.traces
+        extra = {v: f"d{short[s]}_d{short[path]}" for (s, path), v in traces.eligible}
+        extra |= {v: f"by_{short[path]}" for path, v in traces.factors}
+        program = traces.derivative.chosen.program
+        chosen.append(_program(module, program, "_traces", doc, inputs, list(extra), extra))
     return chosen
 
 

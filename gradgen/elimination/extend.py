@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradgen.ir.code import Var
+from gradgen.ir.code import Atom, Const, Var
 from gradgen.ir.graph import WEIGHTED, Edge, LinearGraph, Vertex
+from gradgen.ir.trace import Recurrence
 
 
 def weight_outputs(graph: LinearGraph, cotangents: Mapping[str, Var]) -> LinearGraph:
@@ -38,6 +39,77 @@ def weight_inputs(graph: LinearGraph, tangents: Mapping[str, Var]) -> LinearGrap
         (0,),
         tuple(v + 1 for v in graph.dependents),
         tuple(sorted((*edges, *shifted), key=_ends)),
+    )
+
+
+def eligible_pairs(graph: LinearGraph, recurrence: Recurrence) -> tuple[tuple[str, str], ...]:
+    """(state, other input) by input paths, wherever a trace can become nonzero as time goes on."""
+    names = [vertex.name for vertex in graph.vertices]
+    reached: dict[int, set[str]] = {v: {names[v]} for v in graph.independents}
+    for edge in sorted(graph.edges, key=_ends):
+        reached.setdefault(edge.target, set()).update(reached.get(edge.source, set()))
+    direct = {names[v].removeprefix("out:"): reached.get(v, set()) for v in graph.dependents}
+    states = dict(recurrence)
+    behind: dict[str, set[str]] = {state: direct.get(output, set()) for state, output in recurrence}
+    changed = True
+    while changed:
+        changed = False
+        for state, inputs in behind.items():
+            more = inputs.union(*(behind[other] for other in inputs & states.keys()))
+            changed = changed or more != inputs
+            behind[state] = more
+    others = [names[v] for v in graph.independents if names[v] not in states]
+    # a state that nothing depends on needs no trace
+    inputs = {names[v] for v in graph.independents}
+    carried = [state for state in states if state in inputs]
+    return tuple((s, other) for s in carried for other in others if other in behind[s])
+
+
+def weight_states(
+    graph: LinearGraph,
+    recurrence: Recurrence,
+    traces: Mapping[tuple[str, str], Var],
+    factors: Mapping[str, Var],
+) -> LinearGraph:
+    """The graph of one step of real-time recurrent learning, neuron by neuron.
+
+    Below the inputs there is an independent for each one that is no state. It feeds that input
+    itself (times its factor, if there is one), and each state its trace, the derivative of the
+    state by it so far: what elimination leaves are the traces after the step, and the outputs'
+    derivatives by everything up to it. `traces` are variables by (state, input).
+    Source: Williams and Zipser 1989, Neural Computation 1(2), section 2.
+    """
+    number = {graph.vertices[v].name: v for v in graph.independents}
+    states = dict(recurrence)
+    others = [path for path in number if path not in states]
+    edges: dict[tuple[str, str], Atom] = {
+        (path, path): factors.get(path, Const(1.0)) for path in others
+    }
+    edges |= {(path, state): variable for (state, path), variable in traces.items()}
+    count = len(others)
+    below = [
+        Edge(
+            others.index(path),
+            number[target] + count,
+            "variable" if isinstance(weight, str) else "unit",
+            (weight,),
+        )
+        for (path, target), weight in edges.items()
+    ]
+    above = [Edge(e.source + count, e.target + count, e.kind, e.partials) for e in graph.edges]
+    reached = set(range(count))
+    kept = []
+    for edge in sorted([*below, *above], key=_ends):
+        if edge.source in reached:
+            reached.add(edge.target)
+            kept.append(edge)
+    vertices = [*(Vertex(f"{WEIGHTED}:{p}", p) for p in others), *graph.vertices]
+    place = {v: k for k, v in enumerate(sorted(reached))}
+    return LinearGraph(
+        tuple(vertices[v] for v in place),
+        tuple(range(count)),
+        tuple(place[v + count] for v in graph.dependents if v + count in place),
+        tuple(Edge(place[e.source], place[e.target], e.kind, e.partials) for e in kept),
     )
 
 

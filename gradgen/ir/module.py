@@ -13,14 +13,20 @@ from gradgen.ir.trace import Trace
 
 FUNCTIONS = (
     "f",
+    "forward",
     "value_and_jacobian",
     "jacobian",
     "jacobian_entries",
     "vjp",
     "jvp",
     "value_and_grad",
+    "traces",
 )
-"""The public functions of a generated module by suffix; `f` is the step function itself."""
+"""The public functions of a generated module by suffix; `f` is the step function itself, which has
+a backward rule, `forward` the step function with a forward rule, and `traces` the two functions
+`traces_init` and `traces_step`."""
+DEFAULT_FUNCTIONS = tuple(name for name in FUNCTIONS if name != "traces")
+"""What is written unless one asks: traces need a state."""
 
 
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
@@ -51,6 +57,17 @@ class Derivative:
 
 
 @dataclass(frozen=True)
+class Traces:
+    """The program that carries eligibility traces forward in time."""
+
+    derivative: Derivative
+    eligible: tuple[tuple[tuple[str, str], str], ...]
+    """For each pair (state's input path, parameter's or input's path) the variable of the trace."""
+    factors: tuple[tuple[str, str], ...]
+    """For the path of each input that is no state, the variable of what it is multiplied by."""
+
+
+@dataclass(frozen=True)
 class Module:
     """A source with the programs that were made of it."""
 
@@ -67,7 +84,9 @@ class Module:
     """For each differentiated input's path, the variable of its tangent."""
     recipe: Recipe
     """What was decided for it; replayed, it gives this module again."""
-    emit: tuple[str, ...] = FUNCTIONS
+    traces: Traces | None = None
+    """Where they are asked for."""
+    emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     generator: str = ""
     """Name and version of the generator, for the header."""
     source_name: str = ""

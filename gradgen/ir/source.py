@@ -75,7 +75,7 @@ class Assignment:
 class Directive:
     """A comment `# gradgen: KIND TEXT`."""
 
-    kind: Literal["wrt", "static", "range", "example"]
+    kind: Literal["wrt", "static", "range", "example", "next"]
     text: str
     position: Position
 

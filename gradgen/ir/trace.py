@@ -83,6 +83,10 @@ class Label:
     line: int | None
 
 
+Recurrence = tuple[tuple[str, str], ...]
+"""The state: the path of an input, and that of the output which is its next value."""
+
+
 @dataclass(frozen=True)
 class Trace:
     """A step function as straight-line code on scalars, with the elemental partials of it."""
@@ -103,6 +107,11 @@ class Trace:
     """Whether XLA may round the source otherwise: it fuses functions that are jitted inside the
     source, branches and loops, and has ways of its own for dot products and for functions of short
     arrays."""
+    own_rules: bool = False
+    """Whether some derivatives are not those of the code: the source has derivative rules of its
+    own, or `stop_gradient`. Code for the derivatives can then not be differentiated again."""
+    recurrence: Recurrence = ()
+    """Its state, where eligibility traces are asked for."""
 
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""

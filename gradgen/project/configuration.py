@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gradgen.config import ELIMINATIONS, FUNCTIONS, OBJECTIVES, Settings
+from gradgen.config import DEFAULT_FUNCTIONS, ELIMINATIONS, FUNCTIONS, OBJECTIVES, Settings
 from gradgen.errors import GradgenError
 from gradgen.files import read_text
 from gradgen.project.target import BUDGETS, Target, shown
@@ -226,7 +226,7 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
         example=_example(folder, table, given.get("example")),
         objective=given.get("objective", "muls"),
         elimination=given.get("elimination", "vertex"),
-        emit=given.get("emit", FUNCTIONS),
+        emit=given.get("emit", DEFAULT_FUNCTIONS),
         per_neuron=given.get("per-neuron", False),
         root=str(folder),
     )

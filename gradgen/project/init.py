@@ -10,7 +10,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Table
 
-from gradgen.config import FUNCTIONS, Settings
+from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.errors import GradgenError
 from gradgen.files import read_text, write_atomically
 from gradgen.frontend.reading.directives import parse_range
@@ -97,7 +97,7 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
     ):
         if value != default:
             entry[key] = value
-    if settings.emit != FUNCTIONS:
+    if settings.emit != DEFAULT_FUNCTIONS:
         entry["emit"] = list(settings.emit)
     return entry
 

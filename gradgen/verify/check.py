@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from gradgen.ir.program import count_operations
 from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
-from gradgen.verify.generated import Generated
+from gradgen.verify.generated import PUBLIC, Generated
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
@@ -98,10 +98,11 @@ def _missing(generated: Generated) -> list[Failure]:
     """Public functions that were asked for and are not there."""
     name = generated.subject.module.source.function
     failures = []
-    for suffix in generated.emitted:
-        wanted = name if suffix == "f" else f"{name}_{suffix}"
-        if not callable(getattr(generated.loaded, wanted, None)):
-            failures.append(Failure("inexact", suffix, f"the text has no function {wanted}"))
+    for function in generated.emitted:
+        for suffix in PUBLIC.get(function, (f"_{function}",)):
+            if not callable(getattr(generated.loaded, f"{name}{suffix}", None)):
+                message = f"the text has no function {name}{suffix}"
+                failures.append(Failure("inexact", function, message))
     return failures
 
 
@@ -116,6 +117,8 @@ def _counts(generated: Generated) -> list[Failure]:
         "vjp": module.vjp.chosen.program,
         "jvp": module.jvp.chosen.program,
     }
+    if module.traces is not None:
+        programs["traces"] = module.traces.derivative.chosen.program
     failures = []
     for function, key in COUNTED.items():
         if function not in recounted:

@@ -17,6 +17,10 @@ JACOBIANS = ("value_and_jacobian", "jacobian", "value_and_grad")
 """The functions that return nested derivatives."""
 
 
+PUBLIC = {"f": ("",), "traces": ("_traces_init", "_traces_step")}
+"""What follows the step function's name where it is not the emitted name itself."""
+
+
 @dataclass(frozen=True)
 class Generated:
     """A loaded text, and what it is called with."""
@@ -59,6 +63,27 @@ class Generated:
 
         pull = jax.vjp(of_differentiated, *(leaves[k] for k in subject.wrt))[1]
         return list(pull(list(cotangents)))
+
+    def pushed(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> tuple[Any, Any]:
+        """The result, and the tangents that JAX obtains through `f_forward`."""
+        subject = self.subject
+
+        def of_differentiated(*chosen: Array) -> Any:
+            return self.call("forward", subject.with_differentiated(leaves, chosen))
+
+        chosen = tuple(leaves[k] for k in subject.wrt)
+        return jax.jvp(of_differentiated, chosen, tuple(tangents))
+
+    def traces(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> Any:
+        """`f_traces_step`, with each state's tangent as its traces, an input's as its factor."""
+        traces = self.subject.module.traces
+        assert traces is not None
+        given = dict(zip((self.subject.paths[k] for k in self.subject.wrt), tangents, strict=True))
+        presynaptic = {path: given[path] for path, _ in traces.factors}
+        call = primals(self.subject.bind(leaves))
+        zeros = self.function("traces_init")(call, presynaptic)
+        known = {pair: jnp.broadcast_to(given[pair[0]], zeros[pair].shape) for pair in zeros}
+        return self.function("traces_step")(known, call, presynaptic)
 
     def tangents_of(self, tangents: Sequence[Array]) -> tuple[Any, ...]:
         """Tangents as `f_jvp` takes them: None for every leaf that is held constant."""
@@ -107,8 +132,8 @@ def everything(
 
     Both are flat lists, by function.
     A value is kept under `<function>`, its derivatives under `d:<function>`; the gradient through
-    `f` under `d:f`, the entries under `d:jacobian_entries` as a dict. `result` is a result of the
-    source, for its pytree.
+    `f` under `d:f`, the tangents through `f_forward` under `d:forward`; `d:jacobian_entries` and
+    `d:traces` are dicts. `result` is a result of the source, for its pytree.
     """
     found: dict[str, Any] = {}
     floats = generated.subject.floats
@@ -119,10 +144,15 @@ def everything(
         elif name == "vjp":
             tree = cotangent_tree(result, floats, cotangents)
             found[f"d:{name}"] = result_leaves(generated.vjp(leaves, tree))
-        elif name == "jvp":
-            value, pushed = generated.jvp(leaves, tangents)
+        elif name in ("forward", "jvp"):
+            push = generated.pushed if name == "forward" else generated.jvp
+            value, pushed = push(leaves, tangents)
             found[name] = result_leaves(value)
             found[f"d:{name}"] = [jnp.asarray(jax.tree.leaves(pushed)[k]) for k in floats]
+        elif name == "traces":
+            value, _, so_far = generated.traces(leaves, tangents)
+            found[name] = result_leaves(value)
+            found[f"d:{name}"] = {"|".join(key): value for key, value in so_far.items()}
         elif name == "jacobian_entries":
             entries = generated.call(name, leaves)
             found[f"d:{name}"] = {"|".join(key): value for key, value in entries.items()}

@@ -186,10 +186,20 @@ def derivatives(
                 shape = given.tangents[k].shape
                 expected = place(pulled, k, lambda v, s=shape: _sum_to(v, s))  # type: ignore[misc]
                 yield Comparison(name, f"cotangent of {paths[k]}", widest(value), expected)
-        elif name == "jvp":
+        elif name in ("forward", "jvp"):
             for k, value in enumerate(values):
                 expected = place(pushed, k, lambda v, s=shapes[k]: _first_place(v, s))  # type: ignore[misc]
                 yield Comparison(name, f"tangent of {names[k]}", widest(value), expected)
+        elif name == "traces":
+            for key, value in values.items():
+                o, i = key.split("|")
+                along = neurons.pushed(_direction(subject, i, tangents))
+                k = names.index(o)
+                expected = place(along, k, lambda v, s=shapes[k]: _first_place(v, s))  # type: ignore[misc]
+                wide = widest(value)  # of the shape of the traces, which do not vary beyond
+                full = np.broadcast_to(wide, np.broadcast_shapes(wide.shape, shapes[k]))
+                wide = _first_place(full, shapes[k])
+                yield Comparison(name, f"d {o} / d {i} so far", wide, expected)
         else:
             if isinstance(values, dict):
                 pairs = [tuple(key.split("|")) for key in values]
@@ -205,6 +215,21 @@ def derivatives(
                 if name == "jacobian_entries" and _fits(wide.shape, shape):
                     wide = np.broadcast_to(wide, shape)
                 yield Comparison(name, f"d {o} / d {i}", wide, expected)
+
+
+def _direction(subject: Subject, path: str, tangents: Array) -> Array:
+    """Where an input moves the step: by its factor and by the states' traces of it."""
+    traces = subject.module.traces
+    assert traces is not None
+    moved = np.zeros_like(tangents)
+    eligible = {pair for pair, _ in traces.eligible}
+    for row, position in enumerate(subject.wrt):
+        one = subject.paths[position]
+        if (one, path) in eligible or (one == path and path in dict(traces.factors)):
+            moved[row] = tangents[row]
+        elif one == path:
+            moved[row] = 1.0
+    return moved
 
 
 def _fits(small: Shape, large: Shape) -> bool:

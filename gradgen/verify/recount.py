@@ -34,6 +34,7 @@ COUNTED = {
     "_value_and_entries": "value_and_jacobian",
     "_vjp": "vjp",
     "_jvp": "jvp",
+    "_traces": "traces",
 }
 """The programs of a generated module, and the names of their counts in `GRADGEN`."""
 _NOT_FREE = ("neg", "compare", "select")

@@ -67,8 +67,9 @@ class Structures:
                 message = f"raises {type(error).__name__}: {first}"
             if message is not None:
                 yield Failure("inexact", name, message)
-        if "f" in self._generated.emitted:
-            yield from self._constants()
+        for name in ("f", "forward"):
+            if name in self._generated.emitted:
+                yield from self._constants(name)
 
     def _check(self, name: str) -> str | None:
         generated, subject = self._generated, self._subject
@@ -90,9 +91,11 @@ class Structures:
                 for k, leaf in enumerate(self._outputs)
             ]
             return self._value(value) or self._compare(pushed, self._result(), tangents)
+        if name == "traces":
+            return self._value(jax.eval_shape(generated.traces, self._leaves, chosen)[0])
         found = jax.eval_shape(lambda *flat: generated.call(name, flat), *self._leaves)
-        if name == "f":
-            return self._value(found) or self._defaults()
+        if name in ("f", "forward"):
+            return self._value(found) or self._defaults(name)
         if name == "jacobian_entries":
             return self._entries(found)
         value, nested = (None, found) if name == "jacobian" else found
@@ -156,7 +159,7 @@ class Structures:
                 return f"the entry {key} of {outputs[key[0]].dtype} has dtype {value.dtype}"
         return None
 
-    def _defaults(self) -> str | None:
+    def _defaults(self, name: str) -> str | None:
         """Left-out arguments have the source's default values, weakly typed as there."""
         subject = self._subject
         trace = subject.module.trace
@@ -166,14 +169,14 @@ class Structures:
             abstract((), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf for leaf in self._leaves
         ]
         wanted = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, None), *narrow)
-        call = self._generated.function("f")
+        call = self._generated.function(name)
         found = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, call), *narrow)
         for got, due in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
             if got.dtype != due.dtype:
                 return f"with bfloat16 and default values returns {got.dtype}, not {due.dtype}"
         return None
 
-    def _constants(self) -> Iterator[Failure]:
+    def _constants(self, name: str) -> Iterator[Failure]:
         """A float that is held constant raises when it is differentiated."""
         subject = self._subject
         for position, leaf in enumerate(subject.module.trace.inputs):
@@ -185,7 +188,7 @@ class Structures:
                 def of_one(x: Any) -> Any:
                     leaves: list[Any] = [jnp.zeros((), leaf.dtype) for leaf in self._leaves]
                     leaves[position] = x
-                    return self._generated.call("f", leaves)
+                    return self._generated.call(name, leaves)
 
                 return jax.jvp(of_one, (x,), (x,))
 
@@ -197,7 +200,7 @@ class Structures:
             except Exception:
                 pass
             yield Failure(
-                "inexact", "f", f"{leaf.path} is held constant, and differentiating it is no error"
+                "inexact", name, f"{leaf.path} is held constant, and differentiating it is no error"
             )
 
 

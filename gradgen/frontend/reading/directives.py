@@ -18,13 +18,14 @@ from gradgen.frontend.reading.target import declared
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Directive, Position
 
-Kind = Literal["wrt", "static", "range", "example"]
+Kind = Literal["wrt", "static", "range", "example", "next"]
 
 FORMS: Mapping[Kind, str] = {
     "wrt": "# gradgen: wrt v, params.tau",
     "static": "# gradgen: static dt=0.1",
     "range": "# gradgen: range v=-90:40",
     "example": example.FORM,
+    "next": "# gradgen: next v=0, w=1",
 }
 _COMMENT = re.compile(r"#+\s*gradgen\s*:\s*(\w*)\s*(.*)", re.DOTALL)
 _PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
@@ -67,6 +68,18 @@ def parse_range(text: str) -> tuple[tuple[str, float, float], ...]:
     Raises GradgenError unless each is two finite numbers, the smaller first.
     """
     return tuple((name, *_bounds(name, value)) for name, value in _items("range", text))
+
+
+def parse_next(text: str) -> tuple[tuple[str, str], ...]:
+    """Paths of inputs, and of the outputs that are their next values, in `v=0.v, w=1`.
+
+    Raises GradgenError unless each is a path.
+    """
+    items = _items("next", text)
+    for name, path in items:
+        if not re.fullmatch(r"\w+(\.\w+)*", path):
+            raise _malformed("next", f"{path!r}, for {name!r}, is not the path of an output")
+    return items
 
 
 def parse_example(
@@ -190,6 +203,8 @@ def _split(
         parse_static(directive.text)
     elif directive.kind == "range":
         parse_range(directive.text)
+    elif directive.kind == "next":
+        parse_next(directive.text)
     for name, value in _items(directive.kind, directive.text):
         if _applies(name, arguments, others):
             yield name, f"{name}={value}"

@@ -179,6 +179,7 @@ def merge_tapes(single: Tape, double: Tape, merging: Merging, path: str) -> Tape
             custom=double.custom,
             frames=double.frames,
             inlined_jit=double.inlined_jit,
+            own_rules=double.own_rules,
             guards=double.guards,
             counter=double.counter,
         )

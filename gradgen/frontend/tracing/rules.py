@@ -234,5 +234,6 @@ def _is_linear(code: Sequence[Instruction], cotangent: Var, roots: Sequence[Atom
 
 
 def _record(interpreter: Interpreter, eqn: Eqn, partials: _Partials) -> None:
+    interpreter.tape.own_rules = True
     for target, found in partials.items():
         interpreter.tape.custom.append(Elemental(target, jax_compat.rule_name(eqn), tuple(found)))

@@ -26,6 +26,8 @@ class Tape:
     inlined_jit: bool = False
     """Whether code was inlined that XLA compiles in one piece, and may round otherwise: a jitted
     function, a branch, a loop, a dot product."""
+    own_rules: bool = False
+    """Whether there is a call with a rule written by the user, or a `stop_gradient`."""
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
     counter: int = 0

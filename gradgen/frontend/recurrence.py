@@ -1,0 +1,97 @@
+"""Which outputs of a step are the next values of which inputs: its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.reading.directives import parse_next
+from gradgen.ir.code import is_float
+from gradgen.ir.pytree import Structure
+from gradgen.ir.source import Source
+from gradgen.ir.trace import Recurrence, Trace
+
+_RENEWED = ("{}", "{}_next", "{}_new", "next_{}", "new_{}", "{}_t", "{}1", "{}_1", "{}_")
+"""What sources call the next value of a variable."""
+
+
+def find_recurrence(source: Source, trace: Trace) -> Recurrence:
+    """(input path, output path) of each differentiated float of the state, in the inputs' order.
+
+    `next` directives say it; else an argument and a part of the result with the same containers
+    are the state, and variables that are called alike: `v` and `v_next`.
+    Raises GradgenError if there is no state, or a directive names what is none.
+    """
+    outputs = {o.path: o for o in trace.float_outputs}
+    inputs = {i.path: i for i in trace.inputs if is_float(i.dtype) and i.wrt}
+    found = dict(_told(source)) or {**dict(_called_alike(trace)), **dict(_same_containers(trace))}
+    for path, output in _told(source):
+        if path not in inputs or output not in outputs:
+            missing, known = (path, inputs) if path not in inputs else (output, outputs)
+            raise _error(
+                source,
+                f"'{missing}' in `next` is no float that is differentiated",
+                f"there are {', '.join(known)}",
+            )
+    pairs = tuple((path, found[path]) for path in inputs if found.get(path) in outputs)
+    if not pairs:
+        raise _error(
+            source,
+            f"'{source.function}' has no state: no output is the next value of an input",
+            "say which one is: # gradgen: next v=0, the path of an argument and that of an output",
+        )
+    return pairs
+
+
+def _told(source: Source) -> Iterator[tuple[str, str]]:
+    for directive in source.directives:
+        if directive.kind == "next":
+            yield from parse_next(directive.text)
+
+
+def _same_containers(trace: Trace) -> Iterator[tuple[str, str]]:
+    """The leaves of arguments that one part of the result, or all of it, looks like."""
+    result = trace.result
+    parts = [("", result), *zip(result.keys, result.children, strict=True)]
+    for argument in trace.arguments:
+        alike = [
+            (path, part)
+            for path, part in parts
+            if not part.is_leaf and _shape(part) == _shape(argument.structure)
+        ]
+        if len(alike) == 1:
+            path, part = alike[0]
+            for (one, _), (other, _) in zip(
+                argument.structure.leaves(argument.name), part.leaves(path), strict=True
+            ):
+                yield one, other
+
+
+def _shape(structure: Structure) -> tuple[object, ...]:
+    """Containers without the kinds of leaves: a counter may start as a float."""
+    if structure.is_leaf:
+        return ()
+    children = tuple(_shape(child) for child in structure.children)
+    return structure.kind, structure.keys, structure.type_name, children
+
+
+def _called_alike(trace: Trace) -> Iterator[tuple[str, str]]:
+    labels = {label.variable: label.name for label in trace.labels}
+    names: dict[str, list[str]] = {}
+    for output in trace.float_outputs:
+        name = labels.get(output.atom) if isinstance(output.atom, str) else None
+        names.setdefault(name or output.path.rpartition(".")[2], []).append(output.path)
+    for i in trace.inputs:
+        found = [path for form in _RENEWED for path in names.get(form.format(i.name), ())]
+        if len(found) == 1:
+            yield i.path, found[0]
+
+
+def _error(source: Source, message: str, hint: str) -> GradgenError:
+    return GradgenError(
+        message,
+        hint=hint,
+        path=source.path,
+        line=source.position.line,
+        column=source.position.column,
+    )
