@@ -306,11 +306,9 @@ class TestNotebook:
             some.jacobian  # noqa: B018
 
     def test_traces(self):
-        def step(v, x):
-            v_next = 0.5 * v + x
-            return v_next
-
-        derived = gradgen.differentiate(step, emit="traces")
+        session = Session()
+        session.cell("def step(v, x):\n    v_next = 0.5 * v + x\n    return v_next")
+        derived = gradgen.differentiate(session["step"], emit="traces")
         traces = derived.traces_init((1.0, 2.0))
         for expected in (1.0, 1.5, 1.75):
             _, traces, so_far = derived.traces_step(traces, (1.0, 2.0))
