@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:4c13e46cd0827b71f3b3a6e8daa8edc22ee2f72d04993d1c33967d73ff6931a7",
+    "text": "sha256:cfa01fa31f2a34ef2c574511275bd5970a712cc60a29c559caf89576cf5d264a",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -183,6 +183,28 @@ def adex_step(
     return _step(*_hold_constant(*leaves))
 
 
+def adex_step_forward(
+    v,
+    w,
+    I,
+    C=281.0,
+    gL=30.0,
+    EL=-70.6,
+    D=2.0,
+    VT=-50.4,
+    tw=144.0,
+    a=4.0,
+    Vr=-70.6,
+    b=80.5,
+):
+    """`adex_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to v, w, I: a tangent takes 44 operations.
+    """
+    leaves = _flatten(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def adex_step_value_and_jacobian(
     v,
     w,
@@ -282,7 +304,7 @@ def adex_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
@@ -409,6 +431,18 @@ def _backward(leaves, cotangents):
 _step.defvjp(_forward, _backward)
 
 
+@jax.custom_jvp
+def _step_forward(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
+    """`adex_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    return outputs, _full_tangents(outputs, pushed)
+
+
 def _hold_constant(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
     """Guard the leaves whose derivative was not generated."""
     return (
@@ -524,8 +558,8 @@ def _flatten_tangents(
     return (jnp.asarray(v), jnp.asarray(w), jnp.asarray(I))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     v_next, w_next, s = outputs
     t_v_next, t_w_next, t_s = tangents
     return (_full(t_v_next, v_next), _full(t_w_next, w_next), _full(t_s, s))

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:26ab07acc897dabfc8517f805212a6e4b99abfdd7a7c941846a63ad21d9e3f23",
+    "text": "sha256:3b6a9aa6456f8fd3634cc3d44351748658cba0a91e71f0d58bdde6be9e354de1",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -104,6 +104,15 @@ def alif_step(U, A, S, alpha=0.951, th=1.0, beta=-0.17, rho=0.995):
     return _step(*_hold_constant(*leaves))
 
 
+def alif_step_forward(U, A, S, alpha=0.951, th=1.0, beta=-0.17, rho=0.995):
+    """`alif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to U, A, S: a tangent takes 19 operations.
+    """
+    leaves = _flatten(U, A, S, alpha, th, beta, rho)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def alif_step_value_and_jacobian(U, A, S, alpha=0.951, th=1.0, beta=-0.17, rho=0.995):
     """The result of `alif_step` and its Jacobian in one program: 15 operations.
 
@@ -164,7 +173,7 @@ def alif_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(U, A, S, alpha, th, beta, rho):
@@ -247,6 +256,18 @@ def _backward(leaves, cotangents):
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(U, A, S, alpha, th, beta, rho):
+    """`alif_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(U, A, S, alpha, th, beta, rho)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(U, A, S, alpha, th, beta, rho):
@@ -334,8 +355,8 @@ def _flatten_tangents(U, A, S, alpha=None, th=None, beta=None, rho=None):
     return (jnp.asarray(U), jnp.asarray(A), jnp.asarray(S))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     U_next, A_next, s = outputs
     t_U_next, t_A_next, t_s = tangents
     return (_full(t_U_next, U_next), _full(t_A_next, A_next), _full(t_s, s))

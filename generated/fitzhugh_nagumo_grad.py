@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/fitzhugh_nagumo.py",
     "function": "fitzhugh_nagumo_step",
     "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
-    "text": "sha256:5818502ee53a936a4b52d15f738de9a5c0e364ccc923897c38d7977f3a3c2c52",
+    "text": "sha256:858542c8c58c3594b40f7c0028de5234d3e99cb1ba4e7306e7d779b85355eb78",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -126,6 +126,15 @@ def fitzhugh_nagumo_step(v, w, I, a=0.7, b=0.8, tau=12.5):
     return _step(*_hold_constant(*leaves))
 
 
+def fitzhugh_nagumo_step_forward(v, w, I, a=0.7, b=0.8, tau=12.5):
+    """`fitzhugh_nagumo_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to v, w, I: a tangent takes 26 operations.
+    """
+    leaves = _flatten(v, w, I, a, b, tau)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def fitzhugh_nagumo_step_value_and_jacobian(v, w, I, a=0.7, b=0.8, tau=12.5):
     """The result of `fitzhugh_nagumo_step` and its Jacobian in one program: 20 operations.
 
@@ -186,7 +195,7 @@ def fitzhugh_nagumo_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(v, w, I, a, b, tau):
@@ -252,6 +261,18 @@ def _backward(leaves, cotangents):
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(v, w, I, a, b, tau):
+    """`fitzhugh_nagumo_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(v, w, I, a, b, tau)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(v, w, I, a, b, tau):
@@ -325,8 +346,8 @@ def _flatten_tangents(v, w, I, a=None, b=None, tau=None):
     return (jnp.asarray(v), jnp.asarray(w), jnp.asarray(I))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     v_next, w_next = outputs
     t_v_next, t_w_next = tangents
     return (_full(t_v_next, v_next), _full(t_w_next, w_next))

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:73908cb9d9cebd17698453bfcd8bbb152df48afdb68290aaff692f3ea212db15",
+    "text": "sha256:8784e22b1e58f13b689440e0d6952cb40b22dcae1e39072b34c4f1f190512108",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -227,6 +227,51 @@ def glif_step(
     return _result(_step(*_hold_constant(*leaves)))
 
 
+def glif_step_forward(
+    V,
+    J1,
+    J2,
+    theta,
+    I,
+    C=100.0,
+    G=5.0,
+    EL=-70.0,
+    th_inf=-50.0,
+    k1=0.1,
+    k2=0.01,
+    delta_J1=-40.0,
+    delta_J2=-8.0,
+    b_s=0.02,
+    delta_theta=2.0,
+    f_v=0.2,
+    delta_V=2.0,
+):
+    """`glif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to V, J1, J2, theta, I: a tangent takes 59 operations.
+    """
+    leaves = _flatten(
+        V,
+        J1,
+        J2,
+        theta,
+        I,
+        C,
+        G,
+        EL,
+        th_inf,
+        k1,
+        k2,
+        delta_J1,
+        delta_J2,
+        b_s,
+        delta_theta,
+        f_v,
+        delta_V,
+    )
+    return _result(_step_forward(*_hold_constant(*leaves)))
+
+
 def glif_step_value_and_jacobian(
     V,
     J1,
@@ -395,7 +440,7 @@ def glif_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return _result(outputs), _result_tangents(outputs, tangents)
+    return _result(outputs), _result(_full_tangents(outputs, tangents))
 
 
 def _primal(
@@ -684,6 +729,7 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     d_V, d_J1, d_J2, d_theta, d_I = _pull_back(
         leaves,
         (cotangents[0], cotangents[1], cotangents[2], cotangents[3], cotangents[4]),
@@ -710,6 +756,57 @@ def _backward(leaves, cotangents):
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(
+    V,
+    J1,
+    J2,
+    theta,
+    I,
+    C,
+    G,
+    EL,
+    th_inf,
+    k1,
+    k2,
+    delta_J1,
+    delta_J2,
+    b_s,
+    delta_theta,
+    f_v,
+    delta_V,
+):
+    """`glif_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(
+        V,
+        J1,
+        J2,
+        theta,
+        I,
+        C,
+        G,
+        EL,
+        th_inf,
+        k1,
+        k2,
+        delta_J1,
+        delta_J2,
+        b_s,
+        delta_theta,
+        f_v,
+        delta_V,
+    )
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(
+        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
+    )
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(
@@ -887,17 +984,15 @@ def _flatten_tangents(
     )
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     V_next, J1_next, J2_next, theta_next, z = outputs
     t_V_next, t_J1_next, t_J2_next, t_theta_next, t_z = tangents
     return (
-        (
-            _full(t_V_next, V_next),
-            _full(t_J1_next, J1_next),
-            _full(t_J2_next, J2_next),
-            _full(t_theta_next, theta_next),
-        ),
+        _full(t_V_next, V_next),
+        _full(t_J1_next, J1_next),
+        _full(t_J2_next, J2_next),
+        _full(t_theta_next, theta_next),
         _full(t_z, z),
     )
 
@@ -1024,6 +1119,23 @@ def _constant_jvp(name, primals, tangents):
     raise TypeError(
         f"glif_step was generated with {name} held constant; "
         f"generate it again with --wrt to differentiate with respect to {name}"
+    )
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "glif_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
     )
 
 

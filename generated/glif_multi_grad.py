@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:21db6f36a4209ba21175bbf7014f35b50a7e09198d0eacb133cb66cf5c0c5615",
+    "text": "sha256:bbf8079e9b4d8442b93cfb0c28eae7b9e1d148167e6c9a98e0b86982962b27c2",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -163,6 +163,27 @@ def glif_multi_step(
     return _result(_step(*_hold_constant(*leaves)), types)
 
 
+def glif_multi_step_forward(
+    state,
+    I,
+    C=100.0,
+    gL=5.0,
+    EL=-70.0,
+    VT=-50.0,
+    Vr=-60.0,
+    width=1.0,
+    tau=_DEFAULT_TAU,
+    dJ=_DEFAULT_DJ,
+    dH=_DEFAULT_DH,
+):
+    """`glif_multi_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to state.v, state.J.0, state.J.1, state.J.2, state.H.0, state.H.1, state.H.2, I: a tangent takes 76 operations.
+    """
+    leaves, types = _flatten(state, I, C, gL, EL, VT, Vr, width, tau, dJ, dH)
+    return _result(_step_forward(*_hold_constant(*leaves)), types)
+
+
 def glif_multi_step_value_and_jacobian(
     state,
     I,
@@ -259,7 +280,7 @@ def glif_multi_step_jvp(primals, tangents):
     """
     leaves, types = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return _result(outputs, types), _result_tangents(outputs, tangents, types)
+    return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
 def _primal(
@@ -725,6 +746,7 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     (
         d_v,
         d_state_J_0,
@@ -775,6 +797,77 @@ def _backward(leaves, cotangents):
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(
+    v,
+    state_J_0,
+    state_J_1,
+    state_J_2,
+    state_H_0,
+    state_H_1,
+    state_H_2,
+    I,
+    C,
+    gL,
+    EL,
+    VT,
+    Vr,
+    width,
+    tau_0,
+    tau_1,
+    tau_2,
+    dJ_0,
+    dJ_1,
+    dJ_2,
+    dH_0,
+    dH_1,
+    dH_2,
+):
+    """`glif_multi_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(
+        v,
+        state_J_0,
+        state_J_1,
+        state_J_2,
+        state_H_0,
+        state_H_1,
+        state_H_2,
+        I,
+        C,
+        gL,
+        EL,
+        VT,
+        Vr,
+        width,
+        tau_0,
+        tau_1,
+        tau_2,
+        dJ_0,
+        dJ_1,
+        dJ_2,
+        dH_0,
+        dH_1,
+        dH_2,
+    )
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(
+        *primals,
+        tangents[0],
+        tangents[1],
+        tangents[2],
+        tangents[3],
+        tangents[4],
+        tangents[5],
+        tangents[6],
+        tangents[7],
+    )
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(
@@ -987,8 +1080,8 @@ def _flatten_tangents(
     )
 
 
-def _result_tangents(outputs, tangents, types):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     v_1, out_0_J_0, out_0_J_1, out_0_J_2, out_0_H_0, out_0_H_1, out_0_H_2, z = outputs
     (
         t_v_1,
@@ -1001,19 +1094,13 @@ def _result_tangents(outputs, tangents, types):
         t_z,
     ) = tangents
     return (
-        types[0](
-            v=_full(t_v_1, v_1),
-            J=(
-                _full(t_out_0_J_0, out_0_J_0),
-                _full(t_out_0_J_1, out_0_J_1),
-                _full(t_out_0_J_2, out_0_J_2),
-            ),
-            H=(
-                _full(t_out_0_H_0, out_0_H_0),
-                _full(t_out_0_H_1, out_0_H_1),
-                _full(t_out_0_H_2, out_0_H_2),
-            ),
-        ),
+        _full(t_v_1, v_1),
+        _full(t_out_0_J_0, out_0_J_0),
+        _full(t_out_0_J_1, out_0_J_1),
+        _full(t_out_0_J_2, out_0_J_2),
+        _full(t_out_0_H_0, out_0_H_0),
+        _full(t_out_0_H_1, out_0_H_1),
+        _full(t_out_0_H_2, out_0_H_2),
         _full(t_z, z),
     )
 
@@ -1322,6 +1409,23 @@ def _constant_jvp(name, primals, tangents):
     raise TypeError(
         f"glif_multi_step was generated with {name} held constant; "
         f"generate it again with --wrt to differentiate with respect to {name}"
+    )
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "glif_multi_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
     )
 
 

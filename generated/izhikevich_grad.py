@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:b69d2c0ffc055b119186b06f86d2a8ac1c6c2cedd99d87e8b2e5f0654d651031",
+    "text": "sha256:b33c7852d43a1239f7cb939bb7b18d31e6a273af8924d0518d443c201d0fe87a",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -160,6 +160,15 @@ def izhikevich_step(v, u, I, a=0.02, b=0.2, c=-65.0, d=8.0):
     return _step(*_hold_constant(*leaves))
 
 
+def izhikevich_step_forward(v, u, I, a=0.02, b=0.2, c=-65.0, d=8.0):
+    """`izhikevich_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to v, u, I: a tangent takes 41 operations.
+    """
+    leaves = _flatten(v, u, I, a, b, c, d)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def izhikevich_step_value_and_jacobian(v, u, I, a=0.02, b=0.2, c=-65.0, d=8.0):
     """The result of `izhikevich_step` and its Jacobian in one program: 38 operations.
 
@@ -220,7 +229,7 @@ def izhikevich_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(v, u, I, a, b, c, d):
@@ -332,6 +341,18 @@ def _backward(leaves, cotangents):
 _step.defvjp(_forward, _backward)
 
 
+@jax.custom_jvp
+def _step_forward(v, u, I, a, b, c, d):
+    """`izhikevich_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(v, u, I, a, b, c, d)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    return outputs, _full_tangents(outputs, pushed)
+
+
 def _hold_constant(v, u, I, a, b, c, d):
     """Guard the leaves whose derivative was not generated."""
     return (
@@ -417,8 +438,8 @@ def _flatten_tangents(v, u, I, a=None, b=None, c=None, d=None):
     return (jnp.asarray(v), jnp.asarray(u), jnp.asarray(I))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     v_next, u_next, s = outputs
     t_v_next, t_u_next, t_s = tangents
     return (_full(t_v_next, v_next), _full(t_u_next, u_next), _full(t_s, s))

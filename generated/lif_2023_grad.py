@@ -18,7 +18,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:115d92112391e661b80134a3f71fdd7247109ebb612aae4322483739b3aa57cc",
+    "text": "sha256:30792bf1f1c4d73147165c4cdcea328c8ca11484ec7432f6c9e170857daf8355",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -109,6 +109,15 @@ def lif_2023_step(U, I, S, a, b, threshold):
     return _step(*leaves)
 
 
+def lif_2023_step_forward(U, I, S, a, b, threshold):
+    """`lif_2023_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to U, I, S, a, b, threshold: a tangent takes 40 operations.
+    """
+    leaves = _flatten(U, I, S, a, b, threshold)
+    return _step_forward(*leaves)
+
+
 def lif_2023_step_value_and_jacobian(U, I, S, a, b, threshold):
     """The result of `lif_2023_step` and its Jacobian in one program: 35 operations.
 
@@ -169,7 +178,7 @@ def lif_2023_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(U, I, S, a, b, threshold):
@@ -296,6 +305,7 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     d_U, d_I, d_S, d_a, d_b, d_threshold = _pull_back(
         leaves, (cotangents[0], cotangents[1], cotangents[2])
     )
@@ -303,6 +313,19 @@ def _backward(leaves, cotangents):
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(U, I, S, a, b, threshold):
+    """`lif_2023_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(U, I, S, a, b, threshold)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(*primals, *tangents)
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _pull_back(leaves, cotangents):
@@ -378,8 +401,8 @@ def _flatten_tangents(U, I, S, a, b, threshold):
     )
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     z, U_next, I_next = outputs
     t_z, t_U_next, t_I_next = tangents
     return (_full(t_z, z), _full(t_U_next, U_next), _full(t_I_next, I_next))
@@ -447,3 +470,20 @@ def _jacobian(outputs, entries):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "lif_2023_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
+    )

@@ -19,7 +19,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
-    "text": "sha256:0d1c878a4926e6f290a3a8e186779d9c5bc6b1e340a36e5a2df2c6979249ffe6",
+    "text": "sha256:151d05d4c26d2403378fca23b5253a836c6e8ea18bbc4b2b3deef44cda10e2dc",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -92,6 +92,15 @@ def lif_step(U, I, S, a=0.95, b=0.9, th=1.0):
     return _step(*_hold_constant(*leaves))
 
 
+def lif_step_forward(U, I, S, a=0.95, b=0.9, th=1.0):
+    """`lif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to U, I, S: a tangent takes 18 operations.
+    """
+    leaves = _flatten(U, I, S, a, b, th)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def lif_step_value_and_jacobian(U, I, S, a=0.95, b=0.9, th=1.0):
     """The result of `lif_step` and its Jacobian in one program: 13 operations.
 
@@ -152,7 +161,7 @@ def lif_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(U, I, S, a, b, th):
@@ -229,11 +238,25 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     d_U, d_I, d_S = _pull_back(leaves, (cotangents[0], cotangents[1], cotangents[2]))
     return (d_U, d_I, d_S, None, None, None)
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(U, I, S, a, b, th):
+    """`lif_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(U, I, S, a, b, th)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(U, I, S, a, b, th):
@@ -311,8 +334,8 @@ def _flatten_tangents(U, I, S, a=None, b=None, th=None):
     return (jnp.asarray(U), jnp.asarray(I), jnp.asarray(S))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     U_next, I_next, z = outputs
     t_U_next, t_I_next, t_z = tangents
     return (_full(t_U_next, U_next), _full(t_I_next, I_next), _full(t_z, z))
@@ -348,6 +371,23 @@ def _constant_jvp(name, primals, tangents):
     raise TypeError(
         f"lif_step was generated with {name} held constant; "
         f"generate it again with --wrt to differentiate with respect to {name}"
+    )
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "lif_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
     )
 
 

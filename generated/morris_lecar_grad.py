@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:88531a44cbb29608117f44db553336118dc9688118b00d90c2faccb9977cb311",
+    "text": "sha256:997d69da2d727a15acd07ec2b67bcc3293bb4417bdf569ee47942b548616a542",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -149,6 +149,31 @@ def morris_lecar_step(
     return _step(*_hold_constant(*leaves))
 
 
+def morris_lecar_step_forward(
+    V,
+    N,
+    I,
+    C=20.0,
+    gL=2.0,
+    gCa=4.4,
+    gK=8.0,
+    VL=-60.0,
+    VCa=120.0,
+    VK=-84.0,
+    V1=-1.2,
+    V2=18.0,
+    V3=2.0,
+    V4=30.0,
+    phi=0.04,
+):
+    """`morris_lecar_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to V, N, I: a tangent takes 58 operations.
+    """
+    leaves = _flatten(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def morris_lecar_step_value_and_jacobian(
     V,
     N,
@@ -257,7 +282,7 @@ def morris_lecar_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi):
@@ -409,6 +434,18 @@ def _backward(leaves, cotangents):
 _step.defvjp(_forward, _backward)
 
 
+@jax.custom_jvp
+def _step_forward(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi):
+    """`morris_lecar_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    return outputs, _full_tangents(outputs, pushed)
+
+
 def _hold_constant(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi):
     """Guard the leaves whose derivative was not generated."""
     return (
@@ -546,8 +583,8 @@ def _flatten_tangents(
     return (jnp.asarray(V), jnp.asarray(N), jnp.asarray(I))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     V_next, N_next = outputs
     t_V_next, t_N_next = tangents
     return (_full(t_V_next, V_next), _full(t_N_next, N_next))

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:550c048f436a6b81658381b55c8fa56d3dd8564d4781eab2066d5c9747d477b4",
+    "text": "sha256:394bfbf71316efa60d92d42ceb0f457516b077f93c86ec14c14771cd210ad22c",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -130,6 +130,15 @@ def resonate_and_fire_step(x, y, I, b=-1.0, omega=10.0):
     return _step(*_hold_constant(*leaves))
 
 
+def resonate_and_fire_step_forward(x, y, I, b=-1.0, omega=10.0):
+    """`resonate_and_fire_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to x, y, I: a tangent takes 39 operations.
+    """
+    leaves = _flatten(x, y, I, b, omega)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def resonate_and_fire_step_value_and_jacobian(x, y, I, b=-1.0, omega=10.0):
     """The result of `resonate_and_fire_step` and its Jacobian in one program: 38 operations.
 
@@ -190,7 +199,7 @@ def resonate_and_fire_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(x, y, I, b, omega):
@@ -304,11 +313,25 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     d_x, d_y, d_I = _pull_back(leaves, (cotangents[0], cotangents[1], cotangents[2]))
     return (d_x, d_y, d_I, None, None)
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(x, y, I, b, omega):
+    """`resonate_and_fire_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(x, y, I, b, omega)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(x, y, I, b, omega):
@@ -384,8 +407,8 @@ def _flatten_tangents(x, y, I, b=None, omega=None):
     return (jnp.asarray(x), jnp.asarray(y), jnp.asarray(I))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     x_next, y_next, z = outputs
     t_x_next, t_y_next, t_z = tangents
     return (_full(t_x_next, x_next), _full(t_y_next, y_next), _full(t_z, z))
@@ -433,6 +456,23 @@ def _constant_jvp(name, primals, tangents):
     raise TypeError(
         f"resonate_and_fire_step was generated with {name} held constant; "
         f"generate it again with --wrt to differentiate with respect to {name}"
+    )
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "resonate_and_fire_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
     )
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:d2147848509595d7420ff55728d5d991ec5dd6eb4d1f5bac77066f657ee8a49a",
+    "text": "sha256:2bd753f223e6fba4ab618c83536d475378caa804fcbbdb31e5601489149b4dfc",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -129,6 +129,17 @@ def srm0_step(
     return _result(_step(*_hold_constant(*leaves)))
 
 
+def srm0_step_forward(
+    state, x, r, a=0.905, b=0.819, c=0.905, eta0=-15.0, theta=15.0, width=2.0, rho0=1.0
+):
+    """`srm0_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to state.0, state.1, state.2, x: a tangent takes 30 operations.
+    """
+    leaves = _flatten(state, x, r, a, b, c, eta0, theta, width, rho0)
+    return _result(_step_forward(*_hold_constant(*leaves)))
+
+
 def srm0_step_value_and_jacobian(
     state, x, r, a=0.905, b=0.819, c=0.905, eta0=-15.0, theta=15.0, width=2.0, rho0=1.0
 ):
@@ -195,7 +206,7 @@ def srm0_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return _result(outputs), _result_tangents(outputs, tangents)
+    return _result(outputs), _result(_full_tangents(outputs, tangents))
 
 
 def _primal(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
@@ -345,6 +356,7 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     d_h, d_i, d_e, d_x = _pull_back(
         leaves,
         (cotangents[0], cotangents[1], cotangents[2], cotangents[3], cotangents[4]),
@@ -353,6 +365,19 @@ def _backward(leaves, cotangents):
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
+    """`srm0_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(h, i, e, x, r, a, b, c, eta0, theta, width, rho0)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2], tangents[3])
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
@@ -465,12 +490,14 @@ def _flatten_tangents(
     )
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     h_next, i_next, e_next, z, p = outputs
     t_h_next, t_i_next, t_e_next, t_z, t_p = tangents
     return (
-        (_full(t_h_next, h_next), _full(t_i_next, i_next), _full(t_e_next, e_next)),
+        _full(t_h_next, h_next),
+        _full(t_i_next, i_next),
+        _full(t_e_next, e_next),
         _full(t_z, z),
         _full(t_p, p),
     )
@@ -569,6 +596,23 @@ def _constant_jvp(name, primals, tangents):
     raise TypeError(
         f"srm0_step was generated with {name} held constant; "
         f"generate it again with --wrt to differentiate with respect to {name}"
+    )
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "srm0_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
     )
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:eb586e54a67ea46e032667085204c2291c7c7b30ee758ffabaed328647e756a3",
-    "text": "sha256:cbf8c51c13f7a4ddf709ead0bf9f7962e61b04f1ee3bd8d4ee1beb728ae2208e",
+    "text": "sha256:cde9819210959de019793fe272ba51877b63f8a244c8e0224ecb21b59ef7d170",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -125,6 +125,15 @@ def stdp_step(w, p, q, s_pre, s_post, params=_DEFAULT_PARAMS):
     return _step(*_hold_constant(*leaves))
 
 
+def stdp_step_forward(w, p, q, s_pre, s_post, params=_DEFAULT_PARAMS):
+    """`stdp_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to w, p, q, s_pre, s_post: a tangent takes 32 operations.
+    """
+    leaves = _flatten(w, p, q, s_pre, s_post, params)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def stdp_step_value_and_jacobian(w, p, q, s_pre, s_post, params=_DEFAULT_PARAMS):
     """The result of `stdp_step` and its Jacobian in one program: 25 operations.
 
@@ -185,7 +194,7 @@ def stdp_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max):
@@ -344,6 +353,20 @@ def _backward(leaves, cotangents):
 _step.defvjp(_forward, _backward)
 
 
+@jax.custom_jvp
+def _step_forward(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max):
+    """`stdp_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(
+        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
+    )
+    return outputs, _full_tangents(outputs, pushed)
+
+
 def _hold_constant(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max):
     """Guard the leaves whose derivative was not generated."""
     return (
@@ -438,8 +461,8 @@ def _flatten_tangents(w, p, q, s_pre, s_post, params=None):
     )
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     w_next, out_1, out_2 = outputs
     t_w_next, t_out_1, t_out_2 = tangents
     return (_full(t_w_next, w_next), _full(t_out_1, out_1), _full(t_out_2, out_2))

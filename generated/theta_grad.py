@@ -19,7 +19,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:f06641ea76a7df38c52f48f1c84ccf58216e8e680d53b07dc9fab7067a4c5988",
+    "text": "sha256:0d4ef3c45f12f4afd93ea98dfa2ecbe79e453106a27f991395f258c21c29ca0a",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -102,6 +102,15 @@ def theta_step(theta, I, tau=10.0):
     return _step(*_hold_constant(*leaves))
 
 
+def theta_step_forward(theta, I, tau=10.0):
+    """`theta_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to theta, I: a tangent takes 23 operations.
+    """
+    leaves = _flatten(theta, I, tau)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def theta_step_value_and_jacobian(theta, I, tau=10.0):
     """The result of `theta_step` and its Jacobian in one program: 22 operations.
 
@@ -162,7 +171,7 @@ def theta_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(theta, I, tau):
@@ -248,11 +257,25 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     d_theta, d_I = _pull_back(leaves, (cotangents[0], cotangents[1]))
     return (d_theta, d_I, None)
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(theta, I, tau):
+    """`theta_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(theta, I, tau)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1])
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(theta, I, tau):
@@ -317,8 +340,8 @@ def _flatten_tangents(theta, I, tau=None):
     return (jnp.asarray(theta), jnp.asarray(I))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     theta_next, z = outputs
     t_theta_next, t_z = tangents
     return (_full(t_theta_next, theta_next), _full(t_z, z))
@@ -353,6 +376,23 @@ def _constant_jvp(name, primals, tangents):
     raise TypeError(
         f"theta_step was generated with {name} held constant; "
         f"generate it again with --wrt to differentiate with respect to {name}"
+    )
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "theta_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
     )
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:19388a75b3b22619ac36834be81a263595445861659ad14bc6f18029ce5d9e35",
+    "text": "sha256:764f96bea85773e0b959b7ab145476beca807ee548288c1543cc37ea12f43aad",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -244,6 +244,17 @@ def traub_miles_step(v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-6
     return _step(*_hold_constant(*leaves))
 
 
+def traub_miles_step_forward(
+    v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-63.0
+):
+    """`traub_miles_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to v, m, h, n, I: a tangent takes 160 operations.
+    """
+    leaves = _flatten(v, m, h, n, I, gNa, gK, gL, EL, VT)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def traub_miles_step_value_and_jacobian(
     v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-63.0
 ):
@@ -310,7 +321,7 @@ def traub_miles_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(v, m, h, n, I, gNa, gK, gL, EL, VT):
@@ -599,6 +610,20 @@ def _backward(leaves, cotangents):
 _step.defvjp(_forward, _backward)
 
 
+@jax.custom_jvp
+def _step_forward(v, m, h, n, I, gNa, gK, gL, EL, VT):
+    """`traub_miles_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(v, m, h, n, I, gNa, gK, gL, EL, VT)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(
+        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
+    )
+    return outputs, _full_tangents(outputs, pushed)
+
+
 def _hold_constant(v, m, h, n, I, gNa, gK, gL, EL, VT):
     """Guard the leaves whose derivative was not generated."""
     return (
@@ -698,8 +723,8 @@ def _flatten_tangents(v, m, h, n, I, gNa=None, gK=None, gL=None, EL=None, VT=Non
     )
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     v_next, m_next, h_next, n_next = outputs
     t_v_next, t_m_next, t_h_next, t_n_next = tangents
     return (

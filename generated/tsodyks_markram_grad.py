@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:e1e9a66b70adde9b4bf433328931985fe9a15a88a03fe8312f7b9c60f7df2408",
+    "text": "sha256:53fdefe95ce8efba5013b23e713579050cda180db0884a49d80845b66ac756a8",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -113,6 +113,17 @@ def tsodyks_markram_step(
     return _step(*_hold_constant(*leaves))
 
 
+def tsodyks_markram_step_forward(
+    u, x, i, s, U=0.45, tau_f=50.0, tau_d=750.0, tau_s=20.0, A=100.0
+):
+    """`tsodyks_markram_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to u, x, i, s: a tangent takes 37 operations.
+    """
+    leaves = _flatten(u, x, i, s, U, tau_f, tau_d, tau_s, A)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def tsodyks_markram_step_value_and_jacobian(
     u, x, i, s, U=0.45, tau_f=50.0, tau_d=750.0, tau_s=20.0, A=100.0
 ):
@@ -179,7 +190,7 @@ def tsodyks_markram_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(u, x, i, s, U, tau_f, tau_d, tau_s, A):
@@ -302,6 +313,18 @@ def _backward(leaves, cotangents):
 _step.defvjp(_forward, _backward)
 
 
+@jax.custom_jvp
+def _step_forward(u, x, i, s, U, tau_f, tau_d, tau_s, A):
+    """`tsodyks_markram_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(u, x, i, s, U, tau_f, tau_d, tau_s, A)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2], tangents[3])
+    return outputs, _full_tangents(outputs, pushed)
+
+
 def _hold_constant(u, x, i, s, U, tau_f, tau_d, tau_s, A):
     """Guard the leaves whose derivative was not generated."""
     return (
@@ -392,8 +415,8 @@ def _flatten_tangents(u, x, i, s, U=None, tau_f=None, tau_d=None, tau_s=None, A=
     return (jnp.asarray(u), jnp.asarray(x), jnp.asarray(i), jnp.asarray(s))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     u_next, x_next, i_next = outputs
     t_u_next, t_x_next, t_i_next = tangents
     return (_full(t_u_next, u_next), _full(t_x_next, x_next), _full(t_i_next, i_next))

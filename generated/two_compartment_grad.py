@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:1daa0f90a5b342f899dd01740f013ec52a082c239fefe570726dac3f218db454",
+    "text": "sha256:d0e40cf8d8ab52047c4c367fbd490a252171a0f81181c040317bd534651a8f3c",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -198,6 +198,55 @@ def two_compartment_step(
         c,
     )
     return _result(_step(*_hold_constant(*leaves)), types)
+
+
+def two_compartment_step_forward(
+    state,
+    Is,
+    Id,
+    EL=-70.0,
+    VT=-50.0,
+    Ed=-38.0,
+    Dd=6.0,
+    gs=1300.0,
+    gd=1200.0,
+    Cs=370.0,
+    Cd=170.0,
+    tau_s=16.0,
+    tau_d=7.0,
+    tau_ws=100.0,
+    tau_wd=30.0,
+    tau_k=2.0,
+    a=13.0,
+    b=200.0,
+    c=2600.0,
+):
+    """`two_compartment_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to state.vs, state.ws, state.vd, state.wd, state.k, Is, Id: a tangent takes 84 operations.
+    """
+    leaves, types = _flatten(
+        state,
+        Is,
+        Id,
+        EL,
+        VT,
+        Ed,
+        Dd,
+        gs,
+        gd,
+        Cs,
+        Cd,
+        tau_s,
+        tau_d,
+        tau_ws,
+        tau_wd,
+        tau_k,
+        a,
+        b,
+        c,
+    )
+    return _result(_step_forward(*_hold_constant(*leaves)), types)
 
 
 def two_compartment_step_value_and_jacobian(
@@ -380,7 +429,7 @@ def two_compartment_step_jvp(primals, tangents):
     """
     leaves, types = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return _result(outputs, types), _result_tangents(outputs, tangents, types)
+    return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
 def _primal(
@@ -706,6 +755,7 @@ def _forward(*leaves):
 
 
 def _backward(leaves, cotangents):
+    leaves = tuple(map(_once, leaves))
     d_vs, d_ws, d_vd, d_wd, d_k, d_Is, d_Id = _pull_back(
         leaves,
         (
@@ -745,6 +795,76 @@ def _backward(leaves, cotangents):
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _step_forward(
+    vs,
+    ws,
+    vd,
+    wd,
+    k,
+    Is,
+    Id,
+    EL,
+    VT,
+    Ed,
+    Dd,
+    gs,
+    gd,
+    Cs,
+    Cd,
+    tau_s,
+    tau_d,
+    tau_ws,
+    tau_wd,
+    tau_k,
+    a,
+    b,
+    c,
+):
+    """`two_compartment_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(
+        vs,
+        ws,
+        vd,
+        wd,
+        k,
+        Is,
+        Id,
+        EL,
+        VT,
+        Ed,
+        Dd,
+        gs,
+        gd,
+        Cs,
+        Cd,
+        tau_s,
+        tau_d,
+        tau_ws,
+        tau_wd,
+        tau_k,
+        a,
+        b,
+        c,
+    )
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    primals = tuple(map(_once, primals))
+    outputs, pushed = _jvp(
+        *primals,
+        tangents[0],
+        tangents[1],
+        tangents[2],
+        tangents[3],
+        tangents[4],
+        tangents[5],
+        tangents[6],
+    )
+    return outputs, _full_tangents(outputs, pushed)
 
 
 def _hold_constant(
@@ -960,18 +1080,16 @@ def _flatten_tangents(
     )
 
 
-def _result_tangents(outputs, tangents, types):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     vs_next, ws_next, vd_next, wd_next, k_next, z = outputs
     t_vs_next, t_ws_next, t_vd_next, t_wd_next, t_k_next, t_z = tangents
     return (
-        types[0](
-            vs=_full(t_vs_next, vs_next),
-            ws=_full(t_ws_next, ws_next),
-            vd=_full(t_vd_next, vd_next),
-            wd=_full(t_wd_next, wd_next),
-            k=_full(t_k_next, k_next),
-        ),
+        _full(t_vs_next, vs_next),
+        _full(t_ws_next, ws_next),
+        _full(t_vd_next, vd_next),
+        _full(t_wd_next, wd_next),
+        _full(t_k_next, k_next),
         _full(t_z, z),
     )
 
@@ -1125,6 +1243,23 @@ def _constant_jvp(name, primals, tangents):
     raise TypeError(
         f"two_compartment_step was generated with {name} held constant; "
         f"generate it again with --wrt to differentiate with respect to {name}"
+    )
+
+
+@jax.custom_jvp
+def _once(value):
+    """The value itself; differentiating a derivative is an error, not a wrong number.
+
+    The source has derivative rules of its own, which code for its derivatives does not show.
+    """
+    return value
+
+
+@_once.defjvp
+def _once_jvp(primals, tangents):
+    raise TypeError(
+        "two_compartment_step has derivative rules of its own, which its derivatives do not show: "
+        "there is no second derivative"
     )
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:9d1e6abac01605c039788487bd30bdbf7582694c78da86782ef3f9e32443eee2",
+    "text": "sha256:b1d7d5a425d71977a598ecdc828d349ba31a6435e5062c7221b1367b9b597e5a",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -230,6 +230,15 @@ def wang_buzsaki_step(v, h, n, I, gNa=35.0, gK=9.0, gL=0.1, phi=5.0):
     return _step(*_hold_constant(*leaves))
 
 
+def wang_buzsaki_step_forward(v, h, n, I, gNa=35.0, gK=9.0, gL=0.1, phi=5.0):
+    """`wang_buzsaki_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+
+    Differentiable with respect to v, h, n, I: a tangent takes 120 operations.
+    """
+    leaves = _flatten(v, h, n, I, gNa, gK, gL, phi)
+    return _step_forward(*_hold_constant(*leaves))
+
+
 def wang_buzsaki_step_value_and_jacobian(v, h, n, I, gNa=35.0, gK=9.0, gL=0.1, phi=5.0):
     """The result of `wang_buzsaki_step` and its Jacobian in one program: 107 operations.
 
@@ -290,7 +299,7 @@ def wang_buzsaki_step_jvp(primals, tangents):
     """
     leaves = _flatten(*primals)
     outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
-    return outputs, _result_tangents(outputs, tangents)
+    return outputs, _full_tangents(outputs, tangents)
 
 
 def _primal(v, h, n, I, gNa, gK, gL, phi):
@@ -488,6 +497,18 @@ def _backward(leaves, cotangents):
 _step.defvjp(_forward, _backward)
 
 
+@jax.custom_jvp
+def _step_forward(v, h, n, I, gNa, gK, gL, phi):
+    """`wang_buzsaki_step` on flat leaves, with the generated derivative in forward mode."""
+    return _primal(v, h, n, I, gNa, gK, gL, phi)
+
+
+@_step_forward.defjvp
+def _push_forward(primals, tangents):
+    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2], tangents[3])
+    return outputs, _full_tangents(outputs, pushed)
+
+
 def _hold_constant(v, h, n, I, gNa, gK, gL, phi):
     """Guard the leaves whose derivative was not generated."""
     return (
@@ -575,8 +596,8 @@ def _flatten_tangents(v, h, n, I, gNa=None, gK=None, gL=None, phi=None):
     return (jnp.asarray(v), jnp.asarray(h), jnp.asarray(n), jnp.asarray(I))
 
 
-def _result_tangents(outputs, tangents):
-    """The tangents of the outputs in the result's pytree."""
+def _full_tangents(outputs, tangents):
+    """The tangents of the outputs in their shapes and dtypes."""
     v_next, h_next, n_next = outputs
     t_v_next, t_h_next, t_n_next = tangents
     return (_full(t_v_next, v_next), _full(t_h_next, h_next), _full(t_n_next, n_next))
