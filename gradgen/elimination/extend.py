@@ -45,10 +45,10 @@ def weight_inputs(graph: LinearGraph, tangents: Mapping[str, Var]) -> LinearGrap
 def eligible_pairs(graph: LinearGraph, recurrence: Recurrence) -> tuple[tuple[str, str], ...]:
     """(state, other input) by input paths, wherever a trace can become nonzero as time goes on."""
     names = [vertex.name for vertex in graph.vertices]
-    reached: dict[int, set[str]] = {v: {names[v]} for v in graph.independents}
-    for edge in sorted(graph.edges, key=_ends):
-        reached.setdefault(edge.target, set()).update(reached.get(edge.source, set()))
-    direct = {names[v].removeprefix("out:"): reached.get(v, set()) for v in graph.dependents}
+    direct = {
+        names[v].removeprefix("out:"): {names[i] for i in inputs}
+        for v, inputs in graph.reach().items()
+    }
     states = dict(recurrence)
     behind: dict[str, set[str]] = {state: direct.get(output, set()) for state, output in recurrence}
     changed = True

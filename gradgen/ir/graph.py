@@ -61,6 +61,14 @@ class LinearGraph:
         ends = {*self.independents, *self.dependents}
         return tuple(v for v in range(len(self.vertices)) if v not in ends)
 
+    def reach(self) -> dict[int, frozenset[int]]:
+        """For each dependent, the independents from which a path leads to it."""
+        reached: dict[int, frozenset[int]] = {v: frozenset((v,)) for v in self.independents}
+        for edge in sorted(self.edges, key=lambda e: e.source):
+            known = reached.get(edge.target, frozenset())
+            reached[edge.target] = known | reached.get(edge.source, frozenset())
+        return {v: reached.get(v, frozenset()) for v in self.dependents}
+
     @property
     def fingerprint(self) -> str:
         """Identifies the graph by its vertices' names, its edges and their kinds."""

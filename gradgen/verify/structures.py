@@ -221,11 +221,8 @@ def reachable_pairs(subject: Subject) -> set[tuple[str, str]]:
     """(output path, input path) wherever the graph has a path from one to the other."""
     graph = subject.module.graph
     names = [vertex.name for vertex in graph.vertices]
-    from_inputs: dict[int, set[str]] = {v: {names[v]} for v in graph.independents}
-    for edge in sorted(graph.edges, key=lambda e: e.source):
-        from_inputs.setdefault(edge.target, set()).update(from_inputs.get(edge.source, set()))
     return {
-        (names[v].removeprefix("out:"), path)
-        for v in graph.dependents
-        for path in from_inputs.get(v, set())
+        (names[v].removeprefix("out:"), names[i])
+        for v, inputs in graph.reach().items()
+        for i in inputs
     }
