@@ -23,6 +23,7 @@ from gradgen.ir.plan import Objective, PlanObjective
 from gradgen.ir.source import is_file
 from gradgen.opening import open_function
 from gradgen.search.portfolio import SearchResult
+from gradgen.status import mute
 from gradgen.verify.isolate import load, packages_of
 from gradgen.verify.report import Report
 
@@ -235,7 +236,7 @@ def differentiate(
     )
     opened = open_function(settings, live, value)
     with placed_in_cells(opened.source.parts):
-        outcome = pipeline.generate_from(pipeline.front_of(settings, opened), _silent)
+        outcome = pipeline.generate_from(pipeline.front_of(settings, opened), mute)
     running = load(outcome.text, packages_of(opened.source.text))
     return Differentiated(outcome, running, settings.path)
 
@@ -344,7 +345,3 @@ def _one_of(what: str, value: T, known: Sequence[T]) -> T:
         names = ", ".join(map(str, known))
         raise GradgenError(f"{what}: {value!r} is none of {names}")
     return value
-
-
-def _silent(what: str) -> None:
-    """Nobody watches."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from gradgen.config import Settings
@@ -13,9 +12,7 @@ from gradgen.ir.plan import PlanObjective
 from gradgen.search.elimination import search as search_order
 from gradgen.search.heuristics import propose
 from gradgen.search.portfolio import Progress, SearchResult
-
-Status = Callable[[str], None]
-"""Told what is going on."""
+from gradgen.status import Status
 
 
 def orders_for(

@@ -27,10 +27,11 @@ from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.opening import Opened, execute, read
-from gradgen.ordering import Status, orders_for
+from gradgen.ordering import orders_for
 from gradgen.programs import cheaper, module_by, modules_for
 from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_picture
+from gradgen.status import Status
 from gradgen.verify.check import verify
 from gradgen.verify.report import Report
 from gradgen.verify.subject import Subject

@@ -42,10 +42,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "refine": {"ir"},
     "programs": {"errors", "ir", "elimination", "search", "backend", "refine", "version"},
     "report": {"errors", "ir", "elimination", "search", "backend", "verify"},
-    "ordering": {"errors", "ir", "config", "elimination", "search"},
+    "status": set(),
+    "ordering": {"errors", "ir", "config", "elimination", "search", "status"},
     "opening": {"config", "files", "frontend", "ir"},
-    "pipeline": STAGES | {"programs", "report", "ordering", "opening"},
-    "api": STAGES | {"pipeline", "ordering", "opening", "report"},
+    "pipeline": STAGES | {"programs", "report", "ordering", "opening", "status"},
+    "api": STAGES | {"pipeline", "ordering", "opening", "report", "status"},
     "reporting": {"errors"},
     "search_report": {"config", "ir", "search"},
     "training_report": {"elimination", "search"},
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": {"pipeline", "ordering", "config", "ir", "elimination", "search"},
     "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
     | {"options", "training_report", "comparison", "diagnosis"},
-    "project": STAGES | {"pipeline", "ordering", "report", "reporting", "version"},
+    "project": STAGES | {"pipeline", "report", "reporting", "status", "version"},
     "report_commands": {"pipeline", "files", "reporting", "options", "report", "project"},
     "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "version"}
     | {"alphazero_commands", "report_commands", "options", "ordering", "project"},

@@ -9,9 +9,10 @@ from functools import partial
 from gradgen.errors import GradgenError
 from gradgen.files import require_other_file, write_atomically
 from gradgen.project.outcome import Outcome, error_finding
-from gradgen.project.processes import Status, run
+from gradgen.project.processes import run
 from gradgen.project.stamps import remember
 from gradgen.project.target import Target
+from gradgen.status import Status, mute
 
 
 def build(
@@ -29,7 +30,7 @@ def build(
     for target in targets:
         if target.output is not None:
             require_other_file(target.output, target.settings.path)
-    work = partial(_make, search_again=search_again, status=status if len(targets) == 1 else _mute)
+    work = partial(_make, search_again=search_again, status=status if len(targets) == 1 else mute)
     for target, outcome in zip(targets, run(work, targets, status, debug=debug), strict=True):
         yield _written(target, outcome) if write else outcome
 
@@ -38,10 +39,6 @@ def _make(target: Target, search_again: bool, status: Status) -> Outcome:
     from gradgen.project.making import make
 
     return make(target, search_again, status)
-
-
-def _mute(what: str) -> None:
-    """Nobody watches the processes one by one."""
 
 
 def _written(target: Target, outcome: Outcome) -> Outcome:

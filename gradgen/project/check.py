@@ -10,10 +10,11 @@ from gradgen.backend.seal import is_generated
 from gradgen.errors import GradgenError
 from gradgen.project.budgets import over_budget
 from gradgen.project.outcome import Finding, Outcome
-from gradgen.project.processes import Status, run
+from gradgen.project.processes import run
 from gradgen.project.record import committed_text, read_record
 from gradgen.project.stamps import is_remembered, remember
 from gradgen.project.target import Target, shown
+from gradgen.status import Status, mute
 
 
 def check(
@@ -22,7 +23,7 @@ def check(
     """Whether the file of each target is current, within its budgets and, if asked for, exact."""
     quick = {} if verified else {k: _unchanged(target) for k, target in enumerate(targets)}
     slow = [target for k, target in enumerate(targets) if quick.get(k) is None]
-    tell = status if len(slow) == 1 else _mute
+    tell = status if len(slow) == 1 else mute
     inspected = run(partial(_inspect, verified=verified, status=tell), slow, status, debug=debug)
     for k, target in enumerate(targets):
         outcome = quick.get(k)
@@ -37,10 +38,6 @@ def _inspect(target: Target, verified: bool, status: Status) -> Outcome:
     from gradgen.project.inspecting import inspect
 
     return inspect(target, verified, status)
-
-
-def _mute(what: str) -> None:
-    """Nobody watches the processes one by one."""
 
 
 def _unchanged(target: Target) -> Outcome | None:

@@ -13,6 +13,7 @@ from gradgen.project.target import Target
 from gradgen.report.collect import collect
 from gradgen.report.document import write_document
 from gradgen.report.formats import DocumentFormat
+from gradgen.status import mute
 
 
 def describe(target: Target, form: DocumentFormat) -> Outcome:
@@ -23,7 +24,7 @@ def describe(target: Target, form: DocumentFormat) -> Outcome:
     old = committed_text(target.output)
     record = None if old is None else read_record(old)
     recipe = None if record is None else record.recipe
-    made = pipeline.generate(target.settings, _mute, recipe)
+    made = pipeline.generate(target.settings, mute, recipe)
     same = old is not None and without_version(old) == without_version(made.text)
     basis = _basis(target, made.kept, old is not None, same)
     report = collect(made.module, made.text, made.report, basis)
@@ -38,10 +39,6 @@ def describe(target: Target, form: DocumentFormat) -> Outcome:
         counts_of(made.module),
         new=write_document([report], form, f"index.{form}"),
     )
-
-
-def _mute(what: str) -> None:
-    """Nobody watches the processes one by one."""
 
 
 def _basis(target: Target, kept: pipeline.Kept, there: bool, same: bool) -> str:

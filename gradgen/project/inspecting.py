@@ -12,13 +12,13 @@ from gradgen import pipeline
 from gradgen.backend.render import render
 from gradgen.backend.seal import without_version
 from gradgen.ir.module import Module
-from gradgen.ordering import Status
 from gradgen.pipeline import Front
 from gradgen.project.budgets import miscounted, over_budget
 from gradgen.project.facts import facts_of, reasons
 from gradgen.project.outcome import Finding, Outcome, State
 from gradgen.project.record import Record, committed_text, counts_of, read_record
 from gradgen.project.target import Target
+from gradgen.status import Status
 from gradgen.verify.check import verify
 from gradgen.version import __version__
 

@@ -10,11 +10,11 @@ from gradgen.backend.seal import without_version
 from gradgen.config import ELIMINATIONS
 from gradgen.errors import GradgenError
 from gradgen.ir.recipe import Recipe
-from gradgen.ordering import Status
 from gradgen.project.budgets import over_budget
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import Record, committed_text, counts_of, read_record
 from gradgen.project.target import Target
+from gradgen.status import Status
 
 
 def make(target: Target, search_again: bool, status: Status) -> Outcome:

@@ -16,10 +16,10 @@ from gradgen.errors import GradgenError, UnforeseenError
 from gradgen.frontend.reading.local_imports import roots_of
 from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.target import Target
+from gradgen.status import Status
 
 Work = Callable[[Target], Outcome]
 """What is done with a target, by a function that another process can import."""
-Status = Callable[[str], None]
 
 _AT_ONCE = 4
 """Each process holds JAX and what it compiled, some hundreds of megabytes."""
