@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:cfa01fa31f2a34ef2c574511275bd5970a712cc60a29c559caf89576cf5d264a",
+    "text": "sha256:5763a0c0b46a2ba3e506bd24f51944351a9fa793369039a7f25007f10f949018",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -439,7 +439,8 @@ def _step_forward(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:3b6a9aa6456f8fd3634cc3d44351748658cba0a91e71f0d58bdde6be9e354de1",
+    "text": "sha256:aadcd9cae7f3dad5c069ca81c5442c5a35c341b86d54212474cf8f0de8eb576b",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -266,7 +266,8 @@ def _step_forward(U, A, S, alpha, th, beta, rho):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -21,7 +21,7 @@ GRADGEN = {
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:09fb5cb669d32f6b28ce9d1877a0c6262e79bc319d9fef6f3fac8e7359171ee2",
+    "text": "sha256:453e425df1947af753baab3085be2f3a543ef6bd85e8ee6081ad90911b5eba00",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -448,9 +448,8 @@ def _step_forward(
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(
-        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
-    )
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3], tangents[4])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -21,7 +21,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:790a99668f849e7a51f9eec0a5dec2165a2d61a0de57547758fab0e16e874272",
+    "text": "sha256:bdf7419c6ccc535905a7fad7c473ba3e1fba75d8230beff04559317c66289278",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -630,8 +630,7 @@ def _step_forward(
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(
-        *primals,
+    tangents = (
         tangents[0],
         tangents[1],
         tangents[2],
@@ -639,6 +638,7 @@ def _push_forward(primals, tangents):
         tangents[5],
         tangents[6],
     )
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:0bee065cfc4f14a914f0de78bbaf067017c961f1d676901734042407ce16c76b",
+    "text": "sha256:76b2b04442bd9fdfb84ae24b62d7de9685c504609f835c0f39d698f10285c55b",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -430,8 +430,7 @@ def _step_forward(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, we, wi
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(
-        *primals,
+    tangents = (
         tangents[0],
         tangents[1],
         tangents[2],
@@ -439,6 +438,7 @@ def _push_forward(primals, tangents):
         tangents[4],
         tangents[5],
     )
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

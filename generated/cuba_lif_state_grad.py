@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
-    "text": "sha256:effd4f87f36d52393fdabfd7b150132925234348578a4cedbd0f5593d9298ac0",
+    "text": "sha256:692cf64d65f321b164735264e729f02bb3425364643c351cfa48fa66d4a4fed0",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -297,7 +297,8 @@ def _step_forward(v, i, z, x, alpha, beta, threshold, w):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2], tangents[3])
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:62151e881944523df30ee1024a7960555341412c614e2069af1999ee1202fdf7",
+    "text": "sha256:0305372f688680d5013effcfd2e7cbaae4fe413d7a848c095ec8c90eb0520028",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -335,7 +335,8 @@ def _step_forward(v, I, C, gL, EL, D, VT, Vr, peak):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1])
+    tangents = (tangents[0], tangents[1])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

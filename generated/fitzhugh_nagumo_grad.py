@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/fitzhugh_nagumo.py",
     "function": "fitzhugh_nagumo_step",
     "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
-    "text": "sha256:858542c8c58c3594b40f7c0028de5234d3e99cb1ba4e7306e7d779b85355eb78",
+    "text": "sha256:f6b251a2b176cf2dbd9373d39e397d4882bb16272504488e6b035606f1824f70",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -271,7 +271,8 @@ def _step_forward(v, w, I, a, b, tau):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:8784e22b1e58f13b689440e0d6952cb40b22dcae1e39072b34c4f1f190512108",
+    "text": "sha256:3f0f1af440ba2d3345275a5ae987981d6a13a5e61f57ff92593d86617cdc27d9",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -803,9 +803,8 @@ def _step_forward(
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(
-        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
-    )
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3], tangents[4])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:bbf8079e9b4d8442b93cfb0c28eae7b9e1d148167e6c9a98e0b86982962b27c2",
+    "text": "sha256:8b5df84bf8487b4bafbb76a6175ebc73ac5a87ce3a95483f50231ed2d720238b",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -856,8 +856,7 @@ def _step_forward(
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(
-        *primals,
+    tangents = (
         tangents[0],
         tangents[1],
         tangents[2],
@@ -867,6 +866,7 @@ def _push_forward(primals, tangents):
         tangents[6],
         tangents[7],
     )
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

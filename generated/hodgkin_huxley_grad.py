@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/hodgkin_huxley.py",
     "function": "hodgkin_huxley_step",
     "digest": "sha256:e766ec46aeae070fbd03a0a768a447011c2ddbd56b73b09cdd3321de8de1cdea",
-    "text": "sha256:cec1013308822b69a511df9fedfe311c4bbe892f486d1f1a9243507d169b1e97",
+    "text": "sha256:4e88e4c3f0eb0c0d2a630e86a9d1739b9d3b5268ba220050e61faf4d80132132",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -508,9 +508,8 @@ def _step_forward(v, m, h, n, I, gNa, gK, gL):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(
-        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
-    )
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3], tangents[4])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:b33c7852d43a1239f7cb939bb7b18d31e6a273af8924d0518d443c201d0fe87a",
+    "text": "sha256:05edf7a54789804bf455927505cebfb18efbcef49071f0209fb219f08ff0fc16",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -349,7 +349,8 @@ def _step_forward(v, u, I, a, b, c, d):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -19,7 +19,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
-    "text": "sha256:151d05d4c26d2403378fca23b5253a836c6e8ea18bbc4b2b3deef44cda10e2dc",
+    "text": "sha256:ce8f47930ecf6cfae10bf954cf699752dc198c8a26e93cae0e5f0eb3d852c234",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -255,7 +255,8 @@ def _step_forward(U, I, S, a, b, th):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
-    "text": "sha256:20f1fd540044c74d2475fe3a2e096087cabd496ef99aa8c2378557305d0e7437",
+    "text": "sha256:5041f60d2dae48b64601eedd255d74e2c3d9e77d8a0ba374cfbaa2d29a6ba840",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -271,7 +271,8 @@ def _step_forward(U, I, S, a, b, threshold):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

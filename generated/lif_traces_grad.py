@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:102b488f2c8bd300d07c93ac473ad9548273d3e17f2dd9c14288661a0d66a3ca",
+    "text": "sha256:e819af1009c6e7759b1c3d18847851c69cf58df7f924446b01cd7006e62001a8",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -337,9 +337,8 @@ def _step_forward(v, d, r, y, s, w, threshold, a, a_d, a_r, a_y):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(
-        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
-    )
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3], tangents[4])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:997d69da2d727a15acd07ec2b67bcc3293bb4417bdf569ee47942b548616a542",
+    "text": "sha256:ff1ee97112a18af3abdaaa59cc7765bf3fc7c5a52eff2a79432ee072bb23b369",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -442,7 +442,8 @@ def _step_forward(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

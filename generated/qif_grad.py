@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:a13baa83d1252314acca396c77fb164df121f10484f22183ac5599926f7eee61",
+    "text": "sha256:4a235c96106ab6ed2f19fc194f783beb58cba95904c3291d90cac6b680b5b7f7",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -316,7 +316,8 @@ def _step_forward(v, I, tau, R, EL, VT, Vr, peak):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1])
+    tangents = (tangents[0], tangents[1])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:394bfbf71316efa60d92d42ceb0f457516b077f93c86ec14c14771cd210ad22c",
+    "text": "sha256:70332339ea3169095d9fce7f96bb8fa1f88a2725b0b127c9e7d02a1b80eb0e10",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -330,7 +330,8 @@ def _step_forward(x, y, I, b, omega):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2])
+    tangents = (tangents[0], tangents[1], tangents[2])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

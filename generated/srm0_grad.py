@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:2bd753f223e6fba4ab618c83536d475378caa804fcbbdb31e5601489149b4dfc",
+    "text": "sha256:a6c14a9e1aee1f1fb4f45b86aaad2e836a8ebd9d3559d278ad4bf27d8e55b59c",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -376,7 +376,8 @@ def _step_forward(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2], tangents[3])
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:eb586e54a67ea46e032667085204c2291c7c7b30ee758ffabaed328647e756a3",
-    "text": "sha256:cde9819210959de019793fe272ba51877b63f8a244c8e0224ecb21b59ef7d170",
+    "text": "sha256:d497de8dab01784fb6ac559a7c9fc314c2b01896f29a12ab7ed0d7ed54e91043",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -361,9 +361,8 @@ def _step_forward(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, 
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(
-        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
-    )
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3], tangents[4])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

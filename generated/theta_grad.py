@@ -19,7 +19,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:0d4ef3c45f12f4afd93ea98dfa2ecbe79e453106a27f991395f258c21c29ca0a",
+    "text": "sha256:236989d4b39cdcaa62ce25b32115309b89de5e2e12ca92d7ab2a149779823377",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -274,7 +274,8 @@ def _step_forward(theta, I, tau):
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1])
+    tangents = (tangents[0], tangents[1])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:764f96bea85773e0b959b7ab145476beca807ee548288c1543cc37ea12f43aad",
+    "text": "sha256:91476f7ab1002abbbc277d12c97379388192c95616cb722a9320457db66f24ed",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -618,9 +618,8 @@ def _step_forward(v, m, h, n, I, gNa, gK, gL, EL, VT):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(
-        *primals, tangents[0], tangents[1], tangents[2], tangents[3], tangents[4]
-    )
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3], tangents[4])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

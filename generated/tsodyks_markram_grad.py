@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:53fdefe95ce8efba5013b23e713579050cda180db0884a49d80845b66ac756a8",
+    "text": "sha256:39771b998372ffbf42effdc8317a9ff05afb5bdfb9a2b5a009cefc95448d06c3",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -321,7 +321,8 @@ def _step_forward(u, x, i, s, U, tau_f, tau_d, tau_s, A):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2], tangents[3])
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:d0e40cf8d8ab52047c4c367fbd490a252171a0f81181c040317bd534651a8f3c",
+    "text": "sha256:0f81f390173d62a6340cf8b84d0f7b062856b67e31d0b2b3157e3607a22322d7",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -854,8 +854,7 @@ def _step_forward(
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
     primals = tuple(map(_once, primals))
-    outputs, pushed = _jvp(
-        *primals,
+    tangents = (
         tangents[0],
         tangents[1],
         tangents[2],
@@ -864,6 +863,7 @@ def _push_forward(primals, tangents):
         tangents[5],
         tangents[6],
     )
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

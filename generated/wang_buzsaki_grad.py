@@ -20,7 +20,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:b1d7d5a425d71977a598ecdc828d349ba31a6435e5062c7221b1367b9b597e5a",
+    "text": "sha256:7e51db8c5d44a5065430397e3c9bbbf99c392aaea978d02aab3d737f3f4e10ca",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -505,7 +505,8 @@ def _step_forward(v, h, n, I, gNa, gK, gL, phi):
 
 @_step_forward.defjvp
 def _push_forward(primals, tangents):
-    outputs, pushed = _jvp(*primals, tangents[0], tangents[1], tangents[2], tangents[3])
+    tangents = (tangents[0], tangents[1], tangents[2], tangents[3])
+    outputs, pushed = _jvp(*primals, *tangents)
     return outputs, _full_tangents(outputs, pushed)
 
 

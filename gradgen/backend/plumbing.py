@@ -185,11 +185,12 @@ def full_tangents_body(trace: Trace, names: Names) -> list[str]:
 def push_forward_body(module: Module) -> list[str]:
     """The forward rule of the step on flat leaves: the result and its tangents."""
     inputs, used = module.trace.inputs, {path for path, _ in module.tangents}
-    chosen = [f"tangents[{k}]" for k, i in enumerate(inputs) if i.path in used]
-    if len(chosen) == len(inputs):
-        chosen = ["*tangents"]
-    pushed = layout("outputs, pushed = ", call("_jvp", ["*primals", *chosen]), "", 4)
-    return _dedent([*pushed, "    return outputs, _full_tangents(outputs, pushed)"])
+    chosen: list[Doc] = [f"tangents[{k}]" for k, i in enumerate(inputs) if i.path in used]
+    lines = []
+    if len(chosen) < len(inputs):
+        lines = layout("tangents = ", tuple_of(chosen), "", 4)
+    lines.append("    outputs, pushed = _jvp(*primals, *tangents)")
+    return _dedent([*lines, "    return outputs, _full_tangents(outputs, pushed)"])
 
 
 def eligible_keys(module: Module) -> list[str]:
