@@ -9,26 +9,13 @@ backpropagation through time.
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import jax
 import jax.numpy as jnp
+from steps import generate, relative_difference
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS, PRESYNAPTIC, NEURONS = 200, 40, 10
-
-
-def generate(folder: Path) -> ModuleType:
-    """The generated module of the model, with traces."""
-    out = folder / "lif_online.py"
-    command = [sys.executable, "-m", "gradgen", "models/lif.py", "-q", "-o", str(out)]
-    subprocess.run([*command, "--emit", "f,traces"], cwd=ROOT, check=True)
-    module = ModuleType("lif_online")
-    exec(out.read_text(encoding="utf-8"), module.__dict__)
-    return module
 
 
 def task(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -71,14 +58,14 @@ def loss_through_time(lif: ModuleType, weights: jax.Array, activity: jax.Array, 
     return jnp.sum(jax.lax.scan(step, rest, (activity, target))[1])
 
 
-def main(folder: Path, rounds: int = 100) -> list[float]:
-    """Learn; returns the losses."""
-    lif = generate(folder)
+def main(rounds: int = 100) -> tuple[float, list[float]]:
+    """Compare the gradients and learn; returns their relative difference, and the losses."""
+    lif = generate("models/lif.py", "--emit", "f,traces")
     activity, target, weights = task(jax.random.key(0))
     learn = jax.jit(lambda w: online_gradient(lif, w, activity, target))
     back = jax.grad(lambda w: loss_through_time(lif, w, activity, target))(weights)
     _, forward = learn(weights)
-    difference = jnp.max(jnp.abs(forward - back)) / jnp.max(jnp.abs(back))
+    difference = relative_difference(forward, back)
     print(f"largest difference from backpropagation through time: {difference:.1e} of the gradient")
     losses = []
     for _ in range(rounds):
@@ -86,11 +73,8 @@ def main(folder: Path, rounds: int = 100) -> list[float]:
         losses.append(float(loss))
         weights -= 0.01 * gradient
     print(f"loss {losses[0]:.1f} at first, {losses[-1]:.1f} after {rounds} rounds")
-    return losses
+    return difference, losses
 
 
 if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as name:
-        main(Path(name))
+    main()

@@ -8,8 +8,11 @@
 # multiplications (forward 16, reverse 18).
 # Vector-Jacobian product 37 operations (reverse sweep 40), Jacobian-vector product 44
 # (forward sweep 48).
+# Training keeps 8 bytes a neuron and step (the step's state takes 8), and the backward
+# pass takes 21 operations.
 """The exact derivative of `adex_step`, generated from models/adex.py."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -20,7 +23,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:5763a0c0b46a2ba3e506bd24f51944351a9fa793369039a7f25007f10f949018",
+    "text": "sha256:121e4c350dfac3e5a9838b1aba7dc11b040235f1387b19c7f3f985df09b44aaa",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -140,6 +143,24 @@ GRADGEN = {
             "accumulation": {"muls": 10, "adds": 9, "edges": 34},
             "forward": {"total": 48, "muls": 11, "adds": 9, "edges": 31},
         },
+        "residuals": {
+            "mul": 4,
+            "div": 4,
+            "add": 3,
+            "sub": 4,
+            "neg": 1,
+            "transcendental": 1,
+            "total": 16,
+            "kept": {"bytes": 8, "inputs": 8},
+        },
+        "backward": {
+            "mul": 9,
+            "div": 1,
+            "add": 6,
+            "sub": 4,
+            "transcendental": 1,
+            "total": 21,
+        },
     },
 }
 
@@ -177,7 +198,8 @@ def adex_step(
     Returns:
         (v', w', s): the new potential, the new adaptation current and the graded spike.
 
-    Differentiable with respect to v, w, I: its backward pass takes 37 operations.
+    Differentiable with respect to v, w, I: in training it keeps 8 bytes a neuron and
+    step (in float32), and its backward pass takes 21 operations.
     """
     leaves = _flatten(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
     return _step(*_hold_constant(*leaves))
@@ -288,7 +310,8 @@ def adex_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
     """
     leaves = _flatten(*primals)
-    values = _pull_back(leaves, _flatten_cotangents(cotangents))
+    differentiated = (leaves[0], leaves[1], leaves[2])
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
     return _over_arguments(values)
 
 
@@ -366,6 +389,36 @@ def _value_and_entries(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
     )
 
 
+def _residuals(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
+    """What the backward pass is given: 16 operations."""
+    # primal
+    from_rest = v - EL
+    upswing = gL * D * jnp.exp((v - VT) / D)
+    x4 = 0.5 / C
+    v1 = v + x4 * (-gL * from_rest + upswing - w + I)
+    x11 = 0.5 / tw
+    # accumulation
+    t1 = upswing / D - gL
+    return (a, Vr, b, x4, v1, x11, t1)
+
+
+def _cotangents(a, Vr, b, x4, v1, x11, t9, ct_v_next, ct_w_next, ct_s):
+    """Cotangents of the inputs from those of the outputs and what was kept: 21 operations."""
+    # primal
+    s = jax.nn.sigmoid(v1)
+    x0 = Vr - v1
+    # elemental partials
+    p0 = 1.0 - s
+    ds_dv1 = s * p0
+    # accumulation
+    t0 = ct_w_next * x11
+    t7 = (ct_s + ct_w_next * b) * ds_dv1 + ct_v_next * (p0 + x0 * ds_dv1)
+    ct_I = t7 * x4
+    ct_v = t7 + t0 * a + ct_I * t9
+    ct_w = ct_w_next - t0 - ct_I
+    return (ct_v, ct_w, ct_I)
+
+
 def _vjp(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b, ct_v_next, ct_w_next, ct_s):
     """Cotangents of the inputs from those of the outputs: 37 operations."""
     # primal
@@ -419,16 +472,35 @@ def _step(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
     return _primal(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
 
 
-def _forward(*leaves):
-    return _primal(*leaves), leaves
+def _forward(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
+    outputs = _primal(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
+    kept = _residuals(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
+    primals = (_like(v), _like(w), _like(I))
+    return outputs, (kept, primals)
 
 
-def _backward(leaves, cotangents):
-    d_v, d_w, d_I = _pull_back(leaves, (cotangents[0], cotangents[1], cotangents[2]))
+def _backward(residuals, cotangents):
+    kept, primals = residuals
+    d_v, d_w, d_I = _pull_back(
+        _cotangents, kept, primals, (cotangents[0], cotangents[1], cotangents[2])
+    )
     return (d_v, d_w, d_I, None, None, None, None, None, None, None, None, None)
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Like:
+    """The shape and dtype of a primal, which its cotangent has too."""
+
+    shape: tuple
+    dtype: object
+
+
+def _like(primal):
+    return _Like(primal.shape, primal.dtype)
 
 
 @jax.custom_jvp
@@ -462,12 +534,11 @@ def _hold_constant(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
     )
 
 
-def _pull_back(leaves, cotangents):
+def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
     shape = jnp.broadcast_shapes(*(jnp.shape(cotangent) for cotangent in cotangents))
-    values = _vjp(*leaves, *(_spread(c, shape) for c in cotangents))
-    differentiated = (leaves[0], leaves[1], leaves[2])
-    return tuple(map(_sum_to, values, differentiated))
+    values = program(*known, *(_spread(c, shape) for c in cotangents))
+    return tuple(map(_sum_to, values, primals))
 
 
 def _spread(cotangent, shape):
@@ -486,7 +557,7 @@ def _sum_to(value, primal):
     """Sum a cotangent over the axes along which its primal was broadcast."""
     shape = jnp.broadcast_shapes(jnp.shape(value), primal.shape)
     value = jnp.broadcast_to(value, shape)
-    missing = len(shape) - primal.ndim
+    missing = len(shape) - len(primal.shape)
     axes = tuple(
         axis
         for axis, size in enumerate(shape)

@@ -8,8 +8,11 @@
 # 15).
 # Vector-Jacobian product 22 operations (reverse sweep 22), Jacobian-vector product 22
 # (forward sweep 22).
+# Training keeps 12 bytes a neuron and step (the step's state takes 12), and the
+# backward pass takes 10 operations.
 """The exact derivative of `cuba_lif_step`, generated from models/cuba_lif_state.py."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -20,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
-    "text": "sha256:692cf64d65f321b164735264e729f02bb3425364643c351cfa48fa66d4a4fed0",
+    "text": "sha256:c0870313aa0c8d796f5225fa41af70f12f4b2b0a73f2204a9c66457e8e68750e",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -75,6 +78,14 @@ GRADGEN = {
             "accumulation": {"muls": 7, "adds": 3, "edges": 17},
             "forward": {"total": 22, "muls": 7, "adds": 3, "edges": 17},
         },
+        "residuals": {
+            "mul": 6,
+            "add": 3,
+            "sub": 3,
+            "total": 12,
+            "kept": {"bytes": 12, "inputs": 12},
+        },
+        "backward": {"mul": 6, "div": 1, "add": 3, "neg": 1, "total": 10},
     },
 }
 
@@ -93,8 +104,8 @@ def cuba_lif_step(state, x, params=_DEFAULT_PARAMS):
     Returns:
         (state', z'): the new state and the spike, which the new state holds as well.
 
-    Differentiable with respect to state.v, state.i, state.z, x: its backward pass takes
-    22 operations.
+    Differentiable with respect to state.v, state.i, state.z, x: in training it keeps 12
+    bytes a neuron and step (in float32), and its backward pass takes 10 operations.
     """
     leaves, types = _flatten(state, x, params)
     return _result(_step(*_hold_constant(*leaves)), types)
@@ -153,7 +164,8 @@ def cuba_lif_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
     """
     leaves, types = _flatten(*primals)
-    values = _pull_back(leaves, _flatten_cotangents(cotangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
     return _over_arguments(values, types)
 
 
@@ -225,6 +237,34 @@ def _value_and_entries(v, i, z, x, alpha, beta, threshold, w):
     )
 
 
+def _residuals(v, i, z, x, alpha, beta, threshold, w):
+    """What the backward pass is given: 12 operations."""
+    # primal
+    i_new = beta * i + w * x
+    x2 = alpha * v
+    x3 = 1.0 - z
+    x5 = 1.0 - alpha
+    v_new = x2 * x3 + x5 * i_new
+    x7 = v_new - threshold
+    # elemental partials
+    p2 = 10.0 * jnp.abs(x7) + 1.0
+    return (alpha, beta, w, x2, x3, x5, p2)
+
+
+def _cotangents(
+    alpha, beta, w, x2, x3, x5, p2, ct_v_new, ct_i_new, ct_z_new, ct_z_new_1
+):
+    """Cotangents of the inputs from those of the outputs and what was kept: 10 operations."""
+    # accumulation
+    t2 = ct_v_new + (ct_z_new_1 + ct_z_new) / p2
+    t4 = ct_i_new + t2 * x5
+    ct_z = -(t2 * x2)
+    ct_v = t2 * x3 * alpha
+    ct_x = t4 * w
+    ct_i = t4 * beta
+    return (ct_v, ct_i, ct_z, ct_x)
+
+
 def _vjp(
     v, i, z, x, alpha, beta, threshold, w, ct_v_new, ct_i_new, ct_z_new, ct_z_new_1
 ):
@@ -273,19 +313,39 @@ def _step(v, i, z, x, alpha, beta, threshold, w):
     return _primal(v, i, z, x, alpha, beta, threshold, w)
 
 
-def _forward(*leaves):
-    return _primal(*leaves), leaves
+def _forward(v, i, z, x, alpha, beta, threshold, w):
+    outputs = _primal(v, i, z, x, alpha, beta, threshold, w)
+    kept = _residuals(v, i, z, x, alpha, beta, threshold, w)
+    primals = (_like(v), _like(i), _like(z), _like(x))
+    return outputs, (kept, primals)
 
 
-def _backward(leaves, cotangents):
-    leaves = tuple(map(_once, leaves))
+def _backward(residuals, cotangents):
+    kept, primals = residuals
+    kept = tuple(map(_once, kept))
     d_v, d_i, d_z, d_x = _pull_back(
-        leaves, (cotangents[0], cotangents[1], cotangents[2], cotangents[3])
+        _cotangents,
+        kept,
+        primals,
+        (cotangents[0], cotangents[1], cotangents[2], cotangents[3]),
     )
     return (d_v, d_i, d_z, d_x, None, None, None, None)
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Like:
+    """The shape and dtype of a primal, which its cotangent has too."""
+
+    shape: tuple
+    dtype: object
+
+
+def _like(primal):
+    return _Like(primal.shape, primal.dtype)
 
 
 @jax.custom_jvp
@@ -316,12 +376,11 @@ def _hold_constant(v, i, z, x, alpha, beta, threshold, w):
     )
 
 
-def _pull_back(leaves, cotangents):
+def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
     shape = jnp.broadcast_shapes(*(jnp.shape(cotangent) for cotangent in cotangents))
-    values = _vjp(*leaves, *(_spread(c, shape) for c in cotangents))
-    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
-    return tuple(map(_sum_to, values, differentiated))
+    values = program(*known, *(_spread(c, shape) for c in cotangents))
+    return tuple(map(_sum_to, values, primals))
 
 
 def _spread(cotangent, shape):
@@ -340,7 +399,7 @@ def _sum_to(value, primal):
     """Sum a cotangent over the axes along which its primal was broadcast."""
     shape = jnp.broadcast_shapes(jnp.shape(value), primal.shape)
     value = jnp.broadcast_to(value, shape)
-    missing = len(shape) - primal.ndim
+    missing = len(shape) - len(primal.shape)
     axes = tuple(
         axis
         for axis, size in enumerate(shape)

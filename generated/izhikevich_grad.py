@@ -8,8 +8,11 @@
 # multiplications (forward 15, reverse 15).
 # Vector-Jacobian product 32 operations (reverse sweep 37), Jacobian-vector product 41
 # (forward sweep 45).
+# Training keeps 8 bytes a neuron and step (the step's state takes 8), and the backward
+# pass takes 20 operations.
 """The exact derivative of `izhikevich_step`, generated from models/izhikevich.py."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -20,7 +23,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:05edf7a54789804bf455927505cebfb18efbcef49071f0209fb219f08ff0fc16",
+    "text": "sha256:e364dcb8f92da0e37801f5ad2ac8a94539e661f38a0d84684a1dbc2598d8e6b8",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -135,6 +138,22 @@ GRADGEN = {
             "accumulation": {"muls": 9, "adds": 9, "edges": 31},
             "forward": {"total": 45, "muls": 10, "adds": 9, "edges": 30},
         },
+        "residuals": {
+            "mul": 6,
+            "add": 5,
+            "sub": 1,
+            "total": 12,
+            "kept": {"bytes": 8, "inputs": 8},
+        },
+        "backward": {
+            "mul": 8,
+            "div": 1,
+            "add": 6,
+            "sub": 4,
+            "neg": 1,
+            "transcendental": 1,
+            "total": 20,
+        },
     },
 }
 
@@ -154,7 +173,8 @@ def izhikevich_step(v, u, I, a=0.02, b=0.2, c=-65.0, d=8.0):
     Returns:
         (v', u', s): the new potential, the new recovery variable and the graded spike.
 
-    Differentiable with respect to v, u, I: its backward pass takes 32 operations.
+    Differentiable with respect to v, u, I: in training it keeps 8 bytes a neuron and
+    step (in float32), and its backward pass takes 20 operations.
     """
     leaves = _flatten(v, u, I, a, b, c, d)
     return _step(*_hold_constant(*leaves))
@@ -213,7 +233,8 @@ def izhikevich_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
     """
     leaves = _flatten(*primals)
-    values = _pull_back(leaves, _flatten_cotangents(cotangents))
+    differentiated = (leaves[0], leaves[1], leaves[2])
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
     return _over_arguments(values)
 
 
@@ -284,6 +305,32 @@ def _value_and_entries(v, u, I, a, b, c, d):
     )
 
 
+def _residuals(v, u, I, a, b, c, d):
+    """What the backward pass is given: 12 operations."""
+    # primal
+    v1 = v + 0.5 * (0.04 * v**2 + 5.0 * v + 140.0 - u + I)
+    x8 = 0.5 * a
+    # accumulation
+    t1 = 3.5 + 0.04 * v
+    return (b, c, d, v1, x8, t1)
+
+
+def _cotangents(b, c, d, v1, x8, t3, ct_v_next, ct_u_next, ct_s):
+    """Cotangents of the inputs from those of the outputs and what was kept: 20 operations."""
+    # primal
+    s = jax.nn.sigmoid(v1 - 30.0)
+    x1 = c - v1
+    # elemental partials
+    p0 = 1.0 - s
+    # accumulation
+    t0 = ct_u_next * x8
+    t9 = p0 * (ct_v_next + s * (d * ct_u_next + ct_v_next * x1 + ct_s))
+    ct_v = b * t0 + t3 * t9
+    ct_I = 0.5 * t9
+    ct_u = -(ct_I + (t0 - ct_u_next))
+    return (ct_v, ct_u, ct_I)
+
+
 def _vjp(v, u, I, a, b, c, d, ct_v_next, ct_u_next, ct_s):
     """Cotangents of the inputs from those of the outputs: 32 operations."""
     # primal
@@ -329,16 +376,35 @@ def _step(v, u, I, a, b, c, d):
     return _primal(v, u, I, a, b, c, d)
 
 
-def _forward(*leaves):
-    return _primal(*leaves), leaves
+def _forward(v, u, I, a, b, c, d):
+    outputs = _primal(v, u, I, a, b, c, d)
+    kept = _residuals(v, u, I, a, b, c, d)
+    primals = (_like(v), _like(u), _like(I))
+    return outputs, (kept, primals)
 
 
-def _backward(leaves, cotangents):
-    d_v, d_u, d_I = _pull_back(leaves, (cotangents[0], cotangents[1], cotangents[2]))
+def _backward(residuals, cotangents):
+    kept, primals = residuals
+    d_v, d_u, d_I = _pull_back(
+        _cotangents, kept, primals, (cotangents[0], cotangents[1], cotangents[2])
+    )
     return (d_v, d_u, d_I, None, None, None, None)
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Like:
+    """The shape and dtype of a primal, which its cotangent has too."""
+
+    shape: tuple
+    dtype: object
+
+
+def _like(primal):
+    return _Like(primal.shape, primal.dtype)
 
 
 @jax.custom_jvp
@@ -367,12 +433,11 @@ def _hold_constant(v, u, I, a, b, c, d):
     )
 
 
-def _pull_back(leaves, cotangents):
+def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
     shape = jnp.broadcast_shapes(*(jnp.shape(cotangent) for cotangent in cotangents))
-    values = _vjp(*leaves, *(_spread(c, shape) for c in cotangents))
-    differentiated = (leaves[0], leaves[1], leaves[2])
-    return tuple(map(_sum_to, values, differentiated))
+    values = program(*known, *(_spread(c, shape) for c in cotangents))
+    return tuple(map(_sum_to, values, primals))
 
 
 def _spread(cotangent, shape):
@@ -391,7 +456,7 @@ def _sum_to(value, primal):
     """Sum a cotangent over the axes along which its primal was broadcast."""
     shape = jnp.broadcast_shapes(jnp.shape(value), primal.shape)
     value = jnp.broadcast_to(value, shape)
-    missing = len(shape) - primal.ndim
+    missing = len(shape) - len(primal.shape)
     axes = tuple(
         axis
         for axis, size in enumerate(shape)

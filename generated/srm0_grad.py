@@ -8,8 +8,11 @@
 # multiplications (forward 22, reverse 23).
 # Vector-Jacobian product 29 operations (reverse sweep 30), Jacobian-vector product 30
 # (forward sweep 31).
+# Training keeps 8 bytes a neuron and step (the step's state takes 12), and the backward
+# pass takes 16 operations.
 """The exact derivative of `srm0_step`, generated from models/srm0.py."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -20,7 +23,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:a6c14a9e1aee1f1fb4f45b86aaad2e836a8ebd9d3559d278ad4bf27d8e55b59c",
+    "text": "sha256:9291c238294084dde8186ad71557f1cd71c5b40f057475a3fd79a7b2873051e8",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -98,6 +101,27 @@ GRADGEN = {
             "accumulation": {"muls": 10, "adds": 5, "edges": 26},
             "forward": {"total": 31, "muls": 10, "adds": 5, "edges": 26},
         },
+        "residuals": {
+            "mul": 5,
+            "div": 1,
+            "add": 3,
+            "sub": 3,
+            "neg": 1,
+            "transcendental": 1,
+            "total": 13,
+            "kept": {"bytes": 8, "inputs": 12},
+        },
+        "backward": {
+            "mul": 7,
+            "div": 1,
+            "add": 3,
+            "sub": 3,
+            "neg": 1,
+            "transcendental": 2,
+            "compare": 1,
+            "select": 1,
+            "total": 16,
+        },
     },
 }
 
@@ -122,8 +146,8 @@ def srm0_step(
     Returns:
         ((h', i', e'), z, p): the new state, the spike, 0 or 1, and its probability.
 
-    Differentiable with respect to state.0, state.1, state.2, x: its backward pass takes
-    29 operations.
+    Differentiable with respect to state.0, state.1, state.2, x: in training it keeps 8
+    bytes a neuron and step (in float32), and its backward pass takes 16 operations.
     """
     leaves = _flatten(state, x, r, a, b, c, eta0, theta, width, rho0)
     return _result(_step(*_hold_constant(*leaves)))
@@ -190,7 +214,8 @@ def srm0_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
     """
     leaves = _flatten(*primals)
-    values = _pull_back(leaves, _flatten_cotangents(cotangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
     return _over_arguments(values)
 
 
@@ -277,6 +302,38 @@ def _value_and_entries(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
     )
 
 
+def _residuals(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
+    """What the backward pass is given: 13 operations."""
+    # primal
+    i_next = b * i + x
+    x2 = 1.0 - a
+    h_next = a * h + x2 * i_next
+    e1 = c * e
+    u = h_next + e1
+    x8 = -rho0 * jnp.exp((u - theta) / width)
+    x9 = eta0 - e1
+    return (r, a, b, c, width, x2, x8, x9)
+
+
+def _cotangents(
+    r, a, b, c, width, x2, x8, x11, ct_h_next, ct_i_next, ct_e_next, ct_z, ct_p
+):
+    """Cotangents of the inputs from those of the outputs and what was kept: 16 operations."""
+    # primal
+    p = -jnp.expm1(x8)
+    x1 = p > r
+    # elemental partials
+    p0 = jnp.exp(x8)
+    # accumulation
+    t6 = x8 * p0 * (ct_p + (ct_e_next * x11 + ct_z)) / width
+    t7 = ct_h_next - t6
+    ct_h = a * t7
+    ct_x = ct_i_next + x2 * t7
+    ct_i = b * ct_x
+    ct_e = c * (ct_e_next - jnp.where(x1, ct_e_next, 0.0) - t6)
+    return (ct_h, ct_i, ct_e, ct_x)
+
+
 def _vjp(
     h,
     i,
@@ -351,20 +408,39 @@ def _step(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
     return _primal(h, i, e, x, r, a, b, c, eta0, theta, width, rho0)
 
 
-def _forward(*leaves):
-    return _primal(*leaves), leaves
+def _forward(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
+    outputs = _primal(h, i, e, x, r, a, b, c, eta0, theta, width, rho0)
+    kept = _residuals(h, i, e, x, r, a, b, c, eta0, theta, width, rho0)
+    primals = (_like(h), _like(i), _like(e), _like(x))
+    return outputs, (kept, primals)
 
 
-def _backward(leaves, cotangents):
-    leaves = tuple(map(_once, leaves))
+def _backward(residuals, cotangents):
+    kept, primals = residuals
+    kept = tuple(map(_once, kept))
     d_h, d_i, d_e, d_x = _pull_back(
-        leaves,
+        _cotangents,
+        kept,
+        primals,
         (cotangents[0], cotangents[1], cotangents[2], cotangents[3], cotangents[4]),
     )
     return (d_h, d_i, d_e, d_x, None, None, None, None, None, None, None, None)
 
 
 _step.defvjp(_forward, _backward)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class _Like:
+    """The shape and dtype of a primal, which its cotangent has too."""
+
+    shape: tuple
+    dtype: object
+
+
+def _like(primal):
+    return _Like(primal.shape, primal.dtype)
 
 
 @jax.custom_jvp
@@ -399,12 +475,11 @@ def _hold_constant(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
     )
 
 
-def _pull_back(leaves, cotangents):
+def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
     shape = jnp.broadcast_shapes(*(jnp.shape(cotangent) for cotangent in cotangents))
-    values = _vjp(*leaves, *(_spread(c, shape) for c in cotangents))
-    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
-    return tuple(map(_sum_to, values, differentiated))
+    values = program(*known, *(_spread(c, shape) for c in cotangents))
+    return tuple(map(_sum_to, values, primals))
 
 
 def _spread(cotangent, shape):
@@ -423,7 +498,7 @@ def _sum_to(value, primal):
     """Sum a cotangent over the axes along which its primal was broadcast."""
     shape = jnp.broadcast_shapes(jnp.shape(value), primal.shape)
     value = jnp.broadcast_to(value, shape)
-    missing = len(shape) - primal.ndim
+    missing = len(shape) - len(primal.shape)
     axes = tuple(
         axis
         for axis, size in enumerate(shape)

@@ -12,13 +12,21 @@ from typing import Any, TypeVar
 from gradgen import ordering, pipeline
 from gradgen.backend.metadata import counts_of
 from gradgen.backend.seal import without_version
-from gradgen.config import DEFAULT_FUNCTIONS, ELIMINATIONS, FUNCTIONS, OBJECTIVES, Settings
+from gradgen.config import (
+    DEFAULT_FUNCTIONS,
+    ELIMINATIONS,
+    FUNCTIONS,
+    OBJECTIVES,
+    RESIDUALS,
+    Settings,
+)
 from gradgen.errors import GradgenError
 from gradgen.files import read_text, require_other_file, write_atomically
 from gradgen.frontend.live.expressions import expression_of
 from gradgen.frontend.live.function import LiveFunction, find_function
 from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
 from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.module import Residuals
 from gradgen.ir.plan import Objective, PlanObjective
 from gradgen.ir.source import is_file
 from gradgen.opening import open_function
@@ -178,6 +186,7 @@ def differentiate(
     seed: int = 0,
     order: str | Order | None = None,
     emit: str | Sequence[str] = DEFAULT_FUNCTIONS,
+    residuals: Residuals = "auto",
 ) -> Differentiated:
     """Generate the exact derivative of a step function, and compare it with JAX.
 
@@ -202,6 +211,8 @@ def differentiate(
         order: `"forward"`, `"reverse"`, `"markowitz"`, the path of a stored order, or an order,
             as `search` finds it; by default it is searched for.
         emit: which of the functions to generate; by default all that apply.
+        residuals: what `f` keeps for its backward pass: `"auto"` the fewest bytes, `"inputs"` those
+            of the step, `"entries"` those of the Jacobian, `"JAX"` all that the pass reads.
 
     Returns:
         The generated module; its functions are members.
@@ -232,6 +243,7 @@ def differentiate(
         budget=budget,
         seed=seed,
         emit=tuple(_one_of("emit", name, FUNCTIONS) for name in _names(emit)),
+        residuals=_one_of("residuals", residuals, RESIDUALS),
         per_neuron=per_neuron,
     )
     opened = open_function(settings, live, value)

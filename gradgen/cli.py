@@ -19,6 +19,7 @@ from gradgen.options import (
     objective_options,
     order_option,
     refuse_options,
+    residuals_option,
     search_option,
     search_options,
     settings_of,
@@ -64,6 +65,7 @@ def main(context: click.Context) -> None:
 @search_option(SEARCHES)
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @emit_option
+@residuals_option
 @click.option(
     "--dtype",
     "dtypes",
@@ -148,6 +150,7 @@ _FOR_TARGETS = {
 @source_options
 @objective_options
 @emit_option
+@residuals_option
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: SOURCE_grad.py.")
 @click.option("--name", help="Of the target; default: the name of the source file.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from gradgen.ir.graph import Elimination, Order
-from gradgen.ir.module import DEFAULT_FUNCTIONS, FUNCTIONS, Options
+from gradgen.ir.module import DEFAULT_FUNCTIONS, FUNCTIONS, Options, Residuals
 from gradgen.ir.plan import Objective
 from gradgen.ir.source import is_file
 
@@ -18,6 +18,7 @@ __all__ = [
     "FORMATS",
     "FUNCTIONS",
     "OBJECTIVES",
+    "RESIDUALS",
     "SEARCHES",
     "Settings",
 ]
@@ -27,6 +28,7 @@ Search = Literal["auto", "alphazero", "heuristics"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
 SEARCHES: tuple[Search, ...] = get_args(Search)
+RESIDUALS: tuple[Residuals, ...] = get_args(Residuals)
 FORMATS = ("text", "json", "github", "sarif")
 """How findings are told to people and to programs."""
 
@@ -56,6 +58,8 @@ class Settings:
     seed: int = 0
     """Of the search's random numbers."""
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS
+    residuals: Residuals = "auto"
+    """What the drop-in function keeps for its backward pass."""
     dtypes: tuple[str, ...] = ("float32", "float64")
     """In which to verify."""
     per_neuron: bool = False
@@ -97,6 +101,8 @@ class Settings:
             given["objective"] = self.objective
         if self.elimination != "vertex":
             given["elimination"] = self.elimination
+        if self.residuals != "auto":
+            given["residuals"] = self.residuals
         if self.emit != DEFAULT_FUNCTIONS:
             given["emit"] = ",".join(self.emit)
         return tuple(given.items())

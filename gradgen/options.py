@@ -15,6 +15,7 @@ from gradgen.config import (
     FORMATS,
     FUNCTIONS,
     OBJECTIVES,
+    RESIDUALS,
     Settings,
 )
 from gradgen.errors import GradgenError
@@ -135,6 +136,16 @@ emit_option = click.option(
 )
 
 
+residuals_option = click.option(
+    "--residuals",
+    type=click.Choice(RESIDUALS),
+    default="auto",
+    show_default=True,
+    help="What the drop-in function keeps for its backward pass. auto: the fewest bytes. inputs: "
+    "the step's. entries: those of the Jacobian. JAX: all that the backward pass reads.",
+)
+
+
 target_options = together(
     click.option("--check", is_flag=True, help="Write nothing: is each file what a build gives?"),
     click.option("--diff", is_flag=True, help="Write nothing: print what a build would change."),
@@ -193,6 +204,7 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
         elimination=options.get("elimination", Settings.elimination),
         budget=options.get("budget", Settings.budget),
         seed=options.get("seed", Settings.seed),
+        residuals=options.get("residuals", Settings.residuals),
         **more,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gradgen.backend.render import render
+from gradgen.backend.residuals import split
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
@@ -15,7 +16,7 @@ from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.reading.local_imports import digests_of_imports
-from gradgen.frontend.recurrence import find_recurrence
+from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
@@ -81,8 +82,9 @@ def front_of(settings: Settings, opened: Opened) -> Front:
             for output, span in zip(traced.outputs, spans, strict=True)
         )
         traced = replace(traced, outputs=outputs)
+    traced = replace(traced, recurrence=find_recurrence(source, traced))
     if "traces" in settings.emit:
-        traced = replace(traced, recurrence=find_recurrence(source, traced))
+        require_state(source, traced)
     traced.check()
     return Front(settings, source, function, signature, traced, vmapped=spans is None)
 
@@ -130,7 +132,9 @@ def candidates(
 ) -> list[Module]:
     """A module for each order, the cheapest by the objective first."""
     shown = front.settings.shown(front.source.path)
-    modules = modules_for(front.source, front.trace, graph, orders, shown, objective)
+    modules = modules_for(
+        front.source, front.trace, graph, orders, shown, objective, "traces" in front.settings.emit
+    )
     return [_as_asked(front, module) for module in modules]
 
 
@@ -142,13 +146,21 @@ def replay(front: Front, graph: LinearGraph, recipe: Recipe) -> Module:
     if recipe.order.fingerprint != graph.fingerprint:
         raise OrderMismatchError("the graph is another one")
     shown = front.settings.shown(front.source.path)
-    return _as_asked(front, module_by(front.source, front.trace, graph, recipe, shown))
+    traces = "traces" in front.settings.emit
+    return _as_asked(front, module_by(front.source, front.trace, graph, recipe, shown, traces))
 
 
 def _as_asked(front: Front, module: Module) -> Module:
     settings = front.settings
     imports = digests_of_imports(settings.path, settings.example)
-    return replace(module, emit=settings.emit, options=settings.options(), imports=imports)
+    products = (module.vjp.chosen.program, module.vjp.forward.program)
+    return replace(
+        module,
+        passes=split(products, front.trace, settings.residuals),
+        emit=settings.emit,
+        options=settings.options(),
+        imports=imports,
+    )
 
 
 def texts(modules: Sequence[Module], emit: Sequence[str]) -> Iterator[tuple[Module, str]]:

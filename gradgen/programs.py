@@ -59,14 +59,15 @@ def modules_for(
     orders: Sequence[Order],
     source_name: str,
     objective: Objective = "muls",
+    traces: bool = False,
 ) -> list[Module]:
     """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
     Of orders that cost the same, those with the fewest operations count. The first module is
     rewritten algebraically; the others are not, so that they are there where a rewritten program
-    overflows and JAX does not.
+    overflows and JAX does not. `traces` says whether a program for eligibility traces is wanted.
     """
-    programs = _Programs(source, trace, graph, source_name)
+    programs = _Programs(source, trace, graph, source_name, traces)
     ranked = _ranked(orders, programs.accumulated, objective)
     sweeps = programs.accumulated(forward(graph)), programs.accumulated(reverse(graph))
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
@@ -82,13 +83,18 @@ def modules_for(
 
 
 def module_by(
-    source: Source, trace: Trace, graph: LinearGraph, recipe: Recipe, source_name: str
+    source: Source,
+    trace: Trace,
+    graph: LinearGraph,
+    recipe: Recipe,
+    source_name: str,
+    traces: bool = False,
 ) -> Module:
     """The module that a recipe gives, without any search.
 
     Raises OrderMismatchError if the recipe is for another graph.
     """
-    return _Programs(source, trace, graph, source_name).module(recipe)
+    return _Programs(source, trace, graph, source_name, traces).module(recipe)
 
 
 def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
@@ -110,7 +116,15 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
 class _Programs:
     """The programs of one source, each made once."""
 
-    def __init__(self, source: Source, trace: Trace, graph: LinearGraph, source_name: str) -> None:
+    def __init__(
+        self,
+        source: Source,
+        trace: Trace,
+        graph: LinearGraph,
+        source_name: str,
+        with_traces: bool,
+    ) -> None:
+        self._with_traces = with_traces
         self._source, self._trace, self._graph = source, trace, graph
         self._source_name = source_name
         self._floats = [i.variable for i in trace.inputs if i.dtype == "float"]
@@ -144,9 +158,10 @@ class _Programs:
     def _traces(self, recipe: Recipe) -> Traces | None:
         """The cheapest heuristic order: there are as many traces as pairs, and all are emitted."""
         trace, graph = self._trace, self._graph
-        if not trace.recurrence:
+        if not self._with_traces:
             return None
-        pairs = eligible_pairs(graph, trace.recurrence)
+        state = trace.differentiated_state
+        pairs = eligible_pairs(graph, state)
         eligible = {pair: f"e{k}" for k, pair in enumerate(pairs)}
         optional = {a.name for a in trace.arguments if a.default is not None}
         driving = [
@@ -156,7 +171,7 @@ class _Programs:
         ]
         factors = {path: f"f{k}" for k, path in enumerate(driving)}
         more = [*eligible.values(), *factors.values()]
-        extended = weight_states(graph, trace.recurrence, eligible, factors)
+        extended = weight_states(graph, state, eligible, factors)
         accumulated = _accumulating(extended, lambda plan: lower_traces(trace, plan, more))
         ahead, back = accumulated(forward(extended)), accumulated(reverse(extended))
         chosen = min(

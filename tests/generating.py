@@ -14,7 +14,7 @@ from typing import Any
 from gradgen import ordering, pipeline
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.ir.graph import LinearGraph
-from gradgen.ir.module import Module
+from gradgen.ir.module import Module, Residuals
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = tuple(
@@ -62,6 +62,7 @@ def generate(
     function: str | None = None,
     order: str | None = None,
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS,
+    residuals: Residuals = "auto",
 ) -> Generated:
     """The cheapest module for a file."""
     settings = Settings(
@@ -71,6 +72,7 @@ def generate(
         per_neuron=per_neuron,
         order=order,
         emit=emit,
+        residuals=residuals,
     )
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)

@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+import importlib
 from types import ModuleType
 
-ROOT = Path(__file__).resolve().parent.parent
+import pytest
+from generating import ROOT
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        f"example_{name}", ROOT / "examples" / f"{name}.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def example(monkeypatch):
+    """Imports an example, as the command line would run it, if its library is installed."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
+
+    def load(name: str, library: str = "jax") -> ModuleType:
+        pytest.importorskip(library)
+        return importlib.import_module(name)
+
+    return load
 
 
-def test_online_learning(tmp_path, capsys):
-    losses = load("online").main(tmp_path, rounds=20)
+def test_online_learning(example):
+    difference, losses = example("online").main(rounds=20)
+    assert difference < 1e-5
     assert losses[-1] < 0.8 * losses[0]
-    assert float(capsys.readouterr().out.split(": ")[1].split()[0]) < 1e-5
+
+
+def test_scan(example):
+    assert example("scan").main() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [("equinox_cell", "equinox"), ("flax_cell", "flax"), ("haiku_core", "haiku")],
+)
+def test_cells(example, name, library):
+    difference, losses = example(name, library).main(rounds=30)
+    assert difference < 1e-5
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_training_on_patterns(example):
+    patterns = example("patterns")
+    for task, runs in patterns.main(quick=True):
+        plain, generated = runs["plain step"], runs["generated step"]
+        assert patterns.difference(runs, "generated step") < 1e-6
+        assert len(generated.losses) == task.updates
+        assert generated.memory > 0
+        assert sum(generated.losses[-5:]) < sum(generated.losses[:5])
+        if task.model == "hodgkin_huxley":
+            assert generated.memory < plain.memory / 2

@@ -39,7 +39,7 @@ def states_of(generated: Generated) -> list[tuple[int, int]]:
     """The numbers of the state's leaves among inputs and outputs."""
     trace = generated.front.trace
     inputs, outputs = [i.path for i in trace.inputs], [o.path for o in trace.outputs]
-    return [(inputs.index(a), outputs.index(b)) for a, b in trace.recurrence]
+    return [(inputs.index(a), outputs.index(b)) for a, b in trace.differentiated_state]
 
 
 def advance(generated: Generated, function, leaves, driven, current):
@@ -237,7 +237,7 @@ def test_what_the_state_is(tmp_path):
         ("def step(v, x):\n    return x * v\n", "'step' has no state"),
         (
             "# gradgen: next v=3\ndef step(v, x):\n    return x * v, x\n",
-            "'3' in `next` is no float that is differentiated",
+            "'3' in `next` is no output",
         ),
         (
             "# gradgen: next y=0\ndef step(v, x):\n    return x * v, x\n",

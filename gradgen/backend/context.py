@@ -14,15 +14,16 @@ from gradgen.backend.plumbing import (
     Names,
     backward_body,
     cotangents_body,
+    differentiated_leaves,
     eligible_keys,
     entry_keys,
     factor_keys,
     flatten_body,
+    forward_body,
     full_tangents_body,
     hold_constant,
     jacobian_body,
     over_arguments_body,
-    pull_back_tail,
     push_forward_body,
     result_body,
     tangents_body,
@@ -39,6 +40,7 @@ from gradgen.backend.signatures import (
 from gradgen.backend.straight import Context, straight_line_functions
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.module import Module
+from gradgen.ir.program import count_operations
 from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument, Input, Output
 
@@ -66,6 +68,7 @@ def module_context(module: Module) -> Context:
         "jacobian": bool(
             {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
         ),
+        "backward": "f" in emit,
         "rule": "f" in emit or "forward" in emit,
         "tangent": "jvp" in emit and constant,
         "bound": any(argument.bound for argument in trace.arguments),
@@ -123,7 +126,8 @@ def module_context(module: Module) -> Context:
         "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
         "backward": _lines(backward_body(module, names)),
         "hold_constant": hold_constant(trace.inputs, names) if constant else "",
-        "pulled": _lines(pull_back_tail(trace.inputs, names)),
+        "forward": _lines(forward_body(trace.inputs, names)),
+        "differentiated": differentiated_leaves(trace.inputs),
         "flatten_body": _lines(flatten_body(trace.arguments, names)),
         "result_name": "cotangents",
         "cotangents_body": _lines(cotangents_body(module)),
@@ -136,7 +140,7 @@ def module_context(module: Module) -> Context:
         "eligible_keys": "\n".join(eligible_keys(module)),
         "trace_keys": "\n".join(trace_keys(module)),
         "factor_keys": "\n".join(factor_keys(module)),
-        "states": ", ".join(path for path, _ in trace.recurrence),
+        "states": ", ".join(path for path, _ in trace.differentiated_state),
         "jacobian_body": _lines(jacobian_body(module, wrt, names)),
     }
 
@@ -198,6 +202,8 @@ def _imports(
     found = {"import jax", "import jax.numpy as jnp"}
     if needs["constant"]:
         found.add("from functools import partial")
+    if needs["backward"]:
+        found.add("from dataclasses import dataclass")
     if needs["float0"]:
         found.add("import numpy as np")
     if any(re.search(r"(?<![.\w])lax\.", line) for line in code):
@@ -209,8 +215,12 @@ def _imports(
 def _step_doc(module: Module) -> str:
     source, trace = module.source, module.trace
     wrt = ", ".join(i.path for i in trace.inputs if i.wrt)
-    total = module.vjp.chosen.operations.total
-    added = f"Differentiable with respect to {wrt}: its backward pass takes {total} operations."
+    assert module.passes is not None
+    total = count_operations(module.passes.backward.instructions).total
+    added = (
+        f"Differentiable with respect to {wrt}: in training it keeps {module.passes.bytes} bytes a "
+        f"neuron and step (in float32), and its backward pass takes {total} operations."
+    )
     doc = source.docstring
     if doc is None:
         return _escape("\n    ".join(_wrap(added)))

@@ -101,22 +101,30 @@ def backward_body(module: Module, names: Names) -> list[str]:
     position = {output.path: k for k, output in enumerate(outputs)}
     used: list[Doc] = [f"cotangents[{position[path]}]" for path, _ in module.cotangents]
     targets = [f"d_{names.leaves[i.path]}" for i in inputs if i.wrt]
-    lines = unpack(targets, call("_pull_back", ["leaves", tuple_of(used)]), 4)
+    pulled = call("_pull_back", ["_cotangents", "kept", "primals", tuple_of(used)])
+    lines = unpack(targets, pulled, 4)
     everything: list[Doc] = [f"d_{names.leaves[i.path]}" if i.wrt else "None" for i in inputs]
     return _dedent([*lines, *layout("return ", tuple_of(everything), "", 4)])
 
 
-def pull_back_tail(inputs: Sequence[Input], names: Names) -> list[str]:
-    """Each cotangent reduced to the shape of its own primal."""
-    if all(i.wrt for i in inputs):
-        return ["return tuple(map(_sum_to, values, leaves))"]
-    chosen: list[Doc] = [f"leaves[{k}]" for k, i in enumerate(inputs) if i.wrt]
+def forward_body(inputs: Sequence[Input], names: Names) -> list[str]:
+    """The forward pass of the rule: the result, and what the backward pass is given."""
+    leaves = [names.leaves[i.path] for i in inputs]
+    alike: list[Doc] = [f"_like({names.leaves[i.path]})" for i in inputs if i.wrt]
     return _dedent(
         [
-            *layout("differentiated = ", tuple_of(chosen), "", 4),
-            "    return tuple(map(_sum_to, values, differentiated))",
+            *layout("outputs = ", call("_primal", leaves), "", 4),
+            *layout("kept = ", call("_residuals", leaves), "", 4),
+            *layout("primals = ", tuple_of(alike), "", 4),
+            "    return outputs, (kept, primals)",
         ]
     )
+
+
+def differentiated_leaves(inputs: Sequence[Input]) -> str:
+    """The leaves that are differentiated, from all."""
+    chosen = [f"leaves[{k}]" for k, i in enumerate(inputs) if i.wrt]
+    return "leaves" if len(chosen) == len(inputs) else flat(tuple_of(chosen))
 
 
 def cotangents_body(module: Module) -> list[str]:
@@ -197,7 +205,7 @@ def eligible_keys(module: Module) -> list[str]:
     """For each pair (state, other input), the key of the derivative that is its next trace."""
     if module.traces is None:
         return []
-    following = dict(module.trace.recurrence)
+    following = dict(module.trace.differentiated_state)
     items: list[Doc] = [
         prefixed(f'("{s}", "{p}"): ', tuple_of([quote(following[s]), quote(p)]))
         for (s, p), _ in module.traces.eligible

@@ -10,7 +10,7 @@ from gradgen.backend.names import identifier, name_variables, renewed, unique
 from gradgen.backend.printer import Printer, print_constant
 from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, Var, is_float
-from gradgen.ir.module import Module
+from gradgen.ir.module import Module, Passes
 from gradgen.ir.program import Program, count_operations
 from gradgen.ir.trace import Input, Output
 
@@ -31,10 +31,12 @@ def straight_line_functions(
         doc = "Outputs and Jacobian entries"
         program = module.jacobian.chosen.program
         chosen.append(_program(module, program, "_value_and_entries", doc, inputs))
-    if "f" in emit or "vjp" in emit:
+    called = _output_names(module, inputs)
+    extra = {v: f"ct_{called[path]}" for path, v in module.cotangents}
+    if "f" in emit and module.passes is not None:
+        chosen += _passes(module, module.passes, inputs, extra)
+    if "vjp" in emit:
         doc = "Cotangents of the inputs from those of the outputs"
-        called = _output_names(module, inputs)
-        extra = {v: f"ct_{called[path]}" for path, v in module.cotangents}
         program = module.vjp.chosen.program
         chosen.append(_program(module, program, "_vjp", doc, inputs, cotangents, extra))
     if "jvp" in emit or "forward" in emit:
@@ -54,6 +56,27 @@ def straight_line_functions(
     return chosen
 
 
+def _passes(
+    module: Module, passes: Passes, inputs: Mapping[Var, str], cotangents: Mapping[Var, str]
+) -> list[Context]:
+    """What is kept for the backward pass, and that pass."""
+    taken = set(inputs.values())
+    given = {**inputs, **{v: unique(identifier(n), taken) for v, n in cotangents.items()}}
+    names = name_variables(passes.whole, given)
+    kept = {v: names[v] for v in passes.kept}
+    dtypes = {i.target: i.dtype for i in passes.whole.instructions}
+    dtypes |= {i.variable: i.dtype for i in module.trace.inputs}
+    floats = [v for v in passes.kept if dtypes[v] == "float"] + list(cotangents)
+    doc = "What the backward pass is given"
+    back = "Cotangents of the inputs from those of the outputs and what was kept"
+    return [
+        _program(module, passes.forward, "_residuals", doc, inputs),
+        _program(
+            module, passes.backward, "_cotangents", back, kept, list(cotangents), cotangents, floats
+        ),
+    ]
+
+
 def _program(
     module: Module,
     program: Program,
@@ -62,14 +85,19 @@ def _program(
     inputs: Mapping[Var, str],
     more: Sequence[Var] = (),
     more_names: Mapping[Var, str] | None = None,
+    floats: Sequence[Var] | None = None,
 ) -> Context:
-    """One straight-line program as a function on flat leaves."""
+    """One straight-line program as a function on flat leaves.
+
+    `floats` are the inputs whose dtype a conversion may follow, by default the step's.
+    """
     taken = set(inputs.values())
     given = dict(inputs)
     for variable in more:
         given[variable] = unique(identifier((more_names or {})[variable]), taken)
     names = name_variables(program, given)
-    floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
+    if floats is None:
+        floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
     printer = Printer(program, names, floats)
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
     groups: dict[str, list[Doc]] = {}

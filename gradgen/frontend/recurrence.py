@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_next
-from gradgen.ir.code import is_float
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Recurrence, Trace
@@ -16,31 +15,33 @@ _RENEWED = ("{}", "{}_next", "{}_new", "next_{}", "new_{}", "{}_t", "{}1", "{}_1
 
 
 def find_recurrence(source: Source, trace: Trace) -> Recurrence:
-    """(input path, output path) of each differentiated float of the state, in the inputs' order.
+    """(input path, output path) of each leaf of the state, in the inputs' order; maybe none.
 
     `next` directives say it; else an argument and a part of the result with the same containers
     are the state, and variables that are called alike: `v` and `v_next`.
-    Raises GradgenError if there is no state, or a directive names what is none.
+    Raises GradgenError if a directive names what is no input or output.
     """
-    outputs = {o.path: o for o in trace.float_outputs}
-    inputs = {i.path: i for i in trace.inputs if is_float(i.dtype) and i.wrt}
+    outputs = [o.path for o in trace.outputs]
+    inputs = [i.path for i in trace.inputs]
     found = dict(_told(source)) or {**dict(_called_alike(trace)), **dict(_same_containers(trace))}
     for path, output in _told(source):
         if path not in inputs or output not in outputs:
             missing, known = (path, inputs) if path not in inputs else (output, outputs)
-            raise _error(
-                source,
-                f"'{missing}' in `next` is no float that is differentiated",
-                f"there are {', '.join(known)}",
+            kind = "input" if path not in inputs else "output"
+            raise _at(
+                source, f"'{missing}' in `next` is no {kind}", f"there are {', '.join(known)}"
             )
-    pairs = tuple((path, found[path]) for path in inputs if found.get(path) in outputs)
-    if not pairs:
-        raise _error(
+    return tuple((path, found[path]) for path in inputs if found.get(path) in outputs)
+
+
+def require_state(source: Source, trace: Trace) -> None:
+    """Raise GradgenError unless a float that is differentiated belongs to the state."""
+    if not trace.differentiated_state:
+        raise _at(
             source,
             f"'{source.function}' has no state: no output is the next value of an input",
             "say which one is: # gradgen: next v=0, the path of an argument and that of an output",
         )
-    return pairs
 
 
 def _told(source: Source) -> Iterator[tuple[str, str]]:
@@ -78,7 +79,7 @@ def _shape(structure: Structure) -> tuple[object, ...]:
 def _called_alike(trace: Trace) -> Iterator[tuple[str, str]]:
     labels = {label.variable: label.name for label in trace.labels}
     names: dict[str, list[str]] = {}
-    for output in trace.float_outputs:
+    for output in trace.outputs:
         name = labels.get(output.atom) if isinstance(output.atom, str) else None
         names.setdefault(name or output.path.rpartition(".")[2], []).append(output.path)
     for i in trace.inputs:
@@ -87,7 +88,7 @@ def _called_alike(trace: Trace) -> Iterator[tuple[str, str]]:
             yield i.path, found[0]
 
 
-def _error(source: Source, message: str, hint: str) -> GradgenError:
+def _at(source: Source, message: str, hint: str) -> GradgenError:
     return GradgenError(
         message,
         hint=hint,

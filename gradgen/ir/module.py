@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
@@ -67,6 +68,29 @@ class Traces:
     """For the path of each input that is no state, the variable of what it is multiplied by."""
 
 
+Residuals = Literal["auto", "inputs", "entries", "JAX"]
+"""What the drop-in function keeps for its backward pass: the fewest bytes, what the step read, the
+entries of the Jacobian, or everything that the backward pass reads, which is what JAX keeps."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The forward and the backward pass of the drop-in function."""
+
+    kept: tuple[str, ...]
+    """Variables of `whole` that go from one to the other."""
+    bytes: int
+    """What they take for each neuron and step, in float32, in a scan over time."""
+    input_bytes: int
+    """What keeping the step's inputs would take."""
+    forward: Program
+    """From the step's inputs to what is kept; results `kept:<variable>`."""
+    backward: Program
+    """From what is kept, and the cotangents of the outputs, to those of the inputs."""
+    whole: Program
+    """Both in one, without anything computed twice."""
+
+
 @dataclass(frozen=True)
 class Module:
     """A source with the programs that were made of it."""
@@ -86,6 +110,8 @@ class Module:
     """What was decided for it; replayed, it gives this module again."""
     traces: Traces | None = None
     """Where they are asked for."""
+    passes: Passes | None = None
+    """Of the drop-in function."""
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     generator: str = ""
     """Name and version of the generator, for the header."""

@@ -111,7 +111,7 @@ class Trace:
     """Whether some derivatives are not those of the code: the source has derivative rules of its
     own, or `stop_gradient`. Code for the derivatives can then not be differentiated again."""
     recurrence: Recurrence = ()
-    """Its state, where eligibility traces are asked for."""
+    """Its state, as far as it is known."""
 
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""
@@ -153,6 +153,13 @@ class Trace:
                 shown = partial if isinstance(partial, str) else repr(partial.value)
                 lines.append(f"  d {elemental.target} / d {operand} = {shown}")
         return "\n".join(lines)
+
+    @property
+    def differentiated_state(self) -> Recurrence:
+        """The floats of the state that are differentiated."""
+        inputs = {i.path for i in self.inputs if i.wrt and is_float(i.dtype)}
+        outputs = {o.path for o in self.float_outputs}
+        return tuple((i, o) for i, o in self.recurrence if i in inputs and o in outputs)
 
     @property
     def float_outputs(self) -> tuple[Output, ...]:

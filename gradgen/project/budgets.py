@@ -10,16 +10,24 @@ from gradgen.project.record import Counts
 from gradgen.project.target import Target
 from gradgen.verify.recount import COUNTED, recount
 
-_NOUNS = {"max-muls": "multiplications", "max-ops": "operations"}
+_SAID = {
+    "max-muls": "takes {} multiplications",
+    "max-ops": "takes {} operations",
+    "max-residuals": "keeps {} bytes a neuron and step in training",
+}
 
 
 def over_budget(target: Target, counts: Counts) -> tuple[Finding, ...]:
     """A finding for each budget that is passed."""
-    found = {"max-muls": counts.muls, "max-ops": counts.ops}
+    found = {
+        "max-muls": counts.muls,
+        "max-ops": counts.ops,
+        "max-residuals": counts.residuals or 0,
+    }
     return tuple(
         Finding(
             "over budget",
-            f"{target.label} takes {found[key]} {_NOUNS[key]}, {found[key] - allowed} over its "
+            f"{target.label} {_SAID[key].format(found[key])}, {found[key] - allowed} over its "
             f"budget of {allowed}",
             f"search longer with `{target.command} --search-again --budget 60`, "
             f"or raise {key} to {found[key]}",

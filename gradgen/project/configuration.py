@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gradgen.config import DEFAULT_FUNCTIONS, ELIMINATIONS, FUNCTIONS, OBJECTIVES, Settings
+from gradgen.config import (
+    DEFAULT_FUNCTIONS,
+    ELIMINATIONS,
+    FUNCTIONS,
+    OBJECTIVES,
+    RESIDUALS,
+    Settings,
+)
 from gradgen.errors import GradgenError
 from gradgen.files import read_text
 from gradgen.project.target import BUDGETS, Target, shown
@@ -190,6 +197,7 @@ _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
     "objective": _one_of(OBJECTIVES),
     "elimination": _one_of(ELIMINATIONS),
     "emit": _functions,
+    "residuals": _one_of(RESIDUALS),
 }
 """What `[tool.gradgen]` may say for all targets, and how each value is read."""
 _KEYS: Mapping[str, Callable[[Any], Any]] = {
@@ -227,6 +235,7 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
         objective=given.get("objective", "muls"),
         elimination=given.get("elimination", "vertex"),
         emit=given.get("emit", DEFAULT_FUNCTIONS),
+        residuals=given.get("residuals", "auto"),
         per_neuron=given.get("per-neuron", False),
         root=str(folder),
     )

@@ -94,6 +94,7 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
     for key, value, default in (
         ("objective", settings.objective, "muls"),
         ("elimination", settings.elimination, "vertex"),
+        ("residuals", settings.residuals, "auto"),
     ):
         if value != default:
             entry[key] = value

@@ -29,6 +29,8 @@ class Counts:
     forward_muls: int
     reverse_ops: int
     reverse_muls: int
+    residuals: int | None = None
+    """Bytes that the drop-in function keeps for each neuron and step; None without it."""
 
 
 def counts_of(module: Module) -> Counts:
@@ -41,6 +43,7 @@ def counts_of(module: Module) -> Counts:
         jacobian.forward.plan.muls,
         jacobian.reverse.operations.total,
         jacobian.reverse.plan.muls,
+        module.passes.bytes if module.passes is not None and "f" in module.emit else None,
     )
 
 
@@ -97,8 +100,9 @@ class Record:
                 forward["muls"],
                 reverse["total"],
                 reverse["muls"],
+                self.content["counts"].get("residuals", {}).get("kept", {}).get("bytes"),
             )
-        except (KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError):
             return None
 
     def line_of(self, key: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gradgen.config import Settings
 
-BUDGETS = ("max-muls", "max-ops")
+BUDGETS = ("max-muls", "max-ops", "max-residuals")
 """The keys that limit counts: multiplications of the accumulation, operations of the program."""
 
 

@@ -117,6 +117,8 @@ def _counts(generated: Generated) -> list[Failure]:
         "vjp": module.vjp.chosen.program,
         "jvp": module.jvp.chosen.program,
     }
+    if module.passes is not None:
+        programs |= {"residuals": module.passes.forward, "backward": module.passes.backward}
     if module.traces is not None:
         programs["traces"] = module.traces.derivative.chosen.program
     failures = []

@@ -34,6 +34,8 @@ COUNTED = {
     "_value_and_entries": "value_and_jacobian",
     "_vjp": "vjp",
     "_jvp": "jvp",
+    "_residuals": "residuals",
+    "_cotangents": "backward",
     "_traces": "traces",
 }
 """The programs of a generated module, and the names of their counts in `GRADGEN`."""

@@ -1,0 +1,189 @@
+"""What a step keeps for its backward pass: a minimum cut between bytes and operations.
+
+The backward program reads values that do not depend on cotangents. Each of them is either kept by
+the forward pass, or computed again from others that are. Which ones is a minimum cut in the graph
+of their computation: a value that is kept is paid for by its bytes, one that is computed again by
+its operations (Ahuja, Magnanti and Orlin 1993, *Network Flows*, section 19.2, project selection;
+used for differentiated programs by PyTorch's ahead-of-time compiler).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradgen.ir.code import Instruction, Var, live_code
+from gradgen.ir.module import Passes, Residuals
+from gradgen.ir.operations import OPERATIONS
+from gradgen.ir.program import Program, Section, count_operations
+from gradgen.ir.trace import Trace
+
+_WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
+"""About what an operation takes beside an addition; one, where nothing else is said."""
+_BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
+"""Of a value by its dtype; four, where nothing else is said: the working precision is float32."""
+
+
+@dataclass(frozen=True)
+class _Leaves:
+    """The inputs of a step by what keeping them costs."""
+
+    dtypes: Mapping[Var, str]
+    charged: Collection[Var]
+    """State: only the current step has it."""
+    driving: Collection[Var]
+    """Inputs of the sequence, which a scan over time has anyway. All others are the same in every
+    step, and so is what is computed from them alone."""
+
+
+def split(programs: Sequence[Program], trace: Trace, residuals: Residuals) -> Passes:
+    """A forward and a backward pass.
+
+    `programs` are vector-Jacobian products of one step, which take its inputs and then the same
+    cotangents: the one to run, and one that accumulates the Jacobian first. With `auto`, whichever
+    keeps less is taken, then whichever computes less.
+    """
+    leaves = _leaves(trace)
+    chosen = {"auto": programs, "entries": programs[-1:]}.get(residuals, programs[:1])
+    found = [_passes(program, leaves, residuals) for program in chosen]
+    return min(found, key=lambda p: (p.bytes, _operations(p)))
+
+
+def _leaves(trace: Trace) -> _Leaves:
+    """State is charged for, or every argument without a default where no state is known."""
+    arguments = {i.variable: i.path.split(".")[0] for i in trace.inputs}
+    required = {a.name for a in trace.arguments if a.default is None}
+    state = {path.split(".")[0] for path, _ in trace.recurrence} or required
+    return _Leaves(
+        {i.variable: i.dtype for i in trace.inputs},
+        [v for v, name in arguments.items() if name in state],
+        [v for v, name in arguments.items() if name in required - state],
+    )
+
+
+def _operations(passes: Passes) -> int:
+    return count_operations(passes.backward.instructions).total
+
+
+def _passes(program: Program, leaves: _Leaves, residuals: Residuals) -> Passes:
+    code = program.instructions
+    cotangents = [v for v in program.inputs if v not in leaves.dtypes]
+    late = _depending(code, cotangents)
+    early = [i for i in code if i.target not in late]
+    results = [atom for _, atom in program.results if isinstance(atom, str)]
+    read = {v for i in code if i.target in late for v in i.variables} | set(results)
+    needed = read - late - set(cotangents)
+    cost = _Costs(early, leaves)
+    if residuals == "inputs":
+        again = {i.target for i in live_code(early, needed)}
+    elif residuals == "auto":
+        again = _computed_again(early, leaves, needed, cost)
+    else:
+        again = {v for v in needed if cost.bytes(v) > 0 and cost.is_free(v)}
+    again_code = [i for i in early if i.target in again]
+    kept_set = needed | {v for i in again_code for v in i.variables}
+    kept = [v for v in (*program.inputs, *(i.target for i in early)) if v in kept_set - again]
+    live = {i.target for i in live_code(early, kept)}
+    return Passes(
+        kept=tuple(kept),
+        bytes=sum(cost.bytes(v) for v in kept),
+        input_bytes=sum(cost.bytes(v) for v in leaves.charged),
+        forward=replace(
+            _restricted(program, live),
+            inputs=tuple(v for v in program.inputs if v in leaves.dtypes),
+            results=tuple((f"kept:{v}", v) for v in kept),
+        ),
+        backward=replace(_restricted(program, late | again), inputs=(*kept, *cotangents)),
+        whole=program,
+    )
+
+
+def _depending(code: Iterable[Instruction], start: Iterable[Var]) -> set[Var]:
+    """The variables that are computed from some of these."""
+    known = set(start)
+    for instruction in code:
+        if not known.isdisjoint(instruction.variables):
+            known.add(instruction.target)
+    return known - set(start)
+
+
+def _restricted(program: Program, targets: Collection[Var]) -> Program:
+    sections = tuple(
+        Section(s.title, tuple(i for i in s.instructions if i.target in targets))
+        for s in program.sections
+    )
+    return replace(program, sections=tuple(s for s in sections if s.instructions))
+
+
+class _Costs:
+    """What keeping a value costs, and computing it."""
+
+    def __init__(self, code: Sequence[Instruction], leaves: _Leaves) -> None:
+        self._definitions = {i.target: i for i in code}
+        self._dtypes = {**leaves.dtypes, **{i.target: i.dtype for i in code}}
+        changing = {*leaves.charged, *leaves.driving}
+        self._varying = _depending(code, changing) | set(leaves.charged)
+        for instruction in code:
+            if instruction.op == "finfo":  # of a dtype, which does not change
+                self._varying.discard(instruction.target)
+
+    def bytes(self, variable: Var) -> int:
+        """Of a value, for each neuron and step."""
+        return _BYTES.get(self._dtypes[variable], 4) if variable in self._varying else 0
+
+    def operations(self, variable: Var) -> int:
+        """To compute a value from its operands."""
+        instruction = self._definitions[variable]
+        kind = OPERATIONS[instruction.op].kind
+        if kind == "pow":
+            return count_operations([instruction]).total
+        return _WEIGHTS.get(kind, 1)
+
+    def is_free(self, variable: Var) -> bool:
+        """Whether computing it takes no operation and nothing that keeping it does not: a
+        conversion of a truth value."""
+        found = self._definitions.get(variable)
+        if found is None or found.op != "convert":
+            return False
+        return self.bytes(found.variables[0]) < self.bytes(variable) if found.variables else False
+
+
+def _computed_again(
+    code: Sequence[Instruction], leaves: _Leaves, needed: Collection[Var], cost: _Costs
+) -> set[Var]:
+    """The values to compute again where the fewest bytes are kept, then with fewest operations.
+
+    Each value has two nodes: it is computed again if its first is on the sink's side, and kept if
+    only its second is.
+    """
+    # scipy comes with JAX, and is needed here alone
+    import numpy as np
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+    inputs = list(leaves.dtypes)
+    number = {v: k for k, v in enumerate([*inputs, *(i.target for i in code)])}
+    source, sink = 2 * len(number), 2 * len(number) + 1
+    unit = 1 + sum(cost.operations(i.target) for i in code)
+    never = 1 + unit * (1 + sum(cost.bytes(v) for v in inputs))
+    edges: dict[tuple[int, int], int] = {}
+    for v, k in number.items():
+        edges[2 * k, 2 * k + 1] = unit * cost.bytes(v)
+        edges[2 * k + 1, 2 * k] = never
+        edges[source, 2 * k] = never if k < len(inputs) else cost.operations(v)
+    for instruction in code:
+        for v in instruction.variables:
+            edges[2 * number[v] + 1, 2 * number[instruction.target]] = never
+    for v in needed:
+        edges[2 * number[v] + 1, sink] = never
+    ends = np.array(list(edges), np.int32)
+    capacity = csr_array(
+        (np.array(list(edges.values()), np.int32), (ends[:, 0], ends[:, 1])),
+        shape=(sink + 1, sink + 1),
+    )
+    left = capacity - maximum_flow(capacity, source, sink).flow
+    left.data = np.maximum(left.data, 0)
+    left.eliminate_zeros()
+    reached = set(breadth_first_order(left, source, return_predecessors=False).tolist())
+    again = {i.target for i in code if 2 * number[i.target] not in reached}
+    return {i.target for i in live_code([i for i in code if i.target in again], needed)} & again
