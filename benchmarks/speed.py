@@ -29,6 +29,7 @@ from rich.table import Table
 from benchmarks.rival_models import CASES, Case, slope
 from gradgen import pipeline
 from gradgen.config import Settings
+from gradgen.verify.isolate import load
 
 NEURONS = 65_536
 ROUNDS = 101
@@ -44,10 +45,8 @@ def generated(case: Case) -> Program:
     path = str(ROOT / "models" / f"{case.model}.py")
     settings = Settings(path, directives=(("wrt", ", ".join(case.wrt)),))
     outcome = pipeline.generate(settings, lambda what: None)
-    module = types.ModuleType("generated")
-    exec(compile(outcome.text, "<generated>", "exec"), vars(module))
     name = outcome.module.source.function
-    program: Program = getattr(module, f"{name}_value_and_jacobian")
+    program: Program = getattr(load(outcome.text), f"{name}_value_and_jacobian")
     return program
 
 

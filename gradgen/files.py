@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -56,6 +57,21 @@ def require_other_file(output: str, source: str) -> None:
     """Raise GradgenError if a generated file would take the place of its source."""
     if Path(output).resolve() == Path(source).resolve():
         raise GradgenError("the output would overwrite the source", path=source)
+
+
+def require_folder(output: str) -> None:
+    """Raise GradgenError if there is no folder for a file, or if it is one itself."""
+    folder = Path(output).parent
+    if not folder.is_dir():
+        raise GradgenError(
+            f"there is no folder '{folder}' to write the file into",
+            hint=f"make it: mkdir -p {shlex.quote(str(folder))}",
+            path=output,
+        )
+    if Path(output).is_dir():
+        raise GradgenError(
+            "the output is a folder", hint="name the file to write in it", path=output
+        )
 
 
 def keep_evidence(text: str, report: str) -> str:

@@ -135,6 +135,14 @@ def test_wrt_and_static(source: Path) -> None:
     assert "_bound(tau" in text
 
 
+def test_a_function_is_bound_whose_default_cannot_be_called(tmp_path: Path) -> None:
+    source = tmp_path / "activated.py"
+    source.write_text("def step(v, x, activation=None):\n    return activation(0.9 * v + x)\n")
+    result = run(source, "--static", "activation=lambda u: u * u")
+    assert result.exit_code == 0, result.stderr
+    assert "def step(v, x, activation=None)" in result.stdout
+
+
 def test_quiet(source: Path) -> None:
     assert run(source, "-q").stderr == ""
 

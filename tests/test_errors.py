@@ -287,7 +287,11 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
     source.write_text("def f(v):\n    return v * 2.0\n")
     result = run(source, "-o", tmp_path / "missing" / "out.py")
     assert result.exit_code == 2
-    assert "cannot write the file: No such file or directory" in result.stderr
+    assert f"there is no folder '{tmp_path / 'missing'}'" in result.stderr
+    assert f"mkdir -p {tmp_path / 'missing'}" in result.stderr
+    result = run(source, "-o", tmp_path)
+    assert result.exit_code == 2
+    assert "the output is a folder" in result.stderr
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -156,7 +156,8 @@ def test_names_of_all_sorts(folder: Path) -> None:
     assert "`gradgen 'größe'`" in result.stderr or "`gradgen größe`" in result.stderr
     result = gradgen()
     assert result.exit_code == 2
-    assert "d g/ü.py: error: cannot write the file: No such file" in result.stderr
+    assert "d g/ü.py: error: there is no folder 'd g' to write the file into" in result.stderr
+    assert "mkdir -p 'd g'" in result.stderr
     (folder / "d g").mkdir()
     assert gradgen("größe").exit_code == 0
     text = (folder / "d g" / "ü.py").read_text(encoding="utf-8")
@@ -223,7 +224,7 @@ def test_an_output_that_is_a_folder(folder: Path) -> None:
     (folder / "out.py").mkdir()
     result = gradgen("cube.py", "-o", "out.py")
     assert result.exit_code == 2
-    assert "Is a directory" in result.stderr
+    assert "the output is a folder" in result.stderr
     with pytest.raises(GradgenError):
         write_atomically("out.py", "text")
     shutil.rmtree(folder / "out.py")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from gradgen.errors import GradgenError
-from gradgen.files import require_other_file, write_atomically
+from gradgen.files import require_folder, require_other_file, write_atomically
 from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.processes import run
 from gradgen.project.stamps import remember
@@ -30,14 +30,17 @@ def build(
     for target in targets:
         if target.output is not None:
             require_other_file(target.output, target.settings.path)
-    work = partial(_make, search_again=search_again, status=status if len(targets) == 1 else mute)
+    status = status if len(targets) == 1 else mute
+    work = partial(_make, search_again=search_again, write=write, status=status)
     for target, outcome in zip(targets, run(work, targets, status, debug=debug), strict=True):
         yield _written(target, outcome) if write else outcome
 
 
-def _make(target: Target, search_again: bool, status: Status) -> Outcome:
+def _make(target: Target, search_again: bool, write: bool, status: Status) -> Outcome:
     from gradgen.project.making import make
 
+    if write and target.output is not None:
+        require_folder(target.output)  # before all the work
     return make(target, search_again, status)
 
 

@@ -209,7 +209,8 @@ def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any
     positional, keyword = subject.bind(leaves)
     arguments = subject.module.trace.arguments
     given = [a for a in arguments if not a.keyword_only]
-    required = {a.name for a in arguments if a.default is None}
+    # what is bound may have another default in the source, one that it cannot be called with
+    required = {a.name for a in arguments if a.default is None or a.bound}
     while given and len(positional) and given[-1].name not in required:
         given, positional = given[:-1], positional[:-1]
     chosen = {name: value for name, value in keyword.items() if name in required}
