@@ -197,6 +197,13 @@ def test_memory_is_what_is_stated(path):
     assert found <= 1.05 * temporary(jax.checkpoint(generated.source)) + 0.1
 
 
+def test_nothing_is_kept_of_a_linear_step(tmp_path):
+    generated = generate_text(tmp_path, "def step(v, x):\n    return 0.5 * v + x\n")
+    assert generated.module.passes.bytes == 0
+    step = generated.function()
+    assert jax.grad(lambda v: step(v, 1.0))(2.0) == 0.5
+
+
 def test_the_bytes_are_in_the_record():
     generated = generate(next(p for p in MODELS if p.stem == "alif"))
     counts = generated.running.GRADGEN["counts"]

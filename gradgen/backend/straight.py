@@ -109,7 +109,7 @@ def _program(
             has = shaped.get(atom, frozenset())
             text = _output(outputs[key], atom, has, module.trace.inputs, names)
         groups.setdefault(key.partition(":")[0], []).append(text)
-    tuples = [tuple_of(items) for items in groups.values()]
+    tuples = [tuple_of(items) for items in groups.values()] or [tuple_of([])]
     returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
     total = count_operations(program.instructions).total
     code = [line for _, lines in printer.sections() for line in lines]
