@@ -12,8 +12,8 @@
 # pass takes 21 operations.
 """The exact derivative of `adex_step`, generated from models/adex.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:121e4c350dfac3e5a9838b1aba7dc11b040235f1387b19c7f3f985df09b44aaa",
+    "text": "sha256:6276343b10da2f8e0a18c39867fe475746d37212bb805ddc1c21f7db5524f728",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -491,11 +491,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

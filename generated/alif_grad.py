@@ -12,8 +12,8 @@
 # pass takes 7 operations.
 """The exact derivative of `alif_step`, generated from models/alif.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:2568e3aade0166ca6695de00916fb21d2044e217fc24d9cc350123bc959f601d",
+    "text": "sha256:5174bb1ad948431385c88a60252c29d3a659ab084e65ce9bc4f90d3ad4d69975",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -301,11 +301,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,7 +12,6 @@
 # backward pass takes 21 operations.
 """The exact derivative of `alif_multi_step`, generated from models/alif_multi.py."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ GRADGEN = {
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:49e61ed26dd127603b38d4ec40677b08e0852efb181736b15cfb9c848e39750e",
+    "text": "sha256:451fbf559613e63bf3d53cbe8aeb4742351ecddd4c17859bbbded0627d2c4670",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -540,11 +539,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

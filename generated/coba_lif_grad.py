@@ -12,8 +12,8 @@
 # backward pass takes 31 operations.
 """The exact derivative of `coba_lif_step`, generated from models/coba_lif.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:e93c71722499436aa25d9c5c2e15c8b51182eb68c944eab566fe03a0331922a1",
+    "text": "sha256:664a6a9b6fb86f5fe8373dafefe869b37f375c1e1c6f97ec9a3e28290e94495f",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -717,11 +717,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

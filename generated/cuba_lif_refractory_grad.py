@@ -12,8 +12,8 @@
 # pass takes 14 operations.
 """The exact derivative of `cuba_lif_refractory_step`, generated from models/cuba_lif_refractory.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:89ed20182b17c3ff26e6d3d20f5563c17230a11745305a0c07725424acfe819e",
+    "text": "sha256:6ee7e19df866dc3e01142787ca53fdb71eb1be456e34c7524cc9e2f2ebae1cee",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -510,11 +510,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # backward pass takes 10 operations.
 """The exact derivative of `cuba_lif_step`, generated from models/cuba_lif_state.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
-    "text": "sha256:c0870313aa0c8d796f5225fa41af70f12f4b2b0a73f2204a9c66457e8e68750e",
+    "text": "sha256:a4bf72bd98029f14a3a3bec293f876c3dce52e9dd56756ecdee80889aadd0b64",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -336,11 +336,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

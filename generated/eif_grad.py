@@ -12,8 +12,8 @@
 # pass takes 24 operations.
 """The exact derivative of `eif_step`, generated from models/eif.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:f371a5dfb8da5b9fb780847a9d02d867bfdbd37cf59998f5d18d1da826c266ee",
+    "text": "sha256:fd68ed493431e34952d45f7a0d9fd33bfa9496549834f0df703c25351854ee29",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -379,11 +379,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

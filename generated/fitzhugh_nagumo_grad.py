@@ -12,8 +12,8 @@
 # pass takes 7 operations.
 """The exact derivative of `fitzhugh_nagumo_step`, generated from models/fitzhugh_nagumo.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/fitzhugh_nagumo.py",
     "function": "fitzhugh_nagumo_step",
     "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
-    "text": "sha256:b09da7f99ab5110da9824e46a79b6e0fc6a1aa63b923338bfc0b74953d69c4cf",
+    "text": "sha256:92df81aecfd479e781a2ad50af3b54e1905a382abe4994531b7d8212d6e0fbe4",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -304,11 +304,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 26 operations.
 """The exact derivative of `glif_step`, generated from models/glif.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:020f2b0aa2b9181c53241ebbc5df0c114a2e06184f97f9f42a69b4245a7125f2",
+    "text": "sha256:df2497cee428c94a97d90455419ac418c93d75e1f28f72d63d21fa6129379444",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -911,11 +911,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 35 operations.
 """The exact derivative of `glif_multi_step`, generated from models/glif_multi.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:bded85fa5ff65f4340ec776c1af38d96118da39d8ee79eeab57a36bcf52e97bd",
+    "text": "sha256:ec41f85fad59a0602be2c5843c00fb16fbdc4841f931f5cb8a898b666b062421",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -286,7 +286,16 @@ def glif_multi_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
     """
     leaves, types = _flatten(*primals)
-    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5], leaves[6], leaves[7])
+    differentiated = (
+        leaves[0],
+        leaves[1],
+        leaves[2],
+        leaves[3],
+        leaves[4],
+        leaves[5],
+        leaves[6],
+        leaves[7],
+    )
     values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
     return _over_arguments(values, types)
 
@@ -1001,11 +1010,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # backward pass takes 100 operations.
 """The exact derivative of `hodgkin_huxley_step`, generated from models/hodgkin_huxley.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/hodgkin_huxley.py",
     "function": "hodgkin_huxley_step",
     "digest": "sha256:e766ec46aeae070fbd03a0a768a447011c2ddbd56b73b09cdd3321de8de1cdea",
-    "text": "sha256:b23701174aae047cf8728364f07940b2566aa0f93d4d9c0a84978861ff4908af",
+    "text": "sha256:e6e1ebbd00c6978ba522da9617ac2d65e9c3b05bf3a9dfc7835d57d9069c8998",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -568,11 +568,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 20 operations.
 """The exact derivative of `izhikevich_step`, generated from models/izhikevich.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:e364dcb8f92da0e37801f5ad2ac8a94539e661f38a0d84684a1dbc2598d8e6b8",
+    "text": "sha256:2e018ae9da3874dc46bf0369b81bbf91f42f4a2820a1e66193b5c76d18190ac7",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -395,11 +395,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

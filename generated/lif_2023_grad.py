@@ -12,7 +12,7 @@
 # pass takes 34 operations.
 """The exact derivative of `lif_2023_step`, generated from models/lif_2023.py."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:099a4b9c284c3e62d69283cdc2387a24989244c173ac6396518fc6df1bc659f3",
+    "text": "sha256:2a0cf4f689eb07662c08afd925c31000c5e62b54f5549451f065ba73b35e05b2",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -369,11 +369,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

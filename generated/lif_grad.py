@@ -11,8 +11,8 @@
 # pass takes 7 operations.
 """The exact derivative of `lif_step`, generated from models/lif.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
-    "text": "sha256:b5da0d0f4584b779b95affe86f1173b14e6bcca81c964965880b51c7cd4dc82a",
+    "text": "sha256:dd4b64cfbd81f648e57cb27187116fb0f2f1633de948f3b7ce08fdb9a980ea02",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -288,11 +288,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 14 operations.
 """The exact derivative of `lif_reset_step`, generated from models/lif_reset.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
-    "text": "sha256:aab794f5acaf0f95fa10c82b875e4e150d78186d117fe51e65b28f6a7521146c",
+    "text": "sha256:48d3a748a7e0659528b0c946b56f3df702ece0c4d3b9c8c30a8336ce02f5bcdc",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -307,11 +307,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 13 operations.
 """The exact derivative of `lif_traces_step`, generated from models/lif_traces.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:08ac9030da9113f1a87f19d1dbc1c007864bf596a79595ed582a0984129e4c14",
+    "text": "sha256:40f147a1c4dd6556bb628c640ba5a6b652cadf75010c8610fbbaf4fbf9a6fd31",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -377,11 +377,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

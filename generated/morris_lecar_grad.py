@@ -12,8 +12,8 @@
 # pass takes 44 operations.
 """The exact derivative of `morris_lecar_step`, generated from models/morris_lecar.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:bfe9a0e5ec3fb464c7aca2afe171f5d77c4e3e7ded7059a80c501f5e2954d2f4",
+    "text": "sha256:71c3660e9f495093e4f8e6744ff223daef90fc5775b44425296dce625781df0e",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -500,11 +500,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 24 operations.
 """The exact derivative of `qif_step`, generated from models/qif.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:a23d694528bc530a2fe12ab967ce0167ed264cb42e64afeaa1c305829f90843d",
+    "text": "sha256:f77d03f5f47f370bb1e4a16369d28c5065463253f8160905db40020aa6896dc5",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -359,11 +359,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

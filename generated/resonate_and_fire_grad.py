@@ -12,8 +12,8 @@
 # pass takes 20 operations.
 """The exact derivative of `resonate_and_fire_step`, generated from models/resonate_and_fire.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:038bffc127dcf25af45e1371802a62d082817ed1003add984bfc14263a451912",
+    "text": "sha256:75f91de22be9b1d319740cc882b6d47b82761d2584f86224a7ee432953bcc0cf",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -380,11 +380,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 16 operations.
 """The exact derivative of `srm0_step`, generated from models/srm0.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:9291c238294084dde8186ad71557f1cd71c5b40f057475a3fd79a7b2873051e8",
+    "text": "sha256:728ad4676b20f38771d99e9c451ce4581b92fef20798c626ff4deb2779485e29",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -431,11 +431,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 18 operations.
 """The exact derivative of `stdp_step`, generated from models/stdp.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:eb586e54a67ea46e032667085204c2291c7c7b30ee758ffabaed328647e756a3",
-    "text": "sha256:5090467d80a06df8ed7caa02cb5a3ac5bc90a7246d45a5ba7f1df37ba916d8e4",
+    "text": "sha256:380ca6c49dfc8ca1ce370d71b7939f4d1dbb9f97ce97687eb1c7e4d9cc4e0906",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -417,11 +417,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -11,8 +11,8 @@
 # pass takes 20 operations.
 """The exact derivative of `theta_step`, generated from models/theta.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:3ec79845c37b478b8c78ddc3f3d1046a3cfe6958ca6935f3b853fdd401531f59",
+    "text": "sha256:051805897f85e8fbdc13831b8db489279b9684aa019583a8696c1a433442150b",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -311,11 +311,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # backward pass takes 143 operations.
 """The exact derivative of `traub_miles_step`, generated from models/traub_miles.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:15a79c9f2cf51726e4abacd74acbfeca962acf323a3d58feb1f3a445e58bc524",
+    "text": "sha256:264901e6b4a8e29b6692fdf6f64079f007658ce7d7965cc928abda08a897d1cd",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -710,11 +710,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

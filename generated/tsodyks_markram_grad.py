@@ -12,8 +12,8 @@
 # pass takes 21 operations.
 """The exact derivative of `tsodyks_markram_step`, generated from models/tsodyks_markram.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:1601816f87c65359b1c426ab3d7aaff773ad8e163745063e0ebd6dbbf43d3dec",
+    "text": "sha256:33a53bc1b6575dfae0d12cd4fd76fa2560b1e9a9880e7c5afe5d03d8ffde2ea7",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -360,11 +360,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # pass takes 41 operations.
 """The exact derivative of `two_compartment_step`, generated from models/two_compartment.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:831beeac2c7456a48a6171efa1d76e0aec4f4dfb3667eb1bf96f2965346dee68",
+    "text": "sha256:1587f612780b39d141bfc5d4207abd10a2223abf13dbc7fcc2fa613ad97bc179",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -436,7 +436,15 @@ def two_compartment_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
     """
     leaves, types = _flatten(*primals)
-    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5], leaves[6])
+    differentiated = (
+        leaves[0],
+        leaves[1],
+        leaves[2],
+        leaves[3],
+        leaves[4],
+        leaves[5],
+        leaves[6],
+    )
     values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
     return _over_arguments(values, types)
 
@@ -1008,11 +1016,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -12,8 +12,8 @@
 # backward pass takes 96 operations.
 """The exact derivative of `wang_buzsaki_step`, generated from models/wang_buzsaki.py."""
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:48cd6fde3b0fb7a53f330b0f18c4bbe4a81904748d7423b66391da0be22ece4f",
+    "text": "sha256:c0ee638fefbc23fc950156f779c52299a8b8016759547588e1453845cfd18d57",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -569,11 +569,10 @@ _step.defvjp(_forward, _backward)
 
 
 @jax.tree_util.register_static
-@dataclass(frozen=True)
-class _Like:
+class _Like(NamedTuple):
     """The shape and dtype of a primal, which its cotangent has too."""
 
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: object
 
 

@@ -127,7 +127,7 @@ def module_context(module: Module) -> Context:
         "backward": _lines(backward_body(module, names)),
         "hold_constant": hold_constant(trace.inputs, names) if constant else "",
         "forward": _lines(forward_body(trace.inputs, names)),
-        "differentiated": differentiated_leaves(trace.inputs),
+        "differentiated": _lines(differentiated_leaves(trace.inputs)),
         "flatten_body": _lines(flatten_body(trace.arguments, names)),
         "result_name": "cotangents",
         "cotangents_body": _lines(cotangents_body(module)),
@@ -203,7 +203,7 @@ def _imports(
     if needs["constant"]:
         found.add("from functools import partial")
     if needs["backward"]:
-        found.add("from dataclasses import dataclass")
+        found.add("from typing import NamedTuple")
     if needs["float0"]:
         found.add("import numpy as np")
     if any(re.search(r"(?<![.\w])lax\.", line) for line in code):

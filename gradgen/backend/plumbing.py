@@ -121,10 +121,11 @@ def forward_body(inputs: Sequence[Input], names: Names) -> list[str]:
     )
 
 
-def differentiated_leaves(inputs: Sequence[Input]) -> str:
+def differentiated_leaves(inputs: Sequence[Input]) -> list[str]:
     """The leaves that are differentiated, from all."""
-    chosen = [f"leaves[{k}]" for k, i in enumerate(inputs) if i.wrt]
-    return "leaves" if len(chosen) == len(inputs) else flat(tuple_of(chosen))
+    chosen: list[Doc] = [f"leaves[{k}]" for k, i in enumerate(inputs) if i.wrt]
+    found = "leaves" if len(chosen) == len(inputs) else tuple_of(chosen)
+    return _dedent(layout("differentiated = ", found, "", 4))
 
 
 def cotangents_body(module: Module) -> list[str]:
