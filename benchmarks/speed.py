@@ -3,8 +3,9 @@
 `python -m benchmarks.speed` times value and Jacobian of the cases of `benchmarks.rival_models` for
 65,536 neurons in float32 under `jax.jit`, every array of a result on its own. The programs of a
 case are called in turn, in an order shuffled anew in each round, and each figure is the median of
-the ratios to the better of `jacfwd` and `jacrev` in the same round. The floor reads every input and
-writes as many arrays as the Jacobian has entries, and does nothing else.
+the ratios to the better of `jacfwd` and `jacrev` in the same round. There are two floors: a program
+that reads every input and writes as many arrays as the Jacobian has entries, and does nothing else;
+and the Jacobian derived and simplified by hand (`benchmarks.by_hand`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.by_hand import BY_HAND
 from benchmarks.rival_models import CASES, Case, slope
 from gradgen import pipeline
 from gradgen.config import Settings
@@ -148,6 +150,23 @@ def floor(case: Case, arguments: Sequence[Any]) -> Program:
     return copy
 
 
+def by_hand(case: Case, arguments: Sequence[Any]) -> Program:
+    """The Jacobian as one would write it; raises AssertionError if it is not that of the model."""
+    jacobian = BY_HAND[case.name.split()[0]]
+    outputs = range(len(jax.eval_shape(by_jax(case, jax.jacfwd, arguments), *arguments)[0]))
+
+    def complete(*flat: Any) -> Any:
+        values, entries = jacobian(*flat)
+        nested = tuple(tuple(entries.get((k, x), 0.0) for x in case.wrt) for k in outputs)
+        spread = lambda x: jnp.broadcast_to(jnp.asarray(x, jnp.float32), (NEURONS,))  # noqa: E731
+        return jax.tree.map(spread, (values, nested))
+
+    found, due = complete(*arguments), by_jax(case, jax.jacfwd, arguments)(*arguments)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * float(jnp.abs(other).max()))
+    return complete
+
+
 def inputs(case: Case) -> list[Any]:
     """Arrays for what is differentiated, numbers for the rest, about the models' own values."""
     chosen = np.random.default_rng(0)
@@ -180,6 +199,7 @@ def measure(case: Case) -> dict[str, float]:
         "jacfwd": by_jax(case, jax.jacfwd, arguments),
         "jacrev": by_jax(case, jax.jacrev, arguments),
         "gradgen": generated(case),
+        "by hand": by_hand(case, arguments),
         "floor": floor(case, arguments),
     }
     for name, make in (("sympy", by_sympy), ("wrenfold", by_wrenfold)):
@@ -197,7 +217,7 @@ def measure(case: Case) -> dict[str, float]:
 
 def main() -> None:
     """Measure all cases and print the table."""
-    columns = ("jacfwd", "jacrev", "sympy", "wrenfold", "gradgen", "floor")
+    columns = ("jacfwd", "jacrev", "sympy", "wrenfold", "gradgen", "by hand", "floor")
     table = Table(
         title=f"value and Jacobian, {NEURONS:,} neurons, float32: times as fast as the better of "
         "jacfwd and jacrev"

@@ -229,6 +229,9 @@ def test_what_the_state_is(tmp_path):
         ("state.i", "0.i"),
         ("state.z", "0.z"),
     )
+    # places in the tuples of its parameters are called like those in its state
+    nested = generate(next(p for p in MODELS if p.stem == "alif_multi")).front.trace.recurrence
+    assert {path.split(".")[0] for path, _ in nested} == {"state"}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def find_recurrence(source: Source, trace: Trace) -> Recurrence:
     """
     outputs = [o.path for o in trace.outputs]
     inputs = [i.path for i in trace.inputs]
-    found = dict(_told(source)) or {**dict(_called_alike(trace)), **dict(_same_containers(trace))}
+    found = dict(_told(source)) or _recognised(trace)
     for path, output in _told(source):
         if path not in inputs or output not in outputs:
             missing, known = (path, inputs) if path not in inputs else (output, outputs)
@@ -48,6 +48,15 @@ def _told(source: Source) -> Iterator[tuple[str, str]]:
     for directive in source.directives:
         if directive.kind == "next":
             yield from parse_next(directive.text)
+
+
+def _recognised(trace: Trace) -> dict[str, str]:
+    found = dict(_same_containers(trace))
+    taken = set(found.values())
+    for path, output in _called_alike(trace):
+        if path not in found and output not in taken:
+            found[path] = output
+    return found
 
 
 def _same_containers(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -83,6 +92,8 @@ def _called_alike(trace: Trace) -> Iterator[tuple[str, str]]:
         name = labels.get(output.atom) if isinstance(output.atom, str) else None
         names.setdefault(name or output.path.rpartition(".")[2], []).append(output.path)
     for i in trace.inputs:
+        if not i.name.isidentifier():
+            continue  # a place in a tuple says nothing
         found = [path for form in _RENEWED for path in names.get(form.format(i.name), ())]
         if len(found) == 1:
             yield i.path, found[0]
