@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from gradgen.backend.exponentials import share_exponentials
 from gradgen.backend.render import render
 from gradgen.backend.residuals import split
 from gradgen.config import Settings
@@ -154,9 +155,12 @@ def _as_asked(front: Front, module: Module) -> Module:
     settings = front.settings
     imports = digests_of_imports(settings.path, settings.example)
     products = (module.vjp.chosen.program, module.vjp.forward.program)
+    passes = split(products, front.trace, settings.residuals)
+    if module.rewritten:
+        passes = replace(passes, backward=share_exponentials(passes.backward))
     return replace(
         module,
-        passes=split(products, front.trace, settings.residuals),
+        passes=passes,
         emit=settings.emit,
         options=settings.options(),
         imports=imports,

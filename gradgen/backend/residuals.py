@@ -20,6 +20,8 @@ from gradgen.ir.trace import Trace
 
 _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
 """About what an operation takes beside an addition; one, where nothing else is said."""
+_HANDLING = 4
+"""Writing an array and reading it again, in operations of the same sort."""
 _BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
 """Of a value by its dtype; four, where nothing else is said: the working precision is float32."""
 
@@ -122,6 +124,7 @@ class _Costs:
         self._definitions = {i.target: i for i in code}
         self._dtypes = {**leaves.dtypes, **{i.target: i.dtype for i in code}}
         changing = {*leaves.charged, *leaves.driving}
+        self._driving = leaves.driving
         self._varying = _depending(code, changing) | set(leaves.charged)
         for instruction in code:
             if instruction.op == "finfo":  # of a dtype, which does not change
@@ -130,6 +133,10 @@ class _Costs:
     def bytes(self, variable: Var) -> int:
         """Of a value, for each neuron and step."""
         return _BYTES.get(self._dtypes[variable], 4) if variable in self._varying else 0
+
+    def handling(self, variable: Var) -> int:
+        """To write a value down and read it again, in operations."""
+        return _HANDLING if variable in self._varying or variable in self._driving else 0
 
     def operations(self, variable: Var) -> int:
         """To compute a value from its operands."""
@@ -164,11 +171,11 @@ def _computed_again(
     inputs = list(leaves.dtypes)
     number = {v: k for k, v in enumerate([*inputs, *(i.target for i in code)])}
     source, sink = 2 * len(number), 2 * len(number) + 1
-    unit = 1 + sum(cost.operations(i.target) for i in code)
-    never = 1 + unit * (1 + sum(cost.bytes(v) for v in inputs))
+    unit = 1 + sum(cost.operations(i.target) for i in code) + sum(map(cost.handling, number))
+    never = unit * (2 + sum(cost.bytes(v) for v in inputs))
     edges: dict[tuple[int, int], int] = {}
     for v, k in number.items():
-        edges[2 * k, 2 * k + 1] = unit * cost.bytes(v)
+        edges[2 * k, 2 * k + 1] = unit * cost.bytes(v) + cost.handling(v)
         edges[2 * k + 1, 2 * k] = never
         edges[source, 2 * k] = never if k < len(inputs) else cost.operations(v)
     for instruction in code:
