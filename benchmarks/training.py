@@ -280,25 +280,29 @@ def picture(found: dict[str, dict[str, Measured]], size: Size) -> None:
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "gradgen"})
     from matplotlib import pyplot
+    from matplotlib.ticker import ScalarFormatter
 
-    figure, axes = pyplot.subplots(1, len(found), figsize=(10, 4), layout="constrained")
+    figure, axes = pyplot.subplots(1, len(found), figsize=(10, 4.6), layout="constrained")
     for axis, (model, points) in zip(axes, found.items(), strict=True):
-        forward = points["forward"].median
-        for name, point in points.items():
-            if name == "forward":
-                continue
+        for number, (name, point) in enumerate((k, p) for k, p in points.items() if k != "forward"):
             ours = name.startswith("gradgen")
-            place = point.temporary / size.updates, point.median / forward
-            axis.plot(*place, "o" if ours else "s", color="C0" if ours else "0.5", ms=6)
-            axis.annotate(
-                name, place, (6, 4), textcoords="offset points", fontsize=7,
-                color="C0" if ours else "0.3",
-            )  # fmt: skip
-        axis.set(
-            title=model.replace("_", " "), xlabel="temporary memory, bytes per neuron and step",
-            ylabel="time, in forward passes", xscale="log",
-        )  # fmt: skip
+            axis.plot(
+                point.temporary / size.updates,
+                point.median / points["forward"].median,
+                "os^vDPX*<>"[number],
+                color="C0" if ours else "0.6",
+                ms=9 if ours else 8,
+                alpha=0.8,
+                label=name,
+            )
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.set_ylim(0.0, None)
+        axis.set(title=model.replace("_", " "), xlabel="temporary memory, bytes a neuron and step")
         axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("time, in forward passes")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     figure.savefig(PICTURE, metadata={"Date": None})
     lines = PICTURE.read_text(encoding="utf-8").splitlines()
     PICTURE.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
