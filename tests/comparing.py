@@ -146,6 +146,8 @@ class Source:
         self.function = function or module.step
         self.dtype = dtype
         self.vmapped = front.vmapped
+        self.narrows = any(i.dtype == "float32" for i in front.trace.primal)
+        """Whether the source converts to float32, as then JAX's derivative passes through it."""
         self.branches = "lax.cond" in front.source.text or "lax.switch" in front.source.text
         # XLA rounds an exponential of three stacked numbers otherwise than three exponentials
         self.stacks = "jnp.stack" in front.source.text
@@ -381,7 +383,8 @@ class Checker:
         with np.errstate(invalid="ignore"):
             off = np.max([np.abs(mode - self.wide.known) for mode in self.jacobian.modes], axis=0)
         off = np.nan_to_num(off, nan=0.0, posinf=0.0).max(axis=(1, 2), keepdims=True)
-        return np.broadcast_to(1000 * eps * scale + 4 * off, size.shape)
+        narrow = 16 * float(jnp.finfo(jnp.float32).eps) if self.by_jax.narrows else 0.0
+        return np.broadcast_to(max(1000 * eps, narrow) * scale + 4 * off, size.shape)
 
     def check(self, leaves: Sequence[Any]) -> None:
         """The Jacobian of one neuron, then all derivatives at all points at once."""
