@@ -176,6 +176,37 @@ def test_under_transformations(path):
         assert_close(jax.tree.map(lambda x: x[1], mapped), wanted, 1e-12)
 
 
+@pytest.mark.parametrize("residuals", CHOICES)
+def test_learned_parameters(residuals):
+    """A decay for each neuron and one threshold for all, against a batch of inputs."""
+    path = next(p for p in MODELS if p.stem == "lif")
+    generated = generate(path, ("wrt", "U, I, S, a, th"), residuals=residuals)
+
+    def loss(step, parameters, inputs):
+        def body(state, x):
+            *state, spike = step(*state, x, a=parameters["a"], th=parameters["th"])
+            return tuple(state), jnp.sum(spike)
+
+        start = jnp.zeros(inputs.shape[1:], inputs.dtype)
+        return jnp.sum(jax.lax.scan(body, (start, start), inputs)[1])
+
+    def gradients(step, dtype, steps):
+        decays = jnp.linspace(0.85, 0.95, 4, dtype=dtype)
+        parameters = {"a": decays, "th": jnp.asarray(0.4, dtype)}
+        inputs = 4.0 * jnp.asarray(np.random.default_rng(0).uniform(size=(steps, 3, 4)), dtype)
+        value = jax.value_and_grad(lambda p, x: loss(step, p, x), (0, 1))
+        return jax.jit(value)(parameters, inputs)
+
+    for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5), ("bfloat16", 0.1)):
+        with jax.enable_x64(dtype == "float64"):
+            steps = 20 if dtype == "bfloat16" else STEPS
+            wanted = gradients(generated.source, dtype, steps)
+            assert wanted[1][0]["a"].shape == (4,)
+            assert wanted[1][0]["th"].shape == ()
+            assert all(np.any(np.asarray(x, float)) for x in jax.tree.leaves(wanted))
+            assert_close(gradients(generated.function(), dtype, steps), wanted, tolerance)
+
+
 @pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
 def test_memory_is_what_is_stated(path):
     generated = generate(path)
