@@ -248,3 +248,26 @@ def test_the_bytes_are_in_the_record():
             )
         ).total
     )
+
+
+def test_what_is_not_differentiated_costs_nothing(tmp_path):
+    text = (
+        "# gradgen: next v=0, u=1\n# gradgen: wrt v, u, x, w\n"
+        "def step(v, u, x, w=0.5):\n    return 0.9 * v + w * u, 0.9 * u + x\n"
+    )
+    generated = generate_text(tmp_path, text)
+    assert generated.module.passes.bytes == 4  # the cotangent of w reads u
+
+    def loss(start, w, inputs):
+        def body(state, x):
+            return generated.function()(*state, x, w), None
+
+        return jnp.sum(jax.lax.scan(body, (start, start), inputs)[0][0])
+
+    arguments = jnp.zeros(4096), jnp.full(4096, 0.5), jnp.zeros((STEPS, 4096))
+    by_state, by_weight = (
+        jax.jit(jax.grad(loss, k)).lower(*arguments).compile().memory_analysis().temp_size_in_bytes
+        for k in (0, 1)
+    )
+    assert by_weight >= 4 * STEPS * 4096
+    assert by_state < 0.1 * by_weight

@@ -63,23 +63,24 @@ def module_context(module: Module) -> Context:
     has_types = bool(names.types)
     plain = _is_plain_tuple(trace.result, trace.outputs)
     constant = any(is_float(i.dtype) and not i.wrt for i in trace.inputs)
+    rule, pushed = bool({"f", "forward"} & set(emit)), bool({"jvp", "forward"} & set(emit))
+    jacobian = bool(
+        {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
+    )
     needs = {
         "result": not plain,
-        "jacobian": bool(
-            {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
-        ),
+        "jacobian": jacobian,
         "backward": "f" in emit,
-        "rule": "f" in emit or "forward" in emit,
+        "rule": rule,
         "tangent": "jvp" in emit and constant,
         "bound": any(argument.bound for argument in trace.arguments),
         "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
-        "once": ("f" in emit or "forward" in emit) and trace.own_rules,
-        "pushed": "jvp" in emit or "forward" in emit,
-        "float0": len(trace.float_outputs) < len(trace.outputs),
+        "once": rule and trace.own_rules,
+        "pushed": pushed,
+        "float0": pushed and len(trace.float_outputs) < len(trace.outputs),
+        "constant": rule and constant,
+        "full": jacobian or pushed,
     }
-    needs["constant"] = needs["rule"] and constant
-    needs["float0"] = needs["float0"] and needs["pushed"]
-    needs["full"] = needs["jacobian"] or needs["pushed"]
     types = ", types" if has_types else ""
     containers = _containers(module, names)
     guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
