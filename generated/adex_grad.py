@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:6276343b10da2f8e0a18c39867fe475746d37212bb805ddc1c21f7db5524f728",
+    "text": "sha256:fddc6771525e9ed24a05af783a84837372e76e568e14d9be779df32401695b34",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -473,10 +473,13 @@ def _step(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
 
 
 def _forward(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
-    outputs = _primal(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
-    kept = _residuals(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b)
-    primals = (_like(v), _like(w), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b),
+        (
+            _residuals(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b),
+            (_like(v), _like(w), _like(I)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:5174bb1ad948431385c88a60252c29d3a659ab084e65ce9bc4f90d3ad4d69975",
+    "text": "sha256:2279af884daee8a58abf7eb97e803973f89c8ff6eca4789963abd071b4db267d",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -283,10 +283,10 @@ def _step(U, A, S, alpha, th, beta, rho):
 
 
 def _forward(U, A, S, alpha, th, beta, rho):
-    outputs = _primal(U, A, S, alpha, th, beta, rho)
-    kept = _residuals(U, A, S, alpha, th, beta, rho)
-    primals = (_like(U), _like(A), _like(S))
-    return outputs, (kept, primals)
+    return (
+        _primal(U, A, S, alpha, th, beta, rho),
+        (_residuals(U, A, S, alpha, th, beta, rho), (_like(U), _like(A), _like(S))),
+    )
 
 
 def _backward(residuals, cotangents):

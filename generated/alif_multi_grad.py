@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:9149ca14ec19bed1fd80ff97a82edb80b2b72c9203dbda2592f11930eceae4e0",
+    "text": "sha256:eca73c2385ba3ee9ddcca25548d3fd2df4c244e33d5fe63e27459f6026cebeb8",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -497,39 +497,41 @@ def _forward(
     params_beta_0,
     params_beta_1,
 ):
-    outputs = _primal(
-        v,
-        state_1_0,
-        state_1_1,
-        z,
-        x,
-        alpha,
-        params_rho_0,
-        params_rho_1,
-        b0,
-        params_beta_0,
-        params_beta_1,
+    return (
+        _primal(
+            v,
+            state_1_0,
+            state_1_1,
+            z,
+            x,
+            alpha,
+            params_rho_0,
+            params_rho_1,
+            b0,
+            params_beta_0,
+            params_beta_1,
+        ),
+        (
+            _residuals(
+                _once(v),
+                _once(state_1_0),
+                _once(state_1_1),
+                _once(z),
+                _once(x),
+                _once(alpha),
+                _once(params_rho_0),
+                _once(params_rho_1),
+                _once(b0),
+                _once(params_beta_0),
+                _once(params_beta_1),
+            ),
+            (_like(v), _like(state_1_0), _like(state_1_1), _like(z), _like(x)),
+        ),
     )
-    kept = _residuals(
-        v,
-        state_1_0,
-        state_1_1,
-        z,
-        x,
-        alpha,
-        params_rho_0,
-        params_rho_1,
-        b0,
-        params_beta_0,
-        params_beta_1,
-    )
-    primals = (_like(v), _like(state_1_0), _like(state_1_1), _like(z), _like(x))
-    return outputs, (kept, primals)
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_v, d_state_1_0, d_state_1_1, d_z, d_x = _pull_back(
         _cotangents,
         kept,

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:664a6a9b6fb86f5fe8373dafefe869b37f375c1e1c6f97ec9a3e28290e94495f",
+    "text": "sha256:6e8a6697b8eb2098a400de748e5e39cb7aee39dcbc4c3806bd0ba0bf8b71ba7c",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -672,19 +672,38 @@ def _step(v, ge, gi, wait, se, si, I, C, gL, EL, Ee, Ei, VT, Vr, we, wi, tau_e, 
 def _forward(
     v, ge, gi, wait, se, si, I, C, gL, EL, Ee, Ei, VT, Vr, we, wi, tau_e, tau_i
 ):
-    outputs = _primal(
-        v, ge, gi, wait, se, si, I, C, gL, EL, Ee, Ei, VT, Vr, we, wi, tau_e, tau_i
+    return (
+        _primal(
+            v, ge, gi, wait, se, si, I, C, gL, EL, Ee, Ei, VT, Vr, we, wi, tau_e, tau_i
+        ),
+        (
+            _residuals(
+                _once(v),
+                _once(ge),
+                _once(gi),
+                _once(wait),
+                _once(se),
+                _once(si),
+                _once(I),
+                _once(C),
+                _once(gL),
+                _once(EL),
+                _once(Ee),
+                _once(Ei),
+                _once(VT),
+                _once(Vr),
+                _once(we),
+                _once(wi),
+                _once(tau_e),
+                _once(tau_i),
+            ),
+            (_like(v), _like(ge), _like(gi), _like(se), _like(si), _like(I)),
+        ),
     )
-    kept = _residuals(
-        v, ge, gi, wait, se, si, I, C, gL, EL, Ee, Ei, VT, Vr, we, wi, tau_e, tau_i
-    )
-    primals = (_like(v), _like(ge), _like(gi), _like(se), _like(si), _like(I))
-    return outputs, (kept, primals)
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_v, d_ge, d_gi, d_se, d_si, d_I = _pull_back(
         _cotangents,
         kept,

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:6ee7e19df866dc3e01142787ca53fdb71eb1be456e34c7524cc9e2f2ebae1cee",
+    "text": "sha256:d8be89442d45375bc23af7ce519ff507c14e00d13c986868f5ea2b2f4a32d1e8",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -473,15 +473,32 @@ def _step(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, we, wi):
 
 
 def _forward(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, we, wi):
-    outputs = _primal(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, we, wi)
-    kept = _residuals(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, we, wi)
-    primals = (_like(se), _like(si), _like(v), _like(ge), _like(gi), _like(wait))
-    return outputs, (kept, primals)
+    return (
+        _primal(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, we, wi),
+        (
+            _residuals(
+                _once(se),
+                _once(si),
+                _once(v),
+                _once(ge),
+                _once(gi),
+                _once(wait),
+                _once(EL),
+                _once(VT),
+                _once(Vr),
+                _once(tau),
+                _once(tau_e),
+                _once(tau_i),
+                _once(we),
+                _once(wi),
+            ),
+            (_like(se), _like(si), _like(v), _like(ge), _like(gi), _like(wait)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_se, d_si, d_v, d_ge, d_gi, d_wait = _pull_back(
         _cotangents,
         kept,

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
-    "text": "sha256:a4bf72bd98029f14a3a3bec293f876c3dce52e9dd56756ecdee80889aadd0b64",
+    "text": "sha256:e21f020facbbbae62e65ddeb13bb27029773aa7eac834d3b8b485f05c6e30509",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -314,15 +314,26 @@ def _step(v, i, z, x, alpha, beta, threshold, w):
 
 
 def _forward(v, i, z, x, alpha, beta, threshold, w):
-    outputs = _primal(v, i, z, x, alpha, beta, threshold, w)
-    kept = _residuals(v, i, z, x, alpha, beta, threshold, w)
-    primals = (_like(v), _like(i), _like(z), _like(x))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, i, z, x, alpha, beta, threshold, w),
+        (
+            _residuals(
+                _once(v),
+                _once(i),
+                _once(z),
+                _once(x),
+                _once(alpha),
+                _once(beta),
+                _once(threshold),
+                _once(w),
+            ),
+            (_like(v), _like(i), _like(z), _like(x)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_v, d_i, d_z, d_x = _pull_back(
         _cotangents,
         kept,

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:fd68ed493431e34952d45f7a0d9fd33bfa9496549834f0df703c25351854ee29",
+    "text": "sha256:c41eec56df620595814bc54decc78642c86d9b73d68ba780a46d8a867f5df2e4",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -362,15 +362,27 @@ def _step(v, I, C, gL, EL, D, VT, Vr, peak):
 
 
 def _forward(v, I, C, gL, EL, D, VT, Vr, peak):
-    outputs = _primal(v, I, C, gL, EL, D, VT, Vr, peak)
-    kept = _residuals(v, I, C, gL, EL, D, VT, Vr, peak)
-    primals = (_like(v), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, I, C, gL, EL, D, VT, Vr, peak),
+        (
+            _residuals(
+                _once(v),
+                _once(I),
+                _once(C),
+                _once(gL),
+                _once(EL),
+                _once(D),
+                _once(VT),
+                _once(Vr),
+                _once(peak),
+            ),
+            (_like(v), _like(I)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_v, d_I = _pull_back(_cotangents, kept, primals, (cotangents[0], cotangents[1]))
     return (d_v, d_I, None, None, None, None, None, None, None)
 

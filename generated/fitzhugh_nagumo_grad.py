@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/fitzhugh_nagumo.py",
     "function": "fitzhugh_nagumo_step",
     "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
-    "text": "sha256:92df81aecfd479e781a2ad50af3b54e1905a382abe4994531b7d8212d6e0fbe4",
+    "text": "sha256:fc068faa281d42585e7bce2f12132cdc04c43826c431971e7ffff9cd6267f3b5",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -286,10 +286,10 @@ def _step(v, w, I, a, b, tau):
 
 
 def _forward(v, w, I, a, b, tau):
-    outputs = _primal(v, w, I, a, b, tau)
-    kept = _residuals(v, w, I, a, b, tau)
-    primals = (_like(v), _like(w), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, w, I, a, b, tau),
+        (_residuals(v, w, I, a, b, tau), (_like(v), _like(w), _like(I))),
+    )
 
 
 def _backward(residuals, cotangents):

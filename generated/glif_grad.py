@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:df2497cee428c94a97d90455419ac418c93d75e1f28f72d63d21fa6129379444",
+    "text": "sha256:ac4e434fdb4e689d8341af38674ec286630ae1c4497d85ed082dd75618d8b951",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -835,51 +835,53 @@ def _forward(
     f_v,
     delta_V,
 ):
-    outputs = _primal(
-        V,
-        J1,
-        J2,
-        theta,
-        I,
-        C,
-        G,
-        EL,
-        th_inf,
-        k1,
-        k2,
-        delta_J1,
-        delta_J2,
-        b_s,
-        delta_theta,
-        f_v,
-        delta_V,
+    return (
+        _primal(
+            V,
+            J1,
+            J2,
+            theta,
+            I,
+            C,
+            G,
+            EL,
+            th_inf,
+            k1,
+            k2,
+            delta_J1,
+            delta_J2,
+            b_s,
+            delta_theta,
+            f_v,
+            delta_V,
+        ),
+        (
+            _residuals(
+                _once(V),
+                _once(J1),
+                _once(J2),
+                _once(theta),
+                _once(I),
+                _once(C),
+                _once(G),
+                _once(EL),
+                _once(th_inf),
+                _once(k1),
+                _once(k2),
+                _once(delta_J1),
+                _once(delta_J2),
+                _once(b_s),
+                _once(delta_theta),
+                _once(f_v),
+                _once(delta_V),
+            ),
+            (_like(V), _like(J1), _like(J2), _like(theta), _like(I)),
+        ),
     )
-    kept = _residuals(
-        V,
-        J1,
-        J2,
-        theta,
-        I,
-        C,
-        G,
-        EL,
-        th_inf,
-        k1,
-        k2,
-        delta_J1,
-        delta_J2,
-        b_s,
-        delta_theta,
-        f_v,
-        delta_V,
-    )
-    primals = (_like(V), _like(J1), _like(J2), _like(theta), _like(I))
-    return outputs, (kept, primals)
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_V, d_J1, d_J2, d_theta, d_I = _pull_back(
         _cotangents,
         kept,

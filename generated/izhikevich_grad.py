@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:2e018ae9da3874dc46bf0369b81bbf91f42f4a2820a1e66193b5c76d18190ac7",
+    "text": "sha256:c9f9351060ab3158d524bb4548cfd621c6c7414b17dd4a49ce6e893c6d5fdbf6",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -377,10 +377,10 @@ def _step(v, u, I, a, b, c, d):
 
 
 def _forward(v, u, I, a, b, c, d):
-    outputs = _primal(v, u, I, a, b, c, d)
-    kept = _residuals(v, u, I, a, b, c, d)
-    primals = (_like(v), _like(u), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, u, I, a, b, c, d),
+        (_residuals(v, u, I, a, b, c, d), (_like(v), _like(u), _like(I))),
+    )
 
 
 def _backward(residuals, cotangents):

@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:2a0cf4f689eb07662c08afd925c31000c5e62b54f5549451f065ba73b35e05b2",
+    "text": "sha256:6c36c92f671e419eb5c70f5ecd489befa32213b0d01049326017b1fb5d12ed17",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -350,15 +350,19 @@ def _step(U, I, S, a, b, threshold):
 
 
 def _forward(U, I, S, a, b, threshold):
-    outputs = _primal(U, I, S, a, b, threshold)
-    kept = _residuals(U, I, S, a, b, threshold)
-    primals = (_like(U), _like(I), _like(S), _like(a), _like(b), _like(threshold))
-    return outputs, (kept, primals)
+    return (
+        _primal(U, I, S, a, b, threshold),
+        (
+            _residuals(
+                _once(U), _once(I), _once(S), _once(a), _once(b), _once(threshold)
+            ),
+            (_like(U), _like(I), _like(S), _like(a), _like(b), _like(threshold)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_U, d_I, d_S, d_a, d_b, d_threshold = _pull_back(
         _cotangents, kept, primals, (cotangents[0], cotangents[1], cotangents[2])
     )

@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
-    "text": "sha256:dd4b64cfbd81f648e57cb27187116fb0f2f1633de948f3b7ce08fdb9a980ea02",
+    "text": "sha256:5cd8107173625f6e4ccac22cb0ac5a840cff29024d85bdfe06e930b1c64d7c33",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -269,15 +269,17 @@ def _step(U, I, S, a, b, th):
 
 
 def _forward(U, I, S, a, b, th):
-    outputs = _primal(U, I, S, a, b, th)
-    kept = _residuals(U, I, S, a, b, th)
-    primals = (_like(U), _like(I), _like(S))
-    return outputs, (kept, primals)
+    return (
+        _primal(U, I, S, a, b, th),
+        (
+            _residuals(_once(U), _once(I), _once(S), _once(a), _once(b), _once(th)),
+            (_like(U), _like(I), _like(S)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_U, d_I, d_S = _pull_back(
         _cotangents, kept, primals, (cotangents[0], cotangents[1], cotangents[2])
     )

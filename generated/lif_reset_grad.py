@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
-    "text": "sha256:48d3a748a7e0659528b0c946b56f3df702ece0c4d3b9c8c30a8336ce02f5bcdc",
+    "text": "sha256:9b3a45fd6fbe01d550eda01c783538fe1b5eef4b1e10229323ceb3e4ed5cc8fe",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -288,15 +288,19 @@ def _step(U, I, S, a, b, threshold):
 
 
 def _forward(U, I, S, a, b, threshold):
-    outputs = _primal(U, I, S, a, b, threshold)
-    kept = _residuals(U, I, S, a, b, threshold)
-    primals = (_like(U), _like(I), _like(S))
-    return outputs, (kept, primals)
+    return (
+        _primal(U, I, S, a, b, threshold),
+        (
+            _residuals(
+                _once(U), _once(I), _once(S), _once(a), _once(b), _once(threshold)
+            ),
+            (_like(U), _like(I), _like(S)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_U, d_I, d_S = _pull_back(
         _cotangents, kept, primals, (cotangents[0], cotangents[1], cotangents[2])
     )

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:40f147a1c4dd6556bb628c640ba5a6b652cadf75010c8610fbbaf4fbf9a6fd31",
+    "text": "sha256:5a736683f5a1268f78862edfce120cd6146fcd7113a3baef627115abbdc29f7e",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -355,15 +355,29 @@ def _step(v, d, r, y, s, w, threshold, a, a_d, a_r, a_y):
 
 
 def _forward(v, d, r, y, s, w, threshold, a, a_d, a_r, a_y):
-    outputs = _primal(v, d, r, y, s, w, threshold, a, a_d, a_r, a_y)
-    kept = _residuals(v, d, r, y, s, w, threshold, a, a_d, a_r, a_y)
-    primals = (_like(v), _like(d), _like(r), _like(y), _like(s))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, d, r, y, s, w, threshold, a, a_d, a_r, a_y),
+        (
+            _residuals(
+                _once(v),
+                _once(d),
+                _once(r),
+                _once(y),
+                _once(s),
+                _once(w),
+                _once(threshold),
+                _once(a),
+                _once(a_d),
+                _once(a_r),
+                _once(a_y),
+            ),
+            (_like(v), _like(d), _like(r), _like(y), _like(s)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_v, d_d, d_r, d_y, d_s = _pull_back(
         _cotangents,
         kept,

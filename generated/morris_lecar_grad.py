@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:71c3660e9f495093e4f8e6744ff223daef90fc5775b44425296dce625781df0e",
+    "text": "sha256:b8c871d4b3357a22db824edff0a5e55473ada7069a91923107b43cd3bfaee04f",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -466,10 +466,13 @@ def _step(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi):
 
 
 def _forward(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi):
-    outputs = _primal(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi)
-    kept = _residuals(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi)
-    primals = (_like(V), _like(N), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi),
+        (
+            _residuals(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi),
+            (_like(V), _like(N), _like(I)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):

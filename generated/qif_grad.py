@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:f77d03f5f47f370bb1e4a16369d28c5065463253f8160905db40020aa6896dc5",
+    "text": "sha256:4761492179a17e3eb55473ee5a1f837942a86ee25ff9c77e15ce683eb3a4b349",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -342,15 +342,26 @@ def _step(v, I, tau, R, EL, VT, Vr, peak):
 
 
 def _forward(v, I, tau, R, EL, VT, Vr, peak):
-    outputs = _primal(v, I, tau, R, EL, VT, Vr, peak)
-    kept = _residuals(v, I, tau, R, EL, VT, Vr, peak)
-    primals = (_like(v), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, I, tau, R, EL, VT, Vr, peak),
+        (
+            _residuals(
+                _once(v),
+                _once(I),
+                _once(tau),
+                _once(R),
+                _once(EL),
+                _once(VT),
+                _once(Vr),
+                _once(peak),
+            ),
+            (_like(v), _like(I)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_v, d_I = _pull_back(_cotangents, kept, primals, (cotangents[0], cotangents[1]))
     return (d_v, d_I, None, None, None, None, None, None)
 

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:75f91de22be9b1d319740cc882b6d47b82761d2584f86224a7ee432953bcc0cf",
+    "text": "sha256:39deed35983fcc991d0abb66d3544f795b5b2700fdcbd5d01027c48d6f914489",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -361,15 +361,17 @@ def _step(x, y, I, b, omega):
 
 
 def _forward(x, y, I, b, omega):
-    outputs = _primal(x, y, I, b, omega)
-    kept = _residuals(x, y, I, b, omega)
-    primals = (_like(x), _like(y), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(x, y, I, b, omega),
+        (
+            _residuals(_once(x), _once(y), _once(I), _once(b), _once(omega)),
+            (_like(x), _like(y), _like(I)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_x, d_y, d_I = _pull_back(
         _cotangents, kept, primals, (cotangents[0], cotangents[1], cotangents[2])
     )

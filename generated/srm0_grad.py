@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:728ad4676b20f38771d99e9c451ce4581b92fef20798c626ff4deb2779485e29",
+    "text": "sha256:3354466c79c6e2ff1dbfbf402b4eb414cb9f42c5e82edd11acf0326e27c4f0ae",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -409,15 +409,30 @@ def _step(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
 
 
 def _forward(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
-    outputs = _primal(h, i, e, x, r, a, b, c, eta0, theta, width, rho0)
-    kept = _residuals(h, i, e, x, r, a, b, c, eta0, theta, width, rho0)
-    primals = (_like(h), _like(i), _like(e), _like(x))
-    return outputs, (kept, primals)
+    return (
+        _primal(h, i, e, x, r, a, b, c, eta0, theta, width, rho0),
+        (
+            _residuals(
+                _once(h),
+                _once(i),
+                _once(e),
+                _once(x),
+                _once(r),
+                _once(a),
+                _once(b),
+                _once(c),
+                _once(eta0),
+                _once(theta),
+                _once(width),
+                _once(rho0),
+            ),
+            (_like(h), _like(i), _like(e), _like(x)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_h, d_i, d_e, d_x = _pull_back(
         _cotangents,
         kept,

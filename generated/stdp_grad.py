@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:eb586e54a67ea46e032667085204c2291c7c7b30ee758ffabaed328647e756a3",
-    "text": "sha256:d92b24a17a198497f9f5b1af5c17c58eb573e58548a2b74505b0804d217cd17a",
+    "text": "sha256:2639fc9e176ce7821eb9db508ec3690bf1083b6ff436b1d05ab8d53aa81bacfe",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -396,14 +396,15 @@ def _step(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max):
 
 
 def _forward(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max):
-    outputs = _primal(
-        w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max
+    return (
+        _primal(w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max),
+        (
+            _residuals(
+                w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max
+            ),
+            (_like(w), _like(p), _like(q), _like(s_pre), _like(s_post)),
+        ),
     )
-    kept = _residuals(
-        w, p, q, s_pre, s_post, A_minus, A_plus, tau_minus, tau_plus, w_max
-    )
-    primals = (_like(w), _like(p), _like(q), _like(s_pre), _like(s_post))
-    return outputs, (kept, primals)
 
 
 def _backward(residuals, cotangents):

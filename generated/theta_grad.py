@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:051805897f85e8fbdc13831b8db489279b9684aa019583a8696c1a433442150b",
+    "text": "sha256:6791d7c6d6dc09ca541ffc5ced8b7b9d078d9f5a71625c27dd5ce1e6321172fe",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -292,15 +292,14 @@ def _step(theta, I, tau):
 
 
 def _forward(theta, I, tau):
-    outputs = _primal(theta, I, tau)
-    kept = _residuals(theta, I, tau)
-    primals = (_like(theta), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(theta, I, tau),
+        (_residuals(_once(theta), _once(I), _once(tau)), (_like(theta), _like(I))),
+    )
 
 
 def _backward(residuals, cotangents):
     kept, primals = residuals
-    kept = tuple(map(_once, kept))
     d_theta, d_I = _pull_back(
         _cotangents, kept, primals, (cotangents[0], cotangents[1])
     )

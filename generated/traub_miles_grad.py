@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:264901e6b4a8e29b6692fdf6f64079f007658ce7d7965cc928abda08a897d1cd",
+    "text": "sha256:ec4f8154843b52e74d4e371d16966ff9238fc31c77d5b1f31efb67d50f8e2813",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -689,10 +689,13 @@ def _step(v, m, h, n, I, gNa, gK, gL, EL, VT):
 
 
 def _forward(v, m, h, n, I, gNa, gK, gL, EL, VT):
-    outputs = _primal(v, m, h, n, I, gNa, gK, gL, EL, VT)
-    kept = _residuals(v, m, h, n, I, gNa, gK, gL, EL, VT)
-    primals = (_like(v), _like(m), _like(h), _like(n), _like(I))
-    return outputs, (kept, primals)
+    return (
+        _primal(v, m, h, n, I, gNa, gK, gL, EL, VT),
+        (
+            _residuals(v, m, h, n, I, gNa, gK, gL, EL, VT),
+            (_like(v), _like(m), _like(h), _like(n), _like(I)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:33a53bc1b6575dfae0d12cd4fd76fa2560b1e9a9880e7c5afe5d03d8ffde2ea7",
+    "text": "sha256:0ad9202acd1faebe00914b583d43839498f8284fd819c70464be94224bc7fe20",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -342,10 +342,13 @@ def _step(u, x, i, s, U, tau_f, tau_d, tau_s, A):
 
 
 def _forward(u, x, i, s, U, tau_f, tau_d, tau_s, A):
-    outputs = _primal(u, x, i, s, U, tau_f, tau_d, tau_s, A)
-    kept = _residuals(u, x, i, s, U, tau_f, tau_d, tau_s, A)
-    primals = (_like(u), _like(x), _like(i), _like(s))
-    return outputs, (kept, primals)
+    return (
+        _primal(u, x, i, s, U, tau_f, tau_d, tau_s, A),
+        (
+            _residuals(u, x, i, s, U, tau_f, tau_d, tau_s, A),
+            (_like(u), _like(x), _like(i), _like(s)),
+        ),
+    )
 
 
 def _backward(residuals, cotangents):

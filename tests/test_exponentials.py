@@ -28,7 +28,8 @@ def exponentials(program):
     ("rates", "left"),
     [
         (("jnp.exp((v + 35.0) / 10.0)", "jnp.exp(0.1 * v - 2.0)"), 1),
-        (("jnp.exp(-(v + 65.0) / 10.0)", "jnp.exp(-(v + 65.0) / 20.0)"), 1),
+        # the flatter one is left where the steeper one overflows
+        (("jnp.exp(-(v + 65.0) / 10.0)", "jnp.exp(-(v + 65.0) / 20.0)"), 2),
         (("0.07 * jnp.exp((5.0 - v) / 20.0)", "4.0 * jnp.exp((5.0 - v) / 10.0)"), 1),
         (("jnp.exp(v / 10.0)", "1.0 / (1.0 + jnp.exp((v + 5.0) / 10.0))"), 1),
         # no simple ratio, another variable, a factor that could overflow

@@ -271,3 +271,22 @@ def test_what_is_not_differentiated_costs_nothing(tmp_path):
     )
     assert by_weight >= 4 * STEPS * 4096
     assert by_state < 0.1 * by_weight
+
+
+def test_twice_where_only_truth_values_are_kept(tmp_path):
+    text = (
+        "import jax\nimport jax.numpy as jnp\n\n\n@jax.custom_jvp\ndef spike(x):\n"
+        "    return jnp.where(x > 0, 1.0, 0.0)\n\n\n@spike.defjvp\ndef _rule(p, t):\n"
+        "    (x,), (dx,) = p, t\n    return spike(x), dx * (spike(x + 0.5) - spike(x - 0.5))\n\n\n"
+        "# gradgen: next v=0\ndef step(v, x):\n    u = 0.9 * v + x\n    return u, spike(u - 1.0)\n"
+    )
+    step = generate_text(tmp_path, text).function()
+    assert jax.grad(lambda v: step(v, 0.2)[1])(1.0) == pytest.approx(0.9)
+    with pytest.raises(TypeError):
+        jax.grad(jax.grad(lambda v: step(v, 0.2)[1]))(1.0)
+
+
+def test_leaves_are_called_as_they_like(tmp_path):
+    text = "def step(outputs, kept, primals):\n    return outputs * kept + primals\n"
+    step = generate_text(tmp_path, text).function()
+    assert jax.grad(step, (0, 1, 2))(2.0, 3.0, 4.0) == (3.0, 2.0, 1.0)

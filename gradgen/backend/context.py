@@ -127,7 +127,7 @@ def module_context(module: Module) -> Context:
         "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
         "backward": _lines(backward_body(module, names)),
         "hold_constant": hold_constant(trace.inputs, names) if constant else "",
-        "forward": _lines(forward_body(trace.inputs, names)),
+        "forward": _lines(forward_body(trace.inputs, names, needs["once"])),
         "differentiated": _lines(differentiated_leaves(trace.inputs)),
         "flatten_body": _lines(flatten_body(trace.arguments, names)),
         "result_name": "cotangents",

@@ -1,8 +1,8 @@
 """Exponentials of one variable, computed from each other.
 
 Rates of ion channels are exponentials of the same potential, with slopes that are often in simple
-ratios: exp(-(v + 35) / 10) is a multiple of exp(-(v + 40) / 10), and exp(-(v + 65) / 20) one of its
-square root. A backward pass that computes them again, for itself alone, need not evaluate each.
+ratios: exp(-(v + 35) / 10) is a multiple of exp(-(v + 40) / 10), and exp(-v / 10) the square of
+exp(-v / 20). A backward pass that computes them again, for itself alone, need not evaluate each.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from gradgen.ir.program import Program, Section
 _FORMS: Mapping[float, tuple[tuple[str, ...], int]] = {
     1.0: ((), 0),
     2.0: (("square",), 1),
-    0.5: (("sqrt",), 2),
 }
-"""By the ratio of the slopes, what is applied to the exponential that is known, and its price."""
+"""By the ratio of the slopes, what is applied to the exponential that is known, and its price. The
+flatter one is never made from the steeper one, which over- and underflows where it does not."""
 _LARGEST_SHIFT = 8.0
 """Of the logarithm of the factor: beyond it, one might overflow or vanish where the other is far
 from it."""
@@ -131,12 +131,16 @@ def _sensitive(code: Iterable[Instruction]) -> Collection[Var]:
 
     There the digits that a difference loses count; 1 + exp(x) loses none.
     """
+    code = tuple(code)
+    positive = {i.target for i in code if i.op == "exp"}
     found: set[Var] = set()
-    for instruction in reversed(tuple(code)):
+    for instruction in reversed(code):
         match instruction.op, instruction.operands:
             case "div", (_, str() as divisor):
                 found.add(divisor)
-            case "add", (Const() as number, _) | (_, Const() as number) if number.value > 0:
+            case "add", (Const() as number, x) | (x, Const() as number) if (
+                number.value > 0 and x in positive
+            ):
                 continue
             case (("add" | "sub" | "neg" | "mul" | "square" | "integer_pow"), _):
                 pass

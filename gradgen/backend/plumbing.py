@@ -107,18 +107,18 @@ def backward_body(module: Module, names: Names) -> list[str]:
     return _dedent([*lines, *layout("return ", tuple_of(everything), "", 4)])
 
 
-def forward_body(inputs: Sequence[Input], names: Names) -> list[str]:
-    """The forward pass of the rule: the result, and what the backward pass is given."""
+def forward_body(inputs: Sequence[Input], names: Names, once: bool) -> list[str]:
+    """The forward pass of the rule: the result, and what the backward pass is given.
+
+    `once` says whether what is kept may not be differentiated a second time. Nothing has a name
+    here, since a leaf may have any.
+    """
     leaves = [names.leaves[i.path] for i in inputs]
+    guarded: list[Doc] = [f"_once({leaf})" for leaf in leaves] if once else [*leaves]
     alike: list[Doc] = [f"_like({names.leaves[i.path]})" for i in inputs if i.wrt]
-    return _dedent(
-        [
-            *layout("outputs = ", call("_primal", leaves), "", 4),
-            *layout("kept = ", call("_residuals", leaves), "", 4),
-            *layout("primals = ", tuple_of(alike), "", 4),
-            "    return outputs, (kept, primals)",
-        ]
-    )
+    kept = tuple_of([call("_residuals", guarded), tuple_of(alike)])
+    result = tuple_of([call("_primal", leaves), kept])
+    return _dedent(layout("return ", result, "", 4))
 
 
 def differentiated_leaves(inputs: Sequence[Input]) -> list[str]:
