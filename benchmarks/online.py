@@ -18,10 +18,9 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.training import Measured, front_of, measure
-from gradgen import pipeline
+from benchmarks.drawing import plotter, save
+from benchmarks.training import Measured, front_of, generated, measure
 from gradgen.config import Settings
-from gradgen.verify.isolate import load
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "_static" / "online.svg"
@@ -88,28 +87,20 @@ def measured(steps: int, lif: ModuleType, source: Callable[..., Any]) -> dict[st
 
 def picture(found: dict[int, dict[str, Measured]]) -> None:
     """Temporary memory over steps."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "gradgen"})
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    figure, axis = plotter().subplots(figsize=(6, 3.6), layout="constrained")
     for name, label in (("through time", "jax.grad through time"), ("online", "online, by traces")):
         memory = [points[name].temporary / 1e6 for points in found.values()]
         axis.loglog(list(found), memory, "o-", label=label)
     axis.set(xlabel="steps", ylabel="temporary memory, MB")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)
-    figure.savefig(PICTURE, metadata={"Date": None})
-    lines = PICTURE.read_text(encoding="utf-8").splitlines()
-    PICTURE.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
+    save(figure, PICTURE)
 
 
 def main() -> None:
     """Print the table and draw the picture."""
     settings = Settings(str(ROOT / "models" / "lif.py"), emit=("f", "traces"))
-    lif = load(pipeline.generate(settings, lambda what: None).text)
+    lif = generated(settings)
     source = front_of("lif").function
     table = Table(title=f"LIF layer, {PRESYNAPTIC} inputs, {NEURONS} neurons, gradient by weights")
     headings = ("steps", "through time, MB", "online, MB", "forward, us/step")

@@ -54,7 +54,7 @@ def gradgen_total(case: Case) -> int:
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)
     modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
-    _, text = next(pipeline.texts(modules, settings.emit))
+    _, text = next(pipeline.texts(modules))
     return recount(text)["_value_and_entries"].total
 
 

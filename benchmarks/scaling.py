@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.drawing import plotter, save
 from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
 from gradgen.search.annealing.anneal import anneal
 
@@ -107,13 +108,7 @@ def table(runs: list[Run]) -> Table:
 
 def draw(runs: list[Run], path: Path) -> None:
     """The cost over time, and the times over the size."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "gradgen"})
-    from matplotlib import pyplot
-
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, (left, right) = plotter().subplots(1, 2, figsize=(10, 4), layout="constrained")
     for run in runs:
         seconds, costs = zip(*run.costs, strict=True)
         share = [100 * cost / costs[0] for cost in costs]
@@ -125,7 +120,7 @@ def draw(runs: list[Run], path: Path) -> None:
     right.plot(sizes, [run.within(0.01) for run in runs], "s-", label="within 1 % of the end")
     right.set(xscale="log", yscale="log", xlabel="intermediates", ylabel="seconds")
     right.legend()
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def main() -> None:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import importlib
 import math
-import random
 import statistics
-import time
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +27,7 @@ from rich.table import Table
 
 from benchmarks.by_hand import BY_HAND
 from benchmarks.rival_models import CASES, Case, slope
+from benchmarks.timing import take_turns
 from gradgen import pipeline
 from gradgen.config import Settings
 from gradgen.verify.isolate import load
@@ -182,14 +181,7 @@ def timed(programs: dict[str, Program], arguments: Sequence[Any]) -> dict[str, l
     compiled = {name: jax.jit(program) for name, program in programs.items()}
     for program in compiled.values():
         jax.block_until_ready(program(*arguments))
-    shuffled = random.Random(0)
-    found: dict[str, list[float]] = {name: [] for name in compiled}
-    for _ in range(ROUNDS):
-        for name in shuffled.sample(list(compiled), len(compiled)):
-            start = time.perf_counter()
-            jax.block_until_ready(compiled[name](*arguments))
-            found[name].append(time.perf_counter() - start)
-    return found
+    return take_turns(compiled, arguments, ROUNDS)
 
 
 def measure(case: Case) -> dict[str, float]:

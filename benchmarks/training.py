@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import random
 import statistics
 import time
 import types
@@ -33,6 +32,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.drawing import plotter, save
+from benchmarks.timing import take_turns
 from gradgen import pipeline
 from gradgen.config import Settings
 from gradgen.ir.module import Residuals
@@ -153,13 +154,7 @@ def measure(
         jax.block_until_ready(program(*arguments))
         slowest = max(slowest, time.perf_counter() - begin)
     rounds = max(rounds, min(10 * rounds, int(SECONDS / slowest)))
-    shuffled = random.Random(0)
-    seconds: dict[str, list[float]] = {name: [] for name in compiled}
-    for _ in range(rounds):
-        for name in shuffled.sample(list(compiled), len(compiled)):
-            begin = time.perf_counter()
-            jax.block_until_ready(compiled[name](*arguments))
-            seconds[name].append(time.perf_counter() - begin)
+    seconds = take_turns(compiled, arguments, rounds)
     return {
         name: Measured(tuple(found), compiled[name].memory_analysis().temp_size_in_bytes)
         for name, found in seconds.items()
@@ -171,10 +166,8 @@ def front_of(model: str) -> pipeline.Front:
     return pipeline.open_front(Settings(str(ROOT / "models" / f"{model}.py")))
 
 
-def gradients(front: pipeline.Front, simulation: Simulation) -> dict[str, Callable[..., Any]]:
+def gradients(step: Step, drop_in: Step, simulation: Simulation) -> dict[str, Callable[..., Any]]:
     """The programs of the table."""
-    step, name = front.function, front.source.function
-    drop_in = getattr(generated(front.settings), name)
     return {
         "forward": simulation.loss(step),
         "jax.grad": jax.value_and_grad(simulation.loss(step)),
@@ -197,22 +190,24 @@ def table(models: Sequence[str], size: Size, rounds: int, console: Console) -> N
     for model in models:
         front = front_of(model)
         simulation = Simulation(front, size)
-        found = measure(gradients(front, simulation), simulation.arguments, rounds)
+        module = generated(front.settings)
+        drop_in = getattr(module, front.source.function)
+        programs = gradients(front.function, drop_in, simulation)
+        found = measure(programs, simulation.arguments, rounds)
         by_jax = ("jax.grad", "checkpoint")
         faster = min(by_jax, key=lambda name: found[name].median)
         pairs = zip(found["gradgen"].seconds, found[faster].seconds, strict=True)
         ratio = statistics.median(ours / theirs for ours, theirs in pairs)
         memory = found["gradgen"].temporary / min(found[name].temporary for name in by_jax)
         ratios.append((ratio, memory))
-        kept = pipeline.cheapest(front.settings).passes
-        assert kept is not None
+        kept = module.GRADGEN["counts"]["residuals"]["kept"]
         shown.add_row(
             model,
             *(f"{1000 * f.median:.1f}" for f in found.values()),
             f"{ratio:.2f}",
             *(f"{found[name].temporary / 1e6:.1f}" for name in (*by_jax, "gradgen")),
             f"{memory:.2f}",
-            f"{kept.bytes} of {kept.input_bytes}",
+            f"{kept['bytes']} of {kept['inputs']}",
         )
         console.print(f"{size} {model}: time {ratio:.3f}, memory {memory:.3f}", style="dim")
     console.print(shown)
@@ -269,20 +264,15 @@ def curves(models: Sequence[str], size: Size, rounds: int, console: Console) -> 
                 f"{point.temporary / size.updates:.1f}",
             )
         console.print(shown)
-    if len(models) == len(CURVES):
+    if tuple(models) == CURVES:
         picture(found, size)
 
 
 def picture(found: dict[str, dict[str, Measured]], size: Size) -> None:
     """Time, in that of the forward pass, against the bytes that a neuron takes in a step."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "gradgen"})
-    from matplotlib import pyplot
     from matplotlib.ticker import ScalarFormatter
 
-    figure, axes = pyplot.subplots(1, len(found), figsize=(10, 4.6), layout="constrained")
+    figure, axes = plotter().subplots(1, len(found), figsize=(10, 4.6), layout="constrained")
     for axis, (model, points) in zip(axes, found.items(), strict=True):
         for number, (name, point) in enumerate((k, p) for k, p in points.items() if k != "forward"):
             ours = name.startswith("gradgen")
@@ -303,9 +293,7 @@ def picture(found: dict[str, dict[str, Measured]], size: Size) -> None:
     axes[0].set_ylabel("time, in forward passes")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
-    figure.savefig(PICTURE, metadata={"Date": None})
-    lines = PICTURE.read_text(encoding="utf-8").splitlines()
-    PICTURE.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
+    save(figure, PICTURE)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.graph_file import read_graph
-from gradgen.ir.module import Module
+from gradgen.ir.module import Module, Passes
 from gradgen.ir.plan import Objective
 from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import Source
@@ -153,25 +153,26 @@ def replay(front: Front, graph: LinearGraph, recipe: Recipe) -> Module:
 
 def _as_asked(front: Front, module: Module) -> Module:
     settings = front.settings
-    imports = digests_of_imports(settings.path, settings.example)
-    products = (module.vjp.chosen.program, module.vjp.forward.program)
-    passes = split(products, front.trace, settings.residuals)
-    if module.rewritten:
-        passes = replace(passes, backward=share_exponentials(passes.backward))
     return replace(
         module,
-        passes=passes,
+        passes=_passes(front, module) if "f" in settings.emit else None,
         emit=settings.emit,
         options=settings.options(),
-        imports=imports,
+        imports=digests_of_imports(settings.path, settings.example),
     )
 
 
-def texts(modules: Sequence[Module], emit: Sequence[str]) -> Iterator[tuple[Module, str]]:
+def _passes(front: Front, module: Module) -> Passes:
+    products = (module.vjp.chosen.program, module.vjp.forward.program)
+    passes = split(products, front.trace, front.settings.residuals)
+    if not module.rewritten:
+        return passes
+    return replace(passes, backward=share_exponentials(passes.backward))
+
+
+def texts(modules: Sequence[Module]) -> Iterator[tuple[Module, str]]:
     """Each candidate with its text."""
-    for module in modules:
-        chosen = replace(module, emit=tuple(emit))
-        yield chosen, render(chosen)
+    return ((module, render(module)) for module in modules)
 
 
 Kept = Literal["searched", "kept", "improved", "another graph"]
@@ -233,7 +234,7 @@ def generate_from(
     ranges = ranges_of(front)
     fared: list[str] = []
     for considered in _batches(front, graph, kept, search_again, status):
-        for number, (chosen, text) in enumerate(texts(considered, settings.emit), start=1):
+        for number, (chosen, text) in enumerate(texts(considered), start=1):
             status(f"verifying {front.source.function}")
             report = verify(subject_of(front, chosen, text), ranges=ranges, dtypes=settings.dtypes)
             fared.append(_order_line(chosen, report.kind))

@@ -23,7 +23,6 @@ from hypothesis import currently_in_test_context, note
 from gradgen import ordering, pipeline
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
-from gradgen.ir.module import DEFAULT_FUNCTIONS
 from gradgen.ir.module import Module as GeneratedModule
 from gradgen.pipeline import Front
 
@@ -65,7 +64,7 @@ def _compare_first_finite(
     source: types.ModuleType, front: Front, modules: Sequence[GeneratedModule]
 ) -> None:
     """Compare the cheapest, or else, as in the pipeline, the first that does not overflow."""
-    texts = [text for _, text in pipeline.texts(modules, DEFAULT_FUNCTIONS)]
+    texts = [text for _, text in pipeline.texts(modules)]
     for number, text in enumerate(texts):
         try:
             compare(source, _module("random_model_grad", text), front)

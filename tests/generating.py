@@ -77,7 +77,7 @@ def generate(
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)
     modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
-    module, text = next(pipeline.texts(modules, settings.emit))
+    module, text = next(pipeline.texts(modules))
     return Generated(front, graph, module, text, run_text(text))
 
 

@@ -33,7 +33,7 @@ def subject(path: str) -> Subject:
     front = pipeline.open_front(settings)
     graph = pipeline.graph_of(front)
     modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
-    module, text = next(iter(pipeline.texts(modules, settings.emit)))
+    module, text = next(iter(pipeline.texts(modules)))
     return Subject(text, module, front.function, front.signature.bind, front.vmapped)
 
 

@@ -39,8 +39,7 @@ from gradgen.backend.signatures import (
 )
 from gradgen.backend.straight import Context, straight_line_functions
 from gradgen.ir.code import Var, is_float
-from gradgen.ir.module import Module
-from gradgen.ir.program import count_operations
+from gradgen.ir.module import Module, Passes
 from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument, Input, Output
 
@@ -112,7 +111,7 @@ def module_context(module: Module) -> Context:
             if module.traces is None
             else f"{module.traces.derivative.chosen.operations.total} operations",
         },
-        "step_doc": _step_doc(module),
+        "step_doc": "" if module.passes is None else _step_doc(module, module.passes),
         "guarded": guarded,
         "result_of": result_of,
         "define": lambda function: "\n".join(define(function, trace.arguments)),
@@ -213,14 +212,12 @@ def _imports(
     return sort_imports(found)
 
 
-def _step_doc(module: Module) -> str:
+def _step_doc(module: Module, passes: Passes) -> str:
     source, trace = module.source, module.trace
     wrt = ", ".join(i.path for i in trace.inputs if i.wrt)
-    assert module.passes is not None
-    total = count_operations(module.passes.backward.instructions).total
     added = (
-        f"Differentiable with respect to {wrt}: in training it keeps {module.passes.bytes} bytes a "
-        f"neuron and step (in float32), and its backward pass takes {total} operations."
+        f"Differentiable with respect to {wrt}: in training it keeps {passes.bytes} bytes a neuron "
+        f"and step (in float32), and its backward pass takes {passes.operations.total} operations."
     )
     doc = source.docstring
     if doc is None:

@@ -8,19 +8,13 @@ exp(-v / 20). A backward pass that computes them again, for itself alone, need n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.backend.passes import eliminate_dead_code
 from gradgen.ir.code import Atom, Const, Instruction, Var
 from gradgen.ir.program import Program, Section
 
-_FORMS: Mapping[float, tuple[tuple[str, ...], int]] = {
-    1.0: ((), 0),
-    2.0: (("square",), 1),
-}
-"""By the ratio of the slopes, what is applied to the exponential that is known, and its price. The
-flatter one is never made from the steeper one, which over- and underflows where it does not."""
 _LARGEST_SHIFT = 8.0
 """Of the logarithm of the factor: beyond it, one might overflow or vanish where the other is far
 from it."""
@@ -37,11 +31,15 @@ class _Affine:
 
 @dataclass(frozen=True)
 class _Derived:
-    """An exponential as factor * form(known)."""
+    """An exponential as a multiple of one that is known, or of its square.
+
+    The flatter of two is never made from the steeper one, which over- and underflows where it does
+    not.
+    """
 
     target: Var
     known: Var
-    form: tuple[str, ...]
+    squared: bool
     factor: float
 
 
@@ -54,7 +52,6 @@ def share_exponentials(program: Program) -> Program:
     derived = {d.target: d for d in _derived(program)}
     if not derived:
         return program
-    taken = {*program.inputs, *(i.target for i in program.instructions)}
     values: dict[Var, tuple[float, Var]] = {}
     sections = []
     for section in program.sections:
@@ -65,21 +62,13 @@ def share_exponentials(program: Program) -> Program:
                 code.append(_scaled(instruction, values))
                 continue
             bare = found.known
-            for op in found.form:
-                bare, operand = _fresh(bare, taken), bare
-                code.append(Instruction(bare, op, (operand,)))
+            if found.squared:
+                bare = f"{found.target}_bare"
+                code.append(Instruction(bare, "square", (found.known,)))
             values[found.target] = found.factor, bare
             code.append(Instruction(found.target, "mul", (Const(found.factor), bare)))
         sections.append(Section(section.title, tuple(code)))
     return eliminate_dead_code(replace(program, sections=tuple(sections)))
-
-
-def _fresh(base: Var, taken: set[Var]) -> Var:
-    name = f"{base}r"
-    while name in taken:
-        name += "r"
-    taken.add(name)
-    return name
 
 
 def _scaled(instruction: Instruction, values: Mapping[Var, tuple[float, Var]]) -> Instruction:
@@ -108,30 +97,29 @@ def _derived(program: Program) -> Iterable[_Derived]:
         if instruction.target not in sensitive:
             best = min(_ways(exponent, known), default=None)
             if best is not None:
-                _, base, ratio, shift = best
-                yield _Derived(instruction.target, base, _FORMS[ratio][0], math.exp(shift))
+                squared, base, shift = best
+                yield _Derived(instruction.target, base, squared, math.exp(shift))
         known.append((instruction.target, exponent))
 
 
 def _ways(
     exponent: _Affine, known: Iterable[tuple[Var, _Affine]]
-) -> Iterable[tuple[int, Var, float, float]]:
+) -> Iterable[tuple[bool, Var, float]]:
+    """Whether to square, what, and the logarithm of the factor; the cheapest way is the least."""
     for variable, other in known:
-        if other.root != exponent.root:
-            continue
-        for ratio, (_, price) in _FORMS.items():
+        for squared in (False, True):
+            ratio = 1 + squared
             shift = exponent.offset - ratio * other.offset
             close = math.isclose(exponent.slope, ratio * other.slope, rel_tol=1e-12)
-            if close and abs(shift) <= _LARGEST_SHIFT:
-                yield price, variable, ratio, shift
+            if other.root == exponent.root and close and abs(shift) <= _LARGEST_SHIFT:
+                yield squared, variable, shift
 
 
-def _sensitive(code: Iterable[Instruction]) -> Collection[Var]:
+def _sensitive(code: Sequence[Instruction]) -> Collection[Var]:
     """What something is divided by, or a function taken of, and the terms of it.
 
     There the digits that a difference loses count; 1 + exp(x) loses none.
     """
-    code = tuple(code)
     positive = {i.target for i in code if i.op == "exp"}
     found: set[Var] = set()
     for instruction in reversed(code):

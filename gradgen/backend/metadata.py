@@ -28,11 +28,11 @@ def summary_lines(module: Module) -> list[str]:
         f"(forward sweep {module.jvp.forward.operations.total}).",
     ]
     passes = module.passes
-    if passes is not None and "f" in module.emit:
-        backward = count_operations(passes.backward.instructions).total
+    if passes is not None:
         sentences.append(
             f"Training keeps {passes.bytes} bytes a neuron and step (the step's state takes "
-            f"{passes.input_bytes}), and the backward pass takes {backward} operations."
+            f"{passes.input_bytes}), and the backward pass takes {passes.operations.total} "
+            "operations."
         )
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 
@@ -75,12 +75,12 @@ def counts_of(module: Module) -> dict[str, dict[str, Any]]:
         "vjp": _counts(module.vjp, "reverse"),
         "jvp": _counts(module.jvp, "forward"),
     }
-    if module.passes is not None and "f" in module.emit:
+    if module.passes is not None:
         counts["residuals"] = {
             **count_operations(module.passes.forward.instructions).as_dict(),
             "kept": {"bytes": module.passes.bytes, "inputs": module.passes.input_bytes},
         }
-        counts["backward"] = count_operations(module.passes.backward.instructions).as_dict()
+        counts["backward"] = module.passes.operations.as_dict()
     if module.traces is not None:
         counts["traces"] = _counts(module.traces.derivative, "forward", "reverse")
     return counts

@@ -48,7 +48,7 @@ def split(programs: Sequence[Program], trace: Trace, residuals: Residuals) -> Pa
     leaves = _leaves(trace)
     chosen = {"auto": programs, "entries": programs[-1:]}.get(residuals, programs[:1])
     found = [_passes(program, leaves, residuals) for program in chosen]
-    return min(found, key=lambda p: (p.bytes, _operations(p)))
+    return min(found, key=lambda p: (p.bytes, p.operations.total))
 
 
 def _leaves(trace: Trace) -> _Leaves:
@@ -61,10 +61,6 @@ def _leaves(trace: Trace) -> _Leaves:
         [v for v, name in arguments.items() if name in state],
         [v for v, name in arguments.items() if name in required - state],
     )
-
-
-def _operations(passes: Passes) -> int:
-    return count_operations(passes.backward.instructions).total
 
 
 def _passes(program: Program, leaves: _Leaves, residuals: Residuals) -> Passes:

@@ -33,7 +33,7 @@ def straight_line_functions(
         chosen.append(_program(module, program, "_value_and_entries", doc, inputs))
     called = _output_names(module, inputs)
     extra = {v: f"ct_{called[path]}" for path, v in module.cotangents}
-    if "f" in emit and module.passes is not None:
+    if module.passes is not None:
         chosen += _passes(module, module.passes, inputs, extra)
     if "vjp" in emit:
         doc = "Cotangents of the inputs from those of the outputs"

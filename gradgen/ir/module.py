@@ -90,6 +90,11 @@ class Passes:
     whole: Program
     """Both in one, without anything computed twice."""
 
+    @property
+    def operations(self) -> Operations:
+        """Of the backward pass, with what it computes again."""
+        return count_operations(self.backward.instructions)
+
 
 @dataclass(frozen=True)
 class Module:
@@ -111,7 +116,7 @@ class Module:
     traces: Traces | None = None
     """Where they are asked for."""
     passes: Passes | None = None
-    """Of the drop-in function."""
+    """Of the drop-in function, where that is asked for."""
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     generator: str = ""
     """Name and version of the generator, for the header."""

@@ -43,7 +43,7 @@ def counts_of(module: Module) -> Counts:
         jacobian.forward.plan.muls,
         jacobian.reverse.operations.total,
         jacobian.reverse.plan.muls,
-        module.passes.bytes if module.passes is not None and "f" in module.emit else None,
+        None if module.passes is None else module.passes.bytes,
     )
 
 
