@@ -328,7 +328,7 @@ def test_no_nan_far_below_the_threshold():
     settings = Settings(str(MODELS / "izhikevich.py"))
     front = open_front(settings)
     graph = graph_of(front)
-    _, text = next(texts(candidates(front, graph, orders_for(settings, graph)), settings.emit))
+    _, text = next(texts(candidates(front, graph, orders_for(settings, graph))))
     namespace = {"__name__": "generated"}
     exec(compile(text, "generated", "exec"), namespace)
     entries = namespace["izhikevich_step_jacobian_entries"](

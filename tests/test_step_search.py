@@ -330,7 +330,7 @@ def test_generated_code_from_any_kind_of_order_matches_jax(name, wrt, eliminatio
     order = search_steps(graph, elimination, "muls", start=start, iterations=5_000, seed=3)
     module = pipeline.candidates(front, graph, (order,))[0]
     assert module.jacobian.chosen.order == order
-    ((_, text),) = pipeline.texts([module], Settings("").emit)
+    ((_, text),) = pipeline.texts([module])
     running = run_text(text)
     assert running.GRADGEN["elimination"] == order.elimination
     assert running.GRADGEN["order"] == order.steps
