@@ -3,9 +3,11 @@
 `python -m benchmarks.speed` times value and Jacobian of the cases of `benchmarks.rival_models` for
 65,536 neurons in float32 under `jax.jit`, every array of a result on its own. The programs of a
 case are called in turn, in an order shuffled anew in each round, and each figure is the median of
-the ratios to the better of `jacfwd` and `jacrev` in the same round. There are two floors: a program
-that reads every input and writes as many arrays as the Jacobian has entries, and does nothing else;
-and the Jacobian derived and simplified by hand (`benchmarks.by_hand`).
+the ratios to the better of `jacfwd` and `jacrev` in the same round. Every program is compiled
+several times, and its time in a round is the mean over these copies: one program's copies differ by
+up to 15 % from each other, by where their results come to lie in memory. There are two floors: a
+program that reads every input and writes as many arrays as the Jacobian has entries, and does
+nothing else; and the Jacobian derived and simplified by hand (`benchmarks.by_hand`).
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from gradgen.verify.isolate import load
 
 NEURONS = 65_536
 ROUNDS = 101
+COPIES = 5
 ROOT = Path(__file__).resolve().parent.parent
 INTRICATE = ("izh", "adex", "hh")
 """The models over which the geometric mean is taken: a lif is near its floor in any case."""
@@ -177,11 +180,22 @@ def inputs(case: Case) -> list[Any]:
 
 
 def timed(programs: dict[str, Program], arguments: Sequence[Any]) -> dict[str, list[float]]:
-    """Seconds of each program in each round, all of them in every round."""
-    compiled = {name: jax.jit(program) for name, program in programs.items()}
+    """Seconds of each program in each round, all copies of all of them in every round."""
+    compiled = {f"{k} {name}": _copy(p) for k in range(COPIES) for name, p in programs.items()}
     for program in compiled.values():
         jax.block_until_ready(program(*arguments))
-    return take_turns(compiled, arguments, ROUNDS)
+    seconds = take_turns(compiled, arguments, ROUNDS)
+    copies = {name: [seconds[f"{k} {name}"] for k in range(COPIES)] for name in programs}
+    return {
+        name: [statistics.fmean(times) for times in zip(*found, strict=True)]
+        for name, found in copies.items()
+    }
+
+
+def _copy(program: Program) -> Program:
+    """Compiled by itself: `jax.jit` compiles one function only once."""
+    copy: Program = jax.jit(lambda *arguments: program(*arguments))
+    return copy
 
 
 def measure(case: Case) -> dict[str, float]:

@@ -28,8 +28,13 @@ def exponentials(program):
     ("rates", "left"),
     [
         (("jnp.exp((v + 35.0) / 10.0)", "jnp.exp(0.1 * v - 2.0)"), 1),
-        # the flatter one is left where the steeper one overflows
-        (("jnp.exp(-(v + 65.0) / 10.0)", "jnp.exp(-(v + 65.0) / 20.0)"), 2),
+        # the flatter one is evaluated, wherever it stands: the steeper one overflows before it
+        (("jnp.exp(-(v + 65.0) / 10.0)", "jnp.exp(-(v + 65.0) / 20.0)"), 1),
+        (("jnp.exp(-(v + 65.0) / 20.0)", "0.1 * jnp.exp(-(v + 60.0) / 80.0)"), 1),
+        (("jnp.exp(v / 16.0)", "jnp.exp(v / 80.0)"), 2),
+        (("jnp.exp(-v / 10.0)", "jnp.exp(v / 20.0)"), 2),
+        # equal ones, spelled differently
+        (("jnp.exp(v / 10.0)", "0.5 * jnp.exp(0.1 * v)"), 1),
         (("0.07 * jnp.exp((5.0 - v) / 20.0)", "4.0 * jnp.exp((5.0 - v) / 10.0)"), 1),
         (("jnp.exp(v / 10.0)", "1.0 / (1.0 + jnp.exp((v + 5.0) / 10.0))"), 1),
         # no simple ratio, another variable, a factor that could overflow
@@ -37,7 +42,10 @@ def exponentials(program):
         (("jnp.exp(v / 10.0)", "jnp.exp(w / 10.0)"), 2),
         (("jnp.exp(v / 10.0)", "jnp.exp((v + 90.0) / 10.0)"), 2),
         # 1 - exp(x) loses digits near 0, where the quotient needs them
-        (("jnp.exp(v / 10.0)", "(v + 5.0) / (1.0 - jnp.exp((v + 5.0) / 10.0))"), 2),
+        (("jnp.exp(v / 10.0)", "(v + 5.0) / (1.0 - jnp.exp((v + 5.0) / 10.0))"), 1),
+        (("jnp.exp(v / 20.0)", "(v + 5.0) / (1.0 - jnp.exp((v + 5.0) / 10.0))"), 2),
+        (("jnp.exp(v / 20.0)", "(v + 5.0) * (1.0 - jnp.exp((v + 5.0) / 10.0)) ** -2"), 2),
+        (("jnp.exp(v / 20.0)", "1.0 - jnp.exp(v / 10.0) / 3.0"), 1),
     ],
 )
 def test_what_is_shared(tmp_path, rates, left):

@@ -1,20 +1,23 @@
 """Exponentials of one variable, computed from each other.
 
 Rates of ion channels are exponentials of the same potential, with slopes that are often in simple
-ratios: exp(-(v + 35) / 10) is a multiple of exp(-(v + 40) / 10), and exp(-v / 10) the square of
-exp(-v / 20). A backward pass that computes them again, for itself alone, need not evaluate each.
+ratios: exp(-(v + 35) / 10) is a multiple of exp(-(v + 40) / 10), and exp(-v / 20) the fourth power
+of exp(-v / 80). A backward pass that computes them again, for itself alone, need not evaluate each.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.backend.passes import eliminate_dead_code
 from gradgen.ir.code import Atom, Const, Instruction, Var
 from gradgen.ir.program import Program, Section
 
+_HIGHEST_POWER = 4
+"""Two multiplications, where an exponential takes about ten; the rounding error of the exponential
+grows as much."""
 _LARGEST_SHIFT = 8.0
 """Of the logarithm of the factor: beyond it, one might overflow or vanish where the other is far
 from it."""
@@ -31,15 +34,14 @@ class _Affine:
 
 @dataclass(frozen=True)
 class _Derived:
-    """An exponential as a multiple of one that is known, or of its square.
+    """An exponential as factor * known ** power.
 
     The flatter of two is never made from the steeper one, which over- and underflows where it does
     not.
     """
 
-    target: Var
     known: Var
-    squared: bool
+    power: int
     factor: float
 
 
@@ -49,70 +51,98 @@ def share_exponentials(program: Program) -> Program:
     One in a difference that something is divided by stays: 1 - exp(x) loses digits near x = 0, and
     every rounding in front of that counts.
     """
-    derived = {d.target: d for d in _derived(program)}
+    derived = _derived(program.instructions)
     if not derived:
         return program
-    values: dict[Var, tuple[float, Var]] = {}
-    sections = []
-    for section in program.sections:
-        code: list[Instruction] = []
-        for instruction in section.instructions:
-            found = derived.get(instruction.target)
-            if found is None:
-                code.append(_scaled(instruction, values))
-                continue
-            bare = found.known
-            if found.squared:
-                bare = f"{found.target}_bare"
-                code.append(Instruction(bare, "square", (found.known,)))
-            values[found.target] = found.factor, bare
-            code.append(Instruction(found.target, "mul", (Const(found.factor), bare)))
-        sections.append(Section(section.title, tuple(code)))
-    return eliminate_dead_code(replace(program, sections=tuple(sections)))
+    emission = _Emission(program.instructions, derived)
+    sections = tuple(
+        Section(section.title, tuple(emission.of(section.instructions)))
+        for section in program.sections
+    )
+    results = tuple((name, emission.renamed(atom)) for name, atom in program.results)
+    return eliminate_dead_code(replace(program, sections=sections, results=results))
 
 
-def _scaled(instruction: Instruction, values: Mapping[Var, tuple[float, Var]]) -> Instruction:
-    """A product of a number and a derived exponential, with both numbers in one."""
-    match instruction.op, instruction.operands:
-        case "mul", (Const() as number, str() as x) | (str() as x, Const() as number) if (
-            x in values
-        ):
-            factor, bare = values[x]
-            scaled = Const(float(number.value) * factor, number.dtype)
-            return replace(instruction, operands=(scaled, bare))
-    return instruction
-
-
-def _derived(program: Program) -> Iterable[_Derived]:
-    code = program.instructions
+def _derived(code: Sequence[Instruction]) -> Mapping[Var, _Derived]:
+    """What each exponential that need not be evaluated is made from; the flattest are evaluated."""
     definitions = {i.target: i for i in code}
     sensitive = _sensitive(code)
+    exponents = {
+        i.target: exponent
+        for i in code
+        if i.op == "exp" and i.dtype == "float"
+        if (exponent := _affine(i.operands[0], definitions)) is not None
+    }
+    found: dict[Var, _Derived] = {}
     known: list[tuple[Var, _Affine]] = []
-    for instruction in code:
-        if instruction.op != "exp" or instruction.dtype != "float":
-            continue
-        exponent = _affine(instruction.operands[0], definitions)
-        if exponent is None:
-            continue
-        if instruction.target not in sensitive:
-            best = min(_ways(exponent, known), default=None)
-            if best is not None:
-                squared, base, shift = best
-                yield _Derived(instruction.target, base, squared, math.exp(shift))
-        known.append((instruction.target, exponent))
+    for target in sorted(exponents, key=lambda x: (abs(exponents[x].slope), x not in sensitive)):
+        ways = [] if target in sensitive else list(_ways(exponents[target], known))
+        if ways:
+            found[target] = min(ways, key=lambda way: way.power)
+        else:
+            known.append((target, exponents[target]))
+    return found
 
 
-def _ways(
-    exponent: _Affine, known: Iterable[tuple[Var, _Affine]]
-) -> Iterable[tuple[bool, Var, float]]:
-    """Whether to square, what, and the logarithm of the factor; the cheapest way is the least."""
+def _ways(exponent: _Affine, known: Iterable[tuple[Var, _Affine]]) -> Iterator[_Derived]:
     for variable, other in known:
-        for squared in (False, True):
-            ratio = 1 + squared
-            shift = exponent.offset - ratio * other.offset
-            close = math.isclose(exponent.slope, ratio * other.slope, rel_tol=1e-12)
-            if other.root == exponent.root and close and abs(shift) <= _LARGEST_SHIFT:
-                yield squared, variable, shift
+        for power in range(1, _HIGHEST_POWER + 1):
+            shift = exponent.offset - power * other.offset
+            alike = math.isclose(exponent.slope, power * other.slope, rel_tol=1e-12)
+            if other.root == exponent.root and alike and abs(shift) <= _LARGEST_SHIFT:
+                yield _Derived(variable, power, math.exp(shift))
+
+
+class _Emission:
+    """Code with derived exponentials; what they are made from is moved in front of them."""
+
+    def __init__(self, code: Iterable[Instruction], derived: Mapping[Var, _Derived]) -> None:
+        self._definitions = {i.target: i for i in code}
+        self._derived = derived
+        self._emitted: set[Var] = set()
+        self._bare: dict[Var, Var] = {}
+
+    def of(self, code: Iterable[Instruction]) -> Iterator[Instruction]:
+        """The instructions, and before each what it needs."""
+        for instruction in code:
+            yield from self._with_needs(instruction)
+
+    def renamed(self, atom: Atom) -> Atom:
+        """The variable to read instead of one that equals it."""
+        found = self._derived.get(atom) if isinstance(atom, str) else None
+        return found.known if found is not None and found.power == found.factor == 1 else atom
+
+    def _with_needs(self, instruction: Instruction) -> Iterator[Instruction]:
+        target = instruction.target
+        if target in self._emitted:
+            return
+        self._emitted.add(target)
+        found = self._derived.get(target)
+        needed = instruction.variables if found is None else (found.known,)
+        for variable in needed:
+            if variable in self._definitions:
+                yield from self._with_needs(self._definitions[variable])
+        if found is None:
+            operands = tuple(self.renamed(atom) for atom in instruction.operands)
+            yield self._scaled(replace(instruction, operands=operands))
+            return
+        bare = found.known
+        if found.power > 1:
+            bare = target if found.factor == 1 else f"{target}_bare"
+            yield Instruction(bare, "integer_pow", (found.known,), (("y", found.power),))
+        self._bare[target] = bare
+        if found.factor != 1:
+            yield Instruction(target, "mul", (Const(found.factor), bare))
+
+    def _scaled(self, instruction: Instruction) -> Instruction:
+        """A product of a number and a derived exponential, with both numbers in one."""
+        match instruction.op, instruction.operands:
+            case "mul", (Const() as number, str() as x) | (str() as x, Const() as number) if (
+                x in self._bare
+            ):
+                scaled = Const(float(number.value) * self._derived[x].factor, number.dtype)
+                return replace(instruction, operands=(scaled, self._bare[x]))
+        return instruction
 
 
 def _sensitive(code: Sequence[Instruction]) -> Collection[Var]:
@@ -130,7 +160,9 @@ def _sensitive(code: Sequence[Instruction]) -> Collection[Var]:
                 number.value > 0 and x in positive
             ):
                 continue
-            case (("add" | "sub" | "neg" | "mul" | "square" | "integer_pow"), _):
+            case (("add" | "sub" | "neg" | "mul" | "div" | "square"), _):
+                pass
+            case "integer_pow", _ if int(instruction.attribute("y")) > 0:
                 pass
             case _:
                 found.update(instruction.variables)

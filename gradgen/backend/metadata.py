@@ -30,9 +30,9 @@ def summary_lines(module: Module) -> list[str]:
     passes = module.passes
     if passes is not None:
         sentences.append(
-            f"Training keeps {passes.bytes} bytes a neuron and step (the step's state takes "
-            f"{passes.input_bytes}), and the backward pass takes {passes.operations.total} "
-            "operations."
+            f"Training keeps {passes.bytes} bytes a neuron and step ({passes.input_bytes} for all "
+            f"that a scan carries: {', '.join(module.trace.carried)}), and the backward pass takes "
+            f"{passes.operations.total} operations."
         )
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 

@@ -52,10 +52,10 @@ def split(programs: Sequence[Program], trace: Trace, residuals: Residuals) -> Pa
 
 
 def _leaves(trace: Trace) -> _Leaves:
-    """State is charged for, or every argument without a default where no state is known."""
+    """What a scan carries is charged for, what drives it is there anyway."""
     arguments = {i.variable: i.path.split(".")[0] for i in trace.inputs}
+    state = set(trace.carried)
     required = {a.name for a in trace.arguments if a.default is None}
-    state = {path.split(".")[0] for path, _ in trace.recurrence} or required
     return _Leaves(
         {i.variable: i.dtype for i in trace.inputs},
         [v for v, name in arguments.items() if name in state],

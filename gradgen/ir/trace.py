@@ -155,6 +155,15 @@ class Trace:
         return "\n".join(lines)
 
     @property
+    def carried(self) -> tuple[str, ...]:
+        """The arguments that a scan over time carries: those with state, or, where no state is
+        known, all without a default."""
+        state = {path.split(".")[0] for path, _ in self.recurrence}
+        return tuple(
+            a.name for a in self.arguments if (a.name in state if state else a.default is None)
+        )
+
+    @property
     def differentiated_state(self) -> Recurrence:
         """The floats of the state that are differentiated."""
         inputs = {i.path for i in self.inputs if i.wrt and is_float(i.dtype)}
