@@ -104,12 +104,12 @@ def module_context(module: Module) -> Context:
         "types": types,
         "wrt": ", ".join(i.path for i in trace.inputs if i.wrt),
         "counts": {
-            "jacobian": f"{module.jacobian.chosen.operations.total} operations",
-            "vjp": f"{module.vjp.chosen.operations.total} operations",
-            "jvp": f"{module.jvp.chosen.operations.total} operations",
+            "jacobian": str(module.jacobian.chosen.operations),
+            "vjp": str(module.vjp.chosen.operations),
+            "jvp": str(module.jvp.chosen.operations),
             "traces": ""
             if module.traces is None
-            else f"{module.traces.derivative.chosen.operations.total} operations",
+            else str(module.traces.derivative.chosen.operations),
         },
         "step_doc": "" if module.passes is None else _step_doc(module, module.passes),
         "guarded": guarded,

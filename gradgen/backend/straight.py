@@ -111,11 +111,11 @@ def _program(
         groups.setdefault(key.partition(":")[0], []).append(text)
     tuples = [tuple_of(items) for items in groups.values()] or [tuple_of([])]
     returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
-    total = count_operations(program.instructions).total
+    counted = count_operations(program.instructions)
     code = [line for _, lines in printer.sections() for line in lines]
     return {
         "signature": function_header(function, [given[v] for v in program.inputs]),
-        "doc": f"{doc}: {total} operations.",
+        "doc": f"{doc}: {counted}.",
         "sections": sections,
         "code": code,
         "returned": "\n".join(_returned(returned)),

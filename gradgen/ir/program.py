@@ -71,6 +71,10 @@ class Operations:
         free = ("neg", "compare", "select")
         return sum(n for kind, n in self.counts if kind not in free)
 
+    def __str__(self) -> str:
+        """`13 operations`."""
+        return "1 operation" if self.total == 1 else f"{self.total} operations"
+
     def as_dict(self) -> dict[str, int]:
         """By kind, with the total."""
         return {**{k: n for k, n in self.counts if n}, "total": self.total}
