@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:15ed8b54c49cd51c78dded5685808d1d764340c10ed26384b7af0693957e5d93",
+    "text": "sha256:c8068dc3742235b400ddfa690e0095c5da334fce5c6481b5b8381ccf9d6e7be5",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -222,7 +222,7 @@ def _value_and_entries(theta, I, tau):
 
 
 def _residuals(theta, I, tau):
-    """What the backward pass is given: 1 operations."""
+    """What the backward pass is given: 1 operation."""
     # primal
     x0 = 0.1 / tau
     return (theta, I, x0)
