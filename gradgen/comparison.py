@@ -63,9 +63,7 @@ def compare(settings: Settings, status: Callable[[str], None]) -> Comparison:
 
 def print_table(found: Comparison) -> None:
     """Print an order a line, the cheapest in bold, and the lower bound."""
-    table = Table(
-        title=f"{found.source}: {found.intermediates} intermediates", title_justify="left"
-    )
+    table = Table()
     table.add_column("search")
     table.add_column(found.objective, justify="right")
     table.add_column("seconds", justify="right")
@@ -76,7 +74,9 @@ def print_table(found: Comparison) -> None:
         table.add_row(row.search, str(row.cost), f"{row.seconds:.2f}", row.found_by, style=style)
     proof = "which is met: optimal (proved)" if best == found.lower_bound else ""
     table.add_row("lower bound", str(found.lower_bound), "", proof)
-    Console().print(table)
+    console = Console(highlight=False)
+    console.print(f"{found.source}: {found.intermediates} intermediates", style="bold")
+    console.print(table)
 
 
 def as_json(found: Comparison) -> str:

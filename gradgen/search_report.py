@@ -34,11 +34,7 @@ def as_document(settings: Settings, graph: LinearGraph, result: SearchResult) ->
 
 def print_table(settings: Settings, graph: LinearGraph, result: SearchResult) -> None:
     """Print the costs, one a line, with how each was found."""
-    table = Table(
-        title=f"{settings.path}: {settings.elimination} elimination, "
-        f"{len(graph.intermediates)} intermediates",
-        title_justify="left",
-    )
+    table = Table()
     table.add_column("order")
     table.add_column(settings.objective, justify="right")
     table.add_column("how")
@@ -46,9 +42,14 @@ def print_table(settings: Settings, graph: LinearGraph, result: SearchResult) ->
         table.add_row(name, str(cost), "")
     table.add_row("best", str(result.cost), result.found_by, style="bold")
     table.add_row("lower bound", str(result.lower_bound), result.bound_by)
-    console = Console()
+    console = Console(highlight=False)
+    console.print(
+        f"{settings.path}: {settings.elimination} elimination, "
+        f"{len(graph.intermediates)} intermediates",
+        style="bold",
+    )
     console.print(table)
-    console.print(verdict(result), highlight=False)
+    console.print(verdict(result))
 
 
 def verdict(result: SearchResult) -> str:
