@@ -58,7 +58,8 @@ def test_random_models(shard):
         check()
     finally:
         # what XLA compiled for some hundred models takes gigabytes
-        jax.clear_caches()
+        if len(passed) > 100:
+            jax.clear_caches()
     print(dict(outcomes))
     # a few percent, and a few by chance: a shard is small
     assert outcomes["refused"] <= 3 + 0.05 * outcomes.total()
