@@ -250,6 +250,20 @@ def test_the_bytes_are_in_the_record():
     )
 
 
+@pytest.mark.parametrize(
+    ("directive", "carried"),
+    [("", "4 for all that a scan carries: v"), (NEXT, "8 for all that a scan carries: v, w")],
+)
+def test_the_header_names_what_is_carried(tmp_path, directive, carried):
+    """So that one sees that `w` was not recognised, which is then taken to be driven."""
+    text = (
+        f"{directive}\ndef step(v, w, x):\n"
+        "    v_next = v * w + x\n    adaptation = w * v\n    return v_next, adaptation\n"
+    )
+    header = generate_text(tmp_path, text).text.partition('"""')[0]
+    assert carried in " ".join(header.replace("#", "").split())
+
+
 def test_what_is_not_differentiated_costs_nothing(tmp_path):
     text = (
         "# gradgen: next v=0, u=1\n# gradgen: wrt v, u, x, w\n"
