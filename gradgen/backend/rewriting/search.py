@@ -51,10 +51,12 @@ def improve(forms: Forms, roots: Roots, evaluations: int, seed: int = 0) -> Root
     """The cheapest rewriting of the roots found with so many evaluations; never a dearer one."""
     chance = random.Random(seed)
     best = current = _State(forms, roots)
+    # small programs have few rewritings, which the search meets again and again
+    states = {roots: best}
     memory = [current.cost] * _MEMORY
     improved = 0
     for step in range(evaluations):
-        candidate = _changed(current, chance) if step - improved < _STAGNATION else None
+        candidate = _changed(current, states, chance) if step - improved < _STAGNATION else None
         if candidate is None:
             break
         slot = step % _MEMORY
@@ -77,14 +79,14 @@ def _restored(state: _State, original: Roots) -> _State:
     return state
 
 
-def _changed(state: _State, chance: random.Random) -> _State | None:
+def _changed(state: _State, states: dict[Roots, _State], chance: random.Random) -> _State | None:
     """A neighbour; None if there is none."""
     if not state.sums:
         return None
     for _ in range(_PATIENCE):
         roots = _neighbour(state, chance)
         if roots is not None and roots != state.roots:
-            return _State(state.forms, roots)
+            return states.setdefault(roots, _State(state.forms, roots))
     return None
 
 
