@@ -304,3 +304,15 @@ def test_leaves_are_called_as_they_like(tmp_path):
     text = "def step(outputs, kept, primals):\n    return outputs * kept + primals\n"
     step = generate_text(tmp_path, text).function()
     assert jax.grad(step, (0, 1, 2))(2.0, 3.0, 4.0) == (3.0, 2.0, 1.0)
+
+
+def test_arguments_are_called_as_they_like(tmp_path):
+    text = (
+        "from typing import NamedTuple\nimport jax\nclass State(NamedTuple):\n    v: jax.Array\n"
+        "def step(leaves: State, types: State):\n"
+        "    return State(0.9 * leaves.v + types.v), leaves.v\n"
+    )
+    generated = generate_text(tmp_path, text)
+    state = generated.source.__globals__["State"]
+    jacobian = generated.function("jacobian")(state(1.0), state(2.0))
+    assert jacobian == (state((state(0.9), state(1.0))), (state(1.0), state(0.0)))

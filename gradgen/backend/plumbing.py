@@ -56,9 +56,12 @@ def flatten_body(arguments: Sequence[Argument], names: Names) -> list[str]:
         leaves += [f"jnp.asarray({e})" for p, e in expressions.items() if p in names.leaves]
     result = tuple_of(leaves)
     if names.types:
-        # in one statement: an argument may have the name of any variable
-        result = tuple_of([result, tuple_of(names.type_sources)])
-    return _dedent([*lines, *layout("return ", result, "", 4)])
+        leaves_name = unique("leaves", {argument.name for argument in arguments})
+        lines += layout(f"{leaves_name} = ", result, "", 4)
+        lines.append(f"    return {leaves_name}, {flat(tuple_of(names.type_sources))}")
+    else:
+        lines += layout("return ", result, "", 4)
+    return _dedent(lines)
 
 
 def _compared(bound: Bound, expression: str) -> tuple[str, str]:

@@ -14,6 +14,9 @@ from gradgen.ir.pytree import Structure, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument, Bound
 
+_NEEDED = frozenset(("getattr", "jnp", "type", "zip"))
+"""What functions call that have the source's arguments."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
@@ -93,8 +96,9 @@ def read_signature(
     expressions by argument name (evaluated in the namespace),
     `example` what an example function returned: a tuple of arguments, or a dict of them by name.
 
-    Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
-    differentiation with respect to an integer.
+    Raises GradgenError for names that do not exist, arguments that cannot be understood or are
+    called like something that generated code needs, and for differentiation with respect to an
+    integer.
     """
     given = {p.name: _default(function, p.name) for p in source.parameters if p.has_default}
     examples = _examples(source, example)
@@ -105,6 +109,8 @@ def read_signature(
         _require_known(source, name, [p.name for p in source.parameters], "argument")
     for parameter in source.parameters:
         name = parameter.name
+        if name in _NEEDED:
+            raise _hides(source, parameter)
         if static and name in static:
             bound[name] = _evaluate(source, namespace, name, static[name])
             structure = leaf("static")
@@ -128,6 +134,16 @@ def read_signature(
 
 def _static_paths(structure: Structure, name: str) -> list[str]:
     return [path for path, found in structure.leaves(name) if found.kind == "static"]
+
+
+def _hides(source: Source, parameter: Parameter) -> GradgenError:
+    return GradgenError(
+        f"the argument '{parameter.name}' hides a name that the generated functions need",
+        hint="rename it",
+        path=source.path,
+        line=parameter.position.line,
+        column=parameter.position.column,
+    )
 
 
 def _unbound(source: Source, parameter: Parameter, path: str) -> GradgenError:
