@@ -204,12 +204,10 @@ def _ranked(
     first = min(orders, key=cost)
     evaluations = _evaluations(accumulated(first).program) if len(orders) > 1 else 1
     refined = refine([first], cost, evaluations)
-    counts = {order: _searched(accumulated(order), objective) for order in (*orders, refined)}
-    optima = {(order.elimination, counts[order]) for order in orders if order.proved_optimal}
-    every = [
-        accumulated(replace(order, proved_optimal=(order.elimination, counts[order]) in optima))
-        for order in (*reversed(orders), refined)
-    ]
+    counts = [_searched(accumulated(order), objective) for order in (first, refined)]
+    if first.proved_optimal and counts[0] == counts[1]:
+        refined = replace(refined, proved_optimal=True)
+    every = [accumulated(order) for order in (*reversed(orders), refined)]
     distinct = {found.plan.steps: found for found in every}
     return sorted(distinct.values(), key=lambda found: _cost(found, objective))
 
