@@ -217,7 +217,7 @@ def _step_doc(module: Module, passes: Passes) -> str:
     wrt = ", ".join(i.path for i in trace.inputs if i.wrt)
     added = (
         f"Differentiable with respect to {wrt}: in training it keeps {passes.bytes} bytes a neuron "
-        f"and step (in float32), and its backward pass takes {passes.operations.total} operations."
+        f"and step (in float32), and its backward pass takes {passes.operations}."
     )
     doc = source.docstring
     if doc is None:

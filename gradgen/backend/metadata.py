@@ -14,31 +14,28 @@ from gradgen.ir.program import count_operations
 def summary_lines(module: Module) -> list[str]:
     """The counts in lines that a person can read."""
     jacobian, order = module.jacobian, module.jacobian.chosen.order
+    vjp, jvp = module.vjp, module.jvp
     primal = count_operations(module.primal.instructions).total
     proof = ", proved optimal" if order.proved_optimal else ""
     sentences = [
-        f"{module.source.function}: value and Jacobian in {_total(jacobian)} operations, {primal} "
+        f"{module.source.function}: value and Jacobian in {jacobian.chosen.operations}, {primal} "
         f"of them the step itself (forward mode {jacobian.forward.operations.total}, reverse mode "
         f"{jacobian.reverse.operations.total}).",
         f"Accumulation by {order.elimination} elimination, {order.found_by}{proof}: "
         f"{jacobian.chosen.plan.muls} multiplications "
         f"(forward {jacobian.forward.plan.muls}, reverse {jacobian.reverse.plan.muls}).",
-        f"Vector-Jacobian product {_total(module.vjp)} operations (reverse sweep "
-        f"{module.vjp.reverse.operations.total}), Jacobian-vector product {_total(module.jvp)} "
-        f"(forward sweep {module.jvp.forward.operations.total}).",
+        f"Vector-Jacobian product {vjp.chosen.operations} (reverse sweep "
+        f"{vjp.reverse.operations.total}), Jacobian-vector product {jvp.chosen.operations.total} "
+        f"(forward sweep {jvp.forward.operations.total}).",
     ]
     passes = module.passes
     if passes is not None:
         sentences.append(
             f"Training keeps {passes.bytes} bytes a neuron and step ({passes.input_bytes} for all "
             f"that a scan carries: {', '.join(module.trace.carried)}), and the backward pass takes "
-            f"{passes.operations.total} operations."
+            f"{passes.operations}."
         )
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
-
-
-def _total(derivative: Derivative) -> int:
-    return derivative.chosen.operations.total
 
 
 def metadata_lines(module: Module) -> list[str]:

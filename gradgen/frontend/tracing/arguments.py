@@ -110,7 +110,8 @@ def read_signature(
     for parameter in source.parameters:
         name = parameter.name
         if name in _NEEDED:
-            raise _hides(source, parameter)
+            message = f"the argument '{name}' hides a name that the generated functions need"
+            raise _refused(source, parameter, message, "rename it")
         if static and name in static:
             bound[name] = _evaluate(source, namespace, name, static[name])
             structure = leaf("static")
@@ -119,7 +120,9 @@ def read_signature(
             value = examples.get(name, given.get(name))
             for path in _static_paths(structure, name):
                 if value is None and name not in given:
-                    raise _unbound(source, parameter, path)
+                    message = f"the argument '{path}' is not a number and has no default value"
+                    hint = f"bind it when generating: --static {name}=VALUE"
+                    raise _refused(source, parameter, message, hint)
                 bound[path] = follow(value, path.split(".")[1:])
         bindings = tuple(bind(p, v) for p, v in bound.items() if _is_within(p, name))
         default = None
@@ -136,20 +139,10 @@ def _static_paths(structure: Structure, name: str) -> list[str]:
     return [path for path, found in structure.leaves(name) if found.kind == "static"]
 
 
-def _hides(source: Source, parameter: Parameter) -> GradgenError:
+def _refused(source: Source, parameter: Parameter, message: str, hint: str) -> GradgenError:
     return GradgenError(
-        f"the argument '{parameter.name}' hides a name that the generated functions need",
-        hint="rename it",
-        path=source.path,
-        line=parameter.position.line,
-        column=parameter.position.column,
-    )
-
-
-def _unbound(source: Source, parameter: Parameter, path: str) -> GradgenError:
-    return GradgenError(
-        f"the argument '{path}' is not a number and has no default value",
-        hint=f"bind it when generating: --static {parameter.name}=VALUE",
+        message,
+        hint=hint,
         path=source.path,
         line=parameter.position.line,
         column=parameter.position.column,
