@@ -35,7 +35,7 @@ from gradgen.search.alphazero import run
 from gradgen.search.alphazero.curve import draw
 from gradgen.search.alphazero.game import Game, begin, edges_seen, stack
 from gradgen.search.alphazero.learning import Learning
-from gradgen.search.alphazero.network import NetworkSize, network
+from gradgen.search.alphazero.network import NetworkSize, Params, network
 from gradgen.search.alphazero.planning import Planning, advise
 from gradgen.search.alphazero.pretrained import general
 from gradgen.search.alphazero.rules import RULES
@@ -63,7 +63,10 @@ class Watched:
 
 
 def watch(
-    game: Game, training: Training, enough: Callable[[list[run.Line], float], bool]
+    game: Game,
+    training: Training,
+    enough: Callable[[list[run.Line], float], bool],
+    params: Params | None = None,
 ) -> Watched:
     """Train until there is enough, compilation included in the time."""
     started = time.perf_counter()
@@ -76,7 +79,8 @@ def watch(
         if enough(lines, seconds[-1]):
             raise Enough
 
-    return Watched(run.train({"graph": game}, training, listener=listen), tuple(seconds))
+    trained = run.train({"graph": game}, training, params=params, listener=listen)
+    return Watched(trained, tuple(seconds))
 
 
 def learn(options: argparse.Namespace) -> None:
@@ -151,7 +155,8 @@ def models(options: argparse.Namespace) -> None:
 
 def references(options: argparse.Namespace) -> None:
     """The third: the larger graphs, as far as the seconds go."""
-    table = Table(title=f"edges, from nothing, {options.seconds:.0f} s each, {device()}")
+    origin = "the general network" if options.pretrained else "nothing"
+    table = Table(title=f"edges, from {origin}, {options.seconds:.0f} s each, {device()}")
     headings = ("graph", "forward", "reverse", "markowitz", "AlphaGrad", "found", "mean", "policy")
     for heading in (*headings, "random", "games", "simulations", "seconds"):
         table.add_column(heading, justify="left" if heading == "graph" else "right")
@@ -163,7 +168,12 @@ def references(options: argparse.Namespace) -> None:
             SCRATCH, episodes=options.episodes, environments=options.envs, updates=options.updates,
             planning=Planning(options.simulations), remembered=4, seed=options.seed,
         )  # fmt: skip
-        watched = watch(game, training, lambda lines, seconds: seconds > options.seconds)
+        params = None
+        if options.pretrained:
+            known_well = general()
+            params, size = known_well.params, known_well.size
+            training = replace(training, size=size, learning=Learning(rate=1e-3))
+        watched = watch(game, training, lambda lines, seconds: seconds > options.seconds, params)
         line = watched.trained.lines[-1]
         known = baselines({name: game})
         table.add_row(
@@ -172,7 +182,8 @@ def references(options: argparse.Namespace) -> None:
             f"{line.random_best:g}", str(line.episodes),
             f"{line.episodes * game.moves * options.simulations:,}", f"{watched.seconds[-1]:.0f}",
         )  # fmt: skip
-        path = ROOT / "docs" / "_static" / f"alphazero_{name}.svg"
+        from_what = "_pretrained" if options.pretrained else ""
+        path = ROOT / "docs" / "_static" / f"alphazero_{name}{from_what}.svg"
         draw(watched.trained.lines, known, "edges", path)
     CONSOLE.print(table)
 
@@ -355,6 +366,7 @@ def main() -> None:
     options.add_argument("--envs", type=int, default=16)
     options.add_argument("--updates", type=int, default=16)
     options.add_argument("--simulations", type=int, default=16)
+    options.add_argument("--pretrained", action="store_true", help="references: start with it")
     options.add_argument(
         "--graphs", nargs="+", default=[name for name in PUBLISHED if name != "lif_2023"]
     )

@@ -47,18 +47,20 @@ _objective_option = click.option(
 @click.option(
     "--channels",
     type=click.IntRange(2),
-    default=16,
-    show_default=True,
-    help="Width of the network; an even number.",
+    help="Width of the network; an even number. Default: 16.",
 )
+@click.option("--layers", type=click.IntRange(1), help="Depth of the network. Default: 2.")
 @click.option(
-    "--layers", type=click.IntRange(1), default=2, show_default=True, help="Depth of the network."
+    "--rate",
+    type=click.FloatRange(0.0, min_open=True),
+    help="The highest learning rate. Default: 0.005, with --pretrained 0.001.",
 )
-@click.option(
-    "--rate", type=click.FloatRange(0.0, min_open=True), default=5e-3, show_default=True,
-    help="The highest learning rate.",
-)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all chance.")
+@click.option(
+    "--pretrained",
+    is_flag=True,
+    help="Start with the general network that gradgen ships, and with its width and depth.",
+)
 @click.option(
     "--warm-start",
     type=click.FloatRange(0.0),
@@ -125,7 +127,7 @@ def train(
         graphs = {s: pipeline.graph_from(Settings(s, objective=objective)) for s in sources}
         room = sizes_of(list(graphs.values()))
         games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
-        training = _training(options, len(games))
+        training, params = _training(options, elimination, len(games))
         reporting.stop()
         with Display(training, quiet or not distributed.is_first()) as display:
             try:
@@ -134,6 +136,7 @@ def train(
                     training,
                     folder=checkpoint,
                     resume=resume,
+                    params=params,
                     warm_start=warm_start,
                     listener=display.show,
                 )
@@ -155,24 +158,36 @@ def _choose_device(device: str) -> None:
         os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(device, device)
 
 
-def _training(options: dict[str, Any], games: int) -> Any:
+def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[Any, Any]:
+    """How to train, and the network to start with if it is a given one."""
     from gradgen.search.alphazero.learning import Learning
     from gradgen.search.alphazero.network import NetworkSize
     from gradgen.search.alphazero.planning import Planning
     from gradgen.search.alphazero.training import Training
 
-    if options["channels"] % 2:
+    given = {name: options[name] for name in ("channels", "layers") if options[name] is not None}
+    if given.get("channels", 0) % 2:
         raise click.BadParameter("an even number", param_hint="--channels")
+    params, size, rate = None, NetworkSize(**{"channels": 16, **given}), 5e-3
+    if options["pretrained"]:
+        if given:
+            raise GradgenError("a pretrained network has a width and a depth already")
+        if elimination == "edge":
+            raise GradgenError("the pretrained network plays vertices, and edges are eliminated")
+        from gradgen.search.alphazero.pretrained import general
+
+        params, size, rate = general().params, general().size, 1e-3
     # each game in as many environments
     environments = -(-options["envs"] // games) * games
-    return Training(
+    training = Training(
         episodes=options["episodes"],
         environments=environments,
         seed=options["seed"],
-        size=NetworkSize(channels=options["channels"], layers=options["layers"]),
+        size=size,
         planning=Planning(simulations=options["simulations"]),
-        learning=Learning(rate=options["rate"]),
+        learning=Learning(rate=options["rate"] or rate),
     )
+    return training, params
 
 
 def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Reporting) -> None:

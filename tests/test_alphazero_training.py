@@ -24,6 +24,8 @@ from gradgen.search.alphazero.game import begin
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize
 from gradgen.search.alphazero.planning import Planning
+from gradgen.search.alphazero.pretrained import general
+from gradgen.search.alphazero.search import play
 from gradgen.search.alphazero.training import Trainer, Training
 from gradgen.search.portfolio import search
 
@@ -40,6 +42,14 @@ SMALL = Training(
     planning=Planning(simulations=4, considered=4),
     learning=Learning(rate=1e-2),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compile_quickly():
+    """Most of the time here is XLA's, for programs that then run for a second."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +148,13 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
     paths = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-c", DEVICES, *arguments],
-        env={**os.environ, "PYTHONPATH": paths, "JAX_PLATFORMS": "cpu", **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": paths,
+            "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+            **environment,
+        },
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -184,8 +200,7 @@ def test_demonstrations_cost_the_same():
 
 
 def test_a_warm_start_plays_what_it_was_shown():
-    imitated = replace(SMALL, episodes=8, learning=Learning(rate=3e-3))
-    warm = run.train({"lif": GAME}, imitated, warm_start=0.0)
+    warm = run.train({"lif": GAME}, SMALL, warm_start=0.0)
     assert warm.lines[0].divergence < 0.5
     assert warm.lines[0].greedy <= 23
 
@@ -197,20 +212,31 @@ def test_edge_orders_are_learned():
     assert accumulate(GRAPH, order).edges == price
 
 
-def test_commands(tmp_path):
-    graph = str(FOLDER / "lif_2023.json")
-    order = tmp_path / "order.json"
-    options = ["--objective", "edges", "--episodes", "8", "--envs", "8", "--simulations", "2"]
-    options += ["--channels", "8", "--layers", "1", "--checkpoint", str(tmp_path / "kept")]
-    found = CliRunner().invoke(main, ["train", graph, *options, "-o", str(order)])
+def test_a_training_starts_with_the_network_that_is_shipped(tmp_path):
+    graph, order, kept = FOLDER / "lif_2023.json", tmp_path / "order.json", tmp_path / "kept"
+    asked = ["train", str(graph), "--objective", "edges", "--pretrained"]
+    few = ["--episodes", "4", "--envs", "4", "--simulations", "2", "--rate", "1e-9"]
+    found = CliRunner().invoke(main, [*asked, *few, "--checkpoint", str(kept), "-o", str(order)])
     assert found.exit_code == 0, found.output
-    assert "edges after 8 games (forward 27, reverse 25, markowitz 22)" in found.output
+    assert "edges after 4 games (forward 27, reverse 25, markowitz 22)" in found.output
     assert json.loads(order.read_text())["found_by"] == "alphazero"
-    assert (tmp_path / "kept" / "latest.safetensors").exists()
+    assert (kept / "latest.safetensors").exists()
+    untaught = next(iter(play(GAME, general(), 0.0, 0)))
+    assert json.loads((kept / run.LOG).read_text())["greedy"] == accumulate(GRAPH, untaught).edges
+    for option in (["--channels", "8"], ["--layers", "1"], ["--elimination", "edge"]):
+        refused = CliRunner().invoke(main, [*asked, *option])
+        assert refused.exit_code == 2
+        assert "pretrained network" in refused.output
+
+
+def test_doctor_knows_the_versions():
     doctor = CliRunner().invoke(main, ["doctor"])
     assert doctor.exit_code == 0
     assert f"jax          {jax.__version__}" in doctor.output
-    nothing = CliRunner().invoke(main, ["train", graph, "--resume"])
+
+
+def test_there_is_nothing_to_resume_without_a_checkpoint():
+    nothing = CliRunner().invoke(main, ["train", str(FOLDER / "lif_2023.json"), "--resume"])
     assert nothing.exit_code == 2
     assert "nothing to resume without --checkpoint" in nothing.output
 

@@ -70,27 +70,29 @@ def train(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    params: Params | None = None,
     warm_start: float | None = None,
     listener: Listener = lambda line: None,
 ) -> Trained:
     """Train on some games, by their names.
 
     With a `folder`, its log and its checkpoint are kept up to date; `resume` goes on from there.
+    `params` is a network of the training's size to start with, instead of random numbers.
     `warm_start` are the seconds that other searches may take for each game to find an order, which
     the network imitates first. Ctrl-C ends the training early. Raises GradgenError if there is no
     checkpoint to resume, or if it is of another training.
     """
     trainer = Trainer(tuple(games.values()), training)
     named = {name: game.graph.fingerprint for name, game in games.items()}
-    state, lines = trainer.begin(), list[Line]()
+    state, lines = trainer.begin(params), list[Line]()
     if resume and folder is not None:
         state = trainer.place(read_state(folder, state, training, named))
         lines = _read_log(folder, int(state.iteration))
     elif warm_start is not None:
         if trainer.games[0].elimination == "edge":
             raise GradgenError("a warm start imitates vertex orders, and edges are eliminated here")
-        params = _warmed(trainer, state.params, warm_start, training.seed)
-        state = trainer.begin(params)
+        warmed = _warmed(trainer, state.params, warm_start, training.seed)
+        state = trainer.begin(warmed)
     rivals = _Random(trainer, lines)
     saved, interrupted = time.monotonic(), False
 
