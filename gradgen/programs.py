@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
-from gradgen.backend.lower import (
-    lower_jacobian,
-    lower_jvp,
-    lower_primal,
-    lower_traces,
-    lower_vjp,
-)
+from gradgen.backend.lower import Lowering
 from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.cost import plan_costs
@@ -37,7 +31,6 @@ from gradgen.version import __version__
 
 GENERATOR = f"gradgen {__version__}"
 
-Lowering = Callable[[Plan], Program]
 Accumulating = Callable[[Order], Accumulated]
 
 _REWRITTEN = 2
@@ -127,9 +120,10 @@ class _Programs:
         self._with_traces = with_traces
         self._source, self._trace, self._graph = source, trace, graph
         self._source_name = source_name
+        self._lowering = lowering = Lowering(trace)
         self._floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-        self.accumulated = _accumulating(graph, lambda plan: lower_jacobian(trace, plan))
-        self.pulled, self.pushed = _pulled(trace, graph), _pushed(trace, graph)
+        self.accumulated = _accumulating(graph, lowering.jacobian)
+        self.pulled, self.pushed = _pulled(lowering, graph), _pushed(lowering, graph)
         self.jacobian = cache(self._jacobian)
 
     def module(self, recipe: Recipe) -> Module:
@@ -139,7 +133,7 @@ class _Programs:
             source=self._source,
             trace=self._trace,
             graph=self._graph,
-            primal=lower_primal(self._trace),
+            primal=self._lowering.primal(),
             jacobian=Derivative(self.jacobian(recipe), *sweeps),
             vjp=self._product(self.pulled, recipe.vjp, recipe),
             jvp=self._product(self.pushed, recipe.jvp, recipe),
@@ -172,7 +166,7 @@ class _Programs:
         factors = {path: f"f{k}" for k, path in enumerate(driving)}
         more = [*eligible.values(), *factors.values()]
         extended = weight_states(graph, state, eligible, factors)
-        accumulated = _accumulating(extended, lambda plan: lower_traces(trace, plan, more))
+        accumulated = _accumulating(extended, lambda plan: self._lowering.traces(plan, more))
         ahead, back = accumulated(forward(extended)), accumulated(reverse(extended))
         chosen = min(
             map(accumulated, propose(extended)), key=lambda a: (a.operations.total, a.plan.muls)
@@ -239,14 +233,14 @@ def _searched(found: Accumulated, objective: Objective) -> int:
     return plan_costs(found.plan).ranked("muls" if objective == "ops" else objective)[0]
 
 
-def _accumulating(graph: LinearGraph, lowering: Lowering) -> Accumulating:
+def _accumulating(graph: LinearGraph, lower: Callable[[Plan], Program]) -> Accumulating:
     """Accumulates a graph in an order and lowers the plan, each order once."""
 
     @cache
     def accumulated(order: Order) -> Accumulated:
         plan = accumulate(graph, order)
         plan.check()
-        return Accumulated(order, plan, lowering(plan))
+        return Accumulated(order, plan, lower(plan))
 
     return accumulated
 
@@ -278,25 +272,23 @@ class _Weighted:
         raise OrderMismatchError(f"there is no order '{steps}'")
 
 
-def _pulled(trace: Trace, graph: LinearGraph) -> _Weighted:
+def _pulled(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     """For the vector-Jacobian product."""
     names = [graph.vertices[v].name for v in graph.dependents]
     variables = {name: f"ct{k}" for k, name in enumerate(names)}
     extended = weight_outputs(graph, variables)
     paths = tuple((name.removeprefix("out:"), variables[name]) for name in names)
-    lowering = lambda plan: lower_vjp(trace, plan, list(variables.values()))  # noqa: E731
-    return _Weighted(extended, paths, _accumulating(extended, lowering), "reverse")
+    lower = partial(lowering.vjp, cotangents=list(variables.values()))
+    return _Weighted(extended, paths, _accumulating(extended, lower), "reverse")
 
 
-def _pushed(trace: Trace, graph: LinearGraph) -> _Weighted:
+def _pushed(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     """For the Jacobian-vector product."""
     names = [graph.vertices[v].name for v in graph.independents]
     variables = {name: f"tan{k}" for k, name in enumerate(names)}
     extended = weight_inputs(graph, variables)
-    lowering = lambda plan: lower_jvp(trace, plan, list(variables.values()))  # noqa: E731
-    return _Weighted(
-        extended, tuple(variables.items()), _accumulating(extended, lowering), "forward"
-    )
+    lower = partial(lowering.jvp, tangents=list(variables.values()))
+    return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "forward")
 
 
 def _cheapest(weighted: _Weighted) -> Steps:

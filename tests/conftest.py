@@ -19,12 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let all that a worker starts keep what XLA compiled: the tests compile much that is equal.
+    """Let everything keep what XLA compiled, in one place: the tests compile much that is equal.
 
-    Each worker has a folder of its own, since JAX does not write these files atomically.
+    JAX does not write these files atomically. What is read too early cannot be decompressed: then
+    it warns, and compiles.
     """
-    folder = config.cache.mkdir(f"jax-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 

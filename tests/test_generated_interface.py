@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, STYLES, Generated, generate, generate_text
+from generating import MODELS, ROOT, STYLES, Generated, generate, generate_text
 
 FILES = pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
 DTYPES = ["float16", "bfloat16", "float32", "float64", "weak"]
@@ -327,12 +327,13 @@ print([float(leaf[0]) for leaf in state])
 
 
 def test_files_run_where_gradgen_is_not(tmp_path):
-    paths = []
-    for path in (*STYLES, *(p for p in MODELS if p.stem != "lif"), MODELS[0].parent / "lif.py"):
-        paths.append(tmp_path / f"{path.stem}_grad.py")
-        paths[-1].write_text(generate(path).text, encoding="utf-8")
+    last = ROOT / "generated" / "lif_grad.py"
+    paths = [path for path in last.parent.glob("*.py") if path != last]
+    for style in STYLES:
+        paths.append(tmp_path / f"{style.stem}_grad.py")
+        paths[-1].write_text(generate(style).text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-I", "-c", BLOCKED, *map(str, paths)],
+        [sys.executable, "-I", "-c", BLOCKED, *map(str, [*paths, last])],
         cwd=tmp_path,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
         capture_output=True,

@@ -3,7 +3,7 @@
 from itertools import permutations
 from pathlib import Path
 
-from gradgen.backend.lower import lower_jacobian
+from gradgen.backend.lower import Lowering
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.graph import Order
@@ -17,7 +17,7 @@ MODELS = Path(__file__).parents[1] / "models"
 
 def opened(model):
     front = open_front(Settings(str(MODELS / f"{model}.py")))
-    return graph_of(front), lambda plan: lower_jacobian(front.trace, plan)
+    return graph_of(front), Lowering(front.trace).jacobian
 
 
 def total(graph, order, lowering):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 
 from gradgen.ir import algebra
@@ -27,6 +28,13 @@ class Builder:
         self._values: dict[_Key, Var] = {}
         for instruction in known:
             self._record(instruction)
+
+    def copy(self) -> Builder:
+        """Another builder with the same code."""
+        other = copy(self)
+        other.instructions = list(self.instructions)
+        other._definitions, other._values = dict(self._definitions), dict(self._values)
+        return other
 
     def definition(self, atom: Atom) -> Instruction | None:
         """The instruction that computes a variable, None for inputs and constants."""

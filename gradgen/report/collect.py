@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from gradgen.backend.lower import lower_jacobian
+from gradgen.backend.lower import Lowering
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.module import Module
 from gradgen.ir.program import Program, count_operations
@@ -55,7 +55,8 @@ def _comparisons(module: Module) -> tuple[Comparison, ...]:
     """The order that was chosen beside forward, reverse and the better Markowitz order."""
     jacobian = module.jacobian
     plans = [accumulate(module.graph, o) for o in propose(module.graph, ("markowitz",))]
-    programs = [lower_jacobian(module.trace, plan) for plan in plans]
+    lowering = Lowering(module.trace)
+    programs = [lowering.jacobian(plan) for plan in plans]
     forward, reverse, best = jacobian.forward, jacobian.reverse, jacobian.chosen
     return (
         Comparison(

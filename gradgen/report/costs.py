@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradgen.backend.lower import lower_jacobian
+from gradgen.backend.lower import Lowering
 from gradgen.elimination.contractions import Contraction, additions, contractions
 from gradgen.ir.code import Instruction, Var, live_code
 from gradgen.ir.identity import stable_names
@@ -62,7 +62,7 @@ def line_costs(module: Module) -> tuple[LineCost, ...]:
     was lowered, and to the accumulation's multiplications and additions.
     """
     plan = module.jacobian.chosen.plan
-    lowered = lower_jacobian(module.trace, plan)
+    lowered = Lowering(module.trace).jacobian(plan)
     of_vertex = vertex_lines(module.graph, word(module.trace, lowered))
     step = _operations(module.primal.instructions, _primal_lines(word(module.trace, module.primal)))
     partials = [i for s in lowered.sections if s.title == PARTIALS for i in s.instructions]

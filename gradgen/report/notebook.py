@@ -9,7 +9,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from gradgen.backend.lower import lower_primal
+from gradgen.backend.lower import Lowering
 from gradgen.ir.module import Derivative, Module
 from gradgen.report.drawing import draw
 from gradgen.report.layout import lay_out
@@ -33,7 +33,7 @@ class Row:
 def write_notebook(module: Module, text: str) -> str:
     """HTML without scripts, ids and styles of the page, so that many may stand in one notebook."""
     view = view_graph(
-        module.graph, word(module.trace, lower_primal(module.trace)), module.source.text
+        module.graph, word(module.trace, Lowering(module.trace).primal()), module.source.text
     )
     name = module.source.function
     picture = fill(

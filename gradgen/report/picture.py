@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradgen.backend.lower import lower_primal
+from gradgen.backend.lower import Lowering
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import write_graph
 from gradgen.ir.trace import Trace
@@ -27,7 +27,9 @@ def write_picture(
         return graph.pretty()
     if form == "json":
         return write_graph(graph)
-    view = view_graph(graph, None if trace is None else word(trace, lower_primal(trace)), source)
+    view = view_graph(
+        graph, None if trace is None else word(trace, Lowering(trace).primal()), source
+    )
     if form == "dot":
         return write_dot(view)
     if form == "mermaid":
