@@ -303,13 +303,16 @@ def _order_line(module: Module, verdict: str) -> str:
 
 
 def ranges_of(front: Front) -> dict[str, tuple[float, float]]:
-    """Where each input is sampled; raises GradgenError for a range of something else."""
+    """Where inputs, or all those in a container, are sampled.
+
+    Raises GradgenError for a range of something else.
+    """
     known = {i.path for i in front.trace.inputs}
     found = {}
     for directive in front.source.directives:
         if directive.kind == "range":
             for path, low, high in parse_range(directive.text):
-                if path not in known:
+                if not any(f"{leaf}.".startswith(f"{path}.") for leaf in known):
                     raise GradgenError(
                         f"there is a range for '{path}', which is no input",
                         hint=f"there are: {', '.join(sorted(known))}",

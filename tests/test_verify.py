@@ -17,6 +17,7 @@ from gradgen.config import Settings
 from gradgen.verify import check, floats, recount
 from gradgen.verify.check import verify
 from gradgen.verify.isolate import IsolationError, load
+from gradgen.verify.points import input_ranges
 from gradgen.verify.report import Report
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject
@@ -416,3 +417,18 @@ def test_another_bit_of_a_value_beside_a_derivative_is_found(program: str) -> No
     report = checked(path, text, dtypes=("float32",))
     assert report.failure is not None, report.pretty()
     assert "bit-identical" in report.failure.message
+
+
+def test_the_range_of_a_container_is_that_of_its_leaves(tmp_path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(
+        "# gradgen: range state=2:3 state.1=-1:0 x=5:6\n"
+        "def step(state, x):\n    v, w = state\n    return v + x * w, v\n"
+    )
+    front = pipeline.open_front(Settings(str(path)))
+    ranges = input_ranges(front.trace, pipeline.ranges_of(front))
+    assert dict(zip([i.path for i in front.trace.inputs], ranges, strict=True)) == {
+        "state.0": (2, 3),
+        "state.1": (-1, 0),
+        "x": (5, 6),
+    }
