@@ -45,6 +45,7 @@ def stdp_step(w, p, q, s_pre, s_post, params=PARAMS):
     Returns:
         (w', p', q'): the new weight and traces.
     """
+    # gradgen: next w=0, p=1, q=2
     # gradgen: range w=0:1 p=0:5 q=0:5 s_pre=0:1 s_post=0:1
     # gradgen: range params.A_plus=0.001:0.1 params.A_minus=0.001:0.1
     # gradgen: range params.tau_plus=5:50 params.tau_minus=5:50 params.w_max=0.5:2
