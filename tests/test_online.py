@@ -234,10 +234,41 @@ def test_what_the_state_is(tmp_path):
     assert {path.split(".")[0] for path, _ in nested} == {"state"}
 
 
+UNPACKED = "    v, w = {}\n    a, b = {}\n    return (v * a, w + b), v\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("def step(state, inputs):\n" + UNPACKED.format("state", "inputs"), "state.0 state.1"),
+        ("def step(x, state):\n" + UNPACKED.format("state", "x"), "state.0 state.1"),
+        ("def step(one, other):\n" + UNPACKED.format("one", "other"), ""),
+        (
+            "def step(v, w, x, params=(0.9, 0.8)):\n    return v * params[0] + x, w * params[1]\n",
+            "",
+        ),
+        (
+            "def step(v, w, x):\n    a, b = x\n"
+            "    v_next = v * a\n    w_next = w + b\n    return v_next, w_next\n",
+            "v w",
+        ),
+    ],
+    ids=["named", "named, second", "alike", "constants", "variables"],
+)
+def test_containers_that_look_like_the_state(tmp_path, text, state):
+    recurrence = generate_text(tmp_path, text).front.trace.recurrence
+    assert " ".join(path for path, _ in recurrence) == state
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("def step(v, x):\n    return x * v\n", "'step' has no state"),
+        (
+            "# gradgen: wrt v, x\n# gradgen: next v=0, a=1\n"
+            "def step(v, a, x):\n    return v * a + x, a * v\n",
+            "'a' is state that is held constant",
+        ),
         (
             "# gradgen: next v=3\ndef step(v, x):\n    return x * v, x\n",
             "'3' in `next` is no output",

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_next
+from gradgen.ir.code import is_float
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Source
-from gradgen.ir.trace import Recurrence, Trace
+from gradgen.ir.trace import Argument, Recurrence, Trace
 
 _RENEWED = ("{}", "{}_next", "{}_new", "next_{}", "new_{}", "{}_t", "{}1", "{}_1", "{}_")
 """What sources call the next value of a variable."""
+_STATE = re.compile("state|carry|hidden")
+"""What sources call the argument that holds the state."""
 
 
 def find_recurrence(source: Source, trace: Trace) -> Recurrence:
     """(input path, output path) of each leaf of the state, in the inputs' order; maybe none.
 
-    `next` directives say it; else an argument and a part of the result with the same containers
-    are the state, and variables that are called alike: `v` and `v_next`.
+    `next` directives say it; else variables that are called alike, `v` and `v_next`, and an
+    argument and a part of the result with the same containers. Where several arguments have them,
+    it is the one whose name speaks of state, or none.
     Raises GradgenError if a directive names what is no input or output.
     """
     outputs = [o.path for o in trace.outputs]
@@ -35,13 +40,22 @@ def find_recurrence(source: Source, trace: Trace) -> Recurrence:
 
 
 def require_state(source: Source, trace: Trace) -> None:
-    """Raise GradgenError unless a float that is differentiated belongs to the state."""
+    """Raise GradgenError unless there is state, and all of it that is a float is differentiated."""
     if not trace.differentiated_state:
         raise _at(
             source,
             f"'{source.function}' has no state: no output is the next value of an input",
             "say which one is: # gradgen: next v=0, the path of an argument and that of an output",
         )
+    floats = {i.path for i in trace.inputs if is_float(i.dtype)}
+    differentiated = dict(trace.differentiated_state)
+    for path, _ in trace.recurrence:
+        if path in floats and path not in differentiated:
+            raise _at(
+                source,
+                f"'{path}' is state that is held constant: traces would miss what goes through it",
+                f"differentiate with respect to it too: --wrt ...,{path}",
+            )
 
 
 def _told(source: Source) -> Iterator[tuple[str, str]]:
@@ -51,30 +65,38 @@ def _told(source: Source) -> Iterator[tuple[str, str]]:
 
 
 def _recognised(trace: Trace) -> dict[str, str]:
-    found = dict(_same_containers(trace))
+    named = dict(_called_alike(trace))
+    by_output: dict[str, set[str]] = {}
+    for path, output in named.items():
+        by_output.setdefault(output, set()).add(path)
+    found: dict[str, str] = {}
+    for pairs in _same_containers(trace):
+        # names say more than containers
+        if all(path in by_output.get(output, {path}) for path, output in pairs):
+            found.update(pairs)
     taken = set(found.values())
-    for path, output in _called_alike(trace):
-        if path not in found and output not in taken:
-            found[path] = output
-    return found
+    rest = {path: output for path, output in named.items() if output not in taken}
+    return {**rest, **found}
 
 
-def _same_containers(trace: Trace) -> Iterator[tuple[str, str]]:
-    """The leaves of arguments that one part of the result, or all of it, looks like."""
+def _same_containers(trace: Trace) -> Iterator[list[tuple[str, str]]]:
+    """The leaves of an argument that one part of the result, or all of it, looks like."""
     result = trace.result
-    parts = [("", result), *zip(result.keys, result.children, strict=True)]
+    parts = dict([("", result), *zip(result.keys, result.children, strict=True)])
+    alike: dict[str, list[Argument]] = {}
     for argument in trace.arguments:
-        alike = [
-            (path, part)
-            for path, part in parts
-            if not part.is_leaf and _shape(part) == _shape(argument.structure)
-        ]
-        if len(alike) == 1:
-            path, part = alike[0]
-            for (one, _), (other, _) in zip(
-                argument.structure.leaves(argument.name), part.leaves(path), strict=True
-            ):
-                yield one, other
+        shape = _shape(argument.structure)
+        same = [path for path, part in parts.items() if not part.is_leaf and _shape(part) == shape]
+        if len(same) == 1:
+            alike.setdefault(same[0], []).append(argument)
+    for path, candidates in alike.items():
+        if len(candidates) > 1 or candidates[0].default is not None:
+            candidates = [a for a in candidates if _STATE.search(a.name)]
+        if len(candidates) == 1:
+            (argument,) = candidates
+            ones = argument.structure.leaves(argument.name)
+            others = parts[path].leaves(path)
+            yield [(one, other) for (one, _), (other, _) in zip(ones, others, strict=True)]
 
 
 def _shape(structure: Structure) -> tuple[object, ...]:
