@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:a197fd18dc51ba50f1f723f713f41e6a3807d1b60af97107409a436ad5eda97b",
+    "text": "sha256:311926ab6c348e0eeb65d27c4e4d3505cf80312aacc4425a2d40cd439fa041aa",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -219,7 +219,7 @@ def adex_step_forward(
     Vr=-70.6,
     b=80.5,
 ):
-    """`adex_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`adex_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to v, w, I: a tangent takes 44 operations.
     """

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:55194757c2a14630fc087244abccdfd75be5ff7bfded530f1c60f32dd5fdc18e",
+    "text": "sha256:a9302f50bff4b1e20d3e408bfaf38f46f2db60c19c3f6318456cbc2aa4c0ed1d",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -133,7 +133,7 @@ def alif_multi_step(state, x, params=_DEFAULT_PARAMS):
 
 
 def alif_multi_step_forward(state, x, params=_DEFAULT_PARAMS):
-    """`alif_multi_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`alif_multi_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to state.0, state.1.0, state.1.1, state.2, x: a tangent takes 40 operations.
     """

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:8efc9e604683b6af25426607bb406b83dc6d74bc711ac9fbc76e250d48924959",
+    "text": "sha256:e1fb4c97ab77b6d38895a42dfa92ea4bca946789af33d628a4cae4a6ea3224a7",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -266,7 +266,7 @@ def coba_lif_step_forward(
     tau_e=5.0,
     tau_i=10.0,
 ):
-    """`coba_lif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`coba_lif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to state.v, state.ge, state.gi, se, si, I: a tangent takes 58 operations.
     """

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:6172a22963552f4bff71f357bf057713a3e7bb05de4ffcd4e01233b97459c740",
+    "text": "sha256:6e3a71e16f98a86afbb32f948eb3ac7f6e4e463c4eb98db9e3a3b9c1a1c2dcb1",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -158,7 +158,7 @@ def cuba_lif_refractory_step(x, state, params=_DEFAULT_PARAMS):
 
 
 def cuba_lif_refractory_step_forward(x, state, params=_DEFAULT_PARAMS):
-    """`cuba_lif_refractory_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`cuba_lif_refractory_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to x.0, x.1, state.0, state.1, state.2, state.3: a tangent takes 37 operations.
     """

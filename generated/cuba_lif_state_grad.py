@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
-    "text": "sha256:cab414838cd9d18f383dd94be5715d946913f3333beb4f0f04fe60b96e36ed17",
+    "text": "sha256:edc9424fa176f9bcfda6fbe8f6b5b96cab06e77be0375f06e50d20a3068c9576",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -112,7 +112,7 @@ def cuba_lif_step(state, x, params=_DEFAULT_PARAMS):
 
 
 def cuba_lif_step_forward(state, x, params=_DEFAULT_PARAMS):
-    """`cuba_lif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`cuba_lif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to state.v, state.i, state.z, x: a tangent takes 22 operations.
     """

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:acbb5b37828eadf0f5525c360bfbc77542374dd91144bb3812da128916945cc7",
+    "text": "sha256:d00b8f85cb804d5d3c49b0d576aa1e14d027ee4743d102de94c28d00e2b20354",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -180,7 +180,7 @@ def eif_step(v, I, C=1.0, gL=0.1, EL=-65.0, D=3.48, VT=-59.9, Vr=-68.0, peak=-30
 def eif_step_forward(
     v, I, C=1.0, gL=0.1, EL=-65.0, D=3.48, VT=-59.9, Vr=-68.0, peak=-30.0
 ):
-    """`eif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`eif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to v, I: a tangent takes 28 operations.
     """

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:45c4ce298c0fab0bb16d44047a65e154a1b6e60a6abd0f0117e53834ed5d478c",
+    "text": "sha256:6b704db1ed0561f0758df0f6b5b682eaf701b22094dde1ee75b7a3c14a32d5af",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -266,7 +266,7 @@ def glif_step_forward(
     f_v=0.2,
     delta_V=2.0,
 ):
-    """`glif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`glif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to V, J1, J2, theta, I: a tangent takes 59 operations.
     """

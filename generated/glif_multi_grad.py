@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:044c770d94e2344cdaa1225cf78adde176aec78963dc4d9a4f482de3da326397",
+    "text": "sha256:e0a0fd40c875e9dae57f63c68945060cdd571cad6c9b09ec95c00427b58c150d",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -198,7 +198,7 @@ def glif_multi_step_forward(
     dJ=_DEFAULT_DJ,
     dH=_DEFAULT_DH,
 ):
-    """`glif_multi_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`glif_multi_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to state.v, state.J.0, state.J.1, state.J.2, state.H.0, state.H.1, state.H.2, I: a tangent takes 76 operations.
     """

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/hodgkin_huxley.py",
     "function": "hodgkin_huxley_step",
     "digest": "sha256:e766ec46aeae070fbd03a0a768a447011c2ddbd56b73b09cdd3321de8de1cdea",
-    "text": "sha256:5f7116b81fd0b66be925c64c6c322c5d328ff0f380ed4e0ae11a99f2e89f1a24",
+    "text": "sha256:1543c15cc4067d8e726f0fdaab241bbdcf2bfc4db58e0583a0fcb969631b7688",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -244,7 +244,7 @@ def hodgkin_huxley_step(v, m, h, n, I, gNa=120.0, gK=36.0, gL=0.3):
 
 
 def hodgkin_huxley_step_forward(v, m, h, n, I, gNa=120.0, gK=36.0, gL=0.3):
-    """`hodgkin_huxley_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`hodgkin_huxley_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to v, m, h, n, I: a tangent takes 123 operations.
     """

@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:74489bac075f5a7347a281c9ebe1539874f0b909cda5ef4d162cf1487525ff2f",
+    "text": "sha256:fa4d35403eba27548746f4c2ec147fb6c5c372def3f851b538c2584f9179dd20",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -125,7 +125,7 @@ def lif_2023_step(U, I, S, a, b, threshold):
 
 
 def lif_2023_step_forward(U, I, S, a, b, threshold):
-    """`lif_2023_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`lif_2023_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to U, I, S, a, b, threshold: a tangent takes 40 operations.
     """

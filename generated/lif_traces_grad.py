@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:57104bd92300bf02263cc6e3f254da1aee7c622fb8c0f7badd23fc51a0b7387d",
+    "text": "sha256:5fe2303bdde6beacfe0090343f4d21b2d4950f202bb0d036fb24e55485fd4bcb",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -120,7 +120,7 @@ def lif_traces_step(
 def lif_traces_step_forward(
     state, s, w=0.3, threshold=1.0, a=0.951, a_d=0.905, a_r=0.819, a_y=0.951
 ):
-    """`lif_traces_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`lif_traces_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to state.v, state.d, state.r, state.y, s: a tangent takes 29 operations.
     """

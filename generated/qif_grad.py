@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:58c96e97fff2e8d6492309849104c26405272aacabfbf003dd4eb14de0c662af",
+    "text": "sha256:5e5d2573914229746592c566a0ba93ea51077dc07c559a1573fb6d5542feaf8e",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -155,7 +155,7 @@ def qif_step(v, I, tau=10.0, R=100.0, EL=-65.0, VT=-50.0, Vr=-75.0, peak=20.0):
 
 
 def qif_step_forward(v, I, tau=10.0, R=100.0, EL=-65.0, VT=-50.0, Vr=-75.0, peak=20.0):
-    """`qif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`qif_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to v, I: a tangent takes 28 operations.
     """

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:9299b74154ce4f3372df904f8227431436df9f7c20bfb40e8a1e790255bc5fb0",
+    "text": "sha256:0855be8b477931046dbcc8e158087220d10f126e9b5f7e05090f501a82d9f8e5",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -156,7 +156,7 @@ def srm0_step(
 def srm0_step_forward(
     state, x, r, a=0.905, b=0.819, c=0.905, eta0=-15.0, theta=15.0, width=2.0, rho0=1.0
 ):
-    """`srm0_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`srm0_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to state.0, state.1, state.2, x: a tangent takes 30 operations.
     """

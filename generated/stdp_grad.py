@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
-    "text": "sha256:1e822d2ce37bb30e4d3bed616fbae9978c23d122efd587121ced1a8c835d6986",
+    "text": "sha256:e07cd70b13130b7ec77a589a6f03a0bd666eb10c23b505261fef0205549fad91",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -147,7 +147,7 @@ def stdp_step(w, p, q, s_pre, s_post, params=_DEFAULT_PARAMS):
 
 
 def stdp_step_forward(w, p, q, s_pre, s_post, params=_DEFAULT_PARAMS):
-    """`stdp_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`stdp_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to w, p, q, s_pre, s_post: a tangent takes 32 operations.
     """

@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:c8068dc3742235b400ddfa690e0095c5da334fce5c6481b5b8381ccf9d6e7be5",
+    "text": "sha256:ceaf842251dcfbcf74101234e0a4ba6697983e6ee622013d343367664cc4b914",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -116,7 +116,7 @@ def theta_step(theta, I, tau=10.0):
 
 
 def theta_step_forward(theta, I, tau=10.0):
-    """`theta_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`theta_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to theta, I: a tangent takes 23 operations.
     """

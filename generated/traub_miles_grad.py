@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:d75337595517f8cbdbee47fba808635d06fb4faf5748a8e42a5160d681fa668c",
+    "text": "sha256:a75b6e91d898b40da63ddcb836ca71a11247988b8b96cf072896920a4108bba4",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -260,7 +260,7 @@ def traub_miles_step(v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-6
 def traub_miles_step_forward(
     v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-63.0
 ):
-    """`traub_miles_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`traub_miles_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to v, m, h, n, I: a tangent takes 160 operations.
     """

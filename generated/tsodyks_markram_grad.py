@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:b91702eb806b6d85293f390d3377522338af5d856c54ac9925874ecfa3a9d1c0",
+    "text": "sha256:585f6a14a54b44582421e09f53f0e0eeb75397cbd664172efdd14699b255cf68",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -129,7 +129,7 @@ def tsodyks_markram_step(
 def tsodyks_markram_step_forward(
     u, x, i, s, U=0.45, tau_f=50.0, tau_d=750.0, tau_s=20.0, A=100.0
 ):
-    """`tsodyks_markram_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`tsodyks_markram_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to u, x, i, s: a tangent takes 37 operations.
     """

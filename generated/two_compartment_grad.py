@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:0b7d8d6058b9e4084bc2eadb1120a8f8898fa34f8bcf46feb62e47b6a3f54785",
+    "text": "sha256:896cce74f2ff31eba7956154c7b3800ce93dd2967e4acdc9e6039b7d001d23d7",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -244,7 +244,7 @@ def two_compartment_step_forward(
     b=200.0,
     c=2600.0,
 ):
-    """`two_compartment_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`two_compartment_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to state.vs, state.ws, state.vd, state.wd, state.k, Is, Id: a tangent takes 84 operations.
     """

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:0d100cf892e460207601f506d0eed87276b645fb6216676fe045035ff561c776",
+    "text": "sha256:aa0905ffcef1a4a59bfa26b5b8353a8d089f7fb697346e8c04b2667b701a58ad",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -245,7 +245,7 @@ def wang_buzsaki_step(v, h, n, I, gNa=35.0, gK=9.0, gL=0.1, phi=5.0):
 
 
 def wang_buzsaki_step_forward(v, h, n, I, gNa=35.0, gK=9.0, gL=0.1, phi=5.0):
-    """`wang_buzsaki_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and forward over reverse.
+    """`wang_buzsaki_step` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
     Differentiable with respect to v, h, n, I: a tangent takes 120 operations.
     """

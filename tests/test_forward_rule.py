@@ -143,6 +143,40 @@ def test_forward_over_reverse(path, suffix):
             np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-9)
 
 
+PLAIN = SPIKE.replace("lambda x: (spike(x), x)", "lambda x: (jnp.heaviside(x, 0.0), x)")
+
+
+@pytest.mark.parametrize("suffix", ["", "forward"])
+def test_second_derivatives_of_a_rule_in_plain_code(tmp_path, suffix):
+    generated = generate_text(tmp_path, PLAIN)
+    with jax.enable_x64(True):
+        v, gain = jnp.linspace(0.2, 1.4, 5), jnp.asarray(0.7)
+        inputs = jnp.sin(jnp.arange(200.0).reshape(40, 5))
+        for order in (jax.jacfwd, jax.jacrev):
+            found, wanted = (
+                order(jax.grad(lambda g, step=step: through_time(step, v, g, inputs)))(gain)
+                for step in (generated.function(suffix), generated.source)
+            )
+            np.testing.assert_allclose(found, wanted, rtol=1e-10)
+            assert abs(wanted) > 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SPIKE,
+        PLAIN.replace("(jnp.heaviside(x, 0.0), x)", "(jnp.where(x > 0.0, 1.0, 0.0), x)"),
+        PLAIN.replace("jnp.abs(x)", "jax.nn.relu(x)"),
+        PLAIN.replace("gain * jnp.tanh(x)", "gain * jnp.tanh(jax.lax.stop_gradient(x))"),
+    ],
+    ids=["itself", "another function", "a custom_jvp", "stop_gradient"],
+)
+def test_second_derivatives_of_rules_that_code_does_not_show(tmp_path, text):
+    step = generate_text(tmp_path, text).function()
+    with pytest.raises(TypeError, match="no second derivative"):
+        jax.hessian(lambda g: step(0.5, 1.0, g)[0])(0.7)
+
+
 def test_no_float_is_differentiated_in_vain(tmp_path):
     generated = generate_text(
         tmp_path,

@@ -25,6 +25,7 @@ _Partials = dict[Var, list[tuple[Var, Atom]]]
 
 @handles("custom_jvp_call")
 def _custom_jvp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    interpreter.tape.own_rules = True
     results = interpreter.run(eqn.params["call_jaxpr"], operands)
     if not interpreter.wants_rules:
         return results
@@ -58,10 +59,13 @@ def _custom_jvp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
 @handles("custom_vjp_call", "custom_vjp_call_jaxpr")
 def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     body = eqn.params.get("call_jaxpr") or eqn.params["fun_jaxpr"]
-    results = interpreter.run(body, operands)
+    start = len(interpreter.tape.primal)
+    computed = interpreter.run(body, operands)
     if not interpreter.wants_rules:
-        return results
-    results = vertices_of(interpreter, eqn, results)
+        interpreter.tape.own_rules = True
+        return computed
+    inside = interpreter.tape.primal[start:]
+    results = vertices_of(interpreter, eqn, computed)
     function = jax_compat.equation_function(eqn)
     variables, tensors = _variable_operands(eqn, operands)
     floats = [k for k, v in enumerate(variables) if is_float(interpreter.dtype(v.aval))]
@@ -78,14 +82,19 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
                         given[k] = value
                     return function(*given)
 
-                pullback = jax.vjp(of_floats, *(values[k] for k in floats))[1]
+                forwards, pullback = jax.vjp(of_floats, *(values[k] for k in floats))
                 cotangents = [
                     _cotangent(variable.aval, ct if place == position else None, index)
                     for place, variable in enumerate(eqn.outvars)
                 ]
-                return pullback(cotangents)
+                return pullback(cotangents), forwards
 
-            rows = _run_linear_rule(interpreter, eqn, pull, variables, tensors)
+            start = len(interpreter.tape.partials)
+            ran = _run_linear_rule(interpreter, eqn, pull, variables, tensors, len(floats))
+            rows, forwards = ran[: len(floats)], ran[len(floats) :]
+            code = [*inside, *interpreter.tape.partials[start:]]
+            if not _same_values(code, computed, forwards):
+                interpreter.tape.own_rules = True
             found = partials.setdefault(result[index], [])
             for k, row in zip(floats, rows, strict=True):
                 for place in np.ndindex(row.shape):
@@ -177,14 +186,18 @@ def _run_linear_rule(
     pull: Callable[..., Any],
     variables: Sequence[Any],
     tensors: Sequence[Tensor],
+    linear: int,
 ) -> list[Tensor]:
-    """Trace a backward rule with its cotangent left open, make sure it is linear, then put in 1."""
+    """Trace a backward rule with its cotangent left open, make sure it is linear, then put in 1.
+
+    So many of its results depend on the cotangent; the others are the forward rule's.
+    """
     cotangent = interpreter.tape.fresh()
     aval = jax_compat.shaped((), interpreter.working)
     start = len(interpreter.tape.partials)
     rows = _run_rule(interpreter, eqn, pull, variables, tensors, [(aval, scalar(cotangent))])
     rule = interpreter.tape.partials[start:]
-    roots = [row[index] for row in rows for index in np.ndindex(row.shape)]
+    roots = [row[index] for row in rows[:linear] for index in np.ndindex(row.shape)]
     if not _is_linear(rule, cotangent, roots):
         raise interpreter.unsupported(
             eqn,
@@ -201,6 +214,26 @@ def _run_linear_rule(
             copied[index] = one.get(row[index], row[index])
         substituted.append(copied)
     return substituted
+
+
+def _same_values(
+    code: Sequence[Instruction], ones: Sequence[Tensor], others: Sequence[Tensor]
+) -> bool:
+    """Whether two lists of arrays are computed alike (value numbering).
+
+    The forward rule of a custom_vjp is what JAX differentiates a second time, and the function
+    itself is what we compute.
+    """
+    numbers: dict[Atom, int] = {}
+    known: dict[Any, int] = {}
+    for i in code:
+        operands = tuple(numbers.get(atom, atom) for atom in i.operands)
+        numbers[i.target] = known.setdefault((i.op, operands, i.attributes, i.dtype), len(known))
+    return all(
+        numbers.get(one[index], one[index]) == numbers.get(other[index], other[index])
+        for one, other in zip(ones, others, strict=True)
+        for index in np.ndindex(one.shape)
+    )
 
 
 def _is_linear(code: Sequence[Instruction], cotangent: Var, roots: Sequence[Atom]) -> bool:
@@ -234,6 +267,5 @@ def _is_linear(code: Sequence[Instruction], cotangent: Var, roots: Sequence[Atom
 
 
 def _record(interpreter: Interpreter, eqn: Eqn, partials: _Partials) -> None:
-    interpreter.tape.own_rules = True
     for target, found in partials.items():
         interpreter.tape.custom.append(Elemental(target, jax_compat.rule_name(eqn), tuple(found)))

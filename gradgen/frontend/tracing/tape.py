@@ -27,7 +27,9 @@ class Tape:
     """Whether code was inlined that XLA compiles in one piece, and may round otherwise: a jitted
     function, a branch, a loop, a dot product."""
     own_rules: bool = False
-    """Whether there is a call with a rule written by the user, or a `stop_gradient`."""
+    """Whether a second derivative is not that of the code: where there is a `custom_jvp`, a
+    `stop_gradient`, or a `custom_vjp` whose rules call functions with rules, itself perhaps, or
+    whose forward rule computes otherwise than its function."""
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
     counter: int = 0
