@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -10,8 +11,8 @@ import click
 
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
-from gradgen.files import write_atomically
-from gradgen.options import budget_options, settings_of, source_options
+from gradgen.files import require_folder, write_atomically
+from gradgen.options import budget_options, settings_of, source_options, split_source
 from gradgen.reporting import Reporting
 
 _objective_option = click.option(
@@ -40,6 +41,20 @@ _objective_option = click.option(
     default=16,
     show_default=True,
     help="Positions that the search looks at before each move.",
+)
+@click.option(
+    "--policy",
+    type=click.Choice(("gumbel", "muzero")),
+    default="gumbel",
+    show_default=True,
+    help="How the search spreads them over the moves: as Gumbel MuZero or as MuZero does.",
+)
+@click.option(
+    "--considered",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Moves that Gumbel MuZero chooses from.",
 )
 @click.option(
     "--envs", type=click.IntRange(1), default=32, show_default=True, help="Games side by side."
@@ -107,49 +122,63 @@ def train(
 ) -> None:
     """Train AlphaZero on graphs: GRAPH.json files, or step functions.
 
-    It plays the elimination game against itself, and the best order that it saw is what counts.
-    Ctrl-C ends the training and keeps that order.
+    It plays the elimination game against itself, and the best order that it saw is what counts; a
+    heuristic's is written if that is better. Ctrl-C ends the training and keeps that order.
     """
     with Reporting(debug, quiet) as reporting:
         if output is not None and len(sources) > 1:
             raise GradgenError("an order is written for one graph, and several are given")
         if resume and checkpoint is None:
             raise GradgenError("there is nothing to resume without --checkpoint DIR")
+        several = options["cluster"] or options["coordinator"] is not None
+        if not several and (options["processes"], options["process"]) != (None, None):
+            raise GradgenError(
+                "several processes have to be told where the first is: --coordinator"
+            )
+        if output is not None:
+            require_folder(output)  # before all the work
         _choose_device(options["device"])
         reporting.status("reading")
-        from gradgen import pipeline
         from gradgen.search.alphazero import distributed, run
         from gradgen.search.alphazero.game import begin, sizes_of
-        from gradgen.training_report import Display, conclusion
+        from gradgen.training_report import Display, cheapest, conclusion
 
-        if options["cluster"] or options["coordinator"] is not None:
+        if several:
             distributed.join(options["coordinator"], options["processes"], options["process"])
-        graphs = {s: pipeline.graph_from(Settings(s, objective=objective)) for s in sources}
+        distributed.require_devices()
+        graphs = {s: _graph(s, objective) for s in sources}
         room = sizes_of(list(graphs.values()))
         games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
         training, params = _training(options, elimination, len(games))
         reporting.stop()
         with Display(training, quiet or not distributed.is_first()) as display:
-            try:
-                trained = run.train(
-                    games,
-                    training,
-                    folder=checkpoint,
-                    resume=resume,
-                    params=params,
-                    warm_start=warm_start,
-                    listener=display.show,
-                )
-            except ValueError as error:
-                raise GradgenError(str(error)) from None
+            trained = run.train(
+                games,
+                training,
+                folder=checkpoint,
+                resume=resume,
+                params=params,
+                warm_start=warm_start,
+                listener=display.show,
+            )
         if not distributed.is_first():
             return
         if output is not None and trained.orders:
-            write_atomically(output, trained.orders[0].to_json() + "\n")
+            (game,) = games.values()
+            write_atomically(output, cheapest(game, trained.orders[0]).to_json() + "\n")
         if checkpoint is not None and trained.lines:
             _draw(trained, games, objective, checkpoint, reporting)
         for line in conclusion(trained, games):
             reporting.say(line)
+        if trained.interrupted:
+            raise KeyboardInterrupt
+
+
+def _graph(source: str, objective: Literal["edges", "muls"]) -> Any:
+    from gradgen import pipeline
+
+    path, function = split_source(source, None)
+    return pipeline.graph_from(Settings(path, function=function, objective=objective))
 
 
 def _choose_device(device: str) -> None:
@@ -160,6 +189,8 @@ def _choose_device(device: str) -> None:
 
 def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[Any, Any]:
     """How to train, and the network to start with if it is a given one."""
+    import jax
+
     from gradgen.search.alphazero.learning import Learning
     from gradgen.search.alphazero.network import NetworkSize
     from gradgen.search.alphazero.planning import Planning
@@ -177,14 +208,15 @@ def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[An
         from gradgen.search.alphazero.pretrained import general
 
         params, size, rate = general().params, general().size, 1e-3
-    # each game in as many environments
-    environments = -(-options["envs"] // games) * games
+    # each game in as many environments, and each device with as many
+    even = math.lcm(games, jax.device_count())
+    environments = -(-options["envs"] // even) * even
     training = Training(
         episodes=options["episodes"],
         environments=environments,
         seed=options["seed"],
         size=size,
-        planning=Planning(simulations=options["simulations"]),
+        planning=Planning(options["simulations"], options["considered"], options["policy"]),
         learning=Learning(rate=options["rate"] or rate),
     )
     return training, params
@@ -197,7 +229,7 @@ def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Rep
     try:
         draw(trained.lines, baselines(games), objective, folder / "curve.svg")
     except GradgenError as error:
-        reporting.say(f"no picture: {error.message}; {error.hint}")
+        reporting.say(f"no picture: {error.message}" + (f"; {error.hint}" if error.hint else ""))
 
 
 @click.command()

@@ -74,6 +74,14 @@ def require_folder(output: str) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it; raises GradgenError if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GradgenError(f"cannot make the folder: {error.strerror}", path=str(folder)) from None
+
+
 def keep_evidence(text: str, report: str) -> str:
     """Keep a text that failed its verification, with the report, in a new temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="gradgen-inexact-"))

@@ -188,7 +188,7 @@ def search_option(choices: tuple[str, ...]) -> Callable[[Any], Any]:
 
 def settings_of(options: dict[str, Any], **more: Any) -> Settings:
     """The settings that the options of a source say."""
-    path, function = _split_target(options["source"], options["function"])
+    path, function = split_source(options["source"], options["function"])
     directives = [("static", text) for text in options["static"]]
     directives += [("range", text) for text in options["ranges"]]
     if options["wrt"]:
@@ -220,7 +220,7 @@ def refuse_options(context: click.Context, allowed: Collection[str]) -> None:
             )
 
 
-def _split_target(source: str, function: str | None) -> tuple[str, str | None]:
+def split_source(source: str, function: str | None) -> tuple[str, str | None]:
     """A path, or FILE:NAME; a file whose own name has a colon wins."""
     path, colon, name = source.rpartition(":")
     if colon and name.isidentifier() and path and not os.path.exists(source):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gradgen.elimination.cost import cost_of
+from gradgen.ir.graph import Order
 from gradgen.search import portfolio
 from gradgen.search.alphazero.game import Game
 from gradgen.search.alphazero.run import Line, Trained
@@ -35,7 +36,9 @@ class Display:
             console=Console(stderr=True),
             disable=not self._live,
         )
-        self._task = self._progress.add_task("compiling", total=training.episodes)
+        self._task = self._progress.add_task(
+            "compiling", total=training.iterations * training.environments
+        )
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -73,6 +76,12 @@ def baselines(games: Mapping[str, Game]) -> dict[str, float]:
     return total
 
 
+def cheapest(game: Game, order: Order) -> Order:
+    """An order, or a heuristic's if that is cheaper."""
+    orders = (order, *propose(game.graph))
+    return min(orders, key=lambda each: cost_of(game.graph, each, game.objective))
+
+
 def conclusion(trained: Trained, games: Mapping[str, Game]) -> Iterator[str]:
     """One sentence for each game."""
     if not trained.lines:
@@ -82,4 +91,5 @@ def conclusion(trained: Trained, games: Mapping[str, Game]) -> Iterator[str]:
     for (name, game), price in zip(games.items(), trained.prices, strict=True):
         known = baselines({name: game})
         against = ", ".join(f"{k} {v:g}" for k, v in known.items())
-        yield f"{name}: {price} {game.objective} after {last.episodes} games ({against})"
+        better = "" if price <= min(known.values()) else ", which is better"
+        yield f"{name}: {price} {game.objective} after {last.episodes} games ({against}{better})"

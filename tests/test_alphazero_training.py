@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from small_graphs import FOLDER, price_of, stored
 from gradgen.cli import main
 from gradgen.elimination.accumulate import accumulate
 from gradgen.errors import GradgenError
+from gradgen.ir.graph_file import read_graph
 from gradgen.search.alphazero import run
 from gradgen.search.alphazero.demonstrations import demonstrate, equals
 from gradgen.search.alphazero.game import begin
@@ -28,6 +30,7 @@ from gradgen.search.alphazero.pretrained import general
 from gradgen.search.alphazero.search import play
 from gradgen.search.alphazero.training import Trainer, Training
 from gradgen.search.portfolio import search
+from gradgen.training_report import cheapest
 
 GRAPH = stored("lif_2023")
 GAME = begin(GRAPH, "edges")
@@ -183,8 +186,70 @@ def test_two_processes_learn_what_one_does(trained, tmp_path):
 
 
 def test_environments_must_be_spread_evenly():
-    with pytest.raises(ValueError, match="3 games evenly"):
+    with pytest.raises(GradgenError, match="3 games evenly"):
         Trainer([GAME] * 3, SMALL)
+
+
+def test_what_cannot_be_learned(trained, tmp_path):
+    text = '{"independents": 1, "dependents": [1], "edges": [[0, 1, "variable"]]}'
+    nothing = begin(read_graph(text), "edges")
+    with pytest.raises(GradgenError, match="without intermediates"):
+        Trainer([nothing], SMALL)
+    edges = begin(stored("human_heart_dipole"), "edges", None, "edge")
+    with pytest.raises(GradgenError, match="games to be remembered take"):
+        Trainer([edges], Training()).begin()
+    with pytest.raises(GradgenError, match="there is a checkpoint already"):
+        run.train({"lif": GAME}, SMALL, folder=trained[1])
+    other = begin(GRAPH, "muls")
+    with pytest.raises(GradgenError, match="games differ in lif"):
+        run.train({"lif": other}, SMALL, folder=trained[1], resume=True)
+    shutil.copytree(trained[1], tmp_path, dirs_exist_ok=True)
+    (tmp_path / run.LOG).write_text('{"iteration": 0}\n')
+    with pytest.raises(GradgenError, match="no log of a training"):
+        run.train({"lif": GAME}, SMALL, folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resume"], "nothing to resume without --checkpoint"),
+        (["--processes", "2"], "where the first is"),
+        (["-o", "nowhere/order.json"], "there is no folder 'nowhere'"),
+        (["--channels", "7"], "an even number"),
+    ],
+)
+def test_train_refuses(options, message):
+    refused = CliRunner().invoke(main, ["train", str(FOLDER / "lif_2023.json"), *options])
+    assert refused.exit_code == 2
+    assert message in refused.output
+
+
+def test_a_device_that_there_is_not():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "gradgen",
+            "train",
+            str(FOLDER / "lif_2023.json"),
+            "--device",
+            "tpu",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "there is no such device" in done.stderr
+
+
+def test_a_heuristic_is_written_where_it_is_better():
+    graph = stored("human_heart_dipole")
+    game = begin(graph, "edges")
+    forward = game.order(np.arange(game.moves), "alphazero")
+    assert cheapest(game, forward).found_by.startswith("markowitz")
+    best = search(graph, objective="edges", budget=0.0).order
+    assert cheapest(game, best) is best
 
 
 def test_demonstrations_cost_the_same():
@@ -220,7 +285,9 @@ def test_a_training_starts_with_the_network_that_is_shipped(tmp_path):
     assert found.exit_code == 0, found.output
     assert "edges after 4 games (forward 27, reverse 25, markowitz 22)" in found.output
     assert json.loads(order.read_text())["found_by"] == "alphazero"
-    assert (kept / "latest.safetensors").exists()
+    again = CliRunner().invoke(main, [*asked, *few, "--checkpoint", str(kept), "--resume"])
+    assert again.exit_code == 0, again.output
+    assert again.output.splitlines()[-1] == found.output.splitlines()[-1]
     untaught = next(iter(play(GAME, general(), 0.0, 0)))
     assert json.loads((kept / run.LOG).read_text())["greedy"] == accumulate(GRAPH, untaught).edges
     for option in (["--channels", "8"], ["--layers", "1"], ["--elimination", "edge"]):
@@ -235,12 +302,6 @@ def test_doctor_knows_the_versions():
     assert f"jax          {jax.__version__}" in doctor.output
 
 
-def test_there_is_nothing_to_resume_without_a_checkpoint():
-    nothing = CliRunner().invoke(main, ["train", str(FOLDER / "lif_2023.json"), "--resume"])
-    assert nothing.exit_code == 2
-    assert "nothing to resume without --checkpoint" in nothing.output
-
-
 def test_compare_shows_all_searches():
     graph = str(FOLDER / "lif_2023.json")
     found = CliRunner().invoke(main, ["compare", graph, "--objective", "edges", "--json"])
@@ -250,7 +311,7 @@ def test_compare_shows_all_searches():
     assert costs["forward"] == 27
     assert costs["reverse"] == 25
     assert costs["auto"] == document["lower_bound"] == 22
-    assert costs["alphazero"] == 22
+    assert costs["alphazero"] == costs["annealing"] == 22
 
 
 def test_a_model_is_generated_by_the_network(tmp_path):

@@ -80,7 +80,8 @@ def _vertices(
 ) -> SearchResult:
     """The portfolio, and AlphaZero where that proves nothing and there is time: a third of it."""
     search = partial(portfolio.search, graph, objective=objective, seed=seed, progress=progress)
-    if budget < LEARNED_FROM or objective not in ("edges", "muls"):
+    many = len(graph.intermediates) > portfolio.MANY
+    if budget < LEARNED_FROM or many or objective not in ("edges", "muls"):
         return search(budget=budget)
     found = search(budget=budget * 2 / 3)
     if found.proved:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from gradgen.errors import GradgenError
-from gradgen.files import write_atomically
+from gradgen.files import make_folder, write_atomically
 from gradgen.search.alphazero.network import NetworkSize, Params
 from gradgen.search.alphazero.training import State, Training
 
@@ -28,7 +28,7 @@ def write_state(folder: Path, state: State, training: Training, games: Mapping[s
 
     `games` are the names and fingerprints of the graphs that are played.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     about = {"training": json.dumps(asdict(training)), "games": json.dumps(dict(games))}
     write_atomically(str(folder / LATEST), save(_flat(state), about))
 

@@ -22,6 +22,17 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         ) from None
 
 
+def require_devices() -> None:
+    """Raise GradgenError if JAX finds no device of the kind that was asked for."""
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        raise GradgenError(
+            f"there is no such device: {str(error).splitlines()[0]}",
+            hint="--device auto takes what there is, and `gradgen doctor` says what that is",
+        ) from None
+
+
 def is_first() -> bool:
     """Whether this process is the one that writes files and speaks."""
     return jax.process_index() == 0

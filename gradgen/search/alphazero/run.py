@@ -14,9 +14,9 @@ import jax
 import numpy as np
 
 from gradgen.errors import GradgenError
-from gradgen.files import write_atomically
+from gradgen.files import make_folder, read_text, write_atomically
 from gradgen.ir.graph import Order
-from gradgen.search.alphazero.checkpoint import read_state, write_state
+from gradgen.search.alphazero.checkpoint import LATEST, read_state, write_state
 from gradgen.search.alphazero.demonstrations import demonstrate
 from gradgen.search.alphazero.distributed import is_first
 from gradgen.search.alphazero.game import Game
@@ -28,6 +28,8 @@ from gradgen.search.alphazero.training import Iteration, State, Trainer, Trainin
 LOG = "log.jsonl"
 SAVED_EVERY = 60.0
 """Seconds between checkpoints."""
+ITERATIONS_BETWEEN = 10
+"""Checkpoints of several processes: all of them have to take part, and their clocks differ."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Trained:
     """What a training came to."""
 
     orders: tuple[Order, ...]
-    """The cheapest order seen of each game."""
+    """The cheapest order seen of each game, played with search or without."""
     prices: tuple[int, ...]
     lines: tuple[Line, ...]
     params: Params
@@ -80,10 +82,19 @@ def train(
     `params` is a network of the training's size to start with, instead of random numbers.
     `warm_start` are the seconds that other searches may take for each game to find an order, which
     the network imitates first. Ctrl-C ends the training early. Raises GradgenError if there is no
-    checkpoint to resume, or if it is of another training.
+    checkpoint to resume, if it is of another training, or if there is one and it is not resumed.
     """
+    if folder is not None and not resume and (folder / LATEST).exists():
+        raise GradgenError(
+            "there is a checkpoint already",
+            hint="go on from it with --resume, or give another --checkpoint",
+            path=str(folder),
+        )
     trainer = Trainer(tuple(games.values()), training)
-    named = {name: game.graph.fingerprint for name, game in games.items()}
+    named = {
+        name: f"{game.graph.fingerprint}, {game.elimination}, {game.objective}"
+        for name, game in games.items()
+    }
     state, lines = trainer.begin(params), list[Line]()
     if resume and folder is not None:
         state = trainer.place(read_state(folder, state, training, named))
@@ -101,16 +112,16 @@ def train(
             return
         whole = trainer.whole(state)
         if is_first():
-            write_state(folder, whole, training, named)
+            # what the log has more than the state is left out when it is read
             _write_log(folder, lines)
+            write_state(folder, whole, training, named)
 
     try:
         for following, iteration in trainer.run(state):
-            state = following
-            lines.append(_line(trainer, rivals, state, iteration))
-            listener(lines[-1])
-            # every process has to take part, and their clocks differ
-            if jax.process_count() == 1 and time.monotonic() - saved > SAVED_EVERY:
+            line = _line(trainer, rivals, following, iteration)
+            state, lines = following, [*lines, line]
+            listener(line)
+            if _is_due(iteration.number, saved):
                 save()
                 saved = time.monotonic()
     except KeyboardInterrupt:
@@ -125,6 +136,12 @@ def train(
         jax.tree.map(np.asarray, state.params),
         interrupted,
     )
+
+
+def _is_due(iteration: int, saved: float) -> bool:
+    if jax.process_count() > 1:
+        return iteration % ITERATIONS_BETWEEN == ITERATIONS_BETWEEN - 1
+    return time.monotonic() - saved > SAVED_EVERY
 
 
 def _warmed(trainer: Trainer, params: Params, seconds: float, seed: int) -> Params:
@@ -170,7 +187,7 @@ def _line(trainer: Trainer, rivals: _Random, state: State, iteration: Iteration)
         episodes=(iteration.number + 1) * training.environments,
         best=float(np.asarray(state.best.prices).mean()),
         mean=float(iteration.prices.mean()),
-        greedy=float(trainer.greedy(state.params).price.mean()),
+        greedy=float(iteration.greedy.mean()),
         random_best=rivals.after(iteration.number),
         divergence=iteration.divergence,
         squared_error=iteration.squared_error,
@@ -180,6 +197,7 @@ def _line(trainer: Trainer, rivals: _Random, state: State, iteration: Iteration)
 
 def _write_log(folder: Path, lines: list[Line]) -> None:
     text = "".join(json.dumps(_rounded(line)) + "\n" for line in lines)
+    make_folder(folder)
     write_atomically(str(folder / LOG), text)
 
 
@@ -191,6 +209,10 @@ def _rounded(line: Line) -> dict[str, Any]:
 
 
 def _read_log(folder: Path, iterations: int) -> list[Line]:
-    text = (folder / LOG).read_text(encoding="utf-8")
-    lines = [Line(**json.loads(line)) for line in text.splitlines()]
+    path = str(folder / LOG)
+    text = read_text(path, "the log")
+    try:
+        lines = [Line(**json.loads(line)) for line in text.splitlines()]
+    except (ValueError, TypeError) as error:
+        raise GradgenError(f"this is no log of a training: {error}", path=path) from None
     return [line for line in lines if line.iteration < iterations]

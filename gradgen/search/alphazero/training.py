@@ -21,6 +21,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from gradgen.errors import GradgenError
 from gradgen.ir.graph import Order
 from gradgen.search.alphazero.game import Game, Position, edges_seen, stack
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
@@ -36,6 +37,8 @@ from gradgen.search.alphazero.selfplay import (
 )
 
 _AXIS = "environments"
+MOST_BYTES = 8e9
+"""That the games to be remembered may take. Those that eliminate edges are large."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Iteration:
     """(environments, moves)"""
     prices: NDArray[np.float32]
     """(environments,)"""
+    greedy: NDArray[np.float32]
+    """(games,): the prices of what the policy then plays without search."""
     divergence: float
     squared_error: float
     """Means over the iteration's updates."""
@@ -105,8 +110,8 @@ Step = Callable[[State, Position, NDArray[np.int32]], tuple[State, Played, Loss]
 class Trainer:
     """Compiled training on some games, which share one size of arrays.
 
-    Environment k plays game k modulo their number. Raises ValueError where the environments cannot
-    be spread evenly over the devices or the games.
+    Environment k plays game k modulo their number. Raises GradgenError where the environments
+    cannot be spread evenly over the devices or the games, and for a game without moves.
     """
 
     def __init__(
@@ -116,14 +121,16 @@ class Trainer:
         self.training = training
         self.mesh = Mesh(np.array(devices or jax.devices()), (_AXIS,))
         if training.environments % self.mesh.size:
-            raise ValueError(
+            raise GradgenError(
                 f"{training.environments} environments cannot be spread over "
                 f"{self.mesh.size} devices"
             )
         if training.environments % len(games):
-            raise ValueError(
+            raise GradgenError(
                 f"{training.environments} environments cannot play {len(games)} games evenly"
             )
+        if not all(game.moves for game in games):
+            raise GradgenError("there is a graph without intermediates: nothing can be learned")
         self._network = network(training.size, edges_seen(self.games), games[0].elimination)
         self.rules = RULES[games[0].elimination]
         self.judge: Judge = self._network.apply
@@ -138,7 +145,10 @@ class Trainer:
         )
 
     def begin(self, params: Params | None = None) -> State:
-        """The state before the first iteration, with a network of random or given numbers."""
+        """The state before the first iteration, with a network of random or given numbers.
+
+        Raises GradgenError if the games to be remembered take too much memory.
+        """
         one = self.games[0].start
         if params is None:
             key = jax.random.key(self.training.seed)
@@ -146,9 +156,17 @@ class Trainer:
         capacity = self.training.remembered * self.length
         weights = np.zeros(jax.eval_shape(self.rules.legal, one).shape, np.float32)
         example = Experience(one, weights, np.float32(0), np.bool_(0))
+        room = jax.eval_shape(lambda: empty(example, capacity))
+        size = self.training.environments * sum(
+            x.size * x.dtype.itemsize for x in jax.tree.leaves(room)
+        )
+        if size > MOST_BYTES:
+            raise GradgenError(
+                f"the games to be remembered take {size / 1e9:.0f} GB",
+                hint="fewer of them do with a lower --envs",
+            )
         replay = jax.tree.map(
-            lambda leaf: np.zeros((self.training.environments, *leaf.shape), leaf.dtype),
-            jax.eval_shape(lambda: empty(example, capacity)),
+            lambda leaf: np.zeros((self.training.environments, *leaf.shape), leaf.dtype), room
         )
         best = Best(
             jnp.zeros((len(self.games), self.length), jnp.int32),
@@ -172,10 +190,12 @@ class Trainer:
             best = state.best
             state, played, loss = self._step(state, self._starts, self._numbers)
             moves, prices = _gathered(played.moves), _gathered(played.price)
-            state = state._replace(best=self._better(best, moves, prices))
             divergence, error = float(_gathered(loss[0])), float(_gathered(loss[1]))
             seconds = time.perf_counter() - begin
-            yield state, Iteration(number, moves, prices, divergence, error, seconds)
+            best = self._better(best, moves, prices)
+            moves_alone, greedy = self._play_greedily(state.params)
+            state = state._replace(best=self._better(best, moves_alone, greedy))
+            yield state, Iteration(number, moves, prices, greedy, divergence, error, seconds)
 
     def orders(self, best: Best) -> list[Order]:
         """The cheapest order seen of each game."""
@@ -188,13 +208,13 @@ class Trainer:
         """The state with all its arrays on this machine, as every process has to ask for it."""
         return jax.tree.map(_gathered, state)
 
-    def greedy(self, params: Params) -> Played:
-        """The games that the policy plays without search, with a leading axis of games."""
+    def _play_greedily(self, params: Params) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The moves and prices of what the policy plays without search, for each game."""
         played = self._greedy(params, stack([game.start for game in self.games]))
-        return jax.tree.map(np.asarray, played)
+        return np.asarray(played.moves), np.asarray(played.price)
 
     def _better(self, best: Best, moves: NDArray[np.int32], prices: NDArray[np.float32]) -> Best:
-        """The best of what was seen before and of an iteration's games."""
+        """The best of what was seen before and of some games, which take turns."""
         kept, least = np.array(best.moves), np.array(best.prices)
         for k in range(len(self.games)):
             mine = slice(k, None, len(self.games))
