@@ -1,8 +1,8 @@
 """Train the general network that gradgen ships: `python -m benchmarks.pretrain`.
 
 It imitates cheap orders of random programs, which the other searches found, and is watched on
-random programs that it does not learn from. Written are the network, how the training went as
-JSON lines, and the curve as a picture. On two cores it takes about an hour, half of which goes into
+random programs that it does not learn from. What is written holds, beside the network, the command,
+the hardware and how the training went. On two cores it takes about an hour, half of which goes into
 the orders; these are kept in the folder given by --work, so that a second run starts with them.
 """
 
@@ -89,8 +89,8 @@ def prices(game: Game, moves: Sequence[int]) -> int:
 def main() -> None:
     """Train and write."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--graphs", type=int, default=4000)
-    options.add_argument("--updates", type=int, default=4000)
+    options.add_argument("--graphs", type=int, default=3000)
+    options.add_argument("--updates", type=int, default=3000)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--work", type=Path, default=Path("pretraining"))
     options.add_argument("--output", type=Path, default=SHIPPED)
