@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, STYLES, Generated, generate, generate_text
+from generating import MODELS, ROOT, STYLES, Generated, generate, generate_text
 from test_generated_interface import is_float
 
 from gradgen.backend.residuals import split
@@ -150,8 +150,31 @@ def assert_close(found, wanted, tolerance):
         np.testing.assert_allclose(one, two, rtol=tolerance, atol=tolerance * np.abs(two).max())
 
 
-@pytest.mark.parametrize("residuals", CHOICES)
-@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
+def in_float64(generated, start, driven):
+    """The source's gradient at the same numbers."""
+    with jax.enable_x64(True):
+        loss = simulation(generated, "float64")[0]
+        exact = [
+            {p: jnp.asarray(x, "float64") if is_float(x) else x for p, x in values.items()}
+            for values in (start, driven)
+        ]
+        return gradient(loss, generated.source, *exact)
+
+
+def difference(found, wanted):
+    """The largest, relative to the largest number beside it."""
+    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs if np.any(b))
+
+
+@pytest.mark.parametrize(
+    ("path", "residuals"),
+    [
+        *((path, "auto") for path in sorted((ROOT / "models").glob("[a-z]*.py"))),
+        *((path, choice) for path in TRAINED for choice in CHOICES if choice != "auto"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.stem,
+)
 def test_gradients_after_a_thousand_steps(path, residuals):
     generated = generate(path, residuals=residuals)
     for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5)):
@@ -159,7 +182,14 @@ def test_gradients_after_a_thousand_steps(path, residuals):
             loss, start, driven = simulation(generated, dtype)
             wanted = gradient(loss, generated.source, start, driven)
             assert all(np.isfinite(x).all() for x in jax.tree.leaves(wanted))
-            assert_close(gradient(loss, generated.function(), start, driven), wanted, tolerance)
+            assert any(np.any(x) for x in jax.tree.leaves(wanted))
+            found = gradient(loss, generated.function(), start, driven)
+        if dtype == "float32" and difference(found, wanted) > tolerance:
+            # rounding grows with time, by as much in JAX's own gradient
+            exact = in_float64(generated, start, driven)
+            assert difference(found, exact) < 2.0 * difference(wanted, exact) < 1e-4
+        else:
+            assert_close(found, wanted, tolerance)
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
@@ -171,8 +201,11 @@ def test_under_transformations(path):
         step = generated.function()
         assert_close(gradient(loss, jax.checkpoint(step), start, driven), wanted, 1e-12)
         assert_close(gradient(loss, step, start, driven, wrap=jax.checkpoint), wanted, 1e-12)
-        many = jax.tree.map(lambda x: jnp.stack([x, x]), start)
-        mapped = jax.vmap(lambda s: gradient(loss, step, s, driven))(many)
+        other = jax.tree.map(lambda x: x[..., ::-1], (start, driven))
+        many = jax.tree.map(lambda *both: jnp.stack(both), (start, driven), other)
+        mapped = jax.vmap(lambda s, d: gradient(loss, step, s, d))(*many)
+        assert_close(jax.tree.map(lambda x: x[0], mapped), wanted, 1e-12)
+        wanted = gradient(loss, generated.source, *other)
         assert_close(jax.tree.map(lambda x: x[1], mapped), wanted, 1e-12)
 
 
