@@ -163,7 +163,8 @@ def in_float64(generated, start, driven):
 
 def difference(found, wanted):
     """The largest, relative to the largest number beside it."""
-    pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+    both = ([np.asarray(x, float) for x in jax.tree.leaves(tree)] for tree in (found, wanted))
+    pairs = zip(*both, strict=True)
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs if np.any(b))
 
 
