@@ -166,7 +166,8 @@ def references(options: argparse.Namespace) -> None:
         game = begin(graph, "edges")
         training = replace(
             SCRATCH, episodes=options.episodes, environments=options.envs, updates=options.updates,
-            planning=Planning(options.simulations), remembered=4, seed=options.seed,
+            planning=Planning(options.simulations, options.considered), remembered=4,
+            seed=options.seed,
         )  # fmt: skip
         params = None
         if options.pretrained:
@@ -184,7 +185,8 @@ def references(options: argparse.Namespace) -> None:
         )  # fmt: skip
         from_what = "_pretrained" if options.pretrained else ""
         path = ROOT / "docs" / "_static" / f"alphazero_{name}{from_what}.svg"
-        draw(watched.trained.lines, known, "edges", path)
+        rivals = {**known, "AlphaGrad": float(PUBLISHED[name])}
+        draw(watched.trained.lines, rivals, "edges", path)
     CONSOLE.print(table)
 
 
@@ -366,6 +368,7 @@ def main() -> None:
     options.add_argument("--envs", type=int, default=16)
     options.add_argument("--updates", type=int, default=16)
     options.add_argument("--simulations", type=int, default=16)
+    options.add_argument("--considered", type=int, default=8)
     options.add_argument("--pretrained", action="store_true", help="references: start with it")
     options.add_argument(
         "--graphs", nargs="+", default=[name for name in PUBLISHED if name != "lif_2023"]

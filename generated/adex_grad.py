@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:311926ab6c348e0eeb65d27c4e4d3505cf80312aacc4425a2d40cd439fa041aa",
+    "text": "sha256:3f846bd316748cc7632e8dec73e7bd466babbf318570557736963bee175a1291",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -398,21 +398,21 @@ def _residuals(v, w, I, C, gL, EL, D, VT, tw, a, Vr, b):
     v1 = v + x4 * (-gL * from_rest + upswing - w + I)
     x11 = 0.5 / tw
     # accumulation
-    t1 = upswing / D - gL
-    return (a, Vr, b, x4, v1, x11, t1)
+    t9 = upswing / D - gL
+    return (a, Vr, b, x4, v1, x11, t9)
 
 
 def _cotangents(a, Vr, b, x4, v1, x11, t9, ct_v_next, ct_w_next, ct_s):
     """Cotangents of the inputs from those of the outputs and what was kept: 21 operations."""
     # primal
     s = jax.nn.sigmoid(v1)
-    x0 = Vr - v1
+    x12 = Vr - v1
     # elemental partials
     p0 = 1.0 - s
     ds_dv1 = s * p0
     # accumulation
     t0 = ct_w_next * x11
-    t7 = (ct_s + ct_w_next * b) * ds_dv1 + ct_v_next * (p0 + x0 * ds_dv1)
+    t7 = (ct_s + ct_w_next * b) * ds_dv1 + ct_v_next * (p0 + x12 * ds_dv1)
     ct_I = t7 * x4
     ct_v = t7 + t0 * a + ct_I * t9
     ct_w = ct_w_next - t0 - ct_I

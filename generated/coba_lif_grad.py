@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:e1fb4c97ab77b6d38895a42dfa92ea4bca946789af33d628a4cae4a6ea3224a7",
+    "text": "sha256:e8f1d109ca138a8f7990e4226ea9f05078a0448ee0d605e3a344514d11837213",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -522,17 +522,17 @@ def _cotangents(
 ):
     """Cotangents of the inputs from those of the outputs and what was kept: 31 operations."""
     # primal
-    x3 = jnp.exp(-0.1 * g / C)
+    x18 = jnp.exp(-0.1 * g / C)
     v_free = v_inf + x19
     v1 = jnp.where(x20, v_free, Vr)
-    x4 = v1 - VT
-    x6 = x4 > 0.0
-    x7 = Vr - v1
+    x21 = v1 - VT
+    x22 = x21 > 0.0
+    x23 = Vr - v1
     # elemental partials
-    p1 = 1.0 + jnp.abs(x4)
+    p1 = 1.0 + jnp.abs(x21)
     # accumulation
-    t10 = (ct_v_new * x7 + ct_z) / p1**2 + (ct_v_new - jnp.where(x6, ct_v_new, 0.0))
-    ct_v = t10 * jnp.where(x20, x3, 0.0)
+    t10 = (ct_v_new * x23 + ct_z) / p1**2 + (ct_v_new - jnp.where(x22, ct_v_new, 0.0))
+    ct_v = t10 * jnp.where(x20, x18, 0.0)
     t13 = (ct_v - jnp.where(x20, t10, 0.0)) / g
     t16 = v_inf * t13 + t10 * jnp.where(x20, -0.1 * x19 / C, 0.0)
     t19 = t16 - (Ee * t13 - ct_ge_new)

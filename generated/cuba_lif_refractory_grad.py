@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:6e3a71e16f98a86afbb32f948eb3ac7f6e4e463c4eb98db9e3a3b9c1a1c2dcb1",
+    "text": "sha256:707eea2e86b2386c5cadd22a57c4507d7f41dfb713468f833c77ba6b88d7e76b",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -313,11 +313,11 @@ def _residuals(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, we, wi):
     x13 = wait > 0.0
     v1 = jnp.where(x13, v, v_free)
     x14 = v1 - VT
-    x15 = wait - 1.0
+    x17 = wait - 1.0
     # elemental partials
-    p0 = x15 > 0.0
-    p1 = x15 == 0.0
-    return (we, wi, x1, x5, x8, x13, x14, p0, p1)
+    p3 = x17 > 0.0
+    p4 = x17 == 0.0
+    return (we, wi, x1, x5, x8, x13, x14, p3, p4)
 
 
 def _cotangents(
@@ -338,15 +338,15 @@ def _cotangents(
 ):
     """Cotangents of the inputs from those of the outputs and what was kept: 14 operations."""
     # primal
-    x0 = x14 > 0.0
-    z = x0.astype(x14.dtype)
-    x2 = z > 0.0
+    x15 = x14 > 0.0
+    z = x15.astype(x14.dtype)
+    x16 = z > 0.0
     # elemental partials
     p2 = (1.0 + jnp.abs(x14)) ** 2
     p6 = jnp.where(p3, 1.0, jnp.where(p4, 0.5, 0.0))
     # accumulation
-    ct_wait = jnp.where(x2, 0.0, ct_wait_next) * p6
-    t4 = ct_v_next - jnp.where(x0, ct_v_next, 0.0) + ct_z / p2
+    ct_wait = jnp.where(x16, 0.0, ct_wait_next) * p6
+    t4 = ct_v_next - jnp.where(x15, ct_v_next, 0.0) + ct_z / p2
     t6 = jnp.where(x13, 0.0, t4) * x8
     t7 = ct_gi_next + t6
     t8 = ct_ge_next + t6

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:d00b8f85cb804d5d3c49b0d576aa1e14d027ee4743d102de94c28d00e2b20354",
+    "text": "sha256:6cddcd940a604dcf784ed23fbf5ebc96aca23046dc0cee49d05d37d7dcf097c2",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -295,9 +295,9 @@ def _residuals(v, I, C, gL, EL, D, VT, Vr, peak):
     """What the backward pass is given: 2 operations."""
     # primal
     x0 = gL * D
-    x1 = 0.02 / C
-    x2 = -gL
-    return (v, I, gL, EL, D, VT, Vr, peak, x0, x1, x2)
+    x4 = 0.02 / C
+    x5 = -gL
+    return (v, I, gL, EL, D, VT, Vr, peak, x0, x4, x5)
 
 
 def _cotangents(v, I, gL, EL, D, VT, Vr, peak, x0, x4, x5, ct_v_next, ct_z):

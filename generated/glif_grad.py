@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:6b704db1ed0561f0758df0f6b5b682eaf701b22094dde1ee75b7a3c14a32d5af",
+    "text": "sha256:1d89e30a340e5342209d1fed3f8a9751573592a4dc5b168d3858e04053004694",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -622,10 +622,10 @@ def _residuals(
     theta_decayed = theta - x9 * theta
     x12 = V_free - (th_inf + theta_decayed)
     V_reset = EL + f_v * (V_free - EL) - delta_V
-    x16 = V_reset - V_free
+    x17 = V_reset - V_free
     # accumulation
-    t0 = 1.0 - x9
-    return (G, delta_J1, delta_J2, delta_theta, f_v, x0, x7, x8, x12, x16, t0)
+    t10 = 1.0 - x9
+    return (G, delta_J1, delta_J2, delta_theta, f_v, x0, x7, x8, x12, x17, t10)
 
 
 def _cotangents(
@@ -648,11 +648,11 @@ def _cotangents(
 ):
     """Cotangents of the inputs from those of the outputs and what was kept: 26 operations."""
     # primal
-    x1 = x12 > 0.0
+    x13 = x12 > 0.0
     # elemental partials
     p2 = (1.0 + jnp.abs(x12)) ** 2
     # accumulation
-    t1 = jnp.where(x1, ct_V_next, 0.0)
+    t1 = jnp.where(x13, ct_V_next, 0.0)
     t6 = ct_V_next * x17 + ct_J1_next * delta_J1 + ct_z + ct_J2_next * delta_J2
     t11 = (t6 + ct_theta_next * delta_theta) / p2
     t15 = ct_V_next - t1 + t11 + t1 * f_v

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:e0a0fd40c875e9dae57f63c68945060cdd571cad6c9b09ec95c00427b58c150d",
+    "text": "sha256:2aa864abf3e4efc7aee3d376c03e799979e582afe2432b672219f8af2a0459fd",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -593,8 +593,8 @@ def _residuals(
     x19 = x12 * (I - gL * (v - EL) - x1 * state_J_0 - x3 * state_J_1 - x5 * state_J_2)
     v1 = v + x19
     x24 = (v1 - (VT + x1 * state_H_0 + x3 * state_H_1 + x5 * state_H_2)) / width
-    x25 = Vr - v1
-    return (gL, width, dJ_0, dJ_1, dJ_2, dH_0, dH_1, dH_2, x1, x3, x5, x12, x24, x25)
+    x26 = Vr - v1
+    return (gL, width, dJ_0, dJ_1, dJ_2, dH_0, dH_1, dH_2, x1, x3, x5, x12, x24, x26)
 
 
 def _cotangents(
@@ -623,13 +623,13 @@ def _cotangents(
 ):
     """Cotangents of the inputs from those of the outputs and what was kept: 35 operations."""
     # primal
-    x0 = x24 > 0.0
+    x25 = x24 > 0.0
     # elemental partials
     p2 = (1.0 + jnp.abs(x24)) ** 2
     # accumulation
     t7 = ct_z + ct_0_H_2 * dH_2 + ct_0_H_1 * dH_1 + ct_0_H_0 * dH_0 + ct_0_J_2 * dJ_2
     t17 = (t7 + ct_0_J_1 * dJ_1 + ct_0_J_0 * dJ_0 + ct_v_new * x26) / p2 / width
-    t18 = ct_v_new - jnp.where(x0, ct_v_new, 0.0) + t17
+    t18 = ct_v_new - jnp.where(x25, ct_v_new, 0.0) + t17
     ct_I = t18 * x12
     ct_v = t18 - ct_I * gL
     ct_state_H_2 = (ct_0_H_2 - t17) * x5

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/hodgkin_huxley.py",
     "function": "hodgkin_huxley_step",
     "digest": "sha256:e766ec46aeae070fbd03a0a768a447011c2ddbd56b73b09cdd3321de8de1cdea",
-    "text": "sha256:1543c15cc4067d8e726f0fdaab241bbdcf2bfc4db58e0583a0fcb969631b7688",
+    "text": "sha256:b07ff74ec97ea2685c31246c0e8a6729a83400e32a9ac54c3246e8de0a482d71",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -419,34 +419,34 @@ def _cotangents(v, m, h, n, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_n_n
     x7 = -(v + 65.0)
     x9 = jnp.exp(x7 / 18.0)
     bm = 4.0 * x9
-    x11 = jnp.exp(x7 / 80.0)
-    x12 = x11**4
-    ah = 0.07 * x12
-    x13 = 1.6487212707001282 * x4
-    x14 = 1.0 + x13
-    bh = 1.0 / x14
-    x15 = v + 55.0
-    x19 = jnp.exp(-x15 / 10.0)
-    x20 = 1.0 - x19
-    an = 0.01 * x15 / x20
-    bn = 0.125 * x11
-    x22 = gNa * m**3
-    x23 = x22 * h
-    x25 = gK * n**4
-    x26 = v + 77.0
-    x27 = 1.0 - m
-    x28 = 1.0 - h
-    x29 = 1.0 - n
+    x24 = jnp.exp(x7 / 80.0)
+    x11 = x24**4
+    ah = 0.07 * x11
+    x15 = 1.6487212707001282 * x4
+    x16 = 1.0 + x15
+    bh = 1.0 / x16
+    x17 = v + 55.0
+    x21 = jnp.exp(-x17 / 10.0)
+    x22 = 1.0 - x21
+    an = 0.01 * x17 / x22
+    bn = 0.125 * x24
+    x26 = gNa * m**3
+    x27 = x26 * h
+    x29 = gK * n**4
+    x30 = v + 77.0
+    x31 = 1.0 - m
+    x32 = 1.0 - h
+    x33 = 1.0 - n
     # accumulation
     ct_I = 0.01 * ct_v_next
-    t20 = ct_m_next * (x27 * (1.0 - x4 * am) / x5 + 2.2222222222222223 * m * x9)
-    t12 = 0.001 * ct_n_next * (x29 * (0.1 - x19 * an) / x20 + 0.015625 * n * x11)
-    t30 = t12 + 0.001 * (t20 - ct_h_next * (h * x13 / x14**2 + 0.035 * x12 * x28))
-    ct_v = (100.0 - x23 - x25 - gL) * ct_I + t30
+    t20 = ct_m_next * (x31 * (1.0 - x4 * am) / x5 + 2.2222222222222223 * m * x9)
+    t12 = 0.001 * ct_n_next * (x33 * (0.1 - x21 * an) / x22 + 0.015625 * n * x24)
+    t30 = t12 + 0.001 * (t20 - ct_h_next * (h * x15 / x16**2 + 0.035 * x11 * x32))
+    ct_v = (100.0 - x27 - x29 - gL) * ct_I + t30
     t33 = ct_v_next * (50.0 - v)
     ct_m = 0.03 * m**2 * h * gNa * t33 + (ct_m_next - 0.01 * ct_m_next * (am + bm))
-    ct_h = 0.01 * (x22 * t33 + ct_h_next * (100.0 - bh - ah))
-    ct_n = ct_n_next - 0.01 * ct_n_next * (an + bn) - 0.04 * n**3 * gK * ct_v_next * x26
+    ct_h = 0.01 * (x26 * t33 + ct_h_next * (100.0 - bh - ah))
+    ct_n = ct_n_next - 0.01 * ct_n_next * (an + bn) - 0.04 * n**3 * gK * ct_v_next * x30
     return (ct_v, ct_m, ct_h, ct_n, ct_I)
 
 

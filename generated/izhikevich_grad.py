@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:2770ae1d38c207dba02ce6f9ecbff35ee3ac108b38d1803f4ac09d2f2b2faf41",
+    "text": "sha256:d4b9167908239f49f057373c81ea9f1d27ae70ec9882fdd055fa52122351cf4c",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -311,22 +311,22 @@ def _residuals(v, u, I, a, b, c, d):
     v1 = v + 0.5 * (0.04 * v**2 + 5.0 * v + 140.0 - u + I)
     x8 = 0.5 * a
     # accumulation
-    t1 = 3.5 + 0.04 * v
-    return (b, c, d, v1, x8, t1)
+    t3 = 3.5 + 0.04 * v
+    return (b, c, d, v1, x8, t3)
 
 
 def _cotangents(b, c, d, v1, x8, t3, ct_v_next, ct_u_next, ct_s):
     """Cotangents of the inputs from those of the outputs and what was kept: 20 operations."""
     # primal
     s = jax.nn.sigmoid(v1 - 30.0)
-    x1 = c - v1
+    x10 = c - v1
     # elemental partials
     p0 = 1.0 - s
     # accumulation
     t0 = ct_u_next * x8
-    t9 = p0 * (ct_v_next + s * (d * ct_u_next + ct_v_next * x1 + ct_s))
-    ct_v = b * t0 + t3 * t9
-    ct_I = 0.5 * t9
+    t10 = p0 * (ct_v_next + s * (d * ct_u_next + ct_v_next * x10 + ct_s))
+    ct_v = b * t0 + t3 * t10
+    ct_I = 0.5 * t10
     ct_u = -(ct_I + (t0 - ct_u_next))
     return (ct_v, ct_u, ct_I)
 

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
-    "text": "sha256:519de1038a072fc982ac544606c06960551ac01e028b0b8ff997a3be63c7f93e",
+    "text": "sha256:92960c758856764727d08dd5e05e829165eb70562aa0f868f4c31c9a0eebc151",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -228,13 +228,13 @@ def _residuals(U, I, S, a, b, threshold):
 def _cotangents(a, b, threshold, x1, v, x3, ct_U_next, ct_I_next, ct_z):
     """Cotangents of the inputs from those of the outputs and what was kept: 14 operations."""
     # primal
-    x0 = v - threshold
-    z = (x0 > 0.0).astype(x0.dtype)
-    x4 = 1.0 - z
+    x4 = v - threshold
+    z = (x4 > 0.0).astype(x4.dtype)
+    x6 = 1.0 - z
     # elemental partials
-    p2 = 10.0 * jnp.abs(x0) + 1.0
+    p2 = 10.0 * jnp.abs(x4) + 1.0
     # accumulation
-    t4 = ct_U_next * x4 + (ct_z - ct_U_next * v) / p2
+    t4 = ct_U_next * x6 + (ct_z - ct_U_next * v) / p2
     ct_S = ct_I_next * x3
     ct_I = ct_I_next * b + t4 * x1
     ct_U = t4 * a

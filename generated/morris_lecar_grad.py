@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:fbc5113a8a7f45a3a876f7d47c73177e527aab2f55fe3cd3a78147b4e661d9ee",
+    "text": "sha256:15d310e87b64ea1ede43d8a142ec03b593170d8f9d64f55575e4e6f4106ec862",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -357,11 +357,11 @@ def _value_and_entries(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi
 def _residuals(V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi):
     """What the backward pass is given: 3 operations."""
     # primal
-    x0 = 2.0 * V4
-    x1 = 0.1 / C
+    x8 = 2.0 * V4
+    x13 = 0.1 / C
     # accumulation
-    t0 = 0.05 * phi
-    return (V, N, gL, gCa, gK, VCa, VK, V1, V2, V3, V4, phi, x0, x1, t0)
+    t4 = 0.05 * phi
+    return (V, N, gL, gCa, gK, VCa, VK, V1, V2, V3, V4, phi, x8, x13, t4)
 
 
 def _cotangents(

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:5e5d2573914229746592c566a0ba93ea51077dc07c559a1573fb6d5542feaf8e",
+    "text": "sha256:237108fad759e51f3b437978ba15371167354173a98f2076dc7fa757fa6efa7c",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -269,8 +269,8 @@ def _residuals(v, I, tau, R, EL, VT, Vr, peak):
     """What the backward pass is given: 2 operations."""
     # primal
     x0 = 0.1 / tau
-    x1 = VT - EL
-    return (v, I, R, EL, VT, Vr, peak, x0, x1)
+    x4 = VT - EL
+    return (v, I, R, EL, VT, Vr, peak, x0, x4)
 
 
 def _cotangents(v, I, R, EL, VT, Vr, peak, x0, x4, ct_v_next, ct_z):

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:8e50408d828c6d96bd2b379464176554d9cb8ebeba6a18efcc6229df87eb4604",
+    "text": "sha256:267a2efa430278a92c9a27fcabb4739d96a6db6e52fee2c7becc48e5a812414b",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -289,15 +289,15 @@ def _residuals(x, y, I, b, omega):
 def _cotangents(along, across, x1_1, y1, ct_x_next, ct_y_next, ct_z):
     """Cotangents of the inputs from those of the outputs and what was kept: 20 operations."""
     # primal
-    x0 = y1 - 1.0
-    x1 = x0 > 0.0
-    x2 = 1.0 - y1
+    x10 = y1 - 1.0
+    x11 = x10 > 0.0
+    x12 = 1.0 - y1
     # elemental partials
-    p3 = (1.0 + 10.0 * jnp.abs(x0)) ** 2
+    p3 = (1.0 + 10.0 * jnp.abs(x10)) ** 2
     # accumulation
-    t3 = ct_x_next - jnp.where(x1, ct_x_next, 0.0)
-    t8 = (ct_y_next * x2 - ct_x_next * x1_1 + ct_z) / p3
-    t9 = ct_y_next - jnp.where(x1, ct_y_next, 0.0) + t8
+    t3 = ct_x_next - jnp.where(x11, ct_x_next, 0.0)
+    t8 = (ct_y_next * x12 - ct_x_next * x1_1 + ct_z) / p3
+    t9 = ct_y_next - jnp.where(x11, ct_y_next, 0.0) + t8
     ct_I = 0.02 * t3
     ct_x = t3 * along + t9 * across
     ct_y = t9 * along - t3 * across

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:0855be8b477931046dbcc8e158087220d10f126e9b5f7e05090f501a82d9f8e5",
+    "text": "sha256:d069e9db5d4e6673ba1fc2515cf46725644759330cb893ee15faa651e4a2b8a3",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -311,8 +311,8 @@ def _residuals(h, i, e, x, r, a, b, c, eta0, theta, width, rho0):
     e1 = c * e
     u = h_next + e1
     x8 = -rho0 * jnp.exp((u - theta) / width)
-    x9 = eta0 - e1
-    return (r, a, b, c, width, x2, x8, x9)
+    x11 = eta0 - e1
+    return (r, a, b, c, width, x2, x8, x11)
 
 
 def _cotangents(
@@ -321,7 +321,7 @@ def _cotangents(
     """Cotangents of the inputs from those of the outputs and what was kept: 16 operations."""
     # primal
     p = -jnp.expm1(x8)
-    x1 = p > r
+    x10 = p > r
     # elemental partials
     p0 = jnp.exp(x8)
     # accumulation
@@ -330,7 +330,7 @@ def _cotangents(
     ct_h = a * t7
     ct_x = ct_i_next + x2 * t7
     ct_i = b * ct_x
-    ct_e = c * (ct_e_next - jnp.where(x1, ct_e_next, 0.0) - t6)
+    ct_e = c * (ct_e_next - jnp.where(x10, ct_e_next, 0.0) - t6)
     return (ct_h, ct_i, ct_e, ct_x)
 
 

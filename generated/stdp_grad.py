@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
-    "text": "sha256:e07cd70b13130b7ec77a589a6f03a0bd666eb10c23b505261fef0205549fad91",
+    "text": "sha256:53b1ea713b6c86b6dcaafa39dff85a1f475a45e16da593db2699d590c227256c",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -292,12 +292,12 @@ def _cotangents(
 ):
     """Cotangents of the inputs from those of the outputs and what was kept: 15 operations."""
     # primal
-    x0 = jnp.maximum(0.0, x8)
+    x9 = jnp.maximum(0.0, x8)
     # elemental partials
-    p3 = jnp.where(x8 > 0.0, 1.0, jnp.where(x8 == 0.0, 0.5, 0.0))
-    p7 = jnp.where(x0 < w_max, 1.0, jnp.where(x0 == w_max, 0.5, 0.0))
+    p4 = jnp.where(x8 > 0.0, 1.0, jnp.where(x8 == 0.0, 0.5, 0.0))
+    p8 = jnp.where(x9 < w_max, 1.0, jnp.where(x9 == w_max, 0.5, 0.0))
     # accumulation
-    ct_w = ct_w_next * p7 * p3
+    ct_w = ct_w_next * p8 * p4
     ct_s_pre = ct_1 - ct_w * x6
     ct_s_post = ct_2 + ct_w * x4
     ct_q = (ct_2 - ct_w * s_pre * A_minus) * x3

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:585f6a14a54b44582421e09f53f0e0eeb75397cbd664172efdd14699b255cf68",
+    "text": "sha256:f90aae4b10c871e47d29b9638292fec4d5a292fbc81abfd7bd03d2626374638c",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -268,22 +268,22 @@ def _residuals(u, x, i, s, U, tau_f, tau_d, tau_s, A):
     u1 = u * x1
     x4 = jnp.exp(-1.0 / tau_d)
     x1_1 = 1.0 - (1.0 - x) * x4
-    x7 = jnp.exp(-1.0 / tau_s)
-    return (s, U, A, x1, u1, x4, x1_1, x7)
+    x11 = jnp.exp(-1.0 / tau_s)
+    return (s, U, A, x1, u1, x4, x1_1, x11)
 
 
 def _cotangents(s, U, A, x1, u1, x4, x1_1, x11, ct_u_next, ct_x_next, ct_i_next):
     """Cotangents of the inputs from those of the outputs and what was kept: 21 operations."""
     # primal
-    x2 = U * (1.0 - u1)
-    u_next = u1 + x2 * s
-    x5 = u_next * x1_1
+    x7 = U * (1.0 - u1)
+    u_next = u1 + x7 * s
+    x9 = u_next * x1_1
     # accumulation
     t1 = ct_i_next * A - ct_x_next
     ct_i = ct_i_next * x11
     t3 = t1 * s
     t7 = ct_u_next + t3 * x1_1
-    ct_s = t1 * x5 + t7 * x2
+    ct_s = t1 * x9 + t7 * x7
     ct_x = (ct_x_next + t3 * u_next) * x4
     ct_u = (t7 - t7 * s * U) * x1
     return (ct_u, ct_x, ct_i, ct_s)

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:896cce74f2ff31eba7956154c7b3800ce93dd2967e4acdc9e6039b7d001d23d7",
+    "text": "sha256:f12fb6ab39e0ec5d1e73d32092cd67aa788e57636261e6409eb69ba61b80bb9d",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -683,19 +683,19 @@ def _cotangents(
 ):
     """Cotangents of the inputs from those of the outputs and what was kept: 41 operations."""
     # primal
-    x0 = v1 - VT
-    x1 = x0 > 0.0
-    x2 = EL - v1
+    x11 = v1 - VT
+    x12 = x11 > 0.0
+    x13 = EL - v1
     # elemental partials
-    p3 = (1.0 + jnp.abs(x0)) ** 2
+    p4 = (1.0 + jnp.abs(x11)) ** 2
     # accumulation
     t5 = 0.1 * (ct_wd_next / tau_wd)
     t8 = 0.1 * ct_vd_next
     ct_Id = t8 / Cd
     ct_k = ct_k_next - 0.1 * (ct_k_next / tau_k) + ct_Id * c
     ct_wd = ct_wd_next - t5 - ct_Id
-    t23 = (ct_z + ct_k_next + ct_ws_next * b + ct_vs_next * x2) / p3
-    t24 = ct_vs_next - jnp.where(x1, ct_vs_next, 0.0) + t23
+    t23 = (ct_z + ct_k_next + ct_ws_next * b + ct_vs_next * x13) / p4
+    t24 = ct_vs_next - jnp.where(x12, ct_vs_next, 0.0) + t23
     t25 = 0.1 * t24
     ct_Is = t25 / Cs
     ct_ws = ct_ws_next - 0.1 * (ct_ws_next / tau_ws) - ct_Is

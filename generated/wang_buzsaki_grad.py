@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:aa0905ffcef1a4a59bfa26b5b8353a8d089f7fb697346e8c04b2667b701a58ad",
+    "text": "sha256:0a982ce33e17131d2a1dd011d388b5a3dbf140af21f3e5b07605757838fe4fbc",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -404,11 +404,11 @@ def _value_and_entries(v, h, n, I, gNa, gK, gL, phi):
 def _residuals(v, h, n, I, gNa, gK, gL, phi):
     """What the backward pass is given: 3 operations."""
     # primal
-    x0 = 0.01 * phi
+    x35 = 0.01 * phi
     # accumulation
-    t0 = 0.001 * phi
-    t1 = 0.6666666666666666 * gNa
-    return (v, h, n, gNa, gK, gL, x0, t0, t1)
+    t16 = 0.001 * phi
+    t28 = 0.6666666666666666 * gNa
+    return (v, h, n, gNa, gK, gL, x35, t16, t28)
 
 
 def _cotangents(v, h, n, gNa, gK, gL, x35, t16, t28, ct_v_next, ct_h_next, ct_n_next):
@@ -420,35 +420,35 @@ def _cotangents(v, h, n, gNa, gK, gL, x35, t16, t28, ct_v_next, ct_h_next, ct_n_
     am = 0.1 * x0 / x5
     x9 = jnp.exp(-(v + 60.0) / 18.0)
     bm = 4.0 * x9
-    x13 = jnp.exp(-(v + 44.0) / 80.0)
-    x14 = x13**4
-    ah = 0.03476097126539868 * x14
-    x15 = 2.013752707470477 * x4
-    x16 = 1.0 + x15
-    bh = 1.0 / x16
-    x17 = v + 34.0
-    x21 = jnp.exp(-x17 / 10.0)
-    x22 = 1.0 - x21
-    an = 0.01 * x17 / x22
-    bn = 0.125 * x13
-    x23 = am + bm
-    m = am / x23
-    x24 = m**3
-    x25 = gNa * x24
-    x27 = gK * n**4
-    x28 = v + 90.0
-    x29 = 1.0 - h
-    x30 = 1.0 - n
+    x28 = jnp.exp(-(v + 44.0) / 80.0)
+    x38 = x28**4
+    ah = 0.03476097126539868 * x38
+    x17 = 2.013752707470477 * x4
+    x18 = 1.0 + x17
+    bh = 1.0 / x18
+    x19 = v + 34.0
+    x23 = jnp.exp(-x19 / 10.0)
+    x24 = 1.0 - x23
+    an = 0.01 * x19 / x24
+    bn = 0.125 * x28
+    x29 = am + bm
+    m = am / x29
+    x30 = m**3
+    x31 = gNa * x30
+    x33 = gK * n**4
+    x34 = v + 90.0
+    x36 = 1.0 - h
+    x37 = 1.0 - n
     # accumulation
-    t6 = ct_h_next * (h * x15 / x16**2 + 0.01738048563269934 * x14 * x29)
+    t6 = ct_h_next * (h * x17 / x18**2 + 0.01738048563269934 * x38 * x36)
     t18 = 55.0 - v
     t22 = 0.45 * (1.0 - x4 * am) / x5
-    t35 = 100.0 - h * (x25 + t28 * t18 * (x24 * (t22 - x9) - m**2 * t22) / x23) - x27
+    t35 = 100.0 - h * (x31 + t28 * t18 * (x30 * (t22 - x9) - m**2 * t22) / x29) - x33
     ct_I = 0.01 * ct_v_next
-    t17 = t16 * (t6 - ct_n_next * (x30 * (0.1 - x21 * an) / x22 + 0.015625 * n * x13))
+    t17 = t16 * (t6 - ct_n_next * (x37 * (0.1 - x23 * an) / x24 + 0.015625 * n * x28))
     ct_v = (t35 - gL) * ct_I - t17
-    ct_h = x25 * t18 * ct_I - (ct_h_next * x35 * (bh + ah) - ct_h_next)
-    t53 = 0.04 * n**3 * gK * ct_v_next * x28 + (ct_n_next * x35 * (an + bn) - ct_n_next)
+    ct_h = x31 * t18 * ct_I - (ct_h_next * x35 * (bh + ah) - ct_h_next)
+    t53 = 0.04 * n**3 * gK * ct_v_next * x34 + (ct_n_next * x35 * (an + bn) - ct_n_next)
     ct_n = -t53
     return (ct_v, ct_h, ct_n, ct_I)
 

@@ -25,17 +25,19 @@ def name_inputs(inputs: Iterable[Input], reserved: Iterable[str] = ()) -> dict[V
     return names
 
 
-def name_variables(program: Program, inputs: Mapping[Var, str]) -> dict[Var, str]:
-    """A name for every variable: inputs as given, hints where there are any, else numbers."""
-    names = dict(inputs)
+def name_variables(program: Program, given: Mapping[Var, str]) -> dict[Var, str]:
+    """A name for every variable: as given, hints where there are any, else numbers."""
+    names = dict(given)
     taken = set(names.values())
     hints = dict(program.hints)
     for section in program.sections:
         prefix = "x" if section.title == PRIMAL else "p" if "partial" in section.title else "t"
         for instruction in section.instructions:
+            if instruction.target in names:
+                continue
             hint = hints.get(instruction.target)
             if hint is not None:
-                name = renewed(hint, inputs.values())
+                name = renewed(hint, given.values())
                 names[instruction.target] = unique(identifier(name), taken)
             else:
                 names[instruction.target] = _numbered(prefix, taken)

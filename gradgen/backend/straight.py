@@ -59,21 +59,18 @@ def straight_line_functions(
 def _passes(
     module: Module, passes: Passes, inputs: Mapping[Var, str], cotangents: Mapping[Var, str]
 ) -> list[Context]:
-    """What is kept for the backward pass, and that pass."""
+    """What is kept for the backward pass, and that pass; a value has one name in both."""
     taken = set(inputs.values())
     given = {**inputs, **{v: unique(identifier(n), taken) for v, n in cotangents.items()}}
     names = name_variables(passes.whole, given)
-    kept = {v: names[v] for v in passes.kept}
     dtypes = {i.target: i.dtype for i in passes.whole.instructions}
     dtypes |= {i.variable: i.dtype for i in module.trace.inputs}
     floats = [v for v in passes.kept if dtypes[v] == "float"] + list(cotangents)
     doc = "What the backward pass is given"
     back = "Cotangents of the inputs from those of the outputs and what was kept"
     return [
-        _program(module, passes.forward, "_residuals", doc, inputs),
-        _program(
-            module, passes.backward, "_cotangents", back, kept, list(cotangents), cotangents, floats
-        ),
+        _program(module, passes.forward, "_residuals", doc, names),
+        _program(module, passes.backward, "_cotangents", back, names, floats=floats),
     ]
 
 
