@@ -141,7 +141,8 @@ def train(
         reporting.status("reading")
         from gradgen.search.alphazero import distributed, run
         from gradgen.search.alphazero.game import begin, sizes_of
-        from gradgen.training_report import Display, cheapest, conclusion
+        from gradgen.search.alphazero.search import cheapest
+        from gradgen.training_report import Display, conclusion
 
         if several:
             distributed.join(options["coordinator"], options["processes"], options["process"])
@@ -189,8 +190,7 @@ def _choose_device(device: str) -> None:
 
 def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[Any, Any]:
     """How to train, and the network to start with if it is a given one."""
-    import jax
-
+    from gradgen.search.alphazero.distributed import count_devices
     from gradgen.search.alphazero.learning import Learning
     from gradgen.search.alphazero.network import NetworkSize
     from gradgen.search.alphazero.planning import Planning
@@ -209,7 +209,7 @@ def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[An
 
         params, size, rate = general().params, general().size, 1e-3
     # each game in as many environments, and each device with as many
-    even = math.lcm(games, jax.device_count())
+    even = math.lcm(games, count_devices())
     environments = -(-options["envs"] // even) * even
     training = Training(
         episodes=options["episodes"],

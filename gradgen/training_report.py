@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gradgen.elimination.cost import cost_of
-from gradgen.ir.graph import Order
 from gradgen.search import portfolio
 from gradgen.search.alphazero.game import Game
 from gradgen.search.alphazero.run import Line, Trained
@@ -74,12 +73,6 @@ def baselines(games: Mapping[str, Game]) -> dict[str, float]:
         for name, cost in portfolio.baselines(costs):
             total[name] = total.get(name, 0.0) + cost / len(games)
     return total
-
-
-def cheapest(game: Game, order: Order) -> Order:
-    """An order, or a heuristic's if that is cheaper."""
-    orders = (order, *propose(game.graph))
-    return min(orders, key=lambda each: cost_of(game.graph, each, game.objective))
 
 
 def conclusion(trained: Trained, games: Mapping[str, Game]) -> Iterator[str]:

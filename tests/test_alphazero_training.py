@@ -27,10 +27,9 @@ from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize
 from gradgen.search.alphazero.planning import Planning
 from gradgen.search.alphazero.pretrained import general
-from gradgen.search.alphazero.search import play
+from gradgen.search.alphazero.search import cheapest, play
 from gradgen.search.alphazero.training import Trainer, Training
 from gradgen.search.portfolio import search
-from gradgen.training_report import cheapest
 
 GRAPH = stored("lif_2023")
 GAME = begin(GRAPH, "edges")

@@ -33,6 +33,11 @@ def require_devices() -> None:
         ) from None
 
 
+def count_devices() -> int:
+    """How many devices there are in all processes."""
+    return jax.device_count()
+
+
 def is_first() -> bool:
     """Whether this process is the one that writes files and speaks."""
     return jax.process_index() == 0

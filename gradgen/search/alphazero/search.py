@@ -94,6 +94,12 @@ def search(
     )
 
 
+def cheapest(game: Game, order: Order) -> Order:
+    """An order, or a heuristic's if that is cheaper."""
+    orders = (order, *propose(game.graph))
+    return min(orders, key=lambda each: cost_of(game.graph, each, game.objective))
+
+
 def play(game: Game, expertise: Expertise, budget: float, seed: int) -> Iterator[Order]:
     """The orders of the games that a network plays: one without search, then others with it."""
     edges = edges_seen([game])
