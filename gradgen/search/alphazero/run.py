@@ -126,7 +126,7 @@ def train(
                 saved = time.monotonic()
     except KeyboardInterrupt:
         interrupted = True
-    if jax.process_count() == 1 or not interrupted:
+    if lines and (jax.process_count() == 1 or not interrupted):
         save()
     best = state.best
     return Trained(
