@@ -171,9 +171,9 @@ def references(options: argparse.Namespace) -> None:
         )  # fmt: skip
         params = None
         if options.pretrained:
-            known_well = general()
-            params, size = known_well.params, known_well.size
-            training = replace(training, size=size, learning=Learning(rate=1e-3))
+            shipped = general()
+            params = shipped.params
+            training = replace(training, size=shipped.size, learning=Learning(rate=1e-3))
         watched = watch(game, training, lambda lines, seconds: seconds > options.seconds, params)
         line = watched.trained.lines[-1]
         known = baselines({name: game})

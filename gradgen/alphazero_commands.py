@@ -207,7 +207,8 @@ def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[An
             raise GradgenError("the pretrained network plays vertices, and edges are eliminated")
         from gradgen.search.alphazero.pretrained import general
 
-        params, size, rate = general().params, general().size, 1e-3
+        shipped = general()
+        params, size, rate = shipped.params, shipped.size, 1e-3
     # each game in as many environments, and each device with as many
     even = math.lcm(games, count_devices())
     environments = -(-options["envs"] // even) * even

@@ -93,8 +93,7 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
             ran = _run_linear_rule(interpreter, eqn, pull, variables, tensors, len(floats))
             rows, forwards = ran[: len(floats)], ran[len(floats) :]
             code = [*inside, *interpreter.tape.partials[start:]]
-            if not _same_values(code, computed, forwards):
-                interpreter.tape.own_rules = True
+            interpreter.tape.own_rules |= not _same_values(code, computed, forwards)
             found = partials.setdefault(result[index], [])
             for k, row in zip(floats, rows, strict=True):
                 for place in np.ndindex(row.shape):

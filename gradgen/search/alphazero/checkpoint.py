@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from gradgen.errors import GradgenError
-from gradgen.files import make_folder, write_atomically
+from gradgen.files import write_atomically
 from gradgen.search.alphazero.network import NetworkSize, Params
 from gradgen.search.alphazero.training import State, Training
 
@@ -24,11 +24,10 @@ LATEST = "latest.safetensors"
 
 
 def write_state(folder: Path, state: State, training: Training, games: Mapping[str, str]) -> None:
-    """Write a checkpoint, in place of the one before.
+    """Write a checkpoint into a folder, in place of the one before.
 
     `games` are the names and fingerprints of the graphs that are played.
     """
-    make_folder(folder)
     about = {"training": json.dumps(asdict(training)), "games": json.dumps(dict(games))}
     write_atomically(str(folder / LATEST), save(_flat(state), about))
 

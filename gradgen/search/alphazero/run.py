@@ -96,6 +96,8 @@ def train(
         for name, game in games.items()
     }
     state, lines = trainer.begin(params), list[Line]()
+    if folder is not None and not resume:
+        make_folder(folder)  # before all the work
     if resume and folder is not None:
         state = trainer.place(read_state(folder, state, training, named))
         lines = _read_log(folder, int(state.iteration))
@@ -119,6 +121,7 @@ def train(
     try:
         for following, iteration in trainer.run(state):
             line = _line(trainer, rivals, following, iteration)
+            # together, so that Ctrl-C finds a log that goes with the state
             state, lines = following, [*lines, line]
             listener(line)
             if _is_due(iteration.number, saved):
@@ -197,7 +200,6 @@ def _line(trainer: Trainer, rivals: _Random, state: State, iteration: Iteration)
 
 def _write_log(folder: Path, lines: list[Line]) -> None:
     text = "".join(json.dumps(_rounded(line)) + "\n" for line in lines)
-    make_folder(folder)
     write_atomically(str(folder / LOG), text)
 
 

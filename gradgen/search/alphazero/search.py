@@ -51,9 +51,9 @@ def search(
 ) -> SearchResult:
     """Let the network play, first greedily and then with search; the cheapest order wins.
 
-    It plays at least one game, and more for a larger budget, in seconds; Ctrl-C keeps the best so
-    far. The order is never worse than forward, reverse and both Markowitz orders, and `found_by`
-    says whose it is. Raises GradgenError for a graph of more than MANY intermediates.
+    It plays at least one game, and more for a larger budget, in seconds. The order is never worse
+    than forward, reverse and both Markowitz orders, and `found_by` says whose it is. Raises
+    GradgenError for a graph of more than MANY intermediates.
     """
     if len(graph.intermediates) > MANY:
         raise GradgenError(
@@ -69,18 +69,14 @@ def search(
     least = bound.value
     best = min(heuristics, key=lambda order: costs[order.found_by])
     price = costs[best.found_by]
-    complete = True
-    try:
-        for order in play(begin(graph, objective), expertise, budget, seed):
-            cost = cost_of(graph, order, objective)
-            # the network's own order is shown even where a heuristic is as good
-            if cost < price or (cost == price and not best.found_by.startswith(FOUND_BY)):
-                best, price = order, cost
-                report(price, least, best.found_by)
-            if price == least:
-                break
-    except KeyboardInterrupt:
-        complete = False
+    for order in play(begin(graph, objective), expertise, budget, seed):
+        cost = cost_of(graph, order, objective)
+        # the network's own order is shown even where a heuristic is as good
+        if cost < price or (cost == price and not best.found_by.startswith(FOUND_BY)):
+            best, price = order, cost
+            report(price, least, best.found_by)
+        if price == least:
+            break
     return SearchResult(
         order=replace(best, proved_optimal=price == least),
         cost=price,
@@ -89,7 +85,7 @@ def search(
         proved=price == least,
         found_by=best.found_by,
         bound_by=bound.found_by,
-        complete=complete,
+        complete=True,
         seconds=time.monotonic() - started,
     )
 
@@ -114,7 +110,7 @@ def play(game: Game, expertise: Expertise, budget: float, seed: int) -> Iterator
     at_once = min(games, AT_ONCE)
     searching = partial(play_with_search, judge, rules, planning, game.moves)
     batch = jax.jit(jax.vmap(searching, (None, 0, None)))
-    for number in range(games // at_once):
+    for number in range(round(games / at_once)):
         key = jax.random.fold_in(jax.random.key(seed), number)
         played, _ = batch(params, jax.random.split(key, at_once), start)
         for moves in np.asarray(played.moves):
