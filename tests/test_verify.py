@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from generating import ROOT, STYLES
@@ -433,3 +434,16 @@ def test_the_range_of_a_container_is_that_of_its_leaves(tmp_path) -> None:
         "state.1": (-1, 0),
         "x": (5, 6),
     }
+
+
+def test_a_source_that_does_not_run_in_low_precision(tmp_path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(
+        "import jax.numpy as jnp\nfrom jax import lax\n\n"
+        "def step(v, tau=0.9):\n    return lax.max(jnp.tanh(tau * v), 0.01)\n"
+    )
+    front = pipeline.open_front(Settings(str(path)))
+    with pytest.raises(TypeError, match="same dtypes"):
+        front.function(jnp.bfloat16(0.5))
+    report = checked(str(path), subject(str(path)).text)
+    assert report.exact, report.pretty()

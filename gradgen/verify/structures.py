@@ -168,7 +168,10 @@ class Structures:
         narrow = [
             abstract((), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf for leaf in self._leaves
         ]
-        wanted = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, None), *narrow)
+        try:
+            wanted = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, None), *narrow)
+        except (TypeError, ValueError):
+            return None  # the source does not run in low precision
         call = self._generated.function(name)
         found = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, call), *narrow)
         for got, due in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
