@@ -19,6 +19,7 @@ from gradgen.frontend.reading.directives import parse_range, parse_static, parse
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import Signature, read_signature
+from gradgen.frontend.tracing.dtypes import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.graph import LinearGraph, Order
@@ -75,6 +76,7 @@ def front_of(settings: Settings, opened: Opened) -> Front:
         static=static,
         example=opened.example,
     )
+    signature = with_numbers(source, function, signature)
     traced = trace(source, function, signature)
     spans = None if settings.per_neuron else spans_neurons(source, function, signature)
     if spans is not None:

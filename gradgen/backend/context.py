@@ -23,8 +23,10 @@ from gradgen.backend.plumbing import (
     full_tangents_body,
     hold_constant,
     jacobian_body,
+    leaf_guard,
     over_arguments_body,
     push_forward_body,
+    pushed_tangents,
     result_body,
     tangents_body,
     trace_keys,
@@ -71,7 +73,7 @@ def module_context(module: Module) -> Context:
         "jacobian": jacobian,
         "backward": "f" in emit,
         "rule": rule,
-        "tangent": "jvp" in emit and constant,
+        "tangent": "jvp" in emit and any(not i.wrt for i in trace.inputs),
         "bound": any(argument.bound for argument in trace.arguments),
         "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
         "once": rule and trace.own_rules,
@@ -79,6 +81,8 @@ def module_context(module: Module) -> Context:
         "float0": pushed and len(trace.float_outputs) < len(trace.outputs),
         "constant": rule and constant,
         "full": jacobian or pushed,
+        "uniform": trace.uniform,
+        "guards": {leaf_guard(i) for i in trace.inputs},
     }
     types = ", types" if has_types else ""
     containers = _containers(module, names)
@@ -128,11 +132,12 @@ def module_context(module: Module) -> Context:
         "hold_constant": hold_constant(trace.inputs, names) if constant else "",
         "forward": _lines(forward_body(trace.inputs, names, needs["once"])),
         "differentiated": _lines(differentiated_leaves(trace.inputs)),
-        "flatten_body": _lines(flatten_body(trace.arguments, names)),
+        "flatten_body": _lines(flatten_body(trace, names)),
         "result_name": "cotangents",
         "cotangents_body": _lines(cotangents_body(module)),
         "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),
         "tangents_body": _lines(tangents_body(module)),
+        "pushed_tangents": _lines(pushed_tangents(module)),
         "full_tangents_body": _lines(full_tangents_body(trace, names)),
         "push_forward_body": _lines(push_forward_body(module)),
         "result_body": _lines(result_body(module, names)),
@@ -196,7 +201,7 @@ def _imports(
     module: Module,
     programs: Sequence[Context],
     containers: Sequence[str],
-    needs: Mapping[str, bool],
+    needs: Mapping[str, Any],
 ) -> list[str]:
     code = [line for program in programs for line in program["code"]]
     found = {"import jax", "import jax.numpy as jnp"}

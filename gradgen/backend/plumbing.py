@@ -40,8 +40,9 @@ class Names:
     """What `types` holds."""
 
 
-def flatten_body(arguments: Sequence[Argument], names: Names) -> list[str]:
-    """The arguments taken apart, after the guards of what is bound."""
+def flatten_body(trace: Trace, names: Names) -> list[str]:
+    """The arguments taken apart, after the guards of what is bound; each leaf as it must be."""
+    arguments, inputs = trace.arguments, {i.path: i for i in trace.inputs}
     lines = []
     leaves: list[Doc] = []
     for argument in arguments:
@@ -53,8 +54,12 @@ def flatten_body(arguments: Sequence[Argument], names: Names) -> list[str]:
                 lines += [f"    if {argument.name} is not None:", f"    {guard}"]
             else:
                 lines.append(guard)
-        leaves += [f"jnp.asarray({e})" for p, e in expressions.items() if p in names.leaves]
+        leaves += [
+            f"{leaf_guard(inputs[p])}({e}, {quote(p)})" for p, e in expressions.items() if p in inputs
+        ]
     result = tuple_of(leaves)
+    if trace.uniform:
+        result = call("_uniform", [result])
     if names.types:
         leaves_name = unique("leaves", {argument.name for argument in arguments})
         lines += layout(f"{leaves_name} = ", result, "", 4)
@@ -62,6 +67,13 @@ def flatten_body(arguments: Sequence[Argument], names: Names) -> list[str]:
     else:
         lines += layout("return ", result, "", 4)
     return _dedent(lines)
+
+
+def leaf_guard(leaf: Input) -> str:
+    """The function that makes an array of a leaf, and refuses what the step was not made for."""
+    if not is_float(leaf.dtype):
+        return "_truth_value" if leaf.dtype == "bool" else "_integer"
+    return {"none": "_float", "numbers": "_number", "arrays": "_real"}[leaf.whole]
 
 
 def _compared(bound: Bound, expression: str) -> tuple[str, str]:
@@ -131,9 +143,22 @@ def differentiated_leaves(inputs: Sequence[Input]) -> list[str]:
 
 def cotangents_body(module: Module) -> list[str]:
     """The cotangents of the outputs that have a derivative, from the result's pytree."""
-    expressions = dict(accesses(module.trace.result, "cotangents", ""))
-    used: list[Doc] = [f"jnp.asarray({expressions[path]})" for path, _ in module.cotangents]
-    return _dedent(layout("return ", tuple_of(used), "", 4))
+    trace = module.trace
+    expressions = dict(accesses(trace.result, "cotangents", ""))
+    number = {output.path: k for k, output in enumerate(trace.outputs)}
+    floats = [output.path for output in trace.float_outputs]
+    leaves = sum(1 for _ in trace.result.leaves())
+    given: list[Doc] = [expressions[path] for path in floats]
+    due: list[Doc] = [f"outputs[{number[path]}]" for path in floats]
+    names: list[Doc] = [quote(path) for path in floats]
+    lines = [f"    _count(cotangents, {leaves})"]
+    vectors = call("_vectors", [tuple_of(given), tuple_of(due), tuple_of(names)])
+    used = [path for path, _ in module.cotangents]
+    if used == floats:
+        return _dedent([*lines, *layout("return ", vectors, "", 4)])
+    lines += layout("vectors = ", vectors, "", 4)
+    chosen: list[Doc] = [f"vectors[{floats.index(path)}]" for path in used]
+    return _dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
 
 def over_arguments_body(trace: Trace, wrt: Sequence[Argument], names: Names) -> list[str]:
@@ -152,21 +177,33 @@ def tangents_body(module: Module) -> list[str]:
     """The tangents taken apart, after the guards of what is held constant."""
     arguments = module.trace.arguments
     by_path = {i.path: i for i in module.trace.inputs}
-    used = {path for path, _ in module.tangents}
     lines: list[str] = []
     chosen: list[Doc] = []
     for argument in arguments:
         expressions = dict(accesses(argument.structure, argument.name, argument.name))
         leaves = [(by_path[p], e) for p, e in expressions.items() if p in by_path]
-        held = [(i, e) for i, e in leaves if not i.wrt and is_float(i.dtype)]
+        held = [(i, e) for i, e in leaves if not i.wrt]
         if held and len(held) == len(leaves):
-            lines.append(f'_no_tangent({argument.name}, "{argument.name}")')
+            lines.append(f"_no_tangent({argument.name}, {quote(argument.name)})")
         else:
-            lines += [f'_no_tangent({e}, "{i.path}")' for i, e in held]
-        chosen += [f"jnp.asarray({e})" for i, e in leaves if i.path in used]
+            lines += [f"_no_tangent({e}, {quote(i.path)})" for i, e in held]
+        chosen += [e for i, e in leaves if i.wrt]
     return _dedent(
         [*(f"    {line}" for line in lines), *layout("return ", tuple_of(chosen), "", 4)]
     )
+
+
+def pushed_tangents(module: Module) -> list[str]:
+    """Those of the checked tangents on which an output depends."""
+    selected = [i.path for i in module.trace.inputs if i.wrt]
+    used = [path for path, _ in module.tangents]
+    names: list[Doc] = [quote(path) for path in selected]
+    arguments: list[Doc] = ["_flatten_tangents(*tangents)", "differentiated", tuple_of(names)]
+    lines = layout("tangents = ", call("_vectors", arguments), "", 4)
+    if used != selected:
+        chosen: list[Doc] = [f"tangents[{selected.index(path)}]" for path in used]
+        lines += layout("tangents = ", tuple_of(chosen), "", 4)
+    return _dedent(lines)
 
 
 def result_body(module: Module, names: Names) -> list[str]:

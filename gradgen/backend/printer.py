@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, uses
 from gradgen.ir.program import PRIMAL, Program
+from gradgen.ir.references import dtype_references
 
 WIDTH = 88
 
@@ -91,46 +92,20 @@ def _shortest_float32(value: float) -> str:
     return next(c for c in candidates if struct.unpack("f", struct.pack("f", float(c)))[0] == value)
 
 
-def dtype_references(program: Program, inputs: Sequence[Var]) -> dict[Var, Var]:
-    """For conversions and machine constants: the float variable whose dtype they follow."""
-    definitions = {i.target: i for i in program.instructions}
-    references: dict[Var, Var] = {}
-    for instruction in program.instructions:
-        if instruction.op == "convert" and instruction.dtype == "float":
-            found = _nearest_float(instruction.operands[0], definitions, set(inputs))
-            references[instruction.target] = found or inputs[0]
-        elif instruction.op == "finfo":
-            references[instruction.target] = instruction.variables[0]
-    return references
-
-
-def _nearest_float(
-    atom: Atom, definitions: Mapping[Var, Instruction], inputs: set[Var]
-) -> Var | None:
-    """The first float on which a truth value or integer depends."""
-    if isinstance(atom, Const):
-        return None
-    definition = definitions.get(atom)
-    if definition is None:
-        return atom if atom in inputs else None
-    if definition.dtype == "float":
-        return atom
-    for operand in definition.operands:
-        found = _nearest_float(operand, definitions, inputs)
-        if found is not None:
-            return found
-    return None
-
-
 class Printer:
     """Prints a program's sections with given names."""
 
     def __init__(
-        self, program: Program, names: Mapping[Var, str], float_inputs: Sequence[Var]
+        self,
+        program: Program,
+        names: Mapping[Var, str],
+        float_inputs: Sequence[Var],
+        follows: Mapping[Var, Var] | None = None,
     ) -> None:
-        """`float_inputs` are the inputs whose dtype a conversion may follow."""
+        """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
+        one does, where its operand does not tell."""
         self._names = names
-        self._references = dtype_references(program, float_inputs)
+        self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
         self._pending: dict[Var, Text] = {}
         self._program = program

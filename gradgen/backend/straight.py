@@ -12,7 +12,7 @@ from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module, Passes
 from gradgen.ir.program import Program, count_operations
-from gradgen.ir.trace import Input, Output
+from gradgen.ir.trace import Output, Trace
 
 Context = dict[str, Any]
 
@@ -24,7 +24,7 @@ def straight_line_functions(
     chosen: list[Context] = []
     cotangents = [v for _, v in module.cotangents]
     tangents = [v for _, v in module.tangents]
-    if "f" in emit or "forward" in emit:
+    if {"f", "forward", "vjp"} & set(emit):
         doc = "The step itself, operation by operation as in the source"
         chosen.append(_program(module, module.primal, "_primal", doc, inputs))
     if {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit):
@@ -95,7 +95,8 @@ def _program(
     names = name_variables(program, given)
     if floats is None:
         floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
-    printer = Printer(program, names, floats)
+    follows = dict(module.trace.follows)
+    printer = Printer(program, names, floats, follows)
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
     groups: dict[str, list[Doc]] = {}
     outputs = {f"out:{o.path}": o for o in module.trace.outputs}
@@ -104,7 +105,7 @@ def _program(
         text: Doc = printer.atom(atom)
         if key in outputs:
             has = shaped.get(atom, frozenset())
-            text = _output(outputs[key], atom, has, module.trace.inputs, names)
+            text = _output(outputs[key], atom, has, module.trace, names)
         groups.setdefault(key.partition(":")[0], []).append(text)
     tuples = [tuple_of(items) for items in groups.values()] or [tuple_of([])]
     returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
@@ -152,17 +153,18 @@ def _output(
     output: Output,
     value: Atom,
     has: frozenset[Var],
-    inputs: Sequence[Input],
+    trace: Trace,
     names: Mapping[Var, str],
 ) -> Doc:
     """An output in the shape and dtype that the source gives it, which may say more than the value.
 
     `has` are the inputs whose axes the value has.
     """
+    inputs = trace.inputs
     needed = output.shaped_by | has
     if output.spans_neurons and not needed:
         needed = frozenset(i.variable for i in inputs)
-    text = names[value] if isinstance(value, str) else _number(output, value, inputs, names)
+    text = names[value] if isinstance(value, str) else _number(output, value, trace, names)
     if has.issuperset(needed):
         return text
     shapes = [f"jnp.shape({names[i.variable]})" for i in inputs if i.variable in needed]
@@ -170,7 +172,7 @@ def _output(
     return call("jnp.broadcast_to", [text, shape])
 
 
-def _number(output: Output, value: Const, inputs: Sequence[Input], names: Mapping[Var, str]) -> str:
+def _number(output: Output, value: Const, trace: Trace, names: Mapping[Var, str]) -> str:
     number = print_constant(value).text
     if not is_float(output.dtype):
         dtype = output.dtype if output.dtype in ("int", "bool") else f"jnp.{output.dtype}"
@@ -179,6 +181,6 @@ def _number(output: Output, value: Const, inputs: Sequence[Input], names: Mappin
     elif output.dtype == "weak":
         return f"jnp.asarray({number})"
     else:
-        reference = next(i.variable for i in inputs if is_float(i.dtype))
-        dtype = f"{names[reference]}.dtype"
+        first = next(i.variable for i in trace.inputs if is_float(i.dtype))
+        dtype = f"{names[dict(trace.follows).get(output.path, first)]}.dtype"
     return f"jnp.asarray({number}, {dtype})"

@@ -9,6 +9,11 @@ from gradgen.ir.code import Atom, DType, Instruction, Var, check_code, is_float
 from gradgen.ir.pytree import Structure
 
 
+Whole = Literal["none", "numbers", "arrays"]
+"""What integers and truth values the step does the same with as with floats: none; those of Python,
+which are exact; arrays too, since JAX promotes them to floats wherever they are used."""
+
+
 @dataclass(frozen=True)
 class Input:
     """One leaf of one argument."""
@@ -21,6 +26,8 @@ class Input:
     dtype: DType
     wrt: bool
     """Whether derivatives are taken with respect to it."""
+    whole: Whole = "none"
+    """Which integers and truth values may stand for a float."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,12 @@ class Trace:
     own, or `stop_gradient`. Code for the derivatives can then not be differentiated again."""
     recurrence: Recurrence = ()
     """Its state, as far as it is known."""
+    follows: tuple[tuple[Var, Var], ...] = ()
+    """Conversions and machine constants that follow the dtype of a leaf which their operands do
+    not tell, each with that leaf; an output that is a number goes by its path."""
+    uniform: bool = False
+    """Whether its floats have to be of one precision, float32 or float64: in others, or in several
+    at once, the source computes in dtypes that this code does not show."""
 
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""

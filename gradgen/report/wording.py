@@ -46,7 +46,7 @@ class Wording:
         code = (Section(PRIMAL, self.primal),)
         alone = Program(self.program.inputs, code, results, self.program.hints)
         variable = {self.names[target]: target for target in present}
-        lines = Printer(alone, self.names, self._floats()).sections()[0][1]
+        lines = self._printer(alone, self.names).sections()[0][1]
         return {variable[line.partition(" = ")[0]]: line for line in lines}
 
     def partial(self, partials: Sequence[Atom], known: Collection[Var]) -> str:
@@ -65,12 +65,13 @@ class Wording:
         taken = set(names.values())
         names |= {i.target: unique("p", taken) for i in code if i.target not in names}
         program = Program((), (Section(PARTIALS, code),), (("partial", atom),))
-        *before, last = Printer(program, names, self._floats()).sections()[0][1]
+        *before, last = self._printer(program, names).sections()[0][1]
         value = last.partition(" = ")[2]
         return f"{value} where {', '.join(before)}" if before else value
 
-    def _floats(self) -> list[Var]:
-        return [i.variable for i in self.trace.inputs if is_float(i.dtype)]
+    def _printer(self, program: Program, names: Mapping[Var, str]) -> Printer:
+        floats = [i.variable for i in self.trace.inputs if is_float(i.dtype)]
+        return Printer(program, names, floats, dict(self.trace.follows))
 
 
 def word(trace: Trace, program: Program) -> Wording:

@@ -37,7 +37,7 @@ def clean(
     values: dict[Var, Atom] = {}
     dtypes: dict[Var, DType] = {i.variable: i.dtype for i in inputs}
     deciding = _decided_by_conversion(inputs, code, strong, roots)
-    implied = _implied_by_promotion(tape, roots)
+    implied = _implied_by_promotion(inputs, tape, roots)
     for instruction in code:
         moved = substitute(instruction, values)
         if instruction.target in implied:
@@ -70,13 +70,28 @@ def _converted(builder: Builder, instruction: Instruction) -> Instruction:
     return replace(instruction, op="convert", operands=(value,), attributes=(("from", "float"),))
 
 
-def _implied_by_promotion(tape: Tape, roots: Sequence[Atom]) -> frozenset[Var]:
-    """The conversions of truth values that the source does not write, as in `v * (v > 0)`.
+def _implied_by_promotion(
+    inputs: Sequence[Input], tape: Tape, roots: Sequence[Atom]
+) -> frozenset[Var]:
+    """The conversions that the source does not write, as in `v * (v > 0)`.
 
-    JAX makes them within the operation, at whose place in the source they therefore stand; XLA then
-    chooses instead of multiplying, which no conversion beforehand would give.
+    JAX makes them within the operation, at whose place in the source they therefore stand. Of a
+    truth value XLA then chooses instead of multiplying, which no conversion beforehand would give.
     """
     readers = _readers(tape.primal)
+    dtypes = {i.variable: i.dtype for i in inputs} | {i.target: i.dtype for i in tape.primal}
+
+    def promotes(reader: Instruction, conversion: Instruction) -> bool:
+        if reader.op not in _PROMOTING:
+            return False
+        match conversion.attribute("from"):
+            case "bool":
+                return True
+            case "int":
+                # a power with an integer exponent is another function
+                return reader.op != "pow"
+        others = [v for v in reader.variables if v != conversion.target]
+        return is_width_conversion(conversion) and any(dtypes[v] == "float" for v in others)
 
     def is_implied(conversion: Instruction) -> bool:
         place = tape.frames.get(conversion.target)
@@ -84,16 +99,14 @@ def _implied_by_promotion(tape: Tape, roots: Sequence[Atom]) -> frozenset[Var]:
         if not place or not read or conversion.target in roots:
             return False
         return all(
-            reader.op in _PROMOTING and tape.frames.get(reader.target) == place for reader in read
+            promotes(reader, conversion) and tape.frames.get(reader.target) == place
+            for reader in read
         )
 
     return frozenset(
         i.target
         for i in tape.primal
-        if i.op == "convert"
-        and is_float(i.dtype)
-        and i.attribute("from") == "bool"
-        and is_implied(i)
+        if i.op == "convert" and is_float(i.dtype) and i.variables and is_implied(i)
     )
 
 

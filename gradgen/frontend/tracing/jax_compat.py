@@ -23,9 +23,9 @@ def x64(enabled: bool) -> AbstractContextManager[Any]:
     return context
 
 
-def shaped(shape: tuple[int, ...], dtype: Any) -> Aval:
+def shaped(shape: tuple[int, ...], dtype: Any, weak: bool = False) -> Aval:
     """A stand-in for an array when tracing."""
-    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+    return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)  # type: ignore[no-untyped-call]
 
 
 def is_literal(atom: Any) -> bool:

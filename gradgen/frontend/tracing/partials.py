@@ -63,14 +63,24 @@ def emit_partial(
 def _with_floats(
     builder: Builder, instruction: Instruction, inputs: Mapping[Var, DType]
 ) -> Instruction:
-    """The instruction with its truth values as floats, where arithmetic promotes them."""
+    """The instruction with its operands as floats of one dtype, where arithmetic promotes them."""
     if instruction.op not in ("add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem"):
         return instruction
 
     def as_float(atom: Atom) -> Atom:
-        if _operand_dtype(builder, atom, inputs) != "bool":
+        dtype = _operand_dtype(builder, atom, inputs)
+        if dtype in WORKING or isinstance(atom, Const):
             return atom
-        return builder.emit_instruction(Instruction("", "convert", (atom,), (("from", "bool"),)))
+        if is_float(dtype):
+            kind = "float" if instruction.dtype == "float" else None
+        elif dtype == "bool":
+            kind = "bool"
+        else:
+            # a power may have an integer for its exponent
+            kind = None if instruction.op == "pow" else "int"
+        if kind is None:
+            return atom
+        return builder.emit_instruction(Instruction("", "convert", (atom,), (("from", kind),)))
 
     return replace(instruction, operands=tuple(map(as_float, instruction.operands)))
 

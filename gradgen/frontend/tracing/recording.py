@@ -44,12 +44,21 @@ def record(
     tape: Tape | None = None,
     neurons: dict[Var, int] | None = None,
     with_rules: bool = True,
+    dtypes: Sequence[DType] | None = None,
 ) -> Recording:
-    """Trace once, on leaves of the given shape."""
+    """Trace once, on leaves of the given shape.
+
+    Their floats have the dtype `working`, unless `dtypes` says another one for each leaf.
+    """
     tape = Tape() if tape is None else tape
-    jax_dtypes = {"float": working, "int": "int32", "bool": "bool"}
+    usual = {"float": working, "int": "int32", "bool": "bool"}
+    if dtypes is None:
+        dtypes = [usual[leaf.kind] for leaf in signature.leaves]
     with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
-        avals = [jax_compat.shaped(shape, jax_dtypes[leaf.kind]) for leaf in signature.leaves]
+        avals = [
+            jax_compat.shaped(shape, working if dtype == "weak" else dtype, dtype == "weak")
+            for dtype in dtypes
+        ]
         results: list[Any] = []
 
         def flat(*leaves: Any) -> Any:
@@ -65,8 +74,8 @@ def record(
                 tensor[index] = f"x{i}" if shape == () else f"x{i}.{k}"
             operands.append(tensor)
         outputs = interpreter.run(closed, operands)
-        dtypes = [interpreter.dtype(aval) for aval in closed.out_avals]
-    return Recording(tape, results[-1], outputs, dtypes)
+        found = [interpreter.dtype(aval) for aval in closed.out_avals]
+    return Recording(tape, results[-1], outputs, found)
 
 
 def _make_jaxpr(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
+from gradgen.frontend.tracing.dtypes import Trials, settle_precisions
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
@@ -69,6 +71,11 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             path=source.path,
             line=source.position.line,
         )
+    trials = Trials(source, function, signature, dtypes)
+    precisions = settle_precisions(
+        trials, tape, double.tape.primal, inputs, primal, outputs, values
+    )
+    inputs = tuple(replace(i, whole=precisions.whole.get(i.variable, "none")) for i in inputs)
     partials, elementals = differentiate(source, tape, inputs, primal, outputs, values)
     needed = [o.atom for o in outputs] + [v for e in elementals for v, _ in e.partials]
     needed += [atom for e in elementals for _, atom in e.partials]
@@ -86,6 +93,8 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         labels=label_variables(source, tape, primal, values),
         inlined_jit=tape.inlined_jit,
         own_rules=tape.own_rules or any(i.op == "stop_gradient" for i in tape.primal),
+        follows=tuple(precisions.follows.items()),
+        uniform=precisions.uniform,
     )
 
 

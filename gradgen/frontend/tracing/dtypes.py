@@ -1,0 +1,231 @@
+"""What a step function makes of leaves of other dtypes than those that it is traced on.
+
+It is traced on leaves of one precision. Here it is traced on integers, truth values, weakly typed
+numbers and several precisions, to find what the code has to say or to refuse for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.promotion import (
+    NARROW,
+    WEAK,
+    WIDE,
+    Observed,
+    assignments,
+    leaves_followed,
+    observe,
+    promotes_alike,
+    steps,
+)
+from gradgen.frontend.tracing.recording import Recording, record
+from gradgen.frontend.tracing.tape import Tape
+from gradgen.ir.code import Atom, DType, Instruction, Var, is_float, live_code
+from gradgen.ir.source import Source
+from gradgen.ir.trace import Input, Output, Whole
+
+_WHOLE = ("int32", "bool")
+"""The dtypes of what is no float, and yet may stand for one."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A step function that can be traced on leaves of any dtypes."""
+
+    source: Source
+    function: Callable[..., Any]
+    signature: Signature
+    usual: Sequence[DType] = ()
+    """The dtypes of the outputs where all leaves are of one precision."""
+
+    def record(self, dtypes: Mapping[int, DType], others: DType) -> Recording | None:
+        """One tracing in float32, with the dtypes of some leaves, by number, and of other floats.
+
+        None where the source does not run on them.
+        """
+        usual = {"float": others, "int": "int32", "bool": "bool"}
+        leaves = enumerate(self.signature.leaves)
+        chosen = [dtypes.get(k, usual[leaf.kind]) for k, leaf in leaves]
+        try:
+            return record(
+                self.source,
+                self.function,
+                self.signature,
+                WIDE,
+                with_rules=False,
+                dtypes=chosen,
+            )
+        except GradgenError:
+            return None
+
+    def only_promoted(self, chosen: Collection[int]) -> frozenset[int]:
+        """Those of the leaves that JAX promotes to floats in each use, where all are integers."""
+        found = frozenset(chosen)
+        for dtype in _WHOLE:
+            traced = self.record(dict.fromkeys(found, dtype), WIDE)
+            if traced is None:
+                return frozenset()
+            used = _used_as_they_are(traced)
+            found = frozenset(k for k in found if f"x{k}" not in used)
+        return found
+
+
+    def numbers(self, floats: Collection[int]) -> Iterator[Var]:
+        """The inputs for which a Python integer is the number that it is: no result becomes one.
+
+        Among integers Python computes exactly, so that floats give the same up to rounding.
+        """
+        traced = self.record(dict.fromkeys(floats, "int32"), WIDE)
+        if traced is None:
+            return
+        roots = [
+            tensor[()]
+            for tensor, dtype, usual in zip(traced.outputs, traced.dtypes, self.usual, strict=True)
+            if is_float(usual) and not is_float(dtype)
+        ]
+        code = live_code(traced.tape.primal, roots)
+        reached = {a for a in roots if isinstance(a, str)}.union(*(i.variables for i in code))
+        yield from (name for k in floats if (name := f"x{k}") not in reached)
+
+
+def _used_as_they_are(traced: Recording) -> frozenset[Var]:
+    """The inputs with which something else is done than promoting them to a float."""
+    used = {v for i in traced.tape.primal if not _promotes(i) for v in i.variables}
+    return frozenset(used.union(*(set(tensor.flat) for tensor in traced.outputs)))
+
+
+def _promotes(instruction: Instruction) -> bool:
+    return instruction.op == "convert" and is_float(instruction.dtype)
+
+
+def with_numbers(
+    source: Source, function: Callable[..., Any], signature: Signature
+) -> Signature:
+    """The signature with each integer default as a float, where it is but a number: `tau=20`.
+
+    An integer that is computed with as an integer stays one.
+    """
+    defaults = {a.name for a in signature.arguments if a.default is not None}
+    leaves = signature.leaves
+    integers = [
+        k for k, leaf in enumerate(leaves) if leaf.kind == "int" and _argument(leaf.path) in defaults
+    ]
+    trials = Trials(source, function, signature)
+    numbers = trials.only_promoted(integers) if integers else frozenset()
+    if not numbers:
+        return signature
+    changed = replace(
+        signature,
+        leaves=tuple(
+            replace(leaf, kind="float") if k in numbers else leaf for k, leaf in enumerate(leaves)
+        ),
+    )
+    as_floats = Trials(source, function, changed).record({}, WIDE)
+    as_integers = trials.record({}, WIDE)
+    if as_floats is None or as_integers is None:
+        return signature
+    promoted = {f"x{k}" for k in numbers}
+    alike = _operations(as_floats.tape.primal) == _operations(as_integers.tape.primal, promoted)
+    return changed if alike else signature
+
+
+def _operations(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> list[str]:
+    return [i.op for i in steps(code, promoted)]
+
+
+def _argument(path: str) -> str:
+    return path.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Precisions:
+    """What code of one precision has to know about leaves of others."""
+
+    whole: Mapping[Var, Whole]
+    """Which integers may stand for the float inputs."""
+    follows: Mapping[Var, Var]
+    """The leaf that a conversion or machine constant follows, where its operand misleads."""
+    uniform: bool
+    """Whether the inputs have to be of one precision."""
+
+
+def settle_precisions(
+    trials: Trials,
+    tape: Tape,
+    usual: Sequence[Instruction],
+    inputs: Sequence[Input],
+    primal: Sequence[Instruction],
+    outputs: Sequence[Output],
+    values: Mapping[Var, Atom],
+) -> Precisions:
+    """Trace on other dtypes, and find what the code does alike.
+
+    `tape` is the record for all precisions, `usual` the code of the one that it has its names from;
+    `values` says where `primal` has the variables of both.
+    """
+    constants = {i.target: str(i.attribute("field")) for i in tape.primal if i.op == "finfo"}
+    floats = [k for k, i in enumerate(inputs) if is_float(i.dtype)]
+    numbers = frozenset(k for k in floats if _has_integer_default(trials.signature, inputs[k].path))
+
+    def tried(tries: Iterable[Mapping[int, DType]], others: DType) -> list[Observed | None]:
+        """What is observed in each, None for another computation; what the source takes at all."""
+        found = []
+        for dtypes in tries:
+            traced = trials.record(dtypes, others)
+            if traced is not None:
+                promoted = {f"x{k}" for k, dtype in dtypes.items() if dtype in _WHOLE}
+                given = {f"x{k}": dtypes.get(k, others) for k in floats}
+                given |= dict.fromkeys(promoted, WEAK)
+                code, dtypes_out = traced.tape.primal, traced.dtypes
+                found.append(
+                    observe(given, usual, code, dtypes_out, constants, values, promoted)
+                )
+        return found
+
+    def alike(observed: Sequence[Observed | None]) -> bool:
+        known = [one for one in observed if one is not None]
+        return len(known) == len(observed) and promotes_alike(
+            primal, outputs, inputs, follows, known
+        )
+
+    chosen = (dict(zip(floats, dtypes, strict=True)) for dtypes in assignments(len(floats)))
+    several = tried(chosen, NARROW)
+    follows = leaves_followed(primal, outputs, inputs, [one for one in several if one is not None])
+    uniform = not alike(several)
+    others = WIDE if uniform else NARROW
+    arrays = trials.only_promoted(_apart(usual, floats, numbers)) | numbers
+    if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others)):
+        arrays = numbers
+        # what the code cannot say of integer defaults, it can say of one precision
+        uniform |= not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others))
+    whole: dict[Var, Whole] = dict.fromkeys(trials.numbers(floats), "numbers")
+    whole |= {f"x{k}": "arrays" for k in arrays}
+    return Precisions(whole, follows, uniform)
+
+
+def _has_integer_default(signature: Signature, path: str) -> bool:
+    """Whether a float stands for an integer default."""
+    return any(
+        found.kind == "int"
+        for argument in signature.arguments
+        for name, found in argument.structure.leaves(argument.name)
+        if name == path
+    )
+
+
+def _apart(
+    code: Sequence[Instruction], floats: Sequence[int], first: frozenset[int]
+) -> frozenset[int]:
+    """Leaves no two of which meet in one operation, where both would stay integers."""
+    leaves = {f"x{k}": k for k in floats}
+    meeting = [{leaves[v] for v in i.variables if v in leaves} for i in code]
+    chosen = set(first)
+    for k in floats:
+        if not any(k in group and group & chosen - {k} for group in meeting):
+            chosen.add(k)
+    return frozenset(chosen)

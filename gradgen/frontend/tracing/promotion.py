@@ -1,0 +1,219 @@
+"""Whether straight-line code promotes dtypes as the source does, whatever its arguments' dtypes.
+
+A function is traced on leaves of one precision, and the code leaves promotion to JAX. Where leaves
+differ in precision, are weakly typed or are integers, the two can part: a conversion follows the
+dtype of one leaf, which the trace does not tell from another's. So the source is traced on leaves
+of other dtypes, and the dtype of each of its values is held against what the code would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from gradgen.frontend.tracing.merge import is_width_conversion, without_conversions
+from gradgen.ir.code import STRONG, Atom, Const, DType, Instruction, Var, is_float
+from gradgen.ir.references import dtype_references
+from gradgen.ir.trace import Input, Output
+
+NARROW, WIDE, WEAK = "bfloat16", "float32", "weak"
+"""The dtypes that leaves are given: of two precisions, or weakly typed."""
+
+
+def assignments(count: int) -> Iterator[tuple[DType, ...]]:
+    """Dtypes for so many float leaves, by which each leaf is told from all others.
+
+    Those whose number has a certain bit are wide, or weakly typed, and the others narrow; or the
+    other way round.
+    """
+    yield (NARROW,) * count
+    for other in (WIDE, WEAK):
+        yield (other,) * count
+        for bit in range(count.bit_length()):
+            chosen = tuple(other if (k + 1) >> bit & 1 else NARROW for k in range(count))
+            yield chosen
+            yield tuple(NARROW if dtype == other else other for dtype in chosen)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The dtypes of the source's values, where its leaves have those of an assignment."""
+
+    inputs: Mapping[Var, DType]
+    values: Mapping[Var, frozenset[DType]]
+    """By the variables of the code; more than one where equal computations were merged. That of a
+    machine constant is the dtype whose constant it is."""
+    outputs: tuple[DType, ...]
+
+
+def observe(
+    inputs: Mapping[Var, DType],
+    usual: Sequence[Instruction],
+    other: Sequence[Instruction],
+    outputs: Sequence[DType],
+    constants: Mapping[Var, str],
+    values: Mapping[Var, Atom],
+    promoted: Collection[Var] = (),
+) -> Observed | None:
+    """Match code traced on other dtypes with the usual code; None if it computes something else.
+
+    `constants` holds the machine constants by variable, `values` where each variable is now;
+    `promoted` are the float inputs that were integers.
+    """
+    origins = without_conversions(other)[1]
+    ours, theirs = list(steps(usual)), list(steps(other, promoted))
+    if [i.op for i in ours] != [i.op for i in theirs]:
+        return None
+    found: dict[Var, frozenset[DType]] = {}
+
+    def add(variable: Var, dtype: DType) -> None:
+        atom = values.get(variable, variable)
+        if isinstance(atom, str):
+            found[atom] = found.get(atom, frozenset()) | {_plain(dtype)}
+
+    for one, two in zip(ours, theirs, strict=True):
+        add(one.target, two.dtype)
+        for position, operand in enumerate(two.operands):
+            field = constants.get(name := f"{one.target}_{position}")
+            if field is not None:
+                constant = origins.get(operand, operand) if isinstance(operand, str) else operand
+                narrow = isinstance(constant, Const) and constant.value == float(
+                    getattr(jnp.finfo(NARROW), field)
+                )
+                add(name, NARROW if narrow else WIDE)
+    return Observed(inputs, found, tuple(map(_plain, outputs)))
+
+
+def steps(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> Iterator[Instruction]:
+    """What is computed, but for marks of calls, changes of width, and some inputs' promotion."""
+    for i in code:
+        promotes = i.op == "convert" and i.operands[0] in promoted and is_float(i.dtype)
+        if i.op != "copy" and not is_width_conversion(i) and not promotes:
+            yield i
+
+
+def leaves_followed(
+    primal: Sequence[Instruction],
+    outputs: Sequence[Output],
+    inputs: Sequence[Input],
+    observed: Sequence[Observed],
+) -> dict[Var, Var]:
+    """The leaf that a conversion, machine constant or number follows, if its operand misleads.
+
+    A number that is an output goes by its path.
+    """
+    leaves = [i.variable for i in inputs if i.dtype == "float"]
+    found: dict[Var, Var] = {}
+
+    def settle(key: Var, agrees: Callable[[Observed, Mapping[Var, Var]], bool]) -> None:
+        for candidate in (found, *(found | {key: leaf} for leaf in leaves)):
+            if all(agrees(one, candidate) for one in observed):
+                found.update(candidate)
+                return
+
+    for i in primal:
+        if i.op == "finfo" or (i.op == "convert" and i.dtype == "float"):
+
+            def converted(one: Observed, follows: Mapping[Var, Var], target: Var = i.target) -> bool:
+                given = infer(primal, inputs, one.inputs, follows)[target]
+                return not _differ(given, one.values.get(target, frozenset()))
+
+            settle(i.target, converted)
+    for number, output in enumerate(outputs):
+        if isinstance(output.atom, Const):
+
+            def written(
+                one: Observed,
+                follows: Mapping[Var, Var],
+                number: int = number,
+                output: Output = output,
+            ) -> bool:
+                given = _of_output(output, inputs, one.inputs, follows)
+                return not _differ(given, {one.outputs[number]})
+
+            settle(output.path, written)
+    return found
+
+
+def promotes_alike(
+    primal: Sequence[Instruction],
+    outputs: Sequence[Output],
+    inputs: Sequence[Input],
+    follows: Mapping[Var, Var],
+    observed: Sequence[Observed],
+) -> bool:
+    """Whether every float of the code has the source's dtype, in all that was observed."""
+    for one in observed:
+        inferred = infer(primal, inputs, one.inputs, follows)
+        if any(_differ(inferred[v], due) for v, due in one.values.items() if v in inferred):
+            return False
+        for output, due in zip(outputs, one.outputs, strict=True):
+            if _differ(_of_output(output, inputs, inferred, follows), {due}):
+                return False
+    return True
+
+
+def _differ(given: DType, due: frozenset[DType] | set[DType]) -> bool:
+    return any(is_float(dtype) and dtype != given for dtype in due)
+
+
+def _of_output(
+    output: Output, inputs: Sequence[Input], dtypes: Mapping[Var, DType], follows: Mapping[Var, Var]
+) -> DType:
+    """The dtype with which an output is written."""
+    if isinstance(output.atom, str):
+        return dtypes[output.atom]
+    if output.dtype == "float" and output.atom.dtype in ("weak", "float"):
+        first = next(i.variable for i in inputs if i.dtype == "float")
+        return _strong(dtypes[follows.get(output.path, first)])
+    return _of_constant(output.atom)
+
+
+def infer(
+    code: Sequence[Instruction],
+    inputs: Sequence[Input],
+    given: Mapping[Var, DType],
+    follows: Mapping[Var, Var],
+) -> dict[Var, DType]:
+    """The dtype of each variable where JAX promotes, with the float inputs' dtypes given.
+
+    Among the floats alone: integers and truth values have the dtype that they were traced with.
+    """
+    dtypes: dict[Var, DType] = {i.variable: given.get(i.variable, i.dtype) for i in inputs}
+    floats = [i.variable for i in inputs if is_float(i.dtype)]
+    references = dtype_references(code, floats, follows)
+    for i in code:
+        operands = [dtypes[a] if isinstance(a, str) else _of_constant(a) for a in i.operands]
+        if i.target in references:
+            dtypes[i.target] = _strong(dtypes[references[i.target]])
+        elif not is_float(i.dtype):
+            dtypes[i.target] = i.dtype
+        elif i.op == "convert":
+            kept = i.dtype == WEAK and is_float(operands[0])
+            dtypes[i.target] = operands[0] if kept else _plain(i.dtype)
+        else:
+            dtypes[i.target] = _promoted(operands[1:] if i.op == "select" else operands)
+    return dtypes
+
+
+def _promoted(dtypes: Sequence[DType]) -> DType:
+    floats = [dtype for dtype in dtypes if is_float(dtype)]
+    strong = sorted({dtype for dtype in floats if dtype != WEAK})
+    if not strong:
+        return WEAK if floats else WIDE
+    return str(jnp.result_type(*strong))
+
+
+def _of_constant(constant: Const) -> DType:
+    return WEAK if constant.dtype in ("weak", "float") else _plain(constant.dtype)
+
+
+def _strong(dtype: DType) -> DType:
+    return WIDE if dtype == WEAK else dtype
+
+
+def _plain(dtype: DType) -> DType:
+    """A dtype of a trace in float32 by its own name."""
+    return WIDE if dtype in ("float", STRONG) else dtype

@@ -1,0 +1,46 @@
+"""Which float's dtype a conversion, or a machine constant, follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradgen.ir.code import Atom, Const, Instruction, Var
+
+
+def dtype_references(
+    code: Sequence[Instruction], floats: Sequence[Var], leaves: Mapping[Var, Var]
+) -> dict[Var, Var]:
+    """For conversions and machine constants: the float variable whose dtype they follow.
+
+    That is the leaf which is known to be it, or else the first float that the converted value
+    depends on. `floats` are the code's float inputs.
+    """
+    definitions = {i.target: i for i in code}
+    known = set(floats)
+    references: dict[Var, Var] = {}
+    for instruction in code:
+        leaf = leaves.get(instruction.target)
+        if instruction.op == "convert" and instruction.dtype == "float":
+            found = _nearest_float(instruction.operands[0], definitions, known)
+            references[instruction.target] = leaf if leaf in known else found or floats[0]
+        elif instruction.op == "finfo":
+            references[instruction.target] = leaf if leaf in known else instruction.variables[0]
+    return references
+
+
+def _nearest_float(
+    atom: Atom, definitions: Mapping[Var, Instruction], inputs: set[Var]
+) -> Var | None:
+    """The first float on which a truth value or integer depends."""
+    if isinstance(atom, Const):
+        return None
+    definition = definitions.get(atom)
+    if definition is None:
+        return atom if atom in inputs else None
+    if definition.dtype == "float":
+        return atom
+    for operand in definition.operands:
+        found = _nearest_float(operand, definitions, inputs)
+        if found is not None:
+            return found
+    return None
