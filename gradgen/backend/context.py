@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gradgen.backend.imports import imports_of, sort_imports
 from gradgen.backend.layout import call, layout
@@ -68,6 +69,7 @@ def module_context(module: Module) -> Context:
     jacobian = bool(
         {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
     )
+    once = rule and trace.own_rules
     needs = {
         "result": not plain,
         "jacobian": jacobian,
@@ -76,12 +78,12 @@ def module_context(module: Module) -> Context:
         "tangent": "jvp" in emit and any(not i.wrt for i in trace.inputs),
         "bound": any(argument.bound for argument in trace.arguments),
         "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
-        "once": rule and trace.own_rules,
+        "once": once,
         "pushed": pushed,
         "float0": pushed and len(trace.float_outputs) < len(trace.outputs),
         "constant": rule and constant,
         "full": jacobian or pushed,
-        "uniform": trace.uniform,
+        "precisions": trace.precisions,
         "guards": {leaf_guard(i) for i in trace.inputs},
     }
     types = ", types" if has_types else ""
@@ -130,7 +132,7 @@ def module_context(module: Module) -> Context:
         "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
         "backward": _lines(backward_body(module, names)),
         "hold_constant": hold_constant(trace.inputs, names) if constant else "",
-        "forward": _lines(forward_body(trace.inputs, names, needs["once"])),
+        "forward": _lines(forward_body(trace.inputs, names, once)),
         "differentiated": _lines(differentiated_leaves(trace.inputs)),
         "flatten_body": _lines(flatten_body(trace, names)),
         "result_name": "cotangents",

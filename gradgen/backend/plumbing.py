@@ -55,11 +55,15 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
             else:
                 lines.append(guard)
         leaves += [
-            f"{leaf_guard(inputs[p])}({e}, {quote(p)})" for p, e in expressions.items() if p in inputs
+            f"{leaf_guard(inputs[p])}({e}, {quote(p)})"
+            for p, e in expressions.items()
+            if p in inputs
         ]
     result = tuple_of(leaves)
-    if trace.uniform:
-        result = call("_uniform", [result])
+    if trace.precisions != "any":
+        strong: list[Doc] = [quote(i.path) for i in trace.inputs if i.strong]
+        known: list[Doc] = [quote(i.path) for i in trace.inputs]
+        result = call("_uniform", [result, tuple_of(known), tuple_of(strong)])
     if names.types:
         leaves_name = unique("leaves", {argument.name for argument in arguments})
         lines += layout(f"{leaves_name} = ", result, "", 4)

@@ -70,9 +70,9 @@ def simplify_exactly(
 ) -> Atom | None:
     """What an instruction is equal to, bit for bit and in every dtype; None if nothing simpler."""
     match op, operands:
-        case "mul", (x, Const() as c) | (Const() as c, x) if _is_one(c) and isinstance(x, str):
+        case "mul", (x, Const() as c) | (Const() as c, x) if is_one(c) and isinstance(x, str):
             return x
-        case (("div" | "pow"), (str() as x, Const() as c)) if _is_one(c):
+        case (("div" | "pow"), (str() as x, Const() as c)) if is_one(c):
             return x
         case "sub", (str() as x, Const() as c) if is_zero(c) and math.copysign(1, c.value) > 0:
             return x
@@ -89,8 +89,9 @@ def simplify_exactly(
     return None
 
 
-def _is_one(constant: Const) -> bool:
-    return constant.value == 1 and constant.dtype != "bool"
+def is_one(atom: Atom) -> bool:
+    """Whether an atom is the number one."""
+    return isinstance(atom, Const) and atom.value == 1 and atom.dtype != "bool"
 
 
 def _fold_exactly(op: str, constants: tuple[Const, ...], dtype: DType) -> Const | None:

@@ -8,10 +8,14 @@ from typing import Literal
 from gradgen.ir.code import Atom, DType, Instruction, Var, check_code, is_float
 from gradgen.ir.pytree import Structure
 
-
 Whole = Literal["none", "numbers", "arrays"]
 """What integers and truth values the step does the same with as with floats: none; those of Python,
 which are exact; arrays too, since JAX promotes them to floats wherever they are used."""
+
+
+Precisions = Literal["any", "one", "full"]
+"""Of which precisions the floats may be, so that the code computes in the dtypes of the source: of
+any, several at once too; of any one; of float32 or float64 alone."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Input:
     """Whether derivatives are taken with respect to it."""
     whole: Whole = "none"
     """Which integers and truth values may stand for a float."""
+    strong: bool = False
+    """Whether it may not be weakly typed, as Python's numbers are, beside floats of low precision.
+    """
 
 
 @dataclass(frozen=True)
@@ -122,9 +129,8 @@ class Trace:
     follows: tuple[tuple[Var, Var], ...] = ()
     """Conversions and machine constants that follow the dtype of a leaf which their operands do
     not tell, each with that leaf; an output that is a number goes by its path."""
-    uniform: bool = False
-    """Whether its floats have to be of one precision, float32 or float64: in others, or in several
-    at once, the source computes in dtypes that this code does not show."""
+    precisions: Precisions = "any"
+    """Of its floats."""
 
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from gradgen.frontend.tracing.merge import is_width_conversion
 from gradgen.frontend.tracing.strength import strengthen
 from gradgen.frontend.tracing.tape import Tape
+from gradgen.ir.algebra import is_one
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float, substitute
 from gradgen.ir.trace import Input
@@ -82,7 +83,8 @@ def _implied_by_promotion(
     dtypes = {i.variable: i.dtype for i in inputs} | {i.target: i.dtype for i in tape.primal}
 
     def promotes(reader: Instruction, conversion: Instruction) -> bool:
-        if reader.op not in _PROMOTING:
+        if reader.op not in _PROMOTING or any(map(is_one, reader.operands)):
+            # a product with one is its other factor, whose dtype would then stay
             return False
         match conversion.attribute("from"):
             case "bool":

@@ -6,7 +6,7 @@ numbers and several precisions, to find what the code has to say or to refuse fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from gradgen.frontend.tracing.promotion import (
     WIDE,
     Observed,
     assignments,
+    halves,
     leaves_followed,
     observe,
     promotes_alike,
@@ -27,7 +28,7 @@ from gradgen.frontend.tracing.recording import Recording, record
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import Atom, DType, Instruction, Var, is_float, live_code
 from gradgen.ir.source import Source
-from gradgen.ir.trace import Input, Output, Whole
+from gradgen.ir.trace import Input, Output, Precisions, Whole
 
 _WHOLE = ("int32", "bool")
 """The dtypes of what is no float, and yet may stand for one."""
@@ -74,7 +75,6 @@ class Trials:
             found = frozenset(k for k in found if f"x{k}" not in used)
         return found
 
-
     def numbers(self, floats: Collection[int]) -> Iterator[Var]:
         """The inputs for which a Python integer is the number that it is: no result becomes one.
 
@@ -103,9 +103,7 @@ def _promotes(instruction: Instruction) -> bool:
     return instruction.op == "convert" and is_float(instruction.dtype)
 
 
-def with_numbers(
-    source: Source, function: Callable[..., Any], signature: Signature
-) -> Signature:
+def with_numbers(source: Source, function: Callable[..., Any], signature: Signature) -> Signature:
     """The signature with each integer default as a float, where it is but a number: `tau=20`.
 
     An integer that is computed with as an integer stays one.
@@ -113,7 +111,9 @@ def with_numbers(
     defaults = {a.name for a in signature.arguments if a.default is not None}
     leaves = signature.leaves
     integers = [
-        k for k, leaf in enumerate(leaves) if leaf.kind == "int" and _argument(leaf.path) in defaults
+        k
+        for k, leaf in enumerate(leaves)
+        if leaf.kind == "int" and leaf.path.partition(".")[0] in defaults
     ]
     trials = Trials(source, function, signature)
     numbers = trials.only_promoted(integers) if integers else frozenset()
@@ -138,23 +138,20 @@ def _operations(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> 
     return [i.op for i in steps(code, promoted)]
 
 
-def _argument(path: str) -> str:
-    return path.partition(".")[0]
-
-
 @dataclass(frozen=True)
-class Precisions:
-    """What code of one precision has to know about leaves of others."""
+class Welcome:
+    """Which dtypes of its leaves a piece of code computes with as the source does."""
 
     whole: Mapping[Var, Whole]
     """Which integers may stand for the float inputs."""
     follows: Mapping[Var, Var]
     """The leaf that a conversion or machine constant follows, where its operand misleads."""
-    uniform: bool
-    """Whether the inputs have to be of one precision."""
+    precisions: Precisions
+    strong: frozenset[Var]
+    """The inputs that may not be weakly typed beside others of low precision."""
 
 
-def settle_precisions(
+def welcome(
     trials: Trials,
     tape: Tape,
     usual: Sequence[Instruction],
@@ -162,7 +159,7 @@ def settle_precisions(
     primal: Sequence[Instruction],
     outputs: Sequence[Output],
     values: Mapping[Var, Atom],
-) -> Precisions:
+) -> Welcome:
     """Trace on other dtypes, and find what the code does alike.
 
     `tape` is the record for all precisions, `usual` the code of the one that it has its names from;
@@ -182,30 +179,52 @@ def settle_precisions(
                 given = {f"x{k}": dtypes.get(k, others) for k in floats}
                 given |= dict.fromkeys(promoted, WEAK)
                 code, dtypes_out = traced.tape.primal, traced.dtypes
-                found.append(
-                    observe(given, usual, code, dtypes_out, constants, values, promoted)
-                )
+                found.append(observe(given, usual, code, dtypes_out, constants, values, promoted))
         return found
 
-    def alike(observed: Sequence[Observed | None]) -> bool:
-        known = [one for one in observed if one is not None]
-        return len(known) == len(observed) and promotes_alike(
-            primal, outputs, inputs, follows, known
+    def alike(observed: Sequence[Observed | None], within: bool = True) -> bool:
+        return all(
+            one is not None and promotes_alike(primal, outputs, inputs, follows, one, within=within)
+            for one in observed
         )
 
-    chosen = (dict(zip(floats, dtypes, strict=True)) for dtypes in assignments(len(floats)))
-    several = tried(chosen, NARROW)
+    def among(tries: Iterable[Sequence[DType]]) -> list[Mapping[int, DType]]:
+        return [dict(zip(floats, dtypes, strict=True)) for dtypes in tries]
+
+    low = tried([{}], NARROW)
+    several = low + tried(among(assignments(len(floats))), NARROW)
     follows = leaves_followed(primal, outputs, inputs, [one for one in several if one is not None])
-    uniform = not alike(several)
-    others = WIDE if uniform else NARROW
+    precisions: Precisions = "any"
+    strong = frozenset[Var]()
+    if not alike(several):
+        # in low precision JAX may itself compute in a higher one, as it does in sums
+        precisions = "one" if alike(low, within=False) else "full"
+        tries = among(halves(len(floats), NARROW, WEAK)) + [{k: WEAK} for k in floats]
+        bad = [
+            frozenset(v for v, dtype in one.inputs.items() if dtype == WEAK)
+            for one in tried(tries, NARROW)
+            if one is not None and not alike([one], within=False)
+        ]
+        strong = _one_of_each(bad)
+    others = NARROW if precisions == "any" else WIDE
     arrays = trials.only_promoted(_apart(usual, floats, numbers)) | numbers
     if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others)):
         arrays = numbers
-        # what the code cannot say of integer defaults, it can say of one precision
-        uniform |= not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others))
+        if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others)):
+            # what the code cannot say of integer defaults, it can say of one precision
+            precisions = "full"
     whole: dict[Var, Whole] = dict.fromkeys(trials.numbers(floats), "numbers")
     whole |= {f"x{k}": "arrays" for k in arrays}
-    return Precisions(whole, follows, uniform)
+    return Welcome(whole, follows, precisions, strong)
+
+
+def _one_of_each(groups: Sequence[frozenset[Var]]) -> frozenset[Var]:
+    """Variables of which each group has one: small groups first, inputs in their order."""
+    chosen: set[Var] = set()
+    for group in sorted(groups, key=len):
+        if not group & chosen:
+            chosen.add(min(group, key=lambda variable: int(variable[1:])))
+    return frozenset(chosen)
 
 
 def _has_integer_default(signature: Signature, path: str) -> bool:

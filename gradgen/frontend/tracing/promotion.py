@@ -23,18 +23,23 @@ NARROW, WIDE, WEAK = "bfloat16", "float32", "weak"
 
 
 def assignments(count: int) -> Iterator[tuple[DType, ...]]:
-    """Dtypes for so many float leaves, by which each leaf is told from all others.
+    """Dtypes for so many float leaves, by which any leaf is told from any other.
 
-    Those whose number has a certain bit are wide, or weakly typed, and the others narrow; or the
-    other way round.
+    Each digit of a leaf's number in base three chooses, in all three ways around.
     """
-    yield (NARROW,) * count
-    for other in (WIDE, WEAK):
-        yield (other,) * count
-        for bit in range(count.bit_length()):
-            chosen = tuple(other if (k + 1) >> bit & 1 else NARROW for k in range(count))
-            yield chosen
-            yield tuple(NARROW if dtype == other else other for dtype in chosen)
+    around = (NARROW, WIDE, WEAK)
+    power = 1
+    while power <= count:
+        for shift in range(3):
+            yield tuple(around[((k + 1) // power + shift) % 3] for k in range(count))
+        power *= 3
+
+
+def halves(count: int, one: DType, other: DType) -> Iterator[tuple[DType, ...]]:
+    """Two dtypes for so many leaves, by each bit of their numbers, both ways around."""
+    for bit in range(count.bit_length()):
+        for swapped in (0, 1):
+            yield tuple((one, other)[(k + 1 >> bit & 1) ^ swapped] for k in range(count))
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,8 @@ def observe(
             field = constants.get(name := f"{one.target}_{position}")
             if field is not None:
                 constant = origins.get(operand, operand) if isinstance(operand, str) else operand
-                narrow = isinstance(constant, Const) and constant.value == float(
-                    getattr(jnp.finfo(NARROW), field)
-                )
+                low = float(getattr(jnp.finfo(NARROW), field))  # type: ignore[no-untyped-call]
+                narrow = isinstance(constant, Const) and constant.value == low
                 add(name, NARROW if narrow else WIDE)
     return Observed(inputs, found, tuple(map(_plain, outputs)))
 
@@ -90,8 +94,12 @@ def steps(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> Iterat
     """What is computed, but for marks of calls, changes of width, and some inputs' promotion."""
     for i in code:
         promotes = i.op == "convert" and i.operands[0] in promoted and is_float(i.dtype)
-        if i.op != "copy" and not is_width_conversion(i) and not promotes:
+        if not (i.op == "copy" or promotes or is_width_conversion(i) or _is_vain(i)):
             yield i
+
+
+def _is_vain(i: Instruction) -> bool:
+    return i.op == "convert" and i.dtype == "bool" == i.attribute("from")
 
 
 def leaves_followed(
@@ -116,7 +124,9 @@ def leaves_followed(
     for i in primal:
         if i.op == "finfo" or (i.op == "convert" and i.dtype == "float"):
 
-            def converted(one: Observed, follows: Mapping[Var, Var], target: Var = i.target) -> bool:
+            def converted(
+                one: Observed, follows: Mapping[Var, Var], target: Var = i.target
+            ) -> bool:
                 given = infer(primal, inputs, one.inputs, follows)[target]
                 return not _differ(given, one.values.get(target, frozenset()))
 
@@ -142,17 +152,20 @@ def promotes_alike(
     outputs: Sequence[Output],
     inputs: Sequence[Input],
     follows: Mapping[Var, Var],
-    observed: Sequence[Observed],
+    observed: Observed,
+    *,
+    within: bool = True,
 ) -> bool:
-    """Whether every float of the code has the source's dtype, in all that was observed."""
-    for one in observed:
-        inferred = infer(primal, inputs, one.inputs, follows)
-        if any(_differ(inferred[v], due) for v, due in one.values.items() if v in inferred):
-            return False
-        for output, due in zip(outputs, one.outputs, strict=True):
-            if _differ(_of_output(output, inputs, inferred, follows), {due}):
-                return False
-    return True
+    """Whether every float of the code has the source's dtype; or every output, if not `within`."""
+    inferred = infer(primal, inputs, observed.inputs, follows)
+    # a truth value stands for what it is converted to where promotion does that
+    known = {v: due for v, due in observed.values.items() if is_float(inferred.get(v, "bool"))}
+    if within and any(_differ(inferred[v], due) for v, due in known.items()):
+        return False
+    return not any(
+        _differ(_of_output(output, inputs, inferred, follows), {due})
+        for output, due in zip(outputs, observed.outputs, strict=True)
+    )
 
 
 def _differ(given: DType, due: frozenset[DType] | set[DType]) -> bool:

@@ -10,7 +10,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
-from gradgen.frontend.tracing.dtypes import Trials, settle_precisions
+from gradgen.frontend.tracing.dtypes import Trials, welcome
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
@@ -72,10 +72,15 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             line=source.position.line,
         )
     trials = Trials(source, function, signature, dtypes)
-    precisions = settle_precisions(
-        trials, tape, double.tape.primal, inputs, primal, outputs, values
+    welcomed = welcome(trials, tape, double.tape.primal, inputs, primal, outputs, values)
+    inputs = tuple(
+        replace(
+            i,
+            whole=welcomed.whole.get(i.variable, "none"),
+            strong=i.variable in welcomed.strong,
+        )
+        for i in inputs
     )
-    inputs = tuple(replace(i, whole=precisions.whole.get(i.variable, "none")) for i in inputs)
     partials, elementals = differentiate(source, tape, inputs, primal, outputs, values)
     needed = [o.atom for o in outputs] + [v for e in elementals for v, _ in e.partials]
     needed += [atom for e in elementals for _, atom in e.partials]
@@ -93,8 +98,8 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         labels=label_variables(source, tape, primal, values),
         inlined_jit=tape.inlined_jit,
         own_rules=tape.own_rules or any(i.op == "stop_gradient" for i in tape.primal),
-        follows=tuple(precisions.follows.items()),
-        uniform=precisions.uniform,
+        follows=tuple(welcomed.follows.items()),
+        precisions=welcomed.precisions,
     )
 
 
