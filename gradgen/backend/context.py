@@ -84,6 +84,7 @@ def module_context(module: Module) -> Context:
         "constant": rule and constant,
         "full": jacobian or pushed,
         "precisions": trace.precisions,
+        "integers": any(i.whole == "numbers" for i in trace.inputs),
         "guards": {leaf_guard(i) for i in trace.inputs},
     }
     types = ", types" if has_types else ""

@@ -59,7 +59,9 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
             for p, e in expressions.items()
             if p in inputs
         ]
-    result = tuple_of(leaves)
+    if any(i.whole == "numbers" for i in trace.inputs):
+        lines += _integers_guard(trace)
+    result: Doc = tuple_of(leaves)
     if trace.precisions != "any":
         strong: list[Doc] = [quote(i.path) for i in trace.inputs if i.strong]
         known: list[Doc] = [quote(i.path) for i in trace.inputs]
@@ -71,6 +73,24 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
     else:
         lines += layout("return ", result, "", 4)
     return _dedent(lines)
+
+
+def _integers_guard(trace: Trace) -> list[str]:
+    """The guard of integers that might meet others before they meet a float."""
+    passed = {p: e for a in trace.arguments for p, e in accesses(a.structure, a.name, a.name)}
+
+    def those(inputs: Sequence[Input]) -> Doc:
+        return tuple_of([passed[i.path] for i in inputs])
+
+    results: list[Doc] = []
+    for variables in trace.integer_results:
+        inputs = [i for i in trace.inputs if i.variable in variables]
+        paths = quote(", ".join(i.path for i in inputs))
+        results.append(prefixed(f"{paths}: ", those(inputs)))
+    arguments = [
+        those([i for i in trace.inputs if i.whole == whole]) for whole in ("numbers", "arrays")
+    ]
+    return layout("", call("_integers", [*arguments, Group("{", tuple(results), "}")]), "", 4)
 
 
 def leaf_guard(leaf: Input) -> str:

@@ -9,8 +9,8 @@ from gradgen.ir.code import Atom, DType, Instruction, Var, check_code, is_float
 from gradgen.ir.pytree import Structure
 
 Whole = Literal["none", "numbers", "arrays"]
-"""What integers and truth values the step does the same with as with floats: none; those of Python,
-which are exact; arrays too, since JAX promotes them to floats wherever they are used."""
+"""Which integers the step does the same with as with floats: none; those of Python, which are
+exact; arrays and truth values too, since JAX promotes them to floats wherever they are used."""
 
 
 Precisions = Literal["any", "one", "full"]
@@ -131,6 +131,9 @@ class Trace:
     not tell, each with that leaf; an output that is a number goes by its path."""
     precisions: Precisions = "any"
     """Of its floats."""
+    integer_results: tuple[frozenset[Var], ...] = ()
+    """Inputs of which one at least has to be no integer of Python: of integers alone the source
+    computes an integer result, this code a float."""
 
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""

@@ -6,7 +6,7 @@ numbers and several precisions, to find what the code has to say or to refuse fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from gradgen.frontend.tracing.promotion import (
 )
 from gradgen.frontend.tracing.recording import Recording, record
 from gradgen.frontend.tracing.tape import Tape
-from gradgen.ir.code import Atom, DType, Instruction, Var, is_float, live_code
+from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Precisions, Whole
 
@@ -75,22 +75,39 @@ class Trials:
             found = frozenset(k for k in found if f"x{k}" not in used)
         return found
 
-    def numbers(self, floats: Collection[int]) -> Iterator[Var]:
-        """The inputs for which a Python integer is the number that it is: no result becomes one.
+    def integer_results(self, floats: Collection[int]) -> list[frozenset[Var]] | None:
+        """The inputs that each result is computed from which is an integer if they all are.
 
-        Among integers Python computes exactly, so that floats give the same up to rounding.
+        None where the source does not run on integers, or where that is not to be told.
         """
         traced = self.record(dict.fromkeys(floats, "int32"), WIDE)
         if traced is None:
-            return
+            return None
         roots = [
             tensor[()]
             for tensor, dtype, usual in zip(traced.outputs, traced.dtypes, self.usual, strict=True)
             if is_float(usual) and not is_float(dtype)
         ]
-        code = live_code(traced.tape.primal, roots)
-        reached = {a for a in roots if isinstance(a, str)}.union(*(i.variables for i in code))
-        yield from (name for k in floats if (name := f"x{k}") not in reached)
+        if any(isinstance(root, Const) for root in roots):
+            return None  # a number in the dtype of an input, but the trace does not tell of which
+        leaves = {f"x{k}" for k in floats}
+        found = [_computed_from(root, traced.tape.primal) & leaves for root in roots]
+        return found if all(found) else None
+
+
+def _computed_from(root: Atom, code: Sequence[Instruction]) -> frozenset[Var]:
+    """What the dtype of an integer follows from: all but conditions and conversions from others."""
+    definitions = {i.target: i for i in code}
+    found: set[Var] = set()
+    pending = [root]
+    while pending:
+        atom = pending.pop()
+        if isinstance(atom, str) and atom not in found:
+            found.add(atom)
+            definition = definitions.get(atom)
+            if definition is not None and definition.op != "convert":
+                pending += definition.operands[definition.op == "select" :]
+    return frozenset(found)
 
 
 def _used_as_they_are(traced: Recording) -> frozenset[Var]:
@@ -144,6 +161,8 @@ class Welcome:
 
     whole: Mapping[Var, Whole]
     """Which integers may stand for the float inputs."""
+    integer_results: tuple[frozenset[Var], ...]
+    """Inputs of which one at least has to be no integer, or a result would be one."""
     follows: Mapping[Var, Var]
     """The leaf that a conversion or machine constant follows, where its operand misleads."""
     precisions: Precisions
@@ -213,9 +232,10 @@ def welcome(
         if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others)):
             # what the code cannot say of integer defaults, it can say of one precision
             precisions = "full"
-    whole: dict[Var, Whole] = dict.fromkeys(trials.numbers(floats), "numbers")
-    whole |= {f"x{k}": "arrays" for k in arrays}
-    return Welcome(whole, follows, precisions, strong)
+    results = trials.integer_results(floats)
+    among_python: Whole = "none" if results is None else "numbers"
+    whole: dict[Var, Whole] = {f"x{k}": "arrays" if k in arrays else among_python for k in floats}
+    return Welcome(whole, tuple(dict.fromkeys(results or ())), follows, precisions, strong)
 
 
 def _one_of_each(groups: Sequence[frozenset[Var]]) -> frozenset[Var]:

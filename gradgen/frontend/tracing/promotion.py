@@ -163,7 +163,7 @@ def promotes_alike(
     if within and any(_differ(inferred[v], due) for v, due in known.items()):
         return False
     return not any(
-        _differ(_of_output(output, inputs, inferred, follows), {due})
+        is_float(output.dtype) and _of_output(output, inputs, inferred, follows) != due
         for output, due in zip(outputs, observed.outputs, strict=True)
     )
 

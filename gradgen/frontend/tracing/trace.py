@@ -100,6 +100,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         own_rules=tape.own_rules or any(i.op == "stop_gradient" for i in tape.primal),
         follows=tuple(welcomed.follows.items()),
         precisions=welcomed.precisions,
+        integer_results=welcomed.integer_results,
     )
 
 

@@ -1,0 +1,51 @@
+"""A generated step equals its source for whatever is passed, or raises a TypeError."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from calling import HEADER, MODES, SOURCES, arguments, differences, plain
+from generating import Generated, generate_text
+
+EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "15"))
+SEED = os.environ.get("GRADGEN_SEED", "0")
+
+
+@pytest.fixture(scope="module", params=list(SOURCES))
+def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("styles")
+    return request.param, generate_text(folder, HEADER + SOURCES[request.param])
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["x32", "x64"])
+@pytest.mark.filterwarnings("ignore")
+def test_equals_the_source_or_refuses(generated: tuple[str, Generated], wide: bool) -> None:
+    name, made = generated
+    r = random.Random(f"{name} {wide} {SEED}")
+    equal = 0
+    with jax.enable_x64(wide), np.errstate(all="ignore"):
+        for _ in range(EXAMPLES):
+            mode = r.choice(list(MODES))
+            given = arguments(r, made.source, mode)
+            shown = f"{mode} " + ", ".join(f"{type(a).__name__}:{a!r}" for a in given)
+            try:
+                due = MODES[mode](made.source)(*given)
+            except Exception:
+                continue  # what the source does not take has no value
+            try:
+                found = MODES[mode](made.function())(*given)
+            except TypeError as error:
+                refusal = str(error)
+            else:
+                refusal = ""
+                equal += 1
+                assert not list(differences(found, due)), f"{shown}: {found} for {due}"
+            assert not refusal or "step takes" in refusal, f"{shown}: {refusal}"
+            if plain(given):
+                assert not refusal or "an integer" in refusal or "a truth value" in refusal, shown
+    assert equal > 0
