@@ -80,7 +80,6 @@ def module_context(module: Module) -> Context:
         "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
         "once": once,
         "pushed": pushed,
-        "float0": pushed and len(trace.float_outputs) < len(trace.outputs),
         "constant": rule and constant,
         "full": jacobian or pushed,
         "precisions": trace.precisions,
@@ -207,13 +206,11 @@ def _imports(
     needs: Mapping[str, Any],
 ) -> list[str]:
     code = [line for program in programs for line in program["code"]]
-    found = {"import jax", "import jax.numpy as jnp"}
+    found = {"import jax", "import jax.numpy as jnp", "import numpy as np"}
     if needs["constant"]:
         found.add("from functools import partial")
     if needs["backward"]:
         found.add("from typing import NamedTuple")
-    if needs["float0"]:
-        found.add("import numpy as np")
     if any(re.search(r"(?<![.\w])lax\.", line) for line in code):
         found.add("from jax import lax")
     found.update(imports_of(containers, module.source.text))

@@ -45,8 +45,10 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
     arguments, inputs = trace.arguments, {i.path: i for i in trace.inputs}
     lines = []
     leaves: list[Doc] = []
+    given: list[Doc] = []
     for argument in arguments:
         expressions = dict(accesses(argument.structure, argument.name, argument.name))
+        given += [e for p, e in expressions.items() if p in inputs]
         for bound in argument.bound:
             passed, expected = _compared(bound, expressions[bound.path])
             guard = f'    _bound({passed}, {expected}, "{bound.path}")'
@@ -61,7 +63,7 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
         ]
     if any(i.whole == "numbers" for i in trace.inputs):
         lines += _integers_guard(trace)
-    result: Doc = tuple_of(leaves)
+    result = call("_same_in_numpy", [tuple_of(leaves), tuple_of(given)])
     if trace.precisions != "any":
         strong: list[Doc] = [quote(i.path) for i in trace.inputs if i.strong]
         known: list[Doc] = [quote(i.path) for i in trace.inputs]

@@ -95,7 +95,7 @@ class Structures:
             return self._value(jax.eval_shape(generated.traces, self._leaves, chosen)[0])
         found = jax.eval_shape(lambda *flat: generated.call(name, flat), *self._leaves)
         if name in ("f", "forward"):
-            return self._value(found) or self._defaults(name)
+            return self._value(found) or self._defaults(name) or self._mixed(name)
         if name == "jacobian_entries":
             return self._entries(found)
         value, nested = (None, found) if name == "jacobian" else found
@@ -177,6 +177,29 @@ class Structures:
         for got, due in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
             if got.dtype != due.dtype:
                 return f"with bfloat16 and default values returns {got.dtype}, not {due.dtype}"
+        return None
+
+    def _mixed(self, name: str) -> str | None:
+        """Leaves of several dtypes give the source's, or are refused by a TypeError."""
+        floats = [k for k, leaf in enumerate(self._leaves) if leaf.dtype.kind == "f"]
+        wide = self._leaves[0].dtype if not floats else self._leaves[floats[0]].dtype
+        weak = jax.ShapeDtypeStruct((), wide, weak_type=True)  # type: ignore[no-untyped-call]
+        narrow, whole = abstract((), jnp.bfloat16), abstract((), jnp.int32)
+        for kinds in ((narrow, abstract((), wide)), (narrow, weak), (whole, narrow)):
+            leaves = list(self._leaves)
+            for number, k in enumerate(floats):
+                leaves[k] = kinds[number % 2]
+            try:
+                due = jax.tree.leaves(
+                    jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
+                )
+                found = jax.eval_shape(lambda *flat: self._generated.call(name, flat), *leaves)
+            except (TypeError, ValueError):
+                continue  # the source does not take them, or they are refused
+            for got, wanted in zip(jax.tree.leaves(found), due, strict=True):
+                if got.dtype != wanted.dtype:
+                    given = " and ".join(str(leaf.dtype) for leaf in kinds)
+                    return f"with {given} in turn returns {got.dtype}, not {wanted.dtype}"
         return None
 
     def _constants(self, name: str) -> Iterator[Failure]:
