@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, ROOT, STYLES, Generated, generate, generate_text
+from generating import MODELS, ROOT, STYLES, Generated, chosen, each, generate, generate_text
 
-FILES = pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
+FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
 DTYPES = ["float16", "bfloat16", "float32", "float64", "weak"]
 
 
@@ -98,7 +98,7 @@ def test_shapes_nesting_and_dtypes(path, dtype):
         assert describe(pulled) == describe(wrt_arguments(generated, leaves))
 
 
-@pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
+@FILES
 def test_nesting_is_that_of_jacfwd(path):
     generated = generate(path)
     leaves = draw(generated)
@@ -326,10 +326,10 @@ print([float(leaf[0]) for leaf in state])
 """
 
 
-def test_files_run_where_gradgen_is_not(tmp_path):
+def test_files_run_where_gradgen_is_not(tmp_path, pytestconfig):
     last = ROOT / "generated" / "lif_grad.py"
     paths = [path for path in last.parent.glob("*.py") if path != last]
-    for style in STYLES:
+    for style in chosen(pytestconfig, *STYLES):
         paths.append(tmp_path / f"{style.stem}_grad.py")
         paths[-1].write_text(generate(style).text, encoding="utf-8")
     done = subprocess.run(
