@@ -52,12 +52,14 @@ def chosen(config: pytest.Config, *paths: Path) -> list[Path]:
     return [p for p in paths if config.getoption("--full") or p.stem in REPRESENTATIVES]
 
 
-def each(*paths: Path, representatives: Collection[str] = REPRESENTATIVES) -> list[Any]:
+def each(*files: Path | str, representatives: Collection[str] = REPRESENTATIVES) -> list[Any]:
     """Models and styles as a test's parameters; `--full` takes more than the representatives."""
-    return [
-        pytest.param(p, id=p.stem, marks=() if p.stem in representatives else pytest.mark.full)
-        for p in paths
-    ]
+    found = []
+    for file in files:
+        name = Path(file).stem
+        marks = () if name in representatives else pytest.mark.full
+        found.append(pytest.param(file, id=name, marks=marks))
+    return found
 
 
 @dataclass(frozen=True)

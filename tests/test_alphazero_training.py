@@ -162,6 +162,7 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.full  # two processes have a device each as well
 def test_two_devices_learn_what_one_does(trained, tmp_path):
     process = start(
         [str(tmp_path / "numbers")], XLA_FLAGS="--xla_force_host_platform_device_count=2"
