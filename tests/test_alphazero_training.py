@@ -52,6 +52,8 @@ def _compile_quickly():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    # what was compiled so is of no use to other tests, which compare bits
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="module")
