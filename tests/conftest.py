@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+MOST_MEMORY = 2.5e9
+"""The bytes that a process may have before it forgets what JAX compiled for earlier modules."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--accept",
         action="store_true",
         help="write what the commands in docs/tutorial.md print into it anew",
+    )
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="the full matrix: every test on every model and style, and more random models",
     )
 
 
@@ -29,10 +40,43 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what belongs to the full matrix alone."""
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+def pytest_collection_finish() -> None:
+    """Have Python look for garbage less often: tracing makes much, and little of it is cyclic."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_compiled_code() -> Iterator[None]:
     """Give back what JAX keeps of everything it ever compiled: gigabytes, over a whole run."""
     yield
-    import jax
+    if _memory() > MOST_MEMORY:
+        import jax
 
-    jax.clear_caches()
+        jax.clear_caches()
+
+
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take what is generated to be exact, in tests of something else: verifying takes longest."""
+    from gradgen import pipeline
+    from gradgen.verify.report import Report
+
+    monkeypatch.setattr(pipeline, "verify", lambda *_, **__: Report(0, 0, 0, (), (), ()))
+
+
+def _memory() -> float:
+    """The bytes that this process has in memory; infinitely many where that is not known."""
+    statistics = Path("/proc/self/statm")
+    if not statistics.exists():
+        return math.inf
+    return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gradgen import ordering, pipeline
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
@@ -29,8 +31,35 @@ MODELS = tuple(
 All models are generated and verified where they are compared with the committed files.
 """
 STYLES = tuple(sorted((ROOT / "tests" / "styles").glob("*.py")))
+REPRESENTATIVES = frozenset((
+    # numbers alone, nested containers, integers, classes, rules of one's own, long equations
+    "lif", "alif_multi", "coba_lif", "cuba_lif_state", "lif_2023", "hodgkin_huxley",
+    # dataclasses, lists in lists, scalars alone, loops, branches, ties, roots, static arguments
+    "jaxsnn_lif", "research_nested_lists", "research_matrix_vmapped", "research_scan",
+    "research_while_newton", "research_refractory", "research_ties", "research_sqrt_branch",
+    "snnax_adaptive_lif", "spyx_alif",
+))  # fmt: skip
+"""What the normal run takes of models and styles where a test is repeated for each.
+
+Every style goes through verification, and every model with its committed file, in any run.
+"""
 
 _number = itertools.count()
+
+
+def chosen(config: pytest.Config, *paths: Path) -> list[Path]:
+    """Of models and styles those that a run is to take, where one test takes them all."""
+    return [p for p in paths if config.getoption("--full") or p.stem in REPRESENTATIVES]
+
+
+def each(*files: Path | str, representatives: Collection[str] = REPRESENTATIVES) -> list[Any]:
+    """Models and styles as a test's parameters; `--full` takes more than the representatives."""
+    found = []
+    for file in files:
+        name = Path(file).stem
+        marks = () if name in representatives else pytest.mark.full
+        found.append(pytest.param(file, id=name, marks=marks))
+    return found
 
 
 @dataclass(frozen=True)

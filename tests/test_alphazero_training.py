@@ -52,6 +52,8 @@ def _compile_quickly():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    # what was compiled so is of no use to other tests, which compare bits
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +164,7 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.full  # two processes have a device each as well
 def test_two_devices_learn_what_one_does(trained, tmp_path):
     process = start(
         [str(tmp_path / "numbers")], XLA_FLAGS="--xla_force_host_platform_device_count=2"

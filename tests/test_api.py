@@ -142,6 +142,7 @@ print([name for name in ("jax", "numpy", "libcst", "jinja2") if name in sys.modu
         assert results.attempted > 8
 
 
+@pytest.mark.usefixtures("trusted")
 class TestSameAsTheCommand:
     @pytest.mark.parametrize(
         ("path", "arguments", "options"),

@@ -78,6 +78,7 @@ def test_the_written_file_works(source: Path, tmp_path: Path) -> None:
         assert jnp.allclose(e, g, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_an_unchanged_file_is_not_touched(source: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.py"
     assert run(source, "-o", output).exit_code == 0
@@ -88,6 +89,7 @@ def test_an_unchanged_file_is_not_touched(source: Path, tmp_path: Path) -> None:
     assert output.stat().st_mtime == 1
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_link_is_followed_and_permissions_are_kept(source: Path, tmp_path: Path) -> None:
     real, link = tmp_path / "real.py", tmp_path / "link.py"
     real.write_text("old\n")
@@ -105,6 +107,7 @@ def test_standard_input(tmp_path: Path) -> None:
     assert "from <stdin>" in result.stdout.splitlines()[0]
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_function_by_name(tmp_path: Path) -> None:
     path = tmp_path / "two.py"
     path.write_text("def a(v):\n    return v * v\n\n\ndef b(v):\n    return v * v * v\n")
@@ -128,6 +131,7 @@ def test_each_function_stands_alone(source: Path, emitted: str) -> None:
     compile(result.stdout, "generated", "exec")
 
 
+@pytest.mark.usefixtures("trusted")
 def test_wrt_and_static(source: Path) -> None:
     text = run(source, "--wrt", "v,tau").stdout
     assert '"wrt": ("v", "tau")' in text
@@ -143,6 +147,7 @@ def test_a_function_is_bound_whose_default_cannot_be_called(tmp_path: Path) -> N
     assert "def step(v, x, activation=None)" in result.stdout
 
 
+@pytest.mark.usefixtures("trusted")
 def test_quiet(source: Path) -> None:
     assert run(source, "-q").stderr == ""
 
@@ -151,6 +156,7 @@ def test_verbose_reports_the_errors(source: Path) -> None:
     assert "ulp" in run(source, "-v").stderr
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("order", ["forward", "reverse", "markowitz"])
 def test_orders(source: Path, order: str) -> None:
     result = run(source, "--order", order)
@@ -167,10 +173,12 @@ def test_show(source: Path, stage: str) -> None:
         assert json.loads(result.stdout)["elimination"] == "vertex"
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_same_bytes_every_time(source: Path) -> None:
     assert run(source).stdout == run(source).stdout
 
 
+@pytest.mark.usefixtures("trusted")
 def test_no_machine_in_the_text(source: Path) -> None:
     assert str(source.parent) not in run(source).stdout
 
@@ -181,6 +189,7 @@ def test_the_command_is_installed_and_starts_fast() -> None:
     assert result.stdout.strip() == ""
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_model_may_import_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / "shapes_of_spikes.py").write_text(
         "import jax.numpy as jnp\n\n\ndef squash(x):\n    return jnp.tanh(x)\n"

@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 from eliminating import KINDS, build, by_paths, carry_out, random_numbers
-from generating import MODELS, ROOT, generate, generate_text
+from generating import MODELS, ROOT, each, generate, generate_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_graphs import GRAPHS, order_of, reference
@@ -251,7 +251,7 @@ def test_lif_2023_is_the_reference_graph():
     assert accumulate(found, reverse(found)).edges == 25
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*MODELS))
 def test_forward_order_is_forward_mode(path):
     graph = generate(path).graph
     reach: dict[int, set[int]] = {v: {v} for v in graph.independents}

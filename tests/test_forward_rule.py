@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, STYLES, Generated, generate, generate_text
+from generating import MODELS, STYLES, Generated, each, generate, generate_text
 from test_generated_interface import apply, describe, draw, gradients, is_float, loss
 
-FILES = pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
+FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
 
 SPIKE = """
 import jax

@@ -12,10 +12,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, ROOT, STYLES, Generated, generate, generate_text
+from generating import (
+    MODELS,
+    REPRESENTATIVES,
+    ROOT,
+    STYLES,
+    Generated,
+    chosen,
+    each,
+    generate,
+    generate_text,
+)
 
-FILES = pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
-DTYPES = ["float16", "bfloat16", "float32", "float64", "weak"]
+FEW = ("coba_lif", "lif_2023", "research_nested_lists", "research_scan")
+FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
+DTYPES = {
+    "float32": REPRESENTATIVES, "bfloat16": REPRESENTATIVES, "weak": REPRESENTATIVES,
+    "float16": FEW, "float64": FEW,
+}  # fmt: skip
+"""With the files that the normal run tries each on."""
 
 
 def draw(generated: Generated, shape=(), dtype="float32", seed=0) -> list[Any]:
@@ -72,8 +87,14 @@ def expected_jacobian(generated: Generated, result, leaves) -> Any:
     return jax.tree.map(row, result)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@FILES
+@pytest.mark.parametrize(
+    ("path", "dtype"),
+    [
+        pytest.param(*p.values, dtype, id=f"{p.id}-{dtype}", marks=p.marks)
+        for dtype, tried in DTYPES.items()
+        for p in each(*MODELS, *STYLES, representatives=tried)
+    ],
+)
 def test_shapes_nesting_and_dtypes(path, dtype):
     generated = generate(path)
     with jax.enable_x64(dtype == "float64"):
@@ -98,7 +119,7 @@ def test_shapes_nesting_and_dtypes(path, dtype):
         assert describe(pulled) == describe(wrt_arguments(generated, leaves))
 
 
-@pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
+@FILES
 def test_nesting_is_that_of_jacfwd(path):
     generated = generate(path)
     leaves = draw(generated)
@@ -326,10 +347,10 @@ print([float(leaf[0]) for leaf in state])
 """
 
 
-def test_files_run_where_gradgen_is_not(tmp_path):
+def test_files_run_where_gradgen_is_not(tmp_path, pytestconfig):
     last = ROOT / "generated" / "lif_grad.py"
     paths = [path for path in last.parent.glob("*.py") if path != last]
-    for style in STYLES:
+    for style in chosen(pytestconfig, *STYLES):
         paths.append(tmp_path / f"{style.stem}_grad.py")
         paths[-1].write_text(generate(style).text, encoding="utf-8")
     done = subprocess.run(

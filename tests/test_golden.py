@@ -27,11 +27,8 @@ def test_generated_file_is_current_within_its_budget_and_exact(name: str) -> Non
     result = gradgen("--check", "--diff", name)
     assert result.exit_code == 0, result.stderr + result.stdout
     assert "; exact: " in result.stderr
-
-
-@pytest.mark.parametrize("name", TARGETS)
-def test_a_budget_is_what_the_file_takes(name: str) -> None:
-    """So that a change that saves operations is held on to."""
+    # a budget is what the file takes, so that a change that saves operations is held on to; that
+    # nothing has changed since is known by now
     result = gradgen("--check", "--no-verify", "--output-format", "json", name)
     assert f'"ops": {TARGETS[name].budgets["max-ops"]},' in result.stdout
     assert f'"muls": {TARGETS[name].budgets["max-muls"]},' in result.stdout

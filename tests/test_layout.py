@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from generating import MODELS, ROOT, STYLES, generate
+from generating import MODELS, ROOT, STYLES, chosen, each, generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,12 +38,12 @@ def ruff(*arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """Files generated now, and those that are committed."""
     folder = tmp_path_factory.mktemp("generated")
     for path in (ROOT / "generated").glob("*.py"):
         (folder / path.name).write_bytes(path.read_bytes())
-    for path in FILES:
+    for path in chosen(pytestconfig, *FILES):
         (folder / path.name).write_text(generate(path).text, encoding="utf-8")
     return folder
 
@@ -76,7 +76,7 @@ def test_committed_files_have_one_line_for_tools():
         assert found == ["# mypy: allow-untyped-defs, allow-untyped-calls"], path.name
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*FILES))
 def test_files_are_plain_text(path):
     text = generate(path).text
     lines = text.split("\n")
@@ -90,7 +90,7 @@ def test_files_are_plain_text(path):
     assert text == generate.__wrapped__(path).text
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*FILES))
 def test_lines_are_at_most_88_wide(path):
     text = generate(path).text
     docstrings = {
@@ -104,7 +104,7 @@ def test_lines_are_at_most_88_wide(path):
         assert len(line) <= 88 or number == 1 or number in docstrings, line
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*FILES))
 def test_public_functions_have_docstrings(path):
     generated = generate(path)
     tree = ast.parse(generated.text)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, STYLES, Generated, generate
+from generating import MODELS, STYLES, Generated, each, generate
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.code import Atom, is_float
@@ -18,7 +18,7 @@ from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program
 from gradgen.search.heuristics import forward, reverse
 
-FILES = pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
+FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
 POINTS = 4
 
 
@@ -167,7 +167,7 @@ def test_nothing_costs_more_than_a_sweep(path):
 FINITE = [p for p in (*MODELS, *STYLES) if p.stem != "research_sqrt_branch"]
 
 
-@pytest.mark.parametrize("path", FINITE, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*FINITE))
 def test_vector_products_are_the_jacobian_times_the_vector(path):
     generated = generate(path)
     module, found = generated.module, programs(generated)
@@ -190,7 +190,7 @@ def test_vector_products_are_the_jacobian_times_the_vector(path):
             assert close(pushed[f"t:{out}"], sum(a * b for a, b in rows))
 
 
-@pytest.mark.parametrize("path", MODELS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*MODELS))
 def test_every_order_lowers_to_the_same_values(path):
     generated = generate(path)
     values = draw(generated, seed=3)

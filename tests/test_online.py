@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, Generated, generate, generate_text
+from generating import MODELS, Generated, each, generate, generate_text
 
 from gradgen.errors import GradgenError
 from gradgen.pipeline import ranges_of
@@ -18,7 +18,7 @@ DRIVEN = {
     "izhikevich": "I", "lif": "S", "lif_2023": "S", "lif_reset": "S", "morris_lecar": "I",
 }  # fmt: skip
 """The models' inputs that a layer of weights can drive."""
-FILES = pytest.mark.parametrize("name", DRIVEN)
+FILES = pytest.mark.parametrize("name", each(*DRIVEN))
 
 
 def layer(generated: Generated, name: str):

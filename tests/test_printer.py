@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, STYLES, generate
+from generating import MODELS, STYLES, each, generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
@@ -307,7 +307,7 @@ def test_names_are_identifiers_of_their_own(text, taken):
     assert name not in ("jnp", "jax", "lax", "lambda", "None", "max", "match")
 
 
-@pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*MODELS, *STYLES))
 def test_the_user_s_names_are_kept(path):
     generated = generate(path)
     names = {label.name for label in generated.front.trace.labels if label.name}

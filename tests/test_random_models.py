@@ -1,6 +1,7 @@
 """Random model functions through the whole pipeline, each compared with JAX.
 
-    pytest tests/test_random_models.py -n 2                          # 304 models, always the same
+    pytest tests/test_random_models.py -n 2                          # 96 models, always the same
+    pytest tests/test_random_models.py -n 2 --full                   # 304, always the same
     GRADGEN_EXAMPLES=5000 pytest tests/test_random_models.py -n 2    # other models in each run
     GRADGEN_EXAMPLES=5000 GRADGEN_SEED=7 pytest ...                  # repeats a run
 
@@ -20,23 +21,26 @@ from comparing import check_model
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from strategies import Model, models
 
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "304"))
 SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
 SHARDS = 16
+NORMAL, FULL = 96, 304
+"""As many models in a normal run as it takes for nearly every form of strategies.py to occur."""
 VERIFIED = int(os.environ.get("GRADGEN_VERIFIED", "0"))
 """One model in so many goes through gradgen's own verification; it takes seconds."""
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_random_models(shard):
+def test_random_models(shard, pytestconfig):
+    normal = FULL if pytestconfig.getoption("--full") else NORMAL
+    examples = int(os.environ.get("GRADGEN_EXAMPLES", normal))
     start = secrets.randbits(32) if SEED is None else int(SEED)
-    print(f"repeat with GRADGEN_EXAMPLES={EXAMPLES} GRADGEN_SEED={start}")
+    print(f"repeat with GRADGEN_EXAMPLES={examples} GRADGEN_SEED={start}")
     passed: set[str] = set()
     outcomes: Counter[str] = Counter()
 
     @seed(start * SHARDS + shard)
     @settings(
-        max_examples=-(-EXAMPLES // SHARDS),
+        max_examples=-(-examples // SHARDS),
         database=None,
         deadline=None,
         print_blob=False,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, ROOT, STYLES, Generated, generate, generate_text
+from generating import MODELS, ROOT, STYLES, Generated, each, generate, generate_text
 from test_generated_interface import is_float
 
 from gradgen.backend.residuals import split
@@ -16,7 +16,7 @@ from gradgen.ir.code import live_code
 from gradgen.ir.program import count_operations
 from gradgen.pipeline import ranges_of
 
-FILES = pytest.mark.parametrize("path", [*MODELS, *STYLES], ids=lambda p: p.stem)
+FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
 NEXT = "# gradgen: next v=0, w=1"
 CHOICES = ("auto", "inputs", "entries", "JAX")
 
@@ -133,6 +133,8 @@ def simulation(generated: Generated, dtype):
 
 
 STEPS = 1000
+FEW = ("glif", "lif")
+EVERY_MODEL = sorted((ROOT / "models").glob("[a-z]*.py"))
 TRAINED = [p for p in MODELS if p.stem in ("alif", "cuba_lif_state", "glif", "lif", "morris_lecar")]
 
 
@@ -171,10 +173,10 @@ def difference(found, wanted):
 @pytest.mark.parametrize(
     ("path", "residuals"),
     [
-        *((path, "auto") for path in sorted((ROOT / "models").glob("[a-z]*.py"))),
-        *((path, choice) for path in TRAINED for choice in CHOICES if choice != "auto"),
+        pytest.param(*p.values, choice, id=f"{p.id}-{choice}", marks=p.marks)
+        for choice in CHOICES
+        for p in (each(*EVERY_MODEL) if choice == "auto" else each(*TRAINED, representatives=FEW))
     ],
-    ids=lambda each: each if isinstance(each, str) else each.stem,
 )
 def test_gradients_after_a_thousand_steps(path, residuals):
     generated = generate(path, residuals=residuals)

@@ -11,9 +11,9 @@ from functools import cache
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import ROOT, STYLES
+from generating import ROOT, STYLES, generate
 
-from gradgen import ordering, pipeline
+from gradgen import pipeline
 from gradgen.config import Settings
 from gradgen.verify import check, floats, recount
 from gradgen.verify.check import verify
@@ -31,12 +31,8 @@ PROGRAMS = ("_value_and_entries", "_vjp", "_jvp")
 
 @cache
 def subject(path: str) -> Subject:
-    settings = Settings(str(ROOT / path))
-    front = pipeline.open_front(settings)
-    graph = pipeline.graph_of(front)
-    modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
-    module, text = next(iter(pipeline.texts(modules)))
-    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+    found = generate(ROOT / path)
+    return pipeline.subject_of(found.front, found.module, found.text)
 
 
 def stated_ranges(path: str) -> dict[str, tuple[float, float]]:
