@@ -12,7 +12,7 @@ import pytest
 from calling import HEADER, MODES, SOURCES, arguments, differences, plain
 from generating import Generated, generate_text
 
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "400")) // 50
 SEED = os.environ.get("GRADGEN_SEED", "0")
 
 
