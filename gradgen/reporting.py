@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import click
@@ -26,7 +30,7 @@ class Reporting:
 
     def status(self, what: str) -> None:
         """Say what is going on, where somebody watches."""
-        if self._quiet or not sys.stderr.isatty():
+        if self._quiet or sys.stderr is None or not sys.stderr.isatty():
             return
         if self._spinner is None:
             from rich.console import Console
@@ -44,21 +48,50 @@ class Reporting:
     def say(self, message: str) -> None:
         """A line for people, unless they asked for quiet."""
         if not self._quiet:
-            click.echo(message, err=True)
+            tell(message)
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         self.stop()
         if error is None or self._debug:
             return
         if isinstance(error, KeyboardInterrupt):
+            # this ends now; who is impatient need not see how
+            with suppress(ValueError):
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
             _fail("interrupted", INTERRUPTED)
         if isinstance(error, GradgenError):
             _fail(str(error), error.exit_code)
-        if isinstance(error, Exception) and not isinstance(error, click.ClickException):
+        if not isinstance(error, click.ClickException):
             unforeseen = UnforeseenError.of(error)
             _fail(str(unforeseen), unforeseen.exit_code)
 
 
+def tell(message: str) -> None:
+    """A line on standard error, if there is somebody to read it."""
+    with suppress(OSError):
+        click.echo(message, err=True)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """A context in which a result is printed; raises GradgenError if that does not arrive."""
+    if sys.stdout is None:
+        raise GradgenError("cannot print the result: standard output is closed")
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # what is still to be printed would fail again when Python ends
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise GradgenError(f"cannot print the result: {error.strerror}") from None
+    except UnicodeEncodeError as error:
+        raise GradgenError(
+            f"cannot print the result: {error.encoding} has no {error.object[error.start]!a}",
+            hint="PYTHONUTF8=1 in the environment makes it UTF-8",
+        ) from None
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(message, err=True)
+    tell(message)
     raise SystemExit(code)
