@@ -10,9 +10,10 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing import jax_compat
 from gradgen.ir.source import Position, Source
 
 LineOf = Callable[[str, int], int | None]
@@ -54,9 +55,10 @@ def users_code(
             os.chdir(folder)
 
 
-def calling(source: Source) -> AbstractContextManager[None]:
+@contextmanager
+def calling(source: Source) -> Iterator[None]:
     """A context in which gradgen itself calls the source's function, in all sorts of ways."""
-    return users_code(
+    fails = users_code(
         source.path,
         source.line_of,
         f"'{source.function}' fails when gradgen calls it",
@@ -64,6 +66,8 @@ def calling(source: Source) -> AbstractContextManager[None]:
         at=source.position,
         mixed=True,
     )
+    with fails, jax_compat.as_usual():
+        yield
 
 
 def first_line(error: BaseException) -> str:
