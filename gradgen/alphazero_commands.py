@@ -20,7 +20,7 @@ from gradgen.options import (
     split_source,
 )
 from gradgen.outputs import is_order, require_free
-from gradgen.reporting import Reporting, printing
+from gradgen.reporting import Interruption, Reporting, printing
 from gradgen.works import graph_from
 
 _objective_option = click.option(
@@ -133,9 +133,10 @@ def train(
     """Train AlphaZero on graphs: GRAPH.json files, or step functions.
 
     It plays the elimination game against itself, and the best order that it saw is what counts; a
-    heuristic's is written if that is better. Ctrl-C ends the training and keeps that order.
+    heuristic's is written if that is better. Ctrl-C ends the training after the games of now, and
+    keeps that order; once more, it ends at once.
     """
-    with Reporting(debug, quiet) as reporting:
+    with Reporting(debug, quiet) as reporting, Interruption() as interruption:
         if output is not None and len(sources) > 1:
             raise GradgenError("an order is written for one graph, and several are given")
         if resume and checkpoint is None:
@@ -163,7 +164,13 @@ def train(
         games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
         training, params = _training(options, elimination, len(games))
         reporting.stop()
+
+        def show(line: Any) -> None:
+            display.show(line)
+            interruption.heed()
+
         with Display(training, quiet or not distributed.is_first()) as display:
+            interruption.before_ending = display.stop
             trained = run.train(
                 games,
                 training,
@@ -171,7 +178,7 @@ def train(
                 resume=resume,
                 params=params,
                 warm_start=warm_start,
-                listener=display.show,
+                listener=show,
             )
         if not distributed.is_first():
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -64,6 +64,54 @@ class Reporting:
         if not isinstance(error, click.ClickException):
             unforeseen = UnforeseenError.of(error)
             _fail(str(unforeseen), unforeseen.exit_code)
+
+
+class Interruption:
+    """Ctrl-C during work that goes on in rounds, with nothing to keep before the first has ended.
+
+    It is heeded after a round; before the first, or when it comes again, it ends the process on
+    the spot. An exception in the middle of a round could come out of code that cannot stand it, or
+    be ignored there.
+    """
+
+    def __init__(self) -> None:
+        self.before_ending: Callable[[], None] = lambda: None
+        self._rounds = 0
+        self._asked = False
+        self._outer: Any = None
+
+    def __enter__(self) -> Interruption:
+        # neither in another thread, nor where the shell has it ignored
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            with suppress(ValueError):
+                self._outer = signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._outer is not None:
+            signal.signal(signal.SIGINT, self._outer)
+
+    def heed(self) -> None:
+        """A round has ended; raises KeyboardInterrupt if that was to be the last."""
+        self._rounds += 1
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _interrupted(self, *_: object) -> None:
+        # past Python's buffers, which may be in the middle of something
+        if self._rounds > 0 and not self._asked:
+            self._asked = True
+            _write_at_once("ending after this round; Ctrl-C once more ends at once\n")
+            return
+        with suppress(Exception):
+            self.before_ending()
+        _write_at_once("interrupted\n")
+        os._exit(INTERRUPTED)
+
+
+def _write_at_once(message: str) -> None:
+    with suppress(OSError):
+        os.write(2, message.encode())
 
 
 def tell(message: str) -> None:

@@ -46,11 +46,11 @@ def as_usual() -> Iterator[None]:
     changed = {name for name, value in before.items() if value != _USUAL[name]}
     try:
         for name in changed:
-            jax.config.update(name, _USUAL[name])
+            jax.config.update(name, _USUAL[name])  # type: ignore[no-untyped-call]
         yield
     finally:
         for name in changed:
-            jax.config.update(name, before[name])
+            jax.config.update(name, before[name])  # type: ignore[no-untyped-call]
 
 
 def shaped(shape: tuple[int, ...], dtype: Any) -> Aval:
