@@ -241,11 +241,12 @@ def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[An
 
 
 def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Reporting) -> None:
+    from gradgen.search.alphazero import run
     from gradgen.search.alphazero.curve import draw
     from gradgen.training_report import baselines
 
     try:
-        draw(trained.lines, baselines(games), objective, folder / "curve.svg")
+        draw(trained.lines, baselines(games), objective, folder / run.PICTURE)
     except GradgenError as error:
         reporting.say(f"no picture: {error.message}" + (f"; {error.hint}" if error.hint else ""))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from gradgen.search.alphazero.selfplay import play_at_random
 from gradgen.search.alphazero.training import Iteration, State, Trainer, Training
 
 LOG = "log.jsonl"
+PICTURE = "curve.svg"
 SAVED_EVERY = 60.0
 """Seconds between checkpoints."""
 ITERATIONS_BETWEEN = 10
@@ -84,12 +87,8 @@ def train(
     the network imitates first. Ctrl-C ends the training early. Raises GradgenError if there is no
     checkpoint to resume, if it is of another training, or if there is one and it is not resumed.
     """
-    if folder is not None and not resume and (folder / LATEST).exists():
-        raise GradgenError(
-            "there is a checkpoint already",
-            hint="go on from it with --resume, or give another --checkpoint",
-            path=str(folder),
-        )
+    if folder is not None and not resume:
+        _require_new(folder)
     trainer = Trainer(tuple(games.values()), training)
     named = {
         name: f"{game.graph.fingerprint}, {game.elimination}, {game.objective}"
@@ -139,6 +138,23 @@ def train(
         jax.tree.map(np.asarray, state.params),
         interrupted,
     )
+
+
+def _require_new(folder: Path) -> None:
+    """Raise GradgenError if a new training would write over files in a folder."""
+    if os.path.exists(folder / LATEST):
+        raise GradgenError(
+            "there is a checkpoint already",
+            hint="go on from it with --resume, or give another --checkpoint",
+            path=str(folder),
+        )
+    for name in (LOG, PICTURE):
+        if os.path.lexists(folder / name):
+            raise GradgenError(
+                f"there is a file '{name}' already, which this training would write",
+                hint="give another --checkpoint",
+                path=str(folder),
+            )
 
 
 def _is_due(iteration: int, saved: float) -> bool:
@@ -215,6 +231,18 @@ def _read_log(folder: Path, iterations: int) -> list[Line]:
     text = read_text(path, "the log")
     try:
         lines = [Line(**json.loads(line)) for line in text.splitlines()]
-    except (ValueError, TypeError) as error:
+        for line in lines:
+            for value in vars(line).values():
+                if isinstance(value, bool) or not math.isfinite(value):
+                    raise ValueError(f"{value!r} is no number")
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise GradgenError(f"this is no log of a training: {error}", path=path) from None
-    return [line for line in lines if line.iteration < iterations]
+    # the log is written first, and may have more than the state
+    kept = lines[:iterations]
+    if [line.iteration for line in kept] != list(range(iterations)):
+        raise GradgenError(
+            f"the log does not tell of the checkpoint's {iterations} iterations one by one",
+            hint="begin anew with another --checkpoint",
+            path=path,
+        )
+    return kept
