@@ -53,21 +53,21 @@ def read_state(folder: Path, like: State, training: Training, games: Mapping[str
     leaves, structure = jax.tree.flatten_with_path(like)
     due = {jax.tree_util.keystr(place): leaf for place, leaf in leaves}
     if arrays.keys() != due.keys():
-        raise _damaged(path, f"it holds other arrays, such as {min(arrays.keys() ^ due.keys())}")
+        raise damaged(path, f"it holds other arrays, such as {min(arrays.keys() ^ due.keys())}")
     for name, leaf in due.items():
         array = arrays[name]
         if (array.shape, array.dtype) != (leaf.shape, leaf.dtype):
-            raise _damaged(
+            raise damaged(
                 path,
                 f"{name} is {array.dtype}{array.shape} where {leaf.dtype}{leaf.shape} is due",
             )
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise _damaged(path, f"not all numbers of {name} are finite")
+            raise damaged(path, f"not all numbers of {name} are finite")
         if array.dtype.kind in "iu" and (array < 0).any():
-            raise _damaged(path, f"there are negative numbers in {name}")
+            raise damaged(path, f"there are negative numbers in {name}")
     restored: State = jax.tree.unflatten(structure, [arrays[name] for name in due])
     if not 0 < int(restored.iteration) <= training.iterations:
-        raise _damaged(path, f"it is of iteration {int(restored.iteration)}")
+        raise damaged(path, f"it is of iteration {int(restored.iteration)}")
     return restored
 
 
@@ -78,11 +78,12 @@ def _about(path: Path, about: Mapping[str, str], name: str) -> dict[str, Any]:
     except (KeyError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise _damaged(path, f"it does not say which {name} it belongs to")
+        raise damaged(path, f"it does not say which {name} it belongs to")
     return found
 
 
-def _damaged(path: Path, what: str) -> GradgenError:
+def damaged(path: Path, what: str) -> GradgenError:
+    """The error for a checkpoint that cannot be gone on from."""
     return GradgenError(
         f"the checkpoint is damaged: {what}",
         hint="begin anew with another --checkpoint, or put an older copy in its place",

@@ -15,10 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError
 from gradgen.files import make_folder, read_text, write_atomically
 from gradgen.ir.graph import Order
-from gradgen.search.alphazero.checkpoint import LATEST, read_state, write_state
+from gradgen.search.alphazero.checkpoint import LATEST, damaged, read_state, write_state
 from gradgen.search.alphazero.demonstrations import demonstrate
 from gradgen.search.alphazero.distributed import is_first
 from gradgen.search.alphazero.game import Game
@@ -99,6 +100,7 @@ def train(
         make_folder(folder)  # before all the work
     if resume and folder is not None:
         state = trainer.place(read_state(folder, state, training, named))
+        _require_prices(trainer, state, folder)
         lines = _read_log(folder, int(state.iteration))
     elif warm_start is not None:
         if trainer.games[0].elimination == "edge":
@@ -155,6 +157,20 @@ def _require_new(folder: Path) -> None:
                 hint="give another --checkpoint",
                 path=str(folder),
             )
+
+
+def _require_prices(trainer: Trainer, state: State, folder: Path) -> None:
+    """Raise GradgenError unless the orders of a checkpoint cost what it says."""
+    try:
+        orders = trainer.orders(state.best)
+        costs = [
+            cost_of(game.graph, order, game.objective)
+            for game, order in zip(trainer.games, orders, strict=True)
+        ]
+    except (IndexError, ValueError):
+        costs = []
+    if costs != np.asarray(state.best.prices).tolist():
+        raise damaged(folder / LATEST, "its orders do not cost what it says")
 
 
 def _is_due(iteration: int, saved: float) -> bool:
