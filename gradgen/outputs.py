@@ -23,11 +23,16 @@ def require_free(
     A file that is ours, as its text tells, may be replaced, and with `force` any other; but never
     the source, or a file that it needs. `forcing` is how to ask for `force`.
     """
+    require_apart(output, settings)
+    require_output(output, is_ours, force=force, forcing=forcing)
+
+
+def require_apart(output: str, settings: Settings) -> None:
+    """Raise GradgenError for an output that is the source, or a file that it needs."""
     source = resolved(settings.path)
     for needed in needed_by(settings.path, settings.example):
         what = "the source" if needed == source else f"'{needed.name}', which the source needs"
         require_other_file(output, needed, what)
-    require_output(output, is_ours, force=force, forcing=forcing)
 
 
 def is_order(text: str) -> bool:

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -116,8 +116,10 @@ def _write_at_once(message: str) -> None:
 
 def tell(message: str) -> None:
     """A line on standard error, if there is somebody to read it."""
-    with suppress(OSError):
+    try:
         click.echo(message, err=True)
+    except OSError:
+        _give_up(sys.stderr)
 
 
 @contextmanager
@@ -129,15 +131,19 @@ def printing() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        # what is still to be printed would fail again when Python ends
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout)
         raise GradgenError(f"cannot print the result: {error.strerror}") from None
     except UnicodeEncodeError as error:
         raise GradgenError(
             f"cannot print the result: {error.encoding} has no {error.object[error.start]!a}",
             hint="PYTHONUTF8=1 in the environment makes it UTF-8",
         ) from None
+
+
+def _give_up(stream: TextIO) -> None:
+    """Have a stream forget what it cannot print: it would try again when Python ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -91,17 +91,11 @@ def train(
     if folder is not None and not resume:
         _require_new(folder)
     trainer = Trainer(tuple(games.values()), training)
-    named = {
-        name: f"{game.graph.fingerprint}, {game.elimination}, {game.objective}"
-        for name, game in games.items()
-    }
     state, lines = trainer.begin(params), list[Line]()
     if folder is not None and not resume:
         make_folder(folder)  # before all the work
     if resume and folder is not None:
-        state = trainer.place(read_state(folder, state, training, named))
-        _require_prices(trainer, state, folder)
-        lines = _read_log(folder, int(state.iteration))
+        state, lines = restored(trainer, state, folder, games)
     elif warm_start is not None:
         if trainer.games[0].elimination == "edge":
             raise GradgenError("a warm start imitates vertex orders, and edges are eliminated here")
@@ -117,7 +111,7 @@ def train(
         if is_first():
             # what the log has more than the state is left out when it is read
             _write_log(folder, lines)
-            write_state(folder, whole, training, named)
+            write_state(folder, whole, training, _named(games))
 
     try:
         for following, iteration in trainer.run(state):
@@ -140,6 +134,27 @@ def train(
         jax.tree.map(np.asarray, state.params),
         interrupted,
     )
+
+
+def restored(
+    trainer: Trainer, like: State, folder: Path, games: Mapping[str, Game]
+) -> tuple[State, list[Line]]:
+    """The state and the log that a training of these games has left, to go on from.
+
+    Raises GradgenError if there are none, if they are of another training, or damaged.
+    """
+    found = read_state(folder, like, trainer.training, _named(games))
+    state = trainer.place(found)
+    _require_prices(trainer, state, folder)
+    return state, _read_log(folder, int(state.iteration))
+
+
+def _named(games: Mapping[str, Game]) -> dict[str, str]:
+    """What tells the games of a checkpoint, by their names."""
+    return {
+        name: f"{game.graph.fingerprint}, {game.elimination}, {game.objective}"
+        for name, game in games.items()
+    }
 
 
 def _require_new(folder: Path) -> None:
