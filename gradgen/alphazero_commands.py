@@ -149,9 +149,9 @@ def train(
         settings = {source: _settings(source, objective) for source in sources}
         if output is not None:
             require_free(output, settings[sources[0]], is_order, force=force)  # before all the work
+        _choose_device(options["device"])
         reporting.status("reading")
         graphs = {s: graph_from(each, debug=debug) for s, each in settings.items()}
-        _choose_device(options["device"])
         from gradgen.search.alphazero import distributed, run
         from gradgen.search.alphazero.game import begin, sizes_of
         from gradgen.search.alphazero.search import cheapest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import runpy
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,6 @@ FOREIGN = "gradgen did not write this file, so that it will not be overwritten"
 
 
 FAST = ("--emit", "vjp", "--dtype", "float32")
-
-
-def cube(v):
-    return v * v * v
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +140,11 @@ def test_targets(folder: Path) -> None:
 
 
 def test_the_library_keeps_to_it_as_well(folder: Path) -> None:
-    derivative = library.differentiate(cube, emit="vjp")
+    source = folder / "plain.py"
+    source.write_text("def f(v):\n    return v * v\n")
+    derivative = library.differentiate(runpy.run_path(str(source))["f"], emit="vjp")
+    with pytest.raises(GradgenError, match="would overwrite the source"):
+        derivative.write("plain.py", force=True)
     with pytest.raises(GradgenError, match="did not write this file") as raised:
         derivative.write("mine.py")
     assert raised.value.hint is not None
