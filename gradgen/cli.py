@@ -29,7 +29,7 @@ from gradgen.options import (
 )
 from gradgen.outputs import is_order, require_free
 from gradgen.report_commands import explain, report, show
-from gradgen.reporting import Reporting, printing
+from gradgen.reporting import Reporting, open_what_is_closed, printing
 from gradgen.version import __version__
 from gradgen.works import graph_from
 
@@ -55,6 +55,7 @@ def main(context: click.Context) -> None:
 
     The source file is executed to get its function: treat it like any program that you run.
     """
+    open_what_is_closed()
     # derivatives are the same everywhere; the CPU starts fastest and is always there
     if context.invoked_subcommand not in ("train", "doctor"):
         os.environ["JAX_PLATFORMS"] = "cpu"

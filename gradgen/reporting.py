@@ -114,6 +114,19 @@ def _write_at_once(message: str) -> None:
         os.write(2, message.encode())
 
 
+def open_what_is_closed() -> None:
+    """Have standard streams that are closed lead nowhere, before a file is opened in their place.
+
+    Libraries write to them by their numbers. Python has taken note already that they are closed.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            nothing = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(nothing, True)
+
+
 def tell(message: str) -> None:
     """A line on standard error, if there is somebody to read it."""
     try:
