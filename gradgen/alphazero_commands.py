@@ -166,8 +166,8 @@ def train(
         reporting.stop()
 
         def show(line: Any) -> None:
+            interruption.heed()  # first: what is shown is kept
             display.show(line)
-            interruption.heed()
 
         with Display(training, quiet or not distributed.is_first()) as display:
             interruption.before_ending = display.stop
