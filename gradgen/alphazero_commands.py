@@ -11,9 +11,17 @@ import click
 
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
-from gradgen.files import require_folder, write_atomically
-from gradgen.options import budget_options, settings_of, source_options, split_source
-from gradgen.reporting import Reporting
+from gradgen.files import write_atomically
+from gradgen.options import (
+    budget_options,
+    force_option,
+    settings_of,
+    source_options,
+    split_source,
+)
+from gradgen.outputs import is_order, require_free
+from gradgen.reporting import Interruption, Reporting, printing
+from gradgen.works import graph_from
 
 _objective_option = click.option(
     "--objective",
@@ -91,6 +99,7 @@ _objective_option = click.option(
 )
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint.")
 @click.option("-o", "--output", metavar="ORDER", help="Where to write the best order of one graph.")
+@force_option
 @click.option(
     "--device",
     type=click.Choice(("auto", "cpu", "gpu", "tpu")),
@@ -113,6 +122,7 @@ def train(
     objective: Literal["edges", "muls"],
     elimination: Literal["vertex", "edge"],
     output: str | None,
+    force: bool,
     checkpoint: Path | None,
     resume: bool,
     warm_start: float | None,
@@ -123,9 +133,10 @@ def train(
     """Train AlphaZero on graphs: GRAPH.json files, or step functions.
 
     It plays the elimination game against itself, and the best order that it saw is what counts; a
-    heuristic's is written if that is better. Ctrl-C ends the training and keeps that order.
+    heuristic's is written if that is better. Ctrl-C ends the training after the games of now, and
+    keeps that order; once more, it ends at once.
     """
-    with Reporting(debug, quiet) as reporting:
+    with Reporting(debug, quiet) as reporting, Interruption() as interruption:
         if output is not None and len(sources) > 1:
             raise GradgenError("an order is written for one graph, and several are given")
         if resume and checkpoint is None:
@@ -135,10 +146,12 @@ def train(
             raise GradgenError(
                 "several processes have to be told where the first is: --coordinator"
             )
+        settings = {source: _settings(source, objective) for source in sources}
         if output is not None:
-            require_folder(output)  # before all the work
+            require_free(output, settings[sources[0]], is_order, force=force)  # before all the work
         _choose_device(options["device"])
         reporting.status("reading")
+        graphs = {s: graph_from(each, debug=debug) for s, each in settings.items()}
         from gradgen.search.alphazero import distributed, run
         from gradgen.search.alphazero.game import begin, sizes_of
         from gradgen.search.alphazero.search import cheapest
@@ -147,12 +160,17 @@ def train(
         if several:
             distributed.join(options["coordinator"], options["processes"], options["process"])
         distributed.require_devices()
-        graphs = {s: _graph(s, objective) for s in sources}
         room = sizes_of(list(graphs.values()))
         games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
         training, params = _training(options, elimination, len(games))
         reporting.stop()
+
+        def show(line: Any) -> None:
+            interruption.heed()  # first: what is shown is kept
+            display.show(line)
+
         with Display(training, quiet or not distributed.is_first()) as display:
+            interruption.before_ending = display.stop
             trained = run.train(
                 games,
                 training,
@@ -160,12 +178,13 @@ def train(
                 resume=resume,
                 params=params,
                 warm_start=warm_start,
-                listener=display.show,
+                listener=show,
             )
         if not distributed.is_first():
             return
         if output is not None and trained.orders:
             (game,) = games.values()
+            require_free(output, settings[sources[0]], is_order, force=force)
             write_atomically(output, cheapest(game, trained.orders[0]).to_json() + "\n")
         if checkpoint is not None and trained.lines:
             _draw(trained, games, objective, checkpoint, reporting)
@@ -175,11 +194,9 @@ def train(
             raise KeyboardInterrupt
 
 
-def _graph(source: str, objective: Literal["edges", "muls"]) -> Any:
-    from gradgen import pipeline
-
+def _settings(source: str, objective: Literal["edges", "muls"]) -> Settings:
     path, function = split_source(source, None)
-    return pipeline.graph_from(Settings(path, function=function, objective=objective))
+    return Settings(path, function=function, objective=objective)
 
 
 def _choose_device(device: str) -> None:
@@ -224,11 +241,12 @@ def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[An
 
 
 def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Reporting) -> None:
+    from gradgen.search.alphazero import run
     from gradgen.search.alphazero.curve import draw
     from gradgen.training_report import baselines
 
     try:
-        draw(trained.lines, baselines(games), objective, folder / "curve.svg")
+        draw(trained.lines, baselines(games), objective, folder / run.PICTURE)
     except GradgenError as error:
         reporting.say(f"no picture: {error.message}" + (f"; {error.hint}" if error.hint else ""))
 
@@ -243,11 +261,13 @@ def compare(as_json: bool, debug: bool, **options: Any) -> None:
     with Reporting(debug, quiet=False) as reporting:
         settings = settings_of(options)
         reporting.status("reading")
+        graph = graph_from(settings, reporting.status, debug=debug)
         from gradgen import comparison
 
-        found = comparison.compare(settings, reporting.status)
+        found = comparison.compare(settings, graph, reporting.status)
         reporting.stop()
-        click.echo(comparison.as_json(found)) if as_json else comparison.print_table(found)
+        with printing():
+            click.echo(comparison.as_json(found)) if as_json else comparison.print_table(found)
 
 
 @click.command()
@@ -255,7 +275,7 @@ def doctor() -> None:
     """Say which versions and devices gradgen sees."""
     from gradgen.diagnosis import facts
 
-    found = facts()
-    width = max(len(name) for name, _ in found)
-    for name, value in found:
-        click.echo(f"{name:{width}}  {value}")
+    with Reporting(debug=False, quiet=False), printing():
+        found = facts()
+        width = max(len(name) for name, _ in found)
+        click.echo("\n".join(f"{name:{width}}  {value}" for name, value in found))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from gradgen import ordering, pipeline
 from gradgen.backend.metadata import counts_of
-from gradgen.backend.seal import without_version
+from gradgen.backend.seal import is_generated, without_version
 from gradgen.config import (
     DEFAULT_FUNCTIONS,
     ELIMINATIONS,
@@ -21,15 +21,15 @@ from gradgen.config import (
     Settings,
 )
 from gradgen.errors import GradgenError
-from gradgen.files import read_text, require_other_file, write_atomically
+from gradgen.files import read_text, write_atomically
 from gradgen.frontend.live.expressions import expression_of
 from gradgen.frontend.live.function import LiveFunction, find_function
 from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
 from gradgen.ir.plan import Objective, PlanObjective
-from gradgen.ir.source import is_file
 from gradgen.opening import open_function
+from gradgen.outputs import require_free
 from gradgen.search.portfolio import SearchResult
 from gradgen.status import mute
 from gradgen.verify.isolate import load, packages_of
@@ -131,19 +131,21 @@ class Differentiated:
         """The result, the next traces and what they sum up; `traces_step(traces, primals, ...)`."""
         return self._member("traces_step")
 
-    def write(self, path: str | os.PathLike[str]) -> bool:
+    def write(self, path: str | os.PathLike[str], *, force: bool = False) -> bool:
         """Write the module to a file, whole or not at all; says whether the file was changed.
 
         It is not where nothing but gradgen's version would be another. Raises GradgenError if the
-        file cannot be written, or if it is the source of the step function.
+        file cannot be written, if it is the source of the step function or a module that this
+        imports, or if gradgen did not write what is there; with `force`, that is replaced.
         """
         output = os.fspath(path)
-        if is_file(self._path):
-            require_other_file(output, self._path)
-        if Path(output).is_file():
-            old = read_text(output, "the generated file")
-            if without_version(old) == without_version(self.source):
-                return False
+        settings = Settings(self._path)
+        require_free(output, settings, is_generated, force=force, forcing="force=True")
+        if os.path.isfile(output):
+            with suppress(GradgenError):  # what is no text, and is to be replaced all the same
+                old = read_text(output, "the generated file")
+                if without_version(old) == without_version(self.source):
+                    return False
         return write_atomically(output, self.source)
 
     def _member(self, suffix: str) -> Function:

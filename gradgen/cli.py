@@ -16,6 +16,7 @@ from gradgen.options import (
     differentiation_options,
     emit_option,
     emitted,
+    force_option,
     objective_options,
     order_option,
     refuse_options,
@@ -26,9 +27,11 @@ from gradgen.options import (
     source_options,
     target_options,
 )
+from gradgen.outputs import is_order, require_free
 from gradgen.report_commands import explain, report, show
-from gradgen.reporting import Reporting
+from gradgen.reporting import Reporting, open_what_is_closed, printing
 from gradgen.version import __version__
+from gradgen.works import graph_from
 
 DTYPES = ("float32", "float64")
 
@@ -52,9 +55,10 @@ def main(context: click.Context) -> None:
 
     The source file is executed to get its function: treat it like any program that you run.
     """
+    open_what_is_closed()
     # derivatives are the same everywhere; the CPU starts fastest and is always there
     if context.invoked_subcommand not in ("train", "doctor"):
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+        os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 @main.command()  # type: ignore[untyped-decorator]
@@ -76,6 +80,7 @@ def main(context: click.Context) -> None:
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done and how exact it is.")
+@force_option
 @target_options
 @click.pass_context
 def generate(
@@ -87,6 +92,7 @@ def generate(
     dtypes: tuple[str, ...],
     search: str,
     quiet: bool,
+    force: bool,
     check: bool,
     diff: bool,
     verify: bool,
@@ -131,6 +137,7 @@ def generate(
             diff=diff,
             verified=verify,
             search_again=options["search_again"],
+            force=force,
             output_format=options["output_format"],
             verbose=options["verbose"],
             debug=options["debug"],
@@ -141,7 +148,7 @@ def generate(
 
 _FOR_TARGETS = {
     "sources", "budget", "seed", "quiet", "verbose", "debug", "check", "diff", "verify",
-    "search_again", "output_format",
+    "search_again", "output_format", "force",
 }  # fmt: skip
 """What the command line may say where pyproject.toml says the rest."""
 
@@ -173,10 +180,17 @@ def init(
 @search_option(("auto", "alphazero"))
 @search_options
 @click.option("-o", "--output", metavar="ORDER", help="Where to write the order, as JSON.")
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def search(
-    output: str | None, as_json: bool, search: str, quiet: bool, debug: bool, **options: Any
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    search: str,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
 ) -> None:
     """Search for an elimination order for SOURCE: a graph GRAPH.json, or a step function.
 
@@ -184,19 +198,23 @@ def search(
     """
     with Reporting(debug, quiet) as reporting:
         settings = settings_of(options, search=search)
+        if output is not None:
+            require_free(output, settings, is_order, force=force)
         reporting.status("reading")
-        from gradgen import ordering, pipeline
+        graph = graph_from(settings, reporting.status, debug=debug)
+        from gradgen import ordering
         from gradgen.search_report import as_document, print_table
 
-        graph = pipeline.graph_from(settings)
         result = ordering.search(settings, graph, reporting.status)
         reporting.stop()
         if output is not None:
+            require_free(output, settings, is_order, force=force)
             write_atomically(output, result.order.to_json() + "\n")
-        if as_json:
-            click.echo(as_document(settings, graph, result))
-        else:
-            print_table(settings, graph, result)
+        with printing():
+            if as_json:
+                click.echo(as_document(settings, graph, result))
+            else:
+                print_table(settings, graph, result)
 
 
 for _command in (show, report, explain, train, compare, doctor):

@@ -11,7 +11,7 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
-from gradgen import ordering, pipeline
+from gradgen import ordering
 from gradgen.config import Settings
 from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph, Order
@@ -41,13 +41,12 @@ class Comparison:
     rows: tuple[Row, ...]
 
 
-def compare(settings: Settings, status: Callable[[str], None]) -> Comparison:
+def compare(settings: Settings, graph: LinearGraph, status: Callable[[str], None]) -> Comparison:
     """Run the heuristics, annealing, AlphaZero, and the portfolio that tries to prove its result.
 
     Each stands for itself here, so that AlphaZero may be dearer than a heuristic. It is left out
     where the graph has more intermediates than it plays.
     """
-    graph = pipeline.graph_from(settings)
     objective = cast("ProductObjective", settings.objective)
     searches: dict[str, Callable[[], Iterable[Order]]] = {
         "annealing": lambda: _anneal(graph, objective, settings),

@@ -71,10 +71,10 @@ class Settings:
         """A path as generated files show it: relative to the root, never absolute."""
         if not is_file(path):
             return path
-        root = Path.cwd() if self.root is None else Path(self.root).resolve()
+        root = Path.cwd() if self.root is None else Path(os.path.realpath(self.root))
         # the name stays that of a link, so that what is shown is what was asked for
         resolved = Path(os.path.abspath(path))
-        for found in (resolved, resolved.resolve()):
+        for found in (resolved, Path(os.path.realpath(path))):
             if found.is_relative_to(root):
                 return found.relative_to(root).as_posix()
         return resolved.name

@@ -70,7 +70,7 @@ class UnforeseenError(GradgenError):
     exit_code = 3
 
     @classmethod
-    def of(cls, error: Exception, path: str | None = None) -> UnforeseenError:
+    def of(cls, error: BaseException, path: str | None = None) -> UnforeseenError:
         """An error that says what happened."""
         first = (str(error).strip() or "no message").split("\n", 1)[0]
         return cls(

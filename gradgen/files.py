@@ -1,24 +1,50 @@
-"""Files: read as text, written whole or not at all, and not when nothing changed."""
+"""Files: read as text, written whole or not at all, never over what gradgen did not write."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shlex
+import stat
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from gradgen.errors import GradgenError
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def read_text(path: str, what: str) -> str:
     """The text of a file; raises GradgenError, which says `what` it is, if there is none."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise GradgenError(f"cannot read {what}: {error.strerror}", path=path) from None
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise GradgenError(f"cannot read {what}: {_reason(error)}", path=path) from None
+    return decode(content, path, what)
+
+
+def read_standard_input() -> bytes:
+    """All of standard input; raises GradgenError if it is closed."""
+    if sys.stdin is None:
+        raise GradgenError("cannot read the source: standard input is closed", path="<stdin>")
+    return sys.stdin.buffer.read()
+
+
+def decode(content: bytes, path: str, what: str) -> str:
+    """Bytes as text; raises GradgenError, which says `what` they are, if they are no UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GradgenError(f"{what} is not UTF-8 text (byte {error.start})", path=path) from None
+
+
+def resolved(path: str | Path) -> Path:
+    """A path without links, as far as there is one: links that lead in a circle stay."""
+    return Path(os.path.realpath(path))
 
 
 def write_atomically(path: str, text: str | bytes) -> bool:
@@ -28,15 +54,18 @@ def write_atomically(path: str, text: str | bytes) -> bool:
     new one. A symbolic link is followed, permissions are kept, an equal file is not touched.
     Raises GradgenError if the file cannot be written; the old one is then intact.
     """
-    target = Path(path).resolve()
+    there = _regular(path)
+    target = resolved(path)
     content = text.encode("utf-8") if isinstance(text, str) else text
+    remove_left_over(path)
     try:
-        if target.is_file() and target.read_bytes() == content:
+        if there is not None and target.read_bytes() == content:
             return False
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        mode = 0o666 & ~_umask() if there is None else there.st_mode & 0o777
+        descriptor, name = _temporary(target)
     except OSError as error:
         raise _cannot_write(path, error) from None
+    locked = os.dup(descriptor)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -50,25 +79,54 @@ def write_atomically(path: str, text: str | bytes) -> bool:
         if isinstance(error, OSError):
             raise _cannot_write(path, error) from None
         raise
+    finally:
+        os.close(locked)
     return True
 
 
-def require_other_file(output: str, source: str) -> None:
-    """Raise GradgenError if a generated file would take the place of its source."""
-    if Path(output).resolve() == Path(source).resolve():
-        raise GradgenError("the output would overwrite the source", path=source)
+def require_output(
+    output: str, is_ours: Callable[[str], bool], *, force: bool, forcing: str = "--force"
+) -> None:
+    """Raise GradgenError where writing a text would lose something, or is not possible.
+
+    What is there may be replaced if it is ours, as its text tells, if it is empty, or by `force`,
+    which `forcing` asks for; but never something else than a file.
+    """
+    require_folder(output)
+    there = _regular(output)
+    if there is None or there.st_size == 0 or force:
+        return
+    with contextlib.suppress(GradgenError):  # what cannot be read was not written here
+        if is_ours(read_text(output, "the file")):
+            return
+    raise GradgenError(
+        "gradgen did not write this file, so that it will not be overwritten",
+        hint=f"choose another output, or replace the file with {forcing}",
+        path=output,
+    )
+
+
+def require_other_file(output: str, other: str | Path, what: str) -> None:
+    """Raise GradgenError if a text would take the place of another file, which is `what`."""
+    same = resolved(output) == resolved(other)
+    with contextlib.suppress(OSError, ValueError):
+        same = same or os.path.samefile(output, other)
+    if same:
+        raise GradgenError(
+            f"the output would overwrite {what}", hint="choose another output", path=output
+        )
 
 
 def require_folder(output: str) -> None:
     """Raise GradgenError if there is no folder for a file, or if it is one itself."""
     folder = Path(output).parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise GradgenError(
             f"there is no folder '{folder}' to write the file into",
             hint=f"make it: mkdir -p {shlex.quote(str(folder))}",
             path=output,
         )
-    if Path(output).is_dir():
+    if os.path.isdir(output):
         raise GradgenError(
             "the output is a folder", hint="name the file to write in it", path=output
         )
@@ -78,8 +136,8 @@ def make_folder(folder: Path) -> None:
     """Make a folder, and those above it; raises GradgenError if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GradgenError(f"cannot make the folder: {error.strerror}", path=str(folder)) from None
+    except (OSError, ValueError) as error:
+        raise GradgenError(f"cannot make the folder: {_reason(error)}", path=str(folder)) from None
 
 
 def keep_evidence(text: str, report: str) -> str:
@@ -90,11 +148,69 @@ def keep_evidence(text: str, report: str) -> str:
     return str(folder)
 
 
+def remove_left_over(path: str) -> None:
+    """Remove what a run that was killed while it wrote this file has left beside it.
+
+    A run that is alive has its own locked; where files cannot be locked, nothing is removed.
+    """
+    target = resolved(path)
+    if sys.platform == "win32" or not os.path.isdir(target.parent):
+        return
+    for left in target.parent.glob(f"{_prefix(target)}*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(left)
+            finally:
+                os.close(descriptor)
+
+
+def _temporary(target: Path) -> tuple[int, str]:
+    """A new file beside the target, locked for as long as it is open."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=_prefix(target), dir=target.parent)
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.exists(name):
+            return descriptor, name
+        os.close(descriptor)  # another run took it for a left-over one before it was locked
+
+
+def _prefix(target: Path) -> str:
+    """What names of temporary files begin with; a name itself may be as long as names can be."""
+    return f".gradgen-{hashlib.sha256(target.name.encode()).hexdigest()[:12]}-"
+
+
+def _regular(path: str) -> os.stat_result | None:
+    """What is known of a file, None if there is none; raises GradgenError for anything else."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, error) from None
+    if stat.S_ISREG(found.st_mode):
+        return found
+    raise GradgenError(
+        "cannot write the file: this is a folder"
+        if stat.S_ISDIR(found.st_mode)
+        else "cannot write the file: this is a device or a pipe, and no file",
+        hint="name a file; without -o the text goes to standard output",
+        path=path,
+    )
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
 
 
-def _cannot_write(path: str, error: OSError) -> GradgenError:
-    return GradgenError(f"cannot write the file: {error.strerror}", path=path)
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _cannot_write(path: str, error: OSError | ValueError) -> GradgenError:
+    return GradgenError(f"cannot write the file: {_reason(error)}", path=path)

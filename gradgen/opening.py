@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gradgen.config import Settings
-from gradgen.files import read_text
+from gradgen.files import decode, read_standard_input, read_text
 from gradgen.frontend.live.function import LiveFunction, require_current
 from gradgen.frontend.live.gather import gather, placed_in_cells
 from gradgen.frontend.reading.source import read_source
@@ -32,7 +31,8 @@ def read(settings: Settings) -> Source:
     """Read the source file; raises GradgenError if there is none."""
     path, text = settings.path, ""
     if path == "-":
-        path, text = "<stdin>", sys.stdin.read()
+        path = "<stdin>"
+        text = decode(read_standard_input(), path, "the source")
     else:
         text = read_text(path, "the source file")
     discover = settings.example is None

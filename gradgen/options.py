@@ -146,6 +146,12 @@ residuals_option = click.option(
 )
 
 
+force_option = click.option(
+    "--force", is_flag=True, help="Replace a file even if gradgen did not write it."
+)
+"""The option for files that are written."""
+
+
 target_options = together(
     click.option("--check", is_flag=True, help="Write nothing: is each file what a build gives?"),
     click.option("--diff", is_flag=True, help="Write nothing: print what a build would change."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from gradgen.frontend.reading.directives import parse_range, parse_static, parse
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import Signature, read_signature
+from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.dtypes import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
@@ -36,6 +37,7 @@ from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_picture
 from gradgen.status import Status
 from gradgen.verify.check import verify
+from gradgen.verify.points import Range
 from gradgen.verify.report import Report
 from gradgen.verify.subject import Subject
 
@@ -60,6 +62,11 @@ def open_front(settings: Settings) -> Front:
 
 def front_of(settings: Settings, opened: Opened) -> Front:
     """Trace a function whose source is read."""
+    with calling(opened.source):
+        return _front_of(settings, opened)
+
+
+def _front_of(settings: Settings, opened: Opened) -> Front:
     source, function = opened.source, opened.function
     chosen = {d.kind: d.text for d in source.directives}
     static = {
@@ -231,14 +238,13 @@ def generate_from(
     cheapest one, and so does a rewritten one that is off in any other way.
     Raises InexactError, with the evidence kept, if no candidate is exact.
     """
-    settings, graph = front.settings, graph_of(front)
+    graph, ranges = graph_of(front), ranges_of(front)
     kept = None if recorded is None else replayed(front, graph, recorded)
-    ranges = ranges_of(front)
     fared: list[str] = []
     for considered in _batches(front, graph, kept, search_again, status):
         for number, (chosen, text) in enumerate(texts(considered), start=1):
             status(f"verifying {front.source.function}")
-            report = verify(subject_of(front, chosen, text), ranges=ranges, dtypes=settings.dtypes)
+            report = verified(front, chosen, text, ranges)
             fared.append(_order_line(chosen, report.kind))
             if report.exact:
                 fared += [_order_line(other, "not needed") for other in considered[number:]]
@@ -279,9 +285,11 @@ def _kept(recorded: Recipe | None, kept: Module | None, chosen: Module) -> Kept:
     return "kept" if chosen.recipe == kept.recipe else "improved"
 
 
-def subject_of(front: Front, module: Module, text: str) -> Subject:
-    """What is verified."""
-    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+def verified(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) -> Report:
+    """What comes of holding a text against its source."""
+    subject = Subject(text, module, front.function, front.signature.bind, front.vmapped)
+    with calling(front.source):
+        return verify(subject, ranges=ranges, dtypes=front.settings.dtypes)
 
 
 def _inexact(front: Front, text: str, report: Report) -> InexactError:
@@ -304,7 +312,7 @@ def _order_line(module: Module, verdict: str) -> str:
     )
 
 
-def ranges_of(front: Front) -> dict[str, tuple[float, float]]:
+def ranges_of(front: Front) -> dict[str, Range]:
     """Where inputs, or all those in a container, are sampled.
 
     Raises GradgenError for a range of something else.

@@ -7,23 +7,28 @@ from typing import Any
 
 import click
 
+from gradgen import works
+from gradgen.config import Settings
 from gradgen.files import write_atomically
 from gradgen.options import (
     differentiation_options,
+    force_option,
     order_option,
     refuse_options,
     search_options,
     settings_of,
     source_options,
 )
+from gradgen.outputs import require_free
 from gradgen.report.formats import (
     DOCUMENT_FORMATS,
     PICTURE_FORMATS,
     DocumentFormat,
     PictureFormat,
     document_format,
+    is_report,
 )
-from gradgen.reporting import Reporting
+from gradgen.reporting import Reporting, printing
 
 STAGES = ("source", "trace", "graph", "order", "plan", "program")
 
@@ -55,10 +60,9 @@ def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
             param_hint="--format",
         )
     with Reporting(debug, quiet=True):
-        settings = settings_of(options)
-        from gradgen import pipeline
-
-        click.echo(pipeline.show(settings, stage, form))
+        text = works.stage(settings_of(options), stage, form, debug=debug)
+        with printing():
+            click.echo(text)
 
 
 @click.command()
@@ -79,6 +83,7 @@ def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
     type=click.Choice(DOCUMENT_FORMATS),
     help="Default: what OUT ends with, else html.",
 )
+@force_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.pass_context
 def report(
@@ -88,6 +93,7 @@ def report(
     everything: bool,
     output: str | None,
     form: DocumentFormat | None,
+    force: bool,
     quiet: bool,
     debug: bool,
     **options: Any,
@@ -105,7 +111,8 @@ def report(
     with Reporting(debug, quiet) as reporting:
         reporting.status("reading and tracing")
         if not everything:
-            _report_sources(sources, output, form, {**options, "debug": debug}, reporting)
+            settings = [settings_of({**options, "source": source}) for source in sources]
+            _report_sources(settings, output, form, force, reporting, debug)
             return
         if output is None:
             raise click.UsageError("--all makes several files: -o FOLDER says where")
@@ -114,37 +121,38 @@ def report(
         from gradgen.project.selection import configuration
 
         targets = [t.searched(options["budget"], options["seed"]) for t in configuration().targets]
-        code = report_all(targets, output, form or "html", reporting, debug=debug)
+        code = report_all(targets, output, form or "html", reporting, force=force, debug=debug)
     context.exit(code)
 
 
-_FOR_ALL = {"everything", "output", "form", "budget", "seed", "quiet", "debug"}
+_FOR_ALL = {"everything", "output", "form", "force", "budget", "seed", "quiet", "debug"}
 """What the command line may say where pyproject.toml says the rest."""
 
 
 def _report_sources(
-    sources: Sequence[str],
+    sources: Sequence[Settings],
     output: str | None,
     form: DocumentFormat | None,
-    options: dict[str, Any],
+    force: bool,
     reporting: Reporting,
+    debug: bool,
 ) -> None:
-    settings = [settings_of({**options, "source": source}) for source in sources]
-    from gradgen import pipeline
-    from gradgen.report.collect import collect
-    from gradgen.report.document import write_document
-
-    found = []
-    for each in settings:
-        outcome = pipeline.generate(each, reporting.status)
-        found.append(collect(outcome.module, outcome.text, outcome.report))
-    text = write_document(found, form or document_format(output))
+    if output is not None:
+        _require_free(output, sources, force)  # before all the work
+    text = works.reports(sources, form or document_format(output), reporting.status, debug=debug)
     reporting.stop()
     if output is None:
-        click.echo(text, nl=False)
+        with printing():
+            click.echo(text, nl=False)
         return
+    _require_free(output, sources, force)
     changed = write_atomically(output, text)
     reporting.say(f"{output}: {'written' if changed else 'unchanged'}")
+
+
+def _require_free(output: str, sources: Sequence[Settings], force: bool) -> None:
+    for settings in sources:
+        require_free(output, settings, is_report, force=force)
 
 
 @click.command()
@@ -160,9 +168,9 @@ def explain(quiet: bool, debug: bool, **options: Any) -> None:
     with Reporting(debug, quiet) as reporting:
         settings = settings_of(options)
         reporting.status("reading and tracing")
-        from gradgen import pipeline
+        module = works.cheapest(settings, reporting.status, debug=debug)
+        reporting.stop()
         from gradgen.report.explain import print_explanation
 
-        module = pipeline.cheapest(settings, reporting.status)
-        reporting.stop()
-        print_explanation(module)
+        with printing():
+            print_explanation(module)

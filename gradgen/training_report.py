@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gradgen.elimination.cost import cost_of
+from gradgen.reporting import tell
 from gradgen.search import portfolio
 from gradgen.search.alphazero.game import Game
 from gradgen.search.alphazero.run import Line, Trained
@@ -26,7 +27,7 @@ class Display:
     def __init__(self, training: Training, quiet: bool) -> None:
         self._training = training
         self._quiet = quiet
-        self._live = sys.stderr.isatty() and not quiet
+        self._live = sys.stderr is not None and sys.stderr.isatty() and not quiet
         self._progress = Progress(
             TextColumn("{task.completed}/{task.total} games"),
             BarColumn(bar_width=24),
@@ -49,6 +50,10 @@ class Display:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
         self._progress.stop()
 
     def show(self, line: Line) -> None:
@@ -61,7 +66,7 @@ class Display:
         self._progress.update(self._task, completed=line.episodes, description=text)
         last = line.iteration == self._training.iterations - 1
         if not (self._quiet or self._live) and (line.iteration % SAID_EVERY == 0 or last):
-            print(f"{line.episodes} games: {text}", file=sys.stderr)
+            tell(f"{line.episodes} games: {text}")
 
 
 def baselines(games: Mapping[str, Game]) -> dict[str, float]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from small_graphs import FOLDER, price_of, stored
 
 from gradgen.cli import main
@@ -123,6 +127,141 @@ def test_another_training_is_not_resumed(trained):
         run.train({"lif": GAME}, other, folder=folder, resume=True)
     with pytest.raises(GradgenError, match="there is no network here"):
         run.train({"lif": GAME}, SMALL, folder=folder / "nowhere", resume=True)
+
+
+def _edited(change):
+    """A checkpoint with other arrays or another description."""
+
+    def edit(path: Path) -> None:
+        with safe_open(path, "numpy") as file:
+            about = dict(file.metadata())
+        arrays = load_file(path)
+        change(arrays, about)
+        save_file(arrays, path, about)
+
+    return edit
+
+
+def _first(arrays, kind: str, where: str = "") -> str:
+    return next(k for k in sorted(arrays) if arrays[k].dtype.kind == kind and where in k)
+
+
+def _with(array, value):
+    changed = array.copy()
+    changed.reshape(-1)[-1] = value
+    return changed
+
+
+def _change(kind: str, value, where: str = ""):
+    def change(arrays, about) -> None:
+        name = _first(arrays, kind, where)
+        arrays[name] = _with(arrays[name], value)
+
+    return _edited(change)
+
+
+def _transform(function, where: str = ""):
+    def change(arrays, about) -> None:
+        name = _first(arrays, "f", where)
+        arrays[name] = function(arrays[name])
+
+    return _edited(change)
+
+
+DAMAGES = {
+    "nothing": (lambda path: path.write_bytes(b""), "this is no network"),
+    "half": (lambda path: path.write_bytes(path.read_bytes()[: 1 << 12]), "this is no network"),
+    "text": (lambda path: path.write_text("{}" * 99), "this is no network"),
+    "folder": (lambda path: (path.unlink(), path.mkdir()), "network"),
+    "nan": (_change("f", np.nan, ".params"), "not all numbers of .params"),
+    "infinity": (_change("f", np.inf, ".optimizer"), "not all numbers of .optimizer"),
+    "shape": (_transform(lambda a: a[..., None], ".params"), "where float32"),
+    "dtype": (_transform(lambda a: a.astype(np.float64), ".params"), "is float64"),
+    "fewer": (_edited(lambda a, about: a.pop(_first(a, "f"))), "it holds other arrays"),
+    "more": (_edited(lambda a, about: a.update(x=np.zeros(1))), "other arrays, such as x"),
+    "described by nothing": (_edited(lambda a, about: about.clear()), "it does not say which"),
+    "described by a list": (_edited(lambda a, about: about.update(games="[]")), "which games"),
+    "no JSON": (_edited(lambda a, about: about.update(training="{")), "which training"),
+    "negative": (_change("i", -1, ".iteration"), "negative numbers in .iteration"),
+    "too far": (_change("i", 99, ".iteration"), "it is of iteration 99"),
+    "a move that there is not": (_change("i", 999, ".best.moves"), "do not cost what it says"),
+    "another price": (_change("f", 5.0, ".best.prices"), "do not cost what it says"),
+}
+
+
+@pytest.fixture(scope="module")
+def begun():
+    trainer = Trainer([GAME], SMALL)
+    return trainer, trainer.begin()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_refused(trained, begun, tmp_path, damage):
+    trainer, state = begun
+    edit, message = DAMAGES[damage]
+    shutil.copytree(trained[1], tmp_path, dirs_exist_ok=True)
+    edit(tmp_path / run.LATEST)
+    with pytest.raises(GradgenError) as raised:
+        run.restored(trainer, state, tmp_path, {"lif": GAME})
+    assert message in raised.value.message
+    assert raised.value.path == str(tmp_path / run.LATEST)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (lambda lines: "", "does not tell of the checkpoint's 3 iterations"),
+        (lambda lines: "\n".join(lines[1:]), "does not tell of the checkpoint's 3 iterations"),
+        (lambda lines: "\n".join(lines)[:-20], "no log of a training"),
+        (lambda lines: "\n".join(["[]", *lines]), "no log of a training"),
+        (lambda lines: "\n".join(lines).replace('"best": 2', '"best": "2'), "no log"),
+        (lambda lines: "\n".join(lines).replace('"mean": 2', '"mean": 1e9992'), "no log"),
+        (lambda lines: "\n".join(lines).replace('"best": 22.0', '"best": "22"'), "no log"),
+    ],
+)
+def test_a_damaged_log_is_refused(trained, begun, tmp_path, text, message):
+    shutil.copytree(trained[1], tmp_path, dirs_exist_ok=True)
+    lines = (tmp_path / run.LOG).read_text().splitlines()
+    (tmp_path / run.LOG).write_text(text(lines))
+    with pytest.raises(GradgenError, match=message):
+        run.restored(*begun, tmp_path, {"lif": GAME})
+
+
+def test_files_of_others_are_not_overwritten(tmp_path):
+    for name in (run.LOG, run.PICTURE):
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(GradgenError, match=f"there is a file '{name}' already"):
+            run.train({"lif": GAME}, SMALL, folder=folder)
+        assert (folder / name).read_text() == "mine"
+
+
+def test_an_interrupted_training(tmp_path):
+    # early: there is nothing to keep, and nothing to wait for; then once, after the first games
+    asked = [sys.executable, "-m", "gradgen", "train", str(FOLDER / "lif_2023.json")]
+    asked += ["--episodes", "400", "--envs", "4", "--simulations", "2", "--channels", "4"]
+    for name, begun in (("early", ""), ("late", "games: best")):
+        folder = tmp_path / name
+        process = subprocess.Popen(
+            [*asked, "--layers", "1", "--checkpoint", str(folder)],
+            env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not folder.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        while begun and begun not in (line := process.stderr.readline()):
+            assert line, process.wait()
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 130, errors
+        assert errors.endswith("interrupted\n")
+        assert "Traceback" not in errors
+        assert (folder / run.LATEST).exists() == bool(begun)
+    lines = (folder / run.LOG).read_text().splitlines()
+    assert 0 < len(lines) < 100
 
 
 DEVICES = """

@@ -417,7 +417,7 @@ print(neuron_grad.step_jacobian_entries(state, 3.0)["0.i", "x"])
         assert path.read_text() == "def step(v):\n    return v * v\n"
 
     def test_no_such_folder(self, derived, tmp_path):
-        with pytest.raises(gradgen.GradgenError, match="cannot write the file"):
+        with pytest.raises(gradgen.GradgenError, match="there is no folder"):
             derived.write(tmp_path / "none" / "neuron_grad.py")
 
 

@@ -206,7 +206,7 @@ def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.Mon
 def test_a_file_that_does_not_match_jax(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failure = Failure("inexact", "vjp", "off by one")
     report = Report(1, 0, 0, (), (failure,), ())
-    monkeypatch.setattr(inspecting, "verify", lambda *_, **__: report)
+    monkeypatch.setattr(inspecting.pipeline, "verify", lambda *_, **__: report)
     code, said = check(project)
     assert code == 1
     assert f"inexact: {GENERATED} does not match JAX: not exact (inexact): vjp: off by one" in said

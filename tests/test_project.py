@@ -46,17 +46,31 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ordering": {"errors", "ir", "config", "elimination", "search", "status"},
     "opening": {"config", "files", "frontend", "ir"},
     "pipeline": STAGES | {"programs", "report", "ordering", "opening", "status"},
-    "api": STAGES | {"pipeline", "ordering", "opening", "report", "status"},
+    "api": STAGES | {"pipeline", "ordering", "opening", "outputs", "report", "status"},
+    "worker": {"errors", "files", "status"},
+    "outputs": {"config", "files", "frontend", "ir"},
+    "works": {"config", "ir", "pipeline", "report", "status", "worker"},
     "reporting": {"errors"},
     "search_report": {"config", "ir", "search"},
-    "training_report": {"elimination", "search"},
+    "training_report": {"elimination", "reporting", "search"},
     "diagnosis": {"search", "version"},
-    "comparison": {"pipeline", "ordering", "config", "ir", "elimination", "search"},
-    "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
+    "comparison": {"ordering", "config", "ir", "elimination", "search"},
+    "alphazero_commands": {"config", "errors", "files", "outputs", "reporting", "search", "works"}
     | {"options", "training_report", "comparison", "diagnosis"},
-    "project": STAGES | {"pipeline", "report", "reporting", "status", "version"},
-    "report_commands": {"pipeline", "files", "reporting", "options", "report", "project"},
-    "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "version"}
+    "project": STAGES
+    | {"pipeline", "outputs", "report", "reporting", "status", "version", "worker"},
+    "report_commands": {"config", "files", "outputs", "reporting", "works"}
+    | {"options", "report", "project"},
+    "cli": {
+        "config",
+        "errors",
+        "files",
+        "outputs",
+        "reporting",
+        "search_report",
+        "version",
+        "works",
+    }
     | {"alphazero_commands", "report_commands", "options", "ordering", "project"},
     "options": {"config", "errors"},
     "__main__": {"cli"},

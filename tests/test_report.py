@@ -327,7 +327,7 @@ class TestDocuments:
 
     def test_markdown(self) -> None:
         text = write_document([report()], "md")
-        assert text.startswith("# `step`")
+        assert text.startswith("<!-- gradgen reports -->\n\n# `step`")
         assert "```mermaid\nflowchart TD" in text
         tables = re.findall(r"(?:^\|.*\n)+", text, re.M)
         assert len(tables) == 6

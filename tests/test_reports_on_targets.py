@@ -188,7 +188,9 @@ def test_a_stale_file_is_said_to_be_stale(
         Path(path).write_text(kept)
     assert outcome.sentence == basis
     assert outcome.new is not None
-    assert outcome.new.startswith("[All reports](index.md)\n\n# `step`\n")
+    assert outcome.new.startswith(
+        "<!-- gradgen reports -->\n\n[All reports](index.md)\n\n# `step`\n"
+    )
     assert basis in outcome.new.replace("\n", " ")
 
 

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from gradgen.backend.seal import is_generated
 from gradgen.errors import GradgenError
-from gradgen.files import require_folder, require_other_file, write_atomically
+from gradgen.files import remove_left_over, write_atomically
+from gradgen.outputs import require_free
 from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.processes import run
 from gradgen.project.stamps import remember
 from gradgen.project.target import Target
-from gradgen.status import Status, mute
+from gradgen.status import Status
 
 
 def build(
@@ -21,34 +23,38 @@ def build(
     *,
     search_again: bool = False,
     write: bool = True,
+    force: bool = False,
     debug: bool = False,
 ) -> Iterator[Outcome]:
     """Make each target, verify it, and write its file; with `write` off, only say what would be.
 
-    A file is left alone where nothing but the release of gradgen would change in it.
+    A file is left alone where nothing but the release of gradgen would change in it. One that
+    gradgen did not write is replaced with `force` alone.
     """
-    for target in targets:
-        if target.output is not None:
-            require_other_file(target.output, target.settings.path)
-    status = status if len(targets) == 1 else mute
-    work = partial(_make, search_again=search_again, write=write, status=status)
+    work = partial(_make, search_again=search_again, force=force)
     for target, outcome in zip(targets, run(work, targets, status, debug=debug), strict=True):
-        yield _written(target, outcome) if write else outcome
+        yield _written(target, outcome, force) if write else outcome
 
 
-def _make(target: Target, search_again: bool, write: bool, status: Status) -> Outcome:
+def _make(target: Target, status: Status, *, search_again: bool, force: bool) -> Outcome:
     from gradgen.project.making import make
 
-    if write and target.output is not None:
-        require_folder(target.output)  # before all the work
+    _require_free(target, force)  # before all the work
     return make(target, search_again, status)
 
 
-def _written(target: Target, outcome: Outcome) -> Outcome:
+def _require_free(target: Target, force: bool) -> None:
+    if target.output is not None:
+        require_free(target.output, target.settings, is_generated, force=force)
+
+
+def _written(target: Target, outcome: Outcome, force: bool) -> Outcome:
     text = outcome.new
     if target.output is None or text is None:
         return outcome
     try:
+        _require_free(target, force)  # it may have come there meanwhile
+        remove_left_over(target.output)
         if outcome.state == "different":
             write_atomically(target.output, text)
             outcome = replace(outcome, state="written")

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from gradgen.backend.seal import is_generated
 from gradgen.errors import GradgenError
+from gradgen.files import resolved
 from gradgen.project.budgets import over_budget
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.processes import run
 from gradgen.project.record import committed_text, read_record
 from gradgen.project.stamps import is_remembered, remember
 from gradgen.project.target import Target, shown
-from gradgen.status import Status, mute
+from gradgen.status import Status
 
 
 def check(
@@ -23,8 +24,7 @@ def check(
     """Whether the file of each target is current, within its budgets and, if asked for, exact."""
     quick = {} if verified else {k: _unchanged(target) for k, target in enumerate(targets)}
     slow = [target for k, target in enumerate(targets) if quick.get(k) is None]
-    tell = status if len(slow) == 1 else mute
-    inspected = run(partial(_inspect, verified=verified, status=tell), slow, status, debug=debug)
+    inspected = run(partial(_inspect, verified=verified), slow, status, debug=debug)
     for k, target in enumerate(targets):
         outcome = quick.get(k)
         if outcome is None:
@@ -34,7 +34,7 @@ def check(
         yield outcome
 
 
-def _inspect(target: Target, verified: bool, status: Status) -> Outcome:
+def _inspect(target: Target, status: Status, *, verified: bool) -> Outcome:
     from gradgen.project.inspecting import inspect
 
     return inspect(target, verified, status)
@@ -71,7 +71,7 @@ def orphans(outputs: set[Path]) -> Iterator[Outcome]:
     """Generated files beside the outputs of targets that no target writes."""
     for folder in sorted({output.parent for output in outputs}):
         for path in sorted(folder.glob("*.py")):
-            if path.resolve() not in outputs and _looks_generated(path):
+            if resolved(path) not in outputs and _looks_generated(path):
                 where = shown(path)
                 finding = Finding(
                     "orphan",

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import click
 
+from gradgen.errors import GradgenError
 from gradgen.project.build import build
 from gradgen.project.check import check, orphans
 from gradgen.project.outcome import Outcome, worst
 from gradgen.project.output_formats import as_annotations, as_json, as_sarif, as_summary
 from gradgen.project.target import Target
-from gradgen.reporting import Reporting
+from gradgen.reporting import Reporting, printing, tell
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Request:
     diff: bool = False
     verified: bool = True
     search_again: bool = False
+    force: bool = False
     output_format: str = "text"
     verbose: bool = False
     debug: bool = False
@@ -46,12 +48,11 @@ def carry_out(request: Request, reporting: Reporting) -> int:
     code = _exit_code(request, outcomes)
     match request.output_format:
         case "json":
-            click.echo(as_json(outcomes, code))
+            _put(as_json(outcomes, code) + "\n")
         case "sarif":
-            click.echo(as_sarif(outcomes))
+            _put(as_sarif(outcomes) + "\n")
         case "github":
-            for line in as_annotations(outcomes):
-                click.echo(line)
+            _put("".join(f"{line}\n" for line in as_annotations(outcomes)))
             _append_summary(as_summary(outcomes))
         case _ if len(outcomes) > 1:
             reporting.say(_total(outcomes))
@@ -68,6 +69,7 @@ def _outcomes(request: Request, reporting: Reporting) -> Iterator[Outcome]:
         reporting.status,
         search_again=request.search_again,
         write=not request.diff,
+        force=request.force,
         debug=request.debug,
     )
 
@@ -88,17 +90,22 @@ def _print(request: Request, outcome: Outcome, reporting: Reporting) -> None:
         if finding.kind == "warning":
             reporting.say(finding.pretty())
         else:
-            click.echo(finding.pretty(), err=True)
+            tell(finding.pretty())
     if request.diff:
-        click.echo(difference(outcome), nl=False)
+        _put(difference(outcome))
     if outcome.output is None and outcome.new is not None:
-        click.echo(outcome.new, nl=False)
+        _put(outcome.new)
     if request.verbose:
         reporting.say("\n".join(outcome.details))
     dull = len(request.targets) > 1 and outcome.state in ("current", "unchanged")
     if outcome.sentence and (request.verbose or not dull):
         name = "" if outcome.output is None else f"{outcome.output}: {outcome.state}, "
         reporting.say(f"{name}{outcome.sentence}")
+
+
+def _put(text: str) -> None:
+    with printing():
+        click.echo(text, nl=False)
 
 
 def difference(outcome: Outcome) -> str:
@@ -119,8 +126,11 @@ def _append_summary(text: str) -> None:
     """Where GitHub shows it on the page of the job."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise GradgenError(f"cannot write the summary: {error.strerror}", path=path) from None
 
 
 def _total(outcomes: Sequence[Outcome]) -> str:

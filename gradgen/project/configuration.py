@@ -21,7 +21,7 @@ from gradgen.config import (
     Settings,
 )
 from gradgen.errors import GradgenError
-from gradgen.files import read_text
+from gradgen.files import read_text, resolved
 from gradgen.project.target import BUDGETS, Target, shown
 from gradgen.project.toml_lines import line_of
 
@@ -42,7 +42,7 @@ class Configuration:
     @property
     def outputs(self) -> set[Path]:
         """Every file that a target writes, links followed."""
-        return {Path(t.output).resolve() for t in self.targets if t.output is not None}
+        return {resolved(t.output) for t in self.targets if t.output is not None}
 
 
 def find(start: Path) -> Path | None:
@@ -260,10 +260,10 @@ def _example(folder: Path, table: _Table, text: str | None) -> str | None:
 
 def _check_files(path: Path, text: str, targets: tuple[Target, ...]) -> None:
     """Raise GradgenError if two targets have one output, or one would overwrite a source."""
-    sources = {Path(target.settings.path).resolve(): target.name for target in targets}
+    sources = {resolved(target.settings.path): target.name for target in targets}
     writers: dict[Path, str | None] = {}
     for target in targets:
-        output = Path(str(target.output)).resolve()
+        output = resolved(str(target.output))
         place = (*TABLE, "targets", str(target.name))
         if output in sources:
             raise _error(

@@ -13,10 +13,10 @@ from gradgen.project.target import Target
 from gradgen.report.collect import collect
 from gradgen.report.document import write_document
 from gradgen.report.formats import DocumentFormat
-from gradgen.status import mute
+from gradgen.status import Status, mute
 
 
-def describe(target: Target, form: DocumentFormat) -> Outcome:
+def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Outcome:
     """Generate and verify a target and write its report, as the outcome's new text.
 
     Raises GradgenError if there is nothing to report on.
@@ -24,7 +24,7 @@ def describe(target: Target, form: DocumentFormat) -> Outcome:
     old = committed_text(target.output)
     record = None if old is None else read_record(old)
     recipe = None if record is None else record.recipe
-    made = pipeline.generate(target.settings, mute, recipe)
+    made = pipeline.generate(target.settings, status, recipe)
     same = old is not None and without_version(old) == without_version(made.text)
     basis = _basis(target, made.kept, old is not None, same)
     report = collect(made.module, made.text, made.report, basis)

@@ -15,6 +15,7 @@ from gradgen.errors import GradgenError
 from gradgen.files import read_text, write_atomically
 from gradgen.frontend.reading.directives import parse_range
 from gradgen.frontend.reading.source import read_source
+from gradgen.outputs import require_apart
 from gradgen.project.configuration import FILE, TABLE, parse
 from gradgen.project.target import Target, shown
 
@@ -32,6 +33,7 @@ def add_target(settings: Settings, output: str | None, name: str | None) -> Targ
     path = _nearest(Path.cwd())
     name = source.stem if name is None else name
     written = source.with_name(f"{source.stem}_grad.py") if output is None else Path(output)
+    require_apart(str(written), settings)
     before = read_text(shown(path), "the configuration") if path.exists() else ""
     document = tomlkit.parse(before)
     targets = _tables(document, (*TABLE, "targets"), path)

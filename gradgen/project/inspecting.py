@@ -19,7 +19,6 @@ from gradgen.project.outcome import Finding, Outcome, State
 from gradgen.project.record import Record, committed_text, counts_of, read_record
 from gradgen.project.target import Target
 from gradgen.status import Status
-from gradgen.verify.check import verify
 from gradgen.version import __version__
 
 
@@ -157,11 +156,7 @@ def _current(committed: _Committed, module: Module, verified: bool, status: Stat
     if not verified:
         return committed.outcome(state, over, f"{sentence}; not verified")
     status(f"verifying {front.source.function}")
-    report = verify(
-        pipeline.subject_of(front, module, committed.record.text),
-        ranges=pipeline.ranges_of(front),
-        dtypes=target.settings.dtypes,
-    )
+    report = pipeline.verified(front, module, committed.record.text, pipeline.ranges_of(front))
     path, line = front.source.path, front.source.position.line
     found = [Finding("warning", warning, path=path) for warning in report.warnings]
     if not report.exact:

@@ -5,6 +5,8 @@ Nothing is written here, so that this can run in a process of its own.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from gradgen import pipeline
 from gradgen.backend.seal import without_version
 from gradgen.config import ELIMINATIONS
@@ -20,18 +22,13 @@ from gradgen.status import Status
 def make(target: Target, search_again: bool, status: Status) -> Outcome:
     """Generate and verify the text of a target; the order that its file records is kept.
 
-    With `search_again` only if there is no cheaper one. Raises GradgenError if there is no text, or
-    if the file is not one that gradgen may overwrite.
+    With `search_again` only if there is no cheaper one. Raises GradgenError if there is no text.
     """
     settings = target.settings
-    old = committed_text(target.output)
+    old = None
+    with suppress(GradgenError):  # what cannot be read, and is to be replaced all the same
+        old = committed_text(target.output)
     record = None if old is None else read_record(old)
-    if old and record is None and target.name is not None:
-        raise GradgenError(
-            "gradgen did not write this file, so that it will not be overwritten",
-            hint=f"delete it, or give '{target.name}' another output",
-            path=target.output,
-        )
     recorded, again = _recorded(target, record, search_again)
     made = pipeline.generate(settings, status, recorded, search_again=again)
     counts = counts_of(made.module)

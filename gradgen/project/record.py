@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 from gradgen.backend.seal import is_generated, text_digest
+from gradgen.errors import GradgenError
 from gradgen.files import read_text
 from gradgen.ir.graph import Elimination, Order
 from gradgen.ir.module import Module
@@ -128,8 +129,10 @@ def read_record(text: str) -> Record | None:
 
 def committed_text(path: str | None) -> str | None:
     """The text of a file as it is now; None if there is none. Raises GradgenError if unreadable."""
-    if path is None or not Path(path).exists():
+    if path is None or not os.path.exists(path):
         return None
+    if not os.path.isfile(path):
+        raise GradgenError("the generated file is a folder, a device or a pipe", path=path)
     return read_text(path, "the generated file")
 
 

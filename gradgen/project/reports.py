@@ -8,16 +8,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import click
-
 from gradgen.errors import GradgenError
-from gradgen.files import write_atomically
+from gradgen.files import make_folder, require_output, write_atomically
 from gradgen.project.outcome import Outcome, error_finding, worst
 from gradgen.project.processes import run
 from gradgen.project.target import Target
-from gradgen.report.formats import DocumentFormat
+from gradgen.report.formats import DocumentFormat, is_report
 from gradgen.report.index import Count, Entry, write_index
-from gradgen.reporting import Reporting
+from gradgen.reporting import Reporting, tell
+from gradgen.status import Status
 
 
 def report_all(
@@ -26,24 +25,27 @@ def report_all(
     form: DocumentFormat,
     reporting: Reporting,
     *,
+    force: bool = False,
     debug: bool = False,
 ) -> int:
     """Write a report on each target and an index of them into a folder; returns the exit code.
 
-    What else is in the folder is left alone. Raises GradgenError if there can be no such folder, or
-    if the index cannot be written.
+    What else is in the folder is left alone; files by the names of reports are replaced if they are
+    reports, or with `force`. Raises GradgenError if there can be no such folder, or if the index
+    cannot be written.
     """
-    _make_folder(folder)
+    make_folder(Path(folder))
+    index = str(Path(folder, f"index.{form}"))
+    require_output(index, is_report, force=force)
     work = partial(_describe, form=form)
     pages = page_names([str(target.name) for target in targets], form)
     outcomes, entries = [], []
     for outcome, page in zip(run(work, targets, reporting.status, debug=debug), pages, strict=True):
-        done = _written(outcome, str(Path(folder, page)))
+        done = _written(outcome, str(Path(folder, page)), force)
         reporting.stop()
         _print(done, reporting)
         outcomes.append(done)
         entries.append(_entry(done, page))
-    index = str(Path(folder, f"index.{form}"))
     write_atomically(index, write_index(entries, form))
     failed = sum(outcome.state == "error" for outcome in outcomes)
     reporting.say(f"{index}: {len(outcomes)} targets{f', {failed} failed' if failed else ''}")
@@ -65,23 +67,17 @@ def page_names(names: Sequence[str], form: DocumentFormat) -> list[str]:
     return found
 
 
-def _describe(target: Target, form: DocumentFormat) -> Outcome:
+def _describe(target: Target, status: Status, *, form: DocumentFormat) -> Outcome:
     from gradgen.project.describing import describe
 
-    return describe(target, form)
+    return describe(target, form, status)
 
 
-def _make_folder(folder: str) -> None:
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GradgenError(f"cannot make the folder: {error.strerror}", path=folder) from None
-
-
-def _written(outcome: Outcome, path: str) -> Outcome:
+def _written(outcome: Outcome, path: str, force: bool) -> Outcome:
     if outcome.new is None:
         return outcome
     try:
+        require_output(path, is_report, force=force)
         changed = write_atomically(path, outcome.new)
     except GradgenError as error:
         return replace(outcome, state="error", findings=(error_finding(error),))
@@ -93,7 +89,7 @@ def _print(outcome: Outcome, reporting: Reporting) -> None:
         if finding.kind == "warning":
             reporting.say(finding.pretty())
         else:
-            click.echo(finding.pretty(), err=True)
+            tell(finding.pretty())
     if outcome.state != "error":
         reporting.say(f"{outcome.output}: {outcome.state}, {outcome.sentence}")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradgen.errors import GradgenError
+from gradgen.files import resolved
 from gradgen.project.configuration import FILE, Configuration, find, read
 from gradgen.project.target import Target, shown
 
@@ -57,4 +58,4 @@ def chosen(found: Configuration, words: Sequence[str]) -> tuple[Target, ...]:
 
 
 def _same(word: str, path: str | None) -> bool:
-    return path is not None and Path(word).resolve() == Path(path).resolve()
+    return path is not None and resolved(word) == resolved(path)

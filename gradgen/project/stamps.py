@@ -20,6 +20,7 @@ from pathlib import Path
 
 import platformdirs
 
+from gradgen.files import resolved
 from gradgen.project.facts import Facts, facts_of, reasons
 from gradgen.project.record import read_record
 from gradgen.project.target import Target
@@ -67,7 +68,7 @@ def remember(target: Target, text: str) -> None:
 
 def _place(output: str) -> Path:
     """One for each output and environment, so that two of these do not take turns."""
-    content = json.dumps([os.fspath(Path(output).resolve()), _environment()])
+    content = json.dumps([os.fspath(resolved(output)), _environment()])
     name = hashlib.sha256(content.encode()).hexdigest()[:32]
     return platformdirs.user_cache_path("gradgen", appauthor=False) / "current" / name
 

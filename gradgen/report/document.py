@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from gradgen.report.dot import write_mermaid
-from gradgen.report.formats import DocumentFormat
+from gradgen.report.formats import MARK, DocumentFormat
 from gradgen.report.html import charts, dtypes_of, kinds_of, verified, write_html
 from gradgen.report.model_report import ModelReport
 from gradgen.report.templating import fill
@@ -22,7 +22,7 @@ def write_document(
         return write_html(reports, index)
     if form == "md":
         above = [] if index is None else [f"[All reports]({index})\n"]
-        return "\n".join([*above, *(_markdown(report) for report in reports)])
+        return "\n".join([f"<!-- {MARK} -->\n", *above, *(_markdown(report) for report in reports)])
     content = {"models": [asdict(report) for report in reports]}
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 

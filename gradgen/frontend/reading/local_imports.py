@@ -17,9 +17,9 @@ def roots_of(path: Path) -> tuple[Path, ...]:
 
     That is its own folder, and the one above its package where the source is part of one.
     """
-    folder = path.resolve().parent
+    folder = _resolved(path).parent
     above = folder
-    while (above / "__init__.py").is_file():
+    while os.path.isfile(above / "__init__.py"):
         above = above.parent
     return (folder,) if above == folder else (folder, above)
 
@@ -32,9 +32,10 @@ def local_imports(path: Path) -> tuple[Path, ...]:
     """
     roots = roots_of(path)
     found: set[Path] = set()
-    waiting = [path.resolve()]
+    start = _resolved(path)
+    waiting = [start]
     while waiting:
-        new = set(_imported(waiting.pop(), roots)) - found - {path.resolve()}
+        new = set(_imported(waiting.pop(), roots)) - found - {start}
         found |= new
         waiting += new
     return tuple(sorted(found))
@@ -47,24 +48,36 @@ def digests_of_imports(source: str, example: str | None) -> tuple[tuple[str, str
     """
     if not is_file(source):
         return ()
-    path = Path(source).resolve()
-    needed = set(local_imports(path))
-    if example is not None:
-        other = Path(example.rpartition(":")[0]).resolve()
-        needed |= {other, *local_imports(other)}
+    path = _resolved(Path(source))
     return tuple(
         sorted(
             (Path(os.path.relpath(module, path.parent)).as_posix(), digest_of(module))
-            for module in needed - {path}
-            if module.is_file()
+            for module in needed_by(source, example) - {path}
+            if os.path.isfile(module)
         )
     )
+
+
+def needed_by(source: str, example: str | None) -> set[Path]:
+    """The files that a source is executed with, itself among them; none where it is no file."""
+    if not is_file(source):
+        return set()
+    path = _resolved(Path(source))
+    needed = {path, *local_imports(path)}
+    if example is not None:
+        other = _resolved(Path(example.rpartition(":")[0]))
+        needed |= {other, *local_imports(other)}
+    return needed
 
 
 def digest_of(path: Path) -> str:
     """What `Source.digest` is of this file; of any encoding. Raises OSError if it is not there."""
     content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     return hashlib.sha256(content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")).hexdigest()
+
+
+def _resolved(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # links may lead in a circle, which `resolve` refuses
 
 
 def _imported(path: Path, roots: Sequence[Path]) -> Iterator[Path]:
@@ -96,8 +109,8 @@ def _files(roots: Sequence[Path], names: Sequence[str]) -> Iterator[Path]:
             for k, name in enumerate(names)
             for folder in [root.joinpath(*names[:k])]
             for candidate in (folder / name / "__init__.py", folder / f"{name}.py")
-            if candidate.is_file()
+            if os.path.isfile(candidate)
         ]
         if found:
-            yield from (candidate.resolve() for candidate in found)
+            yield from (_resolved(candidate) for candidate in found)
             return

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.values import bind, follow, literal_of, structure_of
 from gradgen.ir.pytree import Structure, leaf
 from gradgen.ir.source import Parameter, Source
@@ -113,7 +114,7 @@ def read_signature(
             message = f"the argument '{name}' hides a name that the generated functions need"
             raise _refused(source, parameter, message, "rename it")
         if static and name in static:
-            bound[name] = _evaluate(source, namespace, name, static[name])
+            bound[name] = _evaluate(source, namespace, parameter, static[name])
             structure = leaf("static")
         else:
             structure = _structure(source, parameter, given, examples, classes)
@@ -178,15 +179,15 @@ def _examples(source: Source, example: Any) -> dict[str, Any]:
     return dict(zip(names, example, strict=False))
 
 
-def _evaluate(source: Source, namespace: dict[str, Any], name: str, text: str) -> Any:
-    try:
+def _evaluate(source: Source, namespace: dict[str, Any], parameter: Parameter, text: str) -> Any:
+    with users_code(
+        source.path,
+        source.line_of,
+        f"the static value of '{parameter.name}' cannot be evaluated",
+        "it is a Python expression, in which the source file's names are known",
+        at=parameter.position,
+    ):
         return eval(text, namespace)
-    except Exception as error:
-        raise GradgenError(
-            f"the static value of '{name}' cannot be evaluated: {type(error).__name__}: {error}",
-            hint="it is a Python expression, in which the source file's names are known",
-            path=source.path,
-        ) from error
 
 
 def _structure(

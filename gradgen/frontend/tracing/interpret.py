@@ -8,13 +8,14 @@ values that are constants fold, which is what makes loop counters and indices st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat, primitives
+from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard, Tape
 from gradgen.ir import algebra
@@ -246,6 +247,16 @@ class Interpreter:
             path=None if self.source is None else self.source.path,
             line=place[-1].line if place else None,
             column=place[-1].column if place else 0,
+        )
+
+    def users_code(self, eqn: Eqn, what: str) -> AbstractContextManager[None]:
+        """A context for what the user wrote about an equation."""
+        place = self.place(eqn)
+        return users_code(
+            None if self.source is None else self.source.path,
+            (lambda path, line: None) if self.source is None else self.source.line_of,
+            what,
+            at=place[-1] if place else None,
         )
 
     def _check_neurons(self, eqn: Eqn, target: Var, operands: tuple[Atom, ...]) -> None:

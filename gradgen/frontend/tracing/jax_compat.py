@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import jax
@@ -21,6 +21,36 @@ def x64(enabled: bool) -> AbstractContextManager[Any]:
     """A context in which float64 is available, or not."""
     context: AbstractContextManager[Any] = jax.enable_x64(enabled)
     return context
+
+
+_USUAL = {
+    "jax_check_tracer_leaks": False,
+    "jax_debug_infs": False,
+    "jax_debug_nans": False,
+    "jax_disable_jit": False,
+    "jax_no_tracing": False,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+    "jax_transfer_guard": None,
+}
+"""What the environment or a source may have set for its own programs, and what gradgen needs."""
+
+
+@contextmanager
+def as_usual() -> Iterator[None]:
+    """A context in which JAX traces and promotes as it does where nobody asked otherwise.
+
+    In all threads; what is made does not depend on the environment.
+    """
+    before = {name: getattr(jax.config, name) for name in _USUAL if hasattr(jax.config, name)}
+    changed = {name for name, value in before.items() if value != _USUAL[name]}
+    try:
+        for name in changed:
+            jax.config.update(name, _USUAL[name])  # type: ignore[no-untyped-call]
+        yield
+    finally:
+        for name in changed:
+            jax.config.update(name, before[name])  # type: ignore[no-untyped-call]
 
 
 def shaped(shape: tuple[int, ...], dtype: Any, weak: bool = False) -> Aval:

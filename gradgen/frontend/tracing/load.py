@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.blame import users_code
 from gradgen.ir.source import Source
 
 
@@ -23,27 +24,23 @@ def load_module(source: Source) -> types.ModuleType:
     module.__file__ = source.path
     # dataclasses and NamedTuple look their module up while the class is made
     sys.modules[name] = module
-    with importable(Path(source.path).parent):
-        try:
-            exec(compile(source.text, source.path, "exec"), module.__dict__)
-        except GradgenError:
-            raise
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise located(
-                source,
-                error,
-                f"the source file cannot be imported: {type(error).__name__}: {_one_line(error)}",
-                "a source file is executed to get its function; it must run by itself",
-            ) from error
+    with (
+        importable(Path(source.path).parent),
+        users_code(
+            source.path,
+            source.line_of,
+            "the source file cannot be imported",
+            "a source file is executed to get its function; it must run by itself",
+        ),
+    ):
+        exec(compile(source.text, source.path, "exec"), module.__dict__)
     return module
 
 
 def load_function(source: Source) -> tuple[types.ModuleType, Callable[..., Any]]:
     """The module and the target function in it."""
     module = load_module(source)
-    function = getattr(module, source.function, None)
+    function = vars(module).get(source.function)
     if not callable(function):
         raise GradgenError(
             f"'{source.function}' is not a function once the file has run",
@@ -57,7 +54,7 @@ def load_function(source: Source) -> tuple[types.ModuleType, Callable[..., Any]]
 @contextmanager
 def importable(folder: Path) -> Iterator[None]:
     """A context in which modules beside the source can be imported, and leave no caches behind."""
-    entry = str(folder.resolve())
+    entry = os.path.realpath(folder)
     sys.path.insert(0, entry)
     dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
@@ -66,28 +63,6 @@ def importable(folder: Path) -> Iterator[None]:
         sys.dont_write_bytecode = dont_write
         if entry in sys.path:
             sys.path.remove(entry)
-
-
-def located(source: Source, error: BaseException, message: str, hint: str | None) -> GradgenError:
-    """An error at the last line of the source in an exception's traceback."""
-    return _located(source.path, source.line_of, error, message, hint)
-
-
-def _located(
-    path: str,
-    line_of: Callable[[str, int], int | None],
-    error: BaseException,
-    message: str,
-    hint: str | None = None,
-) -> GradgenError:
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    places = ((line_of(f.filename, f.lineno or 0), f.colno or 0) for f in frames)
-    line, column = next((place for place in places if place[0] is not None), (None, 0))
-    return GradgenError(message, hint=hint, path=path, line=line, column=column)
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error).strip() or "no message").split("\n", 1)[0]
 
 
 def load_example(text: str) -> Any:
@@ -100,13 +75,12 @@ def load_example(text: str) -> Any:
     except OSError as error:
         raise GradgenError(f"cannot read the example file: {error.strerror}", path=path) from None
     namespace: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
-    with importable(Path(path).parent):
-        try:
-            exec(compile(code, path, "exec"), namespace)
-            return namespace[name]()
-        except KeyError:
-            raise GradgenError(f"there is no function '{name}'", path=path) from None
-        except Exception as error:
-            message = f"the example fails: {type(error).__name__}: {_one_line(error)}"
-            there = lambda file, line: line if file == path else None  # noqa: E731
-            raise _located(path, there, error, message) from error
+
+    def line_of(file: str, line: int) -> int | None:
+        return line if file == path else None
+
+    with importable(Path(path).parent), users_code(path, line_of, "the example fails"):
+        exec(compile(code, path, "exec"), namespace)
+        if not callable(namespace.get(name)):
+            raise GradgenError(f"there is no function '{name}'", path=path)
+        return namespace[name]()

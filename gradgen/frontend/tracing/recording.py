@@ -17,8 +17,9 @@ from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing import movement as _movement  # noqa: F401
 from gradgen.frontend.tracing import rules as _rules  # noqa: F401
 from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.blame import place_of, users_code
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor
-from gradgen.frontend.tracing.load import importable, located
+from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import DType, Var
 from gradgen.ir.source import Source
@@ -81,24 +82,22 @@ def record(
 def _make_jaxpr(
     source: Source, flat: Callable[..., Any], avals: Sequence[Any], working: str
 ) -> Any:
-    try:
-        return jax.make_jaxpr(flat)(*avals)
-    except GradgenError:
-        raise
-    except jax.errors.ConcretizationTypeError as error:
-        raise located(
-            source,
-            error,
-            f"'{source.function}' branches in Python on a value that is only known at run time",
-            "use jnp.where or jax.lax.cond; bind an argument that is a plain setting with "
-            "--static NAME=VALUE",
-        ) from error
-    except Exception as error:
-        first = (str(error).strip() or "no message").split("\n", 1)[0]
-        raise located(
-            source,
-            error,
-            f"'{source.function}' cannot be traced on scalars: {type(error).__name__}: {first}",
-            "each argument is traced as one float; say otherwise with a comment such as "
-            "'# gradgen: example state=(v, i) params={tau}', or with --example FILE:FUNCTION",
-        ) from error
+    with users_code(
+        source.path,
+        source.line_of,
+        f"'{source.function}' cannot be traced on scalars",
+        "each argument is traced as one float; say otherwise with a comment such as "
+        "'# gradgen: example state=(v, i) params={tau}', or with --example FILE:FUNCTION",
+    ):
+        try:
+            return jax.make_jaxpr(flat)(*avals)
+        except jax.errors.ConcretizationTypeError as error:
+            line, column = place_of(error, source.line_of)
+            raise GradgenError(
+                f"'{source.function}' branches in Python on a value that is only known at run time",
+                hint="use jnp.where or jax.lax.cond; bind an argument that is a plain setting with "
+                "--static NAME=VALUE",
+                path=source.path,
+                line=line,
+                column=column,
+            ) from error

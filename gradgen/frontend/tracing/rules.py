@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles, scalar
 from gradgen.frontend.tracing.jax_compat import Eqn
@@ -165,16 +164,9 @@ def _run_rule(
 ) -> list[Tensor]:
     """Trace a rule and write its code among the partials."""
     shapes = [jax_compat.shaped(v.aval.shape, v.aval.dtype) for v in variables]
-    try:
+    what = f"the derivative rule of '{jax_compat.rule_name(eqn)}' fails"
+    with interpreter.users_code(eqn, what):
         closed = jax.make_jaxpr(rule)(*(aval for aval, _ in leading), *shapes)
-    except GradgenError:
-        raise
-    except Exception as error:
-        first = (str(error).strip() or "no message").split("\n", 1)[0]
-        name = jax_compat.rule_name(eqn)
-        raise interpreter.unsupported(
-            eqn, f"the derivative rule of '{name}' fails: {type(error).__name__}: {first}"
-        ) from error
     with interpreter.writing_partials():
         return interpreter.run(closed, [*(tensor for _, tensor in leading), *tensors])
 

@@ -35,13 +35,13 @@ def write_state(folder: Path, state: State, training: Training, games: Mapping[s
 def read_state(folder: Path, like: State, training: Training, games: Mapping[str, str]) -> State:
     """The state that was written last; its arrays are those of `like`, by their places.
 
-    Raises GradgenError if there is none, or if it belongs to another training.
+    Raises GradgenError if there is none, if it belongs to another training, or if it is damaged.
     """
     path = folder / LATEST
     arrays, about = _read(path)
     asked = {"training": asdict(training), "games": dict(games)}
     for name, value in asked.items():
-        kept = json.loads(about.get(name, "{}"))
+        kept = _about(path, about, name)
         differing = sorted(k for k in {*kept, *value} if kept.get(k) != value.get(k))
         if differing:
             raise GradgenError(
@@ -51,9 +51,44 @@ def read_state(folder: Path, like: State, training: Training, games: Mapping[str
                 path=str(path),
             )
     leaves, structure = jax.tree.flatten_with_path(like)
-    found = [arrays[jax.tree_util.keystr(place)] for place, _ in leaves]
-    restored: State = jax.tree.unflatten(structure, found)
+    due = {jax.tree_util.keystr(place): leaf for place, leaf in leaves}
+    if arrays.keys() != due.keys():
+        raise damaged(path, f"it holds other arrays, such as {min(arrays.keys() ^ due.keys())}")
+    for name, leaf in due.items():
+        array = arrays[name]
+        if (array.shape, array.dtype) != (leaf.shape, leaf.dtype):
+            raise damaged(
+                path,
+                f"{name} is {array.dtype}{array.shape} where {leaf.dtype}{leaf.shape} is due",
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise damaged(path, f"not all numbers of {name} are finite")
+        if array.dtype.kind in "iu" and (array < 0).any():
+            raise damaged(path, f"there are negative numbers in {name}")
+    restored: State = jax.tree.unflatten(structure, [arrays[name] for name in due])
+    if not 0 < int(restored.iteration) <= training.iterations:
+        raise damaged(path, f"it is of iteration {int(restored.iteration)}")
     return restored
+
+
+def _about(path: Path, about: Mapping[str, str], name: str) -> dict[str, Any]:
+    """A part of what a checkpoint says about itself."""
+    try:
+        found = json.loads(about[name])
+    except (KeyError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise damaged(path, f"it does not say which {name} it belongs to")
+    return found
+
+
+def damaged(path: Path, what: str) -> GradgenError:
+    """The error for a checkpoint that cannot be gone on from."""
+    return GradgenError(
+        f"the checkpoint is damaged: {what}",
+        hint="begin anew with another --checkpoint, or put an older copy in its place",
+        path=str(path),
+    )
 
 
 def write_network(path: Path, params: Params, size: NetworkSize, about: Mapping[str, str]) -> None:
@@ -85,5 +120,7 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         return load(path.read_bytes()), about
     except FileNotFoundError:
         raise GradgenError("there is no network here", path=str(path)) from None
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise GradgenError(f"this is no network: {error}", path=str(path)) from None
+    except OSError as error:
+        raise GradgenError(f"cannot read the network: {error.strerror}", path=str(path)) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError
 from gradgen.files import make_folder, read_text, write_atomically
 from gradgen.ir.graph import Order
-from gradgen.search.alphazero.checkpoint import LATEST, read_state, write_state
+from gradgen.search.alphazero.checkpoint import LATEST, damaged, read_state, write_state
 from gradgen.search.alphazero.demonstrations import demonstrate
 from gradgen.search.alphazero.distributed import is_first
 from gradgen.search.alphazero.game import Game
@@ -26,6 +29,7 @@ from gradgen.search.alphazero.selfplay import play_at_random
 from gradgen.search.alphazero.training import Iteration, State, Trainer, Training
 
 LOG = "log.jsonl"
+PICTURE = "curve.svg"
 SAVED_EVERY = 60.0
 """Seconds between checkpoints."""
 ITERATIONS_BETWEEN = 10
@@ -84,23 +88,14 @@ def train(
     the network imitates first. Ctrl-C ends the training early. Raises GradgenError if there is no
     checkpoint to resume, if it is of another training, or if there is one and it is not resumed.
     """
-    if folder is not None and not resume and (folder / LATEST).exists():
-        raise GradgenError(
-            "there is a checkpoint already",
-            hint="go on from it with --resume, or give another --checkpoint",
-            path=str(folder),
-        )
+    if folder is not None and not resume:
+        _require_new(folder)
     trainer = Trainer(tuple(games.values()), training)
-    named = {
-        name: f"{game.graph.fingerprint}, {game.elimination}, {game.objective}"
-        for name, game in games.items()
-    }
     state, lines = trainer.begin(params), list[Line]()
     if folder is not None and not resume:
         make_folder(folder)  # before all the work
     if resume and folder is not None:
-        state = trainer.place(read_state(folder, state, training, named))
-        lines = _read_log(folder, int(state.iteration))
+        state, lines = restored(trainer, state, folder, games)
     elif warm_start is not None:
         if trainer.games[0].elimination == "edge":
             raise GradgenError("a warm start imitates vertex orders, and edges are eliminated here")
@@ -116,7 +111,7 @@ def train(
         if is_first():
             # what the log has more than the state is left out when it is read
             _write_log(folder, lines)
-            write_state(folder, whole, training, named)
+            write_state(folder, whole, training, _named(games))
 
     try:
         for following, iteration in trainer.run(state):
@@ -139,6 +134,58 @@ def train(
         jax.tree.map(np.asarray, state.params),
         interrupted,
     )
+
+
+def restored(
+    trainer: Trainer, like: State, folder: Path, games: Mapping[str, Game]
+) -> tuple[State, list[Line]]:
+    """The state and the log that a training of these games has left, to go on from.
+
+    Raises GradgenError if there are none, if they are of another training, or damaged.
+    """
+    found = read_state(folder, like, trainer.training, _named(games))
+    state = trainer.place(found)
+    _require_prices(trainer, state, folder)
+    return state, _read_log(folder, int(state.iteration))
+
+
+def _named(games: Mapping[str, Game]) -> dict[str, str]:
+    """What tells the games of a checkpoint, by their names."""
+    return {
+        name: f"{game.graph.fingerprint}, {game.elimination}, {game.objective}"
+        for name, game in games.items()
+    }
+
+
+def _require_new(folder: Path) -> None:
+    """Raise GradgenError if a new training would write over files in a folder."""
+    if os.path.exists(folder / LATEST):
+        raise GradgenError(
+            "there is a checkpoint already",
+            hint="go on from it with --resume, or give another --checkpoint",
+            path=str(folder),
+        )
+    for name in (LOG, PICTURE):
+        if os.path.lexists(folder / name):
+            raise GradgenError(
+                f"there is a file '{name}' already, which this training would write",
+                hint="give another --checkpoint",
+                path=str(folder),
+            )
+
+
+def _require_prices(trainer: Trainer, state: State, folder: Path) -> None:
+    """Raise GradgenError unless the orders of a checkpoint cost what it says."""
+    try:
+        orders = trainer.orders(state.best)
+        costs = [
+            cost_of(game.graph, order, game.objective)
+            for game, order in zip(trainer.games, orders, strict=True)
+        ]
+    except (IndexError, ValueError):
+        costs = []
+    if costs != np.asarray(state.best.prices).tolist():
+        raise damaged(folder / LATEST, "its orders do not cost what it says")
 
 
 def _is_due(iteration: int, saved: float) -> bool:
@@ -215,6 +262,18 @@ def _read_log(folder: Path, iterations: int) -> list[Line]:
     text = read_text(path, "the log")
     try:
         lines = [Line(**json.loads(line)) for line in text.splitlines()]
-    except (ValueError, TypeError) as error:
+        for line in lines:
+            for value in vars(line).values():
+                if isinstance(value, bool) or not math.isfinite(value):
+                    raise ValueError(f"{value!r} is no number")
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise GradgenError(f"this is no log of a training: {error}", path=path) from None
-    return [line for line in lines if line.iteration < iterations]
+    # the log is written first, and may have more than the state
+    kept = lines[:iterations]
+    if [line.iteration for line in kept] != list(range(iterations)):
+        raise GradgenError(
+            f"the log does not tell of the checkpoint's {iterations} iterations one by one",
+            hint="begin anew with another --checkpoint",
+            path=path,
+        )
+    return kept

@@ -1,0 +1,44 @@
+"""Where a text may be written: never over what a source is made of, and not over foreign files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradgen.config import Settings
+from gradgen.files import require_other_file, require_output, resolved
+from gradgen.frontend.reading.local_imports import needed_by
+from gradgen.ir.graph import Order
+
+
+def require_free(
+    output: str,
+    settings: Settings,
+    is_ours: Callable[[str], bool],
+    *,
+    force: bool,
+    forcing: str = "--force",
+) -> None:
+    """Raise GradgenError where what is made of a source may not be written.
+
+    A file that is ours, as its text tells, may be replaced, and with `force` any other; but never
+    the source, or a file that it needs. `forcing` is how to ask for `force`.
+    """
+    require_apart(output, settings)
+    require_output(output, is_ours, force=force, forcing=forcing)
+
+
+def require_apart(output: str, settings: Settings) -> None:
+    """Raise GradgenError for an output that is the source, or a file that it needs."""
+    source = resolved(settings.path)
+    for needed in needed_by(settings.path, settings.example):
+        what = "the source" if needed == source else f"'{needed.name}', which the source needs"
+        require_other_file(output, needed, what)
+
+
+def is_order(text: str) -> bool:
+    """Whether a text is a stored order."""
+    try:
+        Order.from_json(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
