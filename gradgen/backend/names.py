@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import builtins
 import keyword
 from collections.abc import Collection, Iterable, Mapping
 
 from gradgen.ir.code import Var
+from gradgen.ir.own_names import BUILTINS
 from gradgen.ir.program import PRIMAL, Program
 from gradgen.ir.trace import Input
 
-_RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "jax", "jnp", "lax"})
+_RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *BUILTINS, "jax", "jnp", "lax", "np"})
+"""Keywords, and what a program may read that is no variable of it."""
 
 
 def name_inputs(inputs: Iterable[Input], reserved: Iterable[str] = ()) -> dict[Var, str]:

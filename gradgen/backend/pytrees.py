@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from gradgen.backend.layout import Doc, Group, call, prefixed, tuple_of
+from gradgen.backend.layout import Doc, Group, call, prefixed, quote, tuple_of
+from gradgen.backend.ownership import users
 from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument
 
@@ -24,7 +25,7 @@ def _access(structure: Structure, expression: str, key: str) -> str:
     if structure.kind in ("tuple", "list"):
         return f"{expression}[{key}]"
     if structure.kind == "dict":
-        return f'{expression}["{key}"]'
+        return f"{expression}[{quote(key)}]"
     return f"{expression}.{key}"
 
 
@@ -58,10 +59,10 @@ def construct(
             return Group("[", tuple(children), "]")
         case "dict":
             keyed = zip(structure.keys, children, strict=True)
-            return Group("{", tuple(prefixed(f'"{k}": ', c) for k, c in keyed), "}")
+            return Group("{", tuple(prefixed(f"{quote(k)}: ", c) for k, c in keyed), "}")
     keyed = zip(structure.keys, children, strict=True)
-    constructor = constructors.get(structure.type_name or "", structure.type_name)
-    return call(f"{constructor}", [prefixed(f"{k}=", c) for k, c in keyed])
+    name = structure.type_name or ""
+    return call(constructors.get(name, users(name)), [prefixed(f"{k}=", c) for k, c in keyed])
 
 
 def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
@@ -75,7 +76,7 @@ def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
             visit(child, _access(structure, expression, key))
 
     for argument in arguments:
-        visit(argument.structure, argument.name)
+        visit(argument.structure, users(argument.name))
     return found
 
 

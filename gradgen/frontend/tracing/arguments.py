@@ -14,10 +14,6 @@ from gradgen.ir.pytree import Structure, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument, Bound
 
-_NEEDED = frozenset(("getattr", "jnp", "type", "zip"))
-"""What functions call that have the source's arguments."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Leaf:
     """One traced leaf of the arguments."""
@@ -96,9 +92,8 @@ def read_signature(
     expressions by argument name (evaluated in the namespace),
     `example` what an example function returned: a tuple of arguments, or a dict of them by name.
 
-    Raises GradgenError for names that do not exist, arguments that cannot be understood or are
-    called like something that generated code needs, and for differentiation with respect to an
-    integer.
+    Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
+    differentiation with respect to an integer.
     """
     given = {p.name: _default(function, p.name) for p in source.parameters if p.has_default}
     examples = _examples(source, example)
@@ -109,9 +104,6 @@ def read_signature(
         _require_known(source, name, [p.name for p in source.parameters], "argument")
     for parameter in source.parameters:
         name = parameter.name
-        if name in _NEEDED:
-            message = f"the argument '{name}' hides a name that the generated functions need"
-            raise _refused(source, parameter, message, "rename it")
         if static and name in static:
             bound[name] = _evaluate(source, namespace, name, static[name])
             structure = leaf("static")
