@@ -182,9 +182,7 @@ def result_body(module: Module, names: Names) -> list[str]:
 def full_tangents_body(trace: Trace, names: Names) -> list[str]:
     """The outputs' tangents in their shapes and dtypes; float0 where there can be none."""
     taken = {*names.outputs.values(), "outputs", "tangents"}
-    tangents = {
-        o.path: unique(f"t_{names.outputs[o.path]}", taken) for o in trace.float_outputs
-    }
+    tangents = {o.path: unique(f"t_{names.outputs[o.path]}", taken) for o in trace.float_outputs}
 
     def leaf(path: str) -> Doc:
         output = names.outputs[path]

@@ -14,6 +14,7 @@ from gradgen.ir.pytree import Structure, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument, Bound
 
+
 @dataclasses.dataclass(frozen=True)
 class Leaf:
     """One traced leaf of the arguments."""
