@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 
 from gradgen.ir.code import Var
@@ -51,7 +52,8 @@ def renewed(name: str, inputs: Collection[str]) -> str:
 
 
 def identifier(text: str) -> str:
-    """A Python identifier that resembles the text."""
+    """A Python identifier that resembles the text, in the form in which Python compares them."""
+    text = unicodedata.normalize("NFKC", text)
     # digits in circles and fractions are \w to a regular expression, but no part of a name
     kept = "".join(c if f"x{c}".isidentifier() else " " for c in text)
     name = "_".join(kept.split()).strip("_") or "x"

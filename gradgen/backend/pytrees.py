@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from gradgen.backend.layout import Doc, Group, call, prefixed, quote, tuple_of
 from gradgen.backend.ownership import users
-from gradgen.ir.pytree import Structure
+from gradgen.ir.pytree import Structure, join
 from gradgen.ir.trace import Argument
 
 
@@ -18,7 +18,7 @@ def accesses(structure: Structure, expression: str, path: str) -> Iterator[tuple
         yield path or "out", expression
         return
     for key, child in zip(structure.keys, structure.children, strict=True):
-        yield from accesses(child, _access(structure, expression, key), _join(path, key))
+        yield from accesses(child, _access(structure, expression, key), join(path, key))
 
 
 def _access(structure: Structure, expression: str, key: str) -> str:
@@ -27,10 +27,6 @@ def _access(structure: Structure, expression: str, key: str) -> str:
     if structure.kind == "dict":
         return f"{expression}[{quote(key)}]"
     return f"{expression}.{key}"
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
 
 
 def construct(
@@ -49,7 +45,7 @@ def construct(
     if structure.is_leaf:
         return leaf(path or "out")
     children = [
-        construct(child, leaf, constructors, _join(path, key))
+        construct(child, leaf, constructors, join(path, key))
         for key, child in zip(structure.keys, structure.children, strict=True)
     ]
     match structure.kind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,6 +103,8 @@ def parse(path: str, text: str) -> Syntax:
             # A tree fresh from the parser shares no nodes, so the wrapper need not copy it.
             wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
             ranges = wrapper.resolve(PositionProvider)
+            if not text.isascii():
+                _normalise_names(module)
     except cst.ParserSyntaxError as error:
         raise GradgenError(
             "libcst cannot parse this file, though Python can",
@@ -135,6 +138,14 @@ def _compile(path: str, text: str) -> None:
         raise GradgenError(f"not valid Python: {error}", path=path, line=1) from error
     except (RecursionError, MemoryError) as error:
         raise _too_deep(path) from error
+
+
+def _normalise_names(module: cst.Module) -> None:
+    """Give all names the form that Python gives them when it reads a file."""
+    for node in walk(module):
+        if isinstance(node, cst.Name) and not node.value.isascii():
+            # in place: positions are kept by node, and a new tree would have none
+            object.__setattr__(node, "value", unicodedata.normalize("NFKC", node.value))
 
 
 def _too_deep(path: str) -> GradgenError:

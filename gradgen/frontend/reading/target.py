@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
@@ -180,6 +181,7 @@ def _names(node: cst.CSTNode) -> Iterator[str]:
 
 
 def _named(syntax: Syntax, name: str) -> cst.FunctionDef:
+    name = unicodedata.normalize("NFKC", name)
     function = syntax.functions.get(name)
     if function is not None:
         return function

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.values import bind, follow, literal_of, structure_of
-from gradgen.ir.pytree import Structure, leaf
+from gradgen.frontend.tracing.containers import in_jax_order
+from gradgen.frontend.tracing.values import bind, literal_of, part_of, structure_of
+from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument, Bound
 
@@ -63,7 +64,7 @@ class Signature:
         if structure.is_leaf:
             return next(values)
         children = [
-            self._build(child, values, f"{path}.{key}")
+            self._build(child, values, join(path, key))
             for key, child in zip(structure.keys, structure.children, strict=True)
         ]
         match structure.kind:
@@ -110,13 +111,18 @@ def read_signature(
             structure = leaf("static")
         else:
             structure = _structure(source, parameter, given, examples, classes)
+            try:
+                structure = in_jax_order(structure, classes)
+            except GradgenError as error:
+                place = parameter.position
+                raise error.located(source.path, place.line, place.column) from None
             value = examples.get(name, given.get(name))
-            for path in _static_paths(structure, name):
+            for path, part in _static_parts(structure, value, name):
                 if value is None and name not in given:
                     message = f"the argument '{path}' is not a number and has no default value"
                     hint = f"bind it when generating: --static {name}=VALUE"
                     raise _refused(source, parameter, message, hint)
-                bound[path] = follow(value, path.split(".")[1:])
+                bound[path] = part
         bindings = tuple(bind(p, v) for p, v in bound.items() if _is_within(p, name))
         default = None
         if parameter.default is not None:
@@ -128,8 +134,13 @@ def read_signature(
     return Signature(tuple(arguments), leaves, bound, classes)
 
 
-def _static_paths(structure: Structure, name: str) -> list[str]:
-    return [path for path, found in structure.leaves(name) if found.kind == "static"]
+def _static_parts(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """What is static in a value, by dotted path; None for all of it where there is no value."""
+    if structure.kind == "static":
+        yield path, value
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        part = None if value is None else part_of(value, structure, key)
+        yield from _static_parts(child, part, join(path, key))
 
 
 def _refused(source: Source, parameter: Parameter, message: str, hint: str) -> GradgenError:
@@ -192,11 +203,38 @@ def _structure(
     if parameter.name in examples:
         return structure_of(source, parameter, examples[parameter.name], classes)
     known = source.structure(parameter.name)
-    if known is not None:
-        return known
     if parameter.has_default:
-        return structure_of(source, parameter, given[parameter.name], classes)
-    return leaf("float")
+        default = given[parameter.name]
+        found = structure_of(source, parameter, default, classes)
+        if known is None:
+            return found
+        if default is None and known.kind not in ("static", "none"):
+            message = f"the default value of '{parameter.name}' is None, and it is used as "
+            hint = f"bind it to that: --static {parameter.name}=None; or take the default away"
+            raise _refused(source, parameter, message + known.pretty(), hint)
+        _require_alike(source, parameter, known, found)
+    return leaf("float") if known is None else known
+
+
+def _require_alike(
+    source: Source, parameter: Parameter, known: Structure, found: Structure
+) -> None:
+    """Make sure that a default value has the containers that the source is known to expect."""
+    if known.is_leaf and found.is_leaf:
+        return
+    alike = (known.kind, sorted(known.keys)) == (found.kind, sorted(found.keys))
+    if not alike:
+        raise _refused(
+            source,
+            parameter,
+            f"the default value of '{parameter.name}' is {found.pretty()}, and it is used as "
+            f"{known.pretty()}",
+            "give it a default value of that form; or say above the function what it holds, as in "
+            f"# gradgen: example {parameter.name}={found.pretty()}",
+        )
+    parts = dict(zip(found.keys, found.children, strict=True))
+    for key, child in zip(known.keys, known.children, strict=True):
+        _require_alike(source, parameter, child, parts[key])
 
 
 def _apply_wrt_kinds(arguments: list[Argument], wrt: Sequence[str]) -> list[Argument]:
