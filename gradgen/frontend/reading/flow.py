@@ -156,12 +156,10 @@ class Flow(ABC):
                 return self.subscript(node)
             case cst.Call():
                 return self.call(node)
-            case cst.BinaryOperation(left=left, operator=cst.Add(), right=right) if (
-                text := _concatenated(self.value(left), self.value(right))
-            ) is not None:
-                return Value(constant=text)
-            case cst.BinaryOperation(left=left, right=right):
-                self.arithmetic(left, right)
+            case cst.BinaryOperation(left=left, operator=operator, right=right):
+                operands = self.arithmetic(left, right)
+                if isinstance(operator, cst.Add):
+                    return Value(constant=_concatenated(*operands))
             case cst.BooleanOperation(left=left, right=right):
                 return self.value(left).join(self.value(right))
             case cst.Comparison():
@@ -238,13 +236,16 @@ class Flow(ABC):
             self.descend(element)
         return UNKNOWN
 
-    def arithmetic(self, left: cst.BaseExpression, right: cst.BaseExpression) -> None:
+    def arithmetic(self, left: cst.BaseExpression, right: cst.BaseExpression) -> list[Value]:
         """Follow the operands of an arithmetic operation."""
+        operands = []
         for node, other in ((left, right), (right, left)):
+            operands.append(self.value(node))
             if isinstance(other, _DISPLAYS):
-                self.note(self.value(node), "open", node, how="combined with another container")
+                self.note(operands[-1], "open", node, how="combined with another container")
             else:
-                self.note(self.value(node), "number", node)
+                self.note(operands[-1], "number", node)
+        return operands
 
     def compare(self, node: cst.Comparison) -> None:
         """Follow the operands of a comparison: with strings, they are Python values."""
