@@ -18,7 +18,8 @@ def read_text(path: str, what: str) -> str:
     except OSError as error:
         raise GradgenError(f"cannot read {what}: {error.strerror}", path=path) from None
     except UnicodeDecodeError as error:
-        raise GradgenError(f"{what} is not UTF-8 text (byte {error.start})", path=path) from None
+        message = f"{what} is not UTF-8 text (byte {error.start})"
+        raise GradgenError(message, hint="save it as UTF-8", path=path) from None
 
 
 def write_atomically(path: str, text: str | bytes) -> bool:

@@ -88,13 +88,14 @@ def module_context(module: Module) -> Context:
     guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
     result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{types})")
     wrt = _differentiated(trace.arguments, trace.inputs)
+    shown = "".join(c if c.isprintable() else "?" for c in module.source_name)
     chosen = _escape(", ".join(i.path for i in trace.inputs if i.wrt))
     return {
         "generator": module.generator,
-        "source_name": module.source_name,
+        "source_name": shown,
         "summary": summary_lines(module),
         "docstring": _escape(
-            f"The exact derivative of `{name}`, generated from {module.source_name}."
+            f"The exact derivative of `{name}`, generated from {shown}."
         ),
         "metadata": "\n".join(metadata_lines(module)),
         "containers": [users_code(text, imported) for text in containers],

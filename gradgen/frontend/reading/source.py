@@ -10,8 +10,9 @@ from gradgen.frontend.reading.containers import as_containers, read_definitions
 from gradgen.frontend.reading.directives import read_directives
 from gradgen.frontend.reading.leaf_names import read_leaf_names
 from gradgen.frontend.reading.structures import read_structures
-from gradgen.frontend.reading.syntax import deeper_recursion, parse
+from gradgen.frontend.reading.syntax import parse
 from gradgen.frontend.reading.target import find_target, read_parameters
+from gradgen.ir.recursion import deeper_recursion
 from gradgen.ir.source import Source, digest_of_text
 
 

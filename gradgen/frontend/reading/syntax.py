@@ -6,7 +6,6 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 
@@ -15,6 +14,7 @@ from libcst.helpers import get_full_name_for_node
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from gradgen.errors import GradgenError
+from gradgen.ir.recursion import deeper_recursion
 from gradgen.ir.source import Position, normalised
 
 Statement = cst.BaseSmallStatement | cst.BaseCompoundStatement
@@ -98,6 +98,7 @@ def parse(path: str, text: str) -> Syntax:
     text = normalised(text)
     _compile(path, text)
     try:
+        # several Python frames a level of nesting, which Python's own compiler has bounded
         with deeper_recursion():
             module = cst.parse_module(text)
             # A tree fresh from the parser shares no nodes, so the wrapper need not copy it.
@@ -155,20 +156,6 @@ def _too_deep(path: str) -> GradgenError:
         path=path,
         line=1,
     )
-
-
-@contextmanager
-def deeper_recursion() -> Iterator[None]:
-    """Room for libcst and for walking its trees: several Python frames a level of nesting.
-
-    That Python's own compiler accepts the text bounds how deep it nests.
-    """
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, 30_000))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 _TRIVIA = frozenset(

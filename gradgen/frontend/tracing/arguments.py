@@ -97,7 +97,7 @@ def read_signature(
     Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
     differentiation with respect to an integer.
     """
-    given = {p.name: _default(function, p.name) for p in source.parameters if p.has_default}
+    given = {p.name: _default(source, function, p.name) for p in source.parameters if p.has_default}
     examples = _examples(source, example)
     bound: dict[str, Any] = {}
     classes = {name: value for name, value in namespace.items() if isinstance(value, type)}
@@ -161,18 +161,29 @@ def _default_literal(binding: Bound | None, value: Any) -> str:
     return binding.shown if binding.kind == "value" else "None"
 
 
-def _default(function: Callable[..., Any], name: str) -> Any:
-    return inspect.signature(function).parameters[name].default
+def _default(source: Source, function: Callable[..., Any], name: str) -> Any:
+    try:
+        return inspect.signature(function).parameters[name].default
+    except (KeyError, TypeError, ValueError):
+        raise GradgenError(
+            f"'{source.function}' takes no argument '{name}' any more once the file has run",
+            hint="a decorator keeps the signature with functools.wraps",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        ) from None
 
 
 def _examples(source: Source, example: Any) -> dict[str, Any]:
     if example is None:
         return {}
+    names = [parameter.name for parameter in source.parameters]
     if isinstance(example, dict):
+        for name in example:
+            _require_known(source, str(name), names, "argument")
         return dict(example)
     if not isinstance(example, tuple):
         example = (example,)
-    names = [parameter.name for parameter in source.parameters]
     if len(example) > len(names):
         raise GradgenError(
             f"the example function returns {len(example)} arguments, "

@@ -14,8 +14,12 @@ from gradgen.errors import GradgenError
 from gradgen.ir.source import Source
 
 
-def load_module(source: Source) -> types.ModuleType:
-    """Execute the module, with its folder importable; raises GradgenError if that fails."""
+def load_module(source: Source) -> dict[str, Any]:
+    """Execute the module, with its folder importable, and return what it defines.
+
+    The names are not looked up as the module's attributes, of which its own code may decide.
+    Raises GradgenError if that fails.
+    """
     name = Path(source.path).stem
     if not name.isidentifier() or name in sys.modules:
         name = f"gradgen_source_{abs(hash(source.path))}"
@@ -23,9 +27,10 @@ def load_module(source: Source) -> types.ModuleType:
     module.__file__ = source.path
     # dataclasses and NamedTuple look their module up while the class is made
     sys.modules[name] = module
+    namespace = module.__dict__
     with importable(Path(source.path).parent):
         try:
-            exec(compile(source.text, source.path, "exec"), module.__dict__)
+            exec(compile(source.text, source.path, "exec"), namespace)
         except GradgenError:
             raise
         except BaseException as error:
@@ -37,21 +42,22 @@ def load_module(source: Source) -> types.ModuleType:
                 f"the source file cannot be imported: {type(error).__name__}: {_one_line(error)}",
                 "a source file is executed to get its function; it must run by itself",
             ) from error
-    return module
+    return namespace
 
 
-def load_function(source: Source) -> tuple[types.ModuleType, Callable[..., Any]]:
-    """The module and the target function in it."""
-    module = load_module(source)
-    function = getattr(module, source.function, None)
+def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """What the module defines, and the target function among it."""
+    namespace = load_module(source)
+    function = namespace.get(source.function)
     if not callable(function):
         raise GradgenError(
             f"'{source.function}' is not a function once the file has run",
+            hint=f"give what takes the place of '{source.function}' another name",
             path=source.path,
             line=source.position.line,
             column=source.position.column,
         )
-    return module, function
+    return namespace, function
 
 
 @contextmanager
@@ -99,6 +105,9 @@ def load_example(text: str) -> Any:
         code = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise GradgenError(f"cannot read the example file: {error.strerror}", path=path) from None
+    except UnicodeDecodeError as error:
+        message = f"the example file is not UTF-8 text (byte {error.start})"
+        raise GradgenError(message, hint="save it as UTF-8", path=path) from None
     namespace: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
     with importable(Path(path).parent):
         try:

@@ -8,23 +8,27 @@ from typing import Any
 import jax
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.carried import require_available
 from gradgen.frontend.tracing.containers import children_of, fields_of
 from gradgen.ir.pytree import NodeKind, Structure, leaf
 from gradgen.ir.source import Source
 
 
-def read_result(source: Source, value: Any) -> tuple[Structure, tuple[str, ...]]:
+def read_result(
+    source: Source, value: Any, signature: Signature
+) -> tuple[Structure, tuple[str, ...]]:
     """The structure of a traced result, and its leaves' dotted paths in JAX's order.
 
     A result that is a single leaf has the path `out`. Raises GradgenError for containers that a
     generated file cannot build.
     """
-    structure = _structure(source, value)
+    structure = _structure(source, value, signature)
     paths = tuple(path or "out" for path, _ in structure.leaves() if _.kind != "none")
     return structure, paths
 
 
-def _structure(source: Source, value: Any) -> Structure:
+def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     if value is None:
         return leaf("none")
     kind = _container_kind(value)
@@ -42,6 +46,8 @@ def _structure(source: Source, value: Any) -> Structure:
     # one level at a time: JAX decides the order of the children
     fields = fields_of(type(value))
     type_name = None if fields is None else type(value).__name__
+    if type_name is not None:
+        require_available(source, type(value), signature.arguments, signature.classes)
     try:
         keys = None if fields is None else children_of(type(value), fields)
     except GradgenError as error:
@@ -69,7 +75,7 @@ def _structure(source: Source, value: Any) -> Structure:
             path=source.path,
             line=source.position.line,
         )
-    return Structure(kind, keys, tuple(_structure(source, v) for _, v in children), type_name)
+    return Structure(kind, keys, tuple(_structure(source, v, signature) for _, v in children), type_name)
 
 
 def _key(source: Source, path: Any) -> str:

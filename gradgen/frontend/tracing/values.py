@@ -76,7 +76,13 @@ def structure_of(
             return leaf("float")
         return leaf("static")
 
-    return visit(value)
+    try:
+        return visit(value)
+    except RecursionError:
+        raise refused(
+            f"the argument '{parameter.name}' holds itself, or nests too deeply",
+            "pass tuples, lists and dicts of numbers",
+        ) from None
 
 
 def part_of(value: Any, structure: Structure, key: str) -> Any:
