@@ -94,9 +94,7 @@ def module_context(module: Module) -> Context:
         "generator": module.generator,
         "source_name": shown,
         "summary": summary_lines(module),
-        "docstring": _escape(
-            f"The exact derivative of `{name}`, generated from {shown}."
-        ),
+        "docstring": _escape(f"The exact derivative of `{name}`, generated from {shown}."),
         "metadata": "\n".join(metadata_lines(module)),
         "containers": [users_code(text, imported) for text in containers],
         "default_containers": default_containers(trace.arguments),

@@ -9,8 +9,8 @@ from gradgen.backend.rewriting.reading import read
 from gradgen.backend.rewriting.search import improve
 from gradgen.backend.rewriting.writing import write
 from gradgen.ir.code import Var
-from gradgen.ir.recursion import deeper_recursion
 from gradgen.ir.program import PRIMAL, Program, count_operations
+from gradgen.ir.recursion import deeper_recursion
 
 _EVALUATIONS = 2000
 _INSTRUCTIONS = 80_000

@@ -225,6 +225,10 @@ def _not_at_module_level(
 
 def _check(syntax: Syntax, function: cst.FunctionDef) -> None:
     name = function.name.value
+    if name.startswith("__") and name.endswith("__"):
+        raise syntax.error(
+            f"{name!r} is a name that modules have for themselves", function, "call it otherwise"
+        )
     if function.asynchronous is not None:
         raise syntax.error(
             f"{name!r} is an async function", function, "a step function is a plain def"

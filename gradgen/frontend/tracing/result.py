@@ -75,7 +75,9 @@ def _structure(source: Source, value: Any, signature: Signature) -> Structure:
             path=source.path,
             line=source.position.line,
         )
-    return Structure(kind, keys, tuple(_structure(source, v, signature) for _, v in children), type_name)
+    return Structure(
+        kind, keys, tuple(_structure(source, v, signature) for _, v in children), type_name
+    )
 
 
 def _key(source: Source, path: Any) -> str:
