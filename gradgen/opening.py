@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradgen.config import Settings
-from gradgen.errors import GradgenError
 from gradgen.files import read_text
 from gradgen.frontend.live.function import LiveFunction, require_current
 from gradgen.frontend.live.gather import gather, placed_in_cells
@@ -36,12 +35,6 @@ def read(settings: Settings) -> Source:
         path, text = "<stdin>", sys.stdin.read()
     else:
         text = read_text(path, "the source file")
-    if not path.isprintable():
-        raise GradgenError(
-            "the name of the source file holds what cannot be printed",
-            hint="rename it",
-            path=repr(path),
-        )
     discover = settings.example is None
     return read_source(path, text, settings.function, settings.directives, discover=discover)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradgen.errors import GradgenError
 from gradgen.frontend.reading.annotations import read_annotations
 from gradgen.frontend.reading.bindings import read_assignments
 from gradgen.frontend.reading.containers import as_containers, read_definitions
@@ -32,6 +33,9 @@ def read_source(
     Python, there is no such target or it is not one that can be differentiated, a directive is
     malformed, or an argument is a container whose structure cannot be told.
     """
+    if not path.isprintable():
+        message = "the name of the source file holds what cannot be printed"
+        raise GradgenError(message, hint="rename it", path=ascii(path))
     syntax = parse(path, text)
     with deeper_recursion():
         target = find_target(syntax, function)

@@ -244,7 +244,9 @@ class Interpreter:
         place = self.place(eqn)
         if message is None:
             message = f"the primitive '{eqn.primitive.name}' is not supported"
-            hint = "compute this outside the step function, and pass the result as an argument"
+            hint = (
+                hint or "compute this outside the step function, and pass the result as an argument"
+            )
         return GradgenError(
             message,
             hint=hint,
