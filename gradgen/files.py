@@ -39,7 +39,8 @@ def decode(content: bytes, path: str, what: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise GradgenError(f"{what} is not UTF-8 text (byte {error.start})", path=path) from None
+        message = f"{what} is not UTF-8 text (byte {error.start})"
+        raise GradgenError(message, hint="save it as UTF-8", path=path) from None
 
 
 def resolved(path: str | Path) -> Path:

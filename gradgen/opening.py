@@ -42,9 +42,9 @@ def read(settings: Settings) -> Source:
 def execute(settings: Settings) -> Opened:
     """Read a source file and execute it."""
     source = read(settings)
-    module, function = load_function(source)
+    namespace, function = load_function(source)
     example = None if settings.example is None else load_example(settings.example)
-    return Opened(source, function, vars(module), example)
+    return Opened(source, function, namespace, example)
 
 
 def open_function(settings: Settings, live: LiveFunction, example: Any = None) -> Opened:

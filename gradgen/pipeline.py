@@ -86,12 +86,16 @@ def _front_of(settings: Settings, opened: Opened) -> Front:
     signature = with_numbers(source, function, signature)
     traced = trace(source, function, signature)
     spans = None if settings.per_neuron else spans_neurons(source, function, signature)
-    if spans is not None:
+    if spans is None:
+        # mapped over neurons, all outputs have the axes of all inputs
+        everything = frozenset(i.variable for i in traced.inputs)
+        outputs = tuple(replace(output, shaped_by=everything) for output in traced.outputs)
+    else:
         outputs = tuple(
             replace(output, spans_neurons=span)
             for output, span in zip(traced.outputs, spans, strict=True)
         )
-        traced = replace(traced, outputs=outputs)
+    traced = replace(traced, outputs=outputs)
     traced = replace(traced, recurrence=find_recurrence(source, traced))
     if "traces" in settings.emit:
         require_state(source, traced)

@@ -27,12 +27,6 @@ CASES = {
         "No module named 'not_there'",
         "executed",
     ),
-    "an argument that hides a name": (
-        "def f(v, type):\n    return v * type\n",
-        1,
-        "the argument 'type' hides a name that the generated functions need",
-        "rename it",
-    ),
     "a function that fails": (
         "def f(v):\n    raise ValueError('not today')\n",
         2,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gradgen.backend.imports import imports_of, sort_imports
 from gradgen.backend.layout import call, layout
 from gradgen.backend.metadata import metadata_lines, summary_lines
 from gradgen.backend.names import identifier, name_inputs, unique
+from gradgen.backend.ownership import users, users_code, users_import
 from gradgen.backend.plumbing import (
     Names,
     backward_body,
@@ -43,6 +44,7 @@ from gradgen.backend.signatures import (
 from gradgen.backend.straight import Context, straight_line_functions
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.module import Module, Passes
+from gradgen.ir.own_names import OWN_IMPORTS
 from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument, Input, Output
 
@@ -88,27 +90,28 @@ def module_context(module: Module) -> Context:
     }
     types = ", types" if has_types else ""
     containers = _containers(module, names)
+    imported = imports_of(containers, source.text)
     guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
     result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{types})")
     wrt = _differentiated(trace.arguments, trace.inputs)
+    shown = "".join(c if c.isprintable() else "?" for c in module.source_name)
+    chosen = _escape(", ".join(i.path for i in trace.inputs if i.wrt))
     return {
         "generator": module.generator,
-        "source_name": module.source_name,
+        "source_name": shown,
         "summary": summary_lines(module),
-        "docstring": _escape(
-            f"The exact derivative of `{name}`, generated from {module.source_name}."
-        ),
+        "docstring": _escape(f"The exact derivative of `{name}`, generated from {shown}."),
         "metadata": "\n".join(metadata_lines(module)),
-        "containers": containers,
+        "containers": [users_code(text, imported) for text in containers],
         "default_containers": default_containers(trace.arguments),
-        "imports": _imports(module, programs, containers, needs),
-        "name": name,
+        "imports": _imports(programs, imported, needs),
+        "name": users(name),
         "emit": emit,
         "needs": needs,
         "has_types": has_types,
         "has_keyword_only": any(a.keyword_only for a in trace.arguments),
         "types": types,
-        "wrt": ", ".join(i.path for i in trace.inputs if i.wrt),
+        "wrt": chosen,
         "counts": {
             "jacobian": str(module.jacobian.chosen.operations),
             "vjp": str(module.vjp.chosen.operations),
@@ -147,7 +150,7 @@ def module_context(module: Module) -> Context:
         "eligible_keys": "\n".join(eligible_keys(module)),
         "trace_keys": "\n".join(trace_keys(module)),
         "factor_keys": "\n".join(factor_keys(module)),
-        "states": ", ".join(path for path, _ in trace.differentiated_state),
+        "states": _escape(", ".join(path for path, _ in trace.differentiated_state)),
         "jacobian_body": _lines(jacobian_body(module, wrt, names)),
     }
 
@@ -200,21 +203,19 @@ def _containers(module: Module, names: Names) -> list[str]:
 
 
 def _imports(
-    module: Module,
-    programs: Sequence[Context],
-    containers: Sequence[str],
-    needs: Mapping[str, Any],
+    programs: Sequence[Context], imported: Collection[str], needs: Mapping[str, Any]
 ) -> list[str]:
     code = [line for program in programs for line in program["code"]]
-    found = {"import jax", "import jax.numpy as jnp", "import numpy as np"}
-    if needs["constant"]:
-        found.add("from functools import partial")
-    if needs["backward"]:
-        found.add("from typing import NamedTuple")
-    if any(re.search(r"(?<![.\w])lax\.", line) for line in code):
-        found.add("from jax import lax")
-    found.update(imports_of(containers, module.source.text))
-    return sort_imports(found)
+    own = {
+        "jax": True,
+        "jnp": True,
+        "partial": needs["constant"],
+        "NamedTuple": needs["backward"],
+        "np": True,
+        "lax": any(re.search(r"(?<![.\w])lax\.", line) for line in code),
+    }
+    found = {OWN_IMPORTS[name] for name, needed in own.items() if needed}
+    return sort_imports(found.union(map(users_import, imported)))
 
 
 def _step_doc(module: Module, passes: Passes) -> str:

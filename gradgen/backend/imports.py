@@ -6,10 +6,12 @@ import ast
 import sys
 from collections.abc import Iterable
 
+from gradgen.ir.imports import imported_names
+
 
 def imports_of(texts: Iterable[str], source: str) -> set[str]:
     """The source's import statements, one name each, that bind what the texts use."""
-    bound = _bound_names(source)
+    bound = imported_names(source)
     used = {
         node.id
         for text in texts
@@ -17,20 +19,6 @@ def imports_of(texts: Iterable[str], source: str) -> set[str]:
         if isinstance(node, ast.Name)
     }
     return {bound[name] for name in used if name in bound}
-
-
-def _bound_names(source: str) -> dict[str, str]:
-    bound: dict[str, str] = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                name = alias.asname or alias.name.split(".")[0]
-                renamed = f" as {alias.asname}" if alias.asname else ""
-                statement = f"import {alias.name}{renamed}"
-                if isinstance(node, ast.ImportFrom):
-                    statement = f"from {'.' * node.level}{node.module or ''} {statement}"
-                bound[name] = statement
-    return bound
 
 
 def sort_imports(statements: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gradgen.backend.ownership import users
 from gradgen.backend.printer import WIDTH
 
 
@@ -95,8 +96,8 @@ def _literal(node: ast.expr) -> Doc:
             return Group("[", tuple(map(_literal, items)), "]")
         case ast.Tuple(elts=items):
             return tuple_of([_literal(item) for item in items])
-        case ast.Call(func=ast.Name(id=name), keywords=keywords) if keywords:
-            return call(name, [prefixed(f"{k.arg}=", _literal(k.value)) for k in keywords])
+        case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
+            return call(users(name), [prefixed(f"{k.arg}=", _literal(k.value)) for k in keywords])
         case ast.Constant(value=str() as value):
             return quote(value)
     return ast.unparse(node)
@@ -109,4 +110,10 @@ def prefixed(prefix: str, doc: Doc) -> Doc:
 
 def quote(text: str) -> str:
     """A string literal in double quotes."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + "".join(map(_escaped, text)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '\\"':
+        return f"\\{character}"
+    return character if character.isprintable() else repr(character)[1:-1]

@@ -8,6 +8,7 @@ from typing import Any
 from gradgen.backend.layout import Doc, Group, layout, prefixed, quote, tuple_of
 from gradgen.backend.seal import UNSEALED
 from gradgen.ir.module import Derivative, Module
+from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import count_operations
 
 
@@ -61,7 +62,7 @@ def metadata_lines(module: Module) -> list[str]:
         "jvp_order": module.recipe.jvp,
         "counts": counts_of(module),
     }
-    return layout("GRADGEN = ", _document(content))
+    return layout(f"{METADATA} = ", _document(content))
 
 
 def counts_of(module: Module) -> dict[str, dict[str, Any]]:

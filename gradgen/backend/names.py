@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import builtins
 import keyword
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 
 from gradgen.ir.code import Var
+from gradgen.ir.own_names import BUILTINS
 from gradgen.ir.program import PRIMAL, Program
 from gradgen.ir.trace import Input
 
-_RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "jax", "jnp", "lax"})
+_RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *BUILTINS, "jax", "jnp", "lax", "np"})
+"""Keywords, and what a program may read that is no variable of it."""
 
 
 def name_inputs(inputs: Iterable[Input], reserved: Iterable[str] = ()) -> dict[Var, str]:
@@ -50,7 +52,8 @@ def renewed(name: str, inputs: Collection[str]) -> str:
 
 
 def identifier(text: str) -> str:
-    """A Python identifier that resembles the text."""
+    """A Python identifier that resembles the text, in the form in which Python compares them."""
+    text = unicodedata.normalize("NFKC", text)
     # digits in circles and fractions are \w to a regular expression, but no part of a name
     kept = "".join(c if f"x{c}".isidentifier() else " " for c in text)
     name = "_".join(kept.split()).strip("_") or "x"

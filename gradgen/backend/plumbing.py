@@ -18,6 +18,7 @@ from gradgen.backend.layout import (
     unpack,
 )
 from gradgen.backend.names import unique
+from gradgen.backend.ownership import users
 from gradgen.backend.printer import print_constant
 from gradgen.backend.pytrees import accesses, construct
 from gradgen.backend.signatures import function_header
@@ -47,13 +48,14 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
     leaves: list[Doc] = []
     given: list[Doc] = []
     for argument in arguments:
-        expressions = dict(accesses(argument.structure, argument.name, argument.name))
+        name = users(argument.name)
+        expressions = dict(accesses(argument.structure, name, argument.name))
         given += [e for p, e in expressions.items() if p in inputs]
         for bound in argument.bound:
             passed, expected = _compared(bound, expressions[bound.path])
-            guard = f'    _bound({passed}, {expected}, "{bound.path}")'
+            guard = f"    _bound({passed}, {expected}, {quote(bound.path)})"
             if argument.default == "None" and bound.kind != "value":
-                lines += [f"    if {argument.name} is not None:", f"    {guard}"]
+                lines += [f"    if {name} is not None:", f"    {guard}"]
             else:
                 lines.append(guard)
         leaves += [
@@ -79,7 +81,9 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
 
 def _integers_guard(trace: Trace) -> list[str]:
     """The guard of integers that might meet others before they meet a float."""
-    passed = {p: e for a in trace.arguments for p, e in accesses(a.structure, a.name, a.name)}
+    passed = {
+        p: e for a in trace.arguments for p, e in accesses(a.structure, users(a.name), a.name)
+    }
 
     def those(inputs: Sequence[Input]) -> Doc:
         return tuple_of([passed[i.path] for i in inputs])
@@ -120,7 +124,7 @@ def hold_constant(inputs: Sequence[Input], names: Names) -> str:
     """The function that guards leaves whose derivative was not generated."""
     leaves = [names.leaves[i.path] for i in inputs]
     held: list[Doc] = [
-        f'_constant({names.leaves[i.path]}, "{i.path}")'
+        f"_constant({names.leaves[i.path]}, {quote(i.path)})"
         if is_float(i.dtype) and not i.wrt
         else names.leaves[i.path]
         for i in inputs
@@ -206,11 +210,12 @@ def tangents_body(module: Module) -> list[str]:
     lines: list[str] = []
     chosen: list[Doc] = []
     for argument in arguments:
-        expressions = dict(accesses(argument.structure, argument.name, argument.name))
+        name = users(argument.name)
+        expressions = dict(accesses(argument.structure, name, argument.name))
         leaves = [(by_path[p], e) for p, e in expressions.items() if p in by_path]
         held = [(i, e) for i, e in leaves if not i.wrt]
         if held and len(held) == len(leaves):
-            lines.append(f"_no_tangent({argument.name}, {quote(argument.name)})")
+            lines.append(f"_no_tangent({name}, {quote(argument.name)})")
         else:
             lines += [f"_no_tangent({e}, {quote(i.path)})" for i, e in held]
         chosen += [e for i, e in leaves if i.wrt]
@@ -241,7 +246,8 @@ def result_body(module: Module, names: Names) -> list[str]:
 
 def full_tangents_body(trace: Trace, names: Names) -> list[str]:
     """The outputs' tangents in their shapes and dtypes; float0 where there can be none."""
-    tangents = {o.path: f"t_{names.outputs[o.path]}" for o in trace.float_outputs}
+    taken = {*names.outputs.values(), "outputs", "tangents"}
+    tangents = {o.path: unique(f"t_{names.outputs[o.path]}", taken) for o in trace.float_outputs}
 
     def leaf(path: str) -> Doc:
         output = names.outputs[path]
@@ -272,7 +278,7 @@ def eligible_keys(module: Module) -> list[str]:
         return []
     following = dict(module.trace.differentiated_state)
     items: list[Doc] = [
-        prefixed(f'("{s}", "{p}"): ', tuple_of([quote(following[s]), quote(p)]))
+        prefixed(f"({quote(s)}, {quote(p)}): ", tuple_of([quote(following[s]), quote(p)]))
         for (s, p), _ in module.traces.eligible
     ]
     return _after("_TRACES = ", Group("{", tuple(items), "}"))
@@ -284,7 +290,7 @@ def trace_keys(module: Module) -> list[str]:
         return []
     results = module.traces.derivative.chosen.program.results
     keys = [key.split(":")[1:] for key, _ in results if key.startswith("e:")]
-    return _after("_SO_FAR = ", tuple_of([f'("{output}", "{path}")' for output, path in keys]))
+    return _after("_SO_FAR = ", tuple_of([_pair(output, path) for output, path in keys]))
 
 
 def factor_keys(module: Module) -> list[str]:
@@ -310,9 +316,13 @@ def _entries(module: Module) -> list[tuple[str, str, Atom]]:
     return found
 
 
+def _pair(output: str, path: str) -> Doc:
+    return f"({quote(output)}, {quote(path)})"
+
+
 def entry_keys(module: Module) -> list[str]:
     """The pairs (output path, input path) of the structurally nonzero entries."""
-    keys = [f'("{output}", "{path}")' for output, path, _ in _entries(module)]
+    keys = [_pair(output, path) for output, path, _ in _entries(module)]
     return _after("_ENTRIES = ", tuple_of(keys))
 
 

@@ -171,8 +171,8 @@ class Printer:
         op, operands = instruction.op, [self._operand(a) for a in instruction.operands]
         # Python would compute with numbers alone in its own precision
         numbers = all(isinstance(a, Const) for a in instruction.operands)
-        if op == "div" and not is_float(instruction.dtype):
-            return self._call("lax.div", self._alike(instruction, operands))
+        if op in ("div", "rem") and not is_float(instruction.dtype):
+            return self._call(f"lax.{op}", self._alike(instruction, operands))
         if op == "ne" and instruction.operands[0] == instruction.operands[1]:
             return self._call("jnp.isnan", operands[:1])
         if op in _INFIX and not numbers:
@@ -223,15 +223,18 @@ class Printer:
         return self._call(function, operands)
 
     def _alike(self, instruction: Instruction, operands: Sequence[Text]) -> list[Text]:
-        """The operands of a function of `jax.lax`, which all need the same dtype: numbers too."""
+        """The operands of a function of `jax.lax`, which all need one dtype and one shape."""
         pairs = list(zip(instruction.operands, operands, strict=True))
         dtypes = [text.within(_ATOM) for atom, text in pairs if not isinstance(atom, Const)]
-        return [
+        alike = [
             Text(f"jnp.asarray({text.text}, {dtypes[0]}.dtype)")
             if isinstance(atom, Const) and dtypes
             else text
             for atom, text in pairs
         ]
+        if len(alike) > 1 and dtypes:
+            return [Text(f"*{self._call('jnp.broadcast_arrays', alike).text}")]
+        return alike
 
     def _call(self, function: str, operands: Sequence[Text]) -> Text:
         return Text(f"{function}({', '.join(o.text for o in operands)})")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from gradgen.backend.layout import Doc, Group, call, prefixed, tuple_of
-from gradgen.ir.pytree import Structure
+from gradgen.backend.layout import Doc, Group, call, prefixed, quote, tuple_of
+from gradgen.backend.ownership import users
+from gradgen.ir.pytree import Structure, join
 from gradgen.ir.trace import Argument
 
 
@@ -17,19 +18,15 @@ def accesses(structure: Structure, expression: str, path: str) -> Iterator[tuple
         yield path or "out", expression
         return
     for key, child in zip(structure.keys, structure.children, strict=True):
-        yield from accesses(child, _access(structure, expression, key), _join(path, key))
+        yield from accesses(child, _access(structure, expression, key), join(path, key))
 
 
 def _access(structure: Structure, expression: str, key: str) -> str:
     if structure.kind in ("tuple", "list"):
         return f"{expression}[{key}]"
     if structure.kind == "dict":
-        return f'{expression}["{key}"]'
+        return f"{expression}[{quote(key)}]"
     return f"{expression}.{key}"
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
 
 
 def construct(
@@ -48,7 +45,7 @@ def construct(
     if structure.is_leaf:
         return leaf(path or "out")
     children = [
-        construct(child, leaf, constructors, _join(path, key))
+        construct(child, leaf, constructors, join(path, key))
         for key, child in zip(structure.keys, structure.children, strict=True)
     ]
     match structure.kind:
@@ -58,10 +55,10 @@ def construct(
             return Group("[", tuple(children), "]")
         case "dict":
             keyed = zip(structure.keys, children, strict=True)
-            return Group("{", tuple(prefixed(f'"{k}": ', c) for k, c in keyed), "}")
+            return Group("{", tuple(prefixed(f"{quote(k)}: ", c) for k, c in keyed), "}")
     keyed = zip(structure.keys, children, strict=True)
-    constructor = constructors.get(structure.type_name or "", structure.type_name)
-    return call(f"{constructor}", [prefixed(f"{k}=", c) for k, c in keyed])
+    name = structure.type_name or ""
+    return call(constructors.get(name, users(name)), [prefixed(f"{k}=", c) for k, c in keyed])
 
 
 def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
@@ -75,7 +72,7 @@ def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
             visit(child, _access(structure, expression, key))
 
     for argument in arguments:
-        visit(argument.structure, argument.name)
+        visit(argument.structure, users(argument.name))
     return found
 
 

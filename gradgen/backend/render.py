@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 
 from gradgen.backend.context import module_context
+from gradgen.backend.ownership import settle
 from gradgen.backend.seal import seal
 from gradgen.ir.module import Module
 
@@ -19,7 +20,7 @@ def render(module: Module) -> str:
     """The text of the generated module."""
     context = module_context(module)
     text = _environment().get_template("module.py.jinja").render(context)
-    return seal(text.rstrip("\n") + "\n")
+    return seal(settle(text.rstrip("\n") + "\n"))
 
 
 def template_folder() -> Path:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradgen.backend.layout import call, flat, layout, literal
+from gradgen.backend.ownership import users
 from gradgen.ir.trace import Argument
 
 
 def define(function: str, arguments: Sequence[Argument]) -> list[str]:
     """`def` with the source's parameters; `_flatten` takes them all by position too."""
-    parameters = _parameters(arguments, by_keyword=not function.startswith("_"))
+    parameters = _parameters(arguments, by_keyword=function != "_flatten")
     return layout("def ", call(function, parameters), ":")
 
 
@@ -43,7 +44,8 @@ def _parameters(
         if value is not None:
             value = flat(literal(value)) if argument.structure.is_leaf else _default_name(argument)
             value = default or value
-        shown.append(argument.name if value is None else f"{argument.name}={value}")
+        name = users(argument.name)
+        shown.append(name if value is None else f"{name}={value}")
     return tuple(shown)
 
 
@@ -60,5 +62,6 @@ def function_header(name: str, parameters: Sequence[str]) -> str:
 
 def flatten_statement(target: str, arguments: Sequence[Argument]) -> list[str]:
     """The arguments handed to `_flatten`."""
-    passed = [f"{a.name}={a.name}" if a.keyword_only else a.name for a in arguments]
+    names = [users(argument.name) for argument in arguments]
+    passed = [f"{n}={n}" if a.keyword_only else n for n, a in zip(names, arguments, strict=True)]
     return layout(f"{target} = ", call("_flatten", passed), "", 4)

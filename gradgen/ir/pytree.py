@@ -36,7 +36,7 @@ class Structure:
             yield path, self
             return
         for key, child in zip(self.keys, self.children, strict=True):
-            yield from child.leaves(f"{path}.{key}" if path else key)
+            yield from child.leaves(join(path, key))
 
     def check(self) -> None:
         """Raise ValueError if keys and children disagree."""
@@ -66,6 +66,19 @@ class Structure:
                 return "{" + named + "}"
             case _:
                 return f"{self.type_name}({named})"
+
+
+def join(path: str, key: str) -> str:
+    """The dotted path of a part; what would make it ambiguous in a dict's key is written `%2E`."""
+    part = "".join(_written(c) for c in key) or "%"
+    return f"{path}.{part}" if path else part
+
+
+def _written(character: str) -> str:
+    if character.isprintable() and character not in "%.:|":
+        return character
+    code = ord(character)
+    return f"%{code:02X}" if code < 0x100 else f"%u{code:06X}"
 
 
 def leaf(kind: LeafKind = "float") -> Structure:

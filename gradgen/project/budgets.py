@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gradgen.ir.own_names import own_name
 from gradgen.project.outcome import Finding
 from gradgen.project.record import Counts
 from gradgen.project.target import Target
@@ -44,11 +45,12 @@ def miscounted(text: str, stated: Mapping[str, Any]) -> str | None:
 
     Raises SyntaxError if the text is not Python, KeyError or TypeError if it states no counts.
     """
-    for function, counts in recount(text).items():
-        if function in COUNTED:
-            claimed = stated[COUNTED[function]]
-            by_kind = {kind: n for kind, n in claimed.items() if isinstance(n, int)}
-            different = counts.differs_from(by_kind)
+    counts = recount(text)
+    for usually, key in COUNTED.items():
+        function = own_name(usually, counts)
+        if function in counts:
+            by_kind = {kind: n for kind, n in stated[key].items() if isinstance(n, int)}
+            different = counts[function].differs_from(by_kind)
             if different is not None:
                 return f"{function}: {different}"
     return None

@@ -14,10 +14,11 @@ from gradgen.errors import GradgenError
 from gradgen.files import read_text
 from gradgen.ir.graph import Elimination, Order
 from gradgen.ir.module import Module
+from gradgen.ir.own_names import METADATA
 from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import normalised
 
-_GRADGEN = re.compile(r"^GRADGEN = (\{\n.*?^\})$", re.M | re.S)
+_GRADGEN = re.compile(rf"^{METADATA}_* = (\{{\n.*?^\}})$", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def read_record(text: str) -> Record | None:
     if found is not None:
         try:
             content = ast.literal_eval(found[1])
-        except (ValueError, SyntaxError):
-            content = {}
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            content = {}  # the last two where it nests too deeply
     return Record(text, content if isinstance(content, dict) else {})
 
 

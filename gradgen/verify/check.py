@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from gradgen.ir.own_names import METADATA, own_name
 from gradgen.ir.program import count_operations
 from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
@@ -109,7 +110,8 @@ def _missing(generated: Generated) -> list[Failure]:
 def _counts(generated: Generated) -> list[Failure]:
     """The counts in the text, in GRADGEN and in the programs agree."""
     module = generated.subject.module
-    stated = generated.loaded.GRADGEN["counts"]
+    loaded = vars(generated.loaded)
+    stated = loaded[own_name(METADATA, loaded)]["counts"]
     recounted = recount(generated.subject.text)
     programs = {
         "primal": module.primal,
@@ -122,7 +124,8 @@ def _counts(generated: Generated) -> list[Failure]:
     if module.traces is not None:
         programs["traces"] = module.traces.derivative.chosen.program
     failures = []
-    for function, key in COUNTED.items():
+    for usually, key in COUNTED.items():
+        function = own_name(usually, recounted)
         if function not in recounted:
             continue
         program = programs[key]

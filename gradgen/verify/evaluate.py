@@ -96,9 +96,9 @@ class Evaluator:
             ]
         if op == "convert":
             return self._xp.asarray(operands[0]).astype(self._concrete(instruction.dtype))
+        if op in ("div", "rem") and instruction.dtype.startswith(("int", "uint")):
+            return getattr(lax, op)(*(jnp.asarray(x, instruction.dtype) for x in operands))
         if op == "div":
-            if instruction.dtype.startswith(("int", "uint")):
-                return lax.div(*map(jnp.asarray, operands))
             return operands[0] / operands[1]
         if op in _INFIX:
             return _INFIX[op](*operands)

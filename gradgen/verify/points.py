@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.ir.code import is_float
-from gradgen.ir.pytree import Structure
+from gradgen.ir.pytree import Structure, join
 from gradgen.ir.trace import Input, Trace
 from gradgen.verify.floats import Array
 from gradgen.verify.subject import concrete_dtype
@@ -65,7 +65,7 @@ def _numbers(node: ast.expr, structure: Structure, path: str) -> Iterator[tuple[
             value = ast.literal_eval(node)
         except ValueError:
             return
-        if isinstance(value, int | float) and np.isfinite(value):
+        if structure.kind in ("float", "int") and np.isfinite(value):
             yield path, float(value)
         return
     children: dict[str, ast.expr] = {}
@@ -82,7 +82,7 @@ def _numbers(node: ast.expr, structure: Structure, path: str) -> Iterator[tuple[
             children = {k.arg: k.value for k in node.keywords if k.arg is not None}
     for key, child in zip(structure.keys, structure.children, strict=True):
         if key in children:
-            yield from _numbers(children[key], child, f"{path}.{key}")
+            yield from _numbers(children[key], child, join(path, key))
 
 
 def draw(trace: Trace, ranges: Sequence[Range], count: int, seed: int) -> list[Array]:

@@ -10,6 +10,7 @@ from gradgen.backend.rewriting.search import improve
 from gradgen.backend.rewriting.writing import write
 from gradgen.ir.code import Var
 from gradgen.ir.program import PRIMAL, Program, count_operations
+from gradgen.ir.recursion import deeper_recursion
 
 _EVALUATIONS = 2000
 _INSTRUCTIONS = 80_000
@@ -26,7 +27,8 @@ def rewrite(program: Program, float_inputs: Iterable[Var], seed: int = 0) -> Pro
     evaluations = min(_EVALUATIONS, _INSTRUCTIONS // (length + 1))
     reading = read(program, float_inputs)
     roots = improve(reading.forms, reading.roots, evaluations, seed)
-    rewritten = absorb_signs(eliminate_dead_code(write(program, reading, roots)))
+    with deeper_recursion():  # as deep as sums and products stand in each other
+        rewritten = absorb_signs(eliminate_dead_code(write(program, reading, roots)))
     rewritten.check()
     before, after = (count_operations(p.instructions).total for p in (program, rewritten))
     return rewritten if after < before else program

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -135,6 +136,10 @@ class Flow(ABC):
             case cst.Integer() | cst.SimpleString():
                 constant = node.evaluated_value
                 return Value(constant=constant) if isinstance(constant, int | str) else UNKNOWN
+            case cst.FormattedString():
+                return Value(constant=self.formatted(node))
+            case cst.ConcatenatedString(left=left, right=right):
+                return Value(constant=_concatenated(self.value(left), self.value(right)))
             case cst.UnaryOperation(operator=operator, expression=operand):
                 value = self.value(operand)
                 if isinstance(operator, cst.Minus) and isinstance(value.constant, int):
@@ -151,8 +156,10 @@ class Flow(ABC):
                 return self.subscript(node)
             case cst.Call():
                 return self.call(node)
-            case cst.BinaryOperation(left=left, right=right):
-                self.arithmetic(left, right)
+            case cst.BinaryOperation(left=left, operator=operator, right=right):
+                operands = self.arithmetic(left, right)
+                if isinstance(operator, cst.Add):
+                    return Value(constant=_concatenated(*operands))
             case cst.BooleanOperation(left=left, right=right):
                 return self.value(left).join(self.value(right))
             case cst.Comparison():
@@ -171,6 +178,23 @@ class Flow(ABC):
             case _:
                 self.descend(node)
         return UNKNOWN
+
+    def formatted(self, node: cst.FormattedString) -> str | None:
+        """What an f-string of constants comes to; None for another one."""
+        found: list[str | None] = []
+        for part in node.parts:
+            match part:
+                case cst.FormattedStringText(value=text):
+                    found.append(_unescaped(node, text))
+                case cst.FormattedStringExpression(
+                    expression=inner, conversion=None, format_spec=None, equal=None
+                ):
+                    constant = self.value(inner).constant
+                    found.append(None if constant is None else str(constant))
+                case _:
+                    self.descend(part)
+                    found.append(None)
+        return None if None in found else "".join(map(str, found))
 
     def note(
         self, value: Value, kind: UseKind, node: cst.CSTNode, count: int = 0, how: str = ""
@@ -212,13 +236,16 @@ class Flow(ABC):
             self.descend(element)
         return UNKNOWN
 
-    def arithmetic(self, left: cst.BaseExpression, right: cst.BaseExpression) -> None:
+    def arithmetic(self, left: cst.BaseExpression, right: cst.BaseExpression) -> list[Value]:
         """Follow the operands of an arithmetic operation."""
+        operands = []
         for node, other in ((left, right), (right, left)):
+            operands.append(self.value(node))
             if isinstance(other, _DISPLAYS):
-                self.note(self.value(node), "open", node, how="combined with another container")
+                self.note(operands[-1], "open", node, how="combined with another container")
             else:
-                self.note(self.value(node), "number", node)
+                self.note(operands[-1], "number", node)
+        return operands
 
     def compare(self, node: cst.Comparison) -> None:
         """Follow the operands of a comparison: with strings, they are Python values."""
@@ -253,6 +280,20 @@ class Flow(ABC):
             inner.value(node.value)
         elif isinstance(node, cst.BaseSimpleComp):
             inner.value(node.elt)
+
+
+def _unescaped(node: cst.FormattedString, text: str) -> str:
+    """A part of an f-string as it is when the program runs."""
+    plain = text.replace("{{", "{").replace("}}", "}")
+    prefix = node.prefix.lower().replace("f", "")
+    return str(ast.literal_eval(f"{prefix}{node.quote}{plain}{node.quote}"))
+
+
+def _concatenated(left: Value, right: Value) -> str | None:
+    """The two as one string; None if they are no constant strings."""
+    if isinstance(left.constant, str) and isinstance(right.constant, str):
+        return left.constant + right.constant
+    return None
 
 
 def _has_string(value: Value) -> bool:

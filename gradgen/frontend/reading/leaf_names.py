@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from gradgen.ir.pytree import join
+
 
 def read_leaf_names(
     text: str, function: str, parameters: Iterable[str]
@@ -45,7 +47,7 @@ def _path(node: ast.expr, roots: set[str]) -> str | None:
             parent = _path(inner, roots)
         case _:
             return None
-    return None if parent is None else f"{parent}.{key}"
+    return None if parent is None else join(parent, str(key))
 
 
 def _name(target: ast.expr, path: str, found: dict[str, str]) -> None:

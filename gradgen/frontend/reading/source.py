@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gradgen.errors import GradgenError
 from gradgen.frontend.reading.annotations import read_annotations
 from gradgen.frontend.reading.bindings import read_assignments
 from gradgen.frontend.reading.containers import as_containers, read_definitions
 from gradgen.frontend.reading.directives import read_directives
 from gradgen.frontend.reading.leaf_names import read_leaf_names
 from gradgen.frontend.reading.structures import read_structures
-from gradgen.frontend.reading.syntax import deeper_recursion, parse
+from gradgen.frontend.reading.syntax import parse
 from gradgen.frontend.reading.target import find_target, read_parameters
+from gradgen.ir.recursion import deeper_recursion
 from gradgen.ir.source import Source, digest_of_text
 
 
@@ -31,6 +33,9 @@ def read_source(
     Python, there is no such target or it is not one that can be differentiated, a directive is
     malformed, or an argument is a container whose structure cannot be told.
     """
+    if not path.isprintable():
+        message = "the name of the source file holds what cannot be printed"
+        raise GradgenError(message, hint="rename it", path=ascii(path))
     syntax = parse(path, text)
     with deeper_recursion():
         target = find_target(syntax, function)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
 
@@ -14,6 +14,7 @@ from libcst.helpers import get_full_name_for_node
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from gradgen.errors import GradgenError
+from gradgen.ir.recursion import deeper_recursion
 from gradgen.ir.source import Position, normalised
 
 Statement = cst.BaseSmallStatement | cst.BaseCompoundStatement
@@ -97,11 +98,14 @@ def parse(path: str, text: str) -> Syntax:
     text = normalised(text)
     _compile(path, text)
     try:
+        # several Python frames a level of nesting, which Python's own compiler has bounded
         with deeper_recursion():
             module = cst.parse_module(text)
             # A tree fresh from the parser shares no nodes, so the wrapper need not copy it.
             wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
             ranges = wrapper.resolve(PositionProvider)
+            if not text.isascii():
+                _normalise_names(module)
     except cst.ParserSyntaxError as error:
         raise GradgenError(
             "libcst cannot parse this file, though Python can",
@@ -137,6 +141,14 @@ def _compile(path: str, text: str) -> None:
         raise _too_deep(path) from error
 
 
+def _normalise_names(module: cst.Module) -> None:
+    """Give all names the form that Python gives them when it reads a file."""
+    for node in walk(module):
+        if isinstance(node, cst.Name) and not node.value.isascii():
+            # in place: positions are kept by node, and a new tree would have none
+            object.__setattr__(node, "value", unicodedata.normalize("NFKC", node.value))
+
+
 def _too_deep(path: str) -> GradgenError:
     return GradgenError(
         "an expression in this file nests too deeply to be parsed",
@@ -144,20 +156,6 @@ def _too_deep(path: str) -> GradgenError:
         path=path,
         line=1,
     )
-
-
-@contextmanager
-def deeper_recursion() -> Iterator[None]:
-    """Room for libcst and for walking its trees: several Python frames a level of nesting.
-
-    That Python's own compiler accepts the text bounds how deep it nests.
-    """
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, 30_000))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 _TRIVIA = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
@@ -180,6 +181,7 @@ def _names(node: cst.CSTNode) -> Iterator[str]:
 
 
 def _named(syntax: Syntax, name: str) -> cst.FunctionDef:
+    name = unicodedata.normalize("NFKC", name)
     function = syntax.functions.get(name)
     if function is not None:
         return function
@@ -223,6 +225,10 @@ def _not_at_module_level(
 
 def _check(syntax: Syntax, function: cst.FunctionDef) -> None:
     name = function.name.value
+    if name.startswith("__") and name.endswith("__"):
+        raise syntax.error(
+            f"{name!r} is a name that modules have for themselves", function, "call it otherwise"
+        )
     if function.asynchronous is not None:
         raise syntax.error(
             f"{name!r} is an async function", function, "a step function is a plain def"

@@ -10,13 +10,11 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
-from gradgen.frontend.tracing.values import bind, follow, literal_of, structure_of
-from gradgen.ir.pytree import Structure, leaf
+from gradgen.frontend.tracing.containers import in_jax_order
+from gradgen.frontend.tracing.values import bind, literal_of, part_of, structure_of
+from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument, Bound
-
-_NEEDED = frozenset(("getattr", "jnp", "type", "zip"))
-"""What functions call that have the source's arguments."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Signature:
         if structure.is_leaf:
             return next(values)
         children = [
-            self._build(child, values, f"{path}.{key}")
+            self._build(child, values, join(path, key))
             for key, child in zip(structure.keys, structure.children, strict=True)
         ]
         match structure.kind:
@@ -97,11 +95,10 @@ def read_signature(
     expressions by argument name (evaluated in the namespace),
     `example` what an example function returned: a tuple of arguments, or a dict of them by name.
 
-    Raises GradgenError for names that do not exist, arguments that cannot be understood or are
-    called like something that generated code needs, and for differentiation with respect to an
-    integer.
+    Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
+    differentiation with respect to an integer.
     """
-    given = {p.name: _default(function, p.name) for p in source.parameters if p.has_default}
+    given = {p.name: _default(source, function, p.name) for p in source.parameters if p.has_default}
     examples = _examples(source, example)
     bound: dict[str, Any] = {}
     classes = {name: value for name, value in namespace.items() if isinstance(value, type)}
@@ -110,21 +107,23 @@ def read_signature(
         _require_known(source, name, [p.name for p in source.parameters], "argument")
     for parameter in source.parameters:
         name = parameter.name
-        if name in _NEEDED:
-            message = f"the argument '{name}' hides a name that the generated functions need"
-            raise _refused(source, parameter, message, "rename it")
         if static and name in static:
             bound[name] = _evaluate(source, namespace, parameter, static[name])
             structure = leaf("static")
         else:
             structure = _structure(source, parameter, given, examples, classes)
+            try:
+                structure = in_jax_order(structure, classes)
+            except GradgenError as error:
+                place = parameter.position
+                raise error.located(source.path, place.line, place.column) from None
             value = examples.get(name, given.get(name))
-            for path in _static_paths(structure, name):
+            for path, part in _static_parts(structure, value, name):
                 if value is None and name not in given:
                     message = f"the argument '{path}' is not a number and has no default value"
                     hint = f"bind it when generating: --static {name}=VALUE"
                     raise _refused(source, parameter, message, hint)
-                bound[path] = follow(value, path.split(".")[1:])
+                bound[path] = part
         bindings = tuple(bind(p, v) for p, v in bound.items() if _is_within(p, name))
         default = None
         if parameter.default is not None:
@@ -136,8 +135,13 @@ def read_signature(
     return Signature(tuple(arguments), leaves, bound, classes)
 
 
-def _static_paths(structure: Structure, name: str) -> list[str]:
-    return [path for path, found in structure.leaves(name) if found.kind == "static"]
+def _static_parts(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """What is static in a value, by dotted path; None for all of it where there is no value."""
+    if structure.kind == "static":
+        yield path, value
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        part = None if value is None else part_of(value, structure, key)
+        yield from _static_parts(child, part, join(path, key))
 
 
 def _refused(source: Source, parameter: Parameter, message: str, hint: str) -> GradgenError:
@@ -158,18 +162,29 @@ def _default_literal(binding: Bound | None, value: Any) -> str:
     return binding.shown if binding.kind == "value" else "None"
 
 
-def _default(function: Callable[..., Any], name: str) -> Any:
-    return inspect.signature(function).parameters[name].default
+def _default(source: Source, function: Callable[..., Any], name: str) -> Any:
+    try:
+        return inspect.signature(function).parameters[name].default
+    except (KeyError, TypeError, ValueError):
+        raise GradgenError(
+            f"'{source.function}' takes no argument '{name}' any more once the file has run",
+            hint="a decorator keeps the signature with functools.wraps",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        ) from None
 
 
 def _examples(source: Source, example: Any) -> dict[str, Any]:
     if example is None:
         return {}
+    names = [parameter.name for parameter in source.parameters]
     if isinstance(example, dict):
+        for name in example:
+            _require_known(source, str(name), names, "argument")
         return dict(example)
     if not isinstance(example, tuple):
         example = (example,)
-    names = [parameter.name for parameter in source.parameters]
     if len(example) > len(names):
         raise GradgenError(
             f"the example function returns {len(example)} arguments, "
@@ -200,11 +215,38 @@ def _structure(
     if parameter.name in examples:
         return structure_of(source, parameter, examples[parameter.name], classes)
     known = source.structure(parameter.name)
-    if known is not None:
-        return known
     if parameter.has_default:
-        return structure_of(source, parameter, given[parameter.name], classes)
-    return leaf("float")
+        default = given[parameter.name]
+        found = structure_of(source, parameter, default, classes)
+        if known is None:
+            return found
+        if default is None and known.kind not in ("static", "none"):
+            message = f"the default value of '{parameter.name}' is None, and it is used as "
+            hint = f"bind it to that: --static {parameter.name}=None; or take the default away"
+            raise _refused(source, parameter, message + known.pretty(), hint)
+        _require_alike(source, parameter, known, found)
+    return leaf("float") if known is None else known
+
+
+def _require_alike(
+    source: Source, parameter: Parameter, known: Structure, found: Structure
+) -> None:
+    """Make sure that a default value has the containers that the source is known to expect."""
+    if known.is_leaf and found.is_leaf:
+        return
+    alike = (known.kind, sorted(known.keys)) == (found.kind, sorted(found.keys))
+    if not alike:
+        raise _refused(
+            source,
+            parameter,
+            f"the default value of '{parameter.name}' is {found.pretty()}, and it is used as "
+            f"{known.pretty()}",
+            "give it a default value of that form; or say above the function what it holds, as in "
+            f"# gradgen: example {parameter.name}={found.pretty()}",
+        )
+    parts = dict(zip(found.keys, found.children, strict=True))
+    for key, child in zip(known.keys, known.children, strict=True):
+        _require_alike(source, parameter, child, parts[key])
 
 
 def _apply_wrt_kinds(arguments: list[Argument], wrt: Sequence[str]) -> list[Argument]:

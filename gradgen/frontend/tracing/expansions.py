@@ -1,4 +1,4 @@
-"""Primitives that newer versions of JAX have, in terms of those that every version has."""
+"""Primitives that need more than an operation of their own."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def _polynomial(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
             result[index] = interpreter.emit(eqn, "add", (scaled, wide[index]), dtype)
         total = result
     return [total]
+
+
+@handles("igamma", "igammac")
+def _incomplete_gamma(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    """A series in a loop, which XLA computes otherwise where an operand is a number."""
+    if any(isinstance(atom, Const) for tensor in operands for atom in tensor.flat):
+        raise interpreter.unsupported(
+            eqn,
+            f"'{eqn.primitive.name}' of a number rounds otherwise from one call to the next",
+            hint="pass the number as an argument with a default value",
+        )
+    return [interpreter.elementwise(eqn, eqn.primitive.name, operands)]

@@ -192,7 +192,9 @@ class Interpreter:
         """One instruction for each element; scalars stretch."""
         aval = eqn.outvars[0].aval
         if "complex" in str(aval.dtype):
-            raise self.unsupported(eqn, "complex numbers are not supported")
+            raise self.unsupported(
+                eqn, "complex numbers are not supported", "write real and imaginary part apart"
+            )
         dtype = self.dtype(aval)
         if op == "convert":
             attributes = (("from", _source_kind(self.dtype(eqn.invars[0].aval))),)
@@ -241,8 +243,13 @@ class Interpreter:
     ) -> GradgenError:
         """The error for an equation that cannot be handled, at its source line."""
         place = self.place(eqn)
+        if message is None:
+            message = f"the primitive '{eqn.primitive.name}' is not supported"
+            hint = (
+                hint or "compute this outside the step function, and pass the result as an argument"
+            )
         return GradgenError(
-            message or f"the primitive '{eqn.primitive.name}' is not supported",
+            message,
             hint=hint,
             path=None if self.source is None else self.source.path,
             line=place[-1].line if place else None,

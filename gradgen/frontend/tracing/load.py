@@ -15,8 +15,12 @@ from gradgen.frontend.tracing.blame import users_code
 from gradgen.ir.source import Source
 
 
-def load_module(source: Source) -> types.ModuleType:
-    """Execute the module, with its folder importable; raises GradgenError if that fails."""
+def load_module(source: Source) -> dict[str, Any]:
+    """Execute the module, with its folder importable, and return what it defines.
+
+    The names are not looked up as the module's attributes, of which its own code may decide.
+    Raises GradgenError if that fails.
+    """
     name = Path(source.path).stem
     if not name.isidentifier() or name in sys.modules:
         name = f"gradgen_source_{abs(hash(source.path))}"
@@ -24,6 +28,7 @@ def load_module(source: Source) -> types.ModuleType:
     module.__file__ = source.path
     # dataclasses and NamedTuple look their module up while the class is made
     sys.modules[name] = module
+    namespace = module.__dict__
     with (
         importable(Path(source.path).parent),
         users_code(
@@ -33,22 +38,23 @@ def load_module(source: Source) -> types.ModuleType:
             "a source file is executed to get its function; it must run by itself",
         ),
     ):
-        exec(compile(source.text, source.path, "exec"), module.__dict__)
-    return module
+        exec(compile(source.text, source.path, "exec"), namespace)
+    return namespace
 
 
-def load_function(source: Source) -> tuple[types.ModuleType, Callable[..., Any]]:
-    """The module and the target function in it."""
-    module = load_module(source)
-    function = vars(module).get(source.function)
+def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """What the module defines, and the target function among it."""
+    namespace = load_module(source)
+    function = namespace.get(source.function)
     if not callable(function):
         raise GradgenError(
             f"'{source.function}' is not a function once the file has run",
+            hint=f"give what takes the place of '{source.function}' another name",
             path=source.path,
             line=source.position.line,
             column=source.position.column,
         )
-    return module, function
+    return namespace, function
 
 
 @contextmanager
@@ -74,6 +80,9 @@ def load_example(text: str) -> Any:
         code = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise GradgenError(f"cannot read the example file: {error.strerror}", path=path) from None
+    except UnicodeDecodeError as error:
+        message = f"the example file is not UTF-8 text (byte {error.start})"
+        raise GradgenError(message, hint="save it as UTF-8", path=path) from None
     namespace: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
 
     def line_of(file: str, line: int) -> int | None:

@@ -8,22 +8,27 @@ from typing import Any
 import jax
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.carried import require_available
+from gradgen.frontend.tracing.containers import children_of, fields_of
 from gradgen.ir.pytree import NodeKind, Structure, leaf
 from gradgen.ir.source import Source
 
 
-def read_result(source: Source, value: Any) -> tuple[Structure, tuple[str, ...]]:
+def read_result(
+    source: Source, value: Any, signature: Signature
+) -> tuple[Structure, tuple[str, ...]]:
     """The structure of a traced result, and its leaves' dotted paths in JAX's order.
 
     A result that is a single leaf has the path `out`. Raises GradgenError for containers that a
     generated file cannot build.
     """
-    structure = _structure(source, value)
+    structure = _structure(source, value, signature)
     paths = tuple(path or "out" for path, _ in structure.leaves() if _.kind != "none")
     return structure, paths
 
 
-def _structure(source: Source, value: Any) -> Structure:
+def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     if value is None:
         return leaf("none")
     kind = _container_kind(value)
@@ -39,16 +44,54 @@ def _structure(source: Source, value: Any) -> Structure:
             column=source.position.column,
         )
     # one level at a time: JAX decides the order of the children
-    children, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
-    keys = tuple(jax.tree_util.keystr(path, simple=True) for path, _ in children)
-    if kind == "dataclass" and set(keys) != {f.name for f in dataclasses.fields(value)}:
+    fields = fields_of(type(value))
+    type_name = None if fields is None else type(value).__name__
+    if type_name is not None:
+        require_available(source, type(value), signature.arguments, signature.classes)
+    try:
+        keys = None if fields is None else children_of(type(value), fields)
+    except GradgenError as error:
+        raise error.located(source.path, source.position.line, source.position.column) from None
+    children, tree = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
+    try:
+        jax.tree.unflatten(tree, [object() for _ in children])
+    except Exception as error:
         raise GradgenError(
-            f"the dataclass {type(value).__name__} has static fields, which are not supported",
+            f"the class {type_name} does not take what JAX puts in place of its parts: it raises "
+            f"{type(error).__name__}",
+            hint="convert values in the functions that use them, not when an instance is made",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        ) from error
+    if keys is None:
+        keys = tuple(_key(source, path) for path, _ in children)
+    if fields is not None and set(keys) != set(fields):
+        raise GradgenError(
+            f"the {kind} {type_name} has static fields, which are not supported in a result, or "
+            "parts that are not its fields",
+            hint=f"register {type_name} with jax.tree_util.register_dataclass, all of its fields "
+            "as data, or return a tuple",
             path=source.path,
             line=source.position.line,
         )
-    type_name = type(value).__name__ if kind in ("namedtuple", "dataclass") else None
-    return Structure(kind, keys, tuple(_structure(source, v) for _, v in children), type_name)
+    return Structure(
+        kind, keys, tuple(_structure(source, v, signature) for _, v in children), type_name
+    )
+
+
+def _key(source: Source, path: Any) -> str:
+    """The key of a part of a tuple, a list or a dict."""
+    key = getattr(path[0], "key", None)
+    if isinstance(path[0], jax.tree_util.DictKey) and not isinstance(key, str):
+        raise GradgenError(
+            f"'{source.function}' returns a dict with the key {key!r}",
+            hint="keys have to be strings; or return a tuple or a list",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
+    return jax.tree_util.keystr(path, simple=True)
 
 
 def _container_kind(value: Any) -> NodeKind | None:
@@ -56,7 +99,7 @@ def _container_kind(value: Any) -> NodeKind | None:
         return "namedtuple" if hasattr(value, "_fields") else "tuple"
     if isinstance(value, list):
         return "list"
-    if isinstance(value, dict):
+    if type(value) is dict:
         return "dict"
     if dataclasses.is_dataclass(value):
         return "dataclass"

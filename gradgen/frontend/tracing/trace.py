@@ -44,7 +44,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             raise GradgenError("an output is a machine constant", path=source.path)
         atoms.append(merged)
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
-    result, paths = read_result(source, double.result)
+    result, paths = read_result(source, double.result, signature)
     half = _in_half_precision(source, function, signature)
     promoted = frozenset[Var]()
     if half is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,25 @@ def structure_of(
 ) -> Structure:
     """The structure of a concrete value; containers it meets are added to `classes`."""
 
+    def refused(message: str, hint: str) -> GradgenError:
+        place = parameter.position
+        return GradgenError(
+            message, hint=hint, path=source.path, line=place.line, column=place.column
+        )
+
     def visit(value: Any) -> Structure:
         if value is None or isinstance(value, str) or callable(value):
             return leaf("static")
         if isinstance(value, bool):
             return leaf("static")
         if isinstance(value, dict):
-            return mapping(tuple((str(k), visit(v)) for k, v in value.items()))
+            for key in value:
+                if not isinstance(key, str):
+                    raise refused(
+                        f"the argument '{parameter.name}' holds a dict with the key {key!r}",
+                        "keys have to be strings; or use a tuple or a list",
+                    )
+            return mapping(tuple((key, visit(part)) for key, part in value.items()))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             classes[type(value).__name__] = type(value)
             items = tuple((f, visit(getattr(value, f))) for f in value._fields)
@@ -42,43 +53,52 @@ def structure_of(
         return _array_leaf(value)
 
     def _array_leaf(value: Any) -> Structure:
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except TypeError:
+            raise refused(
+                f"the argument '{parameter.name}' holds an array of dtype {value.dtype}, which are "
+                "no numbers",
+                "draw random numbers outside the step, and pass them",
+            ) from None
         if array.shape != ():
-            raise GradgenError(
+            raise refused(
                 f"the argument '{parameter.name}' holds an array of shape {array.shape}",
-                hint="gradgen differentiates per-neuron step functions, traced on scalars; pass "
+                "gradgen differentiates per-neuron step functions, traced on scalars; pass "
                 "such an array's components one by one, or define it in the module as a constant",
-                path=source.path,
-                line=parameter.position.line,
-                column=parameter.position.column,
             )
         if array.dtype.kind == "b":
             return leaf("bool")
         if array.dtype.kind in "iu":
-            return leaf("int")
+            # what does not fit into JAX's integers is used as Python's
+            return leaf("int" if -(2**31) <= int(array) < 2**31 else "static")
         if array.dtype.kind == "f" or str(array.dtype) == "bfloat16":
             return leaf("float")
         return leaf("static")
 
-    return visit(value)
+    try:
+        return visit(value)
+    except RecursionError:
+        raise refused(
+            f"the argument '{parameter.name}' holds itself, or nests too deeply",
+            "pass tuples, lists and dicts of numbers",
+        ) from None
 
 
-def follow(value: Any, keys: Sequence[str]) -> Any:
-    """The part of a container at a path."""
-    for key in keys:
-        if isinstance(value, dict):
-            value = value[key]
-        elif isinstance(value, list) or (isinstance(value, tuple) and not hasattr(value, key)):
-            value = value[int(key)]
-        else:
-            value = getattr(value, key)
-    return value
+def part_of(value: Any, structure: Structure, key: str) -> Any:
+    """A part of a container of the given structure."""
+    match structure.kind:
+        case "dict":
+            return value[key]
+        case "tuple" | "list":
+            return value[int(key)]
+    return getattr(value, key)
 
 
 def literal_of(value: Any) -> str:
     """A default value as Python source that needs nothing but jax.numpy and carried containers."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{str(k)!r}: {literal_of(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{k!r}: {literal_of(v)}" for k, v in value.items()) + "}"
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         fields = ", ".join(f"{f}={literal_of(getattr(value, f))}" for f in value._fields)
         return f"{type(value).__name__}({fields})"
@@ -90,7 +110,7 @@ def literal_of(value: Any) -> str:
         return f"({', '.join(map(literal_of, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, list):
         return f"[{', '.join(map(literal_of, value))}]"
-    if value is None or isinstance(value, bool | str | int):
+    if value is None or isinstance(value, bool | str | int | complex | bytes):
         return repr(value)
     if callable(value):
         # a function cannot be written down; None stands for the one that was bound
@@ -106,6 +126,6 @@ def bind(path: str, value: Any) -> Bound:
     name = getattr(value, "__name__", None)
     if callable(value) and isinstance(name, str):
         return Bound(path, "function", name)
-    if value is None or isinstance(value, bool | int | float | str | np.number):
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.number):
         return Bound(path, "value", literal_of(value))
     return Bound(path, "object", type(value).__name__)
