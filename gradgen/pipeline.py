@@ -241,6 +241,8 @@ def generate_from(
             if report.exact:
                 fared += [_order_line(other, "not needed") for other in considered[number:]]
                 return Outcome(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
+            if report.of_source:
+                raise _couples_neurons(front)
             if report.kind != "nonfinite" and not chosen.rewritten:
                 raise _inexact(front, text, report)
     raise _inexact(front, text, report)
@@ -280,6 +282,19 @@ def _kept(recorded: Recipe | None, kept: Module | None, chosen: Module) -> Kept:
 def subject_of(front: Front, module: Module, text: str) -> Subject:
     """What is verified."""
     return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+
+
+def _couples_neurons(front: Front) -> GradgenError:
+    """Values are compared when the source is traced, so that derivative rules are left."""
+    return GradgenError(
+        f"a derivative rule in '{front.source.function}' does not do the same for each neuron of a "
+        "population as for one",
+        hint="it mixes neurons, or depends on the shape of its arguments; if the source is meant "
+        "for one neuron and is vmapped by its callers, say so with --per-neuron",
+        path=front.source.path,
+        line=front.source.position.line,
+        column=front.source.position.column,
+    )
 
 
 def _inexact(front: Front, text: str, report: Report) -> InexactError:
