@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from gradgen.backend.exponentials import share_exponentials
@@ -14,7 +13,7 @@ from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
-from gradgen.files import keep_evidence
+from gradgen.files import keep_evidence, read_text
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.frontend.recurrence import find_recurrence, require_state
@@ -121,9 +120,7 @@ def graph_from(settings: Settings) -> LinearGraph:
     if not settings.path.endswith(".json"):
         return graph_of(open_front(settings))
     try:
-        return read_graph(Path(settings.path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GradgenError(f"cannot read the graph: {error.strerror}", path=settings.path) from None
+        return read_graph(read_text(settings.path, "the graph"))
     except ValueError as error:
         raise GradgenError(f"this is no graph: {error}", path=settings.path) from None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from safetensors.numpy import load, save
 
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
+from gradgen.ir.json_files import read_object
 from gradgen.search.alphazero.network import NetworkSize, Params
 from gradgen.search.alphazero.training import State, Training
 
@@ -41,7 +43,7 @@ def read_state(folder: Path, like: State, training: Training, games: Mapping[str
     arrays, about = _read(path)
     asked = {"training": asdict(training), "games": dict(games)}
     for name, value in asked.items():
-        kept = json.loads(about.get(name, "{}"))
+        kept = _described(about, name, path)
         differing = sorted(k for k in {*kept, *value} if kept.get(k) != value.get(k))
         if differing:
             raise GradgenError(
@@ -51,7 +53,16 @@ def read_state(folder: Path, like: State, training: Training, games: Mapping[str
                 path=str(path),
             )
     leaves, structure = jax.tree.flatten_with_path(like)
-    found = [arrays[jax.tree_util.keystr(place)] for place, _ in leaves]
+    found = []
+    for place, leaf in leaves:
+        name, due = jax.tree_util.keystr(place), np.asarray(leaf)
+        array = arrays.get(name)
+        if array is None or (array.shape, array.dtype) != (due.shape, due.dtype):
+            what = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
+            raise _damaged(
+                path, f"there is {what} at {name}, where {due.dtype}{list(due.shape)} is due"
+            )
+        found.append(array)
     restored: State = jax.tree.unflatten(structure, found)
     return restored
 
@@ -65,12 +76,33 @@ def write_network(path: Path, params: Params, size: NetworkSize, about: Mapping[
 def read_network(path: Path) -> tuple[Params, NetworkSize]:
     """A network and its size; raises GradgenError if there is none in the file."""
     arrays, about = _read(path)
-    size = NetworkSize(**json.loads(about["size"]))
+    size = _size(_described(about, "size", path), path)
     params: dict[str, dict[str, Any]] = {}
     for place, array in arrays.items():
-        module, name = place.removeprefix("['").removesuffix("']").split("']['")
-        params.setdefault(module, {})[name] = array
+        parts = place.removeprefix("['").removesuffix("']").split("']['")
+        if len(parts) != 2:
+            raise _damaged(path, f"{place!r} is no part of a network")
+        params.setdefault(parts[0], {})[parts[1]] = array
     return params, size
+
+
+def _size(described: Mapping[str, Any], path: Path) -> NetworkSize:
+    plain = {field.name: type(field.default) for field in fields(NetworkSize)}
+    kinds = {name: type(value) for name, value in described.items()}
+    if kinds != plain or described["attention"] not in ("axial", "full"):
+        raise _damaged(path, f"{short(described)} is no size of a network")
+    size = NetworkSize(**described)
+    if min(size.channels, size.heads, size.layers) < 1 or size.channels % size.heads:
+        raise _damaged(path, f"{short(described)} is no size of a network")
+    return size
+
+
+def _described(about: Mapping[str, str], name: str, path: Path) -> dict[str, Any]:
+    """What the file says about itself under a name; nothing if it does not say it."""
+    try:
+        return read_object(about.get(name, "{}"), ())
+    except ValueError as error:
+        raise _damaged(path, f"its {name}: {error}") from None
 
 
 def _flat(tree: Any) -> dict[str, NDArray[Any]]:
@@ -85,5 +117,16 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         return load(path.read_bytes()), about
     except FileNotFoundError:
         raise GradgenError("there is no network here", path=str(path)) from None
-    except SafetensorError as error:
-        raise GradgenError(f"this is no network: {error}", path=str(path)) from None
+    except OSError as error:
+        raise GradgenError(f"cannot read the network: {error.strerror}", path=str(path)) from None
+    except (SafetensorError, KeyError, TypeError, ValueError, MemoryError) as error:
+        # the last ones for numbers that numpy has not
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+
+
+def _damaged(path: Path, why: str) -> GradgenError:
+    return GradgenError(
+        f"this is no network, or a damaged one: {why}",
+        hint="take a copy of the file, or begin anew",
+        path=str(path),
+    )
