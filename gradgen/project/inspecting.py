@@ -110,7 +110,7 @@ def _stale(committed: _Committed) -> Outcome:
         note = "; its graph is another one now, so that gradgen will search for an order again"
         findings = (replace(findings[0], message=findings[0].message + note), *findings[1:])
     lines = {front.source.path: front.source.position.line}
-    if committed.text is not None:
+    if committed.text is not None and committed.recipe == record.recipe:
         lines[target.output or ""] = _first_difference(record.text, committed.text)
     placed = tuple(
         replace(found, line=lines.get(found.path or "", found.line)) for found in findings
