@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": {"pipeline", "ordering", "config", "ir", "elimination", "search"},
     "alphazero_commands": {"pipeline", "config", "errors", "files", "reporting", "search"}
     | {"options", "training_report", "comparison", "diagnosis"},
-    "project": STAGES | {"pipeline", "report", "reporting", "status", "version"},
+    "project": STAGES | {"pipeline", "ordering", "report", "reporting", "status", "version"},
     "report_commands": {"pipeline", "files", "reporting", "options", "report", "project"},
     "cli": {"pipeline", "config", "errors", "files", "reporting", "search_report", "version"}
     | {"alphazero_commands", "report_commands", "options", "ordering", "project"},

@@ -46,7 +46,7 @@ def flag(value: Any, what: str) -> bool:
 def string(value: Any, what: str) -> str:
     """A text that can be written again."""
     if not isinstance(value, str):
-        raise ValueError(f"{what}: {short(value)} is no text")
+        raise ValueError(f"{what}: {short(value)} is not a string")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError(f"{what}: {short(value)} is no Unicode")
     return value
