@@ -285,6 +285,13 @@ WRONG = {
         "f.defjvp(lambda p, t: (f(*p), t[0] * (1.0 + jnp.ndim(t[0]))))\n",
         "does not do the same for each neuron of a population as for one",
     ),
+    "no mode of JAX": (
+        "@jax.custom_vjp\ndef g(x):\n    return x * x\n\n\n"
+        "g.defvjp(lambda x: (x * x, x), lambda x, t: (2.0 * x * t,))\n\n\ndef f(x):\n"
+        "    turn = lambda s: (s[0] + 1, g(s[1]))\n"
+        "    return lax.while_loop(lambda s: s[0] < 3, turn, (0, x))[1]\n",
+        "JAX itself differentiates 'step' neither forwards nor backwards",
+    ),
     "a value around it": (
         "def f(x):\n    @jax.custom_jvp\n    def g(y):\n        return y * y\n\n"
         "    g.defjvp(lambda p, t: (g(*p), x * t[0]))\n    return g(2.0 * x)\n",
