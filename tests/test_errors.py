@@ -263,6 +263,15 @@ def test_bad_options(option: tuple[str, str], message: str, tmp_path: Path) -> N
     assert message in result.stderr
 
 
+def test_an_example_that_is_no_text(tmp_path: Path) -> None:
+    source, example = tmp_path / "model.py", tmp_path / "example.py"
+    source.write_text("def f(v, w):\n    return v * w\n")
+    example.write_bytes(b"def example():\n    return 1.0, 2.0  # \xe9\n")
+    result = run(source, "--example", f"{example}:example")
+    assert result.exit_code == 2
+    assert f"{example}: error: the example file is not UTF-8 text (byte 38)" in result.stderr
+
+
 def test_an_order_for_another_graph(tmp_path: Path) -> None:
     one, two, order = tmp_path / "one.py", tmp_path / "two.py", tmp_path / "order.json"
     one.write_text("import jax.numpy as jnp\n\n\ndef f(v):\n    return jnp.tanh(v * v)\n")

@@ -99,6 +99,9 @@ def load_example(text: str) -> Any:
         code = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise GradgenError(f"cannot read the example file: {error.strerror}", path=path) from None
+    except UnicodeDecodeError as error:
+        message = f"the example file is not UTF-8 text (byte {error.start})"
+        raise GradgenError(message, path=path) from None
     namespace: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
     with importable(Path(path).parent):
         try:
