@@ -105,7 +105,7 @@ def print_table(found: Comparison) -> None:
         table.add_row(row.search, str(row.cost), f"{row.seconds:.2f}", row.found_by, style=style)
     proof = "which is met: optimal (proved)" if best == found.lower_bound else ""
     table.add_row("lower bound", str(found.lower_bound), "", proof)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(f"{found.source}: {found.intermediates} intermediates", style="bold")
     console.print(table)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError
+from gradgen.files import read_text
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import PlanObjective
 from gradgen.search.elimination import search as search_order
 from gradgen.search.heuristics import propose
-from gradgen.search.portfolio import Progress, SearchResult
+from gradgen.search.portfolio import Progress, SearchResult, cheapest_known
 from gradgen.status import Status
+
+GIVEN = "given order"
+"""How an order was found that was given and says what this run cannot tell."""
 
 
 def orders_for(
@@ -22,7 +27,8 @@ def orders_for(
     if settings.order in ("forward", "reverse", "markowitz"):
         return propose(graph, (settings.order,))
     if settings.order is not None:
-        return (_given_order(settings.order, graph),)
+        order = _given_order(settings.order, graph)
+        return (order if _is_proved(settings, graph, order) else _without_claims(order),)
     heuristics = propose(graph)
     if settings.search == "heuristics":
         return heuristics
@@ -35,7 +41,7 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
     Operations depend on the program, so that under `ops` the multiplications lead the search.
     Raises GradgenError for an objective that the elimination has not.
     """
-    objective: PlanObjective = "muls" if settings.objective == "ops" else settings.objective
+    objective = _searched(settings)
     tell = None if status is None else _told(status, objective)
     if settings.search == "alphazero":
         return _play(settings, graph, objective, tell)
@@ -50,6 +56,47 @@ def search(settings: Settings, graph: LinearGraph, status: Status | None = None)
         )
     except ValueError as error:
         raise GradgenError(str(error)) from None
+
+
+def is_credible(settings: Settings, graph: LinearGraph, order: Order, *, sealed: bool) -> bool:
+    """Whether an order that a generated file calls optimal may be called so again.
+
+    That is made sure of where it takes no search. Where it does, the file is believed if it is
+    `sealed`, as gradgen wrote it, and no cheaper order is at hand. Raises OrderMismatchError if the
+    order is for another graph.
+    """
+    objective = _searched(settings)
+    cost = cost_of(graph, order, objective)
+    least, proved = cheapest_known(graph, objective)
+    if proved and order.elimination == "vertex":
+        return cost == least
+    return sealed and cost <= least
+
+
+def _searched(settings: Settings) -> PlanObjective:
+    return "muls" if settings.objective == "ops" else settings.objective
+
+
+def _is_proved(settings: Settings, graph: LinearGraph, order: Order) -> bool:
+    """Whether an order that claims to be optimal is so, by the bound of a search in this run."""
+    if not order.proved_optimal:
+        return False
+    objective = _searched(settings)
+    try:
+        found = search_order(
+            graph,
+            elimination=order.elimination,
+            objective=objective,
+            budget=settings.budget,
+            seed=settings.seed,
+        )
+    except ValueError:
+        return False  # nothing is proved of such orders under this objective
+    return cost_of(graph, order, objective) == found.lower_bound
+
+
+def _without_claims(order: Order) -> Order:
+    return replace(order, found_by=GIVEN, proved_optimal=False)
 
 
 def _play(
@@ -88,10 +135,9 @@ def _given_order(given: str | Order, graph: LinearGraph) -> Order:
     """An order that fits the graph, itself or by its path."""
     path = given if isinstance(given, str) else None
     try:
-        order = _stored_order(given) if isinstance(given, str) else given
+        order = given if isinstance(given, Order) else _stored_order(given)
+        order.check()
         accumulate(graph, order)
-    except OSError as error:
-        raise GradgenError(f"cannot read the order: {error.strerror}", path=path) from None
     except OrderMismatchError as error:
         raise GradgenError(
             f"this order is for another graph: {error}",
@@ -100,8 +146,8 @@ def _given_order(given: str | Order, graph: LinearGraph) -> Order:
         ) from None
     except ValueError as error:
         raise GradgenError(f"this is no stored order: {error}", path=path) from None
-    return order
+    return replace(order, fingerprint=graph.fingerprint)
 
 
 def _stored_order(path: str) -> Order:
-    return Order.from_json(Path(path).read_text(encoding="utf-8"))
+    return Order.from_json(read_text(path, "the order"))

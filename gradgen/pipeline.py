@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from gradgen.backend.exponentials import share_exponentials
@@ -14,7 +13,7 @@ from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError, InexactError
-from gradgen.files import keep_evidence
+from gradgen.files import keep_evidence, read_text
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.frontend.recurrence import find_recurrence, require_state
@@ -134,9 +133,7 @@ def graph_from(settings: Settings) -> LinearGraph:
     if not settings.path.endswith(".json"):
         return graph_of(open_front(settings))
     try:
-        return read_graph(Path(settings.path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GradgenError(f"cannot read the graph: {error.strerror}", path=settings.path) from None
+        return read_graph(read_text(settings.path, "the graph"))
     except ValueError as error:
         raise GradgenError(f"this is no graph: {error}", path=settings.path) from None
 
@@ -253,6 +250,8 @@ def generate_from(
             if report.exact:
                 fared += [_order_line(other, "not needed") for other in considered[number:]]
                 return Outcome(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
+            if report.of_source:
+                raise _couples_neurons(front)
             if report.kind != "nonfinite" and not chosen.rewritten:
                 raise _inexact(front, text, report)
     raise _inexact(front, text, report)
@@ -294,6 +293,19 @@ def verified(front: Front, module: Module, text: str, ranges: Mapping[str, Range
     subject = Subject(text, module, front.function, front.signature.bind, front.vmapped)
     with calling(front.source):
         return verify(subject, ranges=ranges, dtypes=front.settings.dtypes)
+
+
+def _couples_neurons(front: Front) -> GradgenError:
+    """Values are compared when the source is traced, so that derivative rules are left."""
+    return GradgenError(
+        f"a derivative rule in '{front.source.function}' does not do the same for each neuron of a "
+        "population as for one",
+        hint="it mixes neurons, or depends on the shape of its arguments; if the source is meant "
+        "for one neuron and is vmapped by its callers, say so with --per-neuron",
+        path=front.source.path,
+        line=front.source.position.line,
+        column=front.source.position.column,
+    )
 
 
 def _inexact(front: Front, text: str, report: Report) -> InexactError:

@@ -98,8 +98,12 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
 
     jacobians = [_cost(module.jacobian.chosen, objective) for module in (found, kept)]
     jacobian = found if jacobians[0] < jacobians[1] else kept
+    order, best = jacobian.recipe.order, found.recipe.order
+    counts = [_searched(module.jacobian.chosen, objective) for module in (found, jacobian)]
+    if counts[0] == counts[1] and best.elimination == order.elimination:
+        order = replace(order, proved_optimal=order.proved_optimal or best.proved_optimal)
     return Recipe(
-        jacobian.recipe.order,
+        order,
         jacobian.recipe.rewriting,
         (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
         (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,

@@ -42,7 +42,7 @@ def print_table(settings: Settings, graph: LinearGraph, result: SearchResult) ->
         table.add_row(name, str(cost), "")
     table.add_row("best", str(result.cost), result.found_by, style="bold")
     table.add_row("lower bound", str(result.lower_bound), result.bound_by)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print(
         f"{settings.path}: {settings.elimination} elimination, "
         f"{len(graph.intermediates)} intermediates",

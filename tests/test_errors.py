@@ -111,8 +111,8 @@ CASES = {
         "@jax.custom_vjp\ndef spike(x):\n    return (x > 0).astype(x.dtype)\n\n\n"
         "spike.defvjp(lambda x: (spike(x), x), lambda x, g: (jnp.clip(g, -1.0, 1.0),))\n\n\n"
         "def f(v):\n    return spike(v - 1.0)\n",
-        10,
-        "the backward rule of 'spike' is not linear in its cotangent",
+        6,
+        "the backward rule of 'spike' is not linear in its cotangents",
         "optimiser",
     ),
     "a rule that fails": (
@@ -256,6 +256,15 @@ def test_bad_options(option: tuple[str, str], message: str, tmp_path: Path) -> N
     assert result.exit_code == 2, result.stderr
     assert "error: " in result.stderr
     assert message in result.stderr
+
+
+def test_an_example_that_is_no_text(tmp_path: Path) -> None:
+    source, example = tmp_path / "model.py", tmp_path / "example.py"
+    source.write_text("def f(v, w):\n    return v * w\n")
+    example.write_bytes(b"def example():\n    return 1.0, 2.0  # \xe9\n")
+    result = run(source, "--example", f"{example}:example")
+    assert result.exit_code == 2
+    assert f"{example}: error: the example file is not UTF-8 text (byte 38)" in result.stderr
 
 
 def test_an_order_for_another_graph(tmp_path: Path) -> None:

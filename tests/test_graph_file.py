@@ -40,12 +40,12 @@ def test_names_are_optional():
         ),
         ({"edges": [[0, 2, "big"]]}, "is no edge"),
         ({"edges": [[0, 2]]}, "is no edge"),
-        ({"edges": 3}, "edges is not a list"),
+        ({"edges": 3}, "edges: 3 is not a list"),
         ({"edges": [[0, 2, "unit"], [1, 2, "unit"], [3, 2, "mask"]]}, "topological"),
         ({"edges": [[0, 2, "unit"], [0, 3, "unit"]]}, "dead end"),
-        ({"independents": -1}, "no vertex number"),
-        ({"dependents": [True]}, "no vertex number"),
-        ({"names": ["a"]}, "a string for each of the 4"),
+        ({"independents": -1}, "no whole number"),
+        ({"dependents": [True]}, "no whole number"),
+        ({"names": ["a"]}, "a text for each of the 4"),
     ],
 )
 def test_a_bad_graph_is_refused(change, message):

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "programs": {"errors", "ir", "elimination", "search", "backend", "refine", "version"},
     "report": {"errors", "ir", "elimination", "search", "backend", "verify"},
     "status": set(),
-    "ordering": {"errors", "ir", "config", "elimination", "search", "status"},
+    "ordering": {"errors", "ir", "config", "files", "elimination", "search", "status"},
     "opening": {"config", "files", "frontend", "ir"},
     "pipeline": STAGES | {"programs", "report", "ordering", "opening", "status"},
     "api": STAGES | {"pipeline", "ordering", "opening", "outputs", "report", "status"},
@@ -58,7 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alphazero_commands": {"config", "errors", "files", "outputs", "reporting", "search", "works"}
     | {"options", "training_report", "comparison", "diagnosis"},
     "project": STAGES
-    | {"pipeline", "outputs", "report", "reporting", "status", "version", "worker"},
+    | {"pipeline", "ordering", "outputs", "report", "reporting", "status", "version", "worker"},
     "report_commands": {"config", "files", "outputs", "reporting", "works"}
     | {"options", "report", "project"},
     "cli": {

@@ -45,6 +45,14 @@ def test_the_table():
         assert shown in result.stdout
 
 
+def test_a_path_is_no_markup(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "[").mkdir()
+    for name in ("[/a].json", "[red]b.json"):
+        (tmp_path / name).write_text(LIF.read_text())
+        assert run("search", name).stdout.startswith(f"{name}: vertex elimination")
+
+
 def test_an_order_found_for_a_models_graph_file_is_used(tmp_path):
     graph, order, output = (tmp_path / name for name in ("graph.json", "order.json", "grad.py"))
     graph.write_text(run("show", "--stage", "graph", "--json", IZHIKEVICH).stdout)

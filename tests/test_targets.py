@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def record(path: Path) -> dict[str, Any]:
     found = read_record(path.read_text())
     assert found is not None
     assert not found.edited
-    return dict(found.content)
+    return runpy.run_path(str(path))["GRADGEN"]
 
 
 class TestConfiguration:

@@ -42,7 +42,6 @@ _CHOICES: dict[str, Callable[..., float]] = {
     "min": partial(min, key=_with_sign),
     "clamp": lambda low, x, high: min(max(x, low, key=_with_sign), high, key=_with_sign),
     "abs": abs,
-    "copy": lambda x: x,
     "stop_gradient": lambda x: x,
 }
 """Operations that return one of their operands, up to its sign."""

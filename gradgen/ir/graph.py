@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from reprlib import repr as short
 from typing import Literal, get_args
 
 from gradgen.ir.code import Atom
+from gradgen.ir.json_files import array, flag, line, read_object, string
 from gradgen.ir.steps import parse_edge_step, parse_face_step
 
 Kind = Literal["unit", "constant", "mask", "variable"]
@@ -97,6 +99,9 @@ class LinearGraph:
             raise ValueError("two vertices have the same name")
         if targets & set(self.independents) or sources & set(self.dependents):
             raise ValueError("an edge leads into an independent or out of a dependent")
+        ends = [*self.independents, *self.dependents]
+        if len(set(ends)) != len(ends):
+            raise ValueError("a vertex is twice among the independents and dependents")
 
     def pretty(self) -> str:
         """Vertices and edges, one a line."""
@@ -134,7 +139,7 @@ class Order:
         An edge may be eliminated more than once, because elimination can bring it back.
         """
         if self.elimination not in get_args(Elimination):
-            raise ValueError(f"unknown elimination {self.elimination!r}")
+            raise ValueError(f"unknown elimination {short(self.elimination)}")
         if not all(isinstance(step, str) for step in self.steps):
             raise ValueError("a step is not a string")
         if self.elimination == "edge":
@@ -170,16 +175,13 @@ class Order:
     @staticmethod
     def from_json(text: str) -> Order:
         """Read a stored order; raises ValueError if it is not one."""
-        try:
-            data = json.loads(text)
-            order = Order(
-                data["elimination"],
-                data["fingerprint"],
-                tuple(data["steps"]),
-                data["found_by"],
-                data["proved_optimal"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not an elimination order: {error!r}") from None
+        data = read_object(text, [field.name for field in fields(Order)])
+        order = Order(
+            data["elimination"],
+            line(data["fingerprint"], "fingerprint"),
+            tuple(string(step, "steps") for step in array(data["steps"], "steps")),
+            line(data["found_by"], "found_by"),
+            flag(data["proved_optimal"], "proved_optimal"),
+        )
         order.check()
         return order

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from reprlib import repr as short
 from typing import Any, get_args
 
 from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+from gradgen.ir.json_files import array, number, read_object, string
+
+MOST_VERTICES = 100_000
 
 
 def write_graph(graph: LinearGraph) -> str:
@@ -32,17 +36,14 @@ def write_graph(graph: LinearGraph) -> str:
 
 def read_graph(text: str) -> LinearGraph:
     """Read a file's text; raises ValueError, saying what is wrong, if it is not a graph."""
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(data, dict) or not {"independents", "dependents", "edges"} <= data.keys():
-        raise ValueError("a graph is an object with independents, dependents and edges")
-    edges = tuple(_edge(item) for item in _list(data["edges"], "edges"))
-    independents = _number(data["independents"], "independents")
-    dependents = tuple(_number(v, "dependents") for v in _list(data["dependents"], "dependents"))
+    data = read_object(text, ("independents", "dependents", "edges"))
+    edges = tuple(_edge(item) for item in array(data["edges"], "edges"))
+    independents = number(data["independents"], "independents")
+    dependents = tuple(number(v, "dependents") for v in array(data["dependents"], "dependents"))
     ends = [v for edge in edges for v in (edge.source, edge.target)]
     count = max([*ends, *dependents, independents - 1], default=-1) + 1
+    if count > MOST_VERTICES:
+        raise ValueError(f"there are {count:,} vertices, and at most {MOST_VERTICES:,} are read")
     names = _strings(data, "names", [f"v{v}" for v in range(count)])
     aliases = _strings(data, "aliases", names)
     graph = LinearGraph(
@@ -58,24 +59,12 @@ def read_graph(text: str) -> LinearGraph:
 def _edge(item: Any) -> Edge:
     if not isinstance(item, list) or len(item) != 3 or item[2] not in get_args(Kind):
         kinds = ", ".join(get_args(Kind))
-        raise ValueError(f"{item!r} is no edge: [source, target, kind], kind one of {kinds}")
-    return Edge(_number(item[0], "a source"), _number(item[1], "a target"), item[2])
-
-
-def _number(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{what}: {value!r} is no vertex number")
-    return value
-
-
-def _list(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{what} is not a list")
-    return value
+        raise ValueError(f"{short(item)} is no edge: [source, target, kind], kind one of {kinds}")
+    return Edge(number(item[0], "a source"), number(item[1], "a target"), item[2])
 
 
 def _strings(data: dict[str, Any], key: str, default: Sequence[str]) -> list[str]:
-    found = _list(data.get(key, list(default)), key)
-    if len(found) != len(default) or not all(isinstance(s, str) for s in found):
-        raise ValueError(f"{key} holds a string for each of the {len(default)} vertices")
+    found = [string(name, key) for name in array(data.get(key, list(default)), key)]
+    if len(found) != len(default):
+        raise ValueError(f"{key} holds a text for each of the {len(default)} vertices")
     return found

@@ -124,6 +124,9 @@ class Trace:
     own_rules: bool = False
     """Whether some derivatives are not those of the code: the source has derivative rules of its
     own, or `stop_gradient`. Code for the derivatives can then not be differentiated again."""
+    rounded: frozenset[DType] = frozenset()
+    """The fixed dtypes to which derivative rules of the source convert derivatives: JAX rounds them
+    there."""
     recurrence: Recurrence = ()
     """Its state, as far as it is known."""
     follows: tuple[tuple[Var, Var], ...] = ()

@@ -50,8 +50,8 @@ def find(start: Path) -> Path | None:
     for folder in (start, *start.parents):
         path = folder / FILE
         if path.is_file():
-            document = _document(path, read_text(shown(path), "the configuration"))
-            if TABLE[1] in document.get(TABLE[0], {}):
+            text = read_text(shown(path), "the configuration")
+            if TABLE[1] in _tools(_document(path, text), path, text):
                 return path
     return None
 
@@ -77,7 +77,9 @@ def parse(path: Path, text: str) -> Configuration:
 def _document(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise GradgenError("not valid TOML: nested too deeply", path=shown(path)) from None
+    except ValueError as error:  # of a number that is too long as well
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         raise GradgenError(
             f"not valid TOML: {re.sub(r' *[(]at .*[)]$', '', str(error))}",
@@ -88,10 +90,17 @@ def _document(path: Path, text: str) -> dict[str, Any]:
 
 
 def _table(document: Mapping[str, Any], path: Path, text: str) -> dict[str, Any]:
-    table = document.get("tool", {}).get("gradgen", {})
+    table = _tools(document, path, text).get(TABLE[1], {})
     if not isinstance(table, dict):
-        raise _error(path, text, ("tool",), "gradgen", "'gradgen' is not a table")
+        raise _error(path, text, TABLE[:1], TABLE[1], f"'{TABLE[1]}' is not a table")
     return dict(table)
+
+
+def _tools(document: Mapping[str, Any], path: Path, text: str) -> dict[str, Any]:
+    tools = document.get(TABLE[0], {})
+    if not isinstance(tools, dict):
+        raise _error(path, text, (), TABLE[0], f"'{TABLE[0]}' is not a table")
+    return tools
 
 
 def _error(
@@ -127,7 +136,7 @@ class _Table:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or "\0" in value:
         raise TypeError("a string")
     return value
 

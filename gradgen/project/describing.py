@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gradgen import pipeline
 from gradgen.backend.seal import without_version
+from gradgen.project.claims import credible_recipe
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import committed_text, counts_of, read_record
 from gradgen.project.target import Target
@@ -23,8 +24,10 @@ def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Out
     """
     old = committed_text(target.output)
     record = None if old is None else read_record(old)
-    recipe = None if record is None else record.recipe
-    made = pipeline.generate(target.settings, status, recipe)
+    front = pipeline.open_front(target.settings)
+    graph = pipeline.graph_of(front)
+    recipe = None if record is None else credible_recipe(record, target.settings, graph)
+    made = pipeline.generate_from(front, status, recipe)
     same = old is not None and without_version(old) == without_version(made.text)
     basis = _basis(target, made.kept, old is not None, same)
     report = collect(made.module, made.text, made.report, basis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,15 +41,15 @@ def facts_of(target: Target) -> Facts:
 def reasons(target: Target, record: Record, facts: Facts) -> tuple[Finding, ...]:
     """Why a file is stale, as far as digests tell; empty if they all agree."""
     edited = _stale(target, f"{target.output} was edited by hand", target.output)
-    content, settings = record.content, target.settings
-    if not content:
+    settings = target.settings
+    if not record.legible:
         return (edited,)
     found = []
-    if content.get("digest") != f"sha256:{facts.digest}":
+    if record.digest != f"sha256:{facts.digest}":
         found.append(_stale(target, f"the source of {target.output} has changed", settings.path))
-    for path, what in _changed_imports(content.get("imports"), facts, settings.path):
+    for path, what in _changed_imports(record.imports, facts, settings.path):
         found.append(_stale(target, f"{what} the source of {target.output}", path))
-    different = _different_options(content, facts)
+    different = _different_options(record, facts)
     if different:
         found.append(
             Finding(
@@ -68,9 +69,8 @@ def _stale(target: Target, message: str, path: str | None) -> Finding:
     return Finding("stale", message, target.command, path, 1)
 
 
-def _changed_imports(then: Any, facts: Facts, source: str) -> list[tuple[str, str]]:
+def _changed_imports(before: Mapping[str, str], facts: Facts, source: str) -> list[tuple[str, str]]:
     """The path of each local import that is not as it was, with what became of it."""
-    before = dict(then) if isinstance(then, dict) else {}
     now = {path: f"sha256:{digest}" for path, digest in facts.imports}
     folder = Path(source).parent
     changed = [path for path in now if now[path] != before.get(path)]
@@ -81,14 +81,12 @@ def _changed_imports(then: Any, facts: Facts, source: str) -> list[tuple[str, st
     ]
 
 
-def _different_options(content: Any, facts: Facts) -> list[str]:
+def _different_options(record: Record, facts: Facts) -> list[str]:
     """The names of the options that are not those recorded."""
-    recorded = content.get("options", {})
-    before = dict(recorded) if isinstance(recorded, dict) else {}
-    now = dict(facts.options)
+    before, now = record.options, dict(facts.options)
     different = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    if facts.function not in (None, content.get("function")):
+    if facts.function not in (None, record.function):
         different.append("function")
-    if content.get("source") != facts.source:
+    if record.source != facts.source:
         different.append("source")
     return different

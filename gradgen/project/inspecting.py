@@ -12,8 +12,10 @@ from gradgen import pipeline
 from gradgen.backend.render import render
 from gradgen.backend.seal import without_version
 from gradgen.ir.module import Module
+from gradgen.ir.recipe import Recipe
 from gradgen.pipeline import Front
 from gradgen.project.budgets import miscounted, over_budget
+from gradgen.project.claims import credible_recipe
 from gradgen.project.facts import facts_of, reasons
 from gradgen.project.outcome import Finding, Outcome, State
 from gradgen.project.record import Record, committed_text, counts_of, read_record
@@ -29,6 +31,8 @@ class _Committed:
     target: Target
     front: Front
     record: Record
+    recipe: Recipe | None
+    """What it records, as far as that can be believed."""
     module: Module | None
     """None if the recipe is for another graph, or if there is none."""
     text: str | None
@@ -74,10 +78,10 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
     record = None if old is None else read_record(old)
     if record is None:
         return _missing(target, old)
-    recipe = record.recipe
+    recipe = credible_recipe(record, target.settings, graph)
     module = None if recipe is None else pipeline.replayed(front, graph, recipe)
     text = None if module is None else render(module)
-    committed = _Committed(target, front, record, module, text)
+    committed = _Committed(target, front, record, recipe, module, text)
     if module is None or not committed.is_current:
         return _stale(committed)
     return _current(committed, module, verified, status)
@@ -105,7 +109,7 @@ def _stale(committed: _Committed) -> Outcome:
         note = "; its graph is another one now, so that gradgen will search for an order again"
         findings = (replace(findings[0], message=findings[0].message + note), *findings[1:])
     lines = {front.source.path: front.source.position.line}
-    if committed.text is not None:
+    if committed.text is not None and committed.recipe == record.recipe:
         lines[target.output or ""] = _first_difference(record.text, committed.text)
     placed = tuple(
         replace(found, line=lines.get(found.path or "", found.line)) for found in findings
@@ -117,7 +121,7 @@ def _stale(committed: _Committed) -> Outcome:
 def _gradgen_changed(committed: _Committed) -> Finding:
     """Nothing that the file was made from has changed, and yet it would be another one."""
     target, record = committed.target, committed.record
-    wrote = record.content.get("version")
+    wrote = record.version
     if record.recipe is None:
         message = f"gradgen changed: {wrote} did not record in {target.output} what is needed now"
         line = 1
@@ -127,6 +131,9 @@ def _gradgen_changed(committed: _Committed) -> Finding:
             f"(now {version('jax')}) or gradgen traces it differently"
         )
         line = record.line_of("graph")
+    elif committed.recipe != record.recipe:
+        message = f"{target.output} calls its order optimal, and there is no proof of that"
+        line = record.line_of("proved_optimal")
     else:
         release = "" if wrote == __version__ else f" (it was {wrote}, it is {__version__})"
         message = (
@@ -148,7 +155,7 @@ def _first_difference(old: str, new: str) -> int:
 def _current(committed: _Committed, module: Module, verified: bool, status: Status) -> Outcome:
     target, front, counts = committed.target, committed.front, counts_of(module)
     over = over_budget(target, counts)
-    wrong = miscounted(committed.record.text, committed.record.content["counts"])
+    wrong = miscounted(committed.record.text, committed.record.stated)
     if wrong is not None:
         over = (Finding("stale", f"counts differ: {wrong}", target.command, target.output), *over)
     state: State = "stale" if wrong is not None else "over budget" if over else "current"

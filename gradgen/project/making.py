@@ -12,7 +12,9 @@ from gradgen.backend.seal import without_version
 from gradgen.config import ELIMINATIONS
 from gradgen.errors import GradgenError
 from gradgen.ir.recipe import Recipe
+from gradgen.pipeline import Front
 from gradgen.project.budgets import over_budget
+from gradgen.project.claims import credible_recipe
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import Record, committed_text, counts_of, read_record
 from gradgen.project.target import Target
@@ -29,8 +31,9 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     with suppress(GradgenError):  # what cannot be read, and is to be replaced all the same
         old = committed_text(target.output)
     record = None if old is None else read_record(old)
-    recorded, again = _recorded(target, record, search_again)
-    made = pipeline.generate(settings, status, recorded, search_again=again)
+    front = pipeline.open_front(settings)
+    recorded, again = _recorded(target, front, record, search_again)
+    made = pipeline.generate_from(front, status, recorded, search_again=again)
     counts = counts_of(made.module)
     same = old is not None and without_version(old) == without_version(made.text)
     findings = [Finding("warning", w, path=settings.path) for w in made.report.warnings]
@@ -52,15 +55,16 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
 
 
 def _recorded(
-    target: Target, record: Record | None, search_again: bool
+    target: Target, front: Front, record: Record | None, search_again: bool
 ) -> tuple[Recipe | None, bool]:
     """The recipe to keep, and whether to look for a cheaper order all the same."""
     settings = target.settings
-    recipe = None if record is None else record.recipe
-    if record is None or recipe is None or settings.order is not None:
+    if record is None or record.recipe is None or settings.order is not None:
         return None, search_again
-    stated = record.content.get("options", {})
-    then = dict(stated) if isinstance(stated, dict) else {}
+    recipe = credible_recipe(record, settings, pipeline.graph_of(front))
+    if recipe is None:
+        return None, search_again
+    then = record.options
     allowed = ELIMINATIONS.index(settings.elimination)
     if ELIMINATIONS.index(recipe.order.elimination) > allowed:
         return None, search_again

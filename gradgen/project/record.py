@@ -6,13 +6,14 @@ import ast
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gradgen.backend.seal import is_generated, text_digest
 from gradgen.errors import GradgenError
 from gradgen.files import read_text
-from gradgen.ir.graph import Elimination, Order
+from gradgen.ir.graph import Order
+from gradgen.ir.json_files import flag, line, number
 from gradgen.ir.module import Module
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.recipe import Recipe
@@ -51,61 +52,36 @@ def counts_of(module: Module) -> Counts:
 
 @dataclass(frozen=True)
 class Record:
-    """The dictionary `GRADGEN` of a file, as far as it can be read."""
+    """The dictionary `GRADGEN` of a file, as far as it can be read; all else in it is left out."""
 
     text: str
     """The whole file."""
-    content: Mapping[str, Any]
+    version: str | None = None
+    source: str | None = None
+    function: str | None = None
+    digest: str | None = None
+    seal: str | None = None
+    """The digest of the text, as it says itself."""
+    imports: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    recipe: Recipe | None = None
+    """What was decided for the file; None if it does not tell, or not legibly."""
+    counts: Counts | None = None
+    """The counts that the file states; None if it does not."""
+    stated: Mapping[str, Any] = field(default_factory=dict)
+    """All of them, by program."""
+
+    @property
+    def legible(self) -> bool:
+        """Whether there is anything that can be read."""
+        return replace(self, text="") != Record("")
 
     @property
     def edited(self) -> bool:
         """Whether the file is not as gradgen wrote it, as far as it tells."""
-        if "version" in self.content and "text" not in self.content:
+        if self.version is not None and self.seal is None:
             return False  # a release that did not record it yet
-        return self.content.get("text") != text_digest(self.text)
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """What was decided for the file; None if it does not tell, or not legibly."""
-        content = self.content
-        if content.get("elimination") not in get_args(Elimination):
-            return None
-        try:
-            order = Order(
-                content["elimination"],
-                str(content["graph"]),
-                _steps(content["order"]),
-                str(content["found_by"]),
-                bool(content["proved_optimal"]),
-            )
-            order.check()
-            rewriting, vjp, jvp = content["rewriting"], content["vjp_order"], content["jvp_order"]
-            return Recipe(
-                order,
-                None if rewriting is None else int(rewriting),
-                vjp if isinstance(vjp, str) else _steps(vjp),
-                jvp if isinstance(jvp, str) else _steps(jvp),
-            )
-        except (KeyError, TypeError, ValueError):
-            return None
-
-    @property
-    def counts(self) -> Counts | None:
-        """The counts that the file states; None if it does not."""
-        try:
-            stated = self.content["counts"]["value_and_jacobian"]
-            forward, reverse = stated["forward"], stated["reverse"]
-            return Counts(
-                stated["total"],
-                stated["accumulation"]["muls"],
-                forward["total"],
-                forward["muls"],
-                reverse["total"],
-                reverse["muls"],
-                self.content["counts"].get("residuals", {}).get("kept", {}).get("bytes"),
-            )
-        except (AttributeError, KeyError, TypeError):
-            return None
+        return self.seal != text_digest(self.text)
 
     def line_of(self, key: str) -> int:
         """The line of one of the dictionary's entries, 1 if there is none."""
@@ -118,14 +94,90 @@ def read_record(text: str) -> Record | None:
     if not is_generated(text):
         return None
     text = normalised(text)
+    content = _literal(text)
+    return Record(
+        text,
+        **{name: _string(content.get(key)) for name, key in _STRINGS.items()},
+        imports={k: v for k, v in _by_name(content, "imports").items() if isinstance(v, str)},
+        options=_by_name(content, "options"),
+        recipe=_recipe(content),
+        counts=_counts(_by_name(content, "counts")),
+        stated=_by_name(content, "counts"),
+    )
+
+
+_STRINGS = {
+    "version": "version",
+    "source": "source",
+    "function": "function",
+    "digest": "digest",
+    "seal": "text",
+}
+
+
+def _literal(text: str) -> dict[Any, Any]:
+    """The dictionary itself, which may hold anything."""
     found = _GRADGEN.search(text)
-    content: Any = {}
-    if found is not None:
-        try:
-            content = ast.literal_eval(found[1])
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            content = {}  # the last two where it nests too deeply
-    return Record(text, content if isinstance(content, dict) else {})
+    if found is None:
+        return {}
+    try:
+        content = ast.literal_eval(found[1])
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return {}  # no literal; one that cannot be hashed; one nested too deeply
+    return content if isinstance(content, dict) else {}
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _by_name(content: Mapping[Any, Any], key: str) -> dict[str, Any]:
+    """What of an entry can be called by a name."""
+    found = content.get(key)
+    if not isinstance(found, dict):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(name, str)}
+
+
+def _recipe(content: Mapping[Any, Any]) -> Recipe | None:
+    try:
+        order = Order(
+            content["elimination"],
+            line(content["graph"], "graph"),
+            _steps(content["order"]),
+            line(content["found_by"], "found_by"),
+            flag(content["proved_optimal"], "proved_optimal"),
+        )
+        order.check()
+        rewriting, vjp, jvp = content["rewriting"], content["vjp_order"], content["jvp_order"]
+        return Recipe(
+            order,
+            None if rewriting is None else number(rewriting, "rewriting"),
+            vjp if isinstance(vjp, str) else _steps(vjp),
+            jvp if isinstance(jvp, str) else _steps(jvp),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _counts(stated: Mapping[str, Any]) -> Counts | None:
+    try:
+        jacobian = stated["value_and_jacobian"]
+        forward, reverse = jacobian["forward"], jacobian["reverse"]
+        kept = stated["residuals"]["kept"]["bytes"] if "residuals" in stated else None
+        numbers = (
+            jacobian["total"],
+            jacobian["accumulation"]["muls"],
+            forward["total"],
+            forward["muls"],
+            reverse["total"],
+            reverse["muls"],
+        )
+    except (KeyError, TypeError):
+        return None
+    if not all(type(n) is int for n in numbers) or not (kept is None or type(kept) is int):
+        return None
+    return Counts(*numbers, kept)
 
 
 def committed_text(path: str | None) -> str | None:

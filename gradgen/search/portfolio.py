@@ -98,6 +98,14 @@ def search(
     )
 
 
+def cheapest_known(graph: LinearGraph, objective: PlanObjective) -> tuple[int, bool]:
+    """What the best order costs that is there at once, and whether no vertex order costs less."""
+    if objective in ("edges", "muls") and _is_small(graph, objective):
+        solved = solve(graph, objective, budget=0.0)
+        return solved.cost, solved.proved
+    return min(cost_of(graph, order, objective) for order in propose(graph)), False
+
+
 def _is_small(graph: LinearGraph, objective: ProductObjective) -> bool:
     """Whether reductions leave parts that are solved in plain Python."""
     if len(graph.intermediates) > MANY:

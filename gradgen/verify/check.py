@@ -34,7 +34,8 @@ def verify(
     """Compare a text with JAX, by the rule of docs/exactness.md.
 
     `ranges` are those of inputs by path; `points` is the number of random points in each dtype.
-    Raises InexactError if JAX itself cannot differentiate the source.
+    Raises GradgenError if JAX itself cannot differentiate the source, or if the source is another
+    function once it is differentiated.
     """
     try:
         also = packages_of(subject.module.source.text)

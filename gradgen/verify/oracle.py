@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.errors import InexactError
+from gradgen.errors import GradgenError
 from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.subject import Subject, result_leaves
@@ -45,7 +45,7 @@ class Oracle:
     """The source's values and Jacobians, compiled once for a dtype and a number of points."""
 
     def __init__(self, subject: Subject, compiler: Compiler, leaves: Sequence[Array]) -> None:
-        """Compile for leaves like these; raises InexactError if JAX cannot differentiate at all."""
+        """Compile for leaves like these; raises GradgenError if JAX cannot differentiate at all."""
         self._subject = subject
         self.compiler = compiler
         arrays = [jnp.asarray(leaf) for leaf in leaves]
@@ -75,9 +75,13 @@ class Oracle:
                 return (mode,), self.compiler(self._program((mode,)), *arrays)
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
-        raise InexactError(
-            "JAX itself differentiates the source neither forwards nor backwards",
+        source = self._subject.module.source
+        raise GradgenError(
+            f"JAX itself differentiates '{source.function}' neither forwards nor backwards",
             hint="; ".join(failures),
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
         )
 
     def _program(self, modes: Sequence[str]) -> Callable[..., Any]:

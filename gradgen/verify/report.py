@@ -7,6 +7,9 @@ from typing import Literal
 
 Kind = Literal["exact", "inexact", "nonfinite"]
 
+SOURCE = "source"
+"""In place of a generated function: the source itself, called on a population."""
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -83,6 +86,12 @@ class Report:
         """The most serious failure."""
         ordered = sorted(self.failures, key=lambda f: f.kind != "inexact")
         return ordered[0] if ordered else None
+
+    @property
+    def of_source(self) -> bool:
+        """Whether it is the source that is at fault: its own gradient of many neurons is not
+        theirs."""
+        return self.failure is not None and self.failure.function == SOURCE
 
     @property
     def one_finite(self) -> int:

@@ -20,7 +20,9 @@ from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
 from gradgen.verify.points import cast
+from gradgen.verify.report import SOURCE
 from gradgen.verify.rule import credible
+from gradgen.verify.rule_values import require_values
 from gradgen.verify.scale import Scales
 from gradgen.verify.subject import Subject, result_leaves
 from gradgen.verify.values import beyond_fusion, flips, moved
@@ -73,6 +75,10 @@ class Run:
         self._compile = oracle.compiler
         self.ledger.strict = not oracle.compiler.simplifies
         reference = oracle(self._leaves)
+        if self._trace.own_rules:
+            require_values(
+                self._subject, reference, self._output_scales(), ~self._on_tie, self.ledger
+            )
         if self._values(reference):
             expectation = self._expectation(self._leaves, reference, self._on_tie)
             self._derivatives(expectation)
@@ -270,7 +276,7 @@ class Run:
                 self._subject, population, vector, direct, due, expectation
             ):
                 named = people.Comparison(
-                    "source", comparison.entry, comparison.found, comparison.expected
+                    SOURCE, comparison.entry, comparison.found, comparison.expected
                 )
                 self.ledger.compare(population, named)
 
@@ -309,5 +315,6 @@ def _coarsest(subject: Subject, dtype: str) -> str:
     """The precision of results: that of the dtype, or of one that the source converts to."""
     trace = subject.module.trace
     fixed = [i.dtype for i in (*trace.primal, *trace.partials)] + [o.dtype for o in trace.outputs]
+    fixed += trace.rounded
     floats = {name for name in fixed if is_float(name) and name not in WORKING}
     return max({dtype, *floats}, key=epsilon)

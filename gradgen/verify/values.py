@@ -10,6 +10,8 @@ from gradgen.verify.floats import Array, ulp, widest
 
 _FUSED_ULPS = 4
 """What XLA's fusion inside the source may change, in units in the last place."""
+_ROUNDED = 2**12
+"""In the same units, what other roundings along the way may change."""
 _FLIPPED = 0.02
 """The share of points at which that may flip a spike."""
 
@@ -31,6 +33,19 @@ def beyond_fusion(
                 size = np.fmax(size, np.where(np.isfinite(scale), scale, 0.0))
             far = different & ~(np.abs(a - b) <= _FUSED_ULPS * ulp(size, dtype))
     return far if far.mean() > _FLIPPED else np.zeros_like(far)
+
+
+def differs(found: Any, due: Any, dtype: str, scale: Array | None = None) -> Array:
+    """The points at which two numbers are others, roundings apart; not where one is no number."""
+    if np.asarray(due).dtype.kind in "biu":
+        return np.asarray(found != due)
+    a, b = widest(found), widest(due)
+    with np.errstate(all="ignore"):
+        size = np.fmax(np.abs(a), np.abs(b))
+        if scale is not None:
+            size = np.fmax(size, np.where(np.isfinite(scale), scale, 0.0))
+        finite = np.isfinite(a) & np.isfinite(b)
+        return np.asarray(finite & (np.abs(a - b) > _ROUNDED * ulp(size, dtype)))
 
 
 def flips(values: Any, outputs: Any, shape: tuple[int, ...], dtype: str) -> Array:

@@ -87,11 +87,12 @@ class Interpreter:
         self._jit_depth = 0
 
     @contextmanager
-    def writing_partials(self) -> Iterator[None]:
-        """Write to the code of the partials instead of the primal."""
+    def writing_partials(self, rule: tuple[Position, ...] = ()) -> Iterator[None]:
+        """Write to the code of the partials instead of the primal; of a rule, if it has a place."""
         self._code = self.tape.partials
+        enclosing, self._enclosing = self._enclosing, rule or self._enclosing
         yield
-        self._code = self.tape.primal
+        self._code, self._enclosing = self.tape.primal, enclosing
 
     @contextmanager
     def inside_jit(self, eqn: Eqn) -> Iterator[None]:
@@ -223,12 +224,7 @@ class Interpreter:
                 return folded
         if op == "select" and isinstance(operands[0], Const):
             return operands[1] if operands[0].value else operands[2]
-        if len(self._code) > MAX_INSTRUCTIONS:
-            raise self.unsupported(
-                eqn,
-                f"the function unrolls to more than {MAX_INSTRUCTIONS:,} operations",
-                hint="shorten its loops or move them outside the step function",
-            )
+        self.require_room(eqn)
         target = self.tape.fresh()
         self._code.append(Instruction(target, op, operands, attributes, dtype))
         self.tape.frames[target] = self.place(eqn)
@@ -238,11 +234,24 @@ class Interpreter:
             self._check_neurons(eqn, target, operands)
         return target
 
+    def require_room(self, eqn: Eqn) -> None:
+        """Raise GradgenError if the code has become too long."""
+        if len(self._code) > MAX_INSTRUCTIONS:
+            raise self.unsupported(
+                eqn,
+                f"the function unrolls to more than {MAX_INSTRUCTIONS:,} operations",
+                hint="shorten its loops or move them outside the step function",
+            )
+
     def unsupported(
-        self, eqn: Eqn, message: str | None = None, hint: str | None = None
+        self,
+        eqn: Eqn,
+        message: str | None = None,
+        hint: str | None = None,
+        place: tuple[Position, ...] = (),
     ) -> GradgenError:
-        """The error for an equation that cannot be handled, at its source line."""
-        place = self.place(eqn)
+        """The error for an equation that cannot be handled, at its source line, or at a place."""
+        place = place or self.place(eqn)
         if message is None:
             message = f"the primitive '{eqn.primitive.name}' is not supported"
             hint = (
@@ -256,9 +265,8 @@ class Interpreter:
             column=place[-1].column if place else 0,
         )
 
-    def users_code(self, eqn: Eqn, what: str) -> AbstractContextManager[None]:
-        """A context for what the user wrote about an equation."""
-        place = self.place(eqn)
+    def users_code(self, place: tuple[Position, ...], what: str) -> AbstractContextManager[None]:
+        """A context for what the user wrote there."""
         return users_code(
             None if self.source is None else self.source.path,
             (lambda path, line: None) if self.source is None else self.source.line_of,

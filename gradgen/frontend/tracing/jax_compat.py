@@ -77,13 +77,14 @@ def equation_function(eqn: Eqn) -> Callable[..., list[Any]]:
     """The equation as a function of its operands that are not literals.
 
     Differentiating it applies the rule of a custom_jvp or custom_vjp call; binding the call
-    primitives by hand does not.
+    primitives by hand does not. The equation forgets its place, which its rule's own would become.
     """
     operands = []
     for atom in eqn.invars:
         if not is_literal(atom) and atom not in operands:
             operands.append(atom)
-    jaxpr = jex.Jaxpr((), operands, eqn.outvars, [eqn], debug_info=_debug_info(eqn, operands))
+    moved = jex.new_jaxpr_eqn(eqn.invars, eqn.outvars, eqn.primitive, eqn.params, eqn.effects)
+    jaxpr = jex.Jaxpr((), operands, eqn.outvars, [moved], debug_info=_debug_info(eqn, operands))
     function: Callable[..., list[Any]] = jex.jaxpr_as_fun(jex.ClosedJaxpr(jaxpr, ()))
     return function
 
@@ -103,6 +104,17 @@ def rule_name(eqn: Eqn) -> str:
     if named is None:
         named = eqn.params["call_jaxpr"].jaxpr.debug_info.func_src_info.split(" at ")[0]
     return str(named)
+
+
+def rule_place(eqn: Eqn, source: Source | None) -> tuple[Position, ...]:
+    """Where the derivative rule behind a custom_jvp or custom_vjp call is defined in the source."""
+    rule = eqn.params.get("jvp_jaxpr_fun", eqn.params.get("bwd"))
+    described = str(getattr(getattr(rule, "debug_info", None), "func_src_info", ""))
+    path, _, number = described.partition(" at ")[2].rpartition(":")
+    if source is None or path not in source.files or not number.isdecimal():
+        return ()
+    line = source.line_of(path, int(number))
+    return () if line is None else (Position(line, 0, line, 0),)
 
 
 def scan_counts(eqn: Eqn) -> tuple[int, int]:

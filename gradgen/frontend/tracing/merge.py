@@ -11,6 +11,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
+from gradgen.ir.trace import Elemental
 
 _FINFO = ("eps", "epsneg", "tiny", "smallest_subnormal", "max", "min", "resolution")
 
@@ -176,17 +177,17 @@ def merge_tapes(single: Tape, double: Tape, merging: Merging, path: str) -> Tape
         merged = Tape(
             primal=merging.code(single.primal, double.primal),
             partials=merging.code(single.partials, double.partials),
-            custom=double.custom,
+            custom=[
+                _merge_rules(*both, merging)
+                for both in zip(single.custom, double.custom, strict=True)
+            ],
             frames=double.frames,
             inlined_jit=double.inlined_jit,
             own_rules=double.own_rules,
+            rounded=double.rounded,
             guards=double.guards,
             counter=double.counter,
         )
-        for one, two in zip(single.custom, double.custom, strict=True):
-            for (_, a), (_, b) in zip(one.partials, two.partials, strict=True):
-                if isinstance(merging.atom(a, b, two.target), MachineConstant):
-                    raise DTypeDependence("a partial is a machine constant", two.target)
     except DTypeDependence as difference:
         place = double.frames.get(difference.target or "", ())
         raise GradgenError(
@@ -198,3 +199,14 @@ def merge_tapes(single: Tape, double: Tape, merging: Merging, path: str) -> Tape
             column=place[-1].column if place else 0,
         ) from None
     return merged
+
+
+def _merge_rules(one: Elemental, two: Elemental, merging: Merging) -> Elemental:
+    """The partials of a call, for every dtype."""
+    partials = []
+    for (_, a), (operand, b) in zip(one.partials, two.partials, strict=True):
+        partial = merging.atom(a, b, two.target)
+        if isinstance(partial, MachineConstant):
+            raise DTypeDependence("a partial is a machine constant", two.target)
+        partials.append((operand, partial))
+    return replace(two, partials=tuple(partials))

@@ -1,7 +1,8 @@
 """Calls with derivative rules that users wrote: custom_jvp, custom_vjp, custom_gradient.
 
 Such a call stays one vertex. Its partials are its rule: the JVP rule on unit tangents, or the
-backward rule on unit cotangents.
+backward rule on unit cotangents. A rule is traced with all of these left open, and refused if it is
+not linear in them; then a unit is put in for one at a time.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles, scalar
+from gradgen.frontend.tracing.interpret import Interpreter, Tensor, handles
 from gradgen.frontend.tracing.jax_compat import Eqn
-from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, is_zero, substitute
+from gradgen.frontend.tracing.linear_rule import LinearRule
+from gradgen.ir.code import Atom, Const, Instruction, Var, is_float
 from gradgen.ir.trace import Elemental
 
 _Partials = dict[Var, list[tuple[Var, Atom]]]
@@ -31,25 +32,20 @@ def _custom_jvp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     results = vertices_of(interpreter, eqn, results)
     function = jax_compat.equation_function(eqn)
     variables, tensors = _variable_operands(eqn, operands)
+    varying = [k for k in _floats(interpreter, variables) if not _is_constant(tensors[k])]
+    pushed = _floats(interpreter, eqn.outvars)
+
+    def push(tangents: Sequence[Any], *values: Any) -> tuple[list[Any], list[Any]]:
+        primals = [values[k] for k in varying]
+        forwards, along = jax.jvp(_of(function, values, varying), primals, list(tangents))
+        return [along[k] for k in pushed], forwards
+
+    rule = LinearRule(interpreter, eqn, push, [variables[k] for k in varying], variables, tensors)
+    rule.prove(f"the rule of '{jax_compat.rule_name(eqn)}' is not linear in its tangents")
     partials: _Partials = {}
-    for k, variable in enumerate(variables):
-        if not is_float(interpreter.dtype(variable.aval)):
-            continue
-        for index in np.ndindex(variable.aval.shape):
-            operand = tensors[k][index]
-            if isinstance(operand, Const):
-                continue
-            unit = np.zeros(variable.aval.shape, variable.aval.dtype)
-            unit[index] = 1
-
-            def tangents(*values: Any, k: int = k, unit: Any = unit) -> Any:
-                def along(x: Any) -> Any:
-                    return function(*values[:k], x, *values[k + 1 :])
-
-                return jax.jvp(along, (values[k],), (jnp.asarray(unit),))[1]
-
-            columns = _run_rule(interpreter, eqn, tangents, variables, tensors)
-            for target, partial in _float_elements(interpreter, eqn, results, columns):
+    for operand, tangent in _pairs([tensors[k] for k in varying], rule.unknowns):
+        if isinstance(operand, str):
+            for target, partial in _pairs([results[k] for k in pushed], rule.at_unit(tangent)):
                 partials.setdefault(target, []).append((operand, partial))
     _record(interpreter, eqn, partials)
     return results
@@ -67,50 +63,61 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     results = vertices_of(interpreter, eqn, computed)
     function = jax_compat.equation_function(eqn)
     variables, tensors = _variable_operands(eqn, operands)
-    floats = [k for k, v in enumerate(variables) if is_float(interpreter.dtype(v.aval))]
+    floats, pulled = _floats(interpreter, variables), _floats(interpreter, eqn.outvars)
+
+    def pull(cotangents: Sequence[Any], *values: Any) -> tuple[list[Any], list[Any]]:
+        primals = [values[k] for k in floats]
+        forwards, pullback = jax.vjp(_of(function, values, floats), *primals)
+        due: list[Any] = [np.zeros(v.aval.shape, jax.dtypes.float0) for v in eqn.outvars]
+        for k, cotangent in zip(pulled, cotangents, strict=True):
+            due[k] = cotangent
+        return list(pullback(due)), forwards
+
+    weighed = [eqn.outvars[k] for k in pulled]
+    rule = LinearRule(interpreter, eqn, pull, weighed, variables, tensors)
+    same = _same_values([*inside, *rule.code], computed, rule.forwards)
+    interpreter.tape.own_rules |= not same
+    rule.prove(
+        f"the backward rule of '{jax_compat.rule_name(eqn)}' is not linear in its cotangents"
+    )
     partials: _Partials = {}
-    for position, result in enumerate(results):
-        if not is_float(interpreter.dtype(eqn.outvars[position].aval)):
-            continue
-        for index in np.ndindex(result.shape):
-
-            def pull(ct: Any, *values: Any, position: int = position, index: Any = index) -> Any:
-                def of_floats(*chosen: Any) -> Any:
-                    given = list(values)
-                    for k, value in zip(floats, chosen, strict=True):
-                        given[k] = value
-                    return function(*given)
-
-                forwards, pullback = jax.vjp(of_floats, *(values[k] for k in floats))
-                cotangents = [
-                    _cotangent(variable.aval, ct if place == position else None, index)
-                    for place, variable in enumerate(eqn.outvars)
-                ]
-                return pullback(cotangents), forwards
-
-            start = len(interpreter.tape.partials)
-            ran = _run_linear_rule(interpreter, eqn, pull, variables, tensors, len(floats))
-            rows, forwards = ran[: len(floats)], ran[len(floats) :]
-            code = [*inside, *interpreter.tape.partials[start:]]
-            interpreter.tape.own_rules |= not _same_values(code, computed, forwards)
-            found = partials.setdefault(result[index], [])
-            for k, row in zip(floats, rows, strict=True):
-                for place in np.ndindex(row.shape):
-                    operand = tensors[k][place]
-                    if isinstance(operand, str):
-                        found.append((operand, row[place]))
+    for target, cotangent in _pairs([results[k] for k in pulled], rule.unknowns):
+        found = _pairs([tensors[k] for k in floats], rule.at_unit(cotangent))
+        partials[target] = [(operand, p) for operand, p in found if isinstance(operand, str)]
     _record(interpreter, eqn, partials)
     return results
 
 
-def _cotangent(aval: Any, value: Any, index: tuple[int, ...]) -> Any:
-    """Zero, but for `value` at `index`."""
-    if not jnp.issubdtype(aval.dtype, jnp.inexact):
-        return np.zeros(aval.shape, jax.dtypes.float0)
-    zero = jnp.zeros(aval.shape, aval.dtype)
-    if value is None:
-        return zero
-    return value if aval.shape == () else zero.at[index].set(value)
+def _floats(interpreter: Interpreter, variables: Sequence[Any]) -> list[int]:
+    """The positions of the variables that can carry derivatives."""
+    return [k for k, v in enumerate(variables) if is_float(interpreter.dtype(v.aval))]
+
+
+def _is_constant(tensor: Tensor) -> bool:
+    return all(isinstance(atom, Const) for atom in tensor.flat)
+
+
+def _of(
+    function: Callable[..., list[Any]], values: Sequence[Any], positions: Sequence[int]
+) -> Callable[..., list[Any]]:
+    """The function of its arguments at these positions, the others being the values."""
+
+    def of_chosen(*chosen: Any) -> list[Any]:
+        given = list(values)
+        for k, value in zip(positions, chosen, strict=True):
+            given[k] = value
+        return function(*given)
+
+    return of_chosen
+
+
+def _pairs(ones: Sequence[Tensor], others: Sequence[Tensor]) -> list[tuple[Any, Any]]:
+    """The elements of arrays beside those of others of the same shapes."""
+    return [
+        (one[index], other[index])
+        for one, other in zip(ones, others, strict=True)
+        for index in np.ndindex(one.shape)
+    ]
 
 
 def vertices_of(interpreter: Interpreter, eqn: Eqn, results: list[Tensor]) -> list[Tensor]:
@@ -142,71 +149,6 @@ def _variable_operands(eqn: Eqn, operands: list[Tensor]) -> tuple[list[Any], lis
     return list(found), list(found.values())
 
 
-def _float_elements(
-    interpreter: Interpreter, eqn: Eqn, results: list[Tensor], columns: list[Tensor]
-) -> list[tuple[Var, Atom]]:
-    """Each element of a float result with what a rule says of it."""
-    return [
-        (result[index], column[index])
-        for variable, result, column in zip(eqn.outvars, results, columns, strict=True)
-        if is_float(interpreter.dtype(variable.aval))
-        for index in np.ndindex(result.shape)
-    ]
-
-
-def _run_rule(
-    interpreter: Interpreter,
-    eqn: Eqn,
-    rule: Callable[..., Any],
-    variables: Sequence[Any],
-    tensors: Sequence[Tensor],
-    leading: Sequence[tuple[Any, Tensor]] = (),
-) -> list[Tensor]:
-    """Trace a rule and write its code among the partials."""
-    shapes = [jax_compat.shaped(v.aval.shape, v.aval.dtype) for v in variables]
-    what = f"the derivative rule of '{jax_compat.rule_name(eqn)}' fails"
-    with interpreter.users_code(eqn, what):
-        closed = jax.make_jaxpr(rule)(*(aval for aval, _ in leading), *shapes)
-    with interpreter.writing_partials():
-        return interpreter.run(closed, [*(tensor for _, tensor in leading), *tensors])
-
-
-def _run_linear_rule(
-    interpreter: Interpreter,
-    eqn: Eqn,
-    pull: Callable[..., Any],
-    variables: Sequence[Any],
-    tensors: Sequence[Tensor],
-    linear: int,
-) -> list[Tensor]:
-    """Trace a backward rule with its cotangent left open, make sure it is linear, then put in 1.
-
-    So many of its results depend on the cotangent; the others are the forward rule's.
-    """
-    cotangent = interpreter.tape.fresh()
-    aval = jax_compat.shaped((), interpreter.working)
-    start = len(interpreter.tape.partials)
-    rows = _run_rule(interpreter, eqn, pull, variables, tensors, [(aval, scalar(cotangent))])
-    rule = interpreter.tape.partials[start:]
-    roots = [row[index] for row in rows[:linear] for index in np.ndindex(row.shape)]
-    if not _is_linear(rule, cotangent, roots):
-        raise interpreter.unsupported(
-            eqn,
-            f"the backward rule of '{jax_compat.rule_name(eqn)}' is not linear in its cotangent",
-            hint="such a rule is no derivative, so no Jacobian describes it; clip or transform "
-            "gradients in the optimiser instead",
-        )
-    one: dict[Var, Atom] = {cotangent: Const(1.0, "float")}
-    interpreter.tape.partials[start:] = [substitute(i, one) for i in rule]
-    substituted = []
-    for row in rows:
-        copied = row.copy()
-        for index in np.ndindex(row.shape):
-            copied[index] = one.get(row[index], row[index])
-        substituted.append(copied)
-    return substituted
-
-
 def _same_values(
     code: Sequence[Instruction], ones: Sequence[Tensor], others: Sequence[Tensor]
 ) -> bool:
@@ -225,36 +167,6 @@ def _same_values(
         for one, other in zip(ones, others, strict=True)
         for index in np.ndindex(one.shape)
     )
-
-
-def _is_linear(code: Sequence[Instruction], cotangent: Var, roots: Sequence[Atom]) -> bool:
-    """Whether the roots are homogeneous and linear in the cotangent, by the form of the code."""
-    depends = {cotangent}
-
-    def linear_or_zero(atom: Atom) -> bool:
-        return atom in depends or is_zero(atom)
-
-    for instruction in code:
-        involved = [atom in depends for atom in instruction.operands]
-        if not any(involved):
-            continue
-        match instruction.op:
-            case "neg" | "convert":
-                linear = True
-            case "mul":
-                linear = sum(involved) == 1
-            case "div":
-                linear = involved == [True, False]
-            case "add" | "sub":
-                linear = all(linear_or_zero(atom) for atom in instruction.operands)
-            case "select":
-                linear = not involved[0] and all(map(linear_or_zero, instruction.operands[1:]))
-            case _:
-                linear = False
-        if not linear:
-            return False
-        depends.add(instruction.target)
-    return all(linear_or_zero(atom) for atom in roots)
 
 
 def _record(interpreter: Interpreter, eqn: Eqn, partials: _Partials) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gradgen.ir.code import Atom, Instruction, Var
+from gradgen.ir.code import Atom, DType, Instruction, Var
 from gradgen.ir.source import Position
 from gradgen.ir.trace import Elemental
 
@@ -30,6 +30,8 @@ class Tape:
     """Whether a second derivative is not that of the code: where there is a `custom_jvp`, a
     `stop_gradient`, or a `custom_vjp` whose rules call functions with rules, itself perhaps, or
     whose forward rule computes otherwise than its function."""
+    rounded: frozenset[DType] = frozenset()
+    """What rules convert their tangents or cotangents to, where that is a fixed dtype."""
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
     counter: int = 0

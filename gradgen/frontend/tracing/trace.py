@@ -97,6 +97,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         elementals=elementals,
         labels=label_variables(source, tape, primal, values),
         inlined_jit=tape.inlined_jit,
+        rounded=tape.rounded,
         own_rules=tape.own_rules or any(i.op == "stop_gradient" for i in tape.primal),
         follows=tuple(welcomed.follows.items()),
         precisions=welcomed.precisions,

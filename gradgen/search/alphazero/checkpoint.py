@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from safetensors.numpy import load, save
 
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
+from gradgen.ir.json_files import read_object
 from gradgen.search.alphazero.network import NetworkSize, Params
 from gradgen.search.alphazero.training import State, Training
 
@@ -41,7 +43,10 @@ def read_state(folder: Path, like: State, training: Training, games: Mapping[str
     arrays, about = _read(path)
     asked = {"training": asdict(training), "games": dict(games)}
     for name, value in asked.items():
-        kept = _about(path, about, name)
+        try:
+            kept = _described(about, name)
+        except ValueError:
+            raise damaged(path, f"it does not say which {name} it belongs to") from None
         differing = sorted(k for k in {*kept, *value} if kept.get(k) != value.get(k))
         if differing:
             raise GradgenError(
@@ -71,17 +76,6 @@ def read_state(folder: Path, like: State, training: Training, games: Mapping[str
     return restored
 
 
-def _about(path: Path, about: Mapping[str, str], name: str) -> dict[str, Any]:
-    """A part of what a checkpoint says about itself."""
-    try:
-        found = json.loads(about[name])
-    except (KeyError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise damaged(path, f"it does not say which {name} it belongs to")
-    return found
-
-
 def damaged(path: Path, what: str) -> GradgenError:
     """The error for a checkpoint that cannot be gone on from."""
     return GradgenError(
@@ -100,12 +94,33 @@ def write_network(path: Path, params: Params, size: NetworkSize, about: Mapping[
 def read_network(path: Path) -> tuple[Params, NetworkSize]:
     """A network and its size; raises GradgenError if there is none in the file."""
     arrays, about = _read(path)
-    size = NetworkSize(**json.loads(about["size"]))
+    try:
+        size = _size(_described(about, "size"), path)
+    except ValueError as error:
+        raise _no_network(path, f"its size: {error}") from None
     params: dict[str, dict[str, Any]] = {}
     for place, array in arrays.items():
-        module, name = place.removeprefix("['").removesuffix("']").split("']['")
-        params.setdefault(module, {})[name] = array
+        parts = place.removeprefix("['").removesuffix("']").split("']['")
+        if len(parts) != 2:
+            raise _no_network(path, f"{place!r} is no part of a network")
+        params.setdefault(parts[0], {})[parts[1]] = array
     return params, size
+
+
+def _size(described: Mapping[str, Any], path: Path) -> NetworkSize:
+    plain = {field.name: type(field.default) for field in fields(NetworkSize)}
+    kinds = {name: type(value) for name, value in described.items()}
+    if kinds != plain or described["attention"] not in ("axial", "full"):
+        raise _no_network(path, f"{short(described)} is no size of a network")
+    size = NetworkSize(**described)
+    if min(size.channels, size.heads, size.layers) < 1 or size.channels % size.heads:
+        raise _no_network(path, f"{short(described)} is no size of a network")
+    return size
+
+
+def _described(about: Mapping[str, str], name: str) -> dict[str, Any]:
+    """What the file says about itself under a name; raises ValueError if it does not."""
+    return read_object(about.get(name, ""), ())
 
 
 def _flat(tree: Any) -> dict[str, NDArray[Any]]:
@@ -120,7 +135,16 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         return load(path.read_bytes()), about
     except FileNotFoundError:
         raise GradgenError("there is no network here", path=str(path)) from None
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise GradgenError(f"this is no network: {error}", path=str(path)) from None
     except OSError as error:
         raise GradgenError(f"cannot read the network: {error.strerror}", path=str(path)) from None
+    except (SafetensorError, KeyError, TypeError, ValueError, MemoryError) as error:
+        # the last ones for numbers that numpy has not
+        raise _no_network(path, f"{type(error).__name__}: {error}") from None
+
+
+def _no_network(path: Path, why: str) -> GradgenError:
+    return GradgenError(
+        f"this is no network, or a damaged one: {why}",
+        hint="take a copy of the file, or begin anew",
+        path=str(path),
+    )

@@ -7,9 +7,10 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import jax
@@ -257,16 +258,26 @@ def _rounded(line: Line) -> dict[str, Any]:
     }
 
 
+def _read_line(text: str) -> Line:
+    kinds = {field.name: (int,) if field.type == "int" else (int, float) for field in fields(Line)}
+    try:
+        data = json.loads(text)
+    except (RecursionError, OverflowError):
+        raise ValueError("a line is nested too deeply") from None
+    if not isinstance(data, dict) or data.keys() != kinds.keys():
+        raise ValueError(f"{short(text)} is not a line of {', '.join(kinds)}")
+    for name, value in data.items():
+        if type(value) not in kinds[name] or not math.isfinite(value):
+            raise ValueError(f"{name}: {short(value)} is no number")
+    return Line(**data)
+
+
 def _read_log(folder: Path, iterations: int) -> list[Line]:
     path = str(folder / LOG)
     text = read_text(path, "the log")
     try:
-        lines = [Line(**json.loads(line)) for line in text.splitlines()]
-        for line in lines:
-            for value in vars(line).values():
-                if isinstance(value, bool) or not math.isfinite(value):
-                    raise ValueError(f"{value!r} is no number")
-    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        lines = [_read_line(line) for line in text.splitlines()]
+    except ValueError as error:
         raise GradgenError(f"this is no log of a training: {error}", path=path) from None
     # the log is written first, and may have more than the state
     kept = lines[:iterations]

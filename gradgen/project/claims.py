@@ -1,0 +1,26 @@
+"""What a committed file says of its order, and whether that can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gradgen.config import Settings
+from gradgen.elimination.accumulate import OrderMismatchError
+from gradgen.ir.graph import LinearGraph
+from gradgen.ir.recipe import Recipe
+from gradgen.ordering import is_credible
+from gradgen.project.record import Record
+
+
+def credible_recipe(record: Record, settings: Settings, graph: LinearGraph) -> Recipe | None:
+    """The recipe that a file records, its order called optimal only where that is credible."""
+    recipe = record.recipe
+    if recipe is None or not recipe.order.proved_optimal:
+        return recipe
+    try:
+        credible = is_credible(settings, graph, recipe.order, sealed=not record.edited)
+    except OrderMismatchError:
+        return recipe  # its replay says so
+    return (
+        recipe if credible else replace(recipe, order=replace(recipe.order, proved_optimal=False))
+    )

@@ -1,0 +1,46 @@
+"""Whether a derivative rule of the source computes the value of the function that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.verify.floats import Array
+from gradgen.verify.ledger import Ledger
+from gradgen.verify.oracle import Reference
+from gradgen.verify.populations import arrays
+from gradgen.verify.subject import Subject, result_leaves
+from gradgen.verify.values import differs
+
+
+def require_values(
+    subject: Subject,
+    reference: Reference,
+    scales: Mapping[int, Array],
+    random: Array,
+    ledger: Ledger,
+) -> None:
+    """Raise GradgenError where the source has another value once JAX differentiates it.
+
+    `random` says which points are random ones, away from ties; `scales` holds the sizes of what is
+    added up in outputs. What is off by roundings is the same value.
+    """
+    source, outputs = subject.module.source, subject.module.trace.outputs
+    alone = result_leaves(subject.source(arrays(ledger.points)))
+    for k, (value, derived) in enumerate(zip(alone, reference.outputs, strict=True)):
+        found = random & differs(derived, value, ledger.precision, scales.get(k))
+        if not found.any():
+            continue
+        row = int(np.flatnonzero(found)[0])
+        one, other = (np.broadcast_to(np.asarray(v), found.shape)[row] for v in (value, derived))
+        point = ", ".join(f"{path}={shown.split(' ')[0]}" for path, shown in ledger.point(row))
+        raise GradgenError(
+            f"a derivative rule in '{source.function}' computes another value than its function: "
+            f"output {outputs[k].path} is {one}, but {other} when it is differentiated, at {point}",
+            hint="a rule has to return the value that the function itself returns",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
