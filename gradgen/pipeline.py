@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gradgen.backend.exponentials import share_exponentials
+from gradgen.backend.masks import select_last
 from gradgen.backend.render import render
 from gradgen.backend.residuals import split
 from gradgen.config import Settings
@@ -163,7 +164,7 @@ def _as_asked(front: Front, module: Module) -> Module:
 
 
 def _passes(front: Front, module: Module) -> Passes:
-    products = (module.vjp.chosen.program, module.vjp.forward.program)
+    products = (module.vjp.chosen.program, select_last(module.vjp.forward.program))
     passes = split(products, front.trace, front.settings.residuals)
     if not module.rewritten:
         return passes

@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import Literal
 
 from gradgen.backend.lower import Lowering
+from gradgen.backend.masks import select_last
 from gradgen.backend.rewriting.rewrite import rewrite
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.cost import plan_costs
@@ -182,9 +183,10 @@ class _Programs:
         return replace(weighted.sweeps, chosen=self._rewritten(chosen, more, seed))
 
     def _rewritten(self, found: Accumulated, more: Sequence[Var], seed: int | None) -> Accumulated:
-        if seed is None:
-            return found
-        return replace(found, program=rewrite(found.program, [*self._floats, *more], seed))
+        program = found.program
+        if seed is not None:
+            program = rewrite(program, [*self._floats, *more], seed)
+        return replace(found, program=select_last(program))
 
 
 def _ranked(
