@@ -12,7 +12,7 @@ from gradgen.verify.generated import PUBLIC, Generated
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
-from gradgen.verify.points import Range, cast, draw, input_ranges
+from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
 from gradgen.verify.recount import COUNTED, recount
 from gradgen.verify.report import Failure, Report
 from gradgen.verify.run import BOUNDARY_POINTS, Run
@@ -45,12 +45,14 @@ def verify(
     if failures:
         return _refused(*failures)
     trace = subject.module.trace
-    drawn = draw(trace, input_ranges(trace, ranges or {}), points + BOUNDARY_POINTS, seed)
+    ranges = ranges or {}
+    drawn = draw(trace, input_ranges(trace, ranges), points + BOUNDARY_POINTS, seed)
+    stated = [stated_range(i, ranges) is not None for i in trace.inputs]
     with ThreadPoolExecutor(max_workers=2) as pool:
         wide = pool.submit(_wide_oracle, subject, cast(trace, drawn, "float64"))
         runs = [
             pool.submit(
-                _run, generated, shared, dtype, dtype == dtypes[0], drawn, points, seed, wide
+                _run, generated, shared, dtype, dtype == dtypes[0], drawn, stated, points, seed, wide
             )
             for dtype in sorted(dtypes, key=lambda d: d == "float64")
         ]
@@ -78,6 +80,7 @@ def _run(
     dtype: str,
     first: bool,
     drawn: Sequence[Array],
+    stated: Sequence[bool],
     points: int,
     seed: int,
     wide: Future[Oracle],
@@ -87,7 +90,7 @@ def _run(
             failures = list(Structures(generated, dtype).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)
-        return Run(generated, shared, dtype, drawn, points, seed, wide).run()
+        return Run(generated, shared, dtype, drawn, stated, points, seed, wide).run()
 
 
 def _refused(*failures: Failure) -> Report:
