@@ -11,6 +11,7 @@ from gradgen.backend.exponentials import share_exponentials
 from gradgen.backend.masks import select_last
 from gradgen.backend.render import render
 from gradgen.backend.residuals import split
+from gradgen.choice import most_finite
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
@@ -31,7 +32,7 @@ from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.opening import Opened, execute, read
 from gradgen.ordering import orders_for
-from gradgen.programs import cheaper, module_by, modules_for
+from gradgen.programs import cheaper, module_by, modules_for, with_other_products
 from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_picture
 from gradgen.status import Status
@@ -234,17 +235,39 @@ def generate_from(
     kept = None if recorded is None else replayed(front, graph, recorded)
     ranges = ranges_of(front)
     fared: list[str] = []
+
+    def verified(module: Module, text: str) -> Report:
+        status(f"verifying {front.source.function}")
+        return verify(subject_of(front, module, text), ranges=ranges, dtypes=settings.dtypes)
+
     for considered in _batches(front, graph, kept, search_again, status):
         for number, (chosen, text) in enumerate(texts(considered), start=1):
-            status(f"verifying {front.source.function}")
-            report = verify(subject_of(front, chosen, text), ranges=ranges, dtypes=settings.dtypes)
+            report = verified(chosen, text)
             fared.append(_order_line(chosen, report.kind))
             if report.exact:
                 fared += [_order_line(other, "not needed") for other in considered[number:]]
+                if report.lost and chosen is not kept:
+                    rival = _finite_at_more(front, graph, chosen, considered, report)
+                    if rival is not None:
+                        rival_report = verified(rival, rival_text := render(rival))
+                        fared.append(f"{_order_line(rival, rival_report.kind)}, at more points")
+                        if rival_report.exact:
+                            chosen, text, report = rival, rival_text, rival_report
                 return Outcome(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
             if report.kind != "nonfinite" and not chosen.rewritten:
                 raise _inexact(front, text, report)
     raise _inexact(front, text, report)
+
+
+def _finite_at_more(
+    front: Front, graph: LinearGraph, chosen: Module, others: Sequence[Module], report: Report
+) -> Module | None:
+    """A module that costs about as much and is finite at more points; None if none is known."""
+    shown, emit = front.settings.shown(front.source.path), front.settings.emit
+    recipe, traces = chosen.recipe, "traces" in emit
+    products = with_other_products(front.source, front.trace, graph, recipe, shown, traces)
+    best = most_finite(chosen, [*others, *products], report.lost, front.settings.objective)
+    return None if best == recipe else replay(front, graph, best)
 
 
 def replayed(front: Front, graph: LinearGraph, recorded: Recipe) -> Module | None:

@@ -36,6 +36,8 @@ Accumulating = Callable[[Order], Accumulated]
 
 _REWRITTEN = 2
 """How many orders' programs are rewritten at most."""
+_ABOUT = 1.02
+"""Programs that cost up to so much more are chosen among by where they are finite."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
@@ -57,7 +59,7 @@ def modules_for(
 ) -> list[Module]:
     """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
-    Of orders that cost the same, those with the fewest operations count. The first module is
+    Of orders that cost the same, those with the fewest operations count. The first modules are
     rewritten algebraically; the others are not, so that they are there where a rewritten program
     overflows and JAX does not. `traces` says whether a program for eligibility traces is wanted.
     """
@@ -70,10 +72,28 @@ def modules_for(
     starts = [(a.order, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
-    found = [Recipe(order, seed, vjp, jvp) for order, seed in starts]
-    cheapest = min(found, key=lambda recipe: programs.jacobian(recipe).operations.total)
+    found: dict[Program, Recipe] = {}
+    for order, seed in starts:
+        recipe = Recipe(order, seed, vjp, jvp)
+        found.setdefault(programs.jacobian(recipe).program, recipe)
+    rewritten = sorted(found.values(), key=lambda r: programs.jacobian(r).operations.total)
     plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
-    return [programs.module(recipe) for recipe in (cheapest, *plain)]
+    return [programs.module(recipe) for recipe in (*rewritten, *plain)]
+
+
+def with_other_products(
+    source: Source,
+    trace: Trace,
+    graph: LinearGraph,
+    recipe: Recipe,
+    source_name: str,
+    traces: bool = False,
+) -> list[Module]:
+    """The modules by a recipe but for the order of one product, which a heuristic proposes."""
+    programs = _Programs(source, trace, graph, source_name, traces)
+    recipes = [replace(recipe, vjp=o.found_by) for o in propose(programs.pulled.graph)]
+    recipes += [replace(recipe, jvp=o.found_by) for o in propose(programs.pushed.graph)]
+    return [programs.module(changed) for changed in recipes]
 
 
 def module_by(
@@ -126,6 +146,7 @@ class _Programs:
         self.accumulated = _accumulating(graph, lowering.jacobian)
         self.pulled, self.pushed = _pulled(lowering, graph), _pushed(lowering, graph)
         self.jacobian = cache(self._jacobian)
+        self._products: dict[tuple[str, Steps, bool], Derivative] = {}
 
     def module(self, recipe: Recipe) -> Module:
         """The module that a recipe gives."""
@@ -180,7 +201,11 @@ class _Programs:
         more = [variable for _, variable in weighted.variables]
         chosen = weighted.accumulated(weighted.order(order))
         seed = None if recipe.rewriting is None else 0
-        return replace(weighted.sweeps, chosen=self._rewritten(chosen, more, seed))
+        key = weighted.sweep, order, seed is None
+        if key not in self._products:
+            rewritten = self._rewritten(chosen, more, seed)
+            self._products[key] = replace(weighted.sweeps, chosen=rewritten)
+        return self._products[key]
 
     def _rewritten(self, found: Accumulated, more: Sequence[Var], seed: int | None) -> Accumulated:
         program = found.program
@@ -228,6 +253,12 @@ def _cost(found: Accumulated, objective: Objective) -> Cost:
     """What is to be small, and what breaks ties."""
     total, muls = found.operations.total, found.plan.muls
     return (total, muls) if objective == "ops" else (_searched(found, objective), total)
+
+
+def costs_about_as_much(found: Accumulated, least: Accumulated, objective: Objective) -> bool:
+    """Whether neither operations nor what the search made small exceed the least by over 2%."""
+    pairs = zip(_cost(found, objective), _cost(least, objective), strict=True)
+    return all(count <= _ABOUT * other for count, other in pairs)
 
 
 def _searched(found: Accumulated, objective: Objective) -> int:

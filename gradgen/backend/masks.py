@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import reduce
 
 from gradgen.backend.conditions import ALWAYS, NEVER, Condition, both, either, implies, when
 from gradgen.backend.passes import eliminate_dead_code
@@ -24,9 +25,12 @@ from gradgen.ir.program import PRIMAL, Program, Section
 ZERO, HALF = Const(0.0), Const(0.5)
 
 _FINITE = frozenset(
-    "add sub neg abs sign max min clamp floor ceil round convert copy stop_gradient finfo "
-    "tanh sin cos logistic erf erfc atan asinh".split()
-)
+    {
+        "add", "sub", "neg", "abs", "sign", "max", "min", "clamp", "floor", "ceil", "round",
+        "convert", "copy", "stop_gradient", "finfo", "tanh", "sin", "cos", "logistic", "erf",
+        "erfc", "atan", "asinh",
+    }
+)  # fmt: skip
 """Operations whose results are finite where their operands are."""
 
 
@@ -76,7 +80,7 @@ class _Masking:
             atom = self._emit(moved)
         else:
             self.changed = True
-            operands = tuple(map(self._unmasked, moved.operands))
+            operands = tuple(self._unmasked(atom, where) for atom in moved.operands)
             product = self._emit(replace(moved, target="", operands=operands))
             atom = self._masked(moved.target, where, product)
         self._renamed[instruction.target] = atom
@@ -185,36 +189,40 @@ class _Masking:
                 return found, not value
         return variable, True
 
-    def _unmasked(self, atom: Atom) -> Atom:
-        """A derivative before it was masked; the mask is put behind the product."""
+    def _unmasked(self, atom: Atom, where: Condition) -> Atom:
+        """A derivative before masks that are put behind the product, as a condition says."""
         while isinstance(atom, str) and atom not in self._primal:
             definition = self.builder.definition(atom)
             if definition is None or definition.op != "select":
                 break
-            _, if_true, if_false = definition.operands
-            if not (is_zero(if_true) or is_zero(if_false)):
+            condition, if_true, if_false = definition.operands
+            if is_zero(if_false) and implies(where, self._choice(condition, ALWAYS, NEVER)):
+                atom = if_true
+            elif is_zero(if_true) and implies(where, self._choice(condition, NEVER, ALWAYS)):
+                atom = if_false
+            else:
                 break
-            atom = if_false if is_zero(if_true) else if_true
         return atom
 
     def _masked(self, target: Var, where: Condition, product: Atom) -> Atom:
         """The product where a condition holds, and zero elsewhere."""
         cases = sorted(sorted(case) for case in where)
-        if len(cases) == 1 and len(cases[0]) == 1:
-            ((variable, value),) = cases[0]
-            chosen = (variable, product, ZERO) if value else (variable, ZERO, product)
+        if len(cases) == 1 and len(cases[0]) == 1 and not cases[0][0][1]:
+            chosen: tuple[Atom, ...] = cases[0][0][0], ZERO, product
         else:
-            condition: Atom | None = None
-            for case in cases:
-                whole: Atom | None = None
-                for variable, value in case:
-                    truth: Atom = variable if value else self._logic("not", variable)
-                    whole = truth if whole is None else self._logic("and", whole, truth)
-                assert whole is not None
-                condition = whole if condition is None else self._logic("or", condition, whole)
-            assert condition is not None
-            chosen = (condition, product, ZERO)
+            alternatives = [reduce(self._and, map(self._literal, case)) for case in cases]
+            chosen = reduce(self._or, alternatives), product, ZERO
         return self._emit(Instruction(target, "select", chosen))
+
+    def _literal(self, literal: tuple[Var, bool]) -> Atom:
+        variable, value = literal
+        return variable if value else self._logic("not", variable)
+
+    def _and(self, left: Atom, right: Atom) -> Atom:
+        return self._logic("and", left, right)
+
+    def _or(self, left: Atom, right: Atom) -> Atom:
+        return self._logic("or", left, right)
 
     def _logic(self, op: str, *operands: Atom) -> Atom:
         return self._emit(Instruction("", op, operands, (), "bool"))

@@ -48,11 +48,12 @@ def verify(
     ranges = ranges or {}
     drawn = draw(trace, input_ranges(trace, ranges), points + BOUNDARY_POINTS, seed)
     stated = [stated_range(i, ranges) is not None for i in trace.inputs]
+    first = dtypes[0]
     with ThreadPoolExecutor(max_workers=2) as pool:
         wide = pool.submit(_wide_oracle, subject, cast(trace, drawn, "float64"))
         runs = [
             pool.submit(
-                _run, generated, shared, dtype, dtype == dtypes[0], drawn, stated, points, seed, wide
+                _run, generated, shared, dtype, dtype == first, drawn, stated, points, seed, wide
             )
             for dtype in sorted(dtypes, key=lambda d: d == "float64")
         ]
@@ -66,6 +67,7 @@ def verify(
         tallies=tuple(tally for ledger in ordered for tally in ledger.tallies.values()),
         failures=tuple(failure for ledger in ordered for failure in ledger.failures),
         warnings=tuple(dict.fromkeys(w for ledger in ordered for w in ledger.warnings)),
+        lost=tuple(ledger.lost_points() for ledger in ordered if ledger.lost),
     )
 
 

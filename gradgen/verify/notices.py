@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from gradgen.verify.expectation import Expectation
-from gradgen.verify.floats import Array
 from gradgen.verify.subject import Subject
 
 Point = tuple[tuple[str, str], ...]

@@ -35,7 +35,8 @@ class Reference:
     @property
     def broken(self) -> Array:
         """(points,): whether some derivative is finite in no mode."""
-        return np.asarray(~np.isfinite(self.modes).any(0).all((0, 1)))
+        finite = np.any([np.isfinite(mode) for mode in self.modes], axis=0)
+        return np.asarray(~finite.all(axis=(0, 1)))
 
     def at(self, points: Any) -> Reference:
         """The reference at some of the points."""
