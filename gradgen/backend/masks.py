@@ -129,7 +129,7 @@ class _Masking:
         if mask is not None and isinstance(mask[0], str):
             condition, if_true, if_false = mask
             return self._choice(condition, *(ALWAYS if x else NEVER for x in (if_true, if_false)))
-        if instruction.target in self._primal:
+        if instruction.target in self._primal and instruction.op != "select":
             # a zero among the source's own values is multiplied by JAX too
             return ALWAYS
         if self._is_tied(instruction):
