@@ -24,14 +24,13 @@ from gradgen.ir.program import PRIMAL, Program, Section
 
 ZERO, HALF = Const(0.0), Const(0.5)
 
-_FINITE = frozenset(
-    {
-        "add", "sub", "neg", "abs", "sign", "max", "min", "clamp", "floor", "ceil", "round",
-        "convert", "copy", "stop_gradient", "finfo", "tanh", "sin", "cos", "logistic", "erf",
-        "erfc", "atan", "asinh",
-    }
-)  # fmt: skip
-"""Operations whose results are finite where their operands are."""
+_BOUNDED = frozenset({"tanh", "sin", "cos", "logistic", "erf", "erfc", "atan", "sign"})
+"""Operations whose results are small numbers, whatever finite operands they have."""
+_MODEST = frozenset(
+    {"add", "sub", "neg", "abs", "max", "min", "clamp", "select", "convert", "copy"}
+    | {"floor", "ceil", "round", "stop_gradient"}
+)
+"""Operations whose results are finite where their operands are, and small where they are small."""
 
 
 def select_last(program: Program) -> Program:
@@ -65,6 +64,7 @@ class _Masking:
         self._renamed: dict[Var, Atom] = {}
         self._nonzero: dict[Var, Condition] = {}
         self._infinite: dict[Var, Condition] = dict.fromkeys(program.inputs, NEVER)
+        self._bounded: set[Var] = set()
         for instruction in primal:
             self._note(instruction)
 
@@ -96,6 +96,8 @@ class _Masking:
         """Find out where a new value may be other than zero, and where infinite."""
         self._nonzero[instruction.target] = self._nonzero_of(instruction)
         self._infinite[instruction.target] = self._infinite_of(instruction)
+        if self._is_bounded(instruction):
+            self._bounded.add(instruction.target)
 
     def _needs_mask(self, instruction: Instruction) -> Condition | None:
         """Where a product is other than zero, if it might be nan elsewhere."""
@@ -159,17 +161,26 @@ class _Masking:
         if not is_float(instruction.dtype):
             return NEVER
         found = list(map(self.infinite, instruction.operands))
-        numbers = [a for a in instruction.operands if isinstance(a, Const) and a.value != 0]
-        match instruction.op:
-            case "select":
-                return self._choice(instruction.operands[0], found[1], found[2])
-            case "mul" if numbers:
+        match instruction.op, instruction.operands:
+            case "select", (condition, _, _):
+                return self._choice(condition, found[1], found[2])
+            case "mul", factors if any(map(self._is_small, factors)):
                 return either(*found)
-            case "div" if numbers and isinstance(instruction.operands[1], Const):
+            case "div", (_, Const(value=divisor)) if divisor:
                 return found[0]
-            case op if op in _FINITE:
+            case op, _ if op in _BOUNDED | _MODEST:
                 return either(*found)
         return self.nonzero(instruction.target)
+
+    def _is_bounded(self, instruction: Instruction) -> bool:
+        """Whether a value is small where it is finite: a product with it does not overflow."""
+        if instruction.op in _BOUNDED or mask_values(self.builder, instruction.target) is not None:
+            return True
+        operands = instruction.operands[instruction.op == "select" :]
+        return instruction.op in _MODEST | {"mul"} and all(map(self._is_small, operands))
+
+    def _is_small(self, atom: Atom) -> bool:
+        return isinstance(atom, Const) or atom in self._bounded
 
     def _choice(self, condition: Atom, if_true: Condition, if_false: Condition) -> Condition:
         if isinstance(condition, Const):
