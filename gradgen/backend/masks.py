@@ -28,7 +28,7 @@ _BOUNDED = frozenset({"tanh", "sin", "cos", "logistic", "erf", "erfc", "atan", "
 """Operations whose results are small numbers, whatever finite operands they have."""
 _MODEST = frozenset(
     {"add", "sub", "neg", "abs", "max", "min", "clamp", "select", "convert", "copy"}
-    | {"floor", "ceil", "round", "stop_gradient"}
+    | {"floor", "ceil", "round", "stop_gradient", "finfo"}
 )
 """Operations whose results are finite where their operands are, and small where they are small."""
 
