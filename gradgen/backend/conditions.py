@@ -18,7 +18,7 @@ Condition = frozenset[Case]
 ALWAYS: Condition = frozenset((frozenset(),))
 NEVER: Condition = frozenset()
 
-_CASES = 8
+_CASES = 16
 """A condition with more of them is given up."""
 
 
