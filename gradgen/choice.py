@@ -1,15 +1,35 @@
-"""Of programs that cost about the same, those that are finite at the most points."""
+"""Which of several modules' programs are taken: the cheapest, and of these the most finite ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from gradgen.ir.module import Derivative, Module
+from gradgen.costs import cost_of
+from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.plan import Objective
 from gradgen.ir.recipe import Recipe
-from gradgen.programs import costs_about_as_much
+from gradgen.refine import Cost
 from gradgen.verify.finite import finite_results
 from gradgen.verify.report import Points
+
+_ABOUT = 1.02
+"""Programs that cost up to so much more are chosen among by where they are finite."""
+
+
+def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
+    """The better recipe for each of the programs: what is kept, unless something is cheaper."""
+
+    def total(derivative: Derivative) -> Cost:
+        return cost_of(derivative.chosen, "ops")
+
+    jacobians = [cost_of(module.jacobian.chosen, objective) for module in (found, kept)]
+    jacobian = found if jacobians[0] < jacobians[1] else kept
+    return Recipe(
+        jacobian.recipe.order,
+        jacobian.recipe.rewriting,
+        (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
+        (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,
+    )
 
 
 def most_finite(
@@ -24,7 +44,7 @@ def most_finite(
 
     def best(of: Callable[[Module], Derivative], objective: Objective) -> Recipe:
         least = of(cheapest).chosen
-        near = [m for m in rivals if costs_about_as_much(of(m).chosen, least, objective)]
+        near = [m for m in rivals if _costs_about_as_much(of(m).chosen, least, objective)]
         return max(
             [cheapest, *near],
             key=lambda m: finite_results(of(m).chosen.program, m.trace, points),
@@ -33,3 +53,9 @@ def most_finite(
     jacobian = best(lambda module: module.jacobian, objective)
     vjp, jvp = best(lambda module: module.vjp, "ops"), best(lambda module: module.jvp, "ops")
     return Recipe(jacobian.order, jacobian.rewriting, vjp.vjp, jvp.jvp)
+
+
+def _costs_about_as_much(found: Accumulated, least: Accumulated, objective: Objective) -> bool:
+    """Whether neither operations nor what the search made small exceed the least by over 2%."""
+    pairs = zip(cost_of(found, objective), cost_of(least, objective), strict=True)
+    return all(count <= _ABOUT * other for count, other in pairs)

@@ -11,7 +11,7 @@ from gradgen.backend.exponentials import share_exponentials
 from gradgen.backend.masks import select_last
 from gradgen.backend.render import render
 from gradgen.backend.residuals import split
-from gradgen.choice import most_finite
+from gradgen.choice import cheaper, most_finite
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
@@ -32,7 +32,7 @@ from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.opening import Opened, execute, read
 from gradgen.ordering import orders_for
-from gradgen.programs import cheaper, module_by, modules_for, with_other_products
+from gradgen.programs import module_by, modules_for, with_other_products
 from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_picture
 from gradgen.status import Status

@@ -10,8 +10,8 @@ from typing import Literal
 from gradgen.backend.lower import Lowering
 from gradgen.backend.masks import select_last
 from gradgen.backend.rewriting.rewrite import rewrite
+from gradgen.costs import cost_of, searched_count
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.elimination.cost import plan_costs
 from gradgen.elimination.extend import (
     eligible_pairs,
     weight_inputs,
@@ -36,8 +36,6 @@ Accumulating = Callable[[Order], Accumulated]
 
 _REWRITTEN = 2
 """How many orders' programs are rewritten at most."""
-_ABOUT = 1.02
-"""Programs that cost up to so much more are chosen among by where they are finite."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
@@ -109,22 +107,6 @@ def module_by(
     Raises OrderMismatchError if the recipe is for another graph.
     """
     return _Programs(source, trace, graph, source_name, traces).module(recipe)
-
-
-def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
-    """The better recipe for each of the programs: what is kept, unless something is cheaper."""
-
-    def total(derivative: Derivative) -> Cost:
-        return _cost(derivative.chosen, "ops")
-
-    jacobians = [_cost(module.jacobian.chosen, objective) for module in (found, kept)]
-    jacobian = found if jacobians[0] < jacobians[1] else kept
-    return Recipe(
-        jacobian.recipe.order,
-        jacobian.recipe.rewriting,
-        (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
-        (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,
-    )
 
 
 class _Programs:
@@ -220,17 +202,17 @@ def _ranked(
     """The orders and the best neighbour of the best one, each plan once, the cheapest first."""
 
     def cost(order: Order) -> Cost:
-        return _cost(accumulated(order), objective)
+        return cost_of(accumulated(order), objective)
 
     first = min(orders, key=cost)
     evaluations = _evaluations(accumulated(first).program) if len(orders) > 1 else 1
     refined = refine([first], cost, evaluations)
-    counts = [_searched(accumulated(order), objective) for order in (first, refined)]
+    counts = [searched_count(accumulated(order), objective) for order in (first, refined)]
     if first.proved_optimal and counts[0] == counts[1]:
         refined = replace(refined, proved_optimal=True)
     every = [accumulated(order) for order in (*reversed(orders), refined)]
     distinct = {found.plan.steps: found for found in every}
-    return sorted(distinct.values(), key=lambda found: _cost(found, objective))
+    return sorted(distinct.values(), key=lambda found: cost_of(found, objective))
 
 
 def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accumulated]:
@@ -239,31 +221,14 @@ def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accu
     Few multiplications are often few operations in the end, though not before rewriting.
     """
     if objective == "ops":
-        fewest = min(ranked, key=lambda a: _cost(a, "muls"))
+        fewest = min(ranked, key=lambda a: cost_of(a, "muls"))
         return [ranked[0]] if fewest is ranked[0] else [ranked[0], fewest]
-    least = _cost(ranked[0], objective)[0]
-    return [a for a in ranked if _cost(a, objective)[0] == least][:_REWRITTEN]
+    least = cost_of(ranked[0], objective)[0]
+    return [a for a in ranked if cost_of(a, objective)[0] == least][:_REWRITTEN]
 
 
 def _evaluations(program: Program) -> int:
     return min(_EVALUATIONS, _EVALUATED // (len(program.instructions) + 1))
-
-
-def _cost(found: Accumulated, objective: Objective) -> Cost:
-    """What is to be small, and what breaks ties."""
-    total, muls = found.operations.total, found.plan.muls
-    return (total, muls) if objective == "ops" else (_searched(found, objective), total)
-
-
-def costs_about_as_much(found: Accumulated, least: Accumulated, objective: Objective) -> bool:
-    """Whether neither operations nor what the search made small exceed the least by over 2%."""
-    pairs = zip(_cost(found, objective), _cost(least, objective), strict=True)
-    return all(count <= _ABOUT * other for count, other in pairs)
-
-
-def _searched(found: Accumulated, objective: Objective) -> int:
-    """The count that the search for the order made small."""
-    return plan_costs(found.plan).ranked("muls" if objective == "ops" else objective)[0]
 
 
 def _accumulating(graph: LinearGraph, lower: Callable[[Plan], Program]) -> Accumulating:
