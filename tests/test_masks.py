@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, generate, generate_text
+from generating import MODELS, generate_text
 
+from gradgen import pipeline
 from gradgen.backend import conditions
 from gradgen.backend.conditions import ALWAYS, NEVER, both, either, implies, when
 from gradgen.backend.lower import Lowering
 from gradgen.backend.masks import select_last
+from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import count_operations
@@ -161,12 +163,12 @@ def test_where_nothing_is_infinite_nothing_changes(tmp_path, body):
 
 @pytest.mark.parametrize("path", [p for p in MODELS if p.stem in ("coba_lif", "glif", "adex")])
 def test_models_take_no_more_operations_and_have_the_same_derivatives(path):
-    found = generate(path)
-    lowering = Lowering(found.front.trace)
+    front = pipeline.open_front(Settings(str(path)))
+    graph, lowering = pipeline.graph_of(front), Lowering(front.trace)
     chance = random.Random(3)
-    values = {i.variable: chance.uniform(0.1, 0.9) for i in found.front.trace.inputs}
-    for order in propose(found.graph):
-        program = lowering.jacobian(accumulate(found.graph, order))
+    values = {i.variable: chance.uniform(0.1, 0.9) for i in front.trace.inputs}
+    for order in propose(graph):
+        program = lowering.jacobian(accumulate(graph, order))
         masked = select_last(program)
         before, after = (count_operations(p.instructions).total for p in (program, masked))
         assert after <= before
