@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:e8f1d109ca138a8f7990e4226ea9f05078a0448ee0d605e3a344514d11837213",
+    "text": "sha256:a6b7c1e7fd706f800e2cd2db630a5aaf275b8ca5c4117455503af9860b5bac3d",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -142,7 +142,7 @@ GRADGEN = {
             "transcendental": 3,
             "other": 1,
             "compare": 3,
-            "select": 7,
+            "select": 18,
             "total": 63,
             "accumulation": {"muls": 24, "adds": 6, "edges": 54},
             "forward": {"total": 111, "muls": 51, "adds": 25, "edges": 129},
@@ -156,7 +156,7 @@ GRADGEN = {
             "neg": 1,
             "transcendental": 3,
             "compare": 2,
-            "select": 5,
+            "select": 7,
             "total": 52,
             "accumulation": {"muls": 16, "adds": 9, "edges": 45},
             "reverse": {"total": 54, "muls": 16, "adds": 9, "edges": 40},
@@ -170,7 +170,7 @@ GRADGEN = {
             "transcendental": 3,
             "other": 1,
             "compare": 3,
-            "select": 6,
+            "select": 7,
             "total": 58,
             "accumulation": {"muls": 16, "adds": 11, "edges": 44},
             "forward": {"total": 61, "muls": 16, "adds": 11, "edges": 40},
@@ -193,7 +193,7 @@ GRADGEN = {
             "neg": 1,
             "transcendental": 1,
             "compare": 1,
-            "select": 5,
+            "select": 7,
             "total": 31,
         },
     },
@@ -439,29 +439,28 @@ def _value_and_entries(
     p1 = 1.0 + jnp.abs(x21)
     # accumulation
     t2 = 1.0 / p1**2
-    t5 = jnp.where(x20, t2, 0.0)
-    t6 = jnp.where(x22, jnp.where(x20, -1.0, 0.0), 0.0)
-    t8 = dv1_dv_free + jnp.where(x20, x23 * t2, 0.0) + t6
-    dv_dv = x18 * t8
+    t5 = jnp.where(x22, jnp.where(x20, -1.0, 0.0), 0.0)
+    t7 = dv1_dv_free + jnp.where(x20, x23 * t2, 0.0) + t5
+    dv_dv = jnp.where(x20, x18 * t7, 0.0)
     t10 = (1.0 - x18) / g
     t15 = v_inf * t10 + 0.1 * x19 / C
     t16 = Ee * t10 - t15
     t17 = x1 * t16
-    dv_dge = t8 * t17
-    t19 = Ei * t10 - t15
-    t20 = x5 * t19
-    dv_dgi = t8 * t20
-    t21 = we * t16
-    dv_dse = t8 * t21
-    t22 = wi * t19
-    dv_dsi = t8 * t22
-    dv_dI = t8 * t10
-    dz_dv = x18 * t5
-    dz_dge = t5 * t17
-    dz_dgi = t5 * t20
-    dz_dse = t5 * t21
-    dz_dsi = t5 * t22
-    dz_dI = t5 * t10
+    dv_dge = jnp.where(x20, t7 * t17, 0.0)
+    t20 = Ei * t10 - t15
+    t21 = x5 * t20
+    dv_dgi = jnp.where(x20, t7 * t21, 0.0)
+    t23 = we * t16
+    dv_dse = jnp.where(x20, t7 * t23, 0.0)
+    t25 = wi * t20
+    dv_dsi = jnp.where(x20, t7 * t25, 0.0)
+    dv_dI = jnp.where(x20, t7 * t10, 0.0)
+    dz_dv = jnp.where(x20, x18 * t2, 0.0)
+    dz_dge = jnp.where(x20, t2 * t17, 0.0)
+    dz_dgi = jnp.where(x20, t2 * t21, 0.0)
+    dz_dse = jnp.where(x20, t2 * t23, 0.0)
+    dz_dsi = jnp.where(x20, t2 * t25, 0.0)
+    dz_dI = jnp.where(x20, t2 * t10, 0.0)
     return (
         (v_new, ge_new, gi_new, wait_new, z),
         (
@@ -531,16 +530,17 @@ def _cotangents(
     # elemental partials
     p1 = 1.0 + jnp.abs(x21)
     # accumulation
-    t10 = (ct_v_new * x23 + ct_z) / p1**2 + (ct_v_new - jnp.where(x22, ct_v_new, 0.0))
-    ct_v = t10 * jnp.where(x20, x18, 0.0)
-    t13 = (ct_v - jnp.where(x20, t10, 0.0)) / g
-    t16 = v_inf * t13 + t10 * jnp.where(x20, -0.1 * x19 / C, 0.0)
-    t19 = t16 - (Ee * t13 - ct_ge_new)
-    ct_ge = x1 * t19
-    t22 = t16 - (Ei * t13 - ct_gi_new)
-    ct_gi = x5 * t22
-    ct_se = we * t19
-    ct_si = wi * t22
+    t8 = (ct_v_new * x23 + ct_z) / p1**2 + (ct_v_new - jnp.where(x22, ct_v_new, 0.0))
+    ct_v = jnp.where(x20, t8 * x18, 0.0)
+    t12 = (ct_v - jnp.where(x20, t8, 0.0)) / g
+    t13 = jnp.where(x20, t12, 0.0)
+    t18 = jnp.where(x20, v_inf * t12, 0.0) + jnp.where(x20, t8 * (-0.1 * x19 / C), 0.0)
+    t21 = t18 - (Ee * t13 - ct_ge_new)
+    ct_ge = x1 * t21
+    t24 = t18 - (Ei * t13 - ct_gi_new)
+    ct_gi = x5 * t24
+    ct_se = we * t21
+    ct_si = wi * t24
     ct_I = -t13
     return (ct_v, ct_ge, ct_gi, ct_se, ct_si, ct_I)
 
@@ -588,16 +588,17 @@ def _vjp(
     # elemental partials
     p1 = 1.0 + jnp.abs(x21)
     # accumulation
-    t10 = (ct_v_new * x23 + ct_z) / p1**2 + (ct_v_new - jnp.where(x22, ct_v_new, 0.0))
-    ct_v = t10 * jnp.where(x20, x18, 0.0)
-    t13 = (ct_v - jnp.where(x20, t10, 0.0)) / g
-    t16 = v_inf * t13 + t10 * jnp.where(x20, -0.1 * x19 / C, 0.0)
-    t19 = t16 - (Ee * t13 - ct_ge_new)
-    ct_ge = x1 * t19
-    t22 = t16 - (Ei * t13 - ct_gi_new)
-    ct_gi = x5 * t22
-    ct_se = we * t19
-    ct_si = wi * t22
+    t8 = (ct_v_new * x23 + ct_z) / p1**2 + (ct_v_new - jnp.where(x22, ct_v_new, 0.0))
+    ct_v = jnp.where(x20, t8 * x18, 0.0)
+    t12 = (ct_v - jnp.where(x20, t8, 0.0)) / g
+    t13 = jnp.where(x20, t12, 0.0)
+    t18 = jnp.where(x20, v_inf * t12, 0.0) + jnp.where(x20, t8 * (-0.1 * x19 / C), 0.0)
+    t21 = t18 - (Ee * t13 - ct_ge_new)
+    ct_ge = x1 * t21
+    t24 = t18 - (Ei * t13 - ct_gi_new)
+    ct_gi = x5 * t24
+    ct_se = we * t21
+    ct_si = wi * t24
     ct_I = -t13
     return (ct_v, ct_ge, ct_gi, ct_se, ct_si, ct_I)
 
@@ -652,11 +653,11 @@ def _jvp(
     # accumulation
     t_gi_new = wi * t_si + t_gi * x5
     t_ge_new = we * t_se + t_ge * x1
-    t8 = t_gi_new + t_ge_new
-    t15 = (v_inf * t8 - (Ee * t_ge_new + Ei * t_gi_new + t_I)) / g
-    t21 = jnp.where(x20, -0.1 * x19 / C, 0.0) * t8 + jnp.where(x20, -t15, 0.0)
-    t22 = jnp.where(x20, x18, 0.0) * (t15 + t_v) + t21
-    t_z = t22 / p1**2
+    t6 = t_gi_new + t_ge_new
+    t13 = (v_inf * t6 - (Ee * t_ge_new + Ei * t_gi_new + t_I)) / g
+    t21 = jnp.where(x20, -0.1 * x19 / C * t6, 0.0) + jnp.where(x20, -t13, 0.0)
+    t22 = jnp.where(x20, x18 * (t13 + t_v), 0.0) + t21
+    t_z = jnp.where(x20, t22 / p1**2, 0.0)
     t_v_new = t22 + (x23 * t_z - jnp.where(x22, t22, 0.0))
     return (v_new, ge_new, gi_new, wait_new, z), (t_v_new, t_ge_new, t_gi_new, t_z)
 

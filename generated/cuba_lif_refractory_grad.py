@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:707eea2e86b2386c5cadd22a57c4507d7f41dfb713468f833c77ba6b88d7e76b",
+    "text": "sha256:c5faef59d034ddd29061b3009fb159df9492ebec5a662d0de80eb39e5f6e3e41",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -71,7 +71,7 @@ GRADGEN = {
             "transcendental": 2,
             "other": 1,
             "compare": 5,
-            "select": 7,
+            "select": 11,
             "total": 38,
             "accumulation": {"muls": 10, "adds": 5, "edges": 49},
             "forward": {"total": 40, "muls": 14, "adds": 7, "edges": 63},
@@ -267,18 +267,20 @@ def _value_and_entries(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, w
     # accumulation
     dwait_next_dwait = jnp.where(x18, 0.0, p7)
     t0 = 1.0 - z
-    t3 = jnp.where(x13, 0.0, p3) * x8
-    t4 = jnp.where(x13, 0.0, t0) * x8
-    dz_dv = p3 - t3
+    t1 = p3 * x8
+    t2 = jnp.where(x13, 0.0, t1)
+    t3 = t0 * x8
+    t4 = jnp.where(x13, 0.0, t3)
+    dz_dv = p3 - t2
     dv_next_dv = t0 - t4
-    dz_dsi = t3 * wi
+    dz_dsi = t2 * wi
     dv_next_dsi = t4 * wi
-    dz_dgi = t3 * x5
-    dv_next_dgi = t4 * x5
-    dz_dse = t3 * we
+    dz_dgi = jnp.where(x13, 0.0, t1 * x5)
+    dv_next_dgi = jnp.where(x13, 0.0, t3 * x5)
+    dz_dse = t2 * we
     dv_next_dse = t4 * we
-    dz_dge = t3 * x1
-    dv_next_dge = t4 * x1
+    dz_dge = jnp.where(x13, 0.0, t1 * x1)
+    dv_next_dge = jnp.where(x13, 0.0, t3 * x1)
     return (
         (z, v_next, ge_next, gi_next, wait_next),
         (
@@ -347,7 +349,7 @@ def _cotangents(
     # accumulation
     ct_wait = jnp.where(x16, 0.0, ct_wait_next) * p6
     t4 = ct_v_next - jnp.where(x15, ct_v_next, 0.0) + ct_z / p2
-    t6 = jnp.where(x13, 0.0, t4) * x8
+    t6 = jnp.where(x13, 0.0, t4 * x8)
     t7 = ct_gi_next + t6
     t8 = ct_ge_next + t6
     ct_v = t4 - t6
@@ -400,7 +402,7 @@ def _vjp(
     # accumulation
     ct_wait = jnp.where(x16, 0.0, ct_wait_next) * p6
     t4 = ct_v_next - jnp.where(x15, ct_v_next, 0.0) + ct_z / p2
-    t6 = jnp.where(x13, 0.0, t4) * x8
+    t6 = jnp.where(x13, 0.0, t4 * x8)
     t7 = ct_gi_next + t6
     t8 = ct_ge_next + t6
     ct_v = t4 - t6

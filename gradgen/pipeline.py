@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from gradgen.backend.exponentials import share_exponentials
+from gradgen.backend.masks import select_last
 from gradgen.backend.render import render
 from gradgen.backend.residuals import split
+from gradgen.choice import cheaper, most_finite
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.elimination.linearize import linearize
@@ -31,7 +33,7 @@ from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.opening import Opened, execute, read
 from gradgen.ordering import orders_for
-from gradgen.programs import cheaper, module_by, modules_for
+from gradgen.programs import module_by, modules_for, with_other_products
 from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_picture
 from gradgen.status import Status
@@ -173,7 +175,7 @@ def _as_asked(front: Front, module: Module) -> Module:
 
 
 def _passes(front: Front, module: Module) -> Passes:
-    products = (module.vjp.chosen.program, module.vjp.forward.program)
+    products = (module.vjp.chosen.program, select_last(module.vjp.forward.program))
     passes = split(products, front.trace, front.settings.residuals)
     if not module.rewritten:
         return passes
@@ -242,19 +244,41 @@ def generate_from(
     graph, ranges = graph_of(front), ranges_of(front)
     kept = None if recorded is None else replayed(front, graph, recorded)
     fared: list[str] = []
+
+    def checked(module: Module, text: str) -> Report:
+        status(f"verifying {front.source.function}")
+        return verified(front, module, text, ranges)
+
     for considered in _batches(front, graph, kept, search_again, status):
         for number, (chosen, text) in enumerate(texts(considered), start=1):
-            status(f"verifying {front.source.function}")
-            report = verified(front, chosen, text, ranges)
+            report = checked(chosen, text)
             fared.append(_order_line(chosen, report.kind))
             if report.exact:
                 fared += [_order_line(other, "not needed") for other in considered[number:]]
+                if report.lost and chosen is not kept:
+                    rival = _finite_at_more(front, graph, chosen, considered, report)
+                    if rival is not None:
+                        rival_report = checked(rival, rival_text := render(rival))
+                        fared.append(f"{_order_line(rival, rival_report.kind)}, at more points")
+                        if rival_report.exact:
+                            chosen, text, report = rival, rival_text, rival_report
                 return Outcome(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
             if report.of_source:
                 raise _couples_neurons(front)
             if report.kind != "nonfinite" and not chosen.rewritten:
                 raise _inexact(front, text, report)
     raise _inexact(front, text, report)
+
+
+def _finite_at_more(
+    front: Front, graph: LinearGraph, chosen: Module, others: Sequence[Module], report: Report
+) -> Module | None:
+    """A module that costs about as much and is finite at more points; None if none is known."""
+    shown, emit = front.settings.shown(front.source.path), front.settings.emit
+    recipe, traces = chosen.recipe, "traces" in emit
+    products = with_other_products(front.source, front.trace, graph, recipe, shown, traces)
+    best = most_finite(chosen, [*others, *products], report.lost, front.settings.objective)
+    return None if best == recipe else replay(front, graph, best)
 
 
 def replayed(front: Front, graph: LinearGraph, recorded: Recipe) -> Module | None:

@@ -8,9 +8,10 @@ from functools import cache, partial
 from typing import Literal
 
 from gradgen.backend.lower import Lowering
+from gradgen.backend.masks import select_last
 from gradgen.backend.rewriting.rewrite import rewrite
+from gradgen.costs import cost_of, searched_count
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.elimination.cost import plan_costs
 from gradgen.elimination.extend import (
     eligible_pairs,
     weight_inputs,
@@ -56,7 +57,7 @@ def modules_for(
 ) -> list[Module]:
     """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
-    Of orders that cost the same, those with the fewest operations count. The first module is
+    Of orders that cost the same, those with the fewest operations count. The first modules are
     rewritten algebraically; the others are not, so that they are there where a rewritten program
     overflows and JAX does not. `traces` says whether a program for eligibility traces is wanted.
     """
@@ -69,10 +70,28 @@ def modules_for(
     starts = [(a.order, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
-    found = [Recipe(order, seed, vjp, jvp) for order, seed in starts]
-    cheapest = min(found, key=lambda recipe: programs.jacobian(recipe).operations.total)
+    found: dict[Program, Recipe] = {}
+    for order, seed in starts:
+        recipe = Recipe(order, seed, vjp, jvp)
+        found.setdefault(programs.jacobian(recipe).program, recipe)
+    rewritten = sorted(found.values(), key=lambda r: programs.jacobian(r).operations.total)
     plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
-    return [programs.module(recipe) for recipe in (cheapest, *plain)]
+    return [programs.module(recipe) for recipe in (*rewritten, *plain)]
+
+
+def with_other_products(
+    source: Source,
+    trace: Trace,
+    graph: LinearGraph,
+    recipe: Recipe,
+    source_name: str,
+    traces: bool = False,
+) -> list[Module]:
+    """The modules by a recipe but for the order of one product, which a heuristic proposes."""
+    programs = _Programs(source, trace, graph, source_name, traces)
+    recipes = [replace(recipe, vjp=o.found_by) for o in propose(programs.pulled.graph)]
+    recipes += [replace(recipe, jvp=o.found_by) for o in propose(programs.pushed.graph)]
+    return [programs.module(changed) for changed in recipes]
 
 
 def module_by(
@@ -88,26 +107,6 @@ def module_by(
     Raises OrderMismatchError if the recipe is for another graph.
     """
     return _Programs(source, trace, graph, source_name, traces).module(recipe)
-
-
-def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
-    """The better recipe for each of the programs: what is kept, unless something is cheaper."""
-
-    def total(derivative: Derivative) -> Cost:
-        return _cost(derivative.chosen, "ops")
-
-    jacobians = [_cost(module.jacobian.chosen, objective) for module in (found, kept)]
-    jacobian = found if jacobians[0] < jacobians[1] else kept
-    order, best = jacobian.recipe.order, found.recipe.order
-    counts = [_searched(module.jacobian.chosen, objective) for module in (found, jacobian)]
-    if counts[0] == counts[1] and best.elimination == order.elimination:
-        order = replace(order, proved_optimal=order.proved_optimal or best.proved_optimal)
-    return Recipe(
-        order,
-        jacobian.recipe.rewriting,
-        (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
-        (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,
-    )
 
 
 class _Programs:
@@ -129,6 +128,7 @@ class _Programs:
         self.accumulated = _accumulating(graph, lowering.jacobian)
         self.pulled, self.pushed = _pulled(lowering, graph), _pushed(lowering, graph)
         self.jacobian = cache(self._jacobian)
+        self._products: dict[tuple[str, Steps, bool], Derivative] = {}
 
     def module(self, recipe: Recipe) -> Module:
         """The module that a recipe gives."""
@@ -183,12 +183,17 @@ class _Programs:
         more = [variable for _, variable in weighted.variables]
         chosen = weighted.accumulated(weighted.order(order))
         seed = None if recipe.rewriting is None else 0
-        return replace(weighted.sweeps, chosen=self._rewritten(chosen, more, seed))
+        key = weighted.sweep, order, seed is None
+        if key not in self._products:
+            rewritten = self._rewritten(chosen, more, seed)
+            self._products[key] = replace(weighted.sweeps, chosen=rewritten)
+        return self._products[key]
 
     def _rewritten(self, found: Accumulated, more: Sequence[Var], seed: int | None) -> Accumulated:
-        if seed is None:
-            return found
-        return replace(found, program=rewrite(found.program, [*self._floats, *more], seed))
+        program = found.program
+        if seed is not None:
+            program = rewrite(program, [*self._floats, *more], seed)
+        return replace(found, program=select_last(program))
 
 
 def _ranked(
@@ -197,17 +202,17 @@ def _ranked(
     """The orders and the best neighbour of the best one, each plan once, the cheapest first."""
 
     def cost(order: Order) -> Cost:
-        return _cost(accumulated(order), objective)
+        return cost_of(accumulated(order), objective)
 
     first = min(orders, key=cost)
     evaluations = _evaluations(accumulated(first).program) if len(orders) > 1 else 1
     refined = refine([first], cost, evaluations)
-    counts = [_searched(accumulated(order), objective) for order in (first, refined)]
+    counts = [searched_count(accumulated(order), objective) for order in (first, refined)]
     if first.proved_optimal and counts[0] == counts[1]:
         refined = replace(refined, proved_optimal=True)
     every = [accumulated(order) for order in (*reversed(orders), refined)]
     distinct = {found.plan.steps: found for found in every}
-    return sorted(distinct.values(), key=lambda found: _cost(found, objective))
+    return sorted(distinct.values(), key=lambda found: cost_of(found, objective))
 
 
 def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accumulated]:
@@ -216,25 +221,14 @@ def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accu
     Few multiplications are often few operations in the end, though not before rewriting.
     """
     if objective == "ops":
-        fewest = min(ranked, key=lambda a: _cost(a, "muls"))
+        fewest = min(ranked, key=lambda a: cost_of(a, "muls"))
         return [ranked[0]] if fewest is ranked[0] else [ranked[0], fewest]
-    least = _cost(ranked[0], objective)[0]
-    return [a for a in ranked if _cost(a, objective)[0] == least][:_REWRITTEN]
+    least = cost_of(ranked[0], objective)[0]
+    return [a for a in ranked if cost_of(a, objective)[0] == least][:_REWRITTEN]
 
 
 def _evaluations(program: Program) -> int:
     return min(_EVALUATIONS, _EVALUATED // (len(program.instructions) + 1))
-
-
-def _cost(found: Accumulated, objective: Objective) -> Cost:
-    """What is to be small, and what breaks ties."""
-    total, muls = found.operations.total, found.plan.muls
-    return (total, muls) if objective == "ops" else (_searched(found, objective), total)
-
-
-def _searched(found: Accumulated, objective: Objective) -> int:
-    """The count that the search for the order made small."""
-    return plan_costs(found.plan).ranked("muls" if objective == "ops" else objective)[0]
 
 
 def _accumulating(graph: LinearGraph, lower: Callable[[Plan], Program]) -> Accumulating:

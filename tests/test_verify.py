@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import ROOT, STYLES, generate
+from generating import ROOT, STYLES, generate, generate_text
 
 from gradgen import pipeline
 from gradgen.config import Settings
 from gradgen.verify import check, floats, recount
 from gradgen.verify.check import verify
+from gradgen.verify.compiling import Compiler
 from gradgen.verify.isolate import IsolationError, load
+from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import input_ranges
 from gradgen.verify.report import Report
 from gradgen.verify.rule import Expected, judge
@@ -349,6 +353,7 @@ def test_the_rule_where_one_mode_is_finite() -> None:
         assert verdict.wrong is None
         assert verdict.overflowed is None
         assert verdict.one_finite == 1
+        assert verdict.lost == (() if found == 2.0 else (0,))
     assert judge(np.array([3.0]), one, "float32").wrong == 0
     none = judge(np.array([3.0]), expected(np.inf, np.nan), "float32")
     assert none.wrong is None
@@ -373,6 +378,50 @@ def test_warnings() -> None:
     report = checked(path, subject(path).text)
     assert report.exact
     assert any("not finite" in warning for warning in report.warnings)
+
+
+TAU = [
+    "import jax.numpy as jnp",
+    "def step(v, x, tau, y):",
+    "    return v * x / tau, jnp.sin(y) + v",
+]
+
+
+def test_points_of_ranges_that_nobody_stated_are_left_out(tmp_path: Path) -> None:
+    found = generate_text(tmp_path, TAU)
+    small = pipeline.subject_of(found.front, found.module, found.text)
+    leaves = [np.array(values, np.float32) for values in ([1, 2], [1, 0], [0, 2], [1, 1])]
+    oracle = Oracle(small, Compiler(), leaves)
+    reference = oracle(leaves)
+    assert reference.broken.tolist() == [True, False]
+    for stated in itertools.product((False, True), repeat=4):
+        # it is tau that is zero, so that its range decides
+        due = [not stated[2], False]
+        assert oracle.left_out(leaves, reference, stated).tolist() == due
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.parametrize("ranges", [{}, {"tau": (0.0, 1.0)}])
+def test_orders_are_rejected_in_stated_ranges_alone(
+    tmp_path: Path, ranges: dict[str, tuple[float, float]]
+) -> None:
+    found = generate_text(tmp_path, TAU)
+
+    def spoiled(node: ast.AST) -> ast.AST | None:
+        # nan at tau = 0, where the other entries are infinite
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            entries = node.value.elts[-1]
+            assert isinstance(entries, ast.Tuple)
+            last = ast.unparse(entries.elts[-1])
+            entries.elts[-1] = ast.parse(f"{last} * tau / tau", mode="eval").body
+            return node
+        return None
+
+    text = mutate(found.text, "_value_and_entries", 0, spoiled)
+    spoiled_subject = pipeline.subject_of(found.front, found.module, text)
+    report = verify(spoiled_subject, ranges=ranges, dtypes=("float32",), points=50)
+    assert report.kind == ("nonfinite" if ranges else "exact"), report.pretty()
+    assert report.skipped == sum("left out" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize(

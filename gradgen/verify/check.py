@@ -13,7 +13,7 @@ from gradgen.verify.generated import PUBLIC, Generated
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
-from gradgen.verify.points import Range, cast, draw, input_ranges
+from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
 from gradgen.verify.recount import COUNTED, recount
 from gradgen.verify.report import Failure, Report
 from gradgen.verify.run import BOUNDARY_POINTS, Run
@@ -47,12 +47,15 @@ def verify(
     if failures:
         return _refused(*failures)
     trace = subject.module.trace
-    drawn = draw(trace, input_ranges(trace, ranges or {}), points + BOUNDARY_POINTS, seed)
+    ranges = ranges or {}
+    drawn = draw(trace, input_ranges(trace, ranges), points + BOUNDARY_POINTS, seed)
+    stated = [stated_range(i, ranges) is not None for i in trace.inputs]
+    first = dtypes[0]
     with ThreadPoolExecutor(max_workers=2) as pool:
         wide = pool.submit(_wide_oracle, subject, cast(trace, drawn, "float64"))
         runs = [
             pool.submit(
-                _run, generated, shared, dtype, dtype == dtypes[0], drawn, points, seed, wide
+                _run, generated, shared, dtype, dtype == first, drawn, stated, points, seed, wide
             )
             for dtype in sorted(dtypes, key=lambda d: d == "float64")
         ]
@@ -66,6 +69,7 @@ def verify(
         tallies=tuple(tally for ledger in ordered for tally in ledger.tallies.values()),
         failures=tuple(failure for ledger in ordered for failure in ledger.failures),
         warnings=tuple(dict.fromkeys(w for ledger in ordered for w in ledger.warnings)),
+        lost=tuple(ledger.lost_points() for ledger in ordered if ledger.lost),
     )
 
 
@@ -80,6 +84,7 @@ def _run(
     dtype: str,
     first: bool,
     drawn: Sequence[Array],
+    stated: Sequence[bool],
     points: int,
     seed: int,
     wide: Future[Oracle],
@@ -89,7 +94,7 @@ def _run(
             failures = list(Structures(generated, dtype).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)
-        return Run(generated, shared, dtype, drawn, points, seed, wide).run()
+        return Run(generated, shared, dtype, drawn, stated, points, seed, wide).run()
 
 
 def _refused(*failures: Failure) -> Report:

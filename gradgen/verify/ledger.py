@@ -11,7 +11,7 @@ import numpy as np
 
 from gradgen.verify.floats import Array, same_bits
 from gradgen.verify.populations import Comparison, Population
-from gradgen.verify.report import Failure, Tally
+from gradgen.verify.report import Failure, Points, Tally
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject
 from gradgen.verify.values import beyond_fusion
@@ -39,6 +39,8 @@ class Ledger:
     tallies: dict[str, Tally] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+    """The points at which a derivative is not finite that is in one of JAX's modes."""
 
     def same_values(
         self, name: str, population: Population, values: Any, outputs: Sequence[Any]
@@ -90,6 +92,8 @@ class Ledger:
             verdict.one_finite + (known.one_finite if known else 0),
             max(verdict.worst, known.worst if known else 0.0),
         )
+        if population.shape == np.shape(self.points[0]) == found.shape:
+            self.lost.update(verdict.lost)
         if verdict.wrong is not None:
             message = "the derivative differs from JAX's"
             self._differs("inexact", message, population, comparison, verdict.wrong, verdict.error)
@@ -111,6 +115,11 @@ class Ledger:
         name = next((f.name for f in _generated_frames(error)), "f")
         message = f"raises {type(error).__name__}: {first}"
         self.failures.append(Failure("inexact", name, message, self.dtype, title))
+
+    def lost_points(self) -> Points:
+        """The points at which a derivative is lost."""
+        rows = sorted(self.lost)
+        return Points(self.dtype, tuple(leaf[rows] for leaf in self.points))
 
     def point(self, row: int) -> tuple[tuple[str, str], ...]:
         """The inputs at one of the points, exactly."""

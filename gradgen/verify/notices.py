@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from gradgen.verify.floats import Array
-from gradgen.verify.oracle import Reference
+from gradgen.verify.expectation import Expectation
 from gradgen.verify.subject import Subject
 
 Point = tuple[tuple[str, str], ...]
@@ -16,14 +15,14 @@ Point = tuple[tuple[str, str], ...]
 def notices(
     subject: Subject,
     dtype: str,
-    reference: Reference,
-    random: Array,
+    expectation: Expectation,
     point: Callable[[int], Point],
 ) -> Iterator[str]:
     """Ranges in which JAX's derivative is not finite; derivatives that are zero throughout.
 
-    `random` says which points are random ones, `point` how a point is shown.
+    `point` says how a point is shown.
     """
+    reference, random = expectation.reference, ~expectation.on_tie
     broken = np.zeros(random.shape, bool)
     zero = np.ones((len(subject.floats), len(subject.wrt)), bool)
     for mode in reference.modes:
@@ -36,6 +35,12 @@ def notices(
         yield (
             f"JAX's derivative is not finite at {int(broken.sum())} of {int(random.sum())} "
             f"random points in {dtype}, for example at {shown}"
+        )
+    left_out = int(expectation.skipped.sum())
+    if left_out:
+        yield (
+            f"{left_out} of {len(random)} points in {dtype} are left out, as JAX's derivative is "
+            "finite in no mode there and no range is stated (--range)"
         )
     for k, position in enumerate(subject.floats):
         if zero[k].all():

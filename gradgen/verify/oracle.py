@@ -32,6 +32,12 @@ class Reference:
         """The modes that there are."""
         return tuple(mode for mode in (self.forward, self.reverse) if mode is not None)
 
+    @property
+    def broken(self) -> Array:
+        """(points,): whether some derivative is finite in no mode."""
+        finite = np.any([np.isfinite(mode) for mode in self.modes], axis=0)
+        return np.asarray(~finite.all(axis=(0, 1)))
+
     def at(self, points: Any) -> Reference:
         """The reference at some of the points."""
         return Reference(
@@ -67,6 +73,24 @@ class Oracle:
             found.get("forward"),
             found.get("reverse"),
         )
+
+    def left_out(
+        self, leaves: Sequence[Array], reference: Reference, stated: Sequence[bool]
+    ) -> Array:
+        """(points,): where no mode is finite, and would be if inputs without a range were others.
+
+        A neuron's constants are not all zero at once, as they may be in ranges that nobody stated.
+        `stated` says for which inputs somebody did.
+        """
+        broken = reference.broken
+        if all(stated) or broken.all() or not broken.any():
+            return np.zeros_like(broken)
+        good = int(np.flatnonzero(~broken)[0])
+        moved = [
+            leaf if known else np.full_like(leaf, leaf[good])
+            for leaf, known in zip(leaves, stated, strict=True)
+        ]
+        return np.asarray(broken & ~self(moved).broken)
 
     def _single_mode(self, arrays: Sequence[Any]) -> tuple[tuple[str, ...], Compiled]:
         failures = []

@@ -29,15 +29,19 @@ def input_ranges(trace: Trace, stated: Mapping[str, Range]) -> list[Range]:
     from 0 to 5, and everything else from -3 to 3.
     """
     defaults = default_values(trace)
-    return [_range(i, stated, defaults.get(i.path)) for i in trace.inputs]
+    return [
+        stated_range(i, stated) or _default_range(i, defaults.get(i.path)) for i in trace.inputs
+    ]
 
 
-def _range(leaf: Input, stated: Mapping[str, Range], default: float | None) -> Range:
+def stated_range(leaf: Input, stated: Mapping[str, Range]) -> Range | None:
+    """The range that is stated for an input, or for a container that it is in."""
     parts = leaf.path.split(".")
-    for end in range(len(parts), 0, -1):
-        found = stated.get(".".join(parts[:end]))
-        if found is not None:
-            return found
+    found = (stated.get(".".join(parts[:end])) for end in range(len(parts), 0, -1))
+    return next((known for known in found if known is not None), None)
+
+
+def _default_range(leaf: Input, default: float | None) -> Range:
     if not is_float(leaf.dtype):
         return _INTEGERS
     if default is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gradgen.verify.floats import Array
+
 Kind = Literal["exact", "inexact", "nonfinite"]
 
 SOURCE = "source"
@@ -58,6 +60,15 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Some of the points of one dtype."""
+
+    dtype: str
+    leaves: tuple[Array, ...]
+    """The inputs."""
+
+
+@dataclass(frozen=True)
 class Report:
     """What a verification found."""
 
@@ -70,6 +81,8 @@ class Report:
     tallies: tuple[Tally, ...]
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
+    lost: tuple[Points, ...] = ()
+    """Where a derivative is not finite that is in one of JAX's modes."""
 
     @property
     def exact(self) -> bool:

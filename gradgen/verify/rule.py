@@ -50,6 +50,8 @@ class Verdict:
     """A point at which no finite number came out, though both of JAX's modes are finite."""
     error: float = 0.0
     """At that point, in ulps of the scale."""
+    lost: tuple[int, ...] = ()
+    """All points at which no finite number came out, though one of JAX's modes is finite."""
 
 
 def judge(found: Array, expected: Expected, dtype: str, growth: float = 1.0) -> Verdict:
@@ -83,6 +85,7 @@ def judge(found: Array, expected: Expected, dtype: str, growth: float = 1.0) -> 
         wrong=int(wrong[0]) if len(wrong) else None,
         overflowed=int(overflowed[0]) if len(overflowed) else None,
         error=float(errors[first]) if first is not None else 0.0,
+        lost=tuple(np.flatnonzero(some & ~ours).tolist()),
     )
 
 

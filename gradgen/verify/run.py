@@ -42,18 +42,22 @@ class Run:
         shared: Generated,
         dtype: str,
         drawn: Sequence[Array],
+        stated: Sequence[bool],
         points: int,
         seed: int,
         wide: Future[Oracle],
     ) -> None:
-        """`shared` is the same text, its programs traced once; `wide` the oracle in float64."""
+        """`shared` is the same text, its programs traced once; `wide` the oracle in float64.
+
+        `stated` says which inputs are drawn from a range that was stated.
+        """
         self._subject: Subject = generated.subject
         self._trace = self._subject.module.trace
         self._generated, self._shared = generated, shared
         self._dtype = dtype
         self._rng = np.random.default_rng(seed + 1)
         self._random = cast(self._trace, drawn, dtype)
-        self._wide = wide
+        self._stated, self._wide = stated, wide
         self._scales = Scales(self._subject.module, dtype)
         self._large = len(self._subject.module.jacobian.chosen.program.instructions) > _MANY
         self.ledger = Ledger(
@@ -80,10 +84,11 @@ class Run:
                 self._subject, reference, self._output_scales(), ~self._on_tie, self.ledger
             )
         if self._values(reference):
-            expectation = self._expectation(self._leaves, reference, self._on_tie)
+            expectation = self._expectation(oracle, self._leaves, reference, self._on_tie)
+            self.ledger.skipped += int(expectation.skipped.sum())
             self._derivatives(expectation)
             self.ledger.warnings += notices(
-                self._subject, self._dtype, reference, ~self._on_tie, self.ledger.point
+                self._subject, self._dtype, expectation, self.ledger.point
             )
             if not self.ledger.failures:
                 self._populations(oracle)
@@ -136,20 +141,21 @@ class Run:
         return {k: by_path[o.path] for k, o in enumerate(self._trace.outputs) if o.path in by_path}
 
     def _expectation(
-        self, leaves: Sequence[Array], reference: Reference, on_tie: Array
+        self, oracle: Oracle, leaves: Sequence[Array], reference: Reference, on_tie: Array
     ) -> Expectation:
         true = None
         if self._dtype != "float64":
-            oracle = self._wide.result()
+            wide = self._wide.result()
             with precision("float64"):
-                true = oracle(
+                true = wide(
                     [
                         widest(leaf) if is_float(i.dtype) else leaf
                         for leaf, i in zip(leaves, self._trace.inputs, strict=True)
                     ]
                 )
         scale = credible(self._scales.entries(leaves), reference.modes)
-        return Expectation(reference, true, scale, on_tie, np.zeros(len(on_tie), bool))
+        left_out = oracle.left_out(leaves, reference, self._stated)
+        return Expectation(reference, true, scale, on_tie, left_out)
 
     def _derivatives(self, expectation: Expectation) -> None:
         """Every function at every point, as one compiled program."""
@@ -188,7 +194,7 @@ class Run:
             return
         chosen, leaves = people.as_points(chosen, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
-        expectation = self._expectation(leaves, oracle(leaves), nowhere)
+        expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
         emitted = self._generated.emitted
         summed = tuple(name for name in emitted if name in ("f", "vjp"))
         evaluated = self._evaluate(chosen, summed if self._large else emitted)

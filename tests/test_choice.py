@@ -1,0 +1,56 @@
+"""Of programs that cost about the same, those that are finite at the most points are taken."""
+
+import numpy as np
+import pytest
+from generating import ROOT, generate_text
+
+from gradgen import choice, pipeline
+from gradgen.config import Settings
+from gradgen.ir.program import count_operations
+from gradgen.verify.finite import finite_results
+from gradgen.verify.report import Failure, Points, Report
+
+MODEL = ROOT / "models" / "fitzhugh_nagumo.py"
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, monkeypatch):
+    """What has fewer numbers than JAX gives way to an equally cheap rival, if that is exact."""
+    lost = Points("float32", tuple(np.ones(2, np.float32) for _ in range(7)))
+    seen = []
+
+    def judge(subject, **_):
+        seen.append(subject.module)
+        failures = () if exact or len(seen) < 2 else (Failure("inexact", "vjp", "off"),)
+        return Report(1, 0, 0, (), failures, (), (lost,))
+
+    def finite(program, trace, points):
+        assert points == (lost,)
+        return 0 if any(p == program for m in seen for p in programs_of(m)) else 1
+
+    def programs_of(module):
+        return [d.chosen.program for d in (module.jacobian, module.vjp, module.jvp)]
+
+    monkeypatch.setattr(pipeline, "verify", judge)
+    monkeypatch.setattr(choice, "finite_results", finite)
+    outcome = pipeline.generate(Settings(str(MODEL), order="forward"), lambda _: None)
+    first = seen[0]
+    assert len(seen) == 2
+    assert outcome.module is seen[1 if exact else 0]
+    for program, other in zip(programs_of(first), programs_of(seen[1]), strict=True):
+        least, count = (count_operations(p.instructions).total for p in (program, other))
+        assert count <= 1.02 * least
+    # what is recorded is taken as it is
+    del seen[:]
+    pipeline.generate(Settings(str(MODEL), order="forward"), lambda _: None, first.recipe)
+    assert [module.recipe for module in seen] == [first.recipe]
+
+
+def test_finite_derivatives_are_counted(tmp_path):
+    text = "import jax.numpy as jnp\ndef step(v, x):\n    return x / v, jnp.exp(x)\n"
+    module = generate_text(tmp_path, text).module
+    points = Points("float32", (np.float32([0.0, 1.0, 2.0]), np.float32([0.0, 1.0, 100.0])))
+    # 1 / v, -x / v / v and exp(x); the last is infinite at 100
+    assert finite_results(module.jacobian.chosen.program, module.trace, [points]) == 2 + 2 + 2
+    assert finite_results(module.vjp.chosen.program, module.trace, [points]) == 2 + 1
+    assert finite_results(module.jvp.chosen.program, module.trace, [points, points]) == 2 * (2 + 2)
