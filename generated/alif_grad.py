@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:8a9edb583f167333e36774e1f80b925518138c165385aa4fdfdd064ff4c8df7c",
+    "text": "sha256:03e98d55b79914cf94749eb60ad8fd38b60e34d67a92b3781235ce83f101028b",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -169,10 +170,14 @@ def alif_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (U, A, S), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -185,9 +190,14 @@ def alif_step_jvp(primals, tangents):
 
     Returns:
         The result of `alif_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2])
+    tangents = _vectors(_flatten_tangents(*tangents), differentiated, ("U", "A", "S"))
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -374,23 +384,86 @@ def _sum_to(value, primal):
 
 def _flatten(U, A, S, alpha=0.951, th=1.0, beta=-0.17, rho=0.995):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(U),
-        jnp.asarray(A),
-        jnp.asarray(S),
-        jnp.asarray(alpha),
-        jnp.asarray(th),
-        jnp.asarray(beta),
-        jnp.asarray(rho),
+    return _same_in_numpy(
+        (
+            _real(U, "U"),
+            _real(A, "A"),
+            _real(S, "S"),
+            _float(alpha, "alpha"),
+            _real(th, "th"),
+            _float(beta, "beta"),
+            _float(rho, "rho"),
+        ),
+        (U, A, S, alpha, th, beta, rho),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"alif_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"alif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"alif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"alif_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0]),
-        jnp.asarray(cotangents[1]),
-        jnp.asarray(cotangents[2]),
+    _count(cotangents, 3)
+    return _vectors(
+        (cotangents[0], cotangents[1], cotangents[2]),
+        (outputs[0], outputs[1], outputs[2]),
+        ("0", "1", "2"),
     )
 
 
@@ -401,12 +474,12 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(U, A, S, alpha=None, th=None, beta=None, rho=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(alpha, "alpha")
     _no_tangent(th, "th")
     _no_tangent(beta, "beta")
     _no_tangent(rho, "rho")
-    return (jnp.asarray(U), jnp.asarray(A), jnp.asarray(S))
+    return (U, A, S)
 
 
 def _full_tangents(outputs, tangents):
@@ -464,7 +537,7 @@ def _constant_jvp(name, primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"alif_step was generated with {name} held constant: its tangent must be None"
         )

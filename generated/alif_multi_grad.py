@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:a9302f50bff4b1e20d3e408bfaf38f46f2db60c19c3f6318456cbc2aa4c0ed1d",
+    "text": "sha256:d85b6e58aaa4f6e3cb593d37ea6e41071a97aa427c6b287729726c8ef956d85d",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -183,10 +184,14 @@ def alif_multi_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (state.0, state.1.0, state.1.1, state.2, x), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves, types = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values, types)
 
 
@@ -199,9 +204,18 @@ def alif_multi_step_jvp(primals, tangents):
 
     Returns:
         The result of `alif_multi_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves, types = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
@@ -659,30 +673,141 @@ def _sum_to(value, primal):
 
 def _flatten(state, x, params=_DEFAULT_PARAMS):
     """The leaves of the arguments as arrays, and the types of the containers."""
-    leaves = (
-        jnp.asarray(state[0]),
-        jnp.asarray(state[1][0]),
-        jnp.asarray(state[1][1]),
-        jnp.asarray(state[2]),
-        jnp.asarray(x),
-        jnp.asarray(params.alpha),
-        jnp.asarray(params.rho[0]),
-        jnp.asarray(params.rho[1]),
-        jnp.asarray(params.b0),
-        jnp.asarray(params.beta[0]),
-        jnp.asarray(params.beta[1]),
+    _integers(
+        (params.alpha, params.rho[0], params.rho[1]),
+        (
+            state[0],
+            state[1][0],
+            state[1][1],
+            state[2],
+            x,
+            params.b0,
+            params.beta[0],
+            params.beta[1],
+        ),
+        {},
+    )
+    leaves = _same_in_numpy(
+        (
+            _real(state[0], "state.0"),
+            _real(state[1][0], "state.1.0"),
+            _real(state[1][1], "state.1.1"),
+            _real(state[2], "state.2"),
+            _real(x, "x"),
+            _number(params.alpha, "params.alpha"),
+            _number(params.rho[0], "params.rho.0"),
+            _number(params.rho[1], "params.rho.1"),
+            _real(params.b0, "params.b0"),
+            _real(params.beta[0], "params.beta.0"),
+            _real(params.beta[1], "params.beta.1"),
+        ),
+        (
+            state[0],
+            state[1][0],
+            state[1][1],
+            state[2],
+            x,
+            params.alpha,
+            params.rho[0],
+            params.rho[1],
+            params.b0,
+            params.beta[0],
+            params.beta[1],
+        ),
     )
     return leaves, (type(params),)
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("alif_multi_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"alif_multi_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"alif_multi_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"alif_multi_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"alif_multi_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"alif_multi_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0][0]),
-        jnp.asarray(cotangents[0][1][0]),
-        jnp.asarray(cotangents[0][1][1]),
-        jnp.asarray(cotangents[0][2]),
-        jnp.asarray(cotangents[1]),
+    _count(cotangents, 5)
+    return _vectors(
+        (
+            cotangents[0][0],
+            cotangents[0][1][0],
+            cotangents[0][1][1],
+            cotangents[0][2],
+            cotangents[1],
+        ),
+        (outputs[0], outputs[1], outputs[2], outputs[3], outputs[4]),
+        ("0.0", "0.1.0", "0.1.1", "0.2", "1"),
     )
 
 
@@ -693,15 +818,9 @@ def _over_arguments(values, types):
 
 
 def _flatten_tangents(state, x, params=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(params, "params")
-    return (
-        jnp.asarray(state[0]),
-        jnp.asarray(state[1][0]),
-        jnp.asarray(state[1][1]),
-        jnp.asarray(state[2]),
-        jnp.asarray(x),
-    )
+    return (state[0], state[1][0], state[1][1], state[2], x)
 
 
 def _full_tangents(outputs, tangents):
@@ -862,7 +981,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"alif_multi_step was generated with {name} held constant: its tangent must be None"
         )

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:a6b7c1e7fd706f800e2cd2db630a5aaf275b8ca5c4117455503af9860b5bac3d",
+    "text": "sha256:25f3de2efa4bda66700331fa82a01adfb6f3d42fbc3add6967e04ba0c92fcf2a",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -372,10 +372,14 @@ def coba_lif_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (state.v, state.ge, state.gi, se, si, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves, types = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[4], leaves[5], leaves[6])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values, types)
 
 
@@ -388,9 +392,18 @@ def coba_lif_step_jvp(primals, tangents):
 
     Returns:
         The result of `coba_lif_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves, types = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[4], leaves[5], leaves[6])
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("state.v", "state.ge", "state.gi", "se", "si", "I"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
@@ -851,36 +864,145 @@ def _flatten(
     tau_i=10.0,
 ):
     """The leaves of the arguments as arrays, and the types of the containers."""
-    leaves = (
-        jnp.asarray(state.v),
-        jnp.asarray(state.ge),
-        jnp.asarray(state.gi),
-        jnp.asarray(state.wait),
-        jnp.asarray(se),
-        jnp.asarray(si),
-        jnp.asarray(I),
-        jnp.asarray(C),
-        jnp.asarray(gL),
-        jnp.asarray(EL),
-        jnp.asarray(Ee),
-        jnp.asarray(Ei),
-        jnp.asarray(VT),
-        jnp.asarray(Vr),
-        jnp.asarray(we),
-        jnp.asarray(wi),
-        jnp.asarray(tau_e),
-        jnp.asarray(tau_i),
+    _integers(
+        (EL, we, wi),
+        (state.v, state.ge, state.gi, se, si, I, C, gL, Ee, Ei, VT, Vr, tau_e, tau_i),
+        {},
+    )
+    leaves = _same_in_numpy(
+        (
+            _real(state.v, "state.v"),
+            _real(state.ge, "state.ge"),
+            _real(state.gi, "state.gi"),
+            _integer(state.wait, "state.wait"),
+            _real(se, "se"),
+            _real(si, "si"),
+            _real(I, "I"),
+            _real(C, "C"),
+            _real(gL, "gL"),
+            _number(EL, "EL"),
+            _real(Ee, "Ee"),
+            _real(Ei, "Ei"),
+            _real(VT, "VT"),
+            _real(Vr, "Vr"),
+            _number(we, "we"),
+            _number(wi, "wi"),
+            _real(tau_e, "tau_e"),
+            _real(tau_i, "tau_i"),
+        ),
+        (
+            state.v,
+            state.ge,
+            state.gi,
+            state.wait,
+            se,
+            si,
+            I,
+            C,
+            gL,
+            EL,
+            Ee,
+            Ei,
+            VT,
+            Vr,
+            we,
+            wi,
+            tau_e,
+            tau_i,
+        ),
     )
     return leaves, (type(state),)
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("coba_lif_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"coba_lif_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _integer(value, name):
+    """An integer as an array."""
+    return _array(value, name, "an integer of 32 or 64 bits", jnp.int32, jnp.int64)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"coba_lif_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"coba_lif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"coba_lif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"coba_lif_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0].v),
-        jnp.asarray(cotangents[0].ge),
-        jnp.asarray(cotangents[0].gi),
-        jnp.asarray(cotangents[1]),
+    _count(cotangents, 5)
+    return _vectors(
+        (cotangents[0].v, cotangents[0].ge, cotangents[0].gi, cotangents[1]),
+        (outputs[0], outputs[1], outputs[2], outputs[4]),
+        ("0.v", "0.ge", "0.gi", "1"),
     )
 
 
@@ -907,7 +1029,8 @@ def _flatten_tangents(
     tau_e=None,
     tau_i=None,
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
+    _no_tangent(state.wait, "state.wait")
     _no_tangent(C, "C")
     _no_tangent(gL, "gL")
     _no_tangent(EL, "EL")
@@ -919,14 +1042,7 @@ def _flatten_tangents(
     _no_tangent(wi, "wi")
     _no_tangent(tau_e, "tau_e")
     _no_tangent(tau_i, "tau_i")
-    return (
-        jnp.asarray(state.v),
-        jnp.asarray(state.ge),
-        jnp.asarray(state.gi),
-        jnp.asarray(se),
-        jnp.asarray(si),
-        jnp.asarray(I),
-    )
+    return (state.v, state.ge, state.gi, se, si, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -1075,7 +1191,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"coba_lif_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:c5faef59d034ddd29061b3009fb159df9492ebec5a662d0de80eb39e5f6e3e41",
+    "text": "sha256:c962afd3bcf1ab3ae916cb6360f0ab3a278ab80002f794a8215cd02f37dfe34f",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -208,10 +209,14 @@ def cuba_lif_refractory_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (x.0, x.1, state.0, state.1, state.2, state.3), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -224,9 +229,18 @@ def cuba_lif_refractory_step_jvp(primals, tangents):
 
     Returns:
         The result of `cuba_lif_refractory_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5])
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs), _result(_full_tangents(outputs, tangents))
 
 
@@ -617,32 +631,149 @@ def _sum_to(value, primal):
 
 def _flatten(x, state, params=_DEFAULT_PARAMS):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(x[0]),
-        jnp.asarray(x[1]),
-        jnp.asarray(state[0]),
-        jnp.asarray(state[1]),
-        jnp.asarray(state[2]),
-        jnp.asarray(state[3]),
-        jnp.asarray(params["EL"]),
-        jnp.asarray(params["VT"]),
-        jnp.asarray(params["Vr"]),
-        jnp.asarray(params["tau"]),
-        jnp.asarray(params["tau_e"]),
-        jnp.asarray(params["tau_i"]),
-        jnp.asarray(params["we"]),
-        jnp.asarray(params["wi"]),
+    _integers(
+        (params["EL"], params["we"], params["wi"]),
+        (
+            x[0],
+            x[1],
+            state[0],
+            state[1],
+            state[2],
+            state[3],
+            params["VT"],
+            params["Vr"],
+            params["tau"],
+            params["tau_e"],
+            params["tau_i"],
+        ),
+        {},
+    )
+    return _same_in_numpy(
+        (
+            _real(x[0], "x.0"),
+            _real(x[1], "x.1"),
+            _real(state[0], "state.0"),
+            _real(state[1], "state.1"),
+            _real(state[2], "state.2"),
+            _real(state[3], "state.3"),
+            _number(params["EL"], "params.EL"),
+            _real(params["VT"], "params.VT"),
+            _real(params["Vr"], "params.Vr"),
+            _real(params["tau"], "params.tau"),
+            _real(params["tau_e"], "params.tau_e"),
+            _real(params["tau_i"], "params.tau_i"),
+            _number(params["we"], "params.we"),
+            _number(params["wi"], "params.wi"),
+        ),
+        (
+            x[0],
+            x[1],
+            state[0],
+            state[1],
+            state[2],
+            state[3],
+            params["EL"],
+            params["VT"],
+            params["Vr"],
+            params["tau"],
+            params["tau_e"],
+            params["tau_i"],
+            params["we"],
+            params["wi"],
+        ),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("cuba_lif_refractory_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"cuba_lif_refractory_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"cuba_lif_refractory_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"cuba_lif_refractory_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"cuba_lif_refractory_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"cuba_lif_refractory_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0]),
-        jnp.asarray(cotangents[1][0]),
-        jnp.asarray(cotangents[1][1]),
-        jnp.asarray(cotangents[1][2]),
-        jnp.asarray(cotangents[1][3]),
+    _count(cotangents, 5)
+    return _vectors(
+        (
+            cotangents[0],
+            cotangents[1][0],
+            cotangents[1][1],
+            cotangents[1][2],
+            cotangents[1][3],
+        ),
+        (outputs[0], outputs[1], outputs[2], outputs[3], outputs[4]),
+        ("0", "1.0", "1.1", "1.2", "1.3"),
     )
 
 
@@ -653,16 +784,9 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(x, state, params=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(params, "params")
-    return (
-        jnp.asarray(x[0]),
-        jnp.asarray(x[1]),
-        jnp.asarray(state[0]),
-        jnp.asarray(state[1]),
-        jnp.asarray(state[2]),
-        jnp.asarray(state[3]),
-    )
+    return (x[0], x[1], state[0], state[1], state[2], state[3])
 
 
 def _full_tangents(outputs, tangents):
@@ -807,7 +931,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"cuba_lif_refractory_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
-    "text": "sha256:edc9424fa176f9bcfda6fbe8f6b5b96cab06e77be0375f06e50d20a3068c9576",
+    "text": "sha256:25e6fef58a7ed852f037125ee1251179944114b2b39814165eb722dd17e823b8",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -162,10 +163,14 @@ def cuba_lif_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (state.v, state.i, state.z, x), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves, types = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values, types)
 
 
@@ -178,9 +183,18 @@ def cuba_lif_step_jvp(primals, tangents):
 
     Returns:
         The result of `cuba_lif_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves, types = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("state.v", "state.i", "state.z", "x"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
@@ -422,26 +436,127 @@ def _sum_to(value, primal):
 
 def _flatten(state, x, params=_DEFAULT_PARAMS):
     """The leaves of the arguments as arrays, and the types of the containers."""
-    leaves = (
-        jnp.asarray(state.v),
-        jnp.asarray(state.i),
-        jnp.asarray(state.z),
-        jnp.asarray(x),
-        jnp.asarray(params["alpha"]),
-        jnp.asarray(params["beta"]),
-        jnp.asarray(params["threshold"]),
-        jnp.asarray(params["w"]),
+    _integers(
+        (params["alpha"], params["beta"], params["w"]),
+        (state.v, state.i, state.z, x, params["threshold"]),
+        {
+            "state.i, x, params.beta, params.w": (
+                state.i,
+                x,
+                params["beta"],
+                params["w"],
+            ),
+        },
+    )
+    leaves = _same_in_numpy(
+        (
+            _real(state.v, "state.v"),
+            _real(state.i, "state.i"),
+            _real(state.z, "state.z"),
+            _real(x, "x"),
+            _number(params["alpha"], "params.alpha"),
+            _number(params["beta"], "params.beta"),
+            _real(params["threshold"], "params.threshold"),
+            _number(params["w"], "params.w"),
+        ),
+        (
+            state.v,
+            state.i,
+            state.z,
+            x,
+            params["alpha"],
+            params["beta"],
+            params["threshold"],
+            params["w"],
+        ),
     )
     return leaves, (type(state),)
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("cuba_lif_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"cuba_lif_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"cuba_lif_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"cuba_lif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"cuba_lif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"cuba_lif_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0].v),
-        jnp.asarray(cotangents[0].i),
-        jnp.asarray(cotangents[0].z),
-        jnp.asarray(cotangents[1]),
+    _count(cotangents, 4)
+    return _vectors(
+        (cotangents[0].v, cotangents[0].i, cotangents[0].z, cotangents[1]),
+        (outputs[0], outputs[1], outputs[2], outputs[3]),
+        ("0.v", "0.i", "0.z", "1"),
     )
 
 
@@ -452,14 +567,9 @@ def _over_arguments(values, types):
 
 
 def _flatten_tangents(state, x, params=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(params, "params")
-    return (
-        jnp.asarray(state.v),
-        jnp.asarray(state.i),
-        jnp.asarray(state.z),
-        jnp.asarray(x),
-    )
+    return (state.v, state.i, state.z, x)
 
 
 def _full_tangents(outputs, tangents):
@@ -578,7 +688,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"cuba_lif_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:6cddcd940a604dcf784ed23fbf5ebc96aca23046dc0cee49d05d37d7dcf097c2",
+    "text": "sha256:da29ff08774441e30be1115732c34cce3b9f5e752893e20f608cc29cdf631f66",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -236,10 +237,14 @@ def eif_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (v, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -252,9 +257,14 @@ def eif_step_jvp(primals, tangents):
 
     Returns:
         The result of `eif_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1])
+    tangents = _vectors(_flatten_tangents(*tangents), differentiated, ("v", "I"))
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -467,22 +477,106 @@ def _sum_to(value, primal):
 
 def _flatten(v, I, C=1.0, gL=0.1, EL=-65.0, D=3.48, VT=-59.9, Vr=-68.0, peak=-30.0):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(v),
-        jnp.asarray(I),
-        jnp.asarray(C),
-        jnp.asarray(gL),
-        jnp.asarray(EL),
-        jnp.asarray(D),
-        jnp.asarray(VT),
-        jnp.asarray(Vr),
-        jnp.asarray(peak),
+    _integers((gL, EL, D, VT), (v, I, C, Vr, peak), {})
+    return _same_in_numpy(
+        (
+            _real(v, "v"),
+            _real(I, "I"),
+            _real(C, "C"),
+            _number(gL, "gL"),
+            _number(EL, "EL"),
+            _number(D, "D"),
+            _number(VT, "VT"),
+            _real(Vr, "Vr"),
+            _real(peak, "peak"),
+        ),
+        (v, I, C, gL, EL, D, VT, Vr, peak),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("eif_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"eif_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"eif_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"eif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"eif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"eif_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (jnp.asarray(cotangents[0]), jnp.asarray(cotangents[1]))
+    _count(cotangents, 2)
+    return _vectors(
+        (cotangents[0], cotangents[1]), (outputs[0], outputs[1]), ("0", "1")
+    )
 
 
 def _over_arguments(values):
@@ -494,7 +588,7 @@ def _over_arguments(values):
 def _flatten_tangents(
     v, I, C=None, gL=None, EL=None, D=None, VT=None, Vr=None, peak=None
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(C, "C")
     _no_tangent(gL, "gL")
     _no_tangent(EL, "EL")
@@ -502,7 +596,7 @@ def _flatten_tangents(
     _no_tangent(VT, "VT")
     _no_tangent(Vr, "Vr")
     _no_tangent(peak, "peak")
-    return (jnp.asarray(v), jnp.asarray(I))
+    return (v, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -563,7 +657,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"eif_step was generated with {name} held constant: its tangent must be None"
         )

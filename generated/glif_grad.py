@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:1d89e30a340e5342209d1fed3f8a9751573592a4dc5b168d3858e04053004694",
+    "text": "sha256:31eed8fa09b2292cc20df01800ac732a2ad4da5f997b3a8168b358409f86ca95",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -442,10 +443,14 @@ def glif_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (V, J1, J2, theta, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -458,9 +463,16 @@ def glif_step_jvp(primals, tangents):
 
     Returns:
         The result of `glif_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
+    tangents = _vectors(
+        _flatten_tangents(*tangents), differentiated, ("V", "J1", "J2", "theta", "I")
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs), _result(_full_tangents(outputs, tangents))
 
 
@@ -1069,35 +1081,159 @@ def _flatten(
     delta_V=2.0,
 ):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(V),
-        jnp.asarray(J1),
-        jnp.asarray(J2),
-        jnp.asarray(theta),
-        jnp.asarray(I),
-        jnp.asarray(C),
-        jnp.asarray(G),
-        jnp.asarray(EL),
-        jnp.asarray(th_inf),
-        jnp.asarray(k1),
-        jnp.asarray(k2),
-        jnp.asarray(delta_J1),
-        jnp.asarray(delta_J2),
-        jnp.asarray(b_s),
-        jnp.asarray(delta_theta),
-        jnp.asarray(f_v),
-        jnp.asarray(delta_V),
+    _integers(
+        (I, EL),
+        (
+            V,
+            J1,
+            J2,
+            theta,
+            C,
+            G,
+            th_inf,
+            k1,
+            k2,
+            delta_J1,
+            delta_J2,
+            b_s,
+            delta_theta,
+            f_v,
+            delta_V,
+        ),
+        {},
+    )
+    return _same_in_numpy(
+        (
+            _real(V, "V"),
+            _real(J1, "J1"),
+            _real(J2, "J2"),
+            _real(theta, "theta"),
+            _number(I, "I"),
+            _real(C, "C"),
+            _real(G, "G"),
+            _number(EL, "EL"),
+            _real(th_inf, "th_inf"),
+            _real(k1, "k1"),
+            _real(k2, "k2"),
+            _real(delta_J1, "delta_J1"),
+            _real(delta_J2, "delta_J2"),
+            _real(b_s, "b_s"),
+            _real(delta_theta, "delta_theta"),
+            _real(f_v, "f_v"),
+            _real(delta_V, "delta_V"),
+        ),
+        (
+            V,
+            J1,
+            J2,
+            theta,
+            I,
+            C,
+            G,
+            EL,
+            th_inf,
+            k1,
+            k2,
+            delta_J1,
+            delta_J2,
+            b_s,
+            delta_theta,
+            f_v,
+            delta_V,
+        ),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("glif_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"glif_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"glif_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"glif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"glif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"glif_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0][0]),
-        jnp.asarray(cotangents[0][1]),
-        jnp.asarray(cotangents[0][2]),
-        jnp.asarray(cotangents[0][3]),
-        jnp.asarray(cotangents[1]),
+    _count(cotangents, 5)
+    return _vectors(
+        (
+            cotangents[0][0],
+            cotangents[0][1],
+            cotangents[0][2],
+            cotangents[0][3],
+            cotangents[1],
+        ),
+        (outputs[0], outputs[1], outputs[2], outputs[3], outputs[4]),
+        ("0.0", "0.1", "0.2", "0.3", "1"),
     )
 
 
@@ -1126,7 +1262,7 @@ def _flatten_tangents(
     f_v=None,
     delta_V=None,
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(C, "C")
     _no_tangent(G, "G")
     _no_tangent(EL, "EL")
@@ -1139,13 +1275,7 @@ def _flatten_tangents(
     _no_tangent(delta_theta, "delta_theta")
     _no_tangent(f_v, "f_v")
     _no_tangent(delta_V, "delta_V")
-    return (
-        jnp.asarray(V),
-        jnp.asarray(J1),
-        jnp.asarray(J2),
-        jnp.asarray(theta),
-        jnp.asarray(I),
-    )
+    return (V, J1, J2, theta, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -1305,7 +1435,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"glif_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:2aa864abf3e4efc7aee3d376c03e799979e582afe2432b672219f8af2a0459fd",
+    "text": "sha256:600cc9cbb0b38368b856d6c6ed9ed952d024f4a19140b2852921262afb522aab",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -284,6 +285,9 @@ def glif_multi_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (state.v, state.J.0, state.J.1, state.J.2, state.H.0, state.H.1, state.H.2, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves, types = _flatten(*primals)
     differentiated = (
@@ -296,7 +300,8 @@ def glif_multi_step_vjp(primals, cotangents):
         leaves[6],
         leaves[7],
     )
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values, types)
 
 
@@ -309,9 +314,36 @@ def glif_multi_step_jvp(primals, tangents):
 
     Returns:
         The result of `glif_multi_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves, types = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (
+        leaves[0],
+        leaves[1],
+        leaves[2],
+        leaves[3],
+        leaves[4],
+        leaves[5],
+        leaves[6],
+        leaves[7],
+    )
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        (
+            "state.v",
+            "state.J.0",
+            "state.J.1",
+            "state.J.2",
+            "state.H.0",
+            "state.H.1",
+            "state.H.2",
+            "I",
+        ),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
@@ -1195,45 +1227,191 @@ def _flatten(
     dH=_DEFAULT_DH,
 ):
     """The leaves of the arguments as arrays, and the types of the containers."""
-    leaves = (
-        jnp.asarray(state.v),
-        jnp.asarray(state.J[0]),
-        jnp.asarray(state.J[1]),
-        jnp.asarray(state.J[2]),
-        jnp.asarray(state.H[0]),
-        jnp.asarray(state.H[1]),
-        jnp.asarray(state.H[2]),
-        jnp.asarray(I),
-        jnp.asarray(C),
-        jnp.asarray(gL),
-        jnp.asarray(EL),
-        jnp.asarray(VT),
-        jnp.asarray(Vr),
-        jnp.asarray(width),
-        jnp.asarray(tau[0]),
-        jnp.asarray(tau[1]),
-        jnp.asarray(tau[2]),
-        jnp.asarray(dJ[0]),
-        jnp.asarray(dJ[1]),
-        jnp.asarray(dJ[2]),
-        jnp.asarray(dH[0]),
-        jnp.asarray(dH[1]),
-        jnp.asarray(dH[2]),
+    _integers(
+        (EL,),
+        (
+            state.v,
+            state.J[0],
+            state.J[1],
+            state.J[2],
+            state.H[0],
+            state.H[1],
+            state.H[2],
+            I,
+            C,
+            gL,
+            VT,
+            Vr,
+            width,
+            tau[0],
+            tau[1],
+            tau[2],
+            dJ[0],
+            dJ[1],
+            dJ[2],
+            dH[0],
+            dH[1],
+            dH[2],
+        ),
+        {},
+    )
+    leaves = _same_in_numpy(
+        (
+            _real(state.v, "state.v"),
+            _real(state.J[0], "state.J.0"),
+            _real(state.J[1], "state.J.1"),
+            _real(state.J[2], "state.J.2"),
+            _real(state.H[0], "state.H.0"),
+            _real(state.H[1], "state.H.1"),
+            _real(state.H[2], "state.H.2"),
+            _real(I, "I"),
+            _real(C, "C"),
+            _real(gL, "gL"),
+            _number(EL, "EL"),
+            _real(VT, "VT"),
+            _real(Vr, "Vr"),
+            _real(width, "width"),
+            _real(tau[0], "tau.0"),
+            _real(tau[1], "tau.1"),
+            _real(tau[2], "tau.2"),
+            _real(dJ[0], "dJ.0"),
+            _real(dJ[1], "dJ.1"),
+            _real(dJ[2], "dJ.2"),
+            _real(dH[0], "dH.0"),
+            _real(dH[1], "dH.1"),
+            _real(dH[2], "dH.2"),
+        ),
+        (
+            state.v,
+            state.J[0],
+            state.J[1],
+            state.J[2],
+            state.H[0],
+            state.H[1],
+            state.H[2],
+            I,
+            C,
+            gL,
+            EL,
+            VT,
+            Vr,
+            width,
+            tau[0],
+            tau[1],
+            tau[2],
+            dJ[0],
+            dJ[1],
+            dJ[2],
+            dH[0],
+            dH[1],
+            dH[2],
+        ),
     )
     return leaves, (type(state),)
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("glif_multi_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"glif_multi_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"glif_multi_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"glif_multi_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"glif_multi_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"glif_multi_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0].v),
-        jnp.asarray(cotangents[0].J[0]),
-        jnp.asarray(cotangents[0].J[1]),
-        jnp.asarray(cotangents[0].J[2]),
-        jnp.asarray(cotangents[0].H[0]),
-        jnp.asarray(cotangents[0].H[1]),
-        jnp.asarray(cotangents[0].H[2]),
-        jnp.asarray(cotangents[1]),
+    _count(cotangents, 8)
+    return _vectors(
+        (
+            cotangents[0].v,
+            cotangents[0].J[0],
+            cotangents[0].J[1],
+            cotangents[0].J[2],
+            cotangents[0].H[0],
+            cotangents[0].H[1],
+            cotangents[0].H[2],
+            cotangents[1],
+        ),
+        (
+            outputs[0],
+            outputs[1],
+            outputs[2],
+            outputs[3],
+            outputs[4],
+            outputs[5],
+            outputs[6],
+            outputs[7],
+        ),
+        ("0.v", "0.J.0", "0.J.1", "0.J.2", "0.H.0", "0.H.1", "0.H.2", "1"),
     )
 
 
@@ -1272,7 +1450,7 @@ def _flatten_tangents(
     dJ=None,
     dH=None,
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(C, "C")
     _no_tangent(gL, "gL")
     _no_tangent(EL, "EL")
@@ -1283,14 +1461,14 @@ def _flatten_tangents(
     _no_tangent(dJ, "dJ")
     _no_tangent(dH, "dH")
     return (
-        jnp.asarray(state.v),
-        jnp.asarray(state.J[0]),
-        jnp.asarray(state.J[1]),
-        jnp.asarray(state.J[2]),
-        jnp.asarray(state.H[0]),
-        jnp.asarray(state.H[1]),
-        jnp.asarray(state.H[2]),
-        jnp.asarray(I),
+        state.v,
+        state.J[0],
+        state.J[1],
+        state.J[2],
+        state.H[0],
+        state.H[1],
+        state.H[2],
+        I,
     )
 
 
@@ -1645,7 +1823,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"glif_multi_step was generated with {name} held constant: its tangent must be None"
         )

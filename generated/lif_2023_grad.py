@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:fa4d35403eba27548746f4c2ec147fb6c5c372def3f851b538c2584f9179dd20",
+    "text": "sha256:c573561e677cb9757dbde3543b7a6770711d2e60e0395180ee1110270b58673d",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -175,10 +176,14 @@ def lif_2023_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (U, I, S, a, b, threshold), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = leaves
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -191,9 +196,18 @@ def lif_2023_step_jvp(primals, tangents):
 
     Returns:
         The result of `lif_2023_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = leaves
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("U", "I", "S", "a", "b", "threshold"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -433,22 +447,125 @@ def _sum_to(value, primal):
 
 def _flatten(U, I, S, a, b, threshold):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(U),
-        jnp.asarray(I),
-        jnp.asarray(S),
-        jnp.asarray(a),
-        jnp.asarray(b),
-        jnp.asarray(threshold),
+    _integers((a, b), (U, I, S, threshold), {})
+    return _uniform(
+        _same_in_numpy(
+            (
+                _real(U, "U"),
+                _real(I, "I"),
+                _real(S, "S"),
+                _number(a, "a"),
+                _number(b, "b"),
+                _real(threshold, "threshold"),
+            ),
+            (U, I, S, a, b, threshold),
+        ),
+        ("U", "I", "S", "a", "b", "threshold"),
+        (),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("lif_2023_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"lif_2023_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"lif_2023_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"lif_2023_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _uniform(leaves, names, strong):
+    """Refuse floats in whose precisions the source computes with other dtypes than this code.
+
+    What is weakly typed takes the precision of others, but for the leaves named in `strong`.
+    """
+    dtypes = {
+        leaf.dtype.name
+        for leaf, name in zip(leaves, names)
+        if jnp.issubdtype(leaf.dtype, jnp.floating) and (name in strong or not leaf.weak_type)
+    }
+    if len(dtypes) > 1:
+        raise TypeError(
+            f"lif_2023_step takes floats of one precision, not {' and '.join(sorted(dtypes))}"
+        )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"lif_2023_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"lif_2023_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0]),
-        jnp.asarray(cotangents[1]),
-        jnp.asarray(cotangents[2]),
+    _count(cotangents, 3)
+    return _vectors(
+        (cotangents[0], cotangents[1], cotangents[2]),
+        (outputs[0], outputs[1], outputs[2]),
+        ("0", "1", "2"),
     )
 
 
@@ -459,15 +576,8 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(U, I, S, a, b, threshold):
-    """The tangents of the differentiated leaves as arrays."""
-    return (
-        jnp.asarray(U),
-        jnp.asarray(I),
-        jnp.asarray(S),
-        jnp.asarray(a),
-        jnp.asarray(b),
-        jnp.asarray(threshold),
-    )
+    """The tangents of the differentiated leaves."""
+    return (U, I, S, a, b, threshold)
 
 
 def _full_tangents(outputs, tangents):

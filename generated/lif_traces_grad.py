@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:5fe2303bdde6beacfe0090343f4d21b2d4950f202bb0d036fb24e55485fd4bcb",
+    "text": "sha256:c20055179b1a30ac79d5f041d1affa7a69acec6d1fba34b2b87222de32fdd3a1",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -176,10 +177,14 @@ def lif_traces_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (state.v, state.d, state.r, state.y, s), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves, types = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values, types)
 
 
@@ -192,9 +197,18 @@ def lif_traces_step_jvp(primals, tangents):
 
     Returns:
         The result of `lif_traces_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves, types = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("state.v", "state.d", "state.r", "state.y", "s"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
@@ -469,30 +483,97 @@ def _sum_to(value, primal):
 
 def _flatten(state, s, w=0.3, threshold=1.0, a=0.951, a_d=0.905, a_r=0.819, a_y=0.951):
     """The leaves of the arguments as arrays, and the types of the containers."""
-    leaves = (
-        jnp.asarray(state.v),
-        jnp.asarray(state.d),
-        jnp.asarray(state.r),
-        jnp.asarray(state.y),
-        jnp.asarray(s),
-        jnp.asarray(w),
-        jnp.asarray(threshold),
-        jnp.asarray(a),
-        jnp.asarray(a_d),
-        jnp.asarray(a_r),
-        jnp.asarray(a_y),
+    leaves = _same_in_numpy(
+        (
+            _real(state.v, "state.v"),
+            _real(state.d, "state.d"),
+            _real(state.r, "state.r"),
+            _real(state.y, "state.y"),
+            _real(s, "s"),
+            _real(w, "w"),
+            _real(threshold, "threshold"),
+            _float(a, "a"),
+            _float(a_d, "a_d"),
+            _float(a_r, "a_r"),
+            _float(a_y, "a_y"),
+        ),
+        (state.v, state.d, state.r, state.y, s, w, threshold, a, a_d, a_r, a_y),
     )
     return leaves, (type(state),)
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"lif_traces_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"lif_traces_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"lif_traces_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"lif_traces_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0].v),
-        jnp.asarray(cotangents[0].d),
-        jnp.asarray(cotangents[0].r),
-        jnp.asarray(cotangents[0].y),
-        jnp.asarray(cotangents[1]),
+    _count(cotangents, 5)
+    return _vectors(
+        (
+            cotangents[0].v,
+            cotangents[0].d,
+            cotangents[0].r,
+            cotangents[0].y,
+            cotangents[1],
+        ),
+        (outputs[0], outputs[1], outputs[2], outputs[3], outputs[4]),
+        ("0.v", "0.d", "0.r", "0.y", "1"),
     )
 
 
@@ -505,20 +586,14 @@ def _over_arguments(values, types):
 def _flatten_tangents(
     state, s, w=None, threshold=None, a=None, a_d=None, a_r=None, a_y=None
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(w, "w")
     _no_tangent(threshold, "threshold")
     _no_tangent(a, "a")
     _no_tangent(a_d, "a_d")
     _no_tangent(a_r, "a_r")
     _no_tangent(a_y, "a_y")
-    return (
-        jnp.asarray(state.v),
-        jnp.asarray(state.d),
-        jnp.asarray(state.r),
-        jnp.asarray(state.y),
-        jnp.asarray(s),
-    )
+    return (state.v, state.d, state.r, state.y, s)
 
 
 def _full_tangents(outputs, tangents):
@@ -669,7 +744,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"lif_traces_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:15d310e87b64ea1ede43d8a142ec03b593170d8f9d64f55575e4e6f4106ec862",
+    "text": "sha256:f8d26a10c9fa54c2e38b2974b29cf1e4b0efc2d2964083b8a7f5a30380301da8",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -282,10 +283,14 @@ def morris_lecar_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (V, N, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -298,9 +303,14 @@ def morris_lecar_step_jvp(primals, tangents):
 
     Returns:
         The result of `morris_lecar_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2])
+    tangents = _vectors(_flatten_tangents(*tangents), differentiated, ("V", "N", "I"))
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -600,28 +610,112 @@ def _flatten(
     phi=0.04,
 ):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(V),
-        jnp.asarray(N),
-        jnp.asarray(I),
-        jnp.asarray(C),
-        jnp.asarray(gL),
-        jnp.asarray(gCa),
-        jnp.asarray(gK),
-        jnp.asarray(VL),
-        jnp.asarray(VCa),
-        jnp.asarray(VK),
-        jnp.asarray(V1),
-        jnp.asarray(V2),
-        jnp.asarray(V3),
-        jnp.asarray(V4),
-        jnp.asarray(phi),
+    _integers((gK, VL, VCa, VK, V1, V3), (V, N, I, C, gL, gCa, V2, V4, phi), {})
+    return _same_in_numpy(
+        (
+            _real(V, "V"),
+            _real(N, "N"),
+            _real(I, "I"),
+            _real(C, "C"),
+            _real(gL, "gL"),
+            _real(gCa, "gCa"),
+            _number(gK, "gK"),
+            _number(VL, "VL"),
+            _number(VCa, "VCa"),
+            _number(VK, "VK"),
+            _number(V1, "V1"),
+            _real(V2, "V2"),
+            _number(V3, "V3"),
+            _real(V4, "V4"),
+            _real(phi, "phi"),
+        ),
+        (V, N, I, C, gL, gCa, gK, VL, VCa, VK, V1, V2, V3, V4, phi),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("morris_lecar_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"morris_lecar_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"morris_lecar_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"morris_lecar_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"morris_lecar_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"morris_lecar_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (jnp.asarray(cotangents[0]), jnp.asarray(cotangents[1]))
+    _count(cotangents, 2)
+    return _vectors(
+        (cotangents[0], cotangents[1]), (outputs[0], outputs[1]), ("0", "1")
+    )
 
 
 def _over_arguments(values):
@@ -647,7 +741,7 @@ def _flatten_tangents(
     V4=None,
     phi=None,
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(C, "C")
     _no_tangent(gL, "gL")
     _no_tangent(gCa, "gCa")
@@ -660,7 +754,7 @@ def _flatten_tangents(
     _no_tangent(V3, "V3")
     _no_tangent(V4, "V4")
     _no_tangent(phi, "phi")
-    return (jnp.asarray(V), jnp.asarray(N), jnp.asarray(I))
+    return (V, N, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -708,7 +802,7 @@ def _constant_jvp(name, primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"morris_lecar_step was generated with {name} held constant: its tangent must be None"
         )

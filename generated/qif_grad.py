@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:237108fad759e51f3b437978ba15371167354173a98f2076dc7fa757fa6efa7c",
+    "text": "sha256:b971f86cf78d81f5ea16b5382ee31e2650cfd893c9298f62d2f66b5e3ea12ba6",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -209,10 +210,14 @@ def qif_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (v, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -225,9 +230,14 @@ def qif_step_jvp(primals, tangents):
 
     Returns:
         The result of `qif_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1])
+    tangents = _vectors(_flatten_tangents(*tangents), differentiated, ("v", "I"))
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -445,21 +455,105 @@ def _sum_to(value, primal):
 
 def _flatten(v, I, tau=10.0, R=100.0, EL=-65.0, VT=-50.0, Vr=-75.0, peak=20.0):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(v),
-        jnp.asarray(I),
-        jnp.asarray(tau),
-        jnp.asarray(R),
-        jnp.asarray(EL),
-        jnp.asarray(VT),
-        jnp.asarray(Vr),
-        jnp.asarray(peak),
+    _integers((R, EL, VT), (v, I, tau, Vr, peak), {})
+    return _same_in_numpy(
+        (
+            _real(v, "v"),
+            _real(I, "I"),
+            _real(tau, "tau"),
+            _number(R, "R"),
+            _number(EL, "EL"),
+            _number(VT, "VT"),
+            _real(Vr, "Vr"),
+            _real(peak, "peak"),
+        ),
+        (v, I, tau, R, EL, VT, Vr, peak),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("qif_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"qif_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"qif_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"qif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"qif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"qif_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (jnp.asarray(cotangents[0]), jnp.asarray(cotangents[1]))
+    _count(cotangents, 2)
+    return _vectors(
+        (cotangents[0], cotangents[1]), (outputs[0], outputs[1]), ("0", "1")
+    )
 
 
 def _over_arguments(values):
@@ -469,14 +563,14 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(v, I, tau=None, R=None, EL=None, VT=None, Vr=None, peak=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(tau, "tau")
     _no_tangent(R, "R")
     _no_tangent(EL, "EL")
     _no_tangent(VT, "VT")
     _no_tangent(Vr, "Vr")
     _no_tangent(peak, "peak")
-    return (jnp.asarray(v), jnp.asarray(I))
+    return (v, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -537,7 +631,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"qif_step was generated with {name} held constant: its tangent must be None"
         )

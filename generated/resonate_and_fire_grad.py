@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:267a2efa430278a92c9a27fcabb4739d96a6db6e52fee2c7becc48e5a812414b",
+    "text": "sha256:e4d2eca61cb3ed56f16de4cfd22ebb97f039012d8e161627aa3590dce2983bee",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -202,10 +203,14 @@ def resonate_and_fire_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (x, y, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -218,9 +223,14 @@ def resonate_and_fire_step_jvp(primals, tangents):
 
     Returns:
         The result of `resonate_and_fire_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2])
+    tangents = _vectors(_flatten_tangents(*tangents), differentiated, ("x", "y", "I"))
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -448,21 +458,84 @@ def _sum_to(value, primal):
 
 def _flatten(x, y, I, b=-1.0, omega=10.0):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(x),
-        jnp.asarray(y),
-        jnp.asarray(I),
-        jnp.asarray(b),
-        jnp.asarray(omega),
+    return _same_in_numpy(
+        (
+            _real(x, "x"),
+            _real(y, "y"),
+            _real(I, "I"),
+            _real(b, "b"),
+            _real(omega, "omega"),
+        ),
+        (x, y, I, b, omega),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"resonate_and_fire_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"resonate_and_fire_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"resonate_and_fire_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"resonate_and_fire_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0]),
-        jnp.asarray(cotangents[1]),
-        jnp.asarray(cotangents[2]),
+    _count(cotangents, 3)
+    return _vectors(
+        (cotangents[0], cotangents[1], cotangents[2]),
+        (outputs[0], outputs[1], outputs[2]),
+        ("0", "1", "2"),
     )
 
 
@@ -473,10 +546,10 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(x, y, I, b=None, omega=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(b, "b")
     _no_tangent(omega, "omega")
-    return (jnp.asarray(x), jnp.asarray(y), jnp.asarray(I))
+    return (x, y, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -550,7 +623,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"resonate_and_fire_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:d069e9db5d4e6673ba1fc2515cf46725644759330cb893ee15faa651e4a2b8a3",
+    "text": "sha256:ff75cefa119d4dc8b6aa3e02e239a5e93857618c0ab19ef1943b26e1ac22e0ca",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -212,10 +213,14 @@ def srm0_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (state.0, state.1, state.2, x), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -228,9 +233,18 @@ def srm0_step_jvp(primals, tangents):
 
     Returns:
         The result of `srm0_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("state.0", "state.1", "state.2", "x"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs), _result(_full_tangents(outputs, tangents))
 
 
@@ -527,30 +541,120 @@ def _flatten(
     state, x, r, a=0.905, b=0.819, c=0.905, eta0=-15.0, theta=15.0, width=2.0, rho0=1.0
 ):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(state[0]),
-        jnp.asarray(state[1]),
-        jnp.asarray(state[2]),
-        jnp.asarray(x),
-        jnp.asarray(r),
-        jnp.asarray(a),
-        jnp.asarray(b),
-        jnp.asarray(c),
-        jnp.asarray(eta0),
-        jnp.asarray(theta),
-        jnp.asarray(width),
-        jnp.asarray(rho0),
+    _integers(
+        (a, b, c, rho0),
+        (state[0], state[1], state[2], x, r, eta0, theta, width),
+        {"state.1, x, b": (state[1], x, b)},
+    )
+    return _same_in_numpy(
+        (
+            _real(state[0], "state.0"),
+            _real(state[1], "state.1"),
+            _real(state[2], "state.2"),
+            _real(x, "x"),
+            _real(r, "r"),
+            _number(a, "a"),
+            _number(b, "b"),
+            _number(c, "c"),
+            _real(eta0, "eta0"),
+            _real(theta, "theta"),
+            _real(width, "width"),
+            _number(rho0, "rho0"),
+        ),
+        (state[0], state[1], state[2], x, r, a, b, c, eta0, theta, width, rho0),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("srm0_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"srm0_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"srm0_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"srm0_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"srm0_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"srm0_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0][0]),
-        jnp.asarray(cotangents[0][1]),
-        jnp.asarray(cotangents[0][2]),
-        jnp.asarray(cotangents[1]),
-        jnp.asarray(cotangents[2]),
+    _count(cotangents, 5)
+    return _vectors(
+        (
+            cotangents[0][0],
+            cotangents[0][1],
+            cotangents[0][2],
+            cotangents[1],
+            cotangents[2],
+        ),
+        (outputs[0], outputs[1], outputs[2], outputs[3], outputs[4]),
+        ("0.0", "0.1", "0.2", "1", "2"),
     )
 
 
@@ -563,7 +667,7 @@ def _over_arguments(values):
 def _flatten_tangents(
     state, x, r, a=None, b=None, c=None, eta0=None, theta=None, width=None, rho0=None
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(r, "r")
     _no_tangent(a, "a")
     _no_tangent(b, "b")
@@ -572,12 +676,7 @@ def _flatten_tangents(
     _no_tangent(theta, "theta")
     _no_tangent(width, "width")
     _no_tangent(rho0, "rho0")
-    return (
-        jnp.asarray(state[0]),
-        jnp.asarray(state[1]),
-        jnp.asarray(state[2]),
-        jnp.asarray(x),
-    )
+    return (state[0], state[1], state[2], x)
 
 
 def _full_tangents(outputs, tangents):
@@ -708,7 +807,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"srm0_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
-    "text": "sha256:53b1ea713b6c86b6dcaafa39dff85a1f475a45e16da593db2699d590c227256c",
+    "text": "sha256:e130cae16505a043a34465752fea55eb1f21045a449953d3e20a2dfa1fde038e",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -197,10 +198,14 @@ def stdp_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (w, p, q, s_pre, s_post), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -213,9 +218,16 @@ def stdp_step_jvp(primals, tangents):
 
     Returns:
         The result of `stdp_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
+    tangents = _vectors(
+        _flatten_tangents(*tangents), differentiated, ("w", "p", "q", "s_pre", "s_post")
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -493,26 +505,100 @@ def _sum_to(value, primal):
 
 def _flatten(w, p, q, s_pre, s_post, params=_DEFAULT_PARAMS):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(w),
-        jnp.asarray(p),
-        jnp.asarray(q),
-        jnp.asarray(s_pre),
-        jnp.asarray(s_post),
-        jnp.asarray(params["A_minus"]),
-        jnp.asarray(params["A_plus"]),
-        jnp.asarray(params["tau_minus"]),
-        jnp.asarray(params["tau_plus"]),
-        jnp.asarray(params["w_max"]),
+    return _same_in_numpy(
+        (
+            _real(w, "w"),
+            _real(p, "p"),
+            _real(q, "q"),
+            _real(s_pre, "s_pre"),
+            _real(s_post, "s_post"),
+            _real(params["A_minus"], "params.A_minus"),
+            _real(params["A_plus"], "params.A_plus"),
+            _real(params["tau_minus"], "params.tau_minus"),
+            _real(params["tau_plus"], "params.tau_plus"),
+            _real(params["w_max"], "params.w_max"),
+        ),
+        (
+            w,
+            p,
+            q,
+            s_pre,
+            s_post,
+            params["A_minus"],
+            params["A_plus"],
+            params["tau_minus"],
+            params["tau_plus"],
+            params["w_max"],
+        ),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"stdp_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"stdp_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"stdp_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"stdp_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0]),
-        jnp.asarray(cotangents[1]),
-        jnp.asarray(cotangents[2]),
+    _count(cotangents, 3)
+    return _vectors(
+        (cotangents[0], cotangents[1], cotangents[2]),
+        (outputs[0], outputs[1], outputs[2]),
+        ("0", "1", "2"),
     )
 
 
@@ -523,15 +609,9 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(w, p, q, s_pre, s_post, params=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(params, "params")
-    return (
-        jnp.asarray(w),
-        jnp.asarray(p),
-        jnp.asarray(q),
-        jnp.asarray(s_pre),
-        jnp.asarray(s_post),
-    )
+    return (w, p, q, s_pre, s_post)
 
 
 def _full_tangents(outputs, tangents):
@@ -614,7 +694,7 @@ def _constant_jvp(name, primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"stdp_step was generated with {name} held constant: its tangent must be None"
         )

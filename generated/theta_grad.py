@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:ceaf842251dcfbcf74101234e0a4ba6697983e6ee622013d343367664cc4b914",
+    "text": "sha256:8ce0a143d374eae055480dea8055928063bd451828002c61866ea8bff365acf6",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -166,10 +167,14 @@ def theta_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (theta, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -182,9 +187,14 @@ def theta_step_jvp(primals, tangents):
 
     Returns:
         The result of `theta_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1])
+    tangents = _vectors(_flatten_tangents(*tangents), differentiated, ("theta", "I"))
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -376,12 +386,85 @@ def _sum_to(value, primal):
 
 def _flatten(theta, I, tau=10.0):
     """The leaves of the arguments as arrays."""
-    return (jnp.asarray(theta), jnp.asarray(I), jnp.asarray(tau))
+    _integers((theta, I, tau), (), {})
+    return _same_in_numpy(
+        (_number(theta, "theta"), _number(I, "I"), _number(tau, "tau")), (theta, I, tau)
+    )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("theta_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"theta_step takes a float for at least one of {names}")
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"theta_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"theta_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"theta_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"theta_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (jnp.asarray(cotangents[0]), jnp.asarray(cotangents[1]))
+    _count(cotangents, 2)
+    return _vectors(
+        (cotangents[0], cotangents[1]), (outputs[0], outputs[1]), ("0", "1")
+    )
 
 
 def _over_arguments(values):
@@ -391,9 +474,9 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(theta, I, tau=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(tau, "tau")
-    return (jnp.asarray(theta), jnp.asarray(I))
+    return (theta, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -454,7 +537,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"theta_step was generated with {name} held constant: its tangent must be None"
         )

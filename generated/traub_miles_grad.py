@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:a75b6e91d898b40da63ddcb836ca71a11247988b8b96cf072896920a4108bba4",
+    "text": "sha256:4bb15773016e00b38f11aba8d962acaf48c77c0afdb45a7b0547ad1232679e12",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -316,10 +317,14 @@ def traub_miles_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (v, m, h, n, I), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -332,9 +337,16 @@ def traub_miles_step_jvp(primals, tangents):
 
     Returns:
         The result of `traub_miles_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
+    tangents = _vectors(
+        _flatten_tangents(*tangents), differentiated, ("v", "m", "h", "n", "I")
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -789,27 +801,108 @@ def _sum_to(value, primal):
 
 def _flatten(v, m, h, n, I, gNa=100.0, gK=30.0, gL=0.05, EL=-65.0, VT=-63.0):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(v),
-        jnp.asarray(m),
-        jnp.asarray(h),
-        jnp.asarray(n),
-        jnp.asarray(I),
-        jnp.asarray(gNa),
-        jnp.asarray(gK),
-        jnp.asarray(gL),
-        jnp.asarray(EL),
-        jnp.asarray(VT),
+    _integers((m, h, n, gNa, gK, EL, VT), (v, I, gL), {})
+    return _same_in_numpy(
+        (
+            _real(v, "v"),
+            _number(m, "m"),
+            _number(h, "h"),
+            _number(n, "n"),
+            _real(I, "I"),
+            _number(gNa, "gNa"),
+            _number(gK, "gK"),
+            _real(gL, "gL"),
+            _number(EL, "EL"),
+            _number(VT, "VT"),
+        ),
+        (v, m, h, n, I, gNa, gK, gL, EL, VT),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("traub_miles_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"traub_miles_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"traub_miles_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"traub_miles_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"traub_miles_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"traub_miles_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0]),
-        jnp.asarray(cotangents[1]),
-        jnp.asarray(cotangents[2]),
-        jnp.asarray(cotangents[3]),
+    _count(cotangents, 4)
+    return _vectors(
+        (cotangents[0], cotangents[1], cotangents[2], cotangents[3]),
+        (outputs[0], outputs[1], outputs[2], outputs[3]),
+        ("0", "1", "2", "3"),
     )
 
 
@@ -820,19 +913,13 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(v, m, h, n, I, gNa=None, gK=None, gL=None, EL=None, VT=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(gNa, "gNa")
     _no_tangent(gK, "gK")
     _no_tangent(gL, "gL")
     _no_tangent(EL, "EL")
     _no_tangent(VT, "VT")
-    return (
-        jnp.asarray(v),
-        jnp.asarray(m),
-        jnp.asarray(h),
-        jnp.asarray(n),
-        jnp.asarray(I),
-    )
+    return (v, m, h, n, I)
 
 
 def _full_tangents(outputs, tangents):
@@ -931,7 +1018,7 @@ def _constant_jvp(name, primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"traub_miles_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:f90aae4b10c871e47d29b9638292fec4d5a292fbc81abfd7bd03d2626374638c",
+    "text": "sha256:f6f0579a4f519c5c5e51b639582e3afd1a9f1efbfafdfe88e811658f591c4b84",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -185,10 +186,14 @@ def tsodyks_markram_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (u, x, i, s), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values)
 
 
@@ -201,9 +206,16 @@ def tsodyks_markram_step_jvp(primals, tangents):
 
     Returns:
         The result of `tsodyks_markram_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
+    tangents = _vectors(
+        _flatten_tangents(*tangents), differentiated, ("u", "x", "i", "s")
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
 
@@ -438,25 +450,88 @@ def _sum_to(value, primal):
 
 def _flatten(u, x, i, s, U=0.45, tau_f=50.0, tau_d=750.0, tau_s=20.0, A=100.0):
     """The leaves of the arguments as arrays."""
-    return (
-        jnp.asarray(u),
-        jnp.asarray(x),
-        jnp.asarray(i),
-        jnp.asarray(s),
-        jnp.asarray(U),
-        jnp.asarray(tau_f),
-        jnp.asarray(tau_d),
-        jnp.asarray(tau_s),
-        jnp.asarray(A),
+    return _same_in_numpy(
+        (
+            _real(u, "u"),
+            _real(x, "x"),
+            _real(i, "i"),
+            _real(s, "s"),
+            _real(U, "U"),
+            _real(tau_f, "tau_f"),
+            _real(tau_d, "tau_d"),
+            _real(tau_s, "tau_s"),
+            _real(A, "A"),
+        ),
+        (u, x, i, s, U, tau_f, tau_d, tau_s, A),
     )
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"tsodyks_markram_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"tsodyks_markram_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"tsodyks_markram_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"tsodyks_markram_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0]),
-        jnp.asarray(cotangents[1]),
-        jnp.asarray(cotangents[2]),
+    _count(cotangents, 3)
+    return _vectors(
+        (cotangents[0], cotangents[1], cotangents[2]),
+        (outputs[0], outputs[1], outputs[2]),
+        ("0", "1", "2"),
     )
 
 
@@ -467,13 +542,13 @@ def _over_arguments(values):
 
 
 def _flatten_tangents(u, x, i, s, U=None, tau_f=None, tau_d=None, tau_s=None, A=None):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(U, "U")
     _no_tangent(tau_f, "tau_f")
     _no_tangent(tau_d, "tau_d")
     _no_tangent(tau_s, "tau_s")
     _no_tangent(A, "A")
-    return (jnp.asarray(u), jnp.asarray(x), jnp.asarray(i), jnp.asarray(s))
+    return (u, x, i, s)
 
 
 def _full_tangents(outputs, tangents):
@@ -553,7 +628,7 @@ def _constant_jvp(name, primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"tsodyks_markram_step was generated with {name} held constant: its tangent must be None"
         )

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:f12fb6ab39e0ec5d1e73d32092cd67aa788e57636261e6409eb69ba61b80bb9d",
+    "text": "sha256:61cdb9a78d07274fd5375099cd3c0bdfcbcc403fe84999f6bdd9e0dd6b18dd1d",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -434,6 +435,9 @@ def two_compartment_step_vjp(primals, cotangents):
     Returns:
         A tuple over the arguments that are differentiated (state.vs, state.ws, state.vd, state.wd, state.k, Is, Id), each cotangent in
         its primal's own shape and dtype.
+
+    Raises:
+        ValueError: a cotangent has another shape or dtype than its output.
     """
     leaves, types = _flatten(*primals)
     differentiated = (
@@ -445,7 +449,8 @@ def two_compartment_step_vjp(primals, cotangents):
         leaves[5],
         leaves[6],
     )
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents))
+    outputs = jax.eval_shape(_primal, *leaves)
+    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
     return _over_arguments(values, types)
 
 
@@ -458,9 +463,26 @@ def two_compartment_step_jvp(primals, tangents):
 
     Returns:
         The result of `two_compartment_step`, and the tangents of its leaves in the same pytree.
+
+    Raises:
+        ValueError: a tangent has another shape or dtype than its primal.
     """
     leaves, types = _flatten(*primals)
-    outputs, tangents = _jvp(*leaves, *_flatten_tangents(*tangents))
+    differentiated = (
+        leaves[0],
+        leaves[1],
+        leaves[2],
+        leaves[3],
+        leaves[4],
+        leaves[5],
+        leaves[6],
+    )
+    tangents = _vectors(
+        _flatten_tangents(*tangents),
+        differentiated,
+        ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
+    )
+    outputs, tangents = _jvp(*leaves, *tangents)
     return _result(outputs, types), _result(_full_tangents(outputs, tangents), types)
 
 
@@ -1208,43 +1230,178 @@ def _flatten(
     c=2600.0,
 ):
     """The leaves of the arguments as arrays, and the types of the containers."""
-    leaves = (
-        jnp.asarray(state.vs),
-        jnp.asarray(state.ws),
-        jnp.asarray(state.vd),
-        jnp.asarray(state.wd),
-        jnp.asarray(state.k),
-        jnp.asarray(Is),
-        jnp.asarray(Id),
-        jnp.asarray(EL),
-        jnp.asarray(VT),
-        jnp.asarray(Ed),
-        jnp.asarray(Dd),
-        jnp.asarray(gs),
-        jnp.asarray(gd),
-        jnp.asarray(Cs),
-        jnp.asarray(Cd),
-        jnp.asarray(tau_s),
-        jnp.asarray(tau_d),
-        jnp.asarray(tau_ws),
-        jnp.asarray(tau_wd),
-        jnp.asarray(tau_k),
-        jnp.asarray(a),
-        jnp.asarray(b),
-        jnp.asarray(c),
+    _integers(
+        (EL, Ed, c),
+        (
+            state.vs,
+            state.ws,
+            state.vd,
+            state.wd,
+            state.k,
+            Is,
+            Id,
+            VT,
+            Dd,
+            gs,
+            gd,
+            Cs,
+            Cd,
+            tau_s,
+            tau_d,
+            tau_ws,
+            tau_wd,
+            tau_k,
+            a,
+            b,
+        ),
+        {},
+    )
+    leaves = _same_in_numpy(
+        (
+            _real(state.vs, "state.vs"),
+            _real(state.ws, "state.ws"),
+            _real(state.vd, "state.vd"),
+            _real(state.wd, "state.wd"),
+            _real(state.k, "state.k"),
+            _real(Is, "Is"),
+            _real(Id, "Id"),
+            _number(EL, "EL"),
+            _real(VT, "VT"),
+            _number(Ed, "Ed"),
+            _real(Dd, "Dd"),
+            _real(gs, "gs"),
+            _real(gd, "gd"),
+            _real(Cs, "Cs"),
+            _real(Cd, "Cd"),
+            _real(tau_s, "tau_s"),
+            _real(tau_d, "tau_d"),
+            _real(tau_ws, "tau_ws"),
+            _real(tau_wd, "tau_wd"),
+            _real(tau_k, "tau_k"),
+            _real(a, "a"),
+            _real(b, "b"),
+            _number(c, "c"),
+        ),
+        (
+            state.vs,
+            state.ws,
+            state.vd,
+            state.wd,
+            state.k,
+            Is,
+            Id,
+            EL,
+            VT,
+            Ed,
+            Dd,
+            gs,
+            gd,
+            Cs,
+            Cd,
+            tau_s,
+            tau_d,
+            tau_ws,
+            tau_wd,
+            tau_k,
+            a,
+            b,
+            c,
+        ),
     )
     return leaves, (type(state),)
 
 
-def _flatten_cotangents(cotangents):
+def _float(value, name):
+    """A float as an array.
+
+    With an integer the step would compute in integers, or in the precision of NumPy's choice.
+    """
+    return _array(value, name, "a float", jnp.floating)
+
+
+def _number(value, name):
+    """A float, or an integer of Python, as an array of floats."""
+    return _float(float(value) if type(value) is int else value, name)
+
+
+def _integers(numbers, promoted, results):
+    """Refuse integers that meet others before they meet a float.
+
+    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    """
+    if any(type(value) is int for value in numbers):
+        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
+            raise TypeError("two_compartment_step takes integers of Python, or integers in arrays, not both")
+        for names, values in results.items():
+            if all(type(value) is int for value in values):
+                raise TypeError(f"two_compartment_step takes a float for at least one of {names}")
+
+
+def _real(value, name):
+    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+
+    Not those of NumPy, which promotes by rules of its own.
+    """
+    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+        value = value * 1.0
+    return _float(float(value) if isinstance(value, int) else value, name)
+
+
+def _array(value, name, wanted, *kinds):
+    """A leaf as an array, of one of these kinds."""
+    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
+    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+        given = type(value).__name__ if array is None else array.dtype
+        raise TypeError(f"two_compartment_step takes {wanted} for {name}, not {given}")
+    return array
+
+
+def _same_in_numpy(leaves, given):
+    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
+        usual = jnp.result_type(float)
+        for leaf in leaves:
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
+                raise TypeError(
+                    f"two_compartment_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
+                    "arrays of jax.numpy"
+                )
+    return leaves
+
+
+def _vectors(values, primals, names):
+    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    arrays = tuple(map(jnp.asarray, values))
+    for array, primal, name in zip(arrays, primals, names):
+        if (array.shape, array.dtype) != (primal.shape, primal.dtype):
+            raise ValueError(
+                f"two_compartment_step has {primal.dtype}{primal.shape} for {name}: a vector of "
+                f"{array.dtype}{array.shape} does not belong to it"
+            )
+    return arrays
+
+
+def _count(cotangents, leaves):
+    """Refuse another number of cotangents than the result has leaves."""
+    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
+    if found != leaves:
+        raise ValueError(f"two_compartment_step returns {leaves} leaves, not {found}")
+
+
+def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    return (
-        jnp.asarray(cotangents[0].vs),
-        jnp.asarray(cotangents[0].ws),
-        jnp.asarray(cotangents[0].vd),
-        jnp.asarray(cotangents[0].wd),
-        jnp.asarray(cotangents[0].k),
-        jnp.asarray(cotangents[1]),
+    _count(cotangents, 6)
+    return _vectors(
+        (
+            cotangents[0].vs,
+            cotangents[0].ws,
+            cotangents[0].vd,
+            cotangents[0].wd,
+            cotangents[0].k,
+            cotangents[1],
+        ),
+        (outputs[0], outputs[1], outputs[2], outputs[3], outputs[4], outputs[5]),
+        ("0.vs", "0.ws", "0.vd", "0.wd", "0.k", "1"),
     )
 
 
@@ -1275,7 +1432,7 @@ def _flatten_tangents(
     b=None,
     c=None,
 ):
-    """The tangents of the differentiated leaves as arrays."""
+    """The tangents of the differentiated leaves."""
     _no_tangent(EL, "EL")
     _no_tangent(VT, "VT")
     _no_tangent(Ed, "Ed")
@@ -1292,15 +1449,7 @@ def _flatten_tangents(
     _no_tangent(a, "a")
     _no_tangent(b, "b")
     _no_tangent(c, "c")
-    return (
-        jnp.asarray(state.vs),
-        jnp.asarray(state.ws),
-        jnp.asarray(state.vd),
-        jnp.asarray(state.wd),
-        jnp.asarray(state.k),
-        jnp.asarray(Is),
-        jnp.asarray(Id),
-    )
+    return (state.vs, state.ws, state.vd, state.wd, state.k, Is, Id)
 
 
 def _full_tangents(outputs, tangents):
@@ -1488,7 +1637,7 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if jax.tree.leaves(tangent):
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
         raise TypeError(
             f"two_compartment_step was generated with {name} held constant: its tangent must be None"
         )
