@@ -107,11 +107,13 @@ def leaf_guard(leaf: Input) -> str:
 
 
 def _compared(bound: Bound, expression: str) -> tuple[str, str]:
-    """What tells a passed value from the bound one: the value, or its name."""
+    """What tells a passed value from the bound one: the value, or what is known of it."""
     if bound.kind == "value":
         return expression, flat(literal(bound.shown))
     if bound.kind == "function":
         return f'getattr({expression}, "__name__", None)', quote(bound.shown)
+    if bound.kind == "object":
+        return f"repr({expression})", quote(bound.shown)
     return f"type({expression}).__name__", quote(bound.shown)
 
 

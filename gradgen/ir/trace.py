@@ -70,9 +70,10 @@ class Bound:
 
     path: str
     """Dotted."""
-    kind: Literal["value", "function", "object"]
+    kind: Literal["value", "function", "object", "type"]
     shown: str
-    """A literal for a value; the name of a function, or of an object's type."""
+    """A literal for a value; the name of a function; what Python shows of an object, or the name of
+    its type where that tells nothing."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,25 @@ def _runs(subject: Subject, population: Population) -> bool:
     except Exception:
         return False
     return True
+
+
+_MIXING = re.compile(r"\b(?:reduce_\w+|dot_general|cum\w+|arg\w+|sort)\[")
+"""How operations that can mix neurons look in a jaxpr."""
+
+
+def couples_neurons(subject: Subject, population: Population) -> bool:
+    """Whether the source mixes neurons because its arguments have several shapes.
+
+    A derivative that the source itself takes by a shared argument is summed over the neurons, as
+    `jax.vjp` does it; where all arguments are arrays, it is one for each neuron.
+    """
+
+    def mixing(leaves: Sequence[Array]) -> int:
+        traced = jax.make_jaxpr(lambda *flat: jax.tree.leaves(subject.source(flat)))(*leaves)
+        return len(_MIXING.findall(str(traced)))
+
+    alike = [np.broadcast_to(leaf, population.shape) for leaf in population.leaves]
+    return mixing(population.leaves) > mixing(alike)
 
 
 def _population(

@@ -189,7 +189,14 @@ class Run:
         which: tuple[int, ...] = (2, 4) if wide else (0, 1, 3)
         if self._large:
             which = () if wide else (3,)
-        chosen = people.populations(self._subject, self._random, which, self._rng)
+        found = people.populations(self._subject, self._random, which, self._rng)
+        coupled = {one.title for one in found if people.couples_neurons(self._subject, one)}
+        self.ledger.warnings += [
+            f"with {title}, '{self._trace.function}' itself mixes neurons; the generated code "
+            "treats each by itself, and is not compared there"
+            for title in sorted(coupled)
+        ]
+        chosen = [one for one in found if one.title not in coupled]
         if not chosen:
             return
         chosen, leaves = people.as_points(chosen, self._random)
@@ -200,8 +207,8 @@ class Run:
         evaluated = self._evaluate(chosen, summed if self._large else emitted)
         if evaluated is None:
             return
-        found, outputs, given = evaluated
-        for population, vectors, one, due in zip(chosen, given, found, outputs, strict=True):
+        results, outputs, given = evaluated
+        for population, vectors, one, due in zip(chosen, given, results, outputs, strict=True):
             self._judge(population, vectors, one, due, expectation)
         self._source_directly(chosen[-1:], given[-1:], outputs[-1:], expectation)
         if self._dtype == "float32" and not self._large:

@@ -128,4 +128,7 @@ def bind(path: str, value: Any) -> Bound:
         return Bound(path, "function", name)
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.number):
         return Bound(path, "value", literal_of(value))
-    return Bound(path, "object", type(value).__name__)
+    shown = repr(value)
+    if " at 0x" in shown or not shown.isprintable():
+        return Bound(path, "type", type(value).__name__)  # no two of it can be told apart
+    return Bound(path, "object", shown)
