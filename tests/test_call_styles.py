@@ -45,4 +45,5 @@ def test_equals_the_source_or_refuses(generated: tuple[str, Generated], wide: bo
                 assert not list(differences(found, due)), f"{shown}: {found} for {due}"
             assert not refusal or "step takes" in refusal, f"{shown}: {refusal}"
             if plain(given):
-                assert not refusal or "an integer" in refusal or "a truth value" in refusal, shown
+                others = ("an integer", "a truth value", "values of NumPy")
+                assert not refusal or any(what in refusal for what in others), shown
