@@ -59,7 +59,7 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
             else:
                 lines.append(guard)
         leaves += [
-            f"{leaf_guard(inputs[p])}({e}, {quote(p)})"
+            call(leaf_guard(inputs[p]), [e, quote(p), *_limit(inputs[p], trace)])
             for p, e in expressions.items()
             if p in inputs
         ]
@@ -77,6 +77,12 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
     else:
         lines += layout("return ", result, "", 4)
     return _dedent(lines)
+
+
+def _limit(leaf: Input, trace: Trace) -> list[Doc]:
+    """The largest integer, where arithmetic with larger ones overflows."""
+    small = trace.integer_limit < 2**31 - 1
+    return [str(trace.integer_limit)] if leaf_guard(leaf) == "_integer" and small else []
 
 
 def _integers_guard(trace: Trace) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, uses
 from gradgen.ir.program import PRIMAL, Program
-from gradgen.ir.references import dtype_references
+from gradgen.ir.references import DEFAULT, dtype_references
 
 WIDTH = 88
 
@@ -199,8 +199,8 @@ class Printer:
             case "convert":
                 return self._convert(instruction, operands[0])
             case "finfo":
-                reference = self._names[self._references[instruction.target]]
-                return Text(f"jnp.finfo({reference}.dtype).{instruction.attribute('field')}")
+                reference = self._dtype_of(self._references[instruction.target])
+                return Text(f"jnp.finfo({reference}).{instruction.attribute('field')}")
             case "round":
                 if instruction.attribute("mode") == "even":
                     return self._call("jnp.round", operands)
@@ -236,6 +236,9 @@ class Printer:
             return [Text(f"*{self._call('jnp.broadcast_arrays', alike).text}")]
         return alike
 
+    def _dtype_of(self, variable: Var) -> str:
+        return "float" if variable == DEFAULT else f"{self._names[variable]}.dtype"
+
     def _call(self, function: str, operands: Sequence[Text]) -> Text:
         return Text(f"{function}({', '.join(o.text for o in operands)})")
 
@@ -252,7 +255,7 @@ class Printer:
                 return self._call("jnp.where", [operand, Text("1.0"), Text("0.0")])
             return Text(f"{operand.within(_TERM)} * 1.0", _TERM)
         if dtype == "float":
-            target = f"{self._names[self._references[instruction.target]]}.dtype"
+            target = self._dtype_of(self._references[instruction.target])
         else:
             target = dtype if dtype in ("int", "bool") else f"jnp.{dtype}"
         if constant:

@@ -12,6 +12,7 @@ from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module, Passes
 from gradgen.ir.program import Program, count_operations
+from gradgen.ir.references import DEFAULT
 from gradgen.ir.trace import Output, Trace
 
 Context = dict[str, Any]
@@ -182,5 +183,6 @@ def _number(output: Output, value: Const, trace: Trace, names: Mapping[Var, str]
         return f"jnp.asarray({number})"
     else:
         first = next(i.variable for i in trace.inputs if is_float(i.dtype))
-        dtype = f"{names[dict(trace.follows).get(output.path, first)]}.dtype"
+        followed = dict(trace.follows).get(output.path, first)
+        dtype = "float" if followed == DEFAULT else f"{names[followed]}.dtype"
     return f"jnp.asarray({number}, {dtype})"

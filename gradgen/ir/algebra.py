@@ -69,11 +69,15 @@ def simplify_exactly(
 ) -> Atom | None:
     """What an instruction is equal to, bit for bit and in every dtype; None if nothing simpler."""
     match op, operands:
-        case "mul", (x, Const() as c) | (Const() as c, x) if is_one(c) and isinstance(x, str):
+        case "mul", (x, Const() as c) | (Const() as c, x) if (
+            is_one(c) and _promotes_nothing(c) and isinstance(x, str)
+        ):
             return x
-        case (("div" | "pow"), (str() as x, Const() as c)) if is_one(c):
+        case (("div" | "pow"), (str() as x, Const() as c)) if is_one(c) and _promotes_nothing(c):
             return x
-        case "sub", (str() as x, Const() as c) if is_zero(c) and math.copysign(1, c.value) > 0:
+        case "sub", (str() as x, Const() as c) if (
+            is_zero(c) and _promotes_nothing(c) and math.copysign(1, c.value) > 0
+        ):
             return x
         case "select", (Const() as condition, if_true, if_false):
             return if_true if condition.value else if_false
@@ -91,6 +95,11 @@ def simplify_exactly(
 def is_one(atom: Atom) -> bool:
     """Whether an atom is the number one."""
     return isinstance(atom, Const) and atom.value == 1 and atom.dtype != "bool"
+
+
+def _promotes_nothing(constant: Const) -> bool:
+    """Whether a number takes the dtype of what it meets."""
+    return constant.dtype in ("weak", "float") or not is_float(constant.dtype)
 
 
 def _fold_exactly(op: str, constants: tuple[Const, ...], dtype: DType) -> Const | None:

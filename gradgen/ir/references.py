@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from gradgen.ir.code import Atom, Const, Instruction, Var
 
+DEFAULT: Var = "float"
+"""Stands for JAX's default float, which no variable has, among what conversions follow."""
+
 
 def dtype_references(
     code: Sequence[Instruction], floats: Sequence[Var], leaves: Mapping[Var, Var]
@@ -16,12 +19,12 @@ def dtype_references(
     depends on. `floats` are the code's float inputs.
     """
     definitions = {i.target: i for i in code}
-    known = set(floats)
+    known = {*floats, DEFAULT}
     references: dict[Var, Var] = {}
     for instruction in code:
         leaf = leaves.get(instruction.target)
         if instruction.op == "convert" and instruction.dtype == "float":
-            found = _nearest_float(instruction.operands[0], definitions, known)
+            found = _nearest_float(instruction.operands[0], definitions, set(floats))
             references[instruction.target] = leaf if leaf in known else found or floats[0]
         elif instruction.op == "finfo":
             references[instruction.target] = leaf if leaf in known else instruction.variables[0]

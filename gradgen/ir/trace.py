@@ -15,7 +15,7 @@ exact; arrays and truth values too, since JAX promotes them to floats wherever t
 
 Precisions = Literal["any", "one", "full"]
 """Of which precisions the floats may be, so that the code computes in the dtypes of the source: of
-any, several at once too; of any one; of float32 or float64 alone."""
+any, several at once too; of any one; of JAX's default alone."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,9 @@ class Trace:
     not tell, each with that leaf; an output that is a number goes by its path."""
     precisions: Precisions = "any"
     """Of its floats."""
+    integer_limit: int = 2**31 - 1
+    """The largest integer of Python that may be passed for an integer: no arithmetic with it
+    overflows, which Python's own does not."""
     integer_results: tuple[frozenset[Var], ...] = ()
     """Inputs of which one at least has to be no integer of Python: of integers alone the source
     computes an integer result, this code a float."""

@@ -165,18 +165,30 @@ class Structures:
         trace = subject.module.trace
         if not any(a.default is not None for a in trace.arguments):
             return None
-        narrow = [
-            abstract((), jnp.bfloat16) if leaf.dtype.kind == "f" else leaf for leaf in self._leaves
-        ]
-        try:
-            wanted = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, None), *narrow)
-        except (TypeError, ValueError):
-            return None  # the source does not run in low precision
         call = self._generated.function(name)
-        found = jax.eval_shape(lambda *flat: _without_defaults(subject, flat, call), *narrow)
-        for got, due in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
-            if got.dtype != due.dtype:
-                return f"with bfloat16 and default values returns {got.dtype}, not {due.dtype}"
+        for dtype in (None, jnp.bfloat16):
+            leaves = [
+                abstract((), dtype) if dtype is not None and leaf.dtype.kind == "f" else leaf
+                for leaf in self._leaves
+            ]
+            try:
+                wanted = jax.eval_shape(
+                    lambda *flat: _without_defaults(subject, flat, None), *leaves
+                )
+            except (TypeError, ValueError):
+                continue  # the source does not run in low precision
+            try:
+                found = jax.eval_shape(
+                    lambda *flat: _without_defaults(subject, flat, call), *leaves
+                )
+            except TypeError:
+                if dtype is None:
+                    raise
+                continue  # refused
+            for got, due in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+                if got.dtype != due.dtype:
+                    given = leaves[subject.wrt[0]].dtype
+                    return f"with {given} and default values returns {got.dtype}, not {due.dtype}"
         return None
 
     def _mixed(self, name: str) -> str | None:

@@ -7,7 +7,7 @@ that decide a dtype which promotion would not, and some are added: the trace doe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradgen.frontend.tracing.merge import is_width_conversion
@@ -25,13 +25,13 @@ _FOLLOWING = ("weak", "float")
 def clean(
     inputs: Sequence[Input],
     tape: Tape,
-    strong: frozenset[Var],
+    strong: Mapping[Var, DType],
     roots: Sequence[Atom],
 ) -> tuple[tuple[Instruction, ...], dict[Var, Atom]]:
     """The primal without what promotion does by itself, and where each variable is now.
 
-    `strong` holds the results that strongly typed numbers decide, `roots` the outputs. No bit of a
-    result changes.
+    `strong` holds the results that strongly typed numbers decide, and the dtypes of these, `roots`
+    the outputs. No bit of a result changes.
     """
     code = tape.primal
     builder = Builder("x")
@@ -45,7 +45,7 @@ def clean(
             (values[instruction.target],) = moved.operands
             continue
         if instruction.target in strong:
-            moved = strengthen(moved)
+            moved = strengthen(moved, strong[instruction.target])
         decides = instruction.target in deciding
         if instruction.op == "convert" and instruction.dtype in _FOLLOWING:
             (operand,) = moved.operands
@@ -123,7 +123,7 @@ def _readers(code: Sequence[Instruction]) -> dict[Var, list[Instruction]]:
 def _decided_by_conversion(
     inputs: Sequence[Input],
     code: Sequence[Instruction],
-    strong: frozenset[Var],
+    strong: Mapping[Var, DType],
     roots: Sequence[Atom],
 ) -> frozenset[Var]:
     """The variables that have the inputs' dtype only because of a conversion.

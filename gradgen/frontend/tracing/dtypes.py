@@ -210,6 +210,19 @@ def welcome(
     def among(tries: Iterable[Sequence[DType]]) -> list[Mapping[int, DType]]:
         return [dict(zip(floats, dtypes, strict=True)) for dtypes in tries]
 
+    for one in tried([{}], WEAK):
+        if one is not None and any(
+            is_float(o.dtype) and is_float(due) and due not in (WEAK, WIDE)
+            for o, due in zip(outputs, one.outputs, strict=True)
+        ):
+            source = trials.source
+            raise GradgenError(
+                f"'{source.function}' returns a low precision that a number in it has",
+                hint="write the number without a dtype, or convert it to that of an argument",
+                path=source.path,
+                line=source.position.line,
+                column=source.position.column,
+            )
     low = tried([{}], NARROW)
     several = low + tried(among(assignments(len(floats))), NARROW)
     follows = leaves_followed(primal, outputs, inputs, [one for one in several if one is not None])

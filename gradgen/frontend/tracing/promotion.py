@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from gradgen.frontend.tracing.merge import is_width_conversion, without_conversions
 from gradgen.ir.code import STRONG, Atom, Const, DType, Instruction, Var, is_float
-from gradgen.ir.references import dtype_references
+from gradgen.ir.references import DEFAULT, dtype_references
 from gradgen.ir.trace import Input, Output
 
 NARROW, WIDE, WEAK = "bfloat16", "float32", "weak"
@@ -112,7 +112,7 @@ def leaves_followed(
 
     A number that is an output goes by its path.
     """
-    leaves = [i.variable for i in inputs if i.dtype == "float"]
+    leaves = [*(i.variable for i in inputs if i.dtype == "float"), DEFAULT]
     found: dict[Var, Var] = {}
 
     def settle(key: Var, agrees: Callable[[Observed, Mapping[Var, Var]], bool]) -> None:
@@ -140,7 +140,7 @@ def leaves_followed(
                 number: int = number,
                 output: Output = output,
             ) -> bool:
-                given = _of_output(output, inputs, one.inputs, follows)
+                given = _of_output(output, inputs, {**one.inputs, DEFAULT: WIDE}, follows)
                 return not _differ(given, {one.outputs[number]})
 
             settle(output.path, written)
@@ -195,6 +195,7 @@ def infer(
     Among the floats alone: integers and truth values have the dtype that they were traced with.
     """
     dtypes: dict[Var, DType] = {i.variable: given.get(i.variable, i.dtype) for i in inputs}
+    dtypes[DEFAULT] = WIDE
     floats = [i.variable for i in inputs if is_float(i.dtype)]
     references = dtype_references(code, floats, follows)
     for i in code:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradgen.frontend.tracing.merge import without_conversions
-from gradgen.ir.code import STRONG, Atom, Const, Instruction, Var
+from gradgen.ir.code import STRONG, Atom, Const, DType, Instruction, Var
 
 
 def promoted_by_constants(
@@ -36,12 +36,31 @@ def promoted_by_constants(
     return frozenset(found)
 
 
-def strengthen(instruction: Instruction) -> Instruction:
+def dtypes_of_constants(
+    double: Sequence[Instruction], single: Sequence[Instruction], strong: frozenset[Var]
+) -> dict[Var, DType]:
+    """What the strong numbers are of: JAX's default float, or float32 for good.
+
+    `single` is the trace on leaves of float32 where 64-bit types are there: only a default float,
+    such as `numpy.float64(0.9)`, makes a result wider in it.
+    """
+    kept = [i for i in without_conversions(double)[0] if i.op != "copy"]
+    same = without_conversions(single)[0]
+    if [i.op for i in kept] != [i.op for i in same]:
+        return dict.fromkeys(strong, STRONG)
+    return {
+        one.target: "float32" if two.dtype == "float32" else STRONG
+        for one, two in zip(kept, same, strict=True)
+        if one.target in strong
+    }
+
+
+def strengthen(instruction: Instruction, dtype: DType) -> Instruction:
     """The instruction with its float numbers strongly typed."""
 
     def strong(atom: Atom) -> Atom:
         if isinstance(atom, Const) and atom.dtype in ("weak", "float"):
-            return Const(atom.value, STRONG)
+            return Const(atom.value, dtype)
         return atom
 
     operands = tuple(map(strong, instruction.operands))

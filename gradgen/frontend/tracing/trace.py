@@ -11,13 +11,14 @@ from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.dtypes import Trials, welcome
+from gradgen.frontend.tracing.integers import integer_limit, require_one_meaning
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import Recording, record
 from gradgen.frontend.tracing.result import read_result
-from gradgen.frontend.tracing.strength import promoted_by_constants
-from gradgen.ir.code import STRONG, Atom, Const, Var, is_float, live_code
+from gradgen.frontend.tracing.strength import dtypes_of_constants, promoted_by_constants
+from gradgen.ir.code import STRONG, Atom, Const, DType, Var, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Trace
 
@@ -33,6 +34,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     reference = next((i.variable for i in inputs if i.dtype == "float"), None)
     if reference is None:
         raise _without_floats(source)
+    require_one_meaning(source, double.tape)
     merging = Merging(reference)
     tape = merge_tapes(single.tape, double.tape, merging, source.path)
     atoms: list[Atom] = []
@@ -45,15 +47,25 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         atoms.append(merged)
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result, signature)
-    half = _in_half_precision(source, function, signature)
-    promoted = frozenset[Var]()
+    half = _in_low_precision(source, function, signature, "bfloat16", "bfloat16")
+    strong: dict[Var, DType] = {}
     if half is not None:
         promoted = promoted_by_constants(double.tape.primal, half.tape.primal)
-        atoms = [
-            Const(atom.value, STRONG) if isinstance(atom, Const) and dtype == "float32" else atom
+        wide = [
+            isinstance(atom, Const) and dtype == "float32"
             for atom, dtype in zip(atoms, half.dtypes, strict=True)
         ]
-    primal, values = clean(inputs, tape, promoted, atoms)
+        if promoted or any(wide):
+            same = _in_low_precision(source, function, signature, "float64", "float32")
+            code = double.tape.primal if same is None else same.tape.primal
+            strong = dtypes_of_constants(double.tape.primal, code, promoted)
+            atoms = [
+                Const(atom.value, "float32" if same and same.dtypes[k] == "float32" else STRONG)
+                if isinstance(atom, Const) and wide[k]
+                else atom
+                for k, atom in enumerate(atoms)
+            ]
+    primal, values = clean(inputs, tape, strong, atoms)
     shaped = inputs_that_shape(source, function, signature)
     outputs = tuple(
         Output(
@@ -102,15 +114,18 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         follows=tuple(welcomed.follows.items()),
         precisions=welcomed.precisions,
         integer_results=welcomed.integer_results,
+        integer_limit=integer_limit(primal, [i.variable for i in inputs if i.dtype == "int32"]),
     )
 
 
-def _in_half_precision(
-    source: Source, function: Callable[..., Any], signature: Signature
+def _in_low_precision(
+    source: Source, function: Callable[..., Any], signature: Signature, working: str, floats: str
 ) -> Recording | None:
     """The function traced once more, where strongly typed numbers make results wider."""
+    dtypes = [{"int": "int32"}.get(leaf.kind, leaf.kind) for leaf in signature.leaves]
+    chosen = [floats if dtype == "float" else dtype for dtype in dtypes]
     try:
-        return record(source, function, signature, "bfloat16", with_rules=False)
+        return record(source, function, signature, working, with_rules=False, dtypes=chosen)
     except GradgenError:
         # the source does not run in low precision, so nobody can see the difference
         return None

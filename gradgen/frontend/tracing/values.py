@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
@@ -116,9 +118,21 @@ def literal_of(value: Any) -> str:
         # a function cannot be written down; None stands for the one that was bound
         return "None"
     number = np.asarray(value).item()
+    shown = repr(number)
     if isinstance(number, float) and not np.isfinite(number):
-        return f"float({str(number)!r})"
-    return repr(number)
+        shown = f"float({str(number)!r})"
+    return _typed(value, shown)
+
+
+def _typed(value: Any, shown: str) -> str:
+    """A float as strongly typed as it is: of NumPy or JAX it promotes others, of Python not."""
+    dtype = np.asarray(value).dtype
+    if isinstance(value, float) and not isinstance(value, np.generic):
+        return shown
+    if not jnp.issubdtype(dtype, jnp.floating) or getattr(value, "weak_type", False):
+        return shown
+    module = "np" if hasattr(np, dtype.name) and not isinstance(value, jax.Array) else "jnp"
+    return f"{module}.{dtype}({shown})"
 
 
 def bind(path: str, value: Any) -> Bound:
@@ -127,7 +141,8 @@ def bind(path: str, value: Any) -> Bound:
     if callable(value) and isinstance(name, str):
         return Bound(path, "function", name)
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.number):
-        return Bound(path, "value", literal_of(value))
+        plain = value.item() if isinstance(value, np.generic) else value
+        return Bound(path, "value", literal_of(plain))
     shown = repr(value)
     if " at 0x" in shown or not shown.isprintable():
         return Bound(path, "type", type(value).__name__)  # no two of it can be told apart
