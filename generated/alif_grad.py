@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:03e98d55b79914cf94749eb60ad8fd38b60e34d67a92b3781235ce83f101028b",
+    "text": "sha256:34ecdb1beadc080e8df1072fb83c8600d4705c86d3b78f6a079fcd9f33c12c51",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -177,7 +177,8 @@ def alif_step_vjp(primals, cotangents):
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2])
     outputs = jax.eval_shape(_primal, *leaves)
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
+    cotangents = _flatten_cotangents(cotangents, outputs)
+    values = _pull_back(_vjp, leaves, differentiated, cotangents)
     return _over_arguments(values)
 
 
@@ -406,34 +407,43 @@ def _float(value, name):
     return _array(value, name, "a float", jnp.floating)
 
 
+def _is_whole(value):
+    """Whether these are integers or truth values in an array."""
+    return isinstance(value, jax.Array) and (
+        value.dtype == jnp.bool_ or jnp.issubdtype(value.dtype, jnp.integer)
+    )
+
+
 def _real(value, name):
-    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+    """A float as an array; an integer or truth value as JAX promotes it.
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if _is_whole(value):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
 
 def _array(value, name, wanted, *kinds):
     """A leaf as an array, of one of these kinds."""
-    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
-    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
-        given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"alif_step takes {wanted} for {name}, not {given}")
-    return array
+    given = type(value).__name__
+    if not isinstance(value, (list, tuple, type(None))):
+        array = jnp.asarray(value)
+        if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+            return array
+        given = array.dtype
+    raise TypeError(f"alif_step takes {wanted} for {name}, not {given}")
 
 
 def _same_in_numpy(leaves, given):
-    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    """Refuse values of NumPy where it promotes otherwise: in all but one precision."""
     if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
         usual = jnp.result_type(float)
         for leaf in leaves:
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
                 raise TypeError(
-                    f"alif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
-                    "arrays of jax.numpy"
+                    f"alif_step takes values of NumPy "
+                    f"beside {usual} alone, not {leaf.dtype}: pass arrays of jax.numpy"
                 )
     return leaves
 
@@ -444,8 +454,8 @@ def _vectors(values, primals, names):
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
             raise ValueError(
-                f"alif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
-                f"{array.dtype}{array.shape} does not belong to it"
+                f"alif_step has {primal.dtype}{primal.shape} for {name}: "
+                f"a vector of {array.dtype}{array.shape} does not belong to it"
             )
     return arrays
 
@@ -537,7 +547,8 @@ def _constant_jvp(name, primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
+    leaves = jax.tree.leaves(tangent)
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in leaves):
         raise TypeError(
             f"alif_step was generated with {name} held constant: its tangent must be None"
         )

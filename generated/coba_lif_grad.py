@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:25f3de2efa4bda66700331fa82a01adfb6f3d42fbc3add6967e04ba0c92fcf2a",
+    "text": "sha256:ee494e4d7f8ae369553d91fd3d526a7f53c4e748a26902151d395b3c9ed52ea1",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -379,7 +379,8 @@ def coba_lif_step_vjp(primals, cotangents):
     leaves, types = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[4], leaves[5], leaves[6])
     outputs = jax.eval_shape(_primal, *leaves)
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
+    cotangents = _flatten_cotangents(cotangents, outputs)
+    values = _pull_back(_vjp, leaves, differentiated, cotangents)
     return _over_arguments(values, types)
 
 
@@ -874,7 +875,7 @@ def _flatten(
             _real(state.v, "state.v"),
             _real(state.ge, "state.ge"),
             _real(state.gi, "state.gi"),
-            _integer(state.wait, "state.wait"),
+            _integer(state.wait, "state.wait", 2147483646),
             _real(se, "se"),
             _real(si, "si"),
             _real(I, "I"),
@@ -930,49 +931,68 @@ def _number(value, name):
 def _integers(numbers, promoted, results):
     """Refuse integers that meet others before they meet a float.
 
-    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    With those in arrays they would overflow; of those of `results` alone, the source
+    computes an integer.
     """
-    if any(type(value) is int for value in numbers):
-        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
-            raise TypeError("coba_lif_step takes integers of Python, or integers in arrays, not both")
-        for names, values in results.items():
-            if all(type(value) is int for value in values):
-                raise TypeError(f"coba_lif_step takes a float for at least one of {names}")
+    if not any(isinstance(value, int) for value in numbers):
+        return
+    if any(_is_whole(value) for value in promoted):
+        raise TypeError(
+            "coba_lif_step takes integers of Python, or integers in arrays, not both"
+        )
+    for names, values in results.items():
+        if all(isinstance(value, int) for value in values):
+            raise TypeError(
+                f"coba_lif_step takes a float for at least one of {names}"
+            )
+
+
+def _is_whole(value):
+    """Whether these are integers or truth values in an array."""
+    return isinstance(value, jax.Array) and (
+        value.dtype == jnp.bool_ or jnp.issubdtype(value.dtype, jnp.integer)
+    )
 
 
 def _real(value, name):
-    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+    """A float as an array; an integer or truth value as JAX promotes it.
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if _is_whole(value):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
 
-def _integer(value, name):
-    """An integer as an array."""
+def _integer(value, name, limit=2**31 - 1):
+    """An integer as an array; one of Python so small that no arithmetic overflows."""
+    if isinstance(value, int) and abs(value) > limit:
+        raise TypeError(
+            f"coba_lif_step takes an integer up to {limit} for {name}, not {value}"
+        )
     return _array(value, name, "an integer of 32 or 64 bits", jnp.int32, jnp.int64)
 
 
 def _array(value, name, wanted, *kinds):
     """A leaf as an array, of one of these kinds."""
-    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
-    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
-        given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"coba_lif_step takes {wanted} for {name}, not {given}")
-    return array
+    given = type(value).__name__
+    if not isinstance(value, (list, tuple, type(None))):
+        array = jnp.asarray(value)
+        if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+            return array
+        given = array.dtype
+    raise TypeError(f"coba_lif_step takes {wanted} for {name}, not {given}")
 
 
 def _same_in_numpy(leaves, given):
-    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    """Refuse values of NumPy where it promotes otherwise: in all but one precision."""
     if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
         usual = jnp.result_type(float)
         for leaf in leaves:
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
                 raise TypeError(
-                    f"coba_lif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
-                    "arrays of jax.numpy"
+                    f"coba_lif_step takes values of NumPy "
+                    f"beside {usual} alone, not {leaf.dtype}: pass arrays of jax.numpy"
                 )
     return leaves
 
@@ -983,8 +1003,8 @@ def _vectors(values, primals, names):
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
             raise ValueError(
-                f"coba_lif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
-                f"{array.dtype}{array.shape} does not belong to it"
+                f"coba_lif_step has {primal.dtype}{primal.shape} for {name}: "
+                f"a vector of {array.dtype}{array.shape} does not belong to it"
             )
     return arrays
 
@@ -1191,7 +1211,8 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
+    leaves = jax.tree.leaves(tangent)
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in leaves):
         raise TypeError(
             f"coba_lif_step was generated with {name} held constant: its tangent must be None"
         )

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:da29ff08774441e30be1115732c34cce3b9f5e752893e20f608cc29cdf631f66",
+    "text": "sha256:d52fd6e83b088659baa6b89b342a33b87a71858e3efdaf1bb2e73b7f4be65326",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -244,7 +244,8 @@ def eif_step_vjp(primals, cotangents):
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1])
     outputs = jax.eval_shape(_primal, *leaves)
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
+    cotangents = _flatten_cotangents(cotangents, outputs)
+    values = _pull_back(_vjp, leaves, differentiated, cotangents)
     return _over_arguments(values)
 
 
@@ -510,44 +511,59 @@ def _number(value, name):
 def _integers(numbers, promoted, results):
     """Refuse integers that meet others before they meet a float.
 
-    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    With those in arrays they would overflow; of those of `results` alone, the source
+    computes an integer.
     """
-    if any(type(value) is int for value in numbers):
-        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
-            raise TypeError("eif_step takes integers of Python, or integers in arrays, not both")
-        for names, values in results.items():
-            if all(type(value) is int for value in values):
-                raise TypeError(f"eif_step takes a float for at least one of {names}")
+    if not any(isinstance(value, int) for value in numbers):
+        return
+    if any(_is_whole(value) for value in promoted):
+        raise TypeError(
+            "eif_step takes integers of Python, or integers in arrays, not both"
+        )
+    for names, values in results.items():
+        if all(isinstance(value, int) for value in values):
+            raise TypeError(
+                f"eif_step takes a float for at least one of {names}"
+            )
+
+
+def _is_whole(value):
+    """Whether these are integers or truth values in an array."""
+    return isinstance(value, jax.Array) and (
+        value.dtype == jnp.bool_ or jnp.issubdtype(value.dtype, jnp.integer)
+    )
 
 
 def _real(value, name):
-    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+    """A float as an array; an integer or truth value as JAX promotes it.
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if _is_whole(value):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
 
 def _array(value, name, wanted, *kinds):
     """A leaf as an array, of one of these kinds."""
-    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
-    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
-        given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"eif_step takes {wanted} for {name}, not {given}")
-    return array
+    given = type(value).__name__
+    if not isinstance(value, (list, tuple, type(None))):
+        array = jnp.asarray(value)
+        if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+            return array
+        given = array.dtype
+    raise TypeError(f"eif_step takes {wanted} for {name}, not {given}")
 
 
 def _same_in_numpy(leaves, given):
-    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    """Refuse values of NumPy where it promotes otherwise: in all but one precision."""
     if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
         usual = jnp.result_type(float)
         for leaf in leaves:
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
                 raise TypeError(
-                    f"eif_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
-                    "arrays of jax.numpy"
+                    f"eif_step takes values of NumPy "
+                    f"beside {usual} alone, not {leaf.dtype}: pass arrays of jax.numpy"
                 )
     return leaves
 
@@ -558,8 +574,8 @@ def _vectors(values, primals, names):
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
             raise ValueError(
-                f"eif_step has {primal.dtype}{primal.shape} for {name}: a vector of "
-                f"{array.dtype}{array.shape} does not belong to it"
+                f"eif_step has {primal.dtype}{primal.shape} for {name}: "
+                f"a vector of {array.dtype}{array.shape} does not belong to it"
             )
     return arrays
 
@@ -657,7 +673,8 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
+    leaves = jax.tree.leaves(tangent)
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in leaves):
         raise TypeError(
             f"eif_step was generated with {name} held constant: its tangent must be None"
         )

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:c573561e677cb9757dbde3543b7a6770711d2e60e0395180ee1110270b58673d",
+    "text": "sha256:1550797946d00c6cc05378b0043d070ea2de677041007de519dc19ac7a1c8d0d",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -183,7 +183,8 @@ def lif_2023_step_vjp(primals, cotangents):
     leaves = _flatten(*primals)
     differentiated = leaves
     outputs = jax.eval_shape(_primal, *leaves)
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
+    cotangents = _flatten_cotangents(cotangents, outputs)
+    values = _pull_back(_vjp, leaves, differentiated, cotangents)
     return _over_arguments(values)
 
 
@@ -481,44 +482,59 @@ def _number(value, name):
 def _integers(numbers, promoted, results):
     """Refuse integers that meet others before they meet a float.
 
-    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    With those in arrays they would overflow; of those of `results` alone, the source
+    computes an integer.
     """
-    if any(type(value) is int for value in numbers):
-        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
-            raise TypeError("lif_2023_step takes integers of Python, or integers in arrays, not both")
-        for names, values in results.items():
-            if all(type(value) is int for value in values):
-                raise TypeError(f"lif_2023_step takes a float for at least one of {names}")
+    if not any(isinstance(value, int) for value in numbers):
+        return
+    if any(_is_whole(value) for value in promoted):
+        raise TypeError(
+            "lif_2023_step takes integers of Python, or integers in arrays, not both"
+        )
+    for names, values in results.items():
+        if all(isinstance(value, int) for value in values):
+            raise TypeError(
+                f"lif_2023_step takes a float for at least one of {names}"
+            )
+
+
+def _is_whole(value):
+    """Whether these are integers or truth values in an array."""
+    return isinstance(value, jax.Array) and (
+        value.dtype == jnp.bool_ or jnp.issubdtype(value.dtype, jnp.integer)
+    )
 
 
 def _real(value, name):
-    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+    """A float as an array; an integer or truth value as JAX promotes it.
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if _is_whole(value):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
 
 def _array(value, name, wanted, *kinds):
     """A leaf as an array, of one of these kinds."""
-    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
-    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
-        given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"lif_2023_step takes {wanted} for {name}, not {given}")
-    return array
+    given = type(value).__name__
+    if not isinstance(value, (list, tuple, type(None))):
+        array = jnp.asarray(value)
+        if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+            return array
+        given = array.dtype
+    raise TypeError(f"lif_2023_step takes {wanted} for {name}, not {given}")
 
 
 def _same_in_numpy(leaves, given):
-    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    """Refuse values of NumPy where it promotes otherwise: in all but one precision."""
     if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
         usual = jnp.result_type(float)
         for leaf in leaves:
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
                 raise TypeError(
-                    f"lif_2023_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
-                    "arrays of jax.numpy"
+                    f"lif_2023_step takes values of NumPy "
+                    f"beside {usual} alone, not {leaf.dtype}: pass arrays of jax.numpy"
                 )
     return leaves
 
@@ -535,7 +551,8 @@ def _uniform(leaves, names, strong):
     }
     if len(dtypes) > 1:
         raise TypeError(
-            f"lif_2023_step takes floats of one precision, not {' and '.join(sorted(dtypes))}"
+            f"lif_2023_step takes floats of one precision, "
+            f"not {' and '.join(sorted(dtypes))}"
         )
     return leaves
 
@@ -546,8 +563,8 @@ def _vectors(values, primals, names):
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
             raise ValueError(
-                f"lif_2023_step has {primal.dtype}{primal.shape} for {name}: a vector of "
-                f"{array.dtype}{array.shape} does not belong to it"
+                f"lif_2023_step has {primal.dtype}{primal.shape} for {name}: "
+                f"a vector of {array.dtype}{array.shape} does not belong to it"
             )
     return arrays
 

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:c20055179b1a30ac79d5f041d1affa7a69acec6d1fba34b2b87222de32fdd3a1",
+    "text": "sha256:8278519641fdfc172aac729f5828aafe8a2914a8c144b57072f68affa073156e",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -184,7 +184,8 @@ def lif_traces_step_vjp(primals, cotangents):
     leaves, types = _flatten(*primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
     outputs = jax.eval_shape(_primal, *leaves)
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
+    cotangents = _flatten_cotangents(cotangents, outputs)
+    values = _pull_back(_vjp, leaves, differentiated, cotangents)
     return _over_arguments(values, types)
 
 
@@ -510,34 +511,43 @@ def _float(value, name):
     return _array(value, name, "a float", jnp.floating)
 
 
+def _is_whole(value):
+    """Whether these are integers or truth values in an array."""
+    return isinstance(value, jax.Array) and (
+        value.dtype == jnp.bool_ or jnp.issubdtype(value.dtype, jnp.integer)
+    )
+
+
 def _real(value, name):
-    """A float as an array; an integer or truth value as the float that JAX promotes it to.
+    """A float as an array; an integer or truth value as JAX promotes it.
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if _is_whole(value):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
 
 def _array(value, name, wanted, *kinds):
     """A leaf as an array, of one of these kinds."""
-    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
-    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
-        given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"lif_traces_step takes {wanted} for {name}, not {given}")
-    return array
+    given = type(value).__name__
+    if not isinstance(value, (list, tuple, type(None))):
+        array = jnp.asarray(value)
+        if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+            return array
+        given = array.dtype
+    raise TypeError(f"lif_traces_step takes {wanted} for {name}, not {given}")
 
 
 def _same_in_numpy(leaves, given):
-    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    """Refuse values of NumPy where it promotes otherwise: in all but one precision."""
     if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
         usual = jnp.result_type(float)
         for leaf in leaves:
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
                 raise TypeError(
-                    f"lif_traces_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
-                    "arrays of jax.numpy"
+                    f"lif_traces_step takes values of NumPy "
+                    f"beside {usual} alone, not {leaf.dtype}: pass arrays of jax.numpy"
                 )
     return leaves
 
@@ -548,8 +558,8 @@ def _vectors(values, primals, names):
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
             raise ValueError(
-                f"lif_traces_step has {primal.dtype}{primal.shape} for {name}: a vector of "
-                f"{array.dtype}{array.shape} does not belong to it"
+                f"lif_traces_step has {primal.dtype}{primal.shape} for {name}: "
+                f"a vector of {array.dtype}{array.shape} does not belong to it"
             )
     return arrays
 
@@ -744,7 +754,8 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
+    leaves = jax.tree.leaves(tangent)
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in leaves):
         raise TypeError(
             f"lif_traces_step was generated with {name} held constant: its tangent must be None"
         )

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:8ce0a143d374eae055480dea8055928063bd451828002c61866ea8bff365acf6",
+    "text": "sha256:32a3519caa9b8c6bec5a30aa5b0547151481dba8ae9026db382ce3c9d6237f58",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -174,7 +174,8 @@ def theta_step_vjp(primals, cotangents):
     leaves = _flatten(*primals)
     differentiated = (leaves[0], leaves[1])
     outputs = jax.eval_shape(_primal, *leaves)
-    values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
+    cotangents = _flatten_cotangents(cotangents, outputs)
+    values = _pull_back(_vjp, leaves, differentiated, cotangents)
     return _over_arguments(values)
 
 
@@ -408,34 +409,49 @@ def _number(value, name):
 def _integers(numbers, promoted, results):
     """Refuse integers that meet others before they meet a float.
 
-    With those in arrays they would overflow; of those of `results` alone, the result is an integer.
+    With those in arrays they would overflow; of those of `results` alone, the source
+    computes an integer.
     """
-    if any(type(value) is int for value in numbers):
-        if any(isinstance(value, jax.Array) and value.dtype.kind in "biu" for value in promoted):
-            raise TypeError("theta_step takes integers of Python, or integers in arrays, not both")
-        for names, values in results.items():
-            if all(type(value) is int for value in values):
-                raise TypeError(f"theta_step takes a float for at least one of {names}")
+    if not any(isinstance(value, int) for value in numbers):
+        return
+    if any(_is_whole(value) for value in promoted):
+        raise TypeError(
+            "theta_step takes integers of Python, or integers in arrays, not both"
+        )
+    for names, values in results.items():
+        if all(isinstance(value, int) for value in values):
+            raise TypeError(
+                f"theta_step takes a float for at least one of {names}"
+            )
+
+
+def _is_whole(value):
+    """Whether these are integers or truth values in an array."""
+    return isinstance(value, jax.Array) and (
+        value.dtype == jnp.bool_ or jnp.issubdtype(value.dtype, jnp.integer)
+    )
 
 
 def _array(value, name, wanted, *kinds):
     """A leaf as an array, of one of these kinds."""
-    array = None if isinstance(value, (list, tuple, type(None))) else jnp.asarray(value)
-    if array is None or not any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
-        given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"theta_step takes {wanted} for {name}, not {given}")
-    return array
+    given = type(value).__name__
+    if not isinstance(value, (list, tuple, type(None))):
+        array = jnp.asarray(value)
+        if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
+            return array
+        given = array.dtype
+    raise TypeError(f"theta_step takes {wanted} for {name}, not {given}")
 
 
 def _same_in_numpy(leaves, given):
-    """Refuse values of NumPy where it promotes otherwise than JAX: in all but one precision."""
+    """Refuse values of NumPy where it promotes otherwise: in all but one precision."""
     if any(isinstance(value, (np.generic, np.ndarray)) for value in given):
         usual = jnp.result_type(float)
         for leaf in leaves:
             if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != usual:
                 raise TypeError(
-                    f"theta_step takes values of NumPy beside {usual} alone, not {leaf.dtype}: pass "
-                    "arrays of jax.numpy"
+                    f"theta_step takes values of NumPy "
+                    f"beside {usual} alone, not {leaf.dtype}: pass arrays of jax.numpy"
                 )
     return leaves
 
@@ -446,8 +462,8 @@ def _vectors(values, primals, names):
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
             raise ValueError(
-                f"theta_step has {primal.dtype}{primal.shape} for {name}: a vector of "
-                f"{array.dtype}{array.shape} does not belong to it"
+                f"theta_step has {primal.dtype}{primal.shape} for {name}: "
+                f"a vector of {array.dtype}{array.shape} does not belong to it"
             )
     return arrays
 
@@ -537,7 +553,8 @@ def _once_jvp(primals, tangents):
 
 def _no_tangent(tangent, name):
     """Refuse a tangent of an argument that is held constant."""
-    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in jax.tree.leaves(tangent)):
+    leaves = jax.tree.leaves(tangent)
+    if any(jnp.result_type(leaf) != jax.dtypes.float0 for leaf in leaves):
         raise TypeError(
             f"theta_step was generated with {name} held constant: its tangent must be None"
         )

@@ -314,9 +314,14 @@ def _kept(recorded: Recipe | None, kept: Module | None, chosen: Module) -> Kept:
 
 def verified(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) -> Report:
     """What comes of holding a text against its source."""
-    subject = Subject(text, module, front.function, front.signature.bind, front.vmapped)
+    subject = subject_of(front, module, text)
     with calling(front.source):
         return verify(subject, ranges=ranges, dtypes=front.settings.dtypes)
+
+
+def subject_of(front: Front, module: Module, text: str) -> Subject:
+    """What is verified."""
+    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
 
 
 def _couples_neurons(front: Front) -> GradgenError:

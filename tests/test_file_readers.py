@@ -292,7 +292,7 @@ def test_checkpoints(content: bytes) -> None:
         assert read is None or read.params["linear"]["w"].shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", TENSORS)
+@pytest.mark.parametrize("name", sorted(TENSORS))
 @pytest.mark.parametrize("wrong", [None, np.ones((3, 2), np.float32), np.ones((2, 3), np.int8)])
 def test_checkpoints_with_other_arrays(name: str, wrong: Any, tmp_path: Path) -> None:
     tensors = {key: value for key, value in TENSORS.items() if key != name}
@@ -300,7 +300,7 @@ def test_checkpoints_with_other_arrays(name: str, wrong: Any, tmp_path: Path) ->
         tensors[name] = wrong
     about = {"training": json.dumps(asdict(TRAINING)), "games": json.dumps(GAMES)}
     (tmp_path / LATEST).write_bytes(save(tensors, about))
-    with pytest.raises(GradgenError, match=re.escape(f"at {name}, where")):
+    with pytest.raises(GradgenError, match=f"is damaged: .*{re.escape(name)}"):
         read_state(tmp_path, STATE, TRAINING, GAMES)
 
 

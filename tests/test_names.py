@@ -81,7 +81,7 @@ def test_functions_called_like_the_modules_own_names(tmp_path, name):
     )
     record = read_record(generated.text)
     assert record is not None
-    assert record.content["function"] == name
+    assert record.function == name
     assert not record.edited
 
 
@@ -281,4 +281,4 @@ def test_what_nests_too_deeply_is_no_record():
     )
     record = read_record(text + "1,\n}\n")
     assert record is not None
-    assert not record.content
+    assert record.recipe is None

@@ -13,7 +13,7 @@ def main(names: list[str]) -> None:
     models = read_models()
     for model in models:
         if not names or model.name in names:
-            draw(model.name, model.record["function"])
+            draw(model.name, str(model.record.function))
     PAGE.write_text(page_text(models), encoding="utf-8")
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from drives import DRIVES
 
-from gradgen.project.record import read_record
+from gradgen.project.record import Record, read_record
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "gallery.md"
@@ -43,8 +41,8 @@ class Model:
     name: str
     title: str
     references: tuple[str, ...]
-    record: Mapping[str, Any]
-    """The GRADGEN of its generated file."""
+    record: Record
+    """What its generated file records."""
 
 
 def read_models() -> tuple[Model, ...]:
@@ -67,11 +65,11 @@ def read_model(path: Path) -> Model:
     )
 
 
-def _recorded(path: Path) -> Mapping[str, Any]:
+def _recorded(path: Path) -> Record:
     record = read_record(path.read_text(encoding="utf-8"))
     if record is None:
         raise ValueError(f"{path} is no generated file")
-    return record.content
+    return record
 
 
 def page_text(models: tuple[Model, ...]) -> str:
@@ -90,8 +88,8 @@ def table(models: tuple[Model, ...]) -> list[str]:
 
 
 def _row(model: Model) -> str:
-    step = model.record["counts"]["primal"]["total"]
-    counts = model.record["counts"]["value_and_jacobian"]
+    step = model.record.stated["primal"]["total"]
+    counts = model.record.stated["value_and_jacobian"]
     forward, reverse = counts["forward"], counts["reverse"]
     cells = (
         f"[{model.name}](#{model.name.replace('_', '-')})",
