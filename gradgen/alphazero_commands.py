@@ -159,7 +159,7 @@ def train(
 
         if several:
             distributed.join(options["coordinator"], options["processes"], options["process"])
-        distributed.require_devices()
+        distributed.require_devices(options["device"])
         room = sizes_of(list(graphs.values()))
         games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
         training, params = _training(options, elimination, len(games))

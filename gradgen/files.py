@@ -9,7 +9,7 @@ import shlex
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gradgen.errors import GradgenError
@@ -83,6 +83,21 @@ def write_atomically(path: str, text: str | bytes) -> bool:
     finally:
         os.close(locked)
     return True
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """A context that one run at a time is in: what it reads there is not changed before it writes.
+
+    Where folders cannot be locked, nobody waits.
+    """
+    with contextlib.ExitStack() as held:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def require_output(
@@ -181,7 +196,7 @@ def _temporary(target: Path) -> tuple[int, str]:
 
 def _prefix(target: Path) -> str:
     """What names of temporary files begin with; a name itself may be as long as names can be."""
-    return f".gradgen-{hashlib.sha256(target.name.encode()).hexdigest()[:12]}-"
+    return f".gradgen-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
 
 
 def _regular(path: str) -> os.stat_result | None:

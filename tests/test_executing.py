@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 from projects import command, gradgen, start
 
@@ -244,3 +245,36 @@ def test_ctrl_c_is_heeded_after_a_round_or_at_once(monkeypatch: pytest.MonkeyPat
         with pytest.raises(KeyboardInterrupt):
             interruption.heed()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+SETTING = """\
+import sys
+import jax
+import jax.numpy as jnp
+{what}
+def f(v, i):
+    return v * jnp.exp(i)
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        'jax.config.update("jax_platforms", "cuda")',
+        "sys.path.clear()",
+        "sys.path = ()",
+        "sys.setrecursionlimit(100)",
+        "sys.setrecursionlimit(1)",
+    ],
+)
+def test_what_a_source_sets_for_its_process_ends_with_it(folder: Path, what: str) -> None:
+    paths, depth, platforms = list(sys.path), sys.getrecursionlimit(), jax.config.jax_platforms
+    (folder / "setting.py").write_text(SETTING.format(what=what))
+    result = gradgen("setting.py", "-o", "out.py")
+    assert (sys.path, sys.getrecursionlimit(), jax.config.jax_platforms) == (
+        paths, depth, platforms,
+    )  # fmt: skip
+    if "limit" in what and result.exit_code != 0:
+        assert (result.exit_code, result.stderr[:14]) == (2, "setting.py:4:1")
+    else:
+        assert result.exit_code == 0, result.output

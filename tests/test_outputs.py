@@ -153,6 +153,12 @@ def test_the_library_keeps_to_it_as_well(folder: Path) -> None:
     assert not derivative.write("mine.py")
 
 
+def test_names_that_are_no_text(folder: Path) -> None:
+    name = os.fsdecode(b"a\xff\xfe.txt")
+    assert write_atomically(name, "content")
+    assert (folder / name).read_text() == "content"
+
+
 def test_names_as_long_as_names_can_be(folder: Path) -> None:
     name = "n" * 252 + ".py"
     assert write_atomically(name, "text\n")

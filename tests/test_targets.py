@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import runpy
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from projects import NEURON, contents, edit, gradgen, write_project
 
 from gradgen import pipeline
+from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.project.configuration import parse
+from gradgen.project.init import add_target
 from gradgen.project.record import read_record
 from gradgen.project.toml_lines import line_of
 from gradgen.verify.report import Report
@@ -349,3 +352,13 @@ class TestBuilding:
         text = (folder / GENERATED).read_text()
         assert '"source": "models/neuron.py"' in text
         assert NEURON.splitlines()[4].strip('" ') in text
+
+
+def test_targets_added_at_the_same_time_are_all_there(folder: Path) -> None:
+    (folder / "one.py").write_text("def f(v, w):\n    return v * w\n")
+    names = [f"t{k}" for k in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        add = [pool.submit(add_target, Settings("one.py"), f"{n}.py", n) for n in names]
+    assert {future.result().name for future in add} == set(names)
+    path = folder / "pyproject.toml"
+    assert set(names) <= {target.name for target in parse(path, path.read_text()).targets}
