@@ -10,9 +10,11 @@ from typing import Any, Literal
 import click
 
 from gradgen.config import Settings
+from gradgen.environment import require_jax
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
 from gradgen.options import (
+    FiniteRange,
     budget_options,
     force_option,
     settings_of,
@@ -75,7 +77,7 @@ _objective_option = click.option(
 @click.option("--layers", type=click.IntRange(1), help="Depth of the network. Default: 2.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0.0, min_open=True),
+    type=FiniteRange(0.0, min_open=True),
     help="The highest learning rate. Default: 0.005, with --pretrained 0.001.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all chance.")
@@ -86,7 +88,7 @@ _objective_option = click.option(
 )
 @click.option(
     "--warm-start",
-    type=click.FloatRange(0.0),
+    type=FiniteRange(0.0),
     metavar="SECONDS",
     help="Imitate first what the other searches find in so many seconds. Default: learn from "
     "nothing but the game.",
@@ -150,6 +152,7 @@ def train(
         if output is not None:
             require_free(output, settings[sources[0]], is_order, force=force)  # before all the work
         _choose_device(options["device"])
+        require_jax()
         reporting.status("reading")
         graphs = {s: graph_from(each, debug=debug) for s, each in settings.items()}
         from gradgen.search.alphazero import distributed, run
@@ -273,9 +276,10 @@ def compare(as_json: bool, debug: bool, **options: Any) -> None:
 @click.command()
 def doctor() -> None:
     """Say which versions and devices gradgen sees."""
-    from gradgen.diagnosis import facts
-
     with Reporting(debug=False, quiet=False), printing():
+        require_jax()
+        from gradgen.diagnosis import facts
+
         found = facts()
         width = max(len(name) for name, _ in found)
         click.echo("\n".join(f"{name:{width}}  {value}" for name, value in found))

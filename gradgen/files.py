@@ -17,10 +17,14 @@ from gradgen.errors import GradgenError
 if sys.platform != "win32":
     import fcntl
 
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
 
 def read_text(path: str, what: str) -> str:
     """The text of a file; raises GradgenError, which says `what` it is, if there is none."""
     try:
+        if _is_device(os.stat(path).st_mode):
+            raise GradgenError(f"cannot read {what}: this is a device, and no file", path=path)
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise GradgenError(f"cannot read {what}: {_reason(error)}", path=path) from None
@@ -135,14 +139,17 @@ def require_other_file(output: str, other: str | Path, what: str) -> None:
 
 def require_folder(output: str) -> None:
     """Raise GradgenError if there is no folder for a file, or if it is one itself."""
-    folder = Path(output).parent
+    if not output:
+        raise GradgenError("the output has no name", hint="name the file to write: -o OUT")
+    # a name that ends like one of a folder is one: Path forgets the end
+    folder = Path(os.path.join(output, "_") if output.endswith(_SEPARATORS) else output).parent
     if not os.path.isdir(folder):
         raise GradgenError(
             f"there is no folder '{folder}' to write the file into",
             hint=f"make it: mkdir -p {shlex.quote(str(folder))}",
             path=output,
         )
-    if os.path.isdir(output):
+    if os.path.isdir(output) or output.endswith(_SEPARATORS):
         raise GradgenError(
             "the output is a folder", hint="name the file to write in it", path=output
         )
@@ -197,6 +204,11 @@ def _temporary(target: Path) -> tuple[int, str]:
 def _prefix(target: Path) -> str:
     """What names of temporary files begin with; a name itself may be as long as names can be."""
     return f".gradgen-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
+
+
+def _is_device(mode: int) -> bool:
+    """Whether what may never end; standard input under its name is a terminal or a pipe."""
+    return stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
 
 
 def _regular(path: str) -> os.stat_result | None:

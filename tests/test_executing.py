@@ -14,6 +14,9 @@ from projects import command, gradgen, start
 
 from gradgen import reporting
 from gradgen.cli import main
+from gradgen.errors import GradgenError
+from gradgen.status import Status
+from gradgen.worker import Worker
 
 CUBE = "def f(v):\n    return v * v * v\n"
 HEADER = """\
@@ -278,3 +281,37 @@ def test_what_a_source_sets_for_its_process_ends_with_it(folder: Path, what: str
         assert (result.exit_code, result.stderr[:14]) == (2, "setting.py:4:1")
     else:
         assert result.exit_code == 0, result.output
+
+
+def _loops(status: Status) -> None:
+    status("busy")
+    while True:
+        pass
+
+
+def test_a_worker_ends_when_nobody_can_ask_any_more() -> None:
+    with Worker() as worker:
+        process = worker._process
+        assert process is not None
+        assert process.stdin is not None
+        started = process.stdin
+        with pytest.raises(GradgenError, match=r"ended all of a sudden \(exit code 0\)"):
+            worker.do(_loops, path="one.py", status=lambda _: started.close())
+
+
+def _nothing(status: Status) -> None:
+    """Work that is done at once."""
+
+
+@pytest.mark.parametrize(
+    "variable", ["JAX_ENABLE_X64", "JAX_DEFAULT_PRNG_IMPL", "JAX_TRACEBACK_IN_LOCATIONS_LIMIT"]
+)
+def test_what_jax_does_not_take_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "bogus")
+    with Worker() as worker:
+        for _ in range(2):
+            with pytest.raises(GradgenError, match=f"{variable}='bogus'") as raised:
+                worker.do(_nothing, path="one.py")
+            assert raised.value.exit_code == 2

@@ -16,6 +16,7 @@ from projects import NEURON, contents, edit, gradgen, write_project
 from gradgen import pipeline
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
+from gradgen.frontend.reading.directives import parse_static
 from gradgen.project.configuration import parse
 from gradgen.project.init import add_target
 from gradgen.project.record import read_record
@@ -352,6 +353,18 @@ class TestBuilding:
         text = (folder / GENERATED).read_text()
         assert '"source": "models/neuron.py"' in text
         assert NEURON.splitlines()[4].strip('" ') in text
+
+
+def test_numbers_in_toml_that_are_not_finite_are_python_expressions(folder: Path) -> None:
+    text = (
+        "[tool.gradgen.targets.a]\nsource = 'one.py'\noutput = 'a.py'\n"
+        "static = { v = nan, w = -inf, n = 3, x = 0.5 }\n"
+    )
+    (target,) = parse(folder / "pyproject.toml", text).targets
+    values = [parse_static(text)[0] for kind, text in target.settings.directives]
+    assert [(name, str(eval(value))) for name, value in values] == [
+        ("v", "nan"), ("w", "-inf"), ("n", "3"), ("x", "0.5"),
+    ]  # fmt: skip
 
 
 def test_targets_added_at_the_same_time_are_all_there(folder: Path) -> None:
