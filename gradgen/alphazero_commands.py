@@ -22,7 +22,7 @@ from gradgen.options import (
     split_source,
 )
 from gradgen.outputs import is_order, require_free
-from gradgen.reporting import Interruption, Reporting, printing
+from gradgen.reporting import Command, Interruption, Reporting, printing
 from gradgen.works import graph_from
 
 _objective_option = click.option(
@@ -34,7 +34,7 @@ _objective_option = click.option(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @_objective_option
 @click.option(
@@ -254,7 +254,7 @@ def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Rep
         reporting.say(f"no picture: {error.message}" + (f"; {error.hint}" if error.hint else ""))
 
 
-@click.command()
+@click.command(cls=Command)
 @source_options
 @_objective_option
 @budget_options
@@ -273,7 +273,7 @@ def compare(as_json: bool, debug: bool, **options: Any) -> None:
             click.echo(comparison.as_json(found)) if as_json else comparison.print_table(found)
 
 
-@click.command()
+@click.command(cls=Command)
 def doctor() -> None:
     """Say which versions and devices gradgen sees."""
     with Reporting(debug=False, quiet=False), printing():

@@ -17,7 +17,8 @@ from gradgen.errors import GradgenError
 if sys.platform != "win32":
     import fcntl
 
-_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+"""What the names of folders may end in, and those of files do not."""
 
 
 def read_text(path: str, what: str) -> str:
@@ -139,20 +140,28 @@ def require_other_file(output: str, other: str | Path, what: str) -> None:
 
 def require_folder(output: str) -> None:
     """Raise GradgenError if there is no folder for a file, or if it is one itself."""
-    if not output:
-        raise GradgenError("the output has no name", hint="name the file to write: -o OUT")
-    # a name that ends like one of a folder is one: Path forgets the end
-    folder = Path(os.path.join(output, "_") if output.endswith(_SEPARATORS) else output).parent
+    require_named(output)
+    folder = Path(output).parent
     if not os.path.isdir(folder):
         raise GradgenError(
             f"there is no folder '{folder}' to write the file into",
             hint=f"make it: mkdir -p {shlex.quote(str(folder))}",
             path=output,
         )
-    if os.path.isdir(output) or output.endswith(_SEPARATORS):
-        raise GradgenError(
-            "the output is a folder", hint="name the file to write in it", path=output
-        )
+    if os.path.isdir(output):
+        raise _is_a_folder(output)
+
+
+def require_named(output: str) -> None:
+    """Raise GradgenError for an output that names no file: nothing, or what only folders end in."""
+    if not output:
+        raise GradgenError("the output has no name", hint="name the file to write: -o OUT")
+    if output.endswith(SEPARATORS):
+        raise _is_a_folder(output)
+
+
+def _is_a_folder(output: str) -> GradgenError:
+    return GradgenError("the output is a folder", hint="name the file to write in it", path=output)
 
 
 def make_folder(folder: Path) -> None:
@@ -207,7 +216,7 @@ def _prefix(target: Path) -> str:
 
 
 def _is_device(mode: int) -> bool:
-    """Whether what may never end; standard input under its name is a terminal or a pipe."""
+    """Whether reading it may never end; standard input under its name is a terminal or a pipe."""
     return stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
 
 

@@ -92,6 +92,12 @@ class TestConfiguration:
             (("[tool.gradgen.targets.a]", "wrt = 'v'"), 2, "'wrt' is not a list of names"),
             (("[tool.gradgen.targets.a]", "emit = ['g']"), 2, "'emit' is not a list of f, "),
             (("[tool.gradgen.targets.a]", "ranges = { v = 1 }"), 2, "'ranges' is not a table"),
+            (("[tool.gradgen.targets.a]", "output = 'a/'"), 2, "'output' is not the path of"),
+            (
+                ("[tool.gradgen.targets.a]", "source = 's.py'", "output = 'pyproject.toml'"),
+                3,
+                "the output of 'a' would overwrite this configuration",
+            ),
             (("[tool.gradgen.targets.a]", "static = { v = [] }"), 2, "'static' is not a table"),
             (("[tool.gradgen.targets.a]", "per-neuron = 1"), 2, "'per-neuron' is not true or"),
             (("[tool.gradgen.targets.a]", "[tool.gradgen.targets.a]"), 2, "not valid TOML"),

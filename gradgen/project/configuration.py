@@ -22,7 +22,7 @@ from gradgen.config import (
     Settings,
 )
 from gradgen.errors import GradgenError
-from gradgen.files import read_text, resolved
+from gradgen.files import SEPARATORS, read_text, resolved
 from gradgen.project.target import BUDGETS, Target, shown
 from gradgen.project.toml_lines import line_of
 
@@ -142,6 +142,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _file(value: Any) -> str:
+    if _text(value).endswith(SEPARATORS):
+        raise ValueError("the path of a file")
+    return str(value)
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false")
@@ -218,7 +224,7 @@ _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
 """What `[tool.gradgen]` may say for all targets, and how each value is read."""
 _KEYS: Mapping[str, Callable[[Any], Any]] = {
     "source": _text,
-    "output": _text,
+    "output": _file,
     "function": _text,
     "wrt": _names,
     "example": _text,

@@ -12,7 +12,7 @@ from tomlkit.items import Table
 
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.errors import GradgenError
-from gradgen.files import alone_in, read_text, write_atomically
+from gradgen.files import alone_in, read_text, require_named, write_atomically
 from gradgen.frontend.reading.directives import parse_range
 from gradgen.frontend.reading.source import read_source
 from gradgen.outputs import require_apart
@@ -33,6 +33,7 @@ def add_target(settings: Settings, output: str | None, name: str | None) -> Targ
     path = _nearest(Path.cwd())
     name = source.stem if name is None else name
     written = source.with_name(f"{source.stem}_grad.py") if output is None else Path(output)
+    require_named(str(written) if output is None else output)
     require_apart(str(written), settings)
     with alone_in(path.parent):
         before = read_text(shown(path), "the configuration") if path.exists() else ""
