@@ -373,6 +373,26 @@ def test_numbers_in_toml_that_are_not_finite_are_python_expressions(folder: Path
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("ranges = { v = [2, 1] }", "the lower bound of 'v' is not below the upper one"),
+        ("ranges = { q = [1, 2] }", "names 'q', which is not an argument"),
+        ("ranges = { 'v.x' = [1, 2] }", "there is a range for 'v.x', which is no input"),
+        ("static = { w = '1+' }", "the value of 'w', '1+', is not a Python expression"),
+        ("wrt = ['q']", "names 'q', which is not an argument"),
+    ],
+)
+def test_values_of_targets_are_wrong_where_they_stand(folder: Path, key: str, message: str) -> None:
+    (folder / "one.py").write_text("def f(v, w):\n    return v * w\n")
+    head = "[tool.gradgen.targets.a]\nsource = 'one.py'\noutput = 'a.py'\n"
+    (folder / "pyproject.toml").write_text(f"{head}{key}\n")
+    result = gradgen("a")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("pyproject.toml:4:1: error: ")
+    assert message in result.stderr
+
+
 def test_targets_added_at_the_same_time_are_all_there(folder: Path) -> None:
     (folder / "one.py").write_text("def f(v, w):\n    return v * w\n")
     names = [f"t{k}" for k in range(8)]
