@@ -10,9 +10,11 @@ from typing import Any, Literal
 import click
 
 from gradgen.config import Settings
+from gradgen.environment import require_jax
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
 from gradgen.options import (
+    FiniteRange,
     budget_options,
     force_option,
     settings_of,
@@ -20,7 +22,7 @@ from gradgen.options import (
     split_source,
 )
 from gradgen.outputs import is_order, require_free
-from gradgen.reporting import Interruption, Reporting, printing
+from gradgen.reporting import Command, Interruption, Reporting, printing
 from gradgen.works import graph_from
 
 _objective_option = click.option(
@@ -32,7 +34,7 @@ _objective_option = click.option(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @_objective_option
 @click.option(
@@ -75,7 +77,7 @@ _objective_option = click.option(
 @click.option("--layers", type=click.IntRange(1), help="Depth of the network. Default: 2.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0.0, min_open=True),
+    type=FiniteRange(0.0, min_open=True),
     help="The highest learning rate. Default: 0.005, with --pretrained 0.001.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all chance.")
@@ -86,7 +88,7 @@ _objective_option = click.option(
 )
 @click.option(
     "--warm-start",
-    type=click.FloatRange(0.0),
+    type=FiniteRange(0.0),
     metavar="SECONDS",
     help="Imitate first what the other searches find in so many seconds. Default: learn from "
     "nothing but the game.",
@@ -150,6 +152,7 @@ def train(
         if output is not None:
             require_free(output, settings[sources[0]], is_order, force=force)  # before all the work
         _choose_device(options["device"])
+        require_jax()
         reporting.status("reading")
         graphs = {s: graph_from(each, debug=debug) for s, each in settings.items()}
         from gradgen.search.alphazero import distributed, run
@@ -159,7 +162,7 @@ def train(
 
         if several:
             distributed.join(options["coordinator"], options["processes"], options["process"])
-        distributed.require_devices()
+        distributed.require_devices(options["device"])
         room = sizes_of(list(graphs.values()))
         games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
         training, params = _training(options, elimination, len(games))
@@ -251,7 +254,7 @@ def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Rep
         reporting.say(f"no picture: {error.message}" + (f"; {error.hint}" if error.hint else ""))
 
 
-@click.command()
+@click.command(cls=Command)
 @source_options
 @_objective_option
 @budget_options
@@ -270,12 +273,13 @@ def compare(as_json: bool, debug: bool, **options: Any) -> None:
             click.echo(comparison.as_json(found)) if as_json else comparison.print_table(found)
 
 
-@click.command()
+@click.command(cls=Command)
 def doctor() -> None:
     """Say which versions and devices gradgen sees."""
-    from gradgen.diagnosis import facts
-
     with Reporting(debug=False, quiet=False), printing():
+        require_jax()
+        from gradgen.diagnosis import facts
+
         found = facts()
         width = max(len(name) for name, _ in found)
         click.echo("\n".join(f"{name:{width}}  {value}" for name, value in found))

@@ -29,15 +29,21 @@ from gradgen.options import (
 )
 from gradgen.outputs import is_order, require_free
 from gradgen.report_commands import explain, report, show
-from gradgen.reporting import Reporting, open_what_is_closed, printing
+from gradgen.reporting import Command, Reporting, open_what_is_closed, printing
 from gradgen.version import __version__
 from gradgen.works import graph_from
 
 DTYPES = ("float32", "float64")
 
 
+class _Commands(Command, DefaultGroup):  # type: ignore[misc]
+    """All commands."""
+
+    command_class = Command
+
+
 @click.group(
-    cls=DefaultGroup,
+    cls=_Commands,
     default="generate",
     default_if_no_args=True,
     context_settings={"help_option_names": ["-h", "--help"]},

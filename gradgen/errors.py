@@ -27,7 +27,8 @@ class GradgenError(Exception):
     """Something in the input that gradgen cannot work with (exit code 2).
 
     `message` is one sentence; `hint` says what to do; `path`, `line` (from 1) and `column` (from 0)
-    say where.
+    say where. `about` is the kind of a directive that is not in the source: it stands where the
+    settings do.
     """
 
     exit_code = 2
@@ -40,6 +41,7 @@ class GradgenError(Exception):
         path: str | None = None,
         line: int | None = None,
         column: int = 0,
+        about: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -47,6 +49,7 @@ class GradgenError(Exception):
         self.path = path
         self.line = line
         self.column = column
+        self.about = about
 
     def located(self, path: str, line: int | None = None, column: int = 0) -> GradgenError:
         """The same error, with the place filled in where it was not known yet."""

@@ -9,7 +9,7 @@ import shlex
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gradgen.errors import GradgenError
@@ -17,10 +17,15 @@ from gradgen.errors import GradgenError
 if sys.platform != "win32":
     import fcntl
 
+SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+"""What the names of folders may end in, and those of files do not."""
+
 
 def read_text(path: str, what: str) -> str:
     """The text of a file; raises GradgenError, which says `what` it is, if there is none."""
     try:
+        if _is_device(os.stat(path).st_mode):
+            raise GradgenError(f"cannot read {what}: this is a device, and no file", path=path)
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise GradgenError(f"cannot read {what}: {_reason(error)}", path=path) from None
@@ -85,6 +90,21 @@ def write_atomically(path: str, text: str | bytes) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """A context that one run at a time is in: what it reads there is not changed before it writes.
+
+    Where folders cannot be locked, nobody waits.
+    """
+    with contextlib.ExitStack() as held:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
 def require_output(
     output: str, is_ours: Callable[[str], bool], *, force: bool, forcing: str = "--force"
 ) -> None:
@@ -120,6 +140,7 @@ def require_other_file(output: str, other: str | Path, what: str) -> None:
 
 def require_folder(output: str) -> None:
     """Raise GradgenError if there is no folder for a file, or if it is one itself."""
+    require_named(output)
     folder = Path(output).parent
     if not os.path.isdir(folder):
         raise GradgenError(
@@ -128,9 +149,19 @@ def require_folder(output: str) -> None:
             path=output,
         )
     if os.path.isdir(output):
-        raise GradgenError(
-            "the output is a folder", hint="name the file to write in it", path=output
-        )
+        raise _is_a_folder(output)
+
+
+def require_named(output: str) -> None:
+    """Raise GradgenError for an output that names no file: nothing, or what only folders end in."""
+    if not output:
+        raise GradgenError("the output has no name", hint="name the file to write: -o OUT")
+    if output.endswith(SEPARATORS):
+        raise _is_a_folder(output)
+
+
+def _is_a_folder(output: str) -> GradgenError:
+    return GradgenError("the output is a folder", hint="name the file to write in it", path=output)
 
 
 def make_folder(folder: Path) -> None:
@@ -181,7 +212,12 @@ def _temporary(target: Path) -> tuple[int, str]:
 
 def _prefix(target: Path) -> str:
     """What names of temporary files begin with; a name itself may be as long as names can be."""
-    return f".gradgen-{hashlib.sha256(target.name.encode()).hexdigest()[:12]}-"
+    return f".gradgen-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
+
+
+def _is_device(mode: int) -> bool:
+    """Whether reading it may never end; standard input under its name is a terminal or a pipe."""
+    return stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
 
 
 def _regular(path: str) -> os.stat_result | None:

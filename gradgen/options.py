@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Collection
 from typing import Any
@@ -19,6 +20,17 @@ from gradgen.config import (
     Settings,
 )
 from gradgen.errors import GradgenError
+
+
+class FiniteRange(click.FloatRange):
+    """Numbers in a range, which no infinity is and nothing that is no number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; fails as `click.FloatRange` does."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -107,7 +119,7 @@ objective_options = together(
 budget_options = together(
     click.option(
         "--budget",
-        type=click.FloatRange(min=0.0),
+        type=FiniteRange(min=0.0),
         default=2.0,
         show_default=True,
         metavar="SECONDS",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterable
 
 from gradgen.config import Settings
 from gradgen.files import require_other_file, require_output, resolved
@@ -33,6 +35,17 @@ def require_apart(output: str, settings: Settings) -> None:
     for needed in needed_by(settings.path, settings.example):
         what = "the source" if needed == source else f"'{needed.name}', which the source needs"
         require_other_file(output, needed, what)
+
+
+def require_not_executed(output: str, modules: Iterable[str]) -> None:
+    """Raise GradgenError for an output that is the file of a module, among those by their names.
+
+    A source may import in ways that cannot be read in its text.
+    """
+    for name in modules:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if isinstance(file, str):
+            require_other_file(output, file, f"'{os.path.basename(file)}', which the source needs")
 
 
 def is_order(text: str) -> bool:

@@ -374,6 +374,7 @@ def ranges_of(front: Front) -> dict[str, Range]:
                         path=front.source.path,
                         line=directive.position.line or None,
                         column=directive.position.column,
+                        about=None if directive.position.line else "range",
                     )
                 found[path] = (low, high)
     return found

@@ -28,12 +28,12 @@ from gradgen.report.formats import (
     document_format,
     is_report,
 )
-from gradgen.reporting import Reporting, printing
+from gradgen.reporting import Command, Reporting, printing
 
 STAGES = ("source", "trace", "graph", "order", "plan", "program")
 
 
-@click.command()
+@click.command(cls=Command)
 @source_options
 @order_option
 @search_options
@@ -65,7 +65,7 @@ def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
             click.echo(text)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("sources", nargs=-1, metavar="[SOURCE...]")
 @differentiation_options
 @order_option
@@ -155,7 +155,7 @@ def _require_free(output: str, sources: Sequence[Settings], force: bool) -> None
         require_free(output, settings, is_report, force=force)
 
 
-@click.command()
+@click.command(cls=Command)
 @source_options
 @order_option
 @search_options

@@ -153,6 +153,25 @@ def printing() -> Iterator[None]:
         ) from None
 
 
+class Command(click.Command):
+    """A command whose help arrives as its results do, or there is an error."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Read the options; help and the version are printed meanwhile, which then ends."""
+        ended = None
+        with Reporting(debug=False, quiet=False):
+            try:
+                return super().make_context(*arguments, **more)
+            except click.exceptions.Exit as error:
+                ended = error
+                with printing():
+                    pass
+            except OSError as error:
+                with printing():
+                    raise error
+        raise ended
+
+
 def _give_up(stream: TextIO) -> None:
     """Have a stream forget what it cannot print: it would try again when Python ends."""
     with suppress(OSError, ValueError):

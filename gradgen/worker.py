@@ -15,8 +15,10 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import IO, Any, TypeVar
 
+from gradgen.environment import require_jax
 from gradgen.errors import GradgenError, UnforeseenError
 from gradgen.files import read_standard_input
 from gradgen.status import Status, mute
@@ -80,7 +82,7 @@ class Worker:
         assert requests is not None
         assert answers is not None
         try:
-            requests.write(pickle.dumps((given, work, arguments)))
+            pickle.dump(pickle.dumps((given, work, arguments)), requests)
             requests.flush()
             while True:
                 kind, value = pickle.load(answers)
@@ -128,7 +130,7 @@ def _vanished(path: str, code: int | None) -> GradgenError:
 
 
 def _serve() -> None:
-    """Do what is asked for, until nobody asks any more."""
+    """Do what is asked for, until nobody can ask any more."""
     # Ctrl-C reaches this process as well, and nothing has to be put in order here
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -144,18 +146,30 @@ def _serve() -> None:
     def answer(kind: str, value: Any) -> None:
         content = pickle.dumps((kind, value))
         with lock:
-            answers.write(content)
-            answers.flush()
+            try:
+                answers.write(content)
+                answers.flush()
+            except OSError:
+                os._exit(0)  # nobody asks any more
 
+    asked = SimpleQueue[bytes]()
+    threading.Thread(target=_listen, args=(requests, asked), daemon=True).start()
     while True:
+        request = asked.get()
         try:
-            given, work, arguments = pickle.load(requests)
-        except EOFError:
-            return
-        sys.stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")
-        try:
+            require_jax()
+            given, work, arguments = pickle.loads(request)
+            sys.stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")
             answer("result", work(*arguments, lambda what: answer("status", what)))
         except GradgenError as error:
             answer("error", error)
         except Exception as error:
             answer("error", UnforeseenError.of(error))
+
+
+def _listen(requests: IO[bytes], asked: SimpleQueue[bytes]) -> None:
+    """Pass on what is asked for; once nobody can ask any more, end, whatever a source does."""
+    with suppress(EOFError, OSError, pickle.UnpicklingError):
+        while True:
+            asked.put(pickle.load(requests))
+    os._exit(0)

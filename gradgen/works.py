@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradgen.config import Settings
+from gradgen.environment import require_jax
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module
 from gradgen.report.formats import DocumentFormat, PictureFormat
@@ -18,6 +19,7 @@ from gradgen.worker import apart
 def graph_from(settings: Settings, status: Status = mute, *, debug: bool = False) -> LinearGraph:
     """The graph of a step function, or of a graph file, of which nothing is executed."""
     if settings.path.endswith(".json"):
+        require_jax()
         return _graph(settings, status)
     return apart(_graph, settings, path=settings.path, status=status, debug=debug)
 

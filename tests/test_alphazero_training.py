@@ -24,7 +24,7 @@ from gradgen.cli import main
 from gradgen.elimination.accumulate import accumulate
 from gradgen.errors import GradgenError
 from gradgen.ir.graph_file import read_graph
-from gradgen.search.alphazero import run
+from gradgen.search.alphazero import distributed, run
 from gradgen.search.alphazero.demonstrations import demonstrate, equals
 from gradgen.search.alphazero.game import begin
 from gradgen.search.alphazero.learning import Learning
@@ -331,6 +331,20 @@ def test_environments_must_be_spread_evenly():
         Trainer([GAME] * 3, SMALL)
 
 
+def test_numbers_that_are_not_finite_are_not_kept(trained, begun, monkeypatch, tmp_path):
+    def diverging(self, state):
+        params = jax.tree.map(lambda leaf: leaf * np.nan, state.params)
+        yield state._replace(params=params, iteration=state.iteration + 1), None
+
+    shutil.copytree(trained[1], tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(Trainer, "run", diverging)
+    with pytest.raises(GradgenError, match="not finite any more after iteration 3") as raised:
+        run.train({"lif": GAME}, SMALL, folder=tmp_path, resume=True)
+    assert "the checkpoint is of the iteration before" in raised.value.hint
+    state, lines = run.restored(*begun, tmp_path, {"lif": GAME})
+    assert (int(state.iteration), len(lines)) == (3, 3)
+
+
 def test_what_cannot_be_learned(trained, tmp_path):
     text = '{"independents": 1, "dependents": [1], "edges": [[0, 1, "variable"]]}'
     nothing = begin(read_graph(text), "edges")
@@ -357,12 +371,25 @@ def test_what_cannot_be_learned(trained, tmp_path):
         (["--processes", "2"], "where the first is"),
         (["-o", "nowhere/order.json"], "there is no folder 'nowhere'"),
         (["--channels", "7"], "an even number"),
+        (["--rate", "nan"], "nan is not a finite number"),
+        (["--rate", "inf"], "inf is not a finite number"),
+        (["--warm-start", "nan"], "nan is not a finite number"),
     ],
 )
 def test_train_refuses(options, message):
     refused = CliRunner().invoke(main, ["train", str(FOLDER / "lif_2023.json"), *options])
     assert refused.exit_code == 2
     assert message in refused.output
+
+
+def test_a_device_whose_plugin_is_missing(monkeypatch):
+    def devices():
+        raise AssertionError
+
+    monkeypatch.setattr(jax, "devices", devices)
+    with pytest.raises(GradgenError, match="JAX sees no gpu\n"):
+        distributed.require_devices("gpu")
+    assert distributed.devices() == "none"
 
 
 def test_a_device_that_there_is_not():
@@ -381,7 +408,7 @@ def test_a_device_that_there_is_not():
         check=False,
     )
     assert done.returncode == 2
-    assert "there is no such device" in done.stderr
+    assert "JAX sees no tpu" in done.stderr
 
 
 def test_a_heuristic_is_written_where_it_is_better():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("example.py", "would overwrite 'example.py', which the source needs"),
         ("numbers_of_mine.py", "would overwrite 'numbers_of_mine.py', which the source needs"),
         (".", "the output is a folder"),
+        ("newdir/", "the output is a folder"),
         ("pipe", "this is a device or a pipe"),
         ("/dev/null", "this is a device or a pipe"),
         ("loop.py", "cannot write the file: Too many levels of symbolic links"),
@@ -151,6 +153,56 @@ def test_the_library_keeps_to_it_as_well(folder: Path) -> None:
     assert "force=True" in raised.value.hint
     assert derivative.write("mine.py", force=True)
     assert not derivative.write("mine.py")
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+@pytest.mark.parametrize(
+    ("how", "output"),
+    [
+        ("importlib.import_module('helper').P", "helper.py"),
+        ("importlib.import_module('hel' + 'per').P", "../brain/helper.py"),
+        ("(sys.path.insert(0, os.path.abspath('lib')), __import__('away').P)[1]", "lib/away.py"),
+    ],
+)
+def test_what_a_source_imports_in_ways_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, how: str, output: str, force: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("helper", "away"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (folder / "lib").mkdir()
+    for name in ("helper.py", "lib/away.py"):
+        (folder / name).write_text(f"{OURS.splitlines()[0]}\nP = 3.0\n")
+    (folder / "dynamic.py").write_text(
+        f"import importlib, os, sys\nP = {how}\ndef f(v):\n    return v * v * P\n"
+    )
+    before = contents(folder)
+    result = gradgen("dynamic.py", "-o", output, *force)
+    assert result.exit_code == 2
+    assert f"would overwrite '{Path(output).name}', which the source needs" in result.stderr
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("command", [(), ("init",), ("search",), ("report",)])
+def test_an_output_without_a_name(folder: Path, command: tuple[str, ...]) -> None:
+    before = contents(folder)
+    result = gradgen(*command, "cube.py", "-o", "")
+    assert result.exit_code == 2
+    assert "error: the output has no name" in result.stderr
+    assert contents(folder) == before
+
+
+def test_files_that_may_never_end_are_not_read(folder: Path) -> None:
+    for arguments in (("cube.py", "--order", "/dev/zero"), ("/dev/zero",)):
+        result = gradgen(*arguments, "-o", "out.py")
+        assert result.exit_code == 2
+        assert "/dev/zero: error: cannot read the " in result.stderr
+
+
+def test_names_that_are_no_text(folder: Path) -> None:
+    name = os.fsdecode(b"a\xff\xfe.txt")
+    assert write_atomically(name, "content")
+    assert (folder / name).read_text() == "content"
 
 
 def test_names_as_long_as_names_can_be(folder: Path) -> None:

@@ -49,16 +49,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "opening": {"config", "files", "frontend", "ir"},
     "pipeline": STAGES | {"programs", "choice", "report", "ordering", "opening", "status"},
     "api": STAGES | {"pipeline", "ordering", "opening", "outputs", "report", "status"},
-    "worker": {"errors", "files", "status"},
+    "environment": {"errors"},
+    "worker": {"environment", "errors", "files", "status"},
     "outputs": {"config", "files", "frontend", "ir"},
-    "works": {"config", "ir", "pipeline", "report", "status", "worker"},
+    "works": {"config", "environment", "ir", "pipeline", "report", "status", "worker"},
     "reporting": {"errors"},
     "search_report": {"config", "ir", "search"},
     "training_report": {"elimination", "reporting", "search"},
     "diagnosis": {"search", "version"},
     "comparison": {"ordering", "config", "ir", "elimination", "search"},
     "alphazero_commands": {"config", "errors", "files", "outputs", "reporting", "search", "works"}
-    | {"options", "training_report", "comparison", "diagnosis"},
+    | {"options", "training_report", "comparison", "diagnosis", "environment"},
     "project": STAGES
     | {"pipeline", "ordering", "outputs", "report", "reporting", "status", "version", "worker"},
     "report_commands": {"config", "files", "outputs", "reporting", "works"}
@@ -80,7 +81,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"api", "errors", "version"},
 }
 JAX = {"jax", "jaxlib"}
-MAY_IMPORT_JAX = ("gradgen.frontend", "gradgen.verify", "gradgen.search.alphazero")
+MAY_IMPORT_JAX = (
+    "gradgen.environment",
+    "gradgen.frontend",
+    "gradgen.verify",
+    "gradgen.search.alphazero",
+)
 READ_BEFORE_JAX = "gradgen.frontend.reading"
 LEARNING = {"haiku", "mctx", "optax"}
 

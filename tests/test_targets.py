@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import runpy
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest
 from projects import NEURON, contents, edit, gradgen, write_project
 
 from gradgen import pipeline
+from gradgen.config import Settings
 from gradgen.errors import GradgenError
+from gradgen.frontend.reading.directives import parse_static
 from gradgen.project.configuration import parse
+from gradgen.project.init import add_target
 from gradgen.project.record import read_record
 from gradgen.project.toml_lines import line_of
 from gradgen.verify.report import Report
@@ -88,6 +92,12 @@ class TestConfiguration:
             (("[tool.gradgen.targets.a]", "wrt = 'v'"), 2, "'wrt' is not a list of names"),
             (("[tool.gradgen.targets.a]", "emit = ['g']"), 2, "'emit' is not a list of f, "),
             (("[tool.gradgen.targets.a]", "ranges = { v = 1 }"), 2, "'ranges' is not a table"),
+            (("[tool.gradgen.targets.a]", "output = 'a/'"), 2, "'output' is not the path of"),
+            (
+                ("[tool.gradgen.targets.a]", "source = 's.py'", "output = 'pyproject.toml'"),
+                3,
+                "the output of 'a' would overwrite this configuration",
+            ),
             (("[tool.gradgen.targets.a]", "static = { v = [] }"), 2, "'static' is not a table"),
             (("[tool.gradgen.targets.a]", "per-neuron = 1"), 2, "'per-neuron' is not true or"),
             (("[tool.gradgen.targets.a]", "[tool.gradgen.targets.a]"), 2, "not valid TOML"),
@@ -349,3 +359,45 @@ class TestBuilding:
         text = (folder / GENERATED).read_text()
         assert '"source": "models/neuron.py"' in text
         assert NEURON.splitlines()[4].strip('" ') in text
+
+
+def test_numbers_in_toml_that_are_not_finite_are_python_expressions(folder: Path) -> None:
+    text = (
+        "[tool.gradgen.targets.a]\nsource = 'one.py'\noutput = 'a.py'\n"
+        "static = { v = nan, w = -inf, n = 3, x = 0.5 }\n"
+    )
+    (target,) = parse(folder / "pyproject.toml", text).targets
+    values = [parse_static(text)[0] for kind, text in target.settings.directives]
+    assert [(name, str(eval(value))) for name, value in values] == [
+        ("v", "nan"), ("w", "-inf"), ("n", "3"), ("x", "0.5"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("ranges = { v = [2, 1] }", "the lower bound of 'v' is not below the upper one"),
+        ("ranges = { q = [1, 2] }", "names 'q', which is not an argument"),
+        ("ranges = { 'v.x' = [1, 2] }", "there is a range for 'v.x', which is no input"),
+        ("static = { w = '1+' }", "the value of 'w', '1+', is not a Python expression"),
+        ("wrt = ['q']", "names 'q', which is not an argument"),
+    ],
+)
+def test_values_of_targets_are_wrong_where_they_stand(folder: Path, key: str, message: str) -> None:
+    (folder / "one.py").write_text("def f(v, w):\n    return v * w\n")
+    head = "[tool.gradgen.targets.a]\nsource = 'one.py'\noutput = 'a.py'\n"
+    (folder / "pyproject.toml").write_text(f"{head}{key}\n")
+    result = gradgen("a")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("pyproject.toml:4:1: error: ")
+    assert message in result.stderr
+
+
+def test_targets_added_at_the_same_time_are_all_there(folder: Path) -> None:
+    (folder / "one.py").write_text("def f(v, w):\n    return v * w\n")
+    names = [f"t{k}" for k in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        add = [pool.submit(add_target, Settings("one.py"), f"{n}.py", n) for n in names]
+    assert {future.result().name for future in add} == set(names)
+    path = folder / "pyproject.toml"
+    assert set(names) <= {target.name for target in parse(path, path.read_text()).targets}

@@ -5,6 +5,7 @@ Keys are the long options of the command line, with lists and tables where an op
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from gradgen.config import (
     Settings,
 )
 from gradgen.errors import GradgenError
-from gradgen.files import read_text, resolved
+from gradgen.files import SEPARATORS, read_text, resolved
 from gradgen.project.target import BUDGETS, Target, shown
 from gradgen.project.toml_lines import line_of
 
@@ -141,6 +142,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _file(value: Any) -> str:
+    if _text(value).endswith(SEPARATORS):
+        raise ValueError("the path of a file")
+    return str(value)
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("true or false")
@@ -182,7 +189,13 @@ def _static(value: Any) -> tuple[str, ...]:
         isinstance(v, str | int | float | bool) for v in value.values()
     ):
         raise TypeError("a table of numbers, or of Python expressions as strings")
-    return tuple(f"{k}={v if isinstance(v, str) else repr(v)}" for k, v in value.items())
+    return tuple(f"{k}={v if isinstance(v, str) else _expression(v)}" for k, v in value.items())
+
+
+def _expression(value: float) -> str:
+    """A number or truth value as a Python expression."""
+    named = isinstance(value, float) and not math.isfinite(value)
+    return f"float('{value}')" if named else repr(value)
 
 
 def _ranges(value: Any) -> tuple[str, ...]:
@@ -211,7 +224,7 @@ _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
 """What `[tool.gradgen]` may say for all targets, and how each value is read."""
 _KEYS: Mapping[str, Callable[[Any], Any]] = {
     "source": _text,
-    "output": _text,
+    "output": _file,
     "function": _text,
     "wrt": _names,
     "example": _text,
@@ -274,6 +287,11 @@ def _check_files(path: Path, text: str, targets: tuple[Target, ...]) -> None:
     for target in targets:
         output = resolved(str(target.output))
         place = (*TABLE, "targets", str(target.name))
+        if output == resolved(path):
+            raise _error(
+                path, text, place, "output",
+                f"the output of '{target.name}' would overwrite this configuration",
+            )  # fmt: skip
         if output in sources:
             raise _error(
                 path, text, place, "output",

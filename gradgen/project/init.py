@@ -12,7 +12,7 @@ from tomlkit.items import Table
 
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.errors import GradgenError
-from gradgen.files import read_text, write_atomically
+from gradgen.files import alone_in, read_text, require_named, write_atomically
 from gradgen.frontend.reading.directives import parse_range
 from gradgen.frontend.reading.source import read_source
 from gradgen.outputs import require_apart
@@ -33,20 +33,22 @@ def add_target(settings: Settings, output: str | None, name: str | None) -> Targ
     path = _nearest(Path.cwd())
     name = source.stem if name is None else name
     written = source.with_name(f"{source.stem}_grad.py") if output is None else Path(output)
+    require_named(str(written) if output is None else output)
     require_apart(str(written), settings)
-    before = read_text(shown(path), "the configuration") if path.exists() else ""
-    document = tomlkit.parse(before)
-    targets = _tables(document, (*TABLE, "targets"), path)
-    if name in targets:
-        raise GradgenError(
-            f"there is a target '{name}' already",
-            hint="choose another name with --name, or change it there",
-            path=shown(path),
-        )
-    targets[name] = _entry(settings, _relative(source, path), _relative(written, path), path)
-    after = tomlkit.dumps(document)
-    target = next(t for t in parse(path, after).targets if t.name == name)
-    write_atomically(str(path), after)
+    with alone_in(path.parent):
+        before = read_text(shown(path), "the configuration") if path.exists() else ""
+        document = tomlkit.parse(before)
+        targets = _tables(document, (*TABLE, "targets"), path)
+        if name in targets:
+            raise GradgenError(
+                f"there is a target '{name}' already",
+                hint="choose another name with --name, or change it there",
+                path=shown(path),
+            )
+        targets[name] = _entry(settings, _relative(source, path), _relative(written, path), path)
+        after = tomlkit.dumps(document)
+        target = next(t for t in parse(path, after).targets if t.name == name)
+        write_atomically(str(path), after)
     return target
 
 

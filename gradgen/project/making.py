@@ -5,6 +5,7 @@ Nothing is written here, so that this can run in a process of its own.
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 
 from gradgen import pipeline
@@ -12,6 +13,7 @@ from gradgen.backend.seal import without_version
 from gradgen.config import ELIMINATIONS
 from gradgen.errors import GradgenError
 from gradgen.ir.recipe import Recipe
+from gradgen.outputs import require_not_executed
 from gradgen.pipeline import Front
 from gradgen.project.budgets import over_budget
 from gradgen.project.claims import credible_recipe
@@ -31,7 +33,10 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     with suppress(GradgenError):  # what cannot be read, and is to be replaced all the same
         old = committed_text(target.output)
     record = None if old is None else read_record(old)
+    before = set(sys.modules)
     front = pipeline.open_front(settings)
+    if target.output is not None:
+        require_not_executed(target.output, set(sys.modules) - before)
     recorded, again = _recorded(target, front, record, search_again)
     made = pipeline.generate_from(front, status, recorded, search_again=again)
     counts = counts_of(made.module)

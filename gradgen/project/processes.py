@@ -89,7 +89,7 @@ def _outcome(target: Target, run: Callable[[], Outcome]) -> Outcome:
         found = error
     except Exception as error:
         found = UnforeseenError.of(error)
-    finding = error_finding(found.located(target.settings.path))
+    finding = error_finding(target.placed(found))
     return Outcome(target.name, target.settings.path, target.output, "error", (finding,))
 
 

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gradgen.config import Settings
+from gradgen.errors import GradgenError
 
 BUDGETS = ("max-muls", "max-ops", "max-residuals")
 """The keys that limit counts: multiplications of the accumulation, operations of the program."""
+
+_KEYS = {"range": "ranges"}
+"""The keys of directives, where they are called otherwise."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,14 @@ class Target:
     def line(self, key: str = "") -> int | None:
         """Where a key stands in pyproject.toml, or else the target."""
         return self.lines.get(key, self.lines.get(""))
+
+    def placed(self, error: GradgenError) -> GradgenError:
+        """An error of this target with a place: where what it is about stands, or the source."""
+        if error.about is not None and self.configuration is not None:
+            error.path, error.column = self.configuration, 0
+            error.line = self.line(_KEYS.get(error.about, error.about))
+            return error
+        return error.located(self.settings.path)
 
 
 def shown(path: Path) -> str:

@@ -184,6 +184,7 @@ def _by_subject(
                 found[directive.kind, subject] = replace(directive, text=text)
         except GradgenError as error:
             if directive.position == _COMMAND_LINE:
+                error.about = directive.kind
                 raise
             place = directive.position
             raise error.located(syntax.path, place.line, place.column) from None

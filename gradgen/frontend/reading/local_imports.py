@@ -81,6 +81,8 @@ def _resolved(path: Path) -> Path:
 
 
 def _imported(path: Path, roots: Sequence[Path]) -> Iterator[Path]:
+    if not os.path.isfile(path):
+        return  # reading a device may never end
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,13 +1,15 @@
 """Whatever the user's code raises becomes an error at its line, here and nowhere else.
 
-Of what it does to the process, the working folder is put back: paths that are yet to be read are
-relative to it.
+Of what it does to the process, that is put back which gradgen itself goes on with: the working
+folder, which paths that are yet to be read are relative to, where modules are found, how deep calls
+may go, and what JAX computes on.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -36,9 +38,9 @@ def users_code(
     in the traceback, or else `at`. With `mixed`, code of gradgen runs in here too, and only what
     comes out of lines of the text, or is no `Exception`, is the user's fault.
     """
-    folder = os.getcwd()
     try:
-        yield
+        with _process_kept():
+            yield
     except GradgenError:
         raise
     except BaseException as error:
@@ -50,7 +52,20 @@ def users_code(
             line, column = at.line, at.column
         message = f"{what}: {type(error).__name__}: {first_line(error)}"
         raise GradgenError(message, hint=hint, path=path, line=line, column=column) from error
+
+
+@contextmanager
+def _process_kept() -> Iterator[None]:
+    """A context after which this process works as before; what was added for modules stays."""
+    folder, depth = os.getcwd(), sys.getrecursionlimit()
+    paths, entries = sys.path, list(sys.path)
+    try:
+        with jax_compat.platforms_kept():
+            yield
     finally:
+        sys.setrecursionlimit(max(depth, sys.getrecursionlimit()))
+        paths[:] = [*sys.path, *(entry for entry in entries if entry not in sys.path)]
+        sys.path = paths
         with suppress(OSError):
             os.chdir(folder)
 

@@ -53,6 +53,17 @@ def as_usual() -> Iterator[None]:
             jax.config.update(name, before[name])  # type: ignore[no-untyped-call]
 
 
+@contextmanager
+def platforms_kept() -> Iterator[None]:
+    """A context after which JAX computes on what it did before."""
+    before = jax.config.jax_platforms  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        if jax.config.jax_platforms != before:  # type: ignore[attr-defined]
+            jax.config.update("jax_platforms", before)  # type: ignore[no-untyped-call]
+
+
 def shaped(shape: tuple[int, ...], dtype: Any, weak: bool = False) -> Aval:
     """A stand-in for an array when tracing."""
     return jax.ShapeDtypeStruct(shape, dtype, weak_type=weak)  # type: ignore[no-untyped-call]

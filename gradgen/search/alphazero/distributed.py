@@ -22,15 +22,21 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         ) from None
 
 
-def require_devices() -> None:
+def require_devices(device: str) -> None:
     """Raise GradgenError if JAX finds no device of the kind that was asked for."""
     try:
         jax.devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:
         raise GradgenError(
-            f"there is no such device: {str(error).splitlines()[0]}",
+            f"JAX sees no {'device' if device == 'auto' else device}{_why(error)}",
             hint="--device auto takes what there is, and `gradgen doctor` says what that is",
         ) from None
+
+
+def _why(error: Exception) -> str:
+    """What JAX says; nothing where the plugin of a platform is missing, a failed assertion."""
+    first = str(error).split("\n", 1)[0]
+    return f": {first}" if first else ""
 
 
 def count_devices() -> int:
@@ -47,7 +53,7 @@ def devices() -> str:
     """How many devices JAX finds in all processes, and what they are."""
     try:
         found = jax.devices()
-    except RuntimeError as error:
-        return f"none: {str(error).splitlines()[0]}"
+    except (RuntimeError, AssertionError) as error:
+        return f"none{_why(error)}"
     kinds = sorted({f"{device.platform} ({device.device_kind})" for device in found})
     return f"{len(found)}: {', '.join(kinds)}"

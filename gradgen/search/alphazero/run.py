@@ -87,7 +87,8 @@ def train(
     `params` is a network of the training's size to start with, instead of random numbers.
     `warm_start` are the seconds that other searches may take for each game to find an order, which
     the network imitates first. Ctrl-C ends the training early. Raises GradgenError if there is no
-    checkpoint to resume, if it is of another training, or if there is one and it is not resumed.
+    checkpoint to resume, if it is of another training, or if there is one and it is not resumed;
+    and once the network's numbers are not finite any more, which no checkpoint ever holds.
     """
     if folder is not None and not resume:
         _require_new(folder)
@@ -103,7 +104,7 @@ def train(
         warmed = _warmed(trainer, state.params, warm_start, training.seed)
         state = trainer.begin(warmed)
     rivals = _Random(trainer, lines)
-    saved, interrupted = time.monotonic(), False
+    saved, interrupted, diverged = time.monotonic(), False, False
 
     def save() -> None:
         if folder is None:
@@ -116,6 +117,9 @@ def train(
 
     try:
         for following, iteration in trainer.run(state):
+            diverged = not _is_finite((following.params, following.optimizer))
+            if diverged:
+                break
             line = _line(trainer, rivals, following, iteration)
             # together, so that Ctrl-C finds a log that goes with the state
             state, lines = following, [*lines, line]
@@ -127,6 +131,12 @@ def train(
         interrupted = True
     if lines and (jax.process_count() == 1 or not interrupted):
         save()
+    if diverged:
+        raise GradgenError(
+            f"the network's numbers are not finite any more after iteration {len(lines)}",
+            hint="learn more slowly, with a lower --rate"
+            + ("; the checkpoint is of the iteration before" if lines and folder else ""),
+        )
     best = state.best
     return Trained(
         tuple(trainer.orders(best)) if lines else (),
@@ -148,6 +158,11 @@ def restored(
     state = trainer.place(found)
     _require_prices(trainer, state, folder)
     return state, _read_log(folder, int(state.iteration))
+
+
+def _is_finite(tree: Any) -> bool:
+    """Whether all numbers are; those that every process has are alike in all of them."""
+    return all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(tree))
 
 
 def _named(games: Mapping[str, Game]) -> dict[str, str]:
