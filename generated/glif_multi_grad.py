@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:600cc9cbb0b38368b856d6c6ed9ed952d024f4a19140b2852921262afb522aab",
+    "text": "sha256:dd9edd9dfbc76fc87e66ed11fe9ba5d91f833c8d72fcc4116354a9ba5d0451bc",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -287,9 +287,9 @@ def glif_multi_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -316,9 +316,9 @@ def glif_multi_step_jvp(primals, tangents):
         The result of `glif_multi_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -330,7 +330,7 @@ def glif_multi_step_jvp(primals, tangents):
         leaves[7],
     )
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         (
             "state.v",
@@ -1341,7 +1341,9 @@ def _real(value, name):
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if isinstance(value, jax.Array) and (
+        value.dtype == bool or jnp.issubdtype(value.dtype, jnp.integer)
+    ):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
@@ -1370,6 +1372,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"glif_multi_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1380,16 +1385,54 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"glif_multi_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"glif_multi_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 2 <= len(values) <= 11:
+        raise TypeError(f"glif_multi_step takes 2 to 11 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"glif_multi_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 8)
+    _nested(
+        cotangents,
+        (_Fields(v=..., J=(..., ..., ...), H=(..., ..., ...)), ...),
+        "cotangents",
+    )
     return _vectors(
         (
             cotangents[0].v,
@@ -1451,6 +1494,7 @@ def _flatten_tangents(
     dH=None,
 ):
     """The tangents of the differentiated leaves."""
+    _nested(state, _Fields(v=..., J=(..., ..., ...), H=(..., ..., ...)), "state")
     _no_tangent(C, "C")
     _no_tangent(gL, "gL")
     _no_tangent(EL, "EL")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:f8d26a10c9fa54c2e38b2974b29cf1e4b0efc2d2964083b8a7f5a30380301da8",
+    "text": "sha256:ba76cd7f8a60608d03888ceb9bfe36950543c650c2a935228890271fec005171",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -285,9 +285,9 @@ def morris_lecar_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2])
     outputs = jax.eval_shape(_primal, *leaves)
     values = _pull_back(_vjp, leaves, differentiated, _flatten_cotangents(cotangents, outputs))
@@ -305,11 +305,15 @@ def morris_lecar_step_jvp(primals, tangents):
         The result of `morris_lecar_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2])
-    tangents = _vectors(_flatten_tangents(*tangents), differentiated, ("V", "N", "I"))
+    tangents = _vectors(
+        _flatten_tangents(*_passed(tangents, "tangents")),
+        differentiated,
+        ("V", "N", "I"),
+    )
     outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
 
@@ -664,7 +668,9 @@ def _real(value, name):
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if isinstance(value, jax.Array) and (
+        value.dtype == bool or jnp.issubdtype(value.dtype, jnp.integer)
+    ):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
@@ -693,6 +699,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"morris_lecar_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -703,16 +712,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"morris_lecar_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"morris_lecar_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 3 <= len(values) <= 15:
+        raise TypeError(f"morris_lecar_step takes 3 to 15 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"morris_lecar_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 2)
+    _nested(cotangents, (..., ...), "cotangents")
     return _vectors(
         (cotangents[0], cotangents[1]), (outputs[0], outputs[1]), ("0", "1")
     )

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:61cdb9a78d07274fd5375099cd3c0bdfcbcc403fe84999f6bdd9e0dd6b18dd1d",
+    "text": "sha256:6a1356e6c420ba02f172bf82f5748ca25e805dba159741743d88ac1a6f91c605",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -437,9 +437,9 @@ def two_compartment_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -465,9 +465,9 @@ def two_compartment_step_jvp(primals, tangents):
         The result of `two_compartment_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -478,7 +478,7 @@ def two_compartment_step_jvp(primals, tangents):
         leaves[6],
     )
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     )
@@ -1342,7 +1342,9 @@ def _real(value, name):
 
     Not those of NumPy, which promotes by rules of its own.
     """
-    if isinstance(value, jax.Array) and value.dtype.kind in "biu":
+    if isinstance(value, jax.Array) and (
+        value.dtype == bool or jnp.issubdtype(value.dtype, jnp.integer)
+    ):
         value = value * 1.0
     return _float(float(value) if isinstance(value, int) else value, name)
 
@@ -1371,6 +1373,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"two_compartment_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1381,16 +1386,52 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"two_compartment_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"two_compartment_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 3 <= len(values) <= 19:
+        raise TypeError(f"two_compartment_step takes 3 to 19 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"two_compartment_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 6)
+    _nested(
+        cotangents, (_Fields(vs=..., ws=..., vd=..., wd=..., k=...), ...), "cotangents"
+    )
     return _vectors(
         (
             cotangents[0].vs,
@@ -1433,6 +1474,7 @@ def _flatten_tangents(
     c=None,
 ):
     """The tangents of the differentiated leaves."""
+    _nested(state, _Fields(vs=..., ws=..., vd=..., wd=..., k=...), "state")
     _no_tangent(EL, "EL")
     _no_tangent(VT, "VT")
     _no_tangent(Ed, "Ed")
