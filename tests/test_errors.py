@@ -45,6 +45,24 @@ CASES = {
         "branches in Python on a value",
         "jnp.where",
     ),
+    "a count that is traced": (
+        "def f(v, n=3):\n    for _ in range(n):\n        v = v * 0.9\n    return v\n",
+        2,
+        "counts or indexes in Python on a value",
+        "--static",
+    ),
+    "an index of a list that is traced": (
+        "def f(v, n: int):\n    return v * [1.0, 2.0][n]\n",
+        2,
+        "counts or indexes in Python on a value",
+        "--static",
+    ),
+    "an argument that jax.jit holds static": (
+        "@jax.jit(static_argnames='n')\ndef f(v, n=3):\n    return v * n\n",
+        2,
+        "static arguments",
+        "--static",
+    ),
     "an unsupported primitive": (
         "def f(v, i):\n    x = jnp.stack([v, i])\n    return jnp.sort(x)[0]\n",
         3,

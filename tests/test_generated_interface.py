@@ -363,3 +363,57 @@ def test_files_run_where_gradgen_is_not(tmp_path, pytestconfig):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith("[")
+
+
+NESTED = """
+from typing import NamedTuple
+
+class State(NamedTuple):
+    v: float
+    w: float
+
+def step(state: State, x, k: int = 2):
+    out = State(state.v * x, state.w * 2.0)
+    return {"a": out, "b": (state.v + x, None), "c": [state.w], "n": state.v > 1}
+"""
+
+
+class _State(NamedTuple):
+    v: Any
+    w: Any
+
+
+def test_vectors_that_are_nested_otherwise_are_refused(tmp_path):
+    generated = generate_text(tmp_path, NESTED, emit=("f", "vjp", "jvp"))
+    pull, push = generated.function("vjp"), generated.function("jvp")
+    one = jnp.float32(1)
+    state, two = _State(one, one), (one, one)
+    primals = (state, one)
+    due = {"a": state, "b": (one, None), "c": [one], "n": None}
+    pull(primals, due)
+    push(primals, (state, one))
+    assert list(push(list(primals), [state, one, None])[1]) == list(due)
+    for wrong in (
+        {**due, "a": two}, {**due, "a": one}, {**due, "a": None}, {**due, "a": _State(one, None)},
+        {**due, "b": (one, one)}, {**due, "b": [one, None]}, {**due, "b": (one,)},
+        {**due, "c": (one,)}, {**due, "c": []}, {**due, "c": [[one]]}, {**due, "d": one},
+        {k: v for k, v in due.items() if k != "n"}, two, None, one,
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"^step takes .* for .*, not "):
+            pull(primals, wrong)
+    for wrong in ((two, one), (None, one), (state, None), (_State(None, one), one), (state, [one])):
+        with pytest.raises(ValueError, match=r"^step takes .* for (state|x).*, not "):
+            push(primals, wrong)
+    for wrong in ((), (state,), (state, one, None, None), one):
+        with pytest.raises(TypeError, match=r"^step takes .*, not .*"):
+            push(primals, wrong)
+        with pytest.raises(TypeError, match=r"^step takes .*, not .*"):
+            push(wrong, (state, one))
+        with pytest.raises(TypeError, match=r"^step takes .*, not .*"):
+            pull(wrong, due)
+
+
+def test_keys_of_random_numbers_are_refused(tmp_path):
+    whole = generate_text(tmp_path, "def step(v, x):\n    return v * 2.0 + x\n")
+    with pytest.raises(TypeError, match="step takes a float for v, not key<fry>"):
+        whole.function()(jax.random.key(0), 1.0)

@@ -313,3 +313,16 @@ def test_the_user_s_names_are_kept(path):
     names = {label.name for label in generated.front.trace.labels if label.name}
     for name in names:
         assert re.search(rf"\b{re.escape(name)}(_\d+)?\b", generated.text), name
+
+
+@pytest.mark.parametrize("op", ["div", "rem", "nextafter", "max"])
+def test_an_operand_is_written_out_once(op):
+    dtype = "float" if op == "nextafter" else "int32"
+    code = (
+        Instruction("s", "add", ("x", "x"), (), dtype),
+        Instruction("t", op, ("s", Const(4, dtype)), (), dtype),
+    )
+    program = Program(("x",), (Section(PARTIALS, code),), (("out", "t"),))
+    names = name_variables(program, {"x": "x"})
+    ((_, lines),) = Printer(program, names, ["x"]).sections()
+    assert "\n".join(lines).count(" + ") == 1, lines

@@ -17,12 +17,14 @@ from generating import ROOT, STYLES, generate, generate_text
 
 from gradgen import pipeline
 from gradgen.config import Settings
-from gradgen.verify import check, floats, recount
+from gradgen.ir.module import Module
+from gradgen.verify import check, floats, populations, recount
 from gradgen.verify.check import verify
 from gradgen.verify.compiling import Compiler
 from gradgen.verify.isolate import IsolationError, load
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import input_ranges
+from gradgen.verify.populations import couples_neurons
 from gradgen.verify.report import Report
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject
@@ -33,10 +35,14 @@ CHEAP += ["tests/styles/research_ties.py", "tests/styles/research_shared_gain.py
 PROGRAMS = ("_value_and_entries", "_vjp", "_jvp")
 
 
+def subject_of(front: pipeline.Front, module: Module, text: str) -> Subject:
+    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+
+
 @cache
 def subject(path: str) -> Subject:
     found = generate(ROOT / path)
-    return pipeline.subject_of(found.front, found.module, found.text)
+    return subject_of(found.front, found.module, found.text)
 
 
 def stated_ranges(path: str) -> dict[str, tuple[float, float]]:
@@ -389,7 +395,7 @@ TAU = [
 
 def test_points_of_ranges_that_nobody_stated_are_left_out(tmp_path: Path) -> None:
     found = generate_text(tmp_path, TAU)
-    small = pipeline.subject_of(found.front, found.module, found.text)
+    small = subject_of(found.front, found.module, found.text)
     leaves = [np.array(values, np.float32) for values in ([1, 2], [1, 0], [0, 2], [1, 1])]
     oracle = Oracle(small, Compiler(), leaves)
     reference = oracle(leaves)
@@ -418,7 +424,7 @@ def test_orders_are_rejected_in_stated_ranges_alone(
         return None
 
     text = mutate(found.text, "_value_and_entries", 0, spoiled)
-    spoiled_subject = pipeline.subject_of(found.front, found.module, text)
+    spoiled_subject = subject_of(found.front, found.module, text)
     report = verify(spoiled_subject, ranges=ranges, dtypes=("float32",), points=50)
     assert report.kind == ("nonfinite" if ranges else "exact"), report.pretty()
     assert report.skipped == sum("left out" in warning for warning in report.warnings)
@@ -492,3 +498,24 @@ def test_a_source_that_does_not_run_in_low_precision(tmp_path) -> None:
         front.function(jnp.bfloat16(0.5))
     report = checked(str(path), subject(str(path)).text)
     assert report.exact, report.pretty()
+
+
+@pytest.mark.parametrize(
+    ("line", "mixes"),
+    [
+        ("s = A @ jnp.array([v, u]); return s[0], s[1]", True),
+        ("s = jnp.sum(A[:, 0] * 2.0); return s * v, u", False),
+        ("s = jax.vjp(lambda k: k * v, u)[1](v); return s", True),
+        ("s = v * u; return s, v + u", False),
+    ],
+)
+def test_populations_that_the_source_mixes(tmp_path, line, mixes) -> None:
+    head = ["import jax", "import jax.numpy as jnp", "A = jnp.array([[0.9, 0.1], [0.2, 0.8]])"]
+    found = generate_text(tmp_path, [*head, f"def step(v, u): {line}"])
+    small = subject_of(found.front, found.module, found.text)
+    random = np.random.default_rng(0)
+    leaves = [random.uniform(0.5, 1.5, 30).astype(np.float32) for _ in range(2)]
+    every = populations.populations(small, leaves, range(5), random)
+    mixed = [p.title for p in every if couples_neurons(small, p)]
+    assert bool(mixed) == mixes, mixed
+    assert populations.TITLES[0] not in mixed

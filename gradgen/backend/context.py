@@ -72,12 +72,18 @@ def module_context(module: Module) -> Context:
         {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
     )
     once = rule and trace.own_rules
+    wrt = _differentiated(trace.arguments, trace.inputs)
+    required = [k for k, a in enumerate(trace.arguments, start=1) if a.default is None]
+    least, most = max(required, default=0), len(trace.arguments)
     needs = {
         "result": not plain,
         "jacobian": jacobian,
         "backward": "f" in emit,
         "rule": rule,
         "tangent": "jvp" in emit and any(not i.wrt for i in trace.inputs),
+        "passed": bool({"vjp", "jvp", "traces"} & set(emit)),
+        "nested": ("vjp" in emit and not trace.result.is_leaf)
+        or ("jvp" in emit and any(not a.structure.is_leaf for a in wrt)),
         "bound": any(argument.bound for argument in trace.arguments),
         "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
         "once": once,
@@ -93,7 +99,6 @@ def module_context(module: Module) -> Context:
     imported = imports_of(containers, source.text)
     guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
     result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{types})")
-    wrt = _differentiated(trace.arguments, trace.inputs)
     shown = "".join(c if c.isprintable() else "?" for c in module.source_name)
     chosen = _escape(", ".join(i.path for i in trace.inputs if i.wrt))
     return {
@@ -138,6 +143,11 @@ def module_context(module: Module) -> Context:
         "forward": _lines(forward_body(trace.inputs, names, once)),
         "differentiated": _lines(differentiated_leaves(trace.inputs)),
         "flatten_body": _lines(flatten_body(trace, names)),
+        "least": str(least),
+        "most": str(most),
+        "arguments_in_words": f"{most} arguments"
+        if least == most
+        else f"{least} to {most} arguments",
         "result_name": "cotangents",
         "cotangents_body": _lines(cotangents_body(module)),
         "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),

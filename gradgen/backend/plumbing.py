@@ -20,10 +20,11 @@ from gradgen.backend.layout import (
 from gradgen.backend.names import unique
 from gradgen.backend.ownership import users
 from gradgen.backend.printer import print_constant
-from gradgen.backend.pytrees import accesses, construct
+from gradgen.backend.pytrees import accesses, classes_needed, construct
 from gradgen.backend.signatures import function_header
 from gradgen.ir.code import Atom, Const, is_float
 from gradgen.ir.module import Module
+from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument, Bound, Input, Trace
 
 
@@ -179,17 +180,25 @@ def differentiated_leaves(inputs: Sequence[Input]) -> list[str]:
     return _dedent(layout("differentiated = ", found, "", 4))
 
 
+def _nesting(expression: str, where: str, structure: Structure) -> list[str]:
+    """The guard of how vectors are nested; a single one needs none."""
+    if structure.is_leaf:
+        return []
+    fields = dict.fromkeys(classes_needed([structure]), "_Fields")
+    due = construct(structure, lambda path: "...", fields)
+    return layout("", call("_nested", [expression, due, quote(where)]), "", 4)
+
+
 def cotangents_body(module: Module) -> list[str]:
     """The cotangents of the outputs that have a derivative, from the result's pytree."""
     trace = module.trace
     expressions = dict(accesses(trace.result, "cotangents", ""))
     number = {output.path: k for k, output in enumerate(trace.outputs)}
     floats = [output.path for output in trace.float_outputs]
-    leaves = sum(1 for _ in trace.result.leaves())
     given: list[Doc] = [expressions[path] for path in floats]
     due: list[Doc] = [f"outputs[{number[path]}]" for path in floats]
     names: list[Doc] = [quote(path) for path in floats]
-    lines = [f"    _count(cotangents, {leaves})"]
+    lines = _nesting("cotangents", "cotangents", trace.result)
     vectors = call("_vectors", [tuple_of(given), tuple_of(due), tuple_of(names)])
     used = [path for path, _ in module.cotangents]
     if used == floats:
@@ -223,13 +232,12 @@ def tangents_body(module: Module) -> list[str]:
         leaves = [(by_path[p], e) for p, e in expressions.items() if p in by_path]
         held = [(i, e) for i, e in leaves if not i.wrt]
         if held and len(held) == len(leaves):
-            lines.append(f"_no_tangent({name}, {quote(argument.name)})")
+            lines.append(f"    _no_tangent({name}, {quote(argument.name)})")
         else:
-            lines += [f"_no_tangent({e}, {quote(i.path)})" for i, e in held]
+            lines += _nesting(name, argument.name, argument.structure)
+            lines += [f"    _no_tangent({e}, {quote(i.path)})" for i, e in held]
         chosen += [e for i, e in leaves if i.wrt]
-    return _dedent(
-        [*(f"    {line}" for line in lines), *layout("return ", tuple_of(chosen), "", 4)]
-    )
+    return _dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
 
 def pushed_tangents(module: Module) -> list[str]:
@@ -237,7 +245,11 @@ def pushed_tangents(module: Module) -> list[str]:
     selected = [i.path for i in module.trace.inputs if i.wrt]
     used = [path for path, _ in module.tangents]
     names: list[Doc] = [quote(path) for path in selected]
-    arguments: list[Doc] = ["_flatten_tangents(*tangents)", "differentiated", tuple_of(names)]
+    arguments: list[Doc] = [
+        '_flatten_tangents(*_passed(tangents, "tangents"))',
+        "differentiated",
+        tuple_of(names),
+    ]
     lines = layout("tangents = ", call("_vectors", arguments), "", 4)
     if used != selected:
         chosen: list[Doc] = [f"tangents[{selected.index(path)}]" for path in used]

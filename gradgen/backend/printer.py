@@ -92,6 +92,22 @@ def _shortest_float32(value: float) -> str:
     return next(c for c in candidates if struct.unpack("f", struct.pack("f", float(c)))[0] == value)
 
 
+def _names_dtype(instruction: Instruction) -> Var | None:
+    """The operand whose dtype is written out for the numbers beside it, so that it is read twice.
+
+    Functions of `jax.lax` need operands of one dtype.
+    """
+    op = instruction.op
+    if op in ("div", "rem"):
+        alike = not is_float(instruction.dtype)
+    elif op in _INFIX or op in ("clamp", "library"):
+        alike = False
+    else:
+        alike = _FUNCTION.get(op, "lax.").startswith("lax.")
+    variables = instruction.variables
+    return variables[0] if alike and 0 < len(variables) < len(instruction.operands) else None
+
+
 class Printer:
     """Prints a program's sections with given names."""
 
@@ -121,7 +137,8 @@ class Printer:
     def _inlineable(self, program: Program) -> set[Var]:
         """Variables that are read once, in their own section, and that have no name."""
         count = uses(program.instructions, (a for _, a in program.results))
-        for variable in self._references.values():
+        told = [v for i in program.instructions if (v := _names_dtype(i)) is not None]
+        for variable in [*self._references.values(), *told]:
             count[variable] = count.get(variable, 0) + 1
         hinted = {variable for variable, _ in program.hints}
         results = {atom for _, atom in program.results}

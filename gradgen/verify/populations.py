@@ -81,18 +81,35 @@ _MIXING = re.compile(r"\b(?:reduce_\w+|dot_general|cum\w+|arg\w+|sort)\[")
 
 
 def couples_neurons(subject: Subject, population: Population) -> bool:
-    """Whether the source mixes neurons because its arguments have several shapes.
+    """Whether the source, called on this population, does not treat each neuron by itself.
 
-    A derivative that the source itself takes by a shared argument is summed over the neurons, as
-    `jax.vjp` does it; where all arguments are arrays, it is one for each neuron.
+    A product of matrices mixes the neurons of an array; a derivative that the source itself takes
+    by a shared argument is summed over them. Most sources have no operation that could.
     """
 
-    def mixing(leaves: Sequence[Array]) -> int:
-        traced = jax.make_jaxpr(lambda *flat: jax.tree.leaves(subject.source(flat)))(*leaves)
-        return len(_MIXING.findall(str(traced)))
+    def direct(*leaves: Any) -> list[Array]:
+        return result_leaves(subject.source(leaves))
 
+    if not _MIXING.search(str(jax.make_jaxpr(direct)(*population.leaves))):
+        return False
+    each = direct
+    for _ in population.shape:
+        each = jax.vmap(each)
     alike = [np.broadcast_to(leaf, population.shape) for leaf in population.leaves]
-    return mixing(population.leaves) > mixing(alike)
+    found = jax.jit(direct)(*population.leaves)
+    return not all(map(_close, found, jax.jit(each)(*alike)))
+
+
+def _close(found: Any, due: Any) -> bool:
+    """Whether what is found is what is due, but for rounding."""
+    due = widest(due)
+    try:
+        found = np.broadcast_to(widest(found), due.shape)
+    except ValueError:
+        return False
+    finite = np.abs(due[np.isfinite(due)])
+    tolerance = 1e-2 * float(finite.max(initial=0.0))
+    return bool(np.allclose(found, due, rtol=0.0, atol=tolerance, equal_nan=True))
 
 
 def _population(

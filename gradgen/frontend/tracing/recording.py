@@ -82,21 +82,30 @@ def record(
 def _make_jaxpr(
     source: Source, flat: Callable[..., Any], avals: Sequence[Any], working: str
 ) -> Any:
+    static = "bind an argument that is a plain setting with --static NAME=VALUE"
     with users_code(
         source.path,
         source.line_of,
         f"'{source.function}' cannot be traced on scalars",
         "each argument is traced as one float; say otherwise with a comment such as "
-        "'# gradgen: example state=(v, i) params={tau}', or with --example FILE:FUNCTION",
+        "'# gradgen: example state=(v, i) params={tau}', or with --example FILE:FUNCTION; "
+        + static,
+        at=source.position,
     ):
         try:
             return jax.make_jaxpr(flat)(*avals)
-        except jax.errors.ConcretizationTypeError as error:
+        except (
+            jax.errors.ConcretizationTypeError,
+            jax.errors.TracerIntegerConversionError,
+        ) as error:
             line, column = place_of(error, source.line_of)
+            if isinstance(error, jax.errors.TracerIntegerConversionError):
+                what, hint = "counts or indexes", static
+            else:
+                what, hint = "branches", f"use jnp.where or jax.lax.cond; {static}"
             raise GradgenError(
-                f"'{source.function}' branches in Python on a value that is only known at run time",
-                hint="use jnp.where or jax.lax.cond; bind an argument that is a plain setting with "
-                "--static NAME=VALUE",
+                f"'{source.function}' {what} in Python on a value that is only known at run time",
+                hint=hint,
                 path=source.path,
                 line=line,
                 column=column,
