@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:ee494e4d7f8ae369553d91fd3d526a7f53c4e748a26902151d395b3c9ed52ea1",
+    "text": "sha256:8e94d86ba21f6c2a0b66727926ee9d9c7e9a07b52eb6ba97e5b04b5dab63f69b",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -374,9 +374,9 @@ def coba_lif_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[4], leaves[5], leaves[6])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -395,12 +395,12 @@ def coba_lif_step_jvp(primals, tangents):
         The result of `coba_lif_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[4], leaves[5], leaves[6])
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     )
@@ -938,12 +938,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "coba_lif_step takes integers of Python, or integers in arrays, not both"
+            "coba_lif_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"coba_lif_step takes a float for at least one of {names}"
+                f"coba_lif_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -968,7 +970,8 @@ def _integer(value, name, limit=2**31 - 1):
     """An integer as an array; one of Python so small that no arithmetic overflows."""
     if isinstance(value, int) and abs(value) > limit:
         raise TypeError(
-            f"coba_lif_step takes an integer up to {limit} for {name}, not {value}"
+            f"coba_lif_step takes an integer up to {limit} for {name}, not {value}: "
+            "arithmetic with it would overflow"
         )
     return _array(value, name, "an integer of 32 or 64 bits", jnp.int32, jnp.int64)
 
@@ -999,6 +1002,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"coba_lif_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1009,16 +1015,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"coba_lif_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"coba_lif_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 4 <= len(values) <= 15:
+        raise TypeError(f"coba_lif_step takes 4 to 15 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"coba_lif_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 5)
+    _nested(cotangents, (_Fields(v=..., ge=..., gi=..., wait=...), ...), "cotangents")
     return _vectors(
         (cotangents[0].v, cotangents[0].ge, cotangents[0].gi, cotangents[1]),
         (outputs[0], outputs[1], outputs[2], outputs[4]),
@@ -1050,6 +1090,7 @@ def _flatten_tangents(
     tau_i=None,
 ):
     """The tangents of the differentiated leaves."""
+    _nested(state, _Fields(v=..., ge=..., gi=..., wait=...), "state")
     _no_tangent(state.wait, "state.wait")
     _no_tangent(C, "C")
     _no_tangent(gL, "gL")

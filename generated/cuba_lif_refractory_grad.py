@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:be3d0a7128f969e3295f28020e465b6a58d5968cd139e9f17d10bda187624ff2",
+    "text": "sha256:b5bb98ca2eb88e90dc60935e4a70d901f61effc5a5eeb40f32ee0dbe74a41333",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -211,9 +211,9 @@ def cuba_lif_refractory_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -232,12 +232,12 @@ def cuba_lif_refractory_step_jvp(primals, tangents):
         The result of `cuba_lif_refractory_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4], leaves[5])
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     )
@@ -708,12 +708,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "cuba_lif_refractory_step takes integers of Python, or integers in arrays, not both"
+            "cuba_lif_refractory_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"cuba_lif_refractory_step takes a float for at least one of {names}"
+                f"cuba_lif_refractory_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -760,6 +762,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"cuba_lif_refractory_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -770,16 +775,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"cuba_lif_refractory_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"cuba_lif_refractory_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 2 <= len(values) <= 3:
+        raise TypeError(f"cuba_lif_refractory_step takes 2 to 3 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"cuba_lif_refractory_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 5)
+    _nested(cotangents, (..., (..., ..., ..., ...)), "cotangents")
     return _vectors(
         (
             cotangents[0],
@@ -801,6 +840,8 @@ def _over_arguments(values):
 
 def _flatten_tangents(x, state, params=None):
     """The tangents of the differentiated leaves."""
+    _nested(x, (..., ...), "x")
+    _nested(state, (..., ..., ..., ...), "state")
     _no_tangent(params, "params")
     return (x[0], x[1], state[0], state[1], state[2], state[3])
 

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:cc392435f3ee7d3496270aeed71d63523063d78197d0f525085b0d599e2b4874",
+    "text": "sha256:f2b68ae04bff2ff7a59c430c3c0d66df98de88e93cc2a6588f72430c12bd88a5",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -287,9 +287,9 @@ def glif_multi_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -317,9 +317,9 @@ def glif_multi_step_jvp(primals, tangents):
         The result of `glif_multi_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -331,7 +331,7 @@ def glif_multi_step_jvp(primals, tangents):
         leaves[7],
     )
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         (
             "state.v",
@@ -1334,12 +1334,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "glif_multi_step takes integers of Python, or integers in arrays, not both"
+            "glif_multi_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"glif_multi_step takes a float for at least one of {names}"
+                f"glif_multi_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -1386,6 +1388,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"glif_multi_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1396,16 +1401,54 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"glif_multi_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"glif_multi_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 2 <= len(values) <= 11:
+        raise TypeError(f"glif_multi_step takes 2 to 11 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"glif_multi_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 8)
+    _nested(
+        cotangents,
+        (_Fields(v=..., J=(..., ..., ...), H=(..., ..., ...)), ...),
+        "cotangents",
+    )
     return _vectors(
         (
             cotangents[0].v,
@@ -1467,6 +1510,7 @@ def _flatten_tangents(
     dH=None,
 ):
     """The tangents of the differentiated leaves."""
+    _nested(state, _Fields(v=..., J=(..., ..., ...), H=(..., ..., ...)), "state")
     _no_tangent(C, "C")
     _no_tangent(gL, "gL")
     _no_tangent(EL, "EL")

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:1550797946d00c6cc05378b0043d070ea2de677041007de519dc19ac7a1c8d0d",
+    "text": "sha256:21e2f76f071260eed3ee36c91d28e6953ca5e47bbbe717479638222e56a44efa",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -178,9 +178,9 @@ def lif_2023_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = leaves
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -199,12 +199,12 @@ def lif_2023_step_jvp(primals, tangents):
         The result of `lif_2023_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = leaves
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         ("U", "I", "S", "a", "b", "threshold"),
     )
@@ -489,12 +489,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "lif_2023_step takes integers of Python, or integers in arrays, not both"
+            "lif_2023_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"lif_2023_step takes a float for at least one of {names}"
+                f"lif_2023_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -547,7 +549,8 @@ def _uniform(leaves, names, strong):
     dtypes = {
         leaf.dtype.name
         for leaf, name in zip(leaves, names)
-        if jnp.issubdtype(leaf.dtype, jnp.floating) and (name in strong or not leaf.weak_type)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+        and (name in strong or not leaf.weak_type)
     }
     if len(dtypes) > 1:
         raise TypeError(
@@ -559,6 +562,9 @@ def _uniform(leaves, names, strong):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"lif_2023_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -569,16 +575,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"lif_2023_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"lif_2023_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 6 <= len(values) <= 6:
+        raise TypeError(f"lif_2023_step takes 6 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"lif_2023_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 3)
+    _nested(cotangents, (..., ..., ...), "cotangents")
     return _vectors(
         (cotangents[0], cotangents[1], cotangents[2]),
         (outputs[0], outputs[1], outputs[2]),

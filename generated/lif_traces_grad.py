@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:8278519641fdfc172aac729f5828aafe8a2914a8c144b57072f68affa073156e",
+    "text": "sha256:0677c6797f484b5e7e48ef609bda26bac53f9d063a71429f6b62665db990ef97",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -179,9 +179,9 @@ def lif_traces_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -200,12 +200,12 @@ def lif_traces_step_jvp(primals, tangents):
         The result of `lif_traces_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         ("state.v", "state.d", "state.r", "state.y", "s"),
     )
@@ -554,6 +554,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"lif_traces_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -564,16 +567,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"lif_traces_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"lif_traces_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 2 <= len(values) <= 8:
+        raise TypeError(f"lif_traces_step takes 2 to 8 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"lif_traces_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 5)
+    _nested(cotangents, (_Fields(v=..., d=..., r=..., y=...), ...), "cotangents")
     return _vectors(
         (
             cotangents[0].v,
@@ -597,6 +634,7 @@ def _flatten_tangents(
     state, s, w=None, threshold=None, a=None, a_d=None, a_r=None, a_y=None
 ):
     """The tangents of the differentiated leaves."""
+    _nested(state, _Fields(v=..., d=..., r=..., y=...), "state")
     _no_tangent(w, "w")
     _no_tangent(threshold, "threshold")
     _no_tangent(a, "a")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:ec952b667641a69c0061024f3d55c1222f406251a40ba02acf13865f30a37e83",
+    "text": "sha256:75c5e7c2531db1b3b8e234960cd153a99840eb46150018db0eb428cb56d1efc5",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -215,9 +215,9 @@ def srm0_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -236,12 +236,12 @@ def srm0_step_jvp(primals, tangents):
         The result of `srm0_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         ("state.0", "state.1", "state.2", "x"),
     )
@@ -589,12 +589,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "srm0_step takes integers of Python, or integers in arrays, not both"
+            "srm0_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"srm0_step takes a float for at least one of {names}"
+                f"srm0_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -641,6 +643,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"srm0_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -651,16 +656,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"srm0_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"srm0_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 3 <= len(values) <= 10:
+        raise TypeError(f"srm0_step takes 3 to 10 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"srm0_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 5)
+    _nested(cotangents, ((..., ..., ...), ..., ...), "cotangents")
     return _vectors(
         (
             cotangents[0][0],
@@ -684,6 +723,7 @@ def _flatten_tangents(
     state, x, r, a=None, b=None, c=None, eta0=None, theta=None, width=None, rho0=None
 ):
     """The tangents of the differentiated leaves."""
+    _nested(state, (..., ..., ...), "state")
     _no_tangent(r, "r")
     _no_tangent(a, "a")
     _no_tangent(b, "b")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
-    "text": "sha256:0db3fc1c81c53fbce42306588ae830405b33e49a73c9fbd8b68520f084c877b4",
+    "text": "sha256:a7eb882ff35c1190dc28bc6fb0c14f959c40ecde379f36efcdcc682f4ba719c1",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -200,9 +200,9 @@ def stdp_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -221,12 +221,14 @@ def stdp_step_jvp(primals, tangents):
         The result of `stdp_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
     tangents = _vectors(
-        _flatten_tangents(*tangents), differentiated, ("w", "p", "q", "s_pre", "s_post")
+        _flatten_tangents(*_passed(tangents, "tangents")),
+        differentiated,
+        ("w", "p", "q", "s_pre", "s_post"),
     )
     outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
@@ -585,6 +587,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"stdp_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -595,16 +600,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"stdp_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"stdp_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 5 <= len(values) <= 6:
+        raise TypeError(f"stdp_step takes 5 to 6 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"stdp_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 3)
+    _nested(cotangents, (..., ..., ...), "cotangents")
     return _vectors(
         (cotangents[0], cotangents[1], cotangents[2]),
         (outputs[0], outputs[1], outputs[2]),

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:3404a373c8df6cc576283a0f68e4ca078266048c304c6e6945bd96c84cf7b1b3",
+    "text": "sha256:65391fdd108eb7c3e368d10261e9a876a664892b724a885dfc48788dff66f1ee",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -319,9 +319,9 @@ def traub_miles_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -340,12 +340,14 @@ def traub_miles_step_jvp(primals, tangents):
         The result of `traub_miles_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
     tangents = _vectors(
-        _flatten_tangents(*tangents), differentiated, ("v", "m", "h", "n", "I")
+        _flatten_tangents(*_passed(tangents, "tangents")),
+        differentiated,
+        ("v", "m", "h", "n", "I"),
     )
     outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
@@ -843,12 +845,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "traub_miles_step takes integers of Python, or integers in arrays, not both"
+            "traub_miles_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"traub_miles_step takes a float for at least one of {names}"
+                f"traub_miles_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -895,6 +899,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"traub_miles_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -905,16 +912,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"traub_miles_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"traub_miles_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 5 <= len(values) <= 10:
+        raise TypeError(f"traub_miles_step takes 5 to 10 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"traub_miles_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 4)
+    _nested(cotangents, (..., ..., ..., ...), "cotangents")
     return _vectors(
         (cotangents[0], cotangents[1], cotangents[2], cotangents[3]),
         (outputs[0], outputs[1], outputs[2], outputs[3]),

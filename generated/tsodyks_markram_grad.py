@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:6c1730ca7f3e157b6341259433eddfa1899e68c1e18505ad164fae6eb25cfdea",
+    "text": "sha256:05c2e8b197ff982a5ae775a7e8b4ebf33c43f4fd6a530f2025f15408e7a15f4f",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -188,9 +188,9 @@ def tsodyks_markram_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -209,12 +209,14 @@ def tsodyks_markram_step_jvp(primals, tangents):
         The result of `tsodyks_markram_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
     tangents = _vectors(
-        _flatten_tangents(*tangents), differentiated, ("u", "x", "i", "s")
+        _flatten_tangents(*_passed(tangents, "tangents")),
+        differentiated,
+        ("u", "x", "i", "s"),
     )
     outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
@@ -518,6 +520,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"tsodyks_markram_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -528,16 +533,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"tsodyks_markram_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"tsodyks_markram_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 4 <= len(values) <= 9:
+        raise TypeError(f"tsodyks_markram_step takes 4 to 9 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"tsodyks_markram_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 3)
+    _nested(cotangents, (..., ..., ...), "cotangents")
     return _vectors(
         (cotangents[0], cotangents[1], cotangents[2]),
         (outputs[0], outputs[1], outputs[2]),

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:a72377830f50d7496434ed816eafc22dd8cad6dce93d5e0b68256fd475844e76",
+    "text": "sha256:1cff52fd4bf938a756057676f8f362aa917b2dd19a6b97d32e99a8cb5693b046",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -437,9 +437,9 @@ def two_compartment_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -466,9 +466,9 @@ def two_compartment_step_jvp(primals, tangents):
         The result of `two_compartment_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves, types = _flatten(*primals)
+    leaves, types = _flatten(*_passed(primals, "primals"))
     differentiated = (
         leaves[0],
         leaves[1],
@@ -479,7 +479,7 @@ def two_compartment_step_jvp(primals, tangents):
         leaves[6],
     )
     tangents = _vectors(
-        _flatten_tangents(*tangents),
+        _flatten_tangents(*_passed(tangents, "tangents")),
         differentiated,
         ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     )
@@ -1335,12 +1335,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "two_compartment_step takes integers of Python, or integers in arrays, not both"
+            "two_compartment_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"two_compartment_step takes a float for at least one of {names}"
+                f"two_compartment_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -1387,6 +1389,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"two_compartment_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1397,16 +1402,52 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"two_compartment_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"two_compartment_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 3 <= len(values) <= 19:
+        raise TypeError(f"two_compartment_step takes 3 to 19 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"two_compartment_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 6)
+    _nested(
+        cotangents, (_Fields(vs=..., ws=..., vd=..., wd=..., k=...), ...), "cotangents"
+    )
     return _vectors(
         (
             cotangents[0].vs,
@@ -1449,6 +1490,7 @@ def _flatten_tangents(
     c=None,
 ):
     """The tangents of the differentiated leaves."""
+    _nested(state, _Fields(vs=..., ws=..., vd=..., wd=..., k=...), "state")
     _no_tangent(EL, "EL")
     _no_tangent(VT, "VT")
     _no_tangent(Ed, "Ed")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:d92ec08233f21bd311508bc5fae23e9578c5239134053956da948b15870eb88b",
+    "text": "sha256:54620a0345ab1d49fda798916c7d23393cff60de76630fdbf5703a77c225db22",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -298,9 +298,9 @@ def wang_buzsaki_step_vjp(primals, cotangents):
         its primal's own shape and dtype.
 
     Raises:
-        ValueError: a cotangent has another shape or dtype than its output.
+        ValueError: a cotangent has another shape or dtype than its output, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
     outputs = jax.eval_shape(_primal, *leaves)
     cotangents = _flatten_cotangents(cotangents, outputs)
@@ -319,12 +319,14 @@ def wang_buzsaki_step_jvp(primals, tangents):
         The result of `wang_buzsaki_step`, and the tangents of its leaves in the same pytree.
 
     Raises:
-        ValueError: a tangent has another shape or dtype than its primal.
+        ValueError: a tangent has another shape or dtype than its primal, or another place.
     """
-    leaves = _flatten(*primals)
+    leaves = _flatten(*_passed(primals, "primals"))
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
     tangents = _vectors(
-        _flatten_tangents(*tangents), differentiated, ("v", "h", "n", "I")
+        _flatten_tangents(*_passed(tangents, "tangents")),
+        differentiated,
+        ("v", "h", "n", "I"),
     )
     outputs, tangents = _jvp(*leaves, *tangents)
     return outputs, _full_tangents(outputs, tangents)
@@ -698,12 +700,14 @@ def _integers(numbers, promoted, results):
         return
     if any(_is_whole(value) for value in promoted):
         raise TypeError(
-            "wang_buzsaki_step takes integers of Python, or integers in arrays, not both"
+            "wang_buzsaki_step takes integers of Python, or integers in arrays, not both: "
+            "where they meet, they would overflow"
         )
     for names, values in results.items():
         if all(isinstance(value, int) for value in values):
             raise TypeError(
-                f"wang_buzsaki_step takes a float for at least one of {names}"
+                f"wang_buzsaki_step takes a float for at least one of {names}: "
+                "of integers alone, the source computes an integer"
             )
 
 
@@ -750,6 +754,9 @@ def _same_in_numpy(leaves, given):
 
 def _vectors(values, primals, names):
     """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    for value, name in zip(values, names):
+        if value is None or isinstance(value, (tuple, list, dict)):
+            raise ValueError(f"wang_buzsaki_step takes a vector for {name}, not {type(value).__name__}")
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -760,16 +767,50 @@ def _vectors(values, primals, names):
     return arrays
 
 
-def _count(cotangents, leaves):
-    """Refuse another number of cotangents than the result has leaves."""
-    found = len(jax.tree.leaves(cotangents, is_leaf=lambda leaf: leaf is None))
-    if found != leaves:
-        raise ValueError(f"wang_buzsaki_step returns {leaves} leaves, not {found}")
+def _passed(values, what):
+    """As many as there are arguments, but for those that have defaults; or refused."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"wang_buzsaki_step takes a tuple of {what}, not {type(values).__name__}")
+    if not 4 <= len(values) <= 8:
+        raise TypeError(f"wang_buzsaki_step takes 4 to 8 arguments, not {len(values)} {what}")
+    return values
+
+
+class _Fields(dict):
+    """The fields of a container of any class."""
+
+
+def _nested(given, due, where):
+    """Refuse vectors that are not nested as `due`, in which `...` stands for each leaf."""
+    if due is ...:
+        return
+    kind = _kind(given)
+    if isinstance(due, _Fields):
+        given = {key: getattr(given, key) for key in due if hasattr(given, key)}
+    if isinstance(due, dict):
+        keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
+    else:
+        keys = range(len(due or ()))
+        same = type(given) is type(due) and (due is None or len(given) == len(due))
+    if not same:
+        raise ValueError(f"wang_buzsaki_step takes {_kind(due)} for {where}, not {kind}")
+    for key in keys:
+        _nested(given[key], due[key], f"{where}.{key}")
+
+
+def _kind(tree):
+    """What a container is, in words."""
+    if isinstance(tree, dict):
+        kind = "object" if isinstance(tree, _Fields) else type(tree).__name__
+        return f"{kind} with {', '.join(map(str, tree))}"
+    if isinstance(tree, (tuple, list)):
+        return f"{type(tree).__name__} of {len(tree)}"
+    return "None" if tree is None else type(tree).__name__
 
 
 def _flatten_cotangents(cotangents, outputs):
     """The cotangents of the outputs that have a derivative."""
-    _count(cotangents, 3)
+    _nested(cotangents, (..., ..., ...), "cotangents")
     return _vectors(
         (cotangents[0], cotangents[1], cotangents[2]),
         (outputs[0], outputs[1], outputs[2]),
