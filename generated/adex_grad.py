@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:6df2d9b35fb3e488be5a242a555e1712a5faf76d725ad748be620877f3c8404d",
+    "text": "sha256:c6f327c0aa627d10f12fe2a389eb378503b0858d1a75600b7bda98376553bfc4",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -678,7 +678,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"adex_step takes {wanted} for {name}, not {given}")
 
 
@@ -719,7 +719,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -733,7 +733,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"adex_step takes {_kind(due)} for {where}, not {kind}")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:c6df7c0bfe44352bbf04b3902e81163f1d68f6f22995f89c69974a94423e7583",
+    "text": "sha256:5869fe44d9ca246b366dc0df50dea83c43699ae01cdeb68371dac871296e5507",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -435,7 +435,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"alif_step takes {wanted} for {name}, not {given}")
 
 
@@ -476,7 +476,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -490,7 +490,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"alif_step takes {_kind(due)} for {where}, not {kind}")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:8a6dafad4406a0d05bd8c0ec87bcca13d081a67b1fbdbe35f145857e1c42ee54",
+    "text": "sha256:f501e0576ff39971a8a3f29130cf204413388e44a6f220cfd8fe5146cd6288f0",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -555,7 +555,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"eif_step takes {wanted} for {name}, not {given}")
 
 
@@ -596,7 +596,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -610,7 +610,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"eif_step takes {_kind(due)} for {where}, not {kind}")

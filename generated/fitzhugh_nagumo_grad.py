@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/fitzhugh_nagumo.py",
     "function": "fitzhugh_nagumo_step",
     "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
-    "text": "sha256:8e718212838799807237d94440b46f4f25fd5964937c7a4e8063c08f7098b0f4",
+    "text": "sha256:fd7639696147d4ce50da0af26001727d6f5f205ca2ca938d289d2177b16bf204",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -456,7 +456,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"fitzhugh_nagumo_step takes {wanted} for {name}, not {given}")
 
 
@@ -497,7 +497,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -511,7 +511,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"fitzhugh_nagumo_step takes {_kind(due)} for {where}, not {kind}")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:f2b68ae04bff2ff7a59c430c3c0d66df98de88e93cc2a6588f72430c12bd88a5",
+    "text": "sha256:c7e7289a411b5a5bb60e8af8181ab3366d11c35a06a0444b16300d0e97213740",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -1369,7 +1369,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"glif_multi_step takes {wanted} for {name}, not {given}")
 
 
@@ -1410,7 +1410,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -1424,7 +1424,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"glif_multi_step takes {_kind(due)} for {where}, not {kind}")

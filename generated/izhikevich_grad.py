@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:b3965d368b56c9811a91b4e199b1e556a94e9a89dfce1be51f062d427e8642f5",
+    "text": "sha256:936d85550cf73d7bbc939b99fba9b762f0d154eeedc5e06538b499a6c60ece8e",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -556,7 +556,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"izhikevich_step takes {wanted} for {name}, not {given}")
 
 
@@ -597,7 +597,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -611,7 +611,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"izhikevich_step takes {_kind(due)} for {where}, not {kind}")

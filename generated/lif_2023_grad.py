@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:21e2f76f071260eed3ee36c91d28e6953ca5e47bbbe717479638222e56a44efa",
+    "text": "sha256:ef913fcce4debae421d772fbd5511296953c2c433e49c636eb8ee897b2a37a49",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -524,7 +524,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"lif_2023_step takes {wanted} for {name}, not {given}")
 
 
@@ -584,7 +584,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -598,7 +598,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"lif_2023_step takes {_kind(due)} for {where}, not {kind}")

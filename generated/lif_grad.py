@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
-    "text": "sha256:1a4be6350b127c399761c0dd45053af3e44ad7fe934d94068c6143dadcf777d6",
+    "text": "sha256:f63b9711fd33f1c1724bdfe86177b5a52632ce2896282dc5fb32e6c2eebad5d4",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -443,7 +443,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"lif_step takes {wanted} for {name}, not {given}")
 
 
@@ -484,7 +484,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -498,7 +498,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"lif_step takes {_kind(due)} for {where}, not {kind}")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
-    "text": "sha256:80cc3d3a1ecaa6c8ce15b10cc9a750e32873395d901952d29554088e53752952",
+    "text": "sha256:8216fd4f1f22d0bb859299acb49f00357f3462d46bfeb759e63a099e05f4c371",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -471,7 +471,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"lif_reset_step takes {wanted} for {name}, not {given}")
 
 
@@ -512,7 +512,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -526,7 +526,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"lif_reset_step takes {_kind(due)} for {where}, not {kind}")

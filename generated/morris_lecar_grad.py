@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:585b4b7dcd604515b7994999cc32f2acf92f273341e38212471eb704af524534",
+    "text": "sha256:b121a74873c6da1e6f9dff2149660d40c9dd99c9b8da1daa7240c3a57afa7271",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -696,7 +696,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"morris_lecar_step takes {wanted} for {name}, not {given}")
 
 
@@ -737,7 +737,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -751,7 +751,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"morris_lecar_step takes {_kind(due)} for {where}, not {kind}")

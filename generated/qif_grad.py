@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:6beb5f1fc72d497ff892508ed1f0bdbd4be4d8e29e570b3e24c8daaecac650cc",
+    "text": "sha256:692fcd9cae85ffc81e1d9206632ea46aa067432269782984742777a196965740",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -532,7 +532,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"qif_step takes {wanted} for {name}, not {given}")
 
 
@@ -573,7 +573,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -587,7 +587,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"qif_step takes {_kind(due)} for {where}, not {kind}")

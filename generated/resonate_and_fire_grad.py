@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:627eee335b03ea143a554733f769b40c2113cc3294e51dc755e5defc187599c2",
+    "text": "sha256:a04ed919b4ac6674890aa2aa5cfc2ba6be6cde25fe55afac9e46d26295f53431",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -507,7 +507,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"resonate_and_fire_step takes {wanted} for {name}, not {given}")
 
 
@@ -548,7 +548,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -562,7 +562,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"resonate_and_fire_step takes {_kind(due)} for {where}, not {kind}")

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:3548239f517145579483fc251c45ad7172ec3c644692f19652c5f5fb26beace4",
+    "text": "sha256:90cf7451b3925ae95512299a41a5d55ca8ce7cffe158ff5e9c4c7b05076fce6c",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -445,7 +445,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"theta_step takes {wanted} for {name}, not {given}")
 
 
@@ -486,7 +486,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -500,7 +500,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"theta_step takes {_kind(due)} for {where}, not {kind}")

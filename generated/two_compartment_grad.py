@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:1cff52fd4bf938a756057676f8f362aa917b2dd19a6b97d32e99a8cb5693b046",
+    "text": "sha256:c55431df57d263732974f4482f5f8641c1be7db67604d7c0b0c70a34c4cae780",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -1370,7 +1370,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"two_compartment_step takes {wanted} for {name}, not {given}")
 
 
@@ -1411,7 +1411,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -1425,7 +1425,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"two_compartment_step takes {_kind(due)} for {where}, not {kind}")

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:54620a0345ab1d49fda798916c7d23393cff60de76630fdbf5703a77c225db22",
+    "text": "sha256:7d34b09889fdb2de15ac744b53ae830946c5917e57f4868f798159a1164dfb27",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -735,7 +735,7 @@ def _array(value, name, wanted, *kinds):
         array = jnp.asarray(value)
         if any(jnp.issubdtype(array.dtype, kind) for kind in kinds):
             return array
-        given = array.dtype
+        given = str(array.dtype)
     raise TypeError(f"wang_buzsaki_step takes {wanted} for {name}, not {given}")
 
 
@@ -776,7 +776,7 @@ def _passed(values, what):
     return values
 
 
-class _Fields(dict):
+class _Fields(dict[str, object]):
     """The fields of a container of any class."""
 
 
@@ -790,7 +790,7 @@ def _nested(given, due, where):
     if isinstance(due, dict):
         keys, same = list(due), isinstance(given, dict) and given.keys() == due.keys()
     else:
-        keys = range(len(due or ()))
+        keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
         raise ValueError(f"wang_buzsaki_step takes {_kind(due)} for {where}, not {kind}")
