@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/adex.py",
     "function": "adex_step",
     "digest": "sha256:62b0cc6a683184f6f1da1dec50447d49b15be5d7bfddb8fdc27aa546ba41db8e",
-    "text": "sha256:c6f327c0aa627d10f12fe2a389eb378503b0858d1a75600b7bda98376553bfc4",
+    "text": "sha256:c79fa6b5264d9989b6f048e81546f8389b997fea1c9054415c1a57fa48134d13",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -696,10 +696,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"adex_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"adex_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -713,7 +715,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"adex_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"adex_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 12:
         raise TypeError(f"adex_step takes 3 to 12 arguments, not {len(values)} {what}")
     return values

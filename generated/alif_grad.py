@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/alif.py",
     "function": "alif_step",
     "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:5869fe44d9ca246b366dc0df50dea83c43699ae01cdeb68371dac871296e5507",
+    "text": "sha256:b0125d0e535efcecca3d4ebfffc1f7b1d40620b4ba16f515b287564fa2b570bc",
     "wrt": ("U", "A", "S"),
     "elimination": "vertex",
     "order": (
@@ -453,10 +453,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"alif_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"alif_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -470,7 +472,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"alif_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"alif_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 7:
         raise TypeError(f"alif_step takes 3 to 7 arguments, not {len(values)} {what}")
     return values

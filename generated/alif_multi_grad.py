@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:0e91d3f03b721afef8689b18ca6edfa067da6034a85a0c2d2216c6d5f3339031",
+    "text": "sha256:c79f5d328aae434784ed529c2973f70c1636910d26eb4e3eb7bd7750b863b119",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -795,10 +795,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"alif_multi_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"alif_multi_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -812,9 +814,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"alif_multi_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"alif_multi_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 2 <= len(values) <= 3:
-        raise TypeError(f"alif_multi_step takes 2 to 3 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"alif_multi_step takes 2 to 3 arguments, not {len(values)} {what}"
+        )
     return values
 
 

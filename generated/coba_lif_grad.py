@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/coba_lif.py",
     "function": "coba_lif_step",
     "digest": "sha256:337251bac29ee03e3604f30e607e2c514ae2e0b74c77a1c12c941b381ecf57ae",
-    "text": "sha256:9378150033d20e9cf67021455d3a3573982715fcab03bee2971d770f9ccd5a7c",
+    "text": "sha256:2a86be8a4bec9d8c95823c6ea5a7c18969c1edc42430f63ccfa20087917ba73c",
     "wrt": ("state.v", "state.ge", "state.gi", "se", "si", "I"),
     "elimination": "vertex",
     "order": (
@@ -1001,10 +1001,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"coba_lif_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"coba_lif_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1018,9 +1020,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"coba_lif_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"coba_lif_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 4 <= len(values) <= 15:
-        raise TypeError(f"coba_lif_step takes 4 to 15 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"coba_lif_step takes 4 to 15 arguments, not {len(values)} {what}"
+        )
     return values
 
 

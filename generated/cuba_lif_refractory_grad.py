@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:4be4fe556235ad5a1a5fa58127268a892f5d385cc85b220e92d2a2aaf4403346",
+    "text": "sha256:ca223789a8082dbb5e2ac4bfcbf21a0ba0af5b8ce66f47c9fb242d84d3204a2e",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (
@@ -761,10 +761,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"cuba_lif_refractory_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"cuba_lif_refractory_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -778,9 +780,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"cuba_lif_refractory_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"cuba_lif_refractory_step takes a tuple of {what}, not {type(values).__name__}",
+        )
     if not 2 <= len(values) <= 3:
-        raise TypeError(f"cuba_lif_refractory_step takes 2 to 3 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"cuba_lif_refractory_step takes 2 to 3 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -801,7 +807,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"cuba_lif_refractory_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"cuba_lif_refractory_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/cuba_lif_state.py",
     "function": "cuba_lif_step",
     "digest": "sha256:5e623a9bd6d846c676f24816399ad12fda909e568577fef65a1d73b42d397afd",
-    "text": "sha256:9a05ac55ccd48e6f9cbe103d4e58753db5440fa72aa046fc4ff1bbcf182f8e43",
+    "text": "sha256:3c86635c37b63d4ff38ed20763bd7abc9c206828a59d30556c07474027e94b23",
     "wrt": ("state.v", "state.i", "state.z", "x"),
     "elimination": "vertex",
     "order": (
@@ -550,10 +550,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"cuba_lif_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"cuba_lif_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -567,9 +569,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"cuba_lif_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"cuba_lif_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 2 <= len(values) <= 3:
-        raise TypeError(f"cuba_lif_step takes 2 to 3 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"cuba_lif_step takes 2 to 3 arguments, not {len(values)} {what}"
+        )
     return values
 
 

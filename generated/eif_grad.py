@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/eif.py",
     "function": "eif_step",
     "digest": "sha256:051ec73141acf1d2d058c77b6bd4560f9d86b4a973efcef694d185fdbf9704fd",
-    "text": "sha256:f501e0576ff39971a8a3f29130cf204413388e44a6f220cfd8fe5146cd6288f0",
+    "text": "sha256:fbe2811c79cebbb7583e4f91a1854567a99aa441ba7aceadc9e853e839677f64",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -573,10 +573,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"eif_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"eif_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -590,7 +592,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"eif_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"eif_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 2 <= len(values) <= 9:
         raise TypeError(f"eif_step takes 2 to 9 arguments, not {len(values)} {what}")
     return values

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/fitzhugh_nagumo.py",
     "function": "fitzhugh_nagumo_step",
     "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
-    "text": "sha256:fd7639696147d4ce50da0af26001727d6f5f205ca2ca938d289d2177b16bf204",
+    "text": "sha256:f236f855b1be098e05d15ce5c3079c1b1f936ed449f07e7710d82c5310d90b67",
     "wrt": ("v", "w", "I"),
     "elimination": "vertex",
     "order": (
@@ -474,10 +474,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"fitzhugh_nagumo_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"fitzhugh_nagumo_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -491,9 +493,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"fitzhugh_nagumo_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"fitzhugh_nagumo_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 6:
-        raise TypeError(f"fitzhugh_nagumo_step takes 3 to 6 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"fitzhugh_nagumo_step takes 3 to 6 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -514,7 +520,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"fitzhugh_nagumo_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"fitzhugh_nagumo_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

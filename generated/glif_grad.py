@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/glif.py",
     "function": "glif_step",
     "digest": "sha256:820fc44952b8d9d639b51b820119898a37b3b7ddf34833d0c5c6917e455f5b91",
-    "text": "sha256:8af4a9cc5c0a22f42bcc612bd999da4a83973c68b07d3b519a105605fbf5b12c",
+    "text": "sha256:c7409156a1fe0812cd9d57294c178aa34c307f7f386a2aaf363f6d4038d770ac",
     "wrt": ("V", "J1", "J2", "theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -1223,10 +1223,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"glif_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"glif_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1240,7 +1242,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"glif_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"glif_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 5 <= len(values) <= 17:
         raise TypeError(f"glif_step takes 5 to 17 arguments, not {len(values)} {what}")
     return values

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:c7e7289a411b5a5bb60e8af8181ab3366d11c35a06a0444b16300d0e97213740",
+    "text": "sha256:c63f66571b5a6a30018e7b9ab7056d7255eb17f862256e83b8d0b6b531f9de56",
     "wrt": (
         "state.v",
         "state.J.0",
@@ -1387,10 +1387,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"glif_multi_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"glif_multi_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1404,9 +1406,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"glif_multi_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"glif_multi_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 2 <= len(values) <= 11:
-        raise TypeError(f"glif_multi_step takes 2 to 11 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"glif_multi_step takes 2 to 11 arguments, not {len(values)} {what}"
+        )
     return values
 
 

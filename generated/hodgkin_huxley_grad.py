@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/hodgkin_huxley.py",
     "function": "hodgkin_huxley_step",
     "digest": "sha256:e766ec46aeae070fbd03a0a768a447011c2ddbd56b73b09cdd3321de8de1cdea",
-    "text": "sha256:377c134736cd73bf0bf4101e57e11ad4e3a3cf013a61f21126a8c4b27a2969cc",
+    "text": "sha256:c63b64173e2c12575ee0921703de317dde20136e62d776ed982828bee3859811",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -752,10 +752,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"hodgkin_huxley_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"hodgkin_huxley_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -769,9 +771,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"hodgkin_huxley_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"hodgkin_huxley_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 5 <= len(values) <= 8:
-        raise TypeError(f"hodgkin_huxley_step takes 5 to 8 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"hodgkin_huxley_step takes 5 to 8 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -792,7 +798,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"hodgkin_huxley_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"hodgkin_huxley_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

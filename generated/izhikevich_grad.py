@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/izhikevich.py",
     "function": "izhikevich_step",
     "digest": "sha256:dc57c87c25afafb7e65e07701e23d60f876a618c8ab1b13032caa517c250b894",
-    "text": "sha256:936d85550cf73d7bbc939b99fba9b762f0d154eeedc5e06538b499a6c60ece8e",
+    "text": "sha256:c22bb9295197d9e068a8e109c2eca7c12e276647c5e36fa8b50e9e4ed1fe06ab",
     "wrt": ("v", "u", "I"),
     "elimination": "vertex",
     "order": (
@@ -574,10 +574,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"izhikevich_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"izhikevich_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -591,9 +593,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"izhikevich_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"izhikevich_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 7:
-        raise TypeError(f"izhikevich_step takes 3 to 7 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"izhikevich_step takes 3 to 7 arguments, not {len(values)} {what}"
+        )
     return values
 
 

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:ef913fcce4debae421d772fbd5511296953c2c433e49c636eb8ee897b2a37a49",
+    "text": "sha256:f3384d3ce10e0ff7052157e023bec79c315b4554f36928486a9ec9657560962f",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -561,10 +561,12 @@ def _uniform(leaves, names, strong):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"lif_2023_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"lif_2023_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -578,7 +580,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"lif_2023_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"lif_2023_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 6 <= len(values) <= 6:
         raise TypeError(f"lif_2023_step takes 6 arguments, not {len(values)} {what}")
     return values

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif.py",
     "function": "lif_step",
     "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
-    "text": "sha256:f63b9711fd33f1c1724bdfe86177b5a52632ce2896282dc5fb32e6c2eebad5d4",
+    "text": "sha256:d185291d3f0adeef867386e8bb99fd430354db0763c0b838dbcfb74d1cc9957f",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -461,10 +461,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"lif_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"lif_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -478,7 +480,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"lif_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"lif_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 6:
         raise TypeError(f"lif_step takes 3 to 6 arguments, not {len(values)} {what}")
     return values

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/lif_reset.py",
     "function": "lif_reset_step",
     "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
-    "text": "sha256:8216fd4f1f22d0bb859299acb49f00357f3462d46bfeb759e63a099e05f4c371",
+    "text": "sha256:462cad88342af204d0d9559b719d395f2759a96625f8d9e2289d95c7f674f403",
     "wrt": ("U", "I", "S"),
     "elimination": "vertex",
     "order": (
@@ -489,10 +489,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"lif_reset_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"lif_reset_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -506,9 +508,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"lif_reset_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"lif_reset_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 6:
-        raise TypeError(f"lif_reset_step takes 3 to 6 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"lif_reset_step takes 3 to 6 arguments, not {len(values)} {what}"
+        )
     return values
 
 

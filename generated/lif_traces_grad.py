@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/lif_traces.py",
     "function": "lif_traces_step",
     "digest": "sha256:9742847de837805732ee677665caf8f7826b55d055e3e08ef96ab4fcb189a6d8",
-    "text": "sha256:43e531ab44cc8b3e26a32a5cd3329ef59c44a07c6e4e77f7d5a9164567c1b45e",
+    "text": "sha256:f0442c4201f65101943973a9580f4518ae7fbc251ea92f3dfdeb0cb714678942",
     "wrt": ("state.v", "state.d", "state.r", "state.y", "s"),
     "elimination": "vertex",
     "order": (
@@ -553,10 +553,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"lif_traces_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"lif_traces_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -570,9 +572,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"lif_traces_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"lif_traces_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 2 <= len(values) <= 8:
-        raise TypeError(f"lif_traces_step takes 2 to 8 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"lif_traces_step takes 2 to 8 arguments, not {len(values)} {what}"
+        )
     return values
 
 

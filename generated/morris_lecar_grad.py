@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/morris_lecar.py",
     "function": "morris_lecar_step",
     "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:b121a74873c6da1e6f9dff2149660d40c9dd99c9b8da1daa7240c3a57afa7271",
+    "text": "sha256:240f33237743e9f879965d2e16a85cac824a8755696f00d0aa9d99537e3437c8",
     "wrt": ("V", "N", "I"),
     "elimination": "vertex",
     "order": (
@@ -714,10 +714,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"morris_lecar_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"morris_lecar_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -731,9 +733,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"morris_lecar_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"morris_lecar_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 15:
-        raise TypeError(f"morris_lecar_step takes 3 to 15 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"morris_lecar_step takes 3 to 15 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -754,7 +760,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"morris_lecar_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"morris_lecar_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

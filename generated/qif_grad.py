@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:692fcd9cae85ffc81e1d9206632ea46aa067432269782984742777a196965740",
+    "text": "sha256:0f1f10a7a42e4760dce70d963898cd164ae459f35b2969079c08eb7ab206f790",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (
@@ -550,10 +550,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"qif_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"qif_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -567,7 +569,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"qif_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"qif_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 2 <= len(values) <= 8:
         raise TypeError(f"qif_step takes 2 to 8 arguments, not {len(values)} {what}")
     return values

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/resonate_and_fire.py",
     "function": "resonate_and_fire_step",
     "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:a04ed919b4ac6674890aa2aa5cfc2ba6be6cde25fe55afac9e46d26295f53431",
+    "text": "sha256:41d61a70b04f3a04a8b930bc09981d06d7227165dffc678d4af513828690ccc4",
     "wrt": ("x", "y", "I"),
     "elimination": "vertex",
     "order": (
@@ -525,10 +525,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"resonate_and_fire_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"resonate_and_fire_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -542,9 +544,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"resonate_and_fire_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"resonate_and_fire_step takes a tuple of {what}, not {type(values).__name__}",
+        )
     if not 3 <= len(values) <= 5:
-        raise TypeError(f"resonate_and_fire_step takes 3 to 5 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"resonate_and_fire_step takes 3 to 5 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -565,7 +571,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"resonate_and_fire_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"resonate_and_fire_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

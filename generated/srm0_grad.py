@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:b28c19ecff79fee3eb51da214affaa7b23a02044d4c59c3521a3e56d45cef862",
+    "text": "sha256:59829a6357bdd06fc59a360571e0786d432dfa47eb788abed03317b6eb125c47",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -642,10 +642,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"srm0_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"srm0_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -659,7 +661,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"srm0_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"srm0_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 10:
         raise TypeError(f"srm0_step takes 3 to 10 arguments, not {len(values)} {what}")
     return values

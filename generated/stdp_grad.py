@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
-    "text": "sha256:2ec4ca6aab35146710acab1473c85259a31e1b726a5837f785194d0eb265f172",
+    "text": "sha256:2cf7a61bbc2cec91956b3de7abcfadfb57bf3fb13335e444e6371f8e82d72a1e",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (
@@ -586,10 +586,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"stdp_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"stdp_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -603,7 +605,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"stdp_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"stdp_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 5 <= len(values) <= 6:
         raise TypeError(f"stdp_step takes 5 to 6 arguments, not {len(values)} {what}")
     return values

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:90cf7451b3925ae95512299a41a5d55ca8ce7cffe158ff5e9c4c7b05076fce6c",
+    "text": "sha256:947e8b4266ad2724449cd71c4a36a59880468a8aa03dc0910dfe42929630d3de",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (
@@ -463,10 +463,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"theta_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"theta_step takes a vector for {name}, not {type(value).__name__}"
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -480,7 +482,9 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"theta_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"theta_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 2 <= len(values) <= 3:
         raise TypeError(f"theta_step takes 2 to 3 arguments, not {len(values)} {what}")
     return values

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/traub_miles.py",
     "function": "traub_miles_step",
     "digest": "sha256:19732f91571d69e184618fe29be1c9436a8c642ab02777db4aadea31dc0bf91d",
-    "text": "sha256:606dea2b6fe5a605a5340ddee3a4f74d5aca9c1983acd240ee8c0d8fc011beb6",
+    "text": "sha256:d22f11b7c7e28064f9171848c765996a236c3ffbfa2971044910f9e3de83d1ec",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -898,10 +898,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"traub_miles_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"traub_miles_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -915,9 +917,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"traub_miles_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"traub_miles_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 5 <= len(values) <= 10:
-        raise TypeError(f"traub_miles_step takes 5 to 10 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"traub_miles_step takes 5 to 10 arguments, not {len(values)} {what}"
+        )
     return values
 
 

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/tsodyks_markram.py",
     "function": "tsodyks_markram_step",
     "digest": "sha256:922ead6a8f97816327b763d9818eb50a9223057d1584c7d2c66a45aa980e6c90",
-    "text": "sha256:5009cd3eda1c253828955da0c9d1c3b90239138b81d709895e47b9d737b1bb28",
+    "text": "sha256:3042a28132e671ccf4ba1daff63f571cec3bb47fb8f326d9eb89b48abf8e3e1f",
     "wrt": ("u", "x", "i", "s"),
     "elimination": "vertex",
     "order": (
@@ -519,10 +519,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"tsodyks_markram_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"tsodyks_markram_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -536,9 +538,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"tsodyks_markram_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"tsodyks_markram_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 4 <= len(values) <= 9:
-        raise TypeError(f"tsodyks_markram_step takes 4 to 9 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"tsodyks_markram_step takes 4 to 9 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -559,7 +565,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"tsodyks_markram_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"tsodyks_markram_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

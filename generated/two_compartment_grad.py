@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/two_compartment.py",
     "function": "two_compartment_step",
     "digest": "sha256:d33c60cb8e65e738ba0ec9514bb4f151e714b34a9a1f2cf972efb3d2ba024f3b",
-    "text": "sha256:c55431df57d263732974f4482f5f8641c1be7db67604d7c0b0c70a34c4cae780",
+    "text": "sha256:1222dd2f30f56a3d4a266334c8d122c8a9fa3f57f2eb37477915e62018e74782",
     "wrt": ("state.vs", "state.ws", "state.vd", "state.wd", "state.k", "Is", "Id"),
     "elimination": "vertex",
     "order": (
@@ -1388,10 +1388,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"two_compartment_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"two_compartment_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -1405,9 +1407,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"two_compartment_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"two_compartment_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 3 <= len(values) <= 19:
-        raise TypeError(f"two_compartment_step takes 3 to 19 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"two_compartment_step takes 3 to 19 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -1428,7 +1434,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"two_compartment_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"two_compartment_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

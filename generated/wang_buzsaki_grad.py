@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:7d34b09889fdb2de15ac744b53ae830946c5917e57f4868f798159a1164dfb27",
+    "text": "sha256:d19de4238d68febb4f02a77f3bee40bea7881d2d7f6b3ca333cfbcf436a3218b",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (
@@ -753,10 +753,12 @@ def _same_in_numpy(leaves, given):
 
 
 def _vectors(values, primals, names):
-    """Tangents or cotangents as arrays, each in its primal's shape and dtype, or refused."""
+    """Vectors as arrays, each in its primal's shape and dtype, or refused."""
     for value, name in zip(values, names):
         if value is None or isinstance(value, (tuple, list, dict)):
-            raise ValueError(f"wang_buzsaki_step takes a vector for {name}, not {type(value).__name__}")
+            raise ValueError(
+                f"wang_buzsaki_step takes a vector for {name}, not {type(value).__name__}",
+            )
     arrays = tuple(map(jnp.asarray, values))
     for array, primal, name in zip(arrays, primals, names):
         if (array.shape, array.dtype) != (primal.shape, primal.dtype):
@@ -770,9 +772,13 @@ def _vectors(values, primals, names):
 def _passed(values, what):
     """As many as there are arguments, but for those that have defaults; or refused."""
     if not isinstance(values, (tuple, list)):
-        raise TypeError(f"wang_buzsaki_step takes a tuple of {what}, not {type(values).__name__}")
+        raise TypeError(
+            f"wang_buzsaki_step takes a tuple of {what}, not {type(values).__name__}"
+        )
     if not 4 <= len(values) <= 8:
-        raise TypeError(f"wang_buzsaki_step takes 4 to 8 arguments, not {len(values)} {what}")
+        raise TypeError(
+            f"wang_buzsaki_step takes 4 to 8 arguments, not {len(values)} {what}"
+        )
     return values
 
 
@@ -793,7 +799,9 @@ def _nested(given, due, where):
         keys = list(range(len(due or ())))
         same = type(given) is type(due) and (due is None or len(given) == len(due))
     if not same:
-        raise ValueError(f"wang_buzsaki_step takes {_kind(due)} for {where}, not {kind}")
+        raise ValueError(
+            f"wang_buzsaki_step takes {_kind(due)} for {where}, not {kind}"
+        )
     for key in keys:
         _nested(given[key], due[key], f"{where}.{key}")
 

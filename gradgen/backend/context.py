@@ -149,6 +149,7 @@ def module_context(module: Module) -> Context:
         if least == most
         else f"{least} to {most} arguments",
         "result_name": "cotangents",
+        "raised": _raised,
         "cotangents_body": _lines(cotangents_body(module)),
         "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),
         "tangents_body": _lines(tangents_body(module)),
@@ -163,6 +164,11 @@ def module_context(module: Module) -> Context:
         "states": _escape(", ".join(path for path, _ in trace.differentiated_state)),
         "jacobian_body": _lines(jacobian_body(module, wrt, names)),
     }
+
+
+def _raised(indent: int, kind: str, message: str) -> str:
+    """A statement that raises an error, in as many lines as the message takes."""
+    return "\n".join(layout("raise ", call(kind, [message]), "", indent))
 
 
 def _lines(lines: Sequence[str]) -> str:
