@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/lif_2023.py",
     "function": "lif_2023_step",
     "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:f3384d3ce10e0ff7052157e023bec79c315b4554f36928486a9ec9657560962f",
+    "text": "sha256:fda018ca5174943b4d38f45e0da618e63861dc70894cb9aae69b0f54ddeb58fd",
     "wrt": ("U", "I", "S", "a", "b", "threshold"),
     "elimination": "vertex",
     "order": (
@@ -554,8 +554,7 @@ def _uniform(leaves, names, strong):
     }
     if len(dtypes) > 1:
         raise TypeError(
-            f"lif_2023_step takes floats of one precision, "
-            f"not {' and '.join(sorted(dtypes))}"
+            f"lif_2023_step takes floats of one precision, not {' and '.join(sorted(dtypes))}",
         )
     return leaves
 

@@ -448,7 +448,7 @@ class Arguments:
         parameter = self.with_default()
         name = parameter.values[0].text
         if self.writer.one_in(4):
-            parameter = replace(parameter, declared=name)
+            parameter = replace(parameter, declared=name, example="0.5")
         return replace(parameter, keyword=name)
 
 

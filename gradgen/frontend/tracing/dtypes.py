@@ -75,6 +75,33 @@ class Trials:
             found = frozenset(k for k in found if f"x{k}" not in used)
         return found
 
+    def promoted_in_full(self, chosen: Collection[int], usual: Sequence[Instruction]) -> bool:
+        """Whether integers of these leaves are promoted to float64 where there is float64.
+
+        Where JAX promotes an array of int32 by itself, as in `exp(n)`, that is to float32.
+        """
+        kinds = {"int": "int32", "bool": "bool"}
+        dtypes = [
+            "int32" if k in chosen else kinds.get(leaf.kind, "float64")
+            for k, leaf in enumerate(self.signature.leaves)
+        ]
+        try:
+            traced = record(
+                self.source,
+                self.function,
+                self.signature,
+                "float64",
+                with_rules=False,
+                dtypes=dtypes,
+            )
+        except GradgenError:
+            return False
+        ours = list(steps(usual))
+        theirs = list(steps(traced.tape.primal, {f"x{k}" for k in chosen}))
+        return [i.op for i in ours] == [i.op for i in theirs] and not any(
+            two.dtype == "float32" != one.dtype for one, two in zip(ours, theirs, strict=True)
+        )
+
     def integer_results(self, floats: Collection[int]) -> list[frozenset[Var]] | None:
         """The inputs that each result is computed from which is an integer if they all are.
 
@@ -245,9 +272,12 @@ def welcome(
         if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others)):
             # what the code cannot say of integer defaults, it can say of one precision
             precisions = "full"
+    if arrays and not trials.promoted_in_full(arrays, usual):
+        arrays = frozenset()
     results = trials.integer_results(floats)
     among_python: Whole = "none" if results is None else "numbers"
-    whole: dict[Var, Whole] = {f"x{k}": "arrays" if k in arrays else among_python for k in floats}
+    whole: dict[Var, Whole] = dict.fromkeys((f"x{k}" for k in floats), among_python)
+    whole |= {f"x{k}": "numbers" for k in numbers} | {f"x{k}": "arrays" for k in arrays}
     return Welcome(whole, tuple(dict.fromkeys(results or ())), follows, precisions, strong)
 
 
