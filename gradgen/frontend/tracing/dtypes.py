@@ -277,7 +277,8 @@ def welcome(
     results = trials.integer_results(floats)
     among_python: Whole = "none" if results is None else "numbers"
     whole: dict[Var, Whole] = dict.fromkeys((f"x{k}" for k in floats), among_python)
-    whole |= {f"x{k}": "numbers" for k in numbers} | {f"x{k}": "arrays" for k in arrays}
+    for k in numbers | arrays:
+        whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
     return Welcome(whole, tuple(dict.fromkeys(results or ())), follows, precisions, strong)
 
 
