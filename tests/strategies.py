@@ -72,8 +72,6 @@ class Writer:
         self.helpers: list[str] = []
         self.classes: list[tuple[str, tuple[str, ...]]] = []
         self.lines: list[str] = []
-        self.static: list[str] = []
-        """What is bound when the code is generated."""
         self.env: list[Value] = []
         self.count = 0
         self.depth = 0
@@ -430,25 +428,14 @@ class Arguments:
     def with_default(self) -> Parameter:
         w = self.writer
         name = next(self.names)
-        default = w.pick(("0.9", "1.0", "2.0", "-0.5", "1e-3", "20", "2", "-1"))
+        default = w.pick(("0.9", "1.0", "2.0", "-0.5", "1e-3"))
         return Parameter(f"{name}={default}", default, (), (Value(name),))
-
-    def bound(self) -> Parameter:
-        """A keyword that has one value for good: a truth value, or what a directive says."""
-        w = self.writer
-        name = next(self.names)
-        default = w.pick(("0.9", "-0.5", "3", "True", "False"))
-        truth = default in ("True", "False")
-        if not truth:
-            w.static.append(f"{name}={default}")
-        values = (Value(name, "bool" if truth else "float", spans=False),)
-        return Parameter(f"{name}={default}", "", (), values, keyword=name)
 
     def keyword_only(self) -> Parameter:
         parameter = self.with_default()
         name = parameter.values[0].text
         if self.writer.one_in(4):
-            parameter = replace(parameter, declared=name, example="0.5")
+            parameter = replace(parameter, declared=name)
         return replace(parameter, keyword=name)
 
 
@@ -461,8 +448,6 @@ def _step(w: Writer) -> tuple[str, str]:
     parameters += [arguments.with_default() for _ in range(w.pick((0, 0, 0, 1, 2)))]
     if w.one_in(6):
         parameters.append(arguments.keyword_only())
-    if w.one_in(4):
-        parameters.append(arguments.bound())
     with w.scope([v for p in parameters for v in p.values], closed=True) as lines:
         lines.extend(line for p in parameters for line in p.reads)
         inputs = list(w.env)
@@ -480,11 +465,8 @@ def _step(w: Writer) -> tuple[str, str]:
             declared.append("*")
         declared.append(p.declared)
     positional = " ".join(f"{p.example}," for p in parameters if not p.keyword)
-    keyword = ", ".join(
-        f'"{p.keyword}": {p.example}' for p in parameters if p.keyword and p.example
-    )
-    bound = "".join(f"# gradgen: static {text}\n" for text in w.static)
-    step = f"{bound}def step({', '.join(declared)}):\n{_indented(lines)}"
+    keyword = ", ".join(f'"{p.keyword}": {p.example}' for p in parameters if p.keyword)
+    step = f"def step({', '.join(declared)}):\n{_indented(lines)}"
     example = f"def example():\n    return ({positional}), {{{keyword}}}"
     return step, example
 
