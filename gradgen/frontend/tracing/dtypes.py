@@ -286,7 +286,7 @@ def _one_of_each(groups: Sequence[frozenset[Var]]) -> frozenset[Var]:
     """Variables of which each group has one: small groups first, inputs in their order."""
     chosen: set[Var] = set()
     for group in sorted(groups, key=len):
-        if not group & chosen:
+        if group and not group & chosen:
             chosen.add(min(group, key=lambda variable: int(variable[1:])))
     return frozenset(chosen)
 

@@ -1,65 +1,12 @@
-"""What integer arguments must not be: too large, or divided as integers."""
+"""How large the integers may be that are passed for integer arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float
-from gradgen.ir.source import Source
 
 LARGEST = 2**31 - 1
-
-
-def require_one_meaning(source: Source, tape: Tape) -> None:
-    """Raise GradgenError where JAX's default float decides, which no text can follow.
-
-    `tape` is of float64. An integer that a function promotes, as in `1 / n`, becomes a float32 or
-    float64 of its own, strongly typed if the integer is; and a NumPy array without axes is a
-    constant whose precision JAX keeps from where it met it first.
-    """
-    readers: dict[Var, list[Instruction]] = {}
-    for i in tape.primal:
-        for variable in i.variables:
-            readers.setdefault(variable, []).append(i)
-    for i in tape.primal:
-        place = tape.frames.get(i.target, ())
-        promoted = i.op == "convert" and i.attribute("from") == "int" and i.dtype == "float32"
-        if promoted and any(tape.frames.get(r.target) == place for r in readers.get(i.target, ())):
-            raise _refused(
-                source,
-                tape,
-                i,
-                "an integer is promoted to JAX's default float here",
-                "write the other number as a float, as in 1.0 / n or n / 3.0, or n * 1.0 for n",
-            )
-        constants = [a for a in i.operands if isinstance(a, Const)]
-        if (
-            i.dtype == "float"
-            and i.op != "convert"
-            and any(c.dtype == "float32" for c in constants)
-        ):
-            raise _refused(
-                source,
-                tape,
-                i,
-                "a constant that is an array without axes has no certain precision",
-                "make it a number: float(c) or c.item()",
-            )
-
-
-def _refused(
-    source: Source, tape: Tape, instruction: Instruction, message: str, hint: str
-) -> GradgenError:
-    place = tape.frames.get(instruction.target, ())
-    return GradgenError(
-        message,
-        hint=hint,
-        path=source.path,
-        line=place[-1].line if place else source.position.line,
-        column=place[-1].column if place else source.position.column,
-    )
 
 
 def integer_limit(primal: Sequence[Instruction], integers: Collection[Var]) -> int:

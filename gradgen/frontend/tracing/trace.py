@@ -11,7 +11,7 @@ from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.dtypes import Trials, welcome
-from gradgen.frontend.tracing.integers import integer_limit, require_one_meaning
+from gradgen.frontend.tracing.integers import integer_limit
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
@@ -34,7 +34,6 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     reference = next((i.variable for i in inputs if i.dtype == "float"), None)
     if reference is None:
         raise _without_floats(source)
-    require_one_meaning(source, double.tape)
     merging = Merging(reference)
     tape = merge_tapes(single.tape, double.tape, merging, source.path)
     atoms: list[Atom] = []
