@@ -44,8 +44,10 @@ class Trials:
     usual: Sequence[DType] = ()
     """The dtypes of the outputs where all leaves are of one precision."""
 
-    def record(self, dtypes: Mapping[int, DType], others: DType) -> Recording | None:
-        """One tracing in float32, with the dtypes of some leaves, by number, and of other floats.
+    def record(
+        self, dtypes: Mapping[int, DType], others: DType, working: str = WIDE
+    ) -> Recording | None:
+        """One tracing, with the dtypes of some leaves, by number, and of other floats.
 
         None where the source does not run on them.
         """
@@ -57,7 +59,7 @@ class Trials:
                 self.source,
                 self.function,
                 self.signature,
-                WIDE,
+                working,
                 with_rules=False,
                 dtypes=chosen,
             )
@@ -80,21 +82,8 @@ class Trials:
 
         Where JAX promotes an array of int32 by itself, as in `exp(n)`, that is to float32.
         """
-        kinds = {"int": "int32", "bool": "bool"}
-        dtypes = [
-            "int32" if k in chosen else kinds.get(leaf.kind, "float64")
-            for k, leaf in enumerate(self.signature.leaves)
-        ]
-        try:
-            traced = record(
-                self.source,
-                self.function,
-                self.signature,
-                "float64",
-                with_rules=False,
-                dtypes=dtypes,
-            )
-        except GradgenError:
+        traced = self.record(dict.fromkeys(chosen, "int32"), "float64", "float64")
+        if traced is None:
             return False
         ours = list(steps(usual))
         theirs = list(steps(traced.tape.primal, {f"x{k}" for k in chosen}))
