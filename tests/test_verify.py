@@ -17,7 +17,7 @@ from generating import ROOT, STYLES, generate, generate_text
 
 from gradgen import pipeline
 from gradgen.config import Settings
-from gradgen.ir.module import Module
+from gradgen.pipeline import subject_of
 from gradgen.verify import check, floats, populations, recount
 from gradgen.verify.check import verify
 from gradgen.verify.compiling import Compiler
@@ -33,10 +33,6 @@ CHEAP = ["models/lif.py", "models/cuba_lif_state.py", "models/izhikevich.py"]
 CHEAP += ["tests/styles/research_ties.py", "tests/styles/research_shared_gain.py"]
 
 PROGRAMS = ("_value_and_entries", "_vjp", "_jvp")
-
-
-def subject_of(front: pipeline.Front, module: Module, text: str) -> Subject:
-    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
 
 
 @cache
