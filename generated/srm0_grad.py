@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/srm0.py",
     "function": "srm0_step",
     "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:59829a6357bdd06fc59a360571e0786d432dfa47eb788abed03317b6eb125c47",
+    "text": "sha256:71856ec10baddfa85a8f23dc15034032052375aacc8a55d1c9606e55c0ada8ed",
     "wrt": ("state.0", "state.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (
@@ -547,22 +547,39 @@ def _flatten(
         (state[0], state[1], state[2], x, r, eta0, theta, width),
         {"state.1, x, b": (state[1], x, b)},
     )
-    return _same_in_numpy(
-        (
-            _real(state[0], "state.0"),
-            _real(state[1], "state.1"),
-            _real(state[2], "state.2"),
-            _real(x, "x"),
-            _real(r, "r"),
-            _number(a, "a"),
-            _number(b, "b"),
-            _number(c, "c"),
-            _real(eta0, "eta0"),
-            _real(theta, "theta"),
-            _real(width, "width"),
-            _number(rho0, "rho0"),
+    return _uniform(
+        _same_in_numpy(
+            (
+                _real(state[0], "state.0"),
+                _real(state[1], "state.1"),
+                _real(state[2], "state.2"),
+                _real(x, "x"),
+                _real(r, "r"),
+                _number(a, "a"),
+                _number(b, "b"),
+                _number(c, "c"),
+                _real(eta0, "eta0"),
+                _real(theta, "theta"),
+                _real(width, "width"),
+                _number(rho0, "rho0"),
+            ),
+            (state[0], state[1], state[2], x, r, a, b, c, eta0, theta, width, rho0),
         ),
-        (state[0], state[1], state[2], x, r, a, b, c, eta0, theta, width, rho0),
+        (
+            "state.0",
+            "state.1",
+            "state.2",
+            "x",
+            "r",
+            "a",
+            "b",
+            "c",
+            "eta0",
+            "theta",
+            "width",
+            "rho0",
+        ),
+        (),
     )
 
 
@@ -638,6 +655,24 @@ def _same_in_numpy(leaves, given):
                     f"srm0_step takes values of NumPy "
                     f"beside {usual} alone, not {leaf.dtype}: pass arrays of jax.numpy"
                 )
+    return leaves
+
+
+def _uniform(leaves, names, strong):
+    """Refuse floats in whose precisions the source computes with other dtypes than this code.
+
+    What is weakly typed takes the precision of others, but for the leaves named in `strong`.
+    """
+    dtypes = {
+        leaf.dtype.name
+        for leaf, name in zip(leaves, names)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+        and (name in strong or not leaf.weak_type)
+    }
+    if len(dtypes) > 1:
+        raise TypeError(
+            f"srm0_step takes floats of one precision, not {' and '.join(sorted(dtypes))}",
+        )
     return leaves
 
 

@@ -58,6 +58,7 @@ class Value:
 
     text: str
     kind: str = "float"
+    """Of an array float, int or bool; of what Python computes with number or flag."""
     bound: float = 2.0
     """About how large it gets."""
     spans: bool = True
@@ -72,6 +73,8 @@ class Writer:
         self.helpers: list[str] = []
         self.classes: list[tuple[str, tuple[str, ...]]] = []
         self.lines: list[str] = []
+        self.static: list[str] = []
+        """What is bound when the code is generated."""
         self.env: list[Value] = []
         self.count = 0
         self.depth = 0
@@ -108,7 +111,7 @@ class Writer:
         if choice < 5 or depth <= 0:
             return self.variable()
         if choice == 5:
-            constant = self.pick(CONSTANTS)
+            constant = self.pick([*CONSTANTS, *(value.text for value in self.of_kind("number"))])
             return Value(f"({constant})" if constant[0] == "-" else constant, spans=False)
         if choice == 6 and self.of_kind("int"):
             return replace(self.variable("int"), bound=4.0)
@@ -154,9 +157,9 @@ class Writer:
         return self.array(depth)
 
     def condition(self) -> str:
-        known = self.of_kind("bool")
+        known = self.of_kind("bool") + self.of_kind("flag")
         if known and self.one_in(2):
-            return self.variable("bool").text
+            return self.pick(known).text
         return self.pick(TRUTHS).strip().format(x=self.variable().text, y=self.operand(1).text)
 
     def array(self, depth: int) -> Value:
@@ -428,14 +431,25 @@ class Arguments:
     def with_default(self) -> Parameter:
         w = self.writer
         name = next(self.names)
-        default = w.pick(("0.9", "1.0", "2.0", "-0.5", "1e-3"))
+        default = w.pick(("0.9", "1.0", "2.0", "-0.5", "1e-3", "20", "2", "-1"))
         return Parameter(f"{name}={default}", default, (), (Value(name),))
+
+    def bound(self) -> Parameter:
+        """A keyword that has one value for good: a truth value, or what a directive says."""
+        w = self.writer
+        name = next(self.names)
+        default = w.pick(("0.9", "-0.5", "3", "True", "False"))
+        truth = default in ("True", "False")
+        if not truth:
+            w.static.append(f"{name}={default}")
+        values = (Value(name, "flag" if truth else "number", spans=False),)
+        return Parameter(f"{name}={default}", "", (), values, keyword=name)
 
     def keyword_only(self) -> Parameter:
         parameter = self.with_default()
         name = parameter.values[0].text
         if self.writer.one_in(4):
-            parameter = replace(parameter, declared=name)
+            parameter = replace(parameter, declared=name, example="0.5")
         return replace(parameter, keyword=name)
 
 
@@ -448,6 +462,8 @@ def _step(w: Writer) -> tuple[str, str]:
     parameters += [arguments.with_default() for _ in range(w.pick((0, 0, 0, 1, 2)))]
     if w.one_in(6):
         parameters.append(arguments.keyword_only())
+    if w.one_in(4):
+        parameters.append(arguments.bound())
     with w.scope([v for p in parameters for v in p.values], closed=True) as lines:
         lines.extend(line for p in parameters for line in p.reads)
         inputs = list(w.env)
@@ -465,8 +481,11 @@ def _step(w: Writer) -> tuple[str, str]:
             declared.append("*")
         declared.append(p.declared)
     positional = " ".join(f"{p.example}," for p in parameters if not p.keyword)
-    keyword = ", ".join(f'"{p.keyword}": {p.example}' for p in parameters if p.keyword)
-    step = f"def step({', '.join(declared)}):\n{_indented(lines)}"
+    keyword = ", ".join(
+        f'"{p.keyword}": {p.example}' for p in parameters if p.keyword and p.example
+    )
+    bound = "".join(f"# gradgen: static {text}\n" for text in w.static)
+    step = f"{bound}def step({', '.join(declared)}):\n{_indented(lines)}"
     example = f"def example():\n    return ({positional}), {{{keyword}}}"
     return step, example
 

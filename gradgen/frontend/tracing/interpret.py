@@ -198,6 +198,8 @@ class Interpreter:
             )
         dtype = self.dtype(aval)
         if op == "convert":
+            if dtype == "bool" == self.dtype(eqn.invars[0].aval):
+                return operands[0]  # which JAX writes for some weak types alone
             attributes = (("from", _source_kind(self.dtype(eqn.invars[0].aval))),)
         if aval.size > 1 and OPERATIONS[op].kind == "transcendental":
             # XLA takes other instructions for short arrays than for one number

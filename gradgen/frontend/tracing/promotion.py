@@ -25,8 +25,11 @@ NARROW, WIDE, WEAK = "bfloat16", "float32", "weak"
 def assignments(count: int) -> Iterator[tuple[DType, ...]]:
     """Dtypes for so many float leaves, by which any leaf is told from any other.
 
-    Each digit of a leaf's number in base three chooses, in all three ways around.
+    Each digit of a leaf's number in base three chooses, in all three ways around. And each leaf
+    alone is the widest, which tells of every result whether it is promoted with that leaf.
     """
+    for widest in range(count):
+        yield tuple(WIDE if k == widest else NARROW for k in range(count))
     around = (NARROW, WIDE, WEAK)
     power = 1
     while power <= count:
@@ -94,12 +97,8 @@ def steps(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> Iterat
     """What is computed, but for marks of calls, changes of width, and some inputs' promotion."""
     for i in code:
         promotes = i.op == "convert" and i.operands[0] in promoted and is_float(i.dtype)
-        if not (i.op == "copy" or promotes or is_width_conversion(i) or _is_vain(i)):
+        if not (i.op == "copy" or promotes or is_width_conversion(i)):
             yield i
-
-
-def _is_vain(i: Instruction) -> bool:
-    return i.op == "convert" and i.dtype == "bool" == i.attribute("from")
 
 
 def leaves_followed(
