@@ -69,6 +69,10 @@ def step(v, x, left=0, period=3):
     v = jnp.where(free, 0.9 * v + x, 0.0)
     return v, jnp.where(v > 1.0, period, left - 1)
 """,
+    "an integer promoted by itself": """
+def step(v, x, n: int):
+    return v * (1 / n) + x, jnp.exp(-n / 20)
+""",
     "powers": """
 def step(v, u, a=0.02, b=0.2):
     dv = 0.04 * v**2 + 5 * v + 140 - u

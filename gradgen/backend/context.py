@@ -91,6 +91,7 @@ def module_context(module: Module) -> Context:
         "constant": rule and constant,
         "full": jacobian or pushed,
         "precisions": trace.precisions,
+        "lone_integers": trace.lone_integers,
         "integers": any(i.whole == "numbers" for i in trace.inputs),
         "guards": {leaf_guard(i) for i in trace.inputs},
     }

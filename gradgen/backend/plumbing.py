@@ -67,6 +67,8 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
     if any(i.whole == "numbers" for i in trace.inputs):
         lines += _integers_guard(trace)
     result = call("_same_in_numpy", [tuple_of(leaves), tuple_of(given)])
+    if trace.lone_integers:
+        result = call("_beside_defaults", [result])
     if trace.precisions != "any":
         strong: list[Doc] = [quote(i.path) for i in trace.inputs if i.strong]
         known: list[Doc] = [quote(i.path) for i in trace.inputs]

@@ -135,6 +135,9 @@ class Trace:
     not tell, each with that leaf; an output that is a number goes by its path."""
     precisions: Precisions = "any"
     """Of its floats."""
+    lone_integers: bool = False
+    """Whether JAX promotes integers by themselves, as in `1 / n`: in arrays, these have dtypes of
+    their own, and agree with the weakly typed ones of Python in JAX's default dtypes alone."""
     integer_limit: int = 2**31 - 1
     """The largest integer of Python that may be passed for an integer: no arithmetic with it
     overflows, which Python's own does not."""

@@ -14,7 +14,7 @@ from gradgen.verify import populations as people
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.compiling import Compiler, choose_compiler, precision
 from gradgen.verify.expectation import Expectation
-from gradgen.verify.floats import Array, epsilon, same_bits, widest
+from gradgen.verify.floats import Array, epsilon, same_bits
 from gradgen.verify.generated import Generated, everything
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
@@ -147,12 +147,7 @@ class Run:
         if self._dtype != "float64":
             wide = self._wide.result()
             with precision("float64"):
-                true = wide(
-                    [
-                        widest(leaf) if is_float(i.dtype) else leaf
-                        for leaf, i in zip(leaves, self._trace.inputs, strict=True)
-                    ]
-                )
+                true = wide(cast(self._trace, leaves, "float64"))
         scale = credible(self._scales.entries(leaves), reference.modes)
         left_out = oracle.left_out(leaves, reference, self._stated)
         return Expectation(reference, true, scale, on_tie, left_out)

@@ -84,4 +84,4 @@ def concrete_dtype(dtype: DType, working: str) -> str:
     """The dtype of a leaf when floats are of the dtype `working`."""
     if dtype in WORKING:
         return working
-    return "int32" if dtype == "int" else dtype
+    return ("int64" if working == "float64" else "int32") if dtype == "int" else dtype

@@ -41,6 +41,8 @@ class Trials:
     source: Source
     function: Callable[..., Any]
     signature: Signature
+    integers: DType
+    """The dtype of arguments that are integers: see `integers_of`."""
     usual: Sequence[DType] = ()
     """The dtypes of the outputs where all leaves are of one precision."""
 
@@ -51,7 +53,7 @@ class Trials:
 
         None where the source does not run on them.
         """
-        usual = {"float": others, "int": "int32", "bool": "bool"}
+        usual = {"float": others, "int": self.integers, "bool": "bool"}
         leaves = enumerate(self.signature.leaves)
         chosen = [dtypes.get(k, usual[leaf.kind]) for k, leaf in leaves]
         try:
@@ -136,6 +138,16 @@ def _promotes(instruction: Instruction) -> bool:
     return instruction.op == "convert" and is_float(instruction.dtype)
 
 
+def integers_of(source: Source, function: Callable[..., Any], signature: Signature) -> DType:
+    """The dtype that integer leaves are traced with: that of Python's, `int`, if it is taken.
+
+    Integers of Python are weakly typed, so that what JAX makes of them follows what they meet.
+    """
+    trials = Trials(source, function, signature, "int")
+    runs = all(trials.record({}, working, working) for working in (WIDE, "float64"))
+    return "int" if runs else "int32"
+
+
 def with_numbers(source: Source, function: Callable[..., Any], signature: Signature) -> Signature:
     """The signature with each integer default as a float, where it is but a number: `tau=20`.
 
@@ -148,7 +160,7 @@ def with_numbers(source: Source, function: Callable[..., Any], signature: Signat
         for k, leaf in enumerate(leaves)
         if leaf.kind == "int" and leaf.path.partition(".")[0] in defaults
     ]
-    trials = Trials(source, function, signature)
+    trials = Trials(source, function, signature, "int32")
     numbers = trials.only_promoted(integers) if integers else frozenset()
     if not numbers:
         return signature
@@ -158,7 +170,7 @@ def with_numbers(source: Source, function: Callable[..., Any], signature: Signat
             replace(leaf, kind="float") if k in numbers else leaf for k, leaf in enumerate(leaves)
         ),
     )
-    as_floats = Trials(source, function, changed).record({}, WIDE)
+    as_floats = Trials(source, function, changed, "int32").record({}, WIDE)
     as_integers = trials.record({}, WIDE)
     if as_floats is None or as_integers is None:
         return signature
@@ -184,6 +196,8 @@ class Welcome:
     precisions: Precisions
     strong: frozenset[Var]
     """The inputs that may not be weakly typed beside others of low precision."""
+    lone_integers: bool
+    """Whether JAX promotes integers by themselves."""
 
 
 def welcome(
@@ -263,12 +277,15 @@ def welcome(
             precisions = "full"
     if arrays and not trials.promoted_in_full(arrays, usual):
         arrays = frozenset()
-    results = trials.integer_results(floats)
-    among_python: Whole = "none" if results is None else "numbers"
+    found = trials.integer_results(floats)
+    among_python: Whole = "none" if found is None else "numbers"
     whole: dict[Var, Whole] = dict.fromkeys((f"x{k}" for k in floats), among_python)
     for k in numbers | arrays:
         whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
-    return Welcome(whole, tuple(dict.fromkeys(results or ())), follows, precisions, strong)
+    counts = [k for k, i in enumerate(inputs) if i.dtype == "int"]
+    lone = not alike(tried([dict.fromkeys(counts, "int32")] if counts else [], others))
+    results = tuple(dict.fromkeys(found or ()))
+    return Welcome(whole, results, follows, precisions, strong, lone)
 
 
 def _one_of_each(groups: Sequence[frozenset[Var]]) -> frozenset[Var]:

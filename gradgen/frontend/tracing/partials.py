@@ -154,7 +154,7 @@ def _trace_partial(
 def _concrete(dtype: DType, working: str) -> str:
     if dtype in WORKING:
         return working
-    return "int32" if dtype == "int" else dtype
+    return ("int64" if working == "float64" else "int32") if dtype == "int" else dtype
 
 
 def _select_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:

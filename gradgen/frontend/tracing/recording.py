@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
@@ -46,19 +47,21 @@ def record(
     neurons: dict[Var, int] | None = None,
     with_rules: bool = True,
     dtypes: Sequence[DType] | None = None,
+    integers: DType = "int32",
 ) -> Recording:
     """Trace once, on leaves of the given shape.
 
-    Their floats have the dtype `working`, unless `dtypes` says another one for each leaf.
+    Their floats have the dtype `working`, unless `dtypes` says another one for each leaf. Integers
+    of the dtype `int` are those of Python: weakly typed.
     """
     tape = Tape() if tape is None else tape
-    usual = {"float": working, "int": "int32", "bool": "bool"}
+    usual = {"float": working, "int": integers, "bool": "bool"}
     if dtypes is None:
         dtypes = [usual[leaf.kind] for leaf in signature.leaves]
     with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+        weak = {"weak": working, "int": str(jnp.result_type(int))}
         avals = [
-            jax_compat.shaped(shape, working if dtype == "weak" else dtype, dtype == "weak")
-            for dtype in dtypes
+            jax_compat.shaped(shape, weak.get(dtype, dtype), dtype in weak) for dtype in dtypes
         ]
         results: list[Any] = []
 

@@ -25,8 +25,10 @@ _Partials = dict[Var, list[tuple[Var, Atom]]]
 
 @handles("custom_jvp_call")
 def _custom_jvp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
-    interpreter.tape.own_rules = True
     results = interpreter.run(eqn.params["call_jaxpr"], operands)
+    if not _needs_rule(interpreter, eqn, operands):
+        return results
+    interpreter.tape.own_rules = True
     if not interpreter.wants_rules:
         return results
     results = vertices_of(interpreter, eqn, results)
@@ -56,6 +58,8 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     body = eqn.params.get("call_jaxpr") or eqn.params["fun_jaxpr"]
     start = len(interpreter.tape.primal)
     computed = interpreter.run(body, operands)
+    if not _needs_rule(interpreter, eqn, operands):
+        return computed
     if not interpreter.wants_rules:
         interpreter.tape.own_rules = True
         return computed
@@ -86,6 +90,13 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
         partials[target] = [(operand, p) for operand, p in found if isinstance(operand, str)]
     _record(interpreter, eqn, partials)
     return results
+
+
+def _needs_rule(interpreter: Interpreter, eqn: Eqn, operands: Sequence[Tensor]) -> bool:
+    """Whether derivatives go through a call: from an operand that varies, to a float."""
+    variables, tensors = _variable_operands(eqn, operands)
+    varying = any(not _is_constant(tensors[k]) for k in _floats(interpreter, variables))
+    return varying and bool(_floats(interpreter, eqn.outvars))
 
 
 def _floats(interpreter: Interpreter, variables: Sequence[Any]) -> list[int]:

@@ -10,12 +10,12 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
-from gradgen.frontend.tracing.dtypes import Trials, welcome
+from gradgen.frontend.tracing.dtypes import Trials, integers_of, welcome
 from gradgen.frontend.tracing.integers import integer_limit
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
-from gradgen.frontend.tracing.recording import Recording, record
+from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.strength import dtypes_of_constants, promoted_by_constants
 from gradgen.ir.code import STRONG, Atom, Const, DType, Var, is_float, live_code
@@ -28,9 +28,10 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
 
     Raises GradgenError for whatever cannot be traced, with its line in the source.
     """
-    single = record(source, function, signature, "float32")
-    double = record(source, function, signature, "float64")
-    inputs = _inputs(source, signature.leaves)
+    integers = integers_of(source, function, signature)
+    single = record(source, function, signature, "float32", integers=integers)
+    double = record(source, function, signature, "float64", integers=integers)
+    inputs = _inputs(source, signature.leaves, integers)
     reference = next((i.variable for i in inputs if i.dtype == "float"), None)
     if reference is None:
         raise _without_floats(source)
@@ -46,7 +47,8 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         atoms.append(merged)
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result, signature)
-    half = _in_low_precision(source, function, signature, "bfloat16", "bfloat16")
+    trials = Trials(source, function, signature, integers, dtypes)
+    half = trials.record({}, "bfloat16", "bfloat16")
     strong: dict[Var, DType] = {}
     if half is not None:
         promoted = promoted_by_constants(double.tape.primal, half.tape.primal)
@@ -55,7 +57,7 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             for atom, dtype in zip(atoms, half.dtypes, strict=True)
         ]
         if promoted or any(wide):
-            same = _in_low_precision(source, function, signature, "float64", "float32")
+            same = trials.record({}, "float32", "float64")
             code = double.tape.primal if same is None else same.tape.primal
             strong = dtypes_of_constants(double.tape.primal, code, promoted)
             atoms = [
@@ -82,7 +84,6 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             path=source.path,
             line=source.position.line,
         )
-    trials = Trials(source, function, signature, dtypes)
     welcomed = welcome(trials, tape, double.tape.primal, inputs, primal, outputs, values)
     inputs = tuple(
         replace(
@@ -112,27 +113,15 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         own_rules=tape.own_rules or any(i.op == "stop_gradient" for i in tape.primal),
         follows=tuple(welcomed.follows.items()),
         precisions=welcomed.precisions,
+        lone_integers=welcomed.lone_integers,
         integer_results=welcomed.integer_results,
-        integer_limit=integer_limit(primal, [i.variable for i in inputs if i.dtype == "int32"]),
+        integer_limit=integer_limit(primal, [i.variable for i in inputs if i.dtype == integers]),
     )
 
 
-def _in_low_precision(
-    source: Source, function: Callable[..., Any], signature: Signature, working: str, floats: str
-) -> Recording | None:
-    """The function traced once more, where strongly typed numbers make results wider."""
-    dtypes = [{"int": "int32"}.get(leaf.kind, leaf.kind) for leaf in signature.leaves]
-    chosen = [floats if dtype == "float" else dtype for dtype in dtypes]
-    try:
-        return record(source, function, signature, working, with_rules=False, dtypes=chosen)
-    except GradgenError:
-        # the source does not run in low precision, so nobody can see the difference
-        return None
-
-
-def _inputs(source: Source, leaves: Sequence[Leaf]) -> tuple[Input, ...]:
+def _inputs(source: Source, leaves: Sequence[Leaf], integers: DType) -> tuple[Input, ...]:
     names = dict(source.leaf_names)
-    dtypes = {"float": "float", "int": "int32", "bool": "bool"}
+    dtypes = {"float": "float", "int": integers, "bool": "bool"}
     return tuple(
         Input(
             f"x{i}",
