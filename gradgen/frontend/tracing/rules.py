@@ -150,7 +150,7 @@ def vertices_of(interpreter: Interpreter, eqn: Eqn, results: list[Tensor]) -> li
     return vertices
 
 
-def _variable_operands(eqn: Eqn, operands: list[Tensor]) -> tuple[list[Any], list[Tensor]]:
+def _variable_operands(eqn: Eqn, operands: Sequence[Tensor]) -> tuple[list[Any], list[Tensor]]:
     """The operands that are not literals, each once, as `equation_function` takes them."""
     found = {
         atom: tensor
