@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from calling import HEADER, MODES, SOURCES, arguments, differences, plain
 from generating import Generated, generate_text
+
+from gradgen.errors import GradgenError
 
 EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "400")) // 50
 SEED = os.environ.get("GRADGEN_SEED", "0")
@@ -47,3 +51,27 @@ def test_equals_the_source_or_refuses(generated: tuple[str, Generated], wide: bo
             if plain(given):
                 others = ("an integer", "a truth value", "values of NumPy")
                 assert not refusal or any(what in refusal for what in others), shown
+
+
+LONE = """
+def step(v, n: int):
+    return v * (1 / n), jnp.floor(v).astype(jnp.int32) + n
+"""
+
+
+def test_converted_and_promoted_integers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(GradgenError, match="converts integers, and has others promoted") as found:
+        generate_text(tmp_path, HEADER + LONE)
+    assert "n * 1.0" in str(found.value.hint)
+    text = LONE.replace("1 / n", "1 / (n * 1.0)")
+    with jax.enable_x64(True):
+        made = generate_text(tmp_path, HEADER + text)
+        for n in (7, np.array(7), jnp.int32(7)):
+            got = made.function()(0.3, n)
+            assert not list(differences(got, made.source(0.3, n)))
+
+
+def test_an_array_without_axes_is_a_number(tmp_path: Path) -> None:
+    # JAX itself keeps it in the precision that it met it in first
+    text = "import numpy as np\n\nC = np.array(0.1)\n\ndef step(v):\n    return C * v\n"
+    assert "0.1, float" in generate_text(tmp_path, HEADER + text).text

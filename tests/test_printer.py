@@ -268,6 +268,9 @@ def test_every_operation_can_be_printed_and_run(op):
     scope["_derivative"] = lambda function, slot, *operands: jax.grad(function, slot)(
         operands[0][0]
     )
+    scope["_alike"] = lambda *given: jnp.broadcast_arrays(
+        *(jnp.asarray(value, jnp.result_type(*given)) for value in given)
+    )
     for operands in product(["x", number], repeat=arity):
         if "x" not in operands or (op == "finfo" and operands != ("x",)):
             continue

@@ -85,6 +85,7 @@ def module_context(module: Module) -> Context:
         "nested": ("vjp" in emit and not trace.result.is_leaf)
         or ("jvp" in emit and any(not a.structure.is_leaf for a in wrt)),
         "bound": any(argument.bound for argument in trace.arguments),
+        "alike": any("_alike(" in line for p in programs for line in p["code"]),
         "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
         "once": once,
         "pushed": pushed,

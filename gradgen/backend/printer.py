@@ -189,7 +189,7 @@ class Printer:
         # Python would compute with numbers alone in its own precision
         numbers = all(isinstance(a, Const) for a in instruction.operands)
         if op in ("div", "rem") and not is_float(instruction.dtype):
-            return self._call(f"lax.{op}", self._alike(instruction, operands))
+            return self._call(f"lax.{op}", self._alike(operands))
         if op == "ne" and instruction.operands[0] == instruction.operands[1]:
             return self._call("jnp.isnan", operands[:1])
         if op in _INFIX and not numbers:
@@ -232,26 +232,16 @@ class Printer:
                     instruction.attribute("function"),
                     instruction.attribute("argument"),
                 )
-                alike = self._alike(instruction, operands)
+                alike = self._alike(operands)
                 return self._call("_derivative", [Text(str(function)), Text(str(slot)), *alike])
         function = _FUNCTION.get(op, f"lax.{op}")
         if function.startswith("lax."):
-            operands = self._alike(instruction, operands)
+            operands = self._alike(operands)
         return self._call(function, operands)
 
-    def _alike(self, instruction: Instruction, operands: Sequence[Text]) -> list[Text]:
+    def _alike(self, operands: list[Text]) -> list[Text]:
         """The operands of a function of `jax.lax`, which all need one dtype and one shape."""
-        pairs = list(zip(instruction.operands, operands, strict=True))
-        dtypes = [text.within(_ATOM) for atom, text in pairs if not isinstance(atom, Const)]
-        alike = [
-            Text(f"jnp.asarray({text.text}, {dtypes[0]}.dtype)")
-            if isinstance(atom, Const) and dtypes
-            else text
-            for atom, text in pairs
-        ]
-        if len(alike) > 1 and dtypes:
-            return [Text(f"*{self._call('jnp.broadcast_arrays', alike).text}")]
-        return alike
+        return [Text(f"*{self._call('_alike', operands).text}")] if len(operands) > 1 else operands
 
     def _dtype_of(self, variable: Var) -> str:
         return "float" if variable == DEFAULT else f"{self._names[variable]}.dtype"

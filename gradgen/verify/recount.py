@@ -19,7 +19,7 @@ _BINARY: dict[type[ast.operator], str] = {
 }  # fmt: skip
 _FREE = {
     "abs", "sign", "asarray", "astype", "finfo", "full", "shape", "broadcast_shapes",
-    "broadcast_to", "broadcast_arrays", "reduce_precision", "stop_gradient", "float32", "float64",
+    "broadcast_to", "_alike", "reduce_precision", "stop_gradient", "float32", "float64",
 }  # fmt: skip
 _CALLS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "negative": "neg",

@@ -139,12 +139,19 @@ def _promotes(instruction: Instruction) -> bool:
 
 
 def integers_of(source: Source, function: Callable[..., Any], signature: Signature) -> DType:
-    """The dtype that integer leaves are traced with: that of Python's, `int`, if it is taken.
+    """The dtype that integer leaves are traced with: `int` for Python's, or `int32`.
 
-    Integers of Python are weakly typed, so that what JAX makes of them follows what they meet.
+    It tells only where JAX promotes integers by themselves, as in `1 / n`: those of Python are
+    weakly typed, so that the result follows what it meets.
     """
-    trials = Trials(source, function, signature, "int")
-    runs = all(trials.record({}, working, working) for working in (WIDE, "float64"))
+    strong = Trials(source, function, signature, "int32").record({}, "float64", "float64")
+    if strong is None or not any(
+        i.op == "convert" and (i.dtype, i.attribute("from")) == ("float32", "int")
+        for i in strong.tape.primal
+    ):
+        return "int32"
+    weak = Trials(source, function, signature, "int")
+    runs = all(weak.record({}, working, working) for working in (WIDE, "float64"))
     return "int" if runs else "int32"
 
 
@@ -284,6 +291,18 @@ def welcome(
         whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
     counts = [k for k, i in enumerate(inputs) if i.dtype == "int"]
     lone = not alike(tried([dict.fromkeys(counts, "int32")] if counts else [], others))
+    if lone and any(
+        i.op == "convert" and i.attribute("from") == "int" and not is_float(i.dtype) for i in primal
+    ):
+        source = trials.source
+        raise GradgenError(
+            f"'{source.function}' converts integers, and has others promoted to floats: the "
+            "precision of those depends on what is passed",
+            hint="promote an integer by a number, as in n * 1.0",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
     results = tuple(dict.fromkeys(found or ()))
     return Welcome(whole, results, follows, precisions, strong, lone)
 

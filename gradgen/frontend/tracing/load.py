@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.ir.source import Source
@@ -39,6 +41,10 @@ def load_module(source: Source) -> dict[str, Any]:
         ),
     ):
         exec(compile(source.text, source.path, "exec"), namespace)
+    for key, value in namespace.items():
+        if type(value) is np.ndarray and value.ndim == 0:
+            # JAX keeps such an array in the precision that it met it in first, but no scalar
+            namespace[key] = value[()]
     return namespace
 
 
