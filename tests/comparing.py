@@ -12,6 +12,7 @@ import tempfile
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,9 +182,9 @@ class Source:
         positional, keyword = module.example()
         self.keywords = tuple(keyword)
         leaves, self.treedef = jax.tree.flatten((*positional, *keyword.values()))
-        # what stands for an integer default is a float, and at times in arrays a float alone
+        # an integer default may stand for a float, and JAX not differentiate with an integer
         self.kinds = [
-            "f" if is_float(i.dtype) and i.whole != "arrays" else np.asarray(leaf).dtype.kind
+            "f" if is_float(i.dtype) else np.asarray(leaf).dtype.kind
             for leaf, i in zip(leaves, front.trace.inputs, strict=True)
         ]
         self.wrt = [k for k, i in enumerate(front.trace.inputs) if i.wrt]
@@ -319,7 +320,7 @@ def compare(source: types.ModuleType, generated: types.ModuleType, front: Front)
             leaves = by_jax.points()
             _compare_values(by_jax, ours, leaves, fused=front.trace.inlined_jit)
             if dtype == "float32":
-                _compare_dtypes(by_jax, ours, leaves)
+                _compare_calls(by_jax, ours, leaves)
             jacobian = by_jax.jacobian(leaves)
             wide = wide or jacobian
             try:
@@ -362,30 +363,37 @@ def _compare_shapes(by_jax: Source, ours: Source, leaves: Sequence[Any]) -> None
         assert (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
-def _compare_dtypes(by_jax: Source, ours: Source, leaves: Sequence[Any]) -> None:
-    """On leaves of several dtypes: the source's, or a TypeError."""
-    given = [
-        [jax.ShapeDtypeStruct((), jnp.bfloat16), jax.ShapeDtypeStruct((), jnp.float32)],
-        [
-            jax.ShapeDtypeStruct((), jnp.float32, weak_type=True),
-            jax.ShapeDtypeStruct((), "float16"),
-        ],
-        [jax.ShapeDtypeStruct((), jnp.int8), jax.ShapeDtypeStruct((), jnp.float32)],
-        [jax.ShapeDtypeStruct((), jnp.bfloat16), jax.ShapeDtypeStruct((), jnp.bool_)],
-    ]
-    for kinds in given:
-        mixed = [kinds[k % 2] for k in range(len(leaves))]
-        try:
-            wanted = jax.eval_shape(by_jax, *mixed)
-        except Exception:
-            continue  # what the source does not take has no dtype
-        try:
-            got = jax.eval_shape(ours, *mixed)
-        except TypeError as error:
-            assert " takes " in str(error), error  # noqa: PT017
-            continue
-        for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
-            assert one.dtype == other.dtype, f"{one.dtype} for {other.dtype} on {kinds} in turn"
+def _compare_calls(by_jax: Source, ours: Source, leaves: Sequence[Any]) -> None:
+    """On leaves of several dtypes, and numbers of Python: equal to the source, or a TypeError."""
+    random = np.random.default_rng(2)
+    of = lambda dtype: jax.ShapeDtypeStruct((), dtype)  # noqa: E731
+    weak = jax.ShapeDtypeStruct((), jnp.float32, weak_type=True)
+    kinds = [of("bfloat16"), of("float32"), of("float16"), weak, of("int8"), of("bool")]
+    turns = [(0, 1), (3, 2), (4, 1), (0, 5)]
+    mixed = [[kinds[turn[k % 2]] for k in range(len(leaves))] for turn in turns]
+    mixed += [[kinds[random.integers(4)] for _ in leaves] for _ in range(2)]
+    for given in mixed:
+        found = _both(partial(jax.eval_shape, by_jax), partial(jax.eval_shape, ours), given)
+        for one, other in found:
+            assert one.dtype == other.dtype, f"{one.dtype} for {other.dtype} on {given}"
+    numbers = [leaf[1] if random.integers(2) else leaf[1].item() for leaf in leaves]
+    with jax.disable_jit():
+        for one, other in _both(by_jax, ours, numbers):
+            _assert_close(one, other)
+
+
+def _both(wanted: Any, got: Any, leaves: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Ours beside the source's, leaf by leaf; nothing where the source fails, or ours refuses."""
+    try:
+        due = wanted(*leaves)
+    except Exception:
+        return []  # what the source does not take has no value
+    try:
+        found = got(*leaves)
+    except TypeError as error:
+        assert " takes " in str(error), error  # noqa: PT017
+        return []
+    return list(zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True))
 
 
 def _assert_same_bits(got: Any, wanted: Any, *, signed_zeros: bool = True) -> None:
@@ -403,7 +411,7 @@ def _assert_close(got: Any, wanted: Any) -> None:
     """Up to the rounding of functions, which depends on where in an array a number stands."""
     assert str(jax.tree.structure(got)) == str(jax.tree.structure(wanted))
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
-        other = jnp.asarray(other)
+        one, other = jnp.asarray(one), jnp.asarray(other)
         assert (one.shape, one.dtype) == (other.shape, other.dtype)
         close = 1000 * float(jnp.finfo(one.dtype).eps) if one.dtype.kind == "f" else 0
         np.testing.assert_allclose(np.asarray(one), np.asarray(other), close, close)

@@ -291,9 +291,7 @@ def welcome(
         whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
     counts = [k for k, i in enumerate(inputs) if i.dtype == "int"]
     lone = not alike(tried([dict.fromkeys(counts, "int32")] if counts else [], others))
-    if lone and any(
-        i.op == "convert" and i.attribute("from") == "int" and not is_float(i.dtype) for i in primal
-    ):
+    if lone and _converts(primal, {f"x{k}" for k in counts}):
         source = trials.source
         raise GradgenError(
             f"'{source.function}' converts integers, and has others promoted to floats: the "
@@ -305,6 +303,17 @@ def welcome(
         )
     results = tuple(dict.fromkeys(found or ()))
     return Welcome(whole, results, follows, precisions, strong, lone)
+
+
+def _converts(code: Sequence[Instruction], integers: Collection[Var]) -> bool:
+    """Whether one of these inputs, or an integer computed from it, becomes one of a width of its own."""
+    reached = set(integers)
+    for i in code:
+        if i.dtype != "bool" and not is_float(i.dtype) and reached.intersection(i.variables):
+            if i.op == "convert" and i.dtype != "int":
+                return True
+            reached.add(i.target)
+    return False
 
 
 def _one_of_each(groups: Sequence[frozenset[Var]]) -> frozenset[Var]:
