@@ -306,7 +306,7 @@ def welcome(
 
 
 def _converts(code: Sequence[Instruction], integers: Collection[Var]) -> bool:
-    """Whether one of these inputs, or an integer computed from it, becomes one of a width of its own."""
+    """Whether one of these inputs, or an integer made of it, gets a width of its own."""
     reached = set(integers)
     for i in code:
         if i.dtype != "bool" and not is_float(i.dtype) and reached.intersection(i.variables):
