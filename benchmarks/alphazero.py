@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.orders import PUBLISHED, ROOT, model_graphs, reference_graphs
+from gradgen.cli.training_report import baselines
 from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import ProductObjective
@@ -41,7 +42,6 @@ from gradgen.search.alphazero.pretrained import general
 from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.search import Expertise, play
 from gradgen.search.alphazero.training import Training
-from gradgen.training_report import baselines
 
 CONSOLE = Console(width=140)
 SCRATCH = Training(episodes=1024, size=NetworkSize(channels=16), learning=Learning(rate=5e-3))

@@ -17,12 +17,12 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
+from gradgen.compile.pipeline import graph_of, open_front
 from gradgen.config import Settings
 from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import Elimination, LinearGraph
 from gradgen.ir.graph_file import read_graph
 from gradgen.ir.plan import ProductObjective
-from gradgen.pipeline import graph_of, open_front
 from gradgen.search.heuristics import propose
 from gradgen.search.steps.anneal import search_steps
 from gradgen.search.steps.path_bound import path_bound

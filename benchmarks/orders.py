@@ -16,11 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from gradgen.compile.pipeline import graph_of, open_front
 from gradgen.config import Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import read_graph
 from gradgen.ir.plan import PlanObjective
-from gradgen.pipeline import graph_of, open_front
 from gradgen.search.portfolio import search
 
 ROOT = Path(__file__).resolve().parent.parent

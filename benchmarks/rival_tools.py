@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.rival_models import Case, slope
-from gradgen.backend.passes import eliminate_dead_code
 from gradgen.frontend.tracing.interpret import Interpreter, scalar
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
 from gradgen.ir.operations import OPERATIONS, integer_pow_multiplications
 from gradgen.ir.program import Program, Section, count_operations
+from gradgen.lowering.passes import eliminate_dead_code
 from gradgen.verify.recount import recount
 
 

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks import rival_tools
 from benchmarks.rival_models import CASES, Case
-from gradgen import ordering, pipeline
+from gradgen.compile import ordering, pipeline
 from gradgen.config import Settings
 from gradgen.verify.recount import recount
 

@@ -30,7 +30,7 @@ from rich.table import Table
 from benchmarks.by_hand import BY_HAND
 from benchmarks.rival_models import CASES, Case, slope
 from benchmarks.timing import take_turns
-from gradgen import pipeline
+from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.verify.isolate import load
 

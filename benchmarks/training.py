@@ -34,7 +34,7 @@ from rich.table import Table
 
 from benchmarks.drawing import plotter, save
 from benchmarks.timing import take_turns
-from gradgen import pipeline
+from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.ir.module import Residuals
 from gradgen.verify.isolate import load

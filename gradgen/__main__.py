@@ -1,5 +1,5 @@
 """`python -m gradgen` is the command `gradgen`."""
 
-from gradgen.cli import main
+from gradgen.cli.main import main
 
 main(prog_name="gradgen")

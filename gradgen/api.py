@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
-from gradgen import ordering, pipeline
-from gradgen.backend.metadata import counts_of
-from gradgen.backend.seal import is_generated, without_version
+from gradgen.compile import ordering, pipeline
+from gradgen.compile.opening import open_function
+from gradgen.compile.outputs import require_free
+from gradgen.compile.status import mute
 from gradgen.config import (
     DEFAULT_FUNCTIONS,
     ELIMINATIONS,
@@ -28,10 +29,9 @@ from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
 from gradgen.ir.plan import Objective, PlanObjective
-from gradgen.opening import open_function
-from gradgen.outputs import require_free
 from gradgen.search.portfolio import SearchResult
-from gradgen.status import mute
+from gradgen.targets.jax.metadata import counts_of
+from gradgen.targets.jax.seal import is_generated, without_version
 from gradgen.verify.isolate import load, packages_of
 from gradgen.verify.report import Report
 

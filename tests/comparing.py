@@ -21,12 +21,12 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import currently_in_test_context, note
 
-from gradgen import ordering, pipeline
+from gradgen.compile import ordering, pipeline
+from gradgen.compile.pipeline import Front
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.ir.code import is_float
 from gradgen.ir.module import Module as GeneratedModule
-from gradgen.pipeline import Front
 
 REFUSALS = (r"no output of 'step' depends differentiably on ",)
 """What gradgen may answer instead of code; that it is true is checked."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gradgen import ordering, pipeline
+from gradgen.compile import ordering, pipeline
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module, Residuals

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from gradgen.cli import main
+from gradgen.cli.main import main
 
 SURROGATE = """\
 import jax

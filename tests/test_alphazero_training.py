@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from small_graphs import FOLDER, price_of, stored
 
-from gradgen.cli import main
+from gradgen.cli.main import main
 from gradgen.elimination.accumulate import accumulate
 from gradgen.errors import GradgenError
 from gradgen.ir.graph_file import read_graph

@@ -22,9 +22,9 @@ from generating import ROOT
 from sessions import Session
 
 import gradgen
-from gradgen.backend.seal import is_generated
-from gradgen.cli import main
+from gradgen.cli.main import main
 from gradgen.config import FUNCTIONS
+from gradgen.targets.jax.seal import is_generated
 
 IMPORTS = """\
 import jax

@@ -77,7 +77,7 @@ def test_a_folder_below_finds_the_configuration(
 
 def test_unchanged_digests_need_no_jax(project: Path) -> None:
     code = (
-        "import sys\nsys.modules['jax'] = None\nfrom gradgen.cli import main\n"
+        "import sys\nsys.modules['jax'] = None\nfrom gradgen.cli.main import main\n"
         "main(['--check', '--no-verify'])\n"
     )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from generating import ROOT, generate_text
 
-from gradgen import choice, pipeline
+from gradgen.compile import choice, pipeline
 from gradgen.config import Settings
 from gradgen.ir.program import count_operations
 from gradgen.verify.finite import finite_results

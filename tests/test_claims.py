@@ -11,14 +11,14 @@ import pytest
 from generating import generate
 from projects import gradgen
 
-from gradgen import ordering
-from gradgen.backend.seal import text_digest
+from gradgen.compile import ordering
 from gradgen.config import Settings
 from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.project.record import read_record
 from gradgen.search.heuristics import propose
+from gradgen.targets.jax.seal import text_digest
 
 ROOT = Path(__file__).parents[1]
 QIF = ROOT / "models" / "qif.py"

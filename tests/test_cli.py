@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gradgen import __version__
-from gradgen.cli import main
+from gradgen.cli.main import main
 
 SOURCE = '''"""A leaky integrator."""
 
@@ -184,7 +184,9 @@ def test_no_machine_in_the_text(source: Path) -> None:
 
 
 def test_the_command_is_installed_and_starts_fast() -> None:
-    code = "import sys, gradgen.cli; print(*(m for m in ('jax', 'libcst') if m in sys.modules))"
+    code = (
+        "import sys, gradgen.cli.main; print(*(m for m in ('jax', 'libcst') if m in sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == ""
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from generating import generate_text, run_text
 
-from gradgen import pipeline
+from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 

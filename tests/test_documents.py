@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from generating import ROOT, generate
 
 import gradgen
-from gradgen.cli import main
+from gradgen.cli.main import main
 from gradgen.ir.graph import LinearGraph
 
 PAGE = ROOT / "docs" / "elimination.md"

@@ -12,11 +12,11 @@ import jax
 import pytest
 from projects import command, gradgen, start
 
-from gradgen import reporting
-from gradgen.cli import main
+from gradgen.cli import reporting
+from gradgen.cli.main import main
+from gradgen.compile.status import Status
+from gradgen.compile.worker import Worker
 from gradgen.errors import GradgenError
-from gradgen.status import Status
-from gradgen.worker import Worker
 
 CUBE = "def f(v):\n    return v * v * v\n"
 HEADER = """\

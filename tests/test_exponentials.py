@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from generating import generate_text
 
-from gradgen.backend.exponentials import share_exponentials
+from gradgen.lowering.exponentials import share_exponentials
 
 HEAD = "import jax.numpy as jnp\n# gradgen: next v=0, w=1\n# gradgen: range v=-60:60 w=0:1\n"
 

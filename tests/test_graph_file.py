@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gradgen.compile.pipeline import graph_of, open_front
 from gradgen.config import Settings
 from gradgen.ir.graph_file import read_graph, write_graph
-from gradgen.pipeline import graph_of, open_front
 
 MODELS = Path(__file__).parents[1] / "models"
 SMALL = {

@@ -13,8 +13,8 @@ from generating import MODELS, ROOT, STYLES, chosen, each, generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradgen.backend.imports import sort_imports
-from gradgen.backend.layout import (
+from gradgen.targets.jax.imports import sort_imports
+from gradgen.targets.jax.layout import (
     Doc,
     Group,
     call,

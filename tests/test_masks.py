@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from generating import MODELS, generate_text
-
-from gradgen import pipeline
 from gradgen.backend import conditions
-from gradgen.backend.conditions import ALWAYS, NEVER, both, either, implies, when
-from gradgen.backend.lower import Lowering
-from gradgen.backend.masks import select_last
+
+from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import count_operations
+from gradgen.lowering.conditions import ALWAYS, NEVER, both, either, implies, when
+from gradgen.lowering.lower import Lowering
+from gradgen.lowering.masks import select_last
 from gradgen.search.heuristics import propose
 from gradgen.verify.evaluate import Evaluator
 

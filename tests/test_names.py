@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from generating import Generated, generate_text
 
-from gradgen.backend.ownership import settle, users, users_code
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.source import read_source
 from gradgen.ir.own_names import own_name
 from gradgen.ir.pytree import join
 from gradgen.project.record import read_record
+from gradgen.targets.jax.ownership import settle, users, users_code
 
 HEADER = "import jax as j\nimport jax.numpy as n\nfrom typing import NamedTuple\n"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from generating import MODELS, Generated, each, generate, generate_text
 
+from gradgen.compile.pipeline import ranges_of
 from gradgen.errors import GradgenError
-from gradgen.pipeline import ranges_of
 
 EMIT = ("f", "traces")
 STEPS, PRESYNAPTIC, NEURONS = 30, 4, 3

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from gradgen.backend.names import identifier, name_variables, unique
-from gradgen.backend.printer import Printer, print_constant
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PARTIALS, PRIMAL, Program, Section
+from gradgen.targets.jax.names import identifier, name_variables, unique
+from gradgen.targets.jax.printer import Printer, print_constant
 
 SPELLING = {
     "jnp.add": "add", "jnp.subtract": "sub", "jnp.multiply": "mul", "jnp.divide": "div",

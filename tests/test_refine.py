@@ -3,13 +3,13 @@
 from itertools import permutations
 from pathlib import Path
 
-from gradgen.backend.lower import Lowering
+from gradgen.compile.pipeline import graph_of, open_front
+from gradgen.compile.refine import refine
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.graph import Order
 from gradgen.ir.program import count_operations
-from gradgen.pipeline import graph_of, open_front
-from gradgen.refine import refine
+from gradgen.lowering.lower import Lowering
 from gradgen.search.heuristics import forward, propose, reverse
 
 MODELS = Path(__file__).parents[1] / "models"

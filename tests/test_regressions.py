@@ -8,7 +8,7 @@ import pytest
 from comparing import check_model
 from generating import generate_text
 
-from gradgen import pipeline
+from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 

@@ -19,7 +19,7 @@ from generating import ROOT, generate
 from reporting import SOURCE, generated, report
 from sample_graphs import order_of, shuffled
 
-from gradgen.cli import main
+from gradgen.cli.main import main
 from gradgen.elimination.accumulate import Accumulation, accumulate, as_edge_order, as_face_order
 from gradgen.ir.graph_file import write_graph
 from gradgen.ir.module import Accumulated

@@ -11,10 +11,10 @@ import pytest
 from generating import MODELS, ROOT, STYLES, Generated, each, generate, generate_text
 from test_generated_interface import is_float
 
-from gradgen.backend.residuals import split
+from gradgen.compile.pipeline import ranges_of
 from gradgen.ir.code import live_code
 from gradgen.ir.program import count_operations
-from gradgen.pipeline import ranges_of
+from gradgen.lowering.residuals import split
 
 FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
 NEXT = "# gradgen: next v=0, w=1"

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from gradgen import pipeline
-from gradgen.backend.passes import eliminate_dead_code
-from gradgen.backend.rewriting.forms import Forms, divide, multiply, tidy
-from gradgen.backend.rewriting.moves import apply, moves, push, reachable, rescale
-from gradgen.backend.rewriting.reading import read
-from gradgen.backend.rewriting.rewrite import rewrite
-from gradgen.backend.rewriting.search import improve
-from gradgen.backend.rewriting.sharing import share
-from gradgen.backend.rewriting.writing import write
+from gradgen.compile import pipeline
+from gradgen.compile.ordering import orders_for
+from gradgen.compile.pipeline import candidates, graph_of, open_front, texts
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section, count_operations
-from gradgen.ordering import orders_for
-from gradgen.pipeline import candidates, graph_of, open_front, texts
+from gradgen.lowering.passes import eliminate_dead_code
+from gradgen.lowering.rewriting.forms import Forms, divide, multiply, tidy
+from gradgen.lowering.rewriting.moves import apply, moves, push, reachable, rescale
+from gradgen.lowering.rewriting.reading import read
+from gradgen.lowering.rewriting.rewrite import rewrite
+from gradgen.lowering.rewriting.search import improve
+from gradgen.lowering.rewriting.sharing import share
+from gradgen.lowering.rewriting.writing import write
 from gradgen.verify.report import Failure, Report
 
 MODELS = Path(__file__).parents[1] / "models"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gradgen.cli import main
+from gradgen.cli.main import main
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.graph import Order
 from gradgen.ir.graph_file import read_graph

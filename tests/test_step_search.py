@@ -24,7 +24,7 @@ from eliminating import (
 )
 from generating import ROOT, run_text
 
-from gradgen import pipeline
+from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate, as_face_order
 from gradgen.elimination.accumulation import Accumulation

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from projects import NEURON, contents, edit, gradgen, write_project
 
-from gradgen import pipeline
+from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_static

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from generating import ROOT, STYLES, generate, generate_text
 
-from gradgen import pipeline
+from gradgen.compile import pipeline
+from gradgen.compile.pipeline import subject_of
 from gradgen.config import Settings
-from gradgen.pipeline import subject_of
 from gradgen.verify import check, floats, populations, recount
 from gradgen.verify.check import verify
 from gradgen.verify.compiling import Compiler

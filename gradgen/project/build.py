@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from gradgen.backend.seal import is_generated
+from gradgen.compile.outputs import require_free
+from gradgen.compile.status import Status
 from gradgen.errors import GradgenError
 from gradgen.files import remove_left_over, write_atomically
-from gradgen.outputs import require_free
 from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.processes import run
 from gradgen.project.stamps import remember
 from gradgen.project.target import Target
-from gradgen.status import Status
+from gradgen.targets.jax.seal import is_generated
 
 
 def build(

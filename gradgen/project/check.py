@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from gradgen.backend.seal import is_generated
+from gradgen.compile.status import Status
 from gradgen.errors import GradgenError
 from gradgen.files import resolved
 from gradgen.project.budgets import over_budget
@@ -15,7 +15,7 @@ from gradgen.project.processes import run
 from gradgen.project.record import committed_text, read_record
 from gradgen.project.stamps import is_remembered, remember
 from gradgen.project.target import Target, shown
-from gradgen.status import Status
+from gradgen.targets.jax.seal import is_generated
 
 
 def check(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gradgen.compile.ordering import is_credible
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.recipe import Recipe
-from gradgen.ordering import is_credible
 from gradgen.project.record import Record
 
 

@@ -5,8 +5,8 @@ Nothing is written here, so that this can run in a process of its own.
 
 from __future__ import annotations
 
-from gradgen import pipeline
-from gradgen.backend.seal import without_version
+from gradgen.compile import pipeline
+from gradgen.compile.status import Status, mute
 from gradgen.project.claims import credible_recipe
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import committed_text, counts_of, read_record
@@ -14,7 +14,7 @@ from gradgen.project.target import Target
 from gradgen.report.collect import collect
 from gradgen.report.document import write_document
 from gradgen.report.formats import DocumentFormat
-from gradgen.status import Status, mute
+from gradgen.targets.jax.seal import without_version
 
 
 def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Outcome:

@@ -10,12 +10,12 @@ from typing import Any
 import tomlkit
 from tomlkit.items import Table
 
+from gradgen.compile.outputs import require_apart
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.errors import GradgenError
 from gradgen.files import alone_in, read_text, require_named, write_atomically
 from gradgen.frontend.reading.directives import parse_range
 from gradgen.frontend.reading.source import read_source
-from gradgen.outputs import require_apart
 from gradgen.project.configuration import FILE, TABLE, parse
 from gradgen.project.target import Target, shown
 

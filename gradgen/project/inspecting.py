@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from gradgen import pipeline
-from gradgen.backend.render import render
-from gradgen.backend.seal import without_version
+from gradgen.compile import pipeline
+from gradgen.compile.pipeline import Front
+from gradgen.compile.status import Status
 from gradgen.ir.module import Module
 from gradgen.ir.recipe import Recipe
-from gradgen.pipeline import Front
 from gradgen.project.budgets import miscounted, over_budget
 from gradgen.project.claims import credible_recipe
 from gradgen.project.facts import facts_of, reasons
 from gradgen.project.outcome import Finding, Outcome, State
 from gradgen.project.record import Record, committed_text, counts_of, read_record
 from gradgen.project.target import Target
-from gradgen.status import Status
+from gradgen.targets.jax.render import render
+from gradgen.targets.jax.seal import without_version
 from gradgen.version import __version__
 
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from gradgen import pipeline
-from gradgen.backend.seal import without_version
+from gradgen.compile import pipeline
+from gradgen.compile.outputs import require_not_executed
+from gradgen.compile.pipeline import Front
+from gradgen.compile.status import Status
 from gradgen.config import ELIMINATIONS
 from gradgen.errors import GradgenError
 from gradgen.ir.recipe import Recipe
-from gradgen.outputs import require_not_executed
-from gradgen.pipeline import Front
 from gradgen.project.budgets import over_budget
 from gradgen.project.claims import credible_recipe
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import Record, committed_text, counts_of, read_record
 from gradgen.project.target import Target
-from gradgen.status import Status
+from gradgen.targets.jax.seal import without_version
 
 
 def make(target: Target, search_again: bool, status: Status) -> Outcome:

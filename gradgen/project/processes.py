@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
+from gradgen.compile.status import Status, mute
+from gradgen.compile.worker import Worker, here, works_here
 from gradgen.errors import GradgenError, UnforeseenError
 from gradgen.frontend.reading.local_imports import roots_of
 from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.target import Target
-from gradgen.status import Status, mute
-from gradgen.worker import Worker, here, works_here
 
 Work = Callable[[Target, Status], Outcome]
 """What is done with a target, by a function that another process can import."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gradgen.backend.seal import is_generated, text_digest
 from gradgen.errors import GradgenError
 from gradgen.files import read_text
 from gradgen.ir.graph import Order
@@ -18,6 +17,7 @@ from gradgen.ir.module import Module
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import normalised
+from gradgen.targets.jax.seal import is_generated, text_digest
 
 _GRADGEN = re.compile(rf"^{METADATA}_* = (\{{\n.*?^\}})$", re.M | re.S)
 

@@ -3,53 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from gradgen.compile.status import Status
 from gradgen.errors import GradgenError
 from gradgen.files import make_folder, require_output, write_atomically
-from gradgen.project.outcome import Outcome, error_finding, worst
+from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.processes import run
 from gradgen.project.target import Target
 from gradgen.report.formats import DocumentFormat, is_report
 from gradgen.report.index import Count, Entry, write_index
-from gradgen.reporting import Reporting, tell
-from gradgen.status import Status
 
 
 def report_all(
     targets: Sequence[Target],
     folder: str,
     form: DocumentFormat,
-    reporting: Reporting,
+    status: Status,
     *,
     force: bool = False,
     debug: bool = False,
-) -> int:
-    """Write a report on each target and an index of them into a folder; returns the exit code.
+) -> Iterator[Outcome]:
+    """Write a report on each target, and an index of them, into a folder, as they are asked for.
 
     What else is in the folder is left alone; files by the names of reports are replaced if they are
     reports, or with `force`. Raises GradgenError if there can be no such folder, or if the index
     cannot be written.
     """
     make_folder(Path(folder))
-    index = str(Path(folder, f"index.{form}"))
+    index = index_page(folder, form)
     require_output(index, is_report, force=force)
     work = partial(_describe, form=form)
     pages = page_names([str(target.name) for target in targets], form)
-    outcomes, entries = [], []
-    for outcome, page in zip(run(work, targets, reporting.status, debug=debug), pages, strict=True):
+    entries = []
+    for outcome, page in zip(run(work, targets, status, debug=debug), pages, strict=True):
         done = _written(outcome, str(Path(folder, page)), force)
-        reporting.stop()
-        _print(done, reporting)
-        outcomes.append(done)
+        yield done
         entries.append(_entry(done, page))
     write_atomically(index, write_index(entries, form))
-    failed = sum(outcome.state == "error" for outcome in outcomes)
-    reporting.say(f"{index}: {len(outcomes)} targets{f', {failed} failed' if failed else ''}")
-    return worst(outcomes)
+
+
+def index_page(folder: str, form: DocumentFormat) -> str:
+    """Where the index of the reports in a folder is."""
+    return str(Path(folder, f"index.{form}"))
 
 
 def page_names(names: Sequence[str], form: DocumentFormat) -> list[str]:
@@ -82,16 +81,6 @@ def _written(outcome: Outcome, path: str, force: bool) -> Outcome:
     except GradgenError as error:
         return replace(outcome, state="error", findings=(error_finding(error),))
     return replace(outcome, output=path, state="written" if changed else "unchanged")
-
-
-def _print(outcome: Outcome, reporting: Reporting) -> None:
-    for finding in outcome.findings:
-        if finding.kind == "warning":
-            reporting.say(finding.pretty())
-        else:
-            tell(finding.pretty())
-    if outcome.state != "error":
-        reporting.say(f"{outcome.output}: {outcome.state}, {outcome.sentence}")
 
 
 def _entry(outcome: Outcome, page: str) -> Entry:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from gradgen.backend.lower import Lowering
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.module import Module
 from gradgen.ir.program import Program, count_operations
+from gradgen.lowering.lower import Lowering
 from gradgen.report.costs import line_costs
 from gradgen.report.model_report import (
     Comparison,

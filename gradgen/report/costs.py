@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradgen.backend.lower import Lowering
 from gradgen.elimination.contractions import Contraction, additions, contractions
 from gradgen.ir.code import Instruction, Var, live_code
 from gradgen.ir.identity import stable_names
 from gradgen.ir.module import Module
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import PARTIALS, Program, count_operations
+from gradgen.lowering.lower import Lowering
 from gradgen.report.view import vertex_lines
 from gradgen.report.wording import Wording, word
 

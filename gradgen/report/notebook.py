@@ -9,8 +9,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from gradgen.backend.lower import Lowering
 from gradgen.ir.module import Derivative, Module
+from gradgen.lowering.lower import Lowering
 from gradgen.report.drawing import draw
 from gradgen.report.layout import lay_out
 from gradgen.report.templating import fill

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gradgen.backend.lower import Lowering
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import write_graph
 from gradgen.ir.trace import Trace
+from gradgen.lowering.lower import Lowering
 from gradgen.report.dot import write_dot, write_mermaid
 from gradgen.report.drawing import draw
 from gradgen.report.formats import PictureFormat

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from gradgen.backend.render import template_folder
+from gradgen.targets.jax.render import template_folder
 
 
 def fill(template: str, **context: Any) -> str:

@@ -6,12 +6,12 @@ import ast
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradgen.backend.names import name_inputs, name_variables, unique
-from gradgen.backend.printer import Printer, print_constant
 from gradgen.ir.code import Atom, Instruction, Var, is_float, live_code
 from gradgen.ir.identity import stable_names
 from gradgen.ir.program import PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.trace import Trace
+from gradgen.targets.jax.names import name_inputs, name_variables, unique
+from gradgen.targets.jax.printer import Printer, print_constant
 
 Aliases = Mapping[Var, Var]
 """For variables of a trace, the variables of a program that hold the same values."""

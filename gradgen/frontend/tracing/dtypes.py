@@ -145,7 +145,7 @@ def integers_of(source: Source, function: Callable[..., Any], signature: Signatu
     weakly typed, so that the result follows what it meets.
     """
     strong = Trials(source, function, signature, "int32").record({}, "float64", "float64")
-    if strong is None or not any(
+    if strong is not None and not any(
         i.op == "convert" and (i.dtype, i.attribute("from")) == ("float32", "int")
         for i in strong.tape.primal
     ):

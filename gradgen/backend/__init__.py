@@ -1,1 +1,0 @@
-"""From plans to text: lowering, passes, names, a printer for expressions, templates around it."""

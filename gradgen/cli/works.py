@@ -1,0 +1,69 @@
+"""What commands want to know of a source, found out by another process, since it is executed.
+
+Nothing here is imported that loads JAX: the command's own process can mostly do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradgen.compile.environment import require_jax
+from gradgen.compile.status import Status, mute
+from gradgen.compile.worker import apart
+from gradgen.config import Settings
+from gradgen.ir.graph import LinearGraph
+from gradgen.ir.module import Module
+from gradgen.report.formats import DocumentFormat, PictureFormat
+
+
+def graph_from(settings: Settings, status: Status = mute, *, debug: bool = False) -> LinearGraph:
+    """The graph of a step function, or of a graph file, of which nothing is executed."""
+    if settings.path.endswith(".json"):
+        require_jax()
+        return _graph(settings, status)
+    return apart(_graph, settings, path=settings.path, status=status, debug=debug)
+
+
+def stage(settings: Settings, name: str, form: PictureFormat, *, debug: bool) -> str:
+    """A stage of the pipeline as text."""
+    return apart(_stage, settings, name, form, path=settings.path, debug=debug)
+
+
+def cheapest(settings: Settings, status: Status, *, debug: bool) -> Module:
+    """The module that would be written if it is exact."""
+    return apart(_cheapest, settings, path=settings.path, status=status, debug=debug)
+
+
+def reports(
+    sources: Sequence[Settings], form: DocumentFormat, status: Status, *, debug: bool
+) -> str:
+    """A report on each source, in one document."""
+    first = sources[0].path
+    return apart(_reports, tuple(sources), form, path=first, status=status, debug=debug)
+
+
+def _graph(settings: Settings, status: Status) -> LinearGraph:
+    from gradgen.compile import pipeline
+
+    return pipeline.graph_from(settings)
+
+
+def _stage(settings: Settings, name: str, form: PictureFormat, status: Status) -> str:
+    from gradgen.compile import pipeline
+
+    return pipeline.show(settings, name, form)
+
+
+def _cheapest(settings: Settings, status: Status) -> Module:
+    from gradgen.compile import pipeline
+
+    return pipeline.cheapest(settings, status)
+
+
+def _reports(sources: Sequence[Settings], form: DocumentFormat, status: Status) -> str:
+    from gradgen.compile import pipeline
+    from gradgen.report.collect import collect
+    from gradgen.report.document import write_document
+
+    made = [pipeline.generate(settings, status) for settings in sources]
+    return write_document([collect(m.module, m.text, m.report) for m in made], form)

@@ -1,0 +1,66 @@
+"""Which of several modules' programs are taken: the cheapest, and of these the most finite ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from gradgen.compile.costs import cost_of, searched_count
+from gradgen.compile.refine import Cost
+from gradgen.ir.module import Accumulated, Derivative, Module
+from gradgen.ir.plan import Objective
+from gradgen.ir.recipe import Recipe
+from gradgen.verify.finite import finite_results
+from gradgen.verify.report import Points
+
+_ABOUT = 1.02
+"""Programs that cost up to so much more are chosen among by where they are finite."""
+
+
+def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
+    """The better recipe for each of the programs: what is kept, unless something is cheaper."""
+
+    def total(derivative: Derivative) -> Cost:
+        return cost_of(derivative.chosen, "ops")
+
+    jacobians = [cost_of(module.jacobian.chosen, objective) for module in (found, kept)]
+    jacobian = found if jacobians[0] < jacobians[1] else kept
+    order, best = jacobian.recipe.order, found.recipe.order
+    counts = [searched_count(module.jacobian.chosen, objective) for module in (found, jacobian)]
+    if counts[0] == counts[1] and best.elimination == order.elimination:
+        order = replace(order, proved_optimal=order.proved_optimal or best.proved_optimal)
+    return Recipe(
+        order,
+        jacobian.recipe.rewriting,
+        (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
+        (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,
+    )
+
+
+def most_finite(
+    cheapest: Module, others: Iterable[Module], points: Sequence[Points], objective: Objective
+) -> Recipe:
+    """For each of the programs the order, of those that cost about as much, with most numbers.
+
+    The cheapest one's own where no other has more. What is counted are finite derivatives at
+    `points`, where the cheapest module lacks some that JAX has.
+    """
+    rivals = [m for m in others if m.rewritten == cheapest.rewritten]
+
+    def best(of: Callable[[Module], Derivative], objective: Objective) -> Recipe:
+        least = of(cheapest).chosen
+        near = [m for m in rivals if _costs_about_as_much(of(m).chosen, least, objective)]
+        return max(
+            [cheapest, *near],
+            key=lambda m: finite_results(of(m).chosen.program, m.trace, points),
+        ).recipe
+
+    jacobian = best(lambda module: module.jacobian, objective)
+    vjp, jvp = best(lambda module: module.vjp, "ops"), best(lambda module: module.jvp, "ops")
+    return Recipe(jacobian.order, jacobian.rewriting, vjp.vjp, jvp.jvp)
+
+
+def _costs_about_as_much(found: Accumulated, least: Accumulated, objective: Objective) -> bool:
+    """Whether neither operations nor what the search made small exceed the least by over 2%."""
+    pairs = zip(cost_of(found, objective), cost_of(least, objective), strict=True)
+    return all(count <= _ABOUT * other for count, other in pairs)

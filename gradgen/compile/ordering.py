@@ -1,0 +1,153 @@
+"""Which orders a run considers: the one asked for, or what a search and the heuristics find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gradgen.compile.status import Status
+from gradgen.config import Settings
+from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.elimination.cost import cost_of
+from gradgen.errors import GradgenError
+from gradgen.files import read_text
+from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import PlanObjective
+from gradgen.search.elimination import search as search_order
+from gradgen.search.heuristics import propose
+from gradgen.search.portfolio import Progress, SearchResult, cheapest_known
+
+GIVEN = "given order"
+"""How an order was found that was given and says what this run cannot tell."""
+
+
+def orders_for(
+    settings: Settings, graph: LinearGraph, status: Status | None = None
+) -> tuple[Order, ...]:
+    """The orders to consider: the one asked for, or the one found and those of all heuristics."""
+    if settings.order in ("forward", "reverse", "markowitz"):
+        return propose(graph, (settings.order,))
+    if settings.order is not None:
+        order = _given_order(settings.order, graph)
+        return (order if _is_proved(settings, graph, order) else _without_claims(order),)
+    heuristics = propose(graph)
+    if settings.search == "heuristics":
+        return heuristics
+    return (search(settings, graph, status).order, *heuristics)
+
+
+def search(settings: Settings, graph: LinearGraph, status: Status | None = None) -> SearchResult:
+    """Search for an order as the settings say.
+
+    Operations depend on the program, so that under `ops` the multiplications lead the search.
+    Raises GradgenError for an objective that the elimination has not.
+    """
+    objective = _searched(settings)
+    tell = None if status is None else _told(status, objective)
+    if settings.search == "alphazero":
+        return _play(settings, graph, objective, tell)
+    try:
+        return search_order(
+            graph,
+            elimination=settings.elimination,
+            objective=objective,
+            budget=settings.budget,
+            seed=settings.seed,
+            progress=tell,
+        )
+    except ValueError as error:
+        raise GradgenError(str(error)) from None
+
+
+def is_credible(settings: Settings, graph: LinearGraph, order: Order, *, sealed: bool) -> bool:
+    """Whether an order that a generated file calls optimal may be called so again.
+
+    That is made sure of where it takes no search. Where it does, the file is believed if it is
+    `sealed`, as gradgen wrote it, and no cheaper order is at hand. Raises OrderMismatchError if the
+    order is for another graph.
+    """
+    objective = _searched(settings)
+    cost = cost_of(graph, order, objective)
+    least, proved = cheapest_known(graph, objective)
+    if proved and order.elimination == "vertex":
+        return cost == least
+    return sealed and cost <= least
+
+
+def _searched(settings: Settings) -> PlanObjective:
+    return "muls" if settings.objective == "ops" else settings.objective
+
+
+def _is_proved(settings: Settings, graph: LinearGraph, order: Order) -> bool:
+    """Whether an order that claims to be optimal is so, by the bound of a search in this run."""
+    if not order.proved_optimal:
+        return False
+    objective = _searched(settings)
+    try:
+        found = search_order(
+            graph,
+            elimination=order.elimination,
+            objective=objective,
+            budget=settings.budget,
+            seed=settings.seed,
+        )
+    except ValueError:
+        return False  # nothing is proved of such orders under this objective
+    return cost_of(graph, order, objective) == found.lower_bound
+
+
+def _without_claims(order: Order) -> Order:
+    return replace(order, found_by=GIVEN, proved_optimal=False)
+
+
+def _play(
+    settings: Settings,
+    graph: LinearGraph,
+    objective: PlanObjective,
+    tell: Progress | None,
+) -> SearchResult:
+    """Let the general network play; raises GradgenError for what it cannot play."""
+    if settings.elimination != "vertex" or objective not in ("edges", "muls"):
+        raise GradgenError(
+            "AlphaZero eliminates vertices, for few 'edges' or 'muls'",
+            hint="leave --elimination and --objective as they are, or leave --search to gradgen",
+        )
+    # jax, haiku and mctx are needed here alone
+    from gradgen.search.alphazero.pretrained import general
+    from gradgen.search.alphazero.search import search as play
+
+    return play(
+        graph,
+        general(),
+        objective=objective,
+        budget=settings.budget,
+        seed=settings.seed,
+        progress=tell,
+    )
+
+
+def _told(status: Status, objective: str) -> Progress:
+    return lambda cost, bound, found_by: status(
+        f"searching: {cost} {objective} by {found_by}, at least {bound}"
+    )
+
+
+def _given_order(given: str | Order, graph: LinearGraph) -> Order:
+    """An order that fits the graph, itself or by its path."""
+    path = given if isinstance(given, str) else None
+    try:
+        order = given if isinstance(given, Order) else _stored_order(given)
+        order.check()
+        accumulate(graph, order)
+    except OrderMismatchError as error:
+        raise GradgenError(
+            f"this order is for another graph: {error}",
+            hint="the source or --wrt has changed since; let gradgen search again",
+            path=path,
+        ) from None
+    except ValueError as error:
+        raise GradgenError(f"this is no stored order: {error}", path=path) from None
+    return replace(order, fingerprint=graph.fingerprint)
+
+
+def _stored_order(path: str) -> Order:
+    return Order.from_json(read_text(path, "the order"))

@@ -1,0 +1,1 @@
+"""Programs from plans, and programs from programs, in no language yet."""

@@ -1,0 +1,262 @@
+"""What the templates arrange: every line of a generated module, by what it is."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from gradgen.ir.code import Var, is_float
+from gradgen.ir.module import Module, Passes
+from gradgen.ir.own_names import OWN_IMPORTS
+from gradgen.ir.pytree import Structure
+from gradgen.ir.trace import Argument, Input, Output
+from gradgen.targets.jax.imports import imports_of, sort_imports
+from gradgen.targets.jax.layout import call, layout
+from gradgen.targets.jax.metadata import metadata_lines, summary_lines
+from gradgen.targets.jax.names import identifier, name_inputs, unique
+from gradgen.targets.jax.ownership import users, users_code, users_import
+from gradgen.targets.jax.plumbing import (
+    Names,
+    backward_body,
+    cotangents_body,
+    differentiated_leaves,
+    eligible_keys,
+    entry_keys,
+    factor_keys,
+    flatten_body,
+    forward_body,
+    full_tangents_body,
+    hold_constant,
+    jacobian_body,
+    leaf_guard,
+    over_arguments_body,
+    push_forward_body,
+    pushed_tangents,
+    result_body,
+    tangents_body,
+    trace_keys,
+)
+from gradgen.targets.jax.pytrees import classes_needed, constructors_of
+from gradgen.targets.jax.signatures import (
+    default_containers,
+    define,
+    define_tangents,
+    flatten_statement,
+    function_header,
+)
+from gradgen.targets.jax.straight import Context, straight_line_functions
+
+
+def module_context(module: Module) -> Context:
+    """Everything that the templates need."""
+    trace, source = module.trace, module.source
+    name = source.function
+    by_variable = name_inputs(trace.inputs, reserved=("leaves", "types", name))
+    outputs = _output_names(module, by_variable)
+    passed = constructors_of(trace.arguments)
+    names = Names(
+        {i.path: by_variable[i.variable] for i in trace.inputs},
+        outputs,
+        {cls: f"types[{k}]" for k, cls in enumerate(passed)},
+        tuple(passed.values()),
+    )
+    emit = _emitted(module)
+    programs = straight_line_functions(module, by_variable, emit)
+    has_types = bool(names.types)
+    plain = _is_plain_tuple(trace.result, trace.outputs)
+    constant = any(is_float(i.dtype) and not i.wrt for i in trace.inputs)
+    rule, pushed = bool({"f", "forward"} & set(emit)), bool({"jvp", "forward"} & set(emit))
+    jacobian = bool(
+        {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
+    )
+    once = rule and trace.own_rules
+    wrt = _differentiated(trace.arguments, trace.inputs)
+    required = [k for k, a in enumerate(trace.arguments, start=1) if a.default is None]
+    least, most = max(required, default=0), len(trace.arguments)
+    needs = {
+        "result": not plain,
+        "jacobian": jacobian,
+        "backward": "f" in emit,
+        "rule": rule,
+        "tangent": "jvp" in emit and any(not i.wrt for i in trace.inputs),
+        "passed": bool({"vjp", "jvp", "traces"} & set(emit)),
+        "nested": ("vjp" in emit and not trace.result.is_leaf)
+        or ("jvp" in emit and any(not a.structure.is_leaf for a in wrt)),
+        "bound": any(argument.bound for argument in trace.arguments),
+        "alike": any("_alike(" in line for p in programs for line in p["code"]),
+        "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
+        "once": once,
+        "pushed": pushed,
+        "constant": rule and constant,
+        "full": jacobian or pushed,
+        "precisions": trace.precisions,
+        "lone_integers": trace.lone_integers,
+        "integers": any(i.whole == "numbers" for i in trace.inputs),
+        "guards": {leaf_guard(i) for i in trace.inputs},
+    }
+    types = ", types" if has_types else ""
+    containers = _containers(module, names)
+    imported = imports_of(containers, source.text)
+    guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
+    result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{types})")
+    shown = "".join(c if c.isprintable() else "?" for c in module.source_name)
+    chosen = _escape(", ".join(i.path for i in trace.inputs if i.wrt))
+    return {
+        "generator": module.generator,
+        "source_name": shown,
+        "summary": summary_lines(module),
+        "docstring": _escape(f"The exact derivative of `{name}`, generated from {shown}."),
+        "metadata": "\n".join(metadata_lines(module)),
+        "containers": [users_code(text, imported) for text in containers],
+        "default_containers": default_containers(trace.arguments),
+        "imports": _imports(programs, imported, needs),
+        "name": users(name),
+        "emit": emit,
+        "needs": needs,
+        "has_types": has_types,
+        "has_keyword_only": any(a.keyword_only for a in trace.arguments),
+        "types": types,
+        "wrt": chosen,
+        "counts": {
+            "jacobian": str(module.jacobian.chosen.operations),
+            "vjp": str(module.vjp.chosen.operations),
+            "jvp": str(module.jvp.chosen.operations),
+            "traces": ""
+            if module.traces is None
+            else str(module.traces.derivative.chosen.operations),
+        },
+        "step_doc": "" if module.passes is None else _step_doc(module, module.passes),
+        "guarded": guarded,
+        "result_of": result_of,
+        "define": lambda function: "\n".join(define(function, trace.arguments)),
+        "define_tangents": "\n".join(define_tangents(trace.arguments)),
+        "flatten": lambda target: "\n".join(flatten_statement(target, trace.arguments)),
+        "flattened": "leaves, types" if has_types else "leaves",
+        "flattened_leaves": "leaves, _" if has_types else "leaves",
+        "programs": programs,
+        "rule_body": "\n".join(
+            layout("return ", call("_primal", tuple(names.leaves.values())), "", 4)
+        ),
+        "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
+        "backward": _lines(backward_body(module, names)),
+        "hold_constant": hold_constant(trace.inputs, names) if constant else "",
+        "forward": _lines(forward_body(trace.inputs, names, once)),
+        "differentiated": _lines(differentiated_leaves(trace.inputs)),
+        "flatten_body": _lines(flatten_body(trace, names)),
+        "least": str(least),
+        "most": str(most),
+        "arguments_in_words": f"{most} arguments"
+        if least == most
+        else f"{least} to {most} arguments",
+        "result_name": "cotangents",
+        "raised": _raised,
+        "cotangents_body": _lines(cotangents_body(module)),
+        "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),
+        "tangents_body": _lines(tangents_body(module)),
+        "pushed_tangents": _lines(pushed_tangents(module)),
+        "full_tangents_body": _lines(full_tangents_body(trace, names)),
+        "push_forward_body": _lines(push_forward_body(module)),
+        "result_body": _lines(result_body(module, names)),
+        "entry_keys": "\n".join(entry_keys(module)),
+        "eligible_keys": "\n".join(eligible_keys(module)),
+        "trace_keys": "\n".join(trace_keys(module)),
+        "factor_keys": "\n".join(factor_keys(module)),
+        "states": _escape(", ".join(path for path, _ in trace.differentiated_state)),
+        "jacobian_body": _lines(jacobian_body(module, wrt, names)),
+    }
+
+
+def _raised(indent: int, kind: str, message: str) -> str:
+    """A statement that raises an error, in as many lines as the message takes."""
+    return "\n".join(layout("raise ", call(kind, [message]), "", indent))
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "\n".join(f"    {line}" if line else line for line in lines)
+
+
+def _emitted(module: Module) -> tuple[str, ...]:
+    """The functions asked for; a gradient only where the output is one scalar."""
+    single = module.trace.result.is_leaf
+    return tuple(f for f in module.emit if f != "value_and_grad" or single)
+
+
+def _output_names(module: Module, inputs: Mapping[Var, str]) -> dict[str, str]:
+    labels = {label.variable: label.name for label in module.trace.labels if label.name}
+    taken = set(inputs.values()) | {"outputs", "entries", "values", "types", "leaves", "tangents"}
+    names = {}
+    for output in module.trace.outputs:
+        label = labels.get(output.atom) if isinstance(output.atom, str) else None
+        wanted = label or ("out" if output.path == "out" else f"out_{output.path}")
+        names[output.path] = unique(identifier(wanted), taken)
+    return names
+
+
+def _is_plain_tuple(result: Structure, outputs: Sequence[Output]) -> bool:
+    """Whether the result is just the tuple of its leaves."""
+    return (
+        result.kind == "tuple"
+        and all(child.is_leaf and child.kind != "none" for child in result.children)
+        and len(result.children) == len(outputs)
+    )
+
+
+def _differentiated(arguments: Sequence[Argument], inputs: Sequence[Input]) -> tuple[Argument, ...]:
+    chosen = {i.path.split(".")[0] for i in inputs if i.wrt}
+    return tuple(argument for argument in arguments if argument.name in chosen)
+
+
+def _containers(module: Module, names: Names) -> list[str]:
+    """The user's containers that the generated file has to build by itself."""
+    defaults = " ".join(a.default or "" for a in module.trace.arguments)
+    needed = classes_needed([module.trace.result])
+    return [
+        container.text.rstrip()
+        for container in module.source.containers
+        if (container.name in needed and container.name not in names.types)
+        or f"{container.name}(" in defaults
+    ]
+
+
+def _imports(
+    programs: Sequence[Context], imported: Collection[str], needs: Mapping[str, Any]
+) -> list[str]:
+    code = [line for program in programs for line in program["code"]]
+    own = {
+        "jax": True,
+        "jnp": True,
+        "partial": needs["constant"],
+        "NamedTuple": needs["backward"],
+        "np": True,
+        "lax": any(re.search(r"(?<![.\w])lax\.", line) for line in code),
+    }
+    found = {OWN_IMPORTS[name] for name, needed in own.items() if needed}
+    return sort_imports(found.union(map(users_import, imported)))
+
+
+def _step_doc(module: Module, passes: Passes) -> str:
+    source, trace = module.source, module.trace
+    wrt = ", ".join(i.path for i in trace.inputs if i.wrt)
+    added = (
+        f"Differentiable with respect to {wrt}: in training it keeps {passes.bytes} bytes a neuron "
+        f"and step (in float32), and its backward pass takes {passes.operations}."
+    )
+    doc = source.docstring
+    if doc is None:
+        return _escape("\n    ".join(_wrap(added)))
+    return (
+        _escape("\n    ".join([*doc.strip().splitlines(), "", *_wrap(added)])).replace(
+            "\n    \n", "\n\n"
+        )
+        + "\n    "
+    )
+
+
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(text, 84)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')

@@ -1,0 +1,120 @@
+"""The header and the `GRADGEN` dictionary of a generated module."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from gradgen.ir.module import Derivative, Module
+from gradgen.ir.own_names import METADATA
+from gradgen.ir.program import count_operations
+from gradgen.targets.jax.layout import Doc, Group, layout, prefixed, quote, tuple_of
+from gradgen.targets.jax.seal import UNSEALED
+
+
+def summary_lines(module: Module) -> list[str]:
+    """The counts in lines that a person can read."""
+    jacobian, order = module.jacobian, module.jacobian.chosen.order
+    vjp, jvp = module.vjp, module.jvp
+    primal = count_operations(module.primal.instructions).total
+    proof = ", proved optimal" if order.proved_optimal else ""
+    sentences = [
+        f"{module.source.function}: value and Jacobian in {jacobian.chosen.operations}, {primal} "
+        f"of them the step itself (forward mode {jacobian.forward.operations.total}, reverse mode "
+        f"{jacobian.reverse.operations.total}).",
+        f"Accumulation by {order.elimination} elimination, {order.found_by}{proof}: "
+        f"{jacobian.chosen.plan.muls} multiplications "
+        f"(forward {jacobian.forward.plan.muls}, reverse {jacobian.reverse.plan.muls}).",
+        f"Vector-Jacobian product {vjp.chosen.operations} (reverse sweep "
+        f"{vjp.reverse.operations.total}), Jacobian-vector product {jvp.chosen.operations.total} "
+        f"(forward sweep {jvp.forward.operations.total}).",
+    ]
+    passes = module.passes
+    if passes is not None:
+        sentences.append(
+            f"Training keeps {passes.bytes} bytes a neuron and step ({passes.input_bytes} for all "
+            f"that a scan carries: {', '.join(module.trace.carried)}), and the backward pass takes "
+            f"{passes.operations}."
+        )
+    return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
+
+
+def metadata_lines(module: Module) -> list[str]:
+    """`GRADGEN = {...}`."""
+    order = module.jacobian.chosen.order
+    wrt = tuple(i.path for i in module.trace.inputs if i.wrt)
+    content = {
+        "version": module.generator.rpartition(" ")[2],
+        "source": module.source_name,
+        "function": module.source.function,
+        "digest": f"sha256:{module.source.digest}",
+        **_unless_empty("imports", {path: f"sha256:{d}" for path, d in module.imports}),
+        "text": UNSEALED,
+        **_unless_empty("options", dict(module.options)),
+        "wrt": wrt,
+        "elimination": order.elimination,
+        "order": order.steps,
+        "graph": module.graph.fingerprint,
+        "found_by": order.found_by,
+        "proved_optimal": order.proved_optimal,
+        "rewriting": module.recipe.rewriting,
+        "vjp_order": module.recipe.vjp,
+        "jvp_order": module.recipe.jvp,
+        "counts": counts_of(module),
+    }
+    return layout(f"{METADATA} = ", _document(content))
+
+
+def counts_of(module: Module) -> dict[str, dict[str, Any]]:
+    """The operations of every program, by name, with what forward and reverse mode take."""
+    counts = {
+        "primal": count_operations(module.primal.instructions).as_dict(),
+        "value_and_jacobian": _counts(module.jacobian, "forward", "reverse"),
+        "vjp": _counts(module.vjp, "reverse"),
+        "jvp": _counts(module.jvp, "forward"),
+    }
+    if module.passes is not None:
+        counts["residuals"] = {
+            **count_operations(module.passes.forward.instructions).as_dict(),
+            "kept": {"bytes": module.passes.bytes, "inputs": module.passes.input_bytes},
+        }
+        counts["backward"] = module.passes.operations.as_dict()
+    if module.traces is not None:
+        counts["traces"] = _counts(module.traces.derivative, "forward", "reverse")
+    return counts
+
+
+def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:
+    return {key: content} if content else {}
+
+
+def _counts(derivative: Derivative, *modes: str) -> dict[str, Any]:
+    chosen = derivative.chosen
+    counts: dict[str, Any] = {
+        **chosen.operations.as_dict(),
+        "accumulation": {
+            "muls": chosen.plan.muls,
+            "adds": chosen.plan.adds,
+            "edges": chosen.plan.edges,
+        },
+    }
+    for mode in modes:
+        rival = derivative.forward if mode == "forward" else derivative.reverse
+        counts[mode] = {
+            "total": rival.operations.total,
+            "muls": rival.plan.muls,
+            "adds": rival.plan.adds,
+            "edges": rival.plan.edges,
+        }
+    return counts
+
+
+def _document(value: object) -> Doc:
+    if isinstance(value, dict):
+        items = [prefixed(f"{quote(key)}: ", _document(entry)) for key, entry in value.items()]
+        return Group("{", tuple(items), "}")
+    if isinstance(value, tuple):
+        return tuple_of([_document(entry) for entry in value])
+    if isinstance(value, str):
+        return quote(value)
+    return repr(value)

@@ -1,0 +1,91 @@
+"""Expressions that take the user's containers apart and put them together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from gradgen.ir.pytree import Structure, join
+from gradgen.ir.trace import Argument
+from gradgen.targets.jax.layout import Doc, Group, call, prefixed, quote, tuple_of
+from gradgen.targets.jax.ownership import users
+
+
+def accesses(structure: Structure, expression: str, path: str) -> Iterator[tuple[str, str]]:
+    """Each leaf's dotted path with the expression that reads it: `params["tau"]`, `state.v`."""
+    if structure.kind == "none":
+        return
+    if structure.is_leaf:
+        yield path or "out", expression
+        return
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from accesses(child, _access(structure, expression, key), join(path, key))
+
+
+def _access(structure: Structure, expression: str, key: str) -> str:
+    if structure.kind in ("tuple", "list"):
+        return f"{expression}[{key}]"
+    if structure.kind == "dict":
+        return f"{expression}[{quote(key)}]"
+    return f"{expression}.{key}"
+
+
+def construct(
+    structure: Structure,
+    leaf: Callable[[str], Doc],
+    constructors: Mapping[str, str],
+    path: str = "",
+) -> Doc:
+    """An expression that builds a pytree; `leaf` gives each leaf's expression by its path.
+
+    `constructors` says by class name what builds the user's own containers: `type(state)` where an
+    argument has that type, so that the result has exactly the caller's type.
+    """
+    if structure.kind == "none":
+        return "None"
+    if structure.is_leaf:
+        return leaf(path or "out")
+    children = [
+        construct(child, leaf, constructors, join(path, key))
+        for key, child in zip(structure.keys, structure.children, strict=True)
+    ]
+    match structure.kind:
+        case "tuple":
+            return tuple_of(children)
+        case "list":
+            return Group("[", tuple(children), "]")
+        case "dict":
+            keyed = zip(structure.keys, children, strict=True)
+            return Group("{", tuple(prefixed(f"{quote(k)}: ", c) for k, c in keyed), "}")
+    keyed = zip(structure.keys, children, strict=True)
+    name = structure.type_name or ""
+    return call(constructors.get(name, users(name)), [prefixed(f"{k}=", c) for k, c in keyed])
+
+
+def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
+    """For each class among the arguments' containers: the expression for the type passed."""
+    found: dict[str, str] = {}
+
+    def visit(structure: Structure, expression: str) -> None:
+        if structure.type_name is not None:
+            found.setdefault(structure.type_name, f"type({expression})")
+        for key, child in zip(structure.keys, structure.children, strict=True):
+            visit(child, _access(structure, expression, key))
+
+    for argument in arguments:
+        visit(argument.structure, users(argument.name))
+    return found
+
+
+def classes_needed(structures: Sequence[Structure]) -> tuple[str, ...]:
+    """The names of the user's containers within structures, each once."""
+    found: dict[str, None] = {}
+
+    def visit(structure: Structure) -> None:
+        if structure.type_name is not None:
+            found[structure.type_name] = None
+        for child in structure.children:
+            visit(child)
+
+    for structure in structures:
+        visit(structure)
+    return tuple(found)
