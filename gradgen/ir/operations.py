@@ -1,4 +1,4 @@
-"""The vocabulary of straight-line code: every operation, its arity and what it counts as.
+"""The vocabulary of straight-line code: every operation, what it is called and what it counts as.
 
 The names are those of JAX's primitives, with `select(condition, if_true, if_false)` for `select_n`
 and `convert` for `convert_element_type`. What an operation costs follows one rule throughout: a
@@ -11,7 +11,7 @@ count nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal[
     "mul", "div", "add", "sub", "neg", "pow", "transcendental", "other", "compare", "select", "free"
@@ -24,56 +24,128 @@ KINDS: tuple[Kind, ...] = (
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: how many operands it takes, the kind it is counted under, and its symmetry."""
+    """One operation: all that the stages need to know of it, but for its partials."""
 
     name: str
     arity: int
+    """How many operands it takes; -1 for any number."""
     kind: Kind
+    """What it is counted under."""
+    numpy: str = ""
+    """Its function in NumPy and whatever has NumPy's names; empty if there is none."""
+    lax: str = ""
+    """Its function in `jax.lax`, if that has another name."""
+    infix: str = ""
+    """Its sign in Python."""
     commutative: bool = False
     boolean: bool = False
     """Whether the result is a truth value."""
+    promotes: bool = False
+    """Whether its operands are promoted to one dtype, the result's."""
+    size: Literal["any", "kept", "small"] = "any"
+    """Of what size the result is for finite operands: small if they are, or always."""
+    nonnegative: bool = False
+    """Whether the result is never negative."""
 
 
-def _table() -> dict[str, Operation]:
-    table: dict[str, Operation] = {}
-
-    def define(names: str, arity: int, kind: Kind, **flags: bool) -> None:
-        for name in names.split():
-            table[name] = Operation(name, arity, kind, **flags)
-
-    define("mul", 2, "mul", commutative=True)
-    define("add", 2, "add", commutative=True)
-    define("sub", 2, "sub")
-    define("div", 2, "div")
-    define("neg", 1, "neg")
-    define("square integer_pow", 1, "pow")
-    define(
-        "exp exp2 log log2 expm1 log1p sqrt rsqrt cbrt sin cos tan asin acos atan sinh cosh "
-        "tanh asinh acosh atanh logistic erf erfc erf_inv lgamma digamma bessel_i0e bessel_i1e",
-        1,
-        "transcendental",
-    )
-    define("pow atan2 igamma igammac polygamma zeta igamma_grad_a", 2, "transcendental")
-    define("regularized_incomplete_beta", 3, "transcendental")
-    define("max min", 2, "other", commutative=True)
-    define("clamp", 3, "other")
-    define("rem nextafter shift_left shift_right_logical shift_right_arithmetic", 2, "other")
-    define("floor ceil round population_count clz", 1, "other")
-    define("abs sign", 1, "free")
-    define("eq ne", 2, "compare", commutative=True, boolean=True)
-    define("lt le gt ge", 2, "compare", boolean=True)
-    define("is_finite", 1, "compare", boolean=True)
-    define("and or xor", 2, "compare", commutative=True)
-    define("not", 1, "compare")
-    define("select", 3, "select")
-    define("convert reduce_precision stop_gradient copy", 1, "free")
-    define("finfo", 1, "free")
-    define("library", -1, "transcendental")
-    define("derivative", -1, "transcendental")
-    return table
+def _promoting(name: str, kind: Kind, numpy: str, infix: str = "", **more: Any) -> Operation:
+    return Operation(name, 2, kind, numpy, infix=infix, promotes=True, **more)
 
 
-OPERATIONS = _table()
+def _comparison(name: str, numpy: str, infix: str, *, commutative: bool = False) -> Operation:
+    return Operation(name, 2, "compare", numpy, infix=infix, commutative=commutative, boolean=True)
+
+
+def _logic(name: str, numpy: str, infix: str) -> Operation:
+    return Operation(name, 2, "compare", numpy, infix=infix, commutative=True)
+
+
+def _function(name: str, numpy: str = "", *, arity: int = 1, **more: Any) -> Operation:
+    return Operation(name, arity, "transcendental", numpy, **more)
+
+
+_ALL = (
+    _promoting("mul", "mul", "multiply", "*", commutative=True),
+    _promoting("add", "add", "add", "+", commutative=True, size="kept"),
+    _promoting("sub", "sub", "subtract", "-", size="kept"),
+    _promoting("div", "div", "divide", "/"),
+    Operation("neg", 1, "neg", "negative", size="kept"),
+    Operation("square", 1, "pow", "square"),
+    Operation("integer_pow", 1, "pow"),
+    _function("exp", "exp", nonnegative=True),
+    _function("exp2", "exp2", nonnegative=True),
+    _function("log", "log"),
+    _function("log2", "log2"),
+    _function("expm1", "expm1"),
+    _function("log1p", "log1p"),
+    _function("sqrt", "sqrt", nonnegative=True),
+    _function("rsqrt"),
+    _function("cbrt", "cbrt"),
+    _function("sin", "sin", size="small"),
+    _function("cos", "cos", size="small"),
+    _function("tan", "tan"),
+    _function("asin", "arcsin"),
+    _function("acos", "arccos"),
+    _function("atan", "arctan", size="small"),
+    _function("sinh", "sinh"),
+    _function("cosh", "cosh", nonnegative=True),
+    _function("tanh", "tanh", size="small"),
+    _function("asinh", "arcsinh"),
+    _function("acosh", "arccosh"),
+    _function("atanh", "arctanh"),
+    _function("logistic", size="small", nonnegative=True),
+    _function("erf", size="small"),
+    _function("erfc", size="small"),
+    _function("erf_inv"),
+    _function("lgamma"),
+    _function("digamma"),
+    _function("bessel_i0e"),
+    _function("bessel_i1e"),
+    _promoting("pow", "transcendental", "power"),
+    _promoting("atan2", "transcendental", "arctan2"),
+    _function("igamma", arity=2),
+    _function("igammac", arity=2),
+    _function("igamma_grad_a", arity=2),
+    _function("polygamma", arity=2),
+    _function("zeta", arity=2),
+    _function("regularized_incomplete_beta", arity=3, lax="betainc"),
+    _promoting("max", "other", "maximum", commutative=True, size="kept"),
+    _promoting("min", "other", "minimum", commutative=True, size="kept"),
+    Operation("clamp", 3, "other", size="kept"),
+    _promoting("rem", "other", "fmod"),
+    Operation("nextafter", 2, "other", "nextafter"),
+    Operation("shift_left", 2, "other", infix="<<"),
+    Operation("shift_right_logical", 2, "other"),
+    Operation("shift_right_arithmetic", 2, "other", infix=">>"),
+    Operation("floor", 1, "other", "floor", size="kept"),
+    Operation("ceil", 1, "other", "ceil", size="kept"),
+    Operation("round", 1, "other", size="kept"),
+    Operation("population_count", 1, "other"),
+    Operation("clz", 1, "other"),
+    Operation("abs", 1, "free", "abs", size="kept", nonnegative=True),
+    Operation("sign", 1, "free", "sign", size="small"),
+    _comparison("eq", "equal", "==", commutative=True),
+    _comparison("ne", "not_equal", "!=", commutative=True),
+    _comparison("lt", "less", "<"),
+    _comparison("le", "less_equal", "<="),
+    _comparison("gt", "greater", ">"),
+    _comparison("ge", "greater_equal", ">="),
+    Operation("is_finite", 1, "compare", "isfinite", boolean=True),
+    _logic("and", "bitwise_and", "&"),
+    _logic("or", "bitwise_or", "|"),
+    _logic("xor", "bitwise_xor", "^"),
+    Operation("not", 1, "compare", "bitwise_not"),
+    Operation("select", 3, "select", "where", size="kept"),
+    Operation("convert", 1, "free", size="kept"),
+    Operation("reduce_precision", 1, "free"),
+    Operation("stop_gradient", 1, "free", size="kept"),
+    Operation("copy", 1, "free", size="kept"),
+    Operation("finfo", 1, "free", size="kept"),
+    Operation("library", -1, "transcendental"),
+    Operation("derivative", -1, "transcendental"),
+)
+
+OPERATIONS = {operation.name: operation for operation in _ALL}
 """Every operation by name.
 
 `copy` gives a call with a derivative rule of its own a vertex of its own; its attribute `call`

@@ -18,19 +18,12 @@ from functools import reduce
 from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, is_zero, substitute
+from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PRIMAL, Program, Section
 from gradgen.lowering.conditions import ALWAYS, NEVER, Condition, both, either, implies, when
 from gradgen.lowering.passes import eliminate_dead_code
 
 ZERO, HALF = Const(0.0), Const(0.5)
-
-_BOUNDED = frozenset({"tanh", "sin", "cos", "logistic", "erf", "erfc", "atan", "sign"})
-"""Operations whose results are small numbers, whatever finite operands they have."""
-_MODEST = frozenset(
-    {"add", "sub", "neg", "abs", "max", "min", "clamp", "select", "convert", "copy"}
-    | {"floor", "ceil", "round", "stop_gradient", "finfo"}
-)
-"""Operations whose results are finite where their operands are, and small where they are small."""
 
 
 def select_last(program: Program) -> Program:
@@ -168,16 +161,17 @@ class _Masking:
                 return either(*found)
             case "div", (_, Const(value=divisor)) if divisor:
                 return found[0]
-            case op, _ if op in _BOUNDED | _MODEST:
+            case op, _ if OPERATIONS[op].size != "any":
                 return either(*found)
         return self.nonzero(instruction.target)
 
     def _is_bounded(self, instruction: Instruction) -> bool:
         """Whether a value is small where it is finite: a product with it does not overflow."""
-        if instruction.op in _BOUNDED or mask_values(self.builder, instruction.target) is not None:
+        size = OPERATIONS[instruction.op].size
+        if size == "small" or mask_values(self.builder, instruction.target) is not None:
             return True
         operands = instruction.operands[instruction.op == "select" :]
-        return instruction.op in _MODEST | {"mul"} and all(map(self._is_small, operands))
+        return (size == "kept" or instruction.op == "mul") and all(map(self._is_small, operands))
 
     def _is_small(self, atom: Atom) -> bool:
         return isinstance(atom, Const) or atom in self._bounded

@@ -7,6 +7,7 @@ errors can be.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,39 +17,17 @@ import numpy as np
 from jax import lax
 
 from gradgen.ir.code import WORKING, Atom, Const, DType, Instruction, Var
+from gradgen.ir.operations import OPERATIONS
 
 Values = dict[Var, Any]
 _Function = Callable[..., Any]
 
-_INFIX: dict[str, _Function] = {
-    "add": lambda x, y: x + y,
-    "sub": lambda x, y: x - y,
-    "mul": lambda x, y: x * y,
-    "eq": lambda x, y: x == y,
-    "ne": lambda x, y: x != y,
-    "lt": lambda x, y: x < y,
-    "le": lambda x, y: x <= y,
-    "gt": lambda x, y: x > y,
-    "ge": lambda x, y: x >= y,
-    "and": lambda x, y: x & y,
-    "or": lambda x, y: x | y,
-    "xor": lambda x, y: x ^ y,
-    "shift_left": lambda x, y: x << y,
-    "not": lambda x: ~x,
-    "neg": lambda x: -x,
-    "copy": lambda x: x,
-    "stop_gradient": lambda x: x,
-    "reduce_precision": lambda x: x,
-}
-_NAMES = {
-    "max": "maximum", "min": "minimum", "select": "where", "is_finite": "isfinite", "rem": "fmod",
-    "atan2": "arctan2", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "asinh": "arcsinh",
-    "acosh": "arccosh", "atanh": "arctanh",
+_SIGNS: dict[str, _Function] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
+    ">": operator.gt, ">=": operator.ge, "&": operator.and_, "|": operator.or_,
+    "^": operator.xor, "<<": operator.lshift, ">>": operator.rshift,
 }  # fmt: skip
-_SAME_NAME = frozenset(
-    ("abs", "sign", "floor", "ceil", "nextafter", "exp", "exp2", "expm1", "log", "log2", "log1p",
-     "sqrt", "cbrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "square")
-)  # fmt: skip
 
 
 class Evaluator:
@@ -98,20 +77,19 @@ class Evaluator:
             return self._xp.asarray(operands[0]).astype(self._concrete(instruction.dtype))
         if op in ("div", "rem") and instruction.dtype.startswith(("int", "uint")):
             return getattr(lax, op)(*(jnp.asarray(x, instruction.dtype) for x in operands))
-        if op == "div":
-            return operands[0] / operands[1]
-        if op in _INFIX:
-            return _INFIX[op](*operands)
-        if op in _NAMES or op in _SAME_NAME:
-            return getattr(self._xp, _NAMES.get(op, op))(*operands)
+        if op in ("copy", "stop_gradient", "reduce_precision"):
+            return operands[0]
+        operation = OPERATIONS[op]
+        if operation.infix:
+            return _SIGNS[operation.infix](*operands)
+        if operation.numpy:
+            return getattr(self._xp, operation.numpy)(*operands)
         if op == "clamp":
             low, x, high = operands
             return self._xp.clip(x, low, high)
         if op == "integer_pow":
             exponent = int(instruction.attribute("y"))
             return operands[0] ** exponent if self._exact else self._power(operands[0], exponent)
-        if op == "pow":
-            return operands[0] ** operands[1]
         if op == "round" and instruction.attribute("mode") == "even":
             return self._xp.round(operands[0])
         if op == "logistic" and not self._exact:
@@ -131,7 +109,7 @@ class Evaluator:
 
     def _in_jax(self, instruction: Instruction, operands: list[Any]) -> Any:
         """What numpy does not have."""
-        op = instruction.op
+        op, operation = instruction.op, OPERATIONS[instruction.op]
         if op == "finfo":
             field = str(instruction.attribute("field"))
             constants: Any = jnp.finfo(operands[0].dtype)  # type: ignore[no-untyped-call]
@@ -146,7 +124,7 @@ class Evaluator:
         elif op == "logistic":
             result = jax.nn.sigmoid(arrays[0])
         else:
-            result = getattr(lax, op)(*jnp.broadcast_arrays(*arrays))
+            result = getattr(lax, operation.lax or op)(*jnp.broadcast_arrays(*arrays))
         return result if self._exact else np.asarray(result)
 
     def _derivative(self, instruction: Instruction, arrays: list[Any]) -> Any:

@@ -16,9 +16,10 @@ from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.algebra import is_one
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float, substitute
+from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.trace import Input
 
-_PROMOTING = frozenset({"add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem", "select"})
+_PROMOTING = frozenset({o.name for o in OPERATIONS.values() if o.promotes} | {"select"})
 _FOLLOWING = ("weak", "float")
 
 

@@ -22,6 +22,7 @@ from gradgen.frontend.tracing.merge import DTypeDependence, Merging
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import WORKING, Atom, Attribute, Const, DType, Instruction, Var, is_float
+from gradgen.ir.operations import OPERATIONS
 
 ONE, ZERO, HALF = Const(1.0), Const(0.0), Const(0.5)
 
@@ -64,7 +65,7 @@ def _with_floats(
     builder: Builder, instruction: Instruction, inputs: Mapping[Var, DType]
 ) -> Instruction:
     """The instruction with its operands as floats of one dtype, where arithmetic promotes them."""
-    if instruction.op not in ("add", "sub", "mul", "div", "max", "min", "pow", "atan2", "rem"):
+    if not OPERATIONS[instruction.op].promotes:
         return instruction
 
     def as_float(atom: Atom) -> Atom:
@@ -96,7 +97,7 @@ def _library_name(instruction: Instruction, slot: int) -> tuple[tuple[str, Attri
     if instruction.op == "library":
         name = f"jnp.{instruction.attribute('function')}"
     else:
-        name = f"lax.{primitives.public_name(instruction.op)}"
+        name = f"lax.{OPERATIONS[instruction.op].lax or instruction.op}"
     return (("function", name), ("argument", slot))
 
 

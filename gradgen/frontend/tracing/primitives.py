@@ -61,13 +61,8 @@ def function_of(op: str, attributes: tuple[tuple[str, Attribute], ...]) -> Calla
             return lambda x: lax.reduce_precision(x, **given)
         case "library":
             return library_function(str(given["function"]))
-    function: Callable[..., Any] = getattr(lax, public_name(op))
+    function: Callable[..., Any] = getattr(lax, OPERATIONS[op].lax or op)
     return function
-
-
-def public_name(op: str) -> str:
-    """What `jax.lax` calls the function of a primitive."""
-    return "betainc" if op == "regularized_incomplete_beta" else op
 
 
 def library_function(name: str) -> Callable[..., Any]:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradgen.ir.code import Atom, Const, Instruction, Var
+from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PARTIALS, PRIMAL, Program
 from gradgen.lowering.rewriting.forms import ZERO, Forms, Term, reciprocal, tidy, times
 
 _LARGEST_POWER = 8
 """Powers beyond this one are left as they are."""
-_NONNEGATIVE = ("abs", "exp", "exp2", "logistic", "sqrt", "cosh")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Reader:
     def _own(self, instruction: Instruction) -> Term:
         """The variable itself."""
         atom = self.forms.variable(instruction.target)
-        if instruction.op in _NONNEGATIVE:
+        if OPERATIONS[instruction.op].nonnegative:
             self.forms.nonnegative.add(atom)
         return 1.0, (atom,)
 

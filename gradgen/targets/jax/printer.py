@@ -8,51 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, uses
+from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PRIMAL, Program
 from gradgen.ir.references import DEFAULT, dtype_references
+from gradgen.targets.dialect import JAX
 
 WIDTH = 88
 
 _ATOM, _POWER, _UNARY, _TERM, _SUM, _SHIFT, _AND, _XOR, _OR, _COMPARISON = range(100, 0, -10)
 
-_INFIX = {
-    "add": ("+", _SUM),
-    "sub": ("-", _SUM),
-    "mul": ("*", _TERM),
-    "div": ("/", _TERM),
-    "eq": ("==", _COMPARISON),
-    "ne": ("!=", _COMPARISON),
-    "lt": ("<", _COMPARISON),
-    "le": ("<=", _COMPARISON),
-    "gt": (">", _COMPARISON),
-    "ge": (">=", _COMPARISON),
-    "and": ("&", _AND),
-    "xor": ("^", _XOR),
-    "or": ("|", _OR),
-    "shift_left": ("<<", _SHIFT),
-    "shift_right_arithmetic": (">>", _SHIFT),
-}
-
-_FUNCTION = {
-    "add": "jnp.add", "sub": "jnp.subtract", "mul": "jnp.multiply", "div": "jnp.divide",
-    "eq": "jnp.equal", "ne": "jnp.not_equal", "lt": "jnp.less", "le": "jnp.less_equal",
-    "gt": "jnp.greater", "ge": "jnp.greater_equal", "neg": "jnp.negative",
-    "and": "jnp.bitwise_and", "or": "jnp.bitwise_or", "xor": "jnp.bitwise_xor",
-    "pow": "jnp.power", "logistic": "jax.nn.sigmoid", "max": "jnp.maximum", "min": "jnp.minimum",
-    "abs": "jnp.abs", "sign": "jnp.sign", "floor": "jnp.floor", "ceil": "jnp.ceil",
-    "square": "jnp.square", "is_finite": "jnp.isfinite", "atan2": "jnp.arctan2",
-    "rem": "jnp.fmod", "nextafter": "jnp.nextafter", "select": "jnp.where",
-    "regularized_incomplete_beta": "lax.betainc",
-    "asin": "jnp.arcsin", "acos": "jnp.arccos", "atan": "jnp.arctan", "asinh": "jnp.arcsinh",
-    "acosh": "jnp.arccosh", "atanh": "jnp.arctanh",
-    **{
-        name: f"jnp.{name}"
-        for name in (
-            "exp", "expm1", "log", "log2", "log1p", "sqrt", "cbrt",
-            "sin", "cos", "tan", "sinh", "cosh", "tanh",
-        )
-    },
+_BINDING = {
+    "+": _SUM, "-": _SUM, "*": _TERM, "/": _TERM, "<<": _SHIFT, ">>": _SHIFT,
+    "&": _AND, "^": _XOR, "|": _OR,
+    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), _COMPARISON),
 }  # fmt: skip
+"""How tightly a sign binds in Python."""
 
 
 @dataclass(frozen=True)
@@ -92,22 +62,6 @@ def _shortest_float32(value: float) -> str:
     return next(c for c in candidates if struct.unpack("f", struct.pack("f", float(c)))[0] == value)
 
 
-def _names_dtype(instruction: Instruction) -> Var | None:
-    """The operand whose dtype is written out for the numbers beside it, so that it is read twice.
-
-    Functions of `jax.lax` need operands of one dtype.
-    """
-    op = instruction.op
-    if op in ("div", "rem"):
-        alike = not is_float(instruction.dtype)
-    elif op in _INFIX or op in ("clamp", "library"):
-        alike = False
-    else:
-        alike = _FUNCTION.get(op, "lax.").startswith("lax.")
-    variables = instruction.variables
-    return variables[0] if alike and 0 < len(variables) < len(instruction.operands) else None
-
-
 class Printer:
     """Prints a program's sections with given names."""
 
@@ -137,8 +91,7 @@ class Printer:
     def _inlineable(self, program: Program) -> set[Var]:
         """Variables that are read once, in their own section, and that have no name."""
         count = uses(program.instructions, (a for _, a in program.results))
-        told = [v for i in program.instructions if (v := _names_dtype(i)) is not None]
-        for variable in [*self._references.values(), *told]:
+        for variable in self._references.values():
             count[variable] = count.get(variable, 0) + 1
         hinted = {variable for variable, _ in program.hints}
         results = {atom for _, atom in program.results}
@@ -192,8 +145,9 @@ class Printer:
             return self._call(f"lax.{op}", self._alike(operands))
         if op == "ne" and instruction.operands[0] == instruction.operands[1]:
             return self._call("jnp.isnan", operands[:1])
-        if op in _INFIX and not numbers:
-            sign, binding = _INFIX[op]
+        operation = OPERATIONS[op]
+        if operation.infix and not numbers:
+            sign, binding = operation.infix, _BINDING[operation.infix]
             left, right = operands
             if binding == _COMPARISON:
                 return Text(f"{left.within(_OR)} {sign} {right.within(_OR)}", binding)
@@ -234,7 +188,7 @@ class Printer:
                 )
                 alike = self._alike(operands)
                 return self._call("_derivative", [Text(str(function)), Text(str(slot)), *alike])
-        function = _FUNCTION.get(op, f"lax.{op}")
+        function = JAX.function(operation)
         if function.startswith("lax."):
             operands = self._alike(operands)
         return self._call(function, operands)
