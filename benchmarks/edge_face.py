@@ -17,7 +17,8 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
-from gradgen.compile.pipeline import graph_of, open_front
+from gradgen.compile.front import open_front
+from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import Elimination, LinearGraph

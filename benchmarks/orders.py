@@ -16,7 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from gradgen.compile.pipeline import graph_of, open_front
+from gradgen.compile.front import open_front
+from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import read_graph

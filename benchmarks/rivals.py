@@ -24,8 +24,12 @@ from rich.table import Table
 
 from benchmarks import rival_tools
 from benchmarks.rival_models import CASES, Case
-from gradgen.compile import ordering, pipeline
+from gradgen.compile import ordering
+from gradgen.compile.front import open_front
+from gradgen.compile.graphs import graph_of
+from gradgen.compile.programs import candidates
 from gradgen.config import Settings
+from gradgen.targets.jax.render import render
 from gradgen.verify.recount import recount
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,11 +55,10 @@ def gradgen_total(case: Case) -> int:
     """The operations in the generated program for value and Jacobian."""
     directives = (("wrt", ", ".join(case.wrt)),)
     settings = Settings(str(ROOT / "models" / f"{case.model}.py"), directives=directives)
-    front = pipeline.open_front(settings)
-    graph = pipeline.graph_of(front)
-    modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
-    _, text = next(pipeline.texts(modules))
-    return recount(text)["_value_and_entries"].total
+    front = open_front(settings)
+    graph = graph_of(front)
+    modules = candidates(front, graph, ordering.orders_for(settings, graph))
+    return recount(render(modules[0]))["_value_and_entries"].total
 
 
 def count(counter: Counter) -> list[int] | None:

@@ -30,7 +30,8 @@ from rich.table import Table
 from benchmarks.by_hand import BY_HAND
 from benchmarks.rival_models import CASES, Case, slope
 from benchmarks.timing import take_turns
-from gradgen.compile import pipeline
+from gradgen.compile.generation import generate
+from gradgen.compile.opening import read
 from gradgen.config import Settings
 from gradgen.verify.isolate import load
 
@@ -48,7 +49,7 @@ def generated(case: Case) -> Program:
     """The file that gradgen writes, verified."""
     path = str(ROOT / "models" / f"{case.model}.py")
     settings = Settings(path, directives=(("wrt", ", ".join(case.wrt)),))
-    outcome = pipeline.generate(settings, lambda what: None)
+    outcome = generate(settings, lambda what: None)
     name = outcome.module.source.function
     program: Program = getattr(load(outcome.text), f"{name}_value_and_jacobian")
     return program
@@ -58,7 +59,7 @@ def model_of(case: Case) -> Program:
     """The step function in `models/`."""
     module = importlib.import_module(f"models.{case.model}")
     settings = Settings(str(ROOT / "models" / f"{case.model}.py"))
-    function: Program = getattr(module, pipeline.read(settings).function)
+    function: Program = getattr(module, read(settings).function)
     return function
 
 

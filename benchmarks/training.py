@@ -34,7 +34,8 @@ from rich.table import Table
 
 from benchmarks.drawing import plotter, save
 from benchmarks.timing import take_turns
-from gradgen.compile import pipeline
+from gradgen.compile.front import Front, open_front, ranges_of
+from gradgen.compile.generation import generate
 from gradgen.config import Settings
 from gradgen.ir.module import Residuals
 from gradgen.verify.isolate import load
@@ -89,9 +90,9 @@ class Measured:
 class Simulation:
     """A model in a loop over time."""
 
-    def __init__(self, front: pipeline.Front, size: Size) -> None:
+    def __init__(self, front: Front, size: Size) -> None:
         self._front = front
-        trace, ranges = front.trace, pipeline.ranges_of(front)
+        trace, ranges = front.trace, ranges_of(front)
         places = {o.path: k for k, o in enumerate(trace.outputs)}
         self._next = {path: places[output] for path, output in trace.recurrence}
         self._shared: dict[str, Any] = {}
@@ -139,7 +140,7 @@ class Simulation:
 
 def generated(settings: Settings) -> types.ModuleType:
     """The file that gradgen writes, verified."""
-    return load(pipeline.generate(settings, lambda what: None).text)
+    return load(generate(settings, lambda what: None).text)
 
 
 def measure(
@@ -161,9 +162,9 @@ def measure(
     }
 
 
-def front_of(model: str) -> pipeline.Front:
+def front_of(model: str) -> Front:
     """The model's front, its step vectorised if it runs on one neuron only."""
-    return pipeline.open_front(Settings(str(ROOT / "models" / f"{model}.py")))
+    return open_front(Settings(str(ROOT / "models" / f"{model}.py")))
 
 
 def gradients(step: Step, drop_in: Step, simulation: Simulation) -> dict[str, Callable[..., Any]]:

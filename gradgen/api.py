@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
-from gradgen.compile import ordering, pipeline
+from gradgen.compile import ordering
+from gradgen.compile.front import front_of
+from gradgen.compile.generation import Outcome, generate_from
+from gradgen.compile.graphs import graph_of
 from gradgen.compile.opening import open_function
 from gradgen.compile.outputs import require_free
 from gradgen.compile.status import mute
@@ -48,7 +51,7 @@ class Differentiated:
     AttributeError.
     """
 
-    _outcome: pipeline.Outcome
+    _outcome: Outcome
     _running: ModuleType
     _path: str
 
@@ -250,7 +253,7 @@ def differentiate(
     )
     opened = open_function(settings, live, value)
     with placed_in_cells(opened.source.parts):
-        outcome = pipeline.generate_from(pipeline.front_of(settings, opened), mute)
+        outcome = generate_from(front_of(settings, opened), mute)
     running = load(outcome.text, packages_of(opened.source.text))
     return Differentiated(outcome, running, settings.path)
 
@@ -285,7 +288,7 @@ def graph(
     )
     opened = open_function(settings, live, value)
     with placed_in_cells(opened.source.parts):
-        return pipeline.graph_of(pipeline.front_of(settings, opened))
+        return graph_of(front_of(settings, opened))
 
 
 def search(

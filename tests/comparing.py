@@ -21,12 +21,16 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import currently_in_test_context, note
 
-from gradgen.compile import ordering, pipeline
-from gradgen.compile.pipeline import Front
+from gradgen.compile import ordering
+from gradgen.compile.front import Front, open_front
+from gradgen.compile.generation import generate
+from gradgen.compile.graphs import graph_of
+from gradgen.compile.programs import candidates
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.ir.code import is_float
 from gradgen.ir.module import Module as GeneratedModule
+from gradgen.targets.jax.render import render
 
 REFUSALS = (r"no output of 'step' depends differentiably on ",)
 """What gradgen may answer instead of code; that it is true is checked."""
@@ -46,8 +50,8 @@ def check_model(text: str, *, verified: bool = False) -> str:
         options = Settings(str(path))
         front = None
         try:
-            front = pipeline.open_front(options)
-            graph = pipeline.graph_of(front)
+            front = open_front(options)
+            graph = graph_of(front)
         except GradgenError as error:
             if front is None and not _has_derivative(source):
                 return "no derivative"
@@ -57,14 +61,14 @@ def check_model(text: str, *, verified: bool = False) -> str:
                 raise
             _assert_constant(source, front)
             return "refused"
-        candidates = pipeline.candidates(front, graph, ordering.orders_for(options, graph))
+        modules = candidates(front, graph, ordering.orders_for(options, graph))
         try:
-            _compare_first_finite(source, front, candidates)
+            _compare_first_finite(source, front, modules)
         except NotFiniteError:
-            _compare_first_finite(source, front, [_plain_sweeps(candidates[0])])
+            _compare_first_finite(source, front, [_plain_sweeps(modules[0])])
             return "plain sweeps"
         if verified:
-            pipeline.generate(options, lambda status: None)
+            generate(options, lambda status: None)
     return "fused" if front.trace.inlined_jit else "exact"
 
 
@@ -97,13 +101,13 @@ def _compare_first_finite(
     source: types.ModuleType, front: Front, modules: Sequence[GeneratedModule]
 ) -> None:
     """Compare the cheapest, or else, as in the pipeline, the first that does not overflow."""
-    texts = [text for _, text in pipeline.texts(modules)]
-    for number, text in enumerate(texts):
+    for number, module in enumerate(modules):
+        text = render(module)
         try:
             compare(source, _module("random_model_grad", text), front)
             return
         except AssertionError as error:
-            if not isinstance(error, NotFiniteError) or number == len(texts) - 1:
+            if not isinstance(error, NotFiniteError) or number == len(modules) - 1:
                 _note(text)
                 raise
 

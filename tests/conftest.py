@@ -74,10 +74,10 @@ def _forget_compiled_code() -> Iterator[None]:
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take what is generated to be exact, in tests of something else: verifying takes longest."""
-    from gradgen.compile import pipeline
+    from gradgen.compile import verdict
     from gradgen.verify.report import Report
 
-    monkeypatch.setattr(pipeline, "verify", lambda *_, **__: Report(0, 0, 0, (), (), ()))
+    monkeypatch.setattr(verdict, "verify", lambda *_, **__: Report(0, 0, 0, (), (), ()))
 
 
 def _memory() -> float:

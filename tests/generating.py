@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 
-from gradgen.compile import ordering, pipeline
+from gradgen.compile import ordering
+from gradgen.compile.front import Front, open_front
+from gradgen.compile.graphs import graph_of
+from gradgen.compile.programs import candidates
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module, Residuals
+from gradgen.targets.jax.render import render
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = tuple(
@@ -66,7 +70,7 @@ def each(*files: Path | str, representatives: Collection[str] = REPRESENTATIVES)
 class Generated:
     """A source, the cheapest module for it, and its text as a running module."""
 
-    front: pipeline.Front
+    front: Front
     graph: LinearGraph
     module: Module
     text: str
@@ -103,11 +107,11 @@ def generate(
         emit=emit,
         residuals=residuals,
     )
-    front = pipeline.open_front(settings)
-    graph = pipeline.graph_of(front)
-    modules = pipeline.candidates(front, graph, ordering.orders_for(settings, graph))
-    module, text = next(pipeline.texts(modules))
-    return Generated(front, graph, module, text, run_text(text))
+    front = open_front(settings)
+    graph = graph_of(front)
+    modules = candidates(front, graph, ordering.orders_for(settings, graph))
+    text = render(modules[0])
+    return Generated(front, graph, modules[0], text, run_text(text))
 
 
 def generate_text(folder: Path, lines: str | Sequence[str], **options: Any) -> Generated:

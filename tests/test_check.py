@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from projects import contents, edit, gradgen, write_project
 
+from gradgen.compile import verdict
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.project import inspecting
 from gradgen.verify.report import Failure, Report
@@ -197,7 +198,7 @@ def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise OrderMismatchError("the graph is another one")
 
-    monkeypatch.setattr(inspecting.pipeline, "replay", refuse)
+    monkeypatch.setattr(inspecting, "replay", refuse)
     code, said = check(project)
     assert code == 1
     assert "though its source is the same: JAX (now " in said
@@ -206,7 +207,7 @@ def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.Mon
 def test_a_file_that_does_not_match_jax(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failure = Failure("inexact", "vjp", "off by one")
     report = Report(1, 0, 0, (), (failure,), ())
-    monkeypatch.setattr(inspecting.pipeline, "verify", lambda *_, **__: report)
+    monkeypatch.setattr(verdict, "verify", lambda *_, **__: report)
     code, said = check(project)
     assert code == 1
     assert f"inexact: {GENERATED} does not match JAX: not exact (inexact): vjp: off by one" in said

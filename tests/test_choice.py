@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from generating import ROOT, generate_text
 
-from gradgen.compile import choice, pipeline
+from gradgen.compile import choice, verdict
+from gradgen.compile.generation import generate
 from gradgen.config import Settings
 from gradgen.ir.program import count_operations
 from gradgen.verify.finite import finite_results
@@ -31,9 +32,9 @@ def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, m
     def programs_of(module):
         return [d.chosen.program for d in (module.jacobian, module.vjp, module.jvp)]
 
-    monkeypatch.setattr(pipeline, "verify", judge)
+    monkeypatch.setattr(verdict, "verify", judge)
     monkeypatch.setattr(choice, "finite_results", finite)
-    outcome = pipeline.generate(Settings(str(MODEL), order="forward"), lambda _: None)
+    outcome = generate(Settings(str(MODEL), order="forward"), lambda _: None)
     first = seen[0]
     assert len(seen) == 2
     assert outcome.module is seen[1 if exact else 0]
@@ -42,7 +43,7 @@ def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, m
         assert count <= 1.02 * least
     # what is recorded is taken as it is
     del seen[:]
-    pipeline.generate(Settings(str(MODEL), order="forward"), lambda _: None, first.recipe)
+    generate(Settings(str(MODEL), order="forward"), lambda _: None, first.recipe)
     assert [module.recipe for module in seen] == [first.recipe]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from generating import generate_text, run_text
 
-from gradgen.compile import pipeline
+from gradgen.compile.front import open_front
+from gradgen.compile.generation import generate
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 
@@ -123,7 +124,7 @@ def refusal(text: str, folder: Path) -> GradgenError:
     path = folder / "model.py"
     path.write_text(text)
     with pytest.raises(GradgenError) as caught:
-        pipeline.open_front(Settings(str(path)))
+        open_front(Settings(str(path)))
     assert caught.value.exit_code == 2
     return caught.value
 
@@ -310,7 +311,7 @@ def test_what_rules_may_not_do(name: str, tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text(f"{HEADER}\n\n{rule}\n\ndef step(v):\n    return f(v)\n")
     with pytest.raises(GradgenError) as caught:
-        pipeline.generate(Settings(str(path)), lambda status: None)
+        generate(Settings(str(path)), lambda status: None)
     assert caught.value.exit_code == 2
     assert message in caught.value.message
     assert caught.value.line is not None
@@ -320,5 +321,5 @@ def test_neurons_together_with_the_option_that_the_hint_gives(tmp_path: Path) ->
     rule, _ = WRONG["neurons together"]
     path = tmp_path / "model.py"
     path.write_text(f"{HEADER}\n\n{rule}\n\ndef step(v):\n    return f(v)\n")
-    made = pipeline.generate(Settings(str(path), per_neuron=True), lambda status: None)
+    made = generate(Settings(str(path), per_neuron=True), lambda status: None)
     assert made.report.exact

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gradgen.compile.pipeline import graph_of, open_front
+from gradgen.compile.front import open_front
+from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.ir.graph_file import read_graph, write_graph
 

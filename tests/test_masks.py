@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from generating import MODELS, generate_text
 
-from gradgen.compile import pipeline
+from gradgen.compile.front import open_front
+from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.evaluate import evaluate
@@ -163,8 +164,8 @@ def test_where_nothing_is_infinite_nothing_changes(tmp_path, body):
 
 @pytest.mark.parametrize("path", [p for p in MODELS if p.stem in ("coba_lif", "glif", "adex")])
 def test_models_take_no_more_operations_and_have_the_same_derivatives(path):
-    front = pipeline.open_front(Settings(str(path)))
-    graph, lowering = pipeline.graph_of(front), Lowering(front.trace)
+    front = open_front(Settings(str(path)))
+    graph, lowering = graph_of(front), Lowering(front.trace)
     chance = random.Random(3)
     values = {i.variable: chance.uniform(0.1, 0.9) for i in front.trace.inputs}
     for order in propose(graph):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from generating import MODELS, Generated, each, generate, generate_text
 
-from gradgen.compile.pipeline import ranges_of
+from gradgen.compile.front import ranges_of
 from gradgen.errors import GradgenError
 
 EMIT = ("f", "traces")

@@ -3,7 +3,8 @@
 from itertools import permutations
 from pathlib import Path
 
-from gradgen.compile.pipeline import graph_of, open_front
+from gradgen.compile.front import open_front
+from gradgen.compile.graphs import graph_of
 from gradgen.compile.refine import refine
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate

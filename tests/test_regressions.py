@@ -8,7 +8,7 @@ import pytest
 from comparing import check_model
 from generating import generate_text
 
-from gradgen.compile import pipeline
+from gradgen.compile.generation import generate
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 
@@ -139,5 +139,5 @@ def test_derivatives_beside_a_huge_exponential_verify():
     # dv'/dv is the difference of two numbers of 1e13, in JAX as well, where the reset saturates
     model = Path(__file__).parents[1] / "models" / "adex.py"
     directives = (("wrt", "v, w, I, C, gL, EL, D, VT, tw, a, Vr, b"),)
-    outcome = pipeline.generate(Settings(str(model), directives=directives), lambda what: None)
+    outcome = generate(Settings(str(model), directives=directives), lambda what: None)
     assert outcome.report.exact

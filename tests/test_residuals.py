@@ -11,7 +11,7 @@ import pytest
 from generating import MODELS, ROOT, STYLES, Generated, each, generate, generate_text
 from test_generated_interface import is_float
 
-from gradgen.compile.pipeline import ranges_of
+from gradgen.compile.front import ranges_of
 from gradgen.ir.code import live_code
 from gradgen.ir.program import count_operations
 from gradgen.lowering.residuals import split

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gradgen.compile import pipeline
+from gradgen.compile import verdict
+from gradgen.compile.front import open_front
+from gradgen.compile.generation import generate
+from gradgen.compile.graphs import graph_of
 from gradgen.compile.ordering import orders_for
-from gradgen.compile.pipeline import candidates, graph_of, open_front, texts
+from gradgen.compile.programs import candidates
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.evaluate import evaluate
@@ -21,6 +24,7 @@ from gradgen.lowering.rewriting.rewrite import rewrite
 from gradgen.lowering.rewriting.search import improve
 from gradgen.lowering.rewriting.sharing import share
 from gradgen.lowering.rewriting.writing import write
+from gradgen.targets.jax.render import render
 from gradgen.verify.report import Failure, Report
 
 MODELS = Path(__file__).parents[1] / "models"
@@ -314,8 +318,8 @@ def test_a_rewritten_program_that_is_off_gives_way(kind, monkeypatch):
         failures = (Failure(kind, "vjp", "off"),) if subject.module.rewritten else ()
         return Report(1, 0, 0, (), failures, ())
 
-    monkeypatch.setattr(pipeline, "verify", judge)
-    outcome = pipeline.generate(Settings(str(MODELS / "lif.py")), lambda _: None)
+    monkeypatch.setattr(verdict, "verify", judge)
+    outcome = generate(Settings(str(MODELS / "lif.py")), lambda _: None)
     assert [module.rewritten for module in seen] == [True, False]
     assert outcome.module.jacobian.chosen.operations.total == 14
     assert "rewritten" in outcome.orders[0]
@@ -328,7 +332,7 @@ def test_no_nan_far_below_the_threshold():
     settings = Settings(str(MODELS / "izhikevich.py"))
     front = open_front(settings)
     graph = graph_of(front)
-    _, text = next(texts(candidates(front, graph, orders_for(settings, graph))))
+    text = render(candidates(front, graph, orders_for(settings, graph))[0])
     namespace = {"__name__": "generated"}
     exec(compile(text, "generated", "exec"), namespace)
     entries = namespace["izhikevich_step_jacobian_entries"](

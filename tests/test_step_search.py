@@ -24,7 +24,9 @@ from eliminating import (
 )
 from generating import ROOT, run_text
 
-from gradgen.compile import pipeline
+from gradgen.compile.front import Front, open_front
+from gradgen.compile.graphs import graph_of
+from gradgen.compile.programs import candidates
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate, as_face_order
 from gradgen.elimination.accumulation import Accumulation
@@ -44,6 +46,7 @@ from gradgen.search.steps.heuristics import (
 from gradgen.search.steps.items import BACK, FACE, FRONT, TIE_BITS, VERTEX
 from gradgen.search.steps.path_bound import path_bound
 from gradgen.search.steps.problem import Arrays, edge_steps, face_steps, items_of
+from gradgen.targets.jax.render import render
 
 LION = plain(2, [4, 5, 6, 7], "0-2 1-2 2-3 2-4 3-4 3-5 3-6 3-7")
 """Two ways to 4. Naumann's graph on which edges beat vertices."""
@@ -302,12 +305,10 @@ MODEL_CASES = [
 ]
 
 
-def model(name: str, wrt: str | None) -> tuple[pipeline.Front, LinearGraph]:
+def model(name: str, wrt: str | None) -> tuple[Front, LinearGraph]:
     directives = () if wrt is None else (("wrt", wrt),)
-    front = pipeline.open_front(
-        Settings(str(ROOT / "models" / f"{name}.py"), directives=directives)
-    )
-    return front, pipeline.graph_of(front)
+    front = open_front(Settings(str(ROOT / "models" / f"{name}.py"), directives=directives))
+    return front, graph_of(front)
 
 
 @pytest.mark.parametrize(("name", "wrt", "cost"), MODEL_CASES)
@@ -328,9 +329,9 @@ def test_generated_code_from_any_kind_of_order_matches_jax(name, wrt, eliminatio
     front, graph = model(name, wrt)
     start = propose(graph)[0]
     order = search_steps(graph, elimination, "muls", start=start, iterations=5_000, seed=3)
-    module = pipeline.candidates(front, graph, (order,))[0]
+    module = candidates(front, graph, (order,))[0]
     assert module.jacobian.chosen.order == order
-    ((_, text),) = pipeline.texts([module])
+    text = render(module)
     running = run_text(text)
     assert running.GRADGEN["elimination"] == order.elimination
     assert running.GRADGEN["order"] == order.steps

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from projects import NEURON, contents, edit, gradgen, write_project
 
-from gradgen.compile import pipeline
+from gradgen.compile import verdict
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_static
@@ -255,7 +255,7 @@ class TestOrdersLast:
     @pytest.fixture(autouse=True)
     def _taken_on_trust(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """These tests are about orders, and verifying takes most of the time."""
-        monkeypatch.setattr(pipeline, "verify", lambda *_, **__: Report(0, 0, 0, (), (), ()))
+        monkeypatch.setattr(verdict, "verify", lambda *_, **__: Report(0, 0, 0, (), (), ()))
 
     def test_a_recorded_order_stays(self, folder: Path) -> None:
         source, output = folder / "f.py", folder / "f_grad.py"

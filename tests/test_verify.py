@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from generating import ROOT, STYLES, generate, generate_text
 
-from gradgen.compile import pipeline
-from gradgen.compile.pipeline import subject_of
+from gradgen.compile.front import open_front, ranges_of
+from gradgen.compile.verdict import subject_of
 from gradgen.config import Settings
 from gradgen.verify import check, floats, populations, recount
 from gradgen.verify.check import verify
@@ -474,8 +474,8 @@ def test_the_range_of_a_container_is_that_of_its_leaves(tmp_path) -> None:
         "# gradgen: range state=2:3 state.1=-1:0 x=5:6\n"
         "def step(state, x):\n    v, w = state\n    return v + x * w, v\n"
     )
-    front = pipeline.open_front(Settings(str(path)))
-    ranges = input_ranges(front.trace, pipeline.ranges_of(front))
+    front = open_front(Settings(str(path)))
+    ranges = input_ranges(front.trace, ranges_of(front))
     assert dict(zip([i.path for i in front.trace.inputs], ranges, strict=True)) == {
         "state.0": (2, 3),
         "state.1": (-1, 0),
@@ -489,7 +489,7 @@ def test_a_source_that_does_not_run_in_low_precision(tmp_path) -> None:
         "import jax.numpy as jnp\nfrom jax import lax\n\n"
         "def step(v, tau=0.9):\n    return lax.max(jnp.tanh(tau * v), 0.01)\n"
     )
-    front = pipeline.open_front(Settings(str(path)))
+    front = open_front(Settings(str(path)))
     with pytest.raises(TypeError, match="same dtypes"):
         front.function(jnp.bfloat16(0.5))
     report = checked(str(path), subject(str(path)).text)

@@ -43,27 +43,27 @@ def reports(
 
 
 def _graph(settings: Settings, status: Status) -> LinearGraph:
-    from gradgen.compile import pipeline
+    from gradgen.compile.graphs import graph_from
 
-    return pipeline.graph_from(settings)
+    return graph_from(settings)
 
 
 def _stage(settings: Settings, name: str, form: PictureFormat, status: Status) -> str:
-    from gradgen.compile import pipeline
+    from gradgen.compile.stages import show
 
-    return pipeline.show(settings, name, form)
+    return show(settings, name, form)
 
 
 def _cheapest(settings: Settings, status: Status) -> Module:
-    from gradgen.compile import pipeline
+    from gradgen.compile.stages import cheapest
 
-    return pipeline.cheapest(settings, status)
+    return cheapest(settings, status)
 
 
 def _reports(sources: Sequence[Settings], form: DocumentFormat, status: Status) -> str:
-    from gradgen.compile import pipeline
+    from gradgen.compile.generation import generate
     from gradgen.report.collect import collect
     from gradgen.report.document import write_document
 
-    made = [pipeline.generate(settings, status) for settings in sources]
+    made = [generate(settings, status) for settings in sources]
     return write_document([collect(m.module, m.text, m.report) for m in made], form)

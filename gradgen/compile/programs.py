@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import Literal
 
 from gradgen.compile.costs import cost_of, searched_count
+from gradgen.compile.front import Front
 from gradgen.compile.refine import Cost, refine
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.extend import (
@@ -16,16 +17,17 @@ from gradgen.elimination.extend import (
     weight_outputs,
     weight_states,
 )
+from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.code import Var
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.module import Accumulated, Derivative, Module, Traces
+from gradgen.ir.module import Accumulated, Derivative, Module, Passes, Traces
 from gradgen.ir.plan import Objective, Plan
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
-from gradgen.ir.source import Source
-from gradgen.ir.trace import Trace
+from gradgen.lowering.exponentials import share_exponentials
 from gradgen.lowering.lower import Lowering
 from gradgen.lowering.masks import select_last
+from gradgen.lowering.residuals import split
 from gradgen.lowering.rewriting.rewrite import rewrite
 from gradgen.search.heuristics import forward, propose, reverse
 from gradgen.version import __version__
@@ -46,22 +48,14 @@ _EVALUATED = 10_000
 """Instructions that these have together, about."""
 
 
-def modules_for(
-    source: Source,
-    trace: Trace,
-    graph: LinearGraph,
-    orders: Sequence[Order],
-    source_name: str,
-    objective: Objective = "muls",
-    traces: bool = False,
-) -> list[Module]:
+def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
     """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
     Of orders that cost the same, those with the fewest operations count. The first modules are
     rewritten algebraically; the others are not, so that they are there where a rewritten program
-    overflows and JAX does not. `traces` says whether a program for eligibility traces is wanted.
+    overflows and JAX does not.
     """
-    programs = _Programs(source, trace, graph, source_name, traces)
+    programs, objective = _Programs(front, graph), front.settings.objective
     ranked = _ranked(orders, programs.accumulated, objective)
     sweeps = programs.accumulated(forward(graph)), programs.accumulated(reverse(graph))
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
@@ -79,50 +73,32 @@ def modules_for(
     return [programs.module(recipe) for recipe in (*rewritten, *plain)]
 
 
-def with_other_products(
-    source: Source,
-    trace: Trace,
-    graph: LinearGraph,
-    recipe: Recipe,
-    source_name: str,
-    traces: bool = False,
-) -> list[Module]:
+def with_other_products(front: Front, graph: LinearGraph, recipe: Recipe) -> list[Module]:
     """The modules by a recipe but for the order of one product, which a heuristic proposes."""
-    programs = _Programs(source, trace, graph, source_name, traces)
+    programs = _Programs(front, graph)
     recipes = [replace(recipe, vjp=o.found_by) for o in propose(programs.pulled.graph)]
     recipes += [replace(recipe, jvp=o.found_by) for o in propose(programs.pushed.graph)]
     return [programs.module(changed) for changed in recipes]
 
 
-def module_by(
-    source: Source,
-    trace: Trace,
-    graph: LinearGraph,
-    recipe: Recipe,
-    source_name: str,
-    traces: bool = False,
-) -> Module:
-    """The module that a recipe gives, without any search.
+def replay(front: Front, graph: LinearGraph, recipe: Recipe) -> Module:
+    """The module that a recipe gives, without a search.
 
     Raises OrderMismatchError if the recipe is for another graph.
     """
-    return _Programs(source, trace, graph, source_name, traces).module(recipe)
+    if recipe.order.fingerprint != graph.fingerprint:
+        raise OrderMismatchError("the graph is another one")
+    return _Programs(front, graph).module(recipe)
 
 
 class _Programs:
     """The programs of one source, each made once."""
 
-    def __init__(
-        self,
-        source: Source,
-        trace: Trace,
-        graph: LinearGraph,
-        source_name: str,
-        with_traces: bool,
-    ) -> None:
-        self._with_traces = with_traces
-        self._source, self._trace, self._graph = source, trace, graph
-        self._source_name = source_name
+    def __init__(self, front: Front, graph: LinearGraph) -> None:
+        trace = front.trace
+        self._front, self._trace, self._graph = front, trace, graph
+        settings = front.settings
+        self._imports = digests_of_imports(settings.path, settings.example)
         self._lowering = lowering = Lowering(trace)
         self._floats = [i.variable for i in trace.inputs if i.dtype == "float"]
         self.accumulated = _accumulating(graph, lowering.jacobian)
@@ -132,32 +108,43 @@ class _Programs:
 
     def module(self, recipe: Recipe) -> Module:
         """The module that a recipe gives."""
+        settings, source = self._front.settings, self._front.source
         sweeps = self.accumulated(forward(self._graph)), self.accumulated(reverse(self._graph))
+        vjp = self._product(self.pulled, recipe.vjp, recipe)
         return Module(
-            source=self._source,
+            source=source,
             trace=self._trace,
             graph=self._graph,
             primal=self._lowering.primal(),
             jacobian=Derivative(self.jacobian(recipe), *sweeps),
-            vjp=self._product(self.pulled, recipe.vjp, recipe),
+            vjp=vjp,
             jvp=self._product(self.pushed, recipe.jvp, recipe),
             cotangents=self.pulled.variables,
             tangents=self.pushed.variables,
             recipe=recipe,
-            traces=self._traces(recipe),
+            traces=self._traces(recipe) if "traces" in settings.emit else None,
+            passes=self._passes(vjp, recipe) if "f" in settings.emit else None,
+            emit=settings.emit,
             generator=GENERATOR,
-            source_name=self._source_name,
+            source_name=settings.shown(source.path),
+            options=settings.options(),
+            imports=self._imports,
         )
+
+    def _passes(self, vjp: Derivative, recipe: Recipe) -> Passes:
+        products = vjp.chosen.program, select_last(vjp.forward.program)
+        passes = split(products, self._trace, self._front.settings.residuals)
+        if recipe.rewriting is None:
+            return passes
+        return replace(passes, backward=share_exponentials(passes.backward))
 
     def _jacobian(self, recipe: Recipe) -> Accumulated:
         found = self.accumulated(recipe.order)
         return self._rewritten(found, (), recipe.rewriting)
 
-    def _traces(self, recipe: Recipe) -> Traces | None:
+    def _traces(self, recipe: Recipe) -> Traces:
         """The cheapest heuristic order: there are as many traces as pairs, and all are emitted."""
         trace, graph = self._trace, self._graph
-        if not self._with_traces:
-            return None
         state = trace.differentiated_state
         pairs = eligible_pairs(graph, state)
         eligible = {pair: f"e{k}" for k, pair in enumerate(pairs)}

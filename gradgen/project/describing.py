@@ -5,7 +5,9 @@ Nothing is written here, so that this can run in a process of its own.
 
 from __future__ import annotations
 
-from gradgen.compile import pipeline
+from gradgen.compile.front import open_front
+from gradgen.compile.generation import Kept, generate_from
+from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status, mute
 from gradgen.project.claims import credible_recipe
 from gradgen.project.outcome import Finding, Outcome
@@ -24,10 +26,10 @@ def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Out
     """
     old = committed_text(target.output)
     record = None if old is None else read_record(old)
-    front = pipeline.open_front(target.settings)
-    graph = pipeline.graph_of(front)
+    front = open_front(target.settings)
+    graph = graph_of(front)
     recipe = None if record is None else credible_recipe(record, target.settings, graph)
-    made = pipeline.generate_from(front, status, recipe)
+    made = generate_from(front, status, recipe)
     same = old is not None and without_version(old) == without_version(made.text)
     basis = _basis(target, made.kept, old is not None, same)
     report = collect(made.module, made.text, made.report, basis)
@@ -44,7 +46,7 @@ def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Out
     )
 
 
-def _basis(target: Target, kept: pipeline.Kept, there: bool, same: bool) -> str:
+def _basis(target: Target, kept: Kept, there: bool, same: bool) -> str:
     """Where the order comes from, and whether the code is that of the target's file."""
     file, mend = target.output, f"`{target.command}` writes it"
     if not there:

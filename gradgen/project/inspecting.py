@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from gradgen.compile import pipeline
-from gradgen.compile.pipeline import Front
+from gradgen.compile.front import Front, open_front, ranges_of
+from gradgen.compile.generation import replayed
+from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status
+from gradgen.compile.verdict import judge
 from gradgen.ir.module import Module
 from gradgen.ir.recipe import Recipe
 from gradgen.project.budgets import miscounted, over_budget
@@ -72,14 +74,14 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
 
     Raises GradgenError if the source is at fault.
     """
-    front = pipeline.open_front(target.settings)
-    graph = pipeline.graph_of(front)
+    front = open_front(target.settings)
+    graph = graph_of(front)
     old = committed_text(target.output)
     record = None if old is None else read_record(old)
     if record is None:
         return _missing(target, old)
     recipe = credible_recipe(record, target.settings, graph)
-    module = None if recipe is None else pipeline.replayed(front, graph, recipe)
+    module = None if recipe is None else replayed(front, graph, recipe)
     text = None if module is None else render(module)
     committed = _Committed(target, front, record, recipe, module, text)
     if module is None or not committed.is_current:
@@ -163,7 +165,7 @@ def _current(committed: _Committed, module: Module, verified: bool, status: Stat
     if not verified:
         return committed.outcome(state, over, f"{sentence}; not verified")
     status(f"verifying {front.source.function}")
-    report = pipeline.verified(front, module, committed.record.text, pipeline.ranges_of(front))
+    report = judge(front, module, committed.record.text, ranges_of(front))
     path, line = front.source.path, front.source.position.line
     found = [Finding("warning", warning, path=path) for warning in report.warnings]
     if not report.exact:

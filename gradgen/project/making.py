@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
-from gradgen.compile import pipeline
+from gradgen.compile.front import Front, open_front
+from gradgen.compile.generation import generate_from
+from gradgen.compile.graphs import graph_of
 from gradgen.compile.outputs import require_not_executed
-from gradgen.compile.pipeline import Front
 from gradgen.compile.status import Status
 from gradgen.config import ELIMINATIONS
 from gradgen.errors import GradgenError
@@ -34,11 +35,11 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
         old = committed_text(target.output)
     record = None if old is None else read_record(old)
     before = set(sys.modules)
-    front = pipeline.open_front(settings)
+    front = open_front(settings)
     if target.output is not None:
         require_not_executed(target.output, set(sys.modules) - before)
     recorded, again = _recorded(target, front, record, search_again)
-    made = pipeline.generate_from(front, status, recorded, search_again=again)
+    made = generate_from(front, status, recorded, search_again=again)
     counts = counts_of(made.module)
     same = old is not None and without_version(old) == without_version(made.text)
     findings = [Finding("warning", w, path=settings.path) for w in made.report.warnings]
@@ -66,7 +67,7 @@ def _recorded(
     settings = target.settings
     if record is None or record.recipe is None or settings.order is not None:
         return None, search_again
-    recipe = credible_recipe(record, settings, pipeline.graph_of(front))
+    recipe = credible_recipe(record, settings, graph_of(front))
     if recipe is None:
         return None, search_again
     then = record.options

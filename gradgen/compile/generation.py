@@ -1,0 +1,155 @@
+"""The line from a traced source to a verified text: graph, orders, programs, text, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gradgen.compile.choice import cheaper, most_finite
+from gradgen.compile.front import Front, open_front, ranges_of
+from gradgen.compile.graphs import graph_of
+from gradgen.compile.ordering import orders_for
+from gradgen.compile.programs import candidates, replay, with_other_products
+from gradgen.compile.status import Status
+from gradgen.compile.verdict import couples_neurons, inexact, judge
+from gradgen.config import Settings
+from gradgen.elimination.accumulate import OrderMismatchError
+from gradgen.ir.graph import LinearGraph
+from gradgen.ir.module import Module
+from gradgen.ir.recipe import Recipe
+from gradgen.targets.jax.render import render
+from gradgen.verify.report import Report
+
+Kept = Literal["searched", "kept", "improved", "another graph"]
+"""Whether a recorded order was used: there was none, it was, a cheaper one was found, or it was
+for another graph, so that a new one was searched for."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A verified text."""
+
+    module: Module
+    text: str
+    report: Report
+    kept: Kept
+    orders: tuple[str, ...]
+    """How each order that was considered fared, a line each."""
+
+    def sentence(self) -> str:
+        """The counts against forward and reverse mode, and how exact it is."""
+        jacobian = self.module.jacobian
+        return (
+            f"{jacobian.chosen.operations.total} operations for value and Jacobian "
+            f"(forward mode {jacobian.forward.operations.total}, reverse mode "
+            f"{jacobian.reverse.operations.total}), accumulation {jacobian.chosen.plan.muls} "
+            f"multiplications (forward {jacobian.forward.plan.muls}, reverse "
+            f"{jacobian.reverse.plan.muls}; order: {jacobian.chosen.order.found_by}); "
+            f"{self.report.summary()}"
+        )
+
+
+def generate(
+    settings: Settings,
+    status: Status,
+    recorded: Recipe | None = None,
+    *,
+    search_again: bool = False,
+) -> Outcome:
+    """Generate and verify a text, as `generate_from` does, for a source file."""
+    return generate_from(open_front(settings), status, recorded, search_again=search_again)
+
+
+def generate_from(
+    front: Front,
+    status: Status,
+    recorded: Recipe | None = None,
+    *,
+    search_again: bool = False,
+) -> Outcome:
+    """Generate and verify a text.
+
+    A `recorded` recipe is used again if it is for the same graph; with `search_again` only if
+    nothing cheaper is found. A candidate that overflows where JAX does not gives way to the next
+    cheapest one, and so does a rewritten one that is off in any other way.
+    Raises InexactError, with the evidence kept, if no candidate is exact.
+    """
+    graph, ranges = graph_of(front), ranges_of(front)
+    kept = None if recorded is None else replayed(front, graph, recorded)
+    fared: list[str] = []
+
+    def checked(module: Module, text: str) -> Report:
+        status(f"verifying {front.source.function}")
+        return judge(front, module, text, ranges)
+
+    for considered in _batches(front, graph, kept, search_again, status):
+        for number, chosen in enumerate(considered, start=1):
+            text = render(chosen)
+            report = checked(chosen, text)
+            fared.append(_order_line(chosen, report.kind))
+            if report.exact:
+                fared += [_order_line(other, "not needed") for other in considered[number:]]
+                if report.lost and chosen is not kept:
+                    rival = _finite_at_more(front, graph, chosen, considered, report)
+                    if rival is not None:
+                        rival_report = checked(rival, rival_text := render(rival))
+                        fared.append(f"{_order_line(rival, rival_report.kind)}, at more points")
+                        if rival_report.exact:
+                            chosen, text, report = rival, rival_text, rival_report
+                return Outcome(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
+            if report.of_source:
+                raise couples_neurons(front)
+            if report.kind != "nonfinite" and not chosen.rewritten:
+                raise inexact(front, text, report)
+    raise inexact(front, text, report)
+
+
+def _finite_at_more(
+    front: Front, graph: LinearGraph, chosen: Module, others: Sequence[Module], report: Report
+) -> Module | None:
+    """A module that costs about as much and is finite at more points; None if none is known."""
+    recipe = chosen.recipe
+    products = with_other_products(front, graph, recipe)
+    best = most_finite(chosen, [*others, *products], report.lost, front.settings.objective)
+    return None if best == recipe else replay(front, graph, best)
+
+
+def replayed(front: Front, graph: LinearGraph, recorded: Recipe) -> Module | None:
+    """What the record gives; None if it is for another graph."""
+    try:
+        return replay(front, graph, recorded)
+    except OrderMismatchError:
+        return None
+
+
+def _batches(
+    front: Front, graph: LinearGraph, kept: Module | None, search_again: bool, status: Status
+) -> Iterator[list[Module]]:
+    """What to try, the best first; what was recorded spares the search if it is exact."""
+    settings = front.settings
+    if kept is not None and not search_again:
+        yield [kept]
+    found = candidates(front, graph, orders_for(settings, graph, status))
+    if kept is not None and search_again:
+        best = cheaper(found[0], kept, settings.objective)
+        first = [kept] if best == kept.recipe else [replay(front, graph, best), kept]
+        found = [*first, *found]
+    yield found
+
+
+def _kept(recorded: Recipe | None, kept: Module | None, chosen: Module) -> Kept:
+    if recorded is None:
+        return "searched"
+    if kept is None:
+        return "another graph"
+    return "kept" if chosen.recipe == kept.recipe else "improved"
+
+
+def _order_line(module: Module, verdict: str) -> str:
+    chosen = module.jacobian.chosen
+    rewritten = ", rewritten" if module.rewritten else ""
+    return (
+        f"order {chosen.order.found_by}{rewritten}: {chosen.plan.muls} multiplications, "
+        f"{chosen.operations.total} operations: {verdict}"
+    )

@@ -1,0 +1,47 @@
+"""The linearised graph of a traced source, or of a graph file."""
+
+from __future__ import annotations
+
+from gradgen.compile.front import Front, open_front
+from gradgen.config import Settings
+from gradgen.elimination.linearize import linearize
+from gradgen.errors import GradgenError
+from gradgen.files import read_text
+from gradgen.ir.graph import LinearGraph
+from gradgen.ir.graph_file import read_graph
+
+
+def graph_of(front: Front) -> LinearGraph:
+    """The linearised graph; raises GradgenError if no output depends on what is differentiated."""
+    graph = linearize(front.trace)
+    graph.check()
+    if not graph.dependents:
+        wrt = ", ".join(i.path for i in front.trace.inputs if i.wrt) or "no argument"
+        raise GradgenError(
+            f"no output of '{front.source.function}' depends differentiably on {wrt}",
+            hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
+            "(jax.custom_jvp)",
+            path=front.source.path,
+            line=front.source.position.line,
+            column=front.source.position.column,
+        )
+    return graph
+
+
+def graph_from(settings: Settings) -> LinearGraph:
+    """The graph to search: of a graph file, or of the step function in a source file.
+
+    Raises GradgenError if it is neither, or if operations are to be counted: they are those of a
+    program, not of a graph.
+    """
+    if settings.objective == "ops":
+        raise GradgenError(
+            "operations are counted on a program, not on a graph",
+            hint="search for few multiplications, or write a file with --objective ops",
+        )
+    if not settings.path.endswith(".json"):
+        return graph_of(open_front(settings))
+    try:
+        return read_graph(read_text(settings.path, "the graph"))
+    except ValueError as error:
+        raise GradgenError(f"this is no graph: {error}", path=settings.path) from None

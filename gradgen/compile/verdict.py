@@ -1,0 +1,55 @@
+"""What comes of holding a text against its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gradgen.compile.front import Front
+from gradgen.errors import GradgenError, InexactError
+from gradgen.files import keep_evidence
+from gradgen.frontend.tracing.blame import calling
+from gradgen.ir.module import Module
+from gradgen.verify.check import verify
+from gradgen.verify.points import Range
+from gradgen.verify.report import Report
+from gradgen.verify.subject import Subject
+
+
+def judge(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) -> Report:
+    """What comes of holding a text against its source."""
+    subject = subject_of(front, module, text)
+    with calling(front.source):
+        return verify(subject, ranges=ranges, dtypes=front.settings.dtypes)
+
+
+def subject_of(front: Front, module: Module, text: str) -> Subject:
+    """What is verified."""
+    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+
+
+def couples_neurons(front: Front) -> GradgenError:
+    """The error for a source whose values agree, and whose derivatives are another's as well.
+
+    Values are compared when the source is traced, so that derivative rules are left.
+    """
+    return GradgenError(
+        f"a derivative rule in '{front.source.function}' does not do the same for each neuron of a "
+        "population as for one",
+        hint="it mixes neurons, or depends on the shape of its arguments; if the source is meant "
+        "for one neuron and is vmapped by its callers, say so with --per-neuron",
+        path=front.source.path,
+        line=front.source.position.line,
+        column=front.source.position.column,
+    )
+
+
+def inexact(front: Front, text: str, report: Report) -> InexactError:
+    """The error for a text that is off, with the evidence kept."""
+    folder = keep_evidence(text, report.pretty())
+    return InexactError(
+        f"the generated code does not match JAX: {report.summary()}",
+        hint=f"nothing was written; the text and the report are in {folder}; please report this",
+        path=front.source.path,
+        line=front.source.position.line,
+        column=front.source.position.column,
+    )
