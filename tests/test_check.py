@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from projects import contents, edit, gradgen, write_project
 
-from gradgen.compile import verdict
+from gradgen.compile import generation, verdict
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.project import inspecting
 from gradgen.verify.report import Failure, Report
@@ -198,7 +198,7 @@ def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise OrderMismatchError("the graph is another one")
 
-    monkeypatch.setattr(inspecting, "replay", refuse)
+    monkeypatch.setattr(generation, "replay", refuse)
     code, said = check(project)
     assert code == 1
     assert "though its source is the same: JAX (now " in said
