@@ -1,6 +1,6 @@
 """Steps that lose nothing: vertices to eliminate at once, and parts to solve one by one.
 
-Each rule is proved in docs/bounds.md, for both objectives.
+Each rule is proved in docs/research/bounds.md, for both objectives.
 """
 
 from __future__ import annotations

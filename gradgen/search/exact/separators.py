@@ -1,6 +1,6 @@
 """How many neighbours a vertex has at least when it is eliminated, by Menger's theorem.
 
-The proofs are in docs/bounds.md. This is the plain reference; compiled search has its own.
+The proofs are in docs/research/bounds.md. This is the plain reference; compiled search has its own.
 """
 
 from __future__ import annotations
