@@ -30,6 +30,8 @@ from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Precisions, Whole
 
+_MANY = 64
+"""More leaves than so many are not told from each other: their floats are of one precision."""
 _WHOLE = ("int32", "bool")
 """The dtypes of what is no float, and yet may stand for one."""
 
@@ -261,20 +263,22 @@ def welcome(
                 column=source.position.column,
             )
     low = tried([{}], NARROW)
-    several = low + tried(among(assignments(len(floats))), NARROW)
+    many = len(floats) > _MANY
+    several = low if many else low + tried(among(assignments(len(floats))), NARROW)
     follows = leaves_followed(primal, outputs, inputs, [one for one in several if one is not None])
     precisions: Precisions = "any"
     strong = frozenset[Var]()
-    if not alike(several):
+    if many or not alike(several):
         # in low precision JAX may itself compute in a higher one, as it does in sums
         precisions = "one" if alike(low, within=False) else "full"
-        tries = among(halves(len(floats), NARROW, WEAK)) + [{k: WEAK} for k in floats]
+        alone = [{k: WEAK} for k in floats if not many]
+        tries = among(halves(len(floats), NARROW, WEAK)) + alone
         bad = [
             frozenset(v for v, dtype in one.inputs.items() if dtype == WEAK)
             for one in tried(tries, NARROW)
             if one is not None and not alike([one], within=False)
         ]
-        strong = _one_of_each(bad)
+        strong = frozenset(f"x{k}" for k in floats) if many else _one_of_each(bad)
     others = NARROW if precisions == "any" else WIDE
     arrays = trials.only_promoted(_apart(usual, floats, numbers)) | numbers
     if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in _WHOLE], others)):

@@ -26,8 +26,8 @@ def rewrite(program: Program, float_inputs: Iterable[Var], seed: int = 0) -> Pro
     length = sum(len(s.instructions) for s in program.sections if s.title != PRIMAL)
     evaluations = min(_EVALUATIONS, _INSTRUCTIONS // (length + 1))
     reading = read(program, float_inputs)
-    roots = improve(reading.forms, reading.roots, evaluations, seed)
     with deeper_recursion():  # as deep as sums and products stand in each other
+        roots = improve(reading.forms, reading.roots, evaluations, seed)
         rewritten = absorb_signs(eliminate_dead_code(write(program, reading, roots)))
     rewritten.check()
     before, after = (count_operations(p.instructions).total for p in (program, rewritten))
