@@ -1,1 +1,1 @@
-"""Exact search for vertex orders, and lower bounds on what any of them costs (docs/research/bounds.md)."""
+"""Exact search for vertex orders, and lower bounds on what any costs (docs/research/bounds.md)."""

@@ -1,7 +1,7 @@
 """Lower bounds on what any vertex order costs, by separators and by blocks of vertices.
 
-The theorems and their proofs are in docs/research/bounds.md. Partitions are found by compiled search where
-there are many vertices; what they are worth can be computed again in plain Python.
+The theorems and their proofs are in docs/research/bounds.md. Partitions are found by compiled
+search where there are many vertices; what they are worth can be computed again in plain Python.
 """
 
 from __future__ import annotations
