@@ -49,7 +49,12 @@ class Trials:
     """The dtypes of the outputs where all leaves are of one precision."""
 
     def record(
-        self, dtypes: Mapping[int, DType], others: DType, working: str = WIDE
+        self,
+        dtypes: Mapping[int, DType],
+        others: DType,
+        working: str = WIDE,
+        *,
+        with_rules: bool = False,
     ) -> Recording | None:
         """One tracing, with the dtypes of some leaves, by number, and of other floats.
 
@@ -64,7 +69,7 @@ class Trials:
                 self.function,
                 self.signature,
                 working,
-                with_rules=False,
+                with_rules=with_rules,
                 dtypes=chosen,
             )
         except GradgenError:
@@ -179,7 +184,8 @@ def with_numbers(source: Source, function: Callable[..., Any], signature: Signat
             replace(leaf, kind="float") if k in numbers else leaf for k, leaf in enumerate(leaves)
         ),
     )
-    as_floats = Trials(source, function, changed, "int32").record({}, WIDE)
+    # a derivative rule may take an integer where it does not take a float
+    as_floats = Trials(source, function, changed, "int32").record({}, WIDE, with_rules=True)
     as_integers = trials.record({}, WIDE)
     if as_floats is None or as_integers is None:
         return signature
