@@ -13,46 +13,46 @@ from gradgen.frontend.tracing.merge import without_conversions
 from gradgen.ir.code import STRONG, Atom, Const, DType, Instruction, Var
 
 
-def promoted_by_constants(
-    double: Sequence[Instruction], half: Sequence[Instruction]
-) -> frozenset[Var]:
-    """The targets, in the float64 trace, of what only a strong number makes wider in bfloat16.
-
-    Empty if the two traces differ by more than conversions.
-    """
-    # the bfloat16 trace has no copies, which mark calls with rules of their own
-    kept = [i for i in without_conversions(double)[0] if i.op != "copy"]
-    narrow, origins = without_conversions(half)
-    if [i.op for i in kept] != [i.op for i in narrow]:
-        return frozenset()
-    dtypes = {i.target: i.dtype for i in half}
-    found = set()
-    for wide, low in zip(kept, narrow, strict=True):
-        if wide.dtype != "float" or low.dtype != "float32":
-            continue
-        operands = [origins.get(v, v) for v in low.variables]
-        if all(isinstance(v, Const) or dtypes.get(v, "float") != "float32" for v in operands):
-            found.add(wide.target)
-    return frozenset(found)
-
-
 def dtypes_of_constants(
-    double: Sequence[Instruction], single: Sequence[Instruction], strong: frozenset[Var]
+    double: Sequence[Instruction],
+    half: Sequence[Instruction],
+    single: Sequence[Instruction] | None,
 ) -> dict[Var, DType]:
     """What the strong numbers are of: JAX's default float, or float32 for good.
 
-    `single` is the trace on leaves of float32 where 64-bit types are there: only a default float,
-    such as `numpy.float64(0.9)`, makes a result wider in it.
+    By the targets, in the float64 trace, of what has such a number among its operands. `half` is
+    the trace on leaves of bfloat16, in which either kind makes a result wider; `single` the one on
+    leaves of float32 where 64-bit types are there: only a default float, such as
+    `numpy.float64(0.9)`, makes a result wider in it.
     """
+    wider = _made_wider(double, half, "float32")
+    if single is None:
+        return dict.fromkeys(wider, STRONG)
+    return dict.fromkeys(wider, "float32") | dict.fromkeys(
+        _made_wider(double, single, "float"), STRONG
+    )
+
+
+def _made_wider(
+    double: Sequence[Instruction], other: Sequence[Instruction], dtype: DType
+) -> list[Var]:
+    """The targets of what has this dtype in the other trace, but no operand that has it.
+
+    None if the two traces differ by more than conversions.
+    """
+    # the other trace has no copies, which mark calls with rules of their own
     kept = [i for i in without_conversions(double)[0] if i.op != "copy"]
-    same = without_conversions(single)[0]
-    if [i.op for i in kept] != [i.op for i in same]:
-        return dict.fromkeys(strong, STRONG)
-    return {
-        one.target: "float32" if two.dtype == "float32" else STRONG
-        for one, two in zip(kept, same, strict=True)
-        if one.target in strong
-    }
+    theirs, origins = without_conversions(other)
+    if [i.op for i in kept] != [i.op for i in theirs]:
+        return []
+    dtypes = {i.target: i.dtype for i in other}
+    found = []
+    for one, two in zip(kept, theirs, strict=True):
+        if one.dtype == "float" and two.dtype == dtype:
+            operands = [origins.get(v, v) for v in two.variables]
+            if not any(isinstance(v, str) and dtypes.get(v) == dtype for v in operands):
+                found.append(one.target)
+    return found
 
 
 def strengthen(instruction: Instruction, dtype: DType) -> Instruction:

@@ -17,7 +17,7 @@ from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.result import read_result
-from gradgen.frontend.tracing.strength import dtypes_of_constants, promoted_by_constants
+from gradgen.frontend.tracing.strength import dtypes_of_constants
 from gradgen.ir.code import STRONG, Atom, Const, DType, Var, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Trace
@@ -51,21 +51,15 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     half = trials.record({}, "bfloat16", "bfloat16")
     strong: dict[Var, DType] = {}
     if half is not None:
-        promoted = promoted_by_constants(double.tape.primal, half.tape.primal)
-        wide = [
-            isinstance(atom, Const) and dtype == "float32"
-            for atom, dtype in zip(atoms, half.dtypes, strict=True)
+        same = trials.record({}, "float32", "float64")
+        single_code = None if same is None else same.tape.primal
+        strong = dtypes_of_constants(double.tape.primal, half.tape.primal, single_code)
+        atoms = [
+            Const(atom.value, "float32" if same and same.dtypes[k] == "float32" else STRONG)
+            if isinstance(atom, Const) and half.dtypes[k] == "float32"
+            else atom
+            for k, atom in enumerate(atoms)
         ]
-        if promoted or any(wide):
-            same = trials.record({}, "float32", "float64")
-            code = double.tape.primal if same is None else same.tape.primal
-            strong = dtypes_of_constants(double.tape.primal, code, promoted)
-            atoms = [
-                Const(atom.value, "float32" if same and same.dtypes[k] == "float32" else STRONG)
-                if isinstance(atom, Const) and wide[k]
-                else atom
-                for k, atom in enumerate(atoms)
-            ]
     primal, values = clean(inputs, tape, strong, atoms)
     shaped = inputs_that_shape(source, function, signature)
     outputs = tuple(
