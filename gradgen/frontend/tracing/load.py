@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import types
@@ -10,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.ir.source import Source
 
@@ -60,7 +64,48 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
             line=source.position.line,
             column=source.position.column,
         )
+    if _holds_singles(namespace):
+        function = _by_precision(function, _in_double(source, namespace).get(source.function))
     return namespace, function
+
+
+def _holds_singles(namespace: dict[str, Any]) -> bool:
+    """Whether arrays were made with the module, which with 64-bit types would be other ones."""
+    return any(
+        isinstance(leaf, jax.Array) and leaf.dtype == "float32"
+        for value in namespace.values()
+        if isinstance(value, jax.Array | tuple | list | dict)
+        for leaf in jax.tree.leaves(value)
+    )
+
+
+def _in_double(source: Source, namespace: dict[str, Any]) -> dict[str, Any]:
+    """What the module defines where there are 64-bit types, with the same classes.
+
+    Nothing, where it does not run then.
+    """
+    try:
+        with jax_compat.x64(True):
+            wide = load_module(source)
+    except GradgenError:
+        return {}
+    wide.update({key: value for key, value in namespace.items() if isinstance(value, type)})
+    return wide
+
+
+def _by_precision(
+    single: Callable[..., Any], double: Callable[..., Any] | None
+) -> Callable[..., Any]:
+    """The function as it is in the precision that it is called in."""
+    if double is None:
+        return single
+
+    @functools.wraps(single)
+    def chosen(*arguments: Any, **more: Any) -> Any:
+        function = double if jnp.result_type(float) == "float64" else single
+        return function(*arguments, **more)
+
+    return chosen
 
 
 @contextmanager
