@@ -233,8 +233,8 @@ def welcome(
     floats = [k for k, i in enumerate(inputs) if is_float(i.dtype)]
     numbers = frozenset(k for k in floats if _has_integer_default(trials.signature, inputs[k].path))
 
-    def tried(tries: Iterable[Mapping[int, DType]], others: DType) -> list[Observed | None]:
-        """What is observed in each, None for another computation; what the source takes at all."""
+    def tried(tries: Iterable[Mapping[int, DType]], others: DType) -> list[Observed]:
+        """What is observed in each that the source takes at all."""
         found = []
         for dtypes in tries:
             traced = trials.record(dtypes, others)
@@ -246,17 +246,16 @@ def welcome(
                 found.append(observe(given, usual, code, dtypes_out, constants, values, promoted))
         return found
 
-    def alike(observed: Sequence[Observed | None], within: bool = True) -> bool:
+    def alike(observed: Sequence[Observed], within: bool = True) -> bool:
         return all(
-            one is not None and promotes_alike(primal, outputs, inputs, follows, one, within=within)
-            for one in observed
+            promotes_alike(primal, outputs, inputs, follows, one, within=within) for one in observed
         )
 
     def among(tries: Iterable[Sequence[DType]]) -> list[Mapping[int, DType]]:
         return [dict(zip(floats, dtypes, strict=True)) for dtypes in tries]
 
     for one in tried([{}], WEAK):
-        if one is not None and any(
+        if any(
             is_float(o.dtype) and is_float(due) and due not in (WEAK, WIDE)
             for o, due in zip(outputs, one.outputs, strict=True)
         ):
@@ -271,7 +270,7 @@ def welcome(
     low = tried([{}], NARROW)
     many = len(floats) > _MANY
     several = low if many else low + tried(among(assignments(len(floats))), NARROW)
-    follows = leaves_followed(primal, outputs, inputs, [one for one in several if one is not None])
+    follows = leaves_followed(primal, outputs, inputs, [one for one in several if one.same])
     precisions: Precisions = "any"
     strong = frozenset[Var]()
     if many or not alike(several):
@@ -282,7 +281,7 @@ def welcome(
         bad = [
             frozenset(v for v, dtype in one.inputs.items() if dtype == WEAK)
             for one in tried(tries, NARROW)
-            if one is not None and not alike([one], within=False)
+            if not alike([one], within=False)
         ]
         strong = frozenset(f"x{k}" for k in floats) if many else _one_of_each(bad)
     others = NARROW if precisions == "any" else WIDE

@@ -54,6 +54,8 @@ class Observed:
     """By the variables of the code; more than one where equal computations were merged. That of a
     machine constant is the dtype whose constant it is."""
     outputs: tuple[DType, ...]
+    same: bool = True
+    """Whether it computes what it does on leaves of one precision; else no values are known."""
 
 
 def observe(
@@ -64,16 +66,17 @@ def observe(
     constants: Mapping[Var, str],
     values: Mapping[Var, Atom],
     promoted: Collection[Var] = (),
-) -> Observed | None:
-    """Match code traced on other dtypes with the usual code; None if it computes something else.
+) -> Observed:
+    """Match code traced on other dtypes with the usual code.
 
     `constants` holds the machine constants by variable, `values` where each variable is now;
     `promoted` are the float inputs that were integers.
     """
     origins = without_conversions(other)[1]
     ours, theirs = list(steps(usual)), list(steps(other, promoted))
-    if [i.op for i in ours] != [i.op for i in theirs]:
-        return None
+    results = tuple(map(_plain, outputs))
+    if [i.op for i in ours] != [i.op for i in theirs] or _rounds_between(other, inputs):
+        return Observed(inputs, {}, results, same=False)
     found: dict[Var, frozenset[DType]] = {}
 
     def add(variable: Var, dtype: DType) -> None:
@@ -90,7 +93,24 @@ def observe(
                 low = float(getattr(jnp.finfo(NARROW), field))  # type: ignore[no-untyped-call]
                 narrow = isinstance(constant, Const) and constant.value == low
                 add(name, NARROW if narrow else WIDE)
-    return Observed(inputs, found, tuple(map(_plain, outputs)))
+    return Observed(inputs, found, results)
+
+
+def _rounds_between(code: Sequence[Instruction], inputs: Mapping[Var, DType]) -> bool:
+    """Whether a value is rounded to a narrower dtype before it meets others of a wider one.
+
+    As an element of an array is that takes the dtype of the others, and then that of a number:
+    our code has the elements alone.
+    """
+    wide = {variable: dtype != NARROW for variable, dtype in inputs.items()}
+    rounded: set[Var] = set()
+    for i in code:
+        wide[i.target] = i.dtype != NARROW
+        if is_float(i.dtype) and wide[i.target] and rounded.intersection(i.variables):
+            return True
+        if is_width_conversion(i) and any(wide[v] for v in i.variables) and not wide[i.target]:
+            rounded.add(i.target)
+    return False
 
 
 def steps(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> Iterator[Instruction]:
@@ -156,6 +176,8 @@ def promotes_alike(
     within: bool = True,
 ) -> bool:
     """Whether every float of the code has the source's dtype; or every output, if not `within`."""
+    if not observed.same:
+        return False
     inferred = infer(primal, inputs, observed.inputs, follows)
     # a truth value stands for what it is converted to where promotion does that
     known = {v: due for v, due in observed.values.items() if is_float(inferred.get(v, "bool"))}
