@@ -76,7 +76,7 @@ class Evaluator:
         if op == "convert":
             return self._xp.asarray(operands[0]).astype(self._concrete(instruction.dtype))
         if op in ("div", "rem") and instruction.dtype.startswith(("int", "uint")):
-            return getattr(lax, op)(*(jnp.asarray(x, instruction.dtype) for x in operands))
+            return self._in_jax(instruction, operands)
         if op in ("copy", "stop_gradient", "reduce_precision"):
             return operands[0]
         operation = OPERATIONS[op]
@@ -124,7 +124,8 @@ class Evaluator:
         elif op == "logistic":
             result = jax.nn.sigmoid(arrays[0])
         else:
-            result = getattr(lax, operation.lax or op)(*jnp.broadcast_arrays(*arrays))
+            alike = (x.astype(jnp.result_type(*arrays)) for x in arrays)
+            result = getattr(lax, operation.lax or op)(*jnp.broadcast_arrays(*alike))
         return result if self._exact else np.asarray(result)
 
     def _derivative(self, instruction: Instruction, arrays: list[Any]) -> Any:

@@ -152,14 +152,38 @@ def integers_of(source: Source, function: Callable[..., Any], signature: Signatu
     weakly typed, so that the result follows what it meets.
     """
     strong = Trials(source, function, signature, "int32").record({}, "float64", "float64")
-    if strong is not None and not any(
-        i.op == "convert" and (i.dtype, i.attribute("from")) == ("float32", "int")
-        for i in strong.tape.primal
-    ):
+    if strong is not None and not _promotes_integers(strong.tape.primal, signature):
         return "int32"
     weak = Trials(source, function, signature, "int")
     runs = all(weak.record({}, working, working) for working in (WIDE, "float64"))
     return "int" if runs else "int32"
+
+
+def _promotes_integers(code: Sequence[Instruction], signature: Signature) -> bool:
+    """Whether an integer becomes a float and meets no other one: `1 / n`, `2.0 ** n`.
+
+    Or gives its dtype to numbers or truth values, as in `2 ** n`. In code with 64-bit types, where floats
+    that integers are converted to have 32 bits then.
+    """
+    kinds = {f"x{k}": leaf.kind for k, leaf in enumerate(signature.leaves)}
+    floats = {v for v, kind in kinds.items() if kind == "float"}
+    floats |= {i.target for i in code if is_float(i.dtype)}
+    return any(
+        i.dtype == "float32"
+        if i.op == "convert" and i.attribute("from") == "int"
+        else (i.op == "pow" and not floats.intersection(i.variables)) or _is_of_numbers(i, "int32")
+        for i in code
+    )
+
+
+def _is_of_numbers(instruction: Instruction, dtype: DType) -> bool:
+    """Whether numbers or truth values become integers, and have their dtype from elsewhere."""
+    if instruction.dtype != dtype:
+        return False
+    if instruction.op == "convert":
+        return instruction.attribute("from") == "bool"
+    values = instruction.operands[1:]
+    return instruction.op == "select" and all(isinstance(atom, Const) for atom in values)
 
 
 def with_numbers(source: Source, function: Callable[..., Any], signature: Signature) -> Signature:
@@ -299,7 +323,9 @@ def welcome(
     for k in numbers | arrays:
         whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
     counts = [k for k, i in enumerate(inputs) if i.dtype == "int"]
-    lone = not alike(tried([dict.fromkeys(counts, "int32")] if counts else [], others))
+    lone = any(_is_of_numbers(i, "int") for i in primal if counts) or not alike(
+        tried([dict.fromkeys(counts, "int32")] if counts else [], others)
+    )
     if lone and _converts(primal, {f"x{k}" for k in counts}):
         source = trials.source
         raise GradgenError(
