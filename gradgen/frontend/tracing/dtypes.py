@@ -6,7 +6,7 @@ numbers and several precisions, to find what the code has to say or to refuse fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -148,38 +148,29 @@ def _promotes(instruction: Instruction) -> bool:
 def integers_of(source: Source, function: Callable[..., Any], signature: Signature) -> DType:
     """The dtype that integer leaves are traced with: `int` for Python's, or `int32`.
 
-    It tells only where JAX promotes integers by themselves, as in `1 / n`: those of Python are
-    weakly typed, so that the result follows what it meets.
+    Python's where it makes a difference, where there are 64-bit types: where an integer becomes a
+    float and meets no other one, as in `1 / n`, or gives its dtype to numbers, as in `2 ** n`.
+    Those of Python are weakly typed, so that the result follows what it meets.
     """
-    strong = Trials(source, function, signature, "int32").record({}, "float64", "float64")
-    if strong is not None and not _promotes_integers(strong.tape.primal, signature):
+    if not any(leaf.kind == "int" for leaf in signature.leaves):
         return "int32"
     weak = Trials(source, function, signature, "int")
-    runs = all(weak.record({}, working, working) for working in (WIDE, "float64"))
-    return "int" if runs else "int32"
-
-
-def _promotes_integers(code: Sequence[Instruction], signature: Signature) -> bool:
-    """Whether an integer becomes a float and meets no other one: `1 / n`, `2.0 ** n`.
-
-    Or gives its dtype to numbers or truth values, as in `2 ** n`. In code with 64-bit types, where floats
-    that integers are converted to have 32 bits then.
-    """
-    kinds = {f"x{k}": leaf.kind for k, leaf in enumerate(signature.leaves)}
-    floats = {v for v, kind in kinds.items() if kind == "float"}
-    floats |= {i.target for i in code if is_float(i.dtype)}
-    return any(
-        i.dtype == "float32"
-        if i.op == "convert" and i.attribute("from") == "int"
-        else (i.op == "pow" and not floats.intersection(i.variables)) or _is_of_numbers(i, "int32")
-        for i in code
+    as_python = weak.record({}, "float64", "float64")
+    as_arrays = Trials(source, function, signature, "int32").record({}, "float64", "float64")
+    if as_python is None or weak.record({}, WIDE) is None:
+        return "int32"
+    if as_arrays is None:
+        return "int"
+    ours, theirs = (list(steps(t.tape.primal)) for t in (as_arrays, as_python))
+    alone = [i.op for i in ours] == [i.op for i in theirs] and any(
+        one.dtype != two.dtype and (is_float(one.dtype) or _is_of_numbers(one))
+        for one, two in zip(ours, theirs, strict=True)
     )
+    return "int" if alone else "int32"
 
 
-def _is_of_numbers(instruction: Instruction, dtype: DType) -> bool:
+def _is_of_numbers(instruction: Instruction) -> bool:
     """Whether numbers or truth values become integers, and have their dtype from elsewhere."""
-    if instruction.dtype != dtype:
-        return False
     if instruction.op == "convert":
         return instruction.attribute("from") == "bool"
     values = instruction.operands[1:]
@@ -263,12 +254,24 @@ def welcome(
         for dtypes in tries:
             traced = trials.record(dtypes, others)
             if traced is not None:
-                promoted = {f"x{k}" for k, dtype in dtypes.items() if dtype in _WHOLE}
+                promoted = {f"x{k}" for k in floats if dtypes.get(k) in _WHOLE}
                 given = {f"x{k}": dtypes.get(k, others) for k in floats}
                 given |= dict.fromkeys(promoted, WEAK)
                 code, dtypes_out = traced.tape.primal, traced.dtypes
                 found.append(observe(given, usual, code, dtypes_out, constants, values, promoted))
         return found
+
+    def with_64_bits() -> Iterator[Observed]:
+        """The same on weakly typed leaves, and on those of float32, one precision down."""
+        for weak, dtype in ((True, WEAK), (False, WIDE)):
+            traced = trials.record({}, dtype, "float64")
+            if traced is not None:
+                given = {f"x{k}": WEAK if weak else NARROW for k in floats}
+                dtypes_out = [NARROW if d == WIDE else d for d in traced.dtypes]
+                code = _one_down(traced.tape.primal)
+                one = observe(given, usual, code, dtypes_out, constants, values)
+                if one.same:
+                    yield one
 
     def alike(observed: Sequence[Observed], within: bool = True) -> bool:
         return all(
@@ -283,18 +286,24 @@ def welcome(
             is_float(o.dtype) and is_float(due) and due not in (WEAK, WIDE)
             for o, due in zip(outputs, one.outputs, strict=True)
         ):
-            source = trials.source
-            raise GradgenError(
-                f"'{source.function}' returns a low precision that a number in it has",
-                hint="write the number without a dtype, or convert it to that of an argument",
-                path=source.path,
-                line=source.position.line,
-                column=source.position.column,
+            raise _refused(
+                trials.source,
+                "returns a low precision that a number in it has",
+                "write the number without a dtype, or convert it to that of an argument",
             )
     low = tried([{}], NARROW)
     many = len(floats) > _MANY
     several = low if many else low + tried(among(assignments(len(floats))), NARROW)
     follows = leaves_followed(primal, outputs, inputs, [one for one in several if one.same])
+    if not all(
+        promotes_alike(_one_down(primal), outputs, inputs, follows, one, within=False)
+        for one in with_64_bits()
+    ):
+        raise _refused(
+            trials.source,
+            "makes other dtypes of its arguments where there are 64-bit types",
+            "name no dtype in jnp.result_type or jnp.promote_types, but arguments alone",
+        )
     precisions: Precisions = "any"
     strong = frozenset[Var]()
     if many or not alike(several):
@@ -322,22 +331,42 @@ def welcome(
     whole: dict[Var, Whole] = dict.fromkeys((f"x{k}" for k in floats), among_python)
     for k in numbers | arrays:
         whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
-    counts = [k for k, i in enumerate(inputs) if i.dtype == "int"]
-    lone = any(_is_of_numbers(i, "int") for i in primal if counts) or not alike(
-        tried([dict.fromkeys(counts, "int32")] if counts else [], others)
-    )
-    if lone and _converts(primal, {f"x{k}" for k in counts}):
-        source = trials.source
-        raise GradgenError(
-            f"'{source.function}' converts integers, and has others promoted to floats: the "
-            "precision of those depends on what is passed",
-            hint="promote an integer by a number, as in n * 1.0",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
+    lone = frozenset(i.variable for i in inputs if i.dtype == "int")
+    if _converts(primal, lone):
+        raise _refused(
+            trials.source,
+            "converts integers, and has others promoted to floats: the precision of those depends "
+            "on what is passed",
+            "promote an integer by a number, as in n * 1.0",
         )
     results = tuple(dict.fromkeys(found or ()))
-    return Welcome(whole, results, follows, precisions, strong, lone)
+    return Welcome(whole, results, follows, precisions, strong, bool(lone))
+
+
+def _one_down(code: Sequence[Instruction]) -> list[Instruction]:
+    """Code with 64-bit types as it would be if its default were float32, and float32 bfloat16."""
+
+    def atom(a: Atom) -> Atom:
+        return Const(a.value, NARROW) if isinstance(a, Const) and a.dtype == WIDE else a
+
+    return [
+        replace(
+            i,
+            dtype=NARROW if i.dtype == WIDE else i.dtype,
+            operands=tuple(map(atom, i.operands)),
+        )
+        for i in code
+    ]
+
+
+def _refused(source: Source, what: str, hint: str) -> GradgenError:
+    return GradgenError(
+        f"'{source.function}' {what}",
+        hint=hint,
+        path=source.path,
+        line=source.position.line,
+        column=source.position.column,
+    )
 
 
 def _converts(code: Sequence[Instruction], integers: Collection[Var]) -> bool:

@@ -64,18 +64,22 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
             line=source.position.line,
             column=source.position.column,
         )
-    if _holds_singles(namespace):
+    if _holds_arrays(namespace):
         function = _by_precision(function, _in_double(source, namespace).get(source.function))
     return namespace, function
 
 
-def _holds_singles(namespace: dict[str, Any]) -> bool:
-    """Whether arrays were made with the module, which with 64-bit types would be other ones."""
+def _holds_arrays(namespace: dict[str, Any]) -> bool:
+    """Whether arrays were made with the module, which depend on whether there are 64-bit types.
+
+    Those of JAX do by themselves; those of NumPy it keeps in the precision it met them in first.
+    """
     return any(
-        isinstance(leaf, jax.Array) and leaf.dtype == "float32"
+        leaf.dtype == ("float32" if isinstance(leaf, jax.Array) else "float64")
         for value in namespace.values()
-        if isinstance(value, jax.Array | tuple | list | dict)
+        if isinstance(value, jax.Array | np.ndarray | tuple | list | dict)
         for leaf in jax.tree.leaves(value)
+        if isinstance(leaf, jax.Array | np.ndarray)
     )
 
 

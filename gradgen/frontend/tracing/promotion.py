@@ -108,7 +108,7 @@ def _rounds_between(code: Sequence[Instruction], inputs: Mapping[Var, DType]) ->
         wide[i.target] = i.dtype != NARROW
         if is_float(i.dtype) and wide[i.target] and rounded.intersection(i.variables):
             return True
-        if is_width_conversion(i) and any(wide[v] for v in i.variables) and not wide[i.target]:
+        if is_width_conversion(i) and any(wide.get(v) for v in i.variables) and not wide[i.target]:
             rounded.add(i.target)
     return False
 
@@ -184,7 +184,8 @@ def promotes_alike(
     if within and any(_differ(inferred[v], due) for v, due in known.items()):
         return False
     return not any(
-        is_float(output.dtype) and _of_output(output, inputs, inferred, follows) != due
+        is_float(output.dtype)
+        and _strong(_of_output(output, inputs, inferred, follows)) != _strong(due)
         for output, due in zip(outputs, observed.outputs, strict=True)
     )
 
