@@ -21,8 +21,9 @@ from gradgen.config import (
     RESIDUALS,
     Settings,
 )
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, no_faces
 from gradgen.files import SEPARATORS, read_text, resolved
+from gradgen.ir.graph import FACE
 from gradgen.project.target import BUDGETS, Target, shown
 from gradgen.project.toml_lines import line_of
 
@@ -126,6 +127,8 @@ class _Table:
                 raise self.error(
                     key, f"there is no key '{key}'", f"known are {', '.join(sorted(known))}"
                 )
+            if (key, value) == ("elimination", FACE):
+                raise no_faces(shown(self.path), line_of(self.text, self.name, key))
             try:
                 known[key](value)
             except (TypeError, ValueError) as error:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from gradgen.compile import pipeline
 from gradgen.compile.pipeline import Front
 from gradgen.compile.status import Status
+from gradgen.ir.graph import FACE
 from gradgen.ir.module import Module
 from gradgen.ir.recipe import Recipe
 from gradgen.project.budgets import miscounted, over_budget
@@ -122,7 +123,10 @@ def _gradgen_changed(committed: _Committed) -> Finding:
     """Nothing that the file was made from has changed, and yet it would be another one."""
     target, record = committed.target, committed.record
     wrote = record.version
-    if record.recipe is None:
+    if record.elimination == FACE:
+        message = f"{target.output} has an order of faces, and gradgen eliminates none any more"
+        line = record.line_of("elimination")
+    elif record.recipe is None:
         message = f"gradgen changed: {wrote} did not record in {target.output} what is needed now"
         line = 1
     elif committed.text is None:

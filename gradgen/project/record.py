@@ -60,6 +60,8 @@ class Record:
     source: str | None = None
     function: str | None = None
     digest: str | None = None
+    elimination: str | None = None
+    """Of what its order is."""
     seal: str | None = None
     """The digest of the text, as it says itself."""
     imports: Mapping[str, str] = field(default_factory=dict)
@@ -111,6 +113,7 @@ _STRINGS = {
     "source": "source",
     "function": "function",
     "digest": "digest",
+    "elimination": "elimination",
     "seal": "text",
 }
 
