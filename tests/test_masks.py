@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evaluating import evaluate
 from generating import MODELS, generate_text
-from gradgen.backend import conditions
 
 from gradgen.compile import pipeline
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
-from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import count_operations
+from gradgen.lowering import conditions
 from gradgen.lowering.conditions import ALWAYS, NEVER, both, either, implies, when
 from gradgen.lowering.lower import Lowering
 from gradgen.lowering.masks import select_last

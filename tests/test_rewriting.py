@@ -5,13 +5,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from evaluating import evaluate
 
 from gradgen.compile import pipeline
 from gradgen.compile.ordering import orders_for
 from gradgen.compile.pipeline import candidates, graph_of, open_front, texts
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
-from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section, count_operations
 from gradgen.lowering.passes import eliminate_dead_code
 from gradgen.lowering.rewriting.forms import Forms, divide, multiply, tidy

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from gradgen.config import (
     DEFAULT_FUNCTIONS,
@@ -29,9 +29,6 @@ from gradgen.project.toml_lines import line_of
 
 FILE = "pyproject.toml"
 TABLE = ("tool", "gradgen")
-
-Refuse = Callable[[str, str], NoReturn]
-"""Raises the error that a key has a wrong value: told the key, and what the value should be."""
 
 
 @dataclass(frozen=True)
