@@ -31,7 +31,7 @@ from gradgen.ir.module import Residuals
 from gradgen.ir.plan import Objective, PlanObjective
 from gradgen.search.portfolio import SearchResult
 from gradgen.targets.jax.metadata import counts_of
-from gradgen.targets.jax.seal import is_generated, without_version
+from gradgen.targets.jax.seal import is_generated, same_code
 from gradgen.verify.isolate import load, packages_of
 from gradgen.verify.report import Report
 
@@ -143,8 +143,7 @@ class Differentiated:
         require_free(output, settings, is_generated, force=force, forcing="force=True")
         if os.path.isfile(output):
             with suppress(GradgenError):  # what is no text, and is to be replaced all the same
-                old = read_text(output, "the generated file")
-                if without_version(old) == without_version(self.source):
+                if same_code(read_text(output, "the generated file"), self.source):
                     return False
         return write_atomically(output, self.source)
 
