@@ -57,6 +57,13 @@ def compact(graph: LinearGraph) -> CompactGraph:
     return CompactGraph(kinds, np.array(graph.intermediates, np.int32))
 
 
+def packed(vertices: Iterable[int], size: int) -> NDArray[np.uint64]:
+    """A set of vertices as `gradgen.search.bitsets` has it: (words,), 64 vertices a word."""
+    bits = np.zeros((size + 63) // 64 * 64, np.uint8)
+    bits[list(vertices)] = 1
+    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+
+
 def vertex_order(
     graph: LinearGraph, steps: Iterable[int], found_by: str, *, proved_optimal: bool = False
 ) -> Order:

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 from gradgen.elimination.cost import PLAN_OBJECTIVES
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import PlanObjective
-from gradgen.search.annealing import bitsets, moves, windows
-from gradgen.search.annealing.bitsets import Integers, Words
-from gradgen.search.compact import compact, vertex_order
+from gradgen.search.annealing import accumulation, moves, windows
+from gradgen.search.bitsets import Integers, Words
+from gradgen.search.compact import compact, packed, vertex_order
 from gradgen.search.random_kernels import draw
 
 WORK_PER_SECOND = 6_000_000
@@ -123,10 +123,10 @@ class _Search:
 
     def __init__(self, graph: LinearGraph, objective: PlanObjective, seed: int) -> None:
         compacted = compact(graph)
-        self.start = bitsets.pack(compacted)
-        self.left = bitsets.members(compacted.intermediates, compacted.size)
+        self.start = accumulation.pack(compacted)
+        self.left = packed(compacted.intermediates, compacted.size)
         self.objective = PLAN_OBJECTIVES.index(objective)
-        self.peak = self.objective == bitsets.PEAK
+        self.peak = self.objective == accumulation.PEAK
         self.looked = 0
         self.stopped = False
         self.best_cost = (0, 0)
@@ -134,7 +134,7 @@ class _Search:
         self.baselines: list[tuple[str, int]] = []
         for found_by, steps in _heuristics(self.start, compacted.intermediates):
             costs = np.empty((len(steps), 2), np.int64)
-            cost = bitsets.evaluate(self.start.copy(), self.objective, steps, costs)
+            cost = accumulation.evaluate(self.start.copy(), self.objective, steps, costs)
             self.baselines.append((found_by, int(cost[0])))
             if not self.found_by or cost < self.best_cost:
                 self.best, self.best_cost, self.found_by = steps, cost, found_by
@@ -281,8 +281,8 @@ class _Chain:
     def _prepare(self) -> int:
         """Evaluate the order and start over; returns what `floor` does."""
         self.rows[:] = self.search.start
-        self.total = bitsets.evaluate(self.rows, self.search.objective, self.order, self.costs)
-        floor = bitsets.entries(self.rows)
+        self.total = accumulation.evaluate(self.rows, self.search.objective, self.order, self.costs)
+        floor = accumulation.entries(self.rows)
         self.rows[:] = self.search.start
         return int(floor)
 
@@ -304,5 +304,5 @@ def _heuristics(start: Words, intermediates: NDArray[np.int32]) -> Iterator[tupl
     yield "forward", steps
     yield "reverse", steps[::-1].copy()
     for latest, ties in ((False, "earliest"), (True, "latest")):
-        found = bitsets.markowitz_steps(start.copy(), steps, latest)
+        found = accumulation.markowitz_steps(start.copy(), steps, latest)
         yield f"markowitz, ties to the {ties}", found
