@@ -15,7 +15,7 @@ from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import Plan
 from gradgen.search.annealing import accumulation
 from gradgen.search.compact import compact
-from gradgen.search.heuristics import forward, markowitz, reverse
+from gradgen.search.heuristics import forward, reverse
 
 CASES = [(seed, inner) for seed in range(12) for inner in (1, 3, 8, 20, 75)]
 
@@ -113,15 +113,6 @@ def test_eliminations_can_be_taken_back(seed: int, inner: int) -> None:
         top = tops.pop()
         accumulation.restore(rows, saved, changed, top, tops[-1])
         assert (rows == before.pop()).all()
-
-
-@pytest.mark.parametrize("latest", [False, True])
-@pytest.mark.parametrize(("seed", "inner"), CASES)
-def test_markowitz_on_bit_sets_is_markowitz(seed: int, inner: int, latest: bool) -> None:
-    graph = random_graph(seed, inner)
-    steps = np.array(graph.intermediates, np.int64)
-    found = accumulation.markowitz_steps(accumulation.pack(compact(graph)), steps, latest)
-    assert order_of(graph, found).steps == markowitz(graph, latest=latest).steps
 
 
 def test_peak_of_a_chain() -> None:

@@ -250,38 +250,3 @@ def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> t
     if objective == PEAK:
         total = max(total, entries(rows))
     return total, ties
-
-
-@njit((ROWS, NUMBERS, types.boolean), nogil=True, cache=True)
-def markowitz_steps(rows: Words, intermediates: Integers, latest: bool) -> Integers:
-    """The steps of `gradgen.search.heuristics.markowitz`; leaves `rows` with all eliminated."""
-    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
-    unchanged = np.empty(0, np.int64)
-    count = len(intermediates)
-    place = np.full(rows.shape[0], -1, np.int64)
-    degrees = np.empty(count, np.int64)
-    for p in range(count):
-        place[intermediates[p]] = p
-        degrees[p] = weigh(rows, MULS, intermediates[p], 0)[0]
-    steps = np.empty(count, np.int64)
-    for step in range(count):
-        chosen = -1
-        for p in range(count):
-            if place[intermediates[p]] < 0:
-                continue
-            lower = chosen < 0 or degrees[p] < degrees[chosen]
-            if lower or (latest and degrees[p] == degrees[chosen]):
-                chosen = p
-        vertex = intermediates[chosen]
-        steps[step] = vertex
-        place[vertex] = -1
-        eliminate(rows, vertex, nothing, unchanged, 0)
-        for plane in (SUCCESSORS, PREDECESSORS):
-            for k in range(rows.shape[2]):
-                word = rows[vertex, plane, k]
-                while word != 0:
-                    neighbour = (k << 6) + lowest(word)
-                    word &= word - _ONE
-                    if place[neighbour] >= 0:
-                        degrees[place[neighbour]] = weigh(rows, MULS, neighbour, 0)[0]
-    return steps

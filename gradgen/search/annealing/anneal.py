@@ -15,20 +15,21 @@ Importing this module imports numba, and compiles the kernels or reads them from
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gradgen.elimination.accumulate import resolve
 from gradgen.elimination.cost import PLAN_OBJECTIVES
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import PlanObjective
 from gradgen.search.annealing import accumulation, moves, windows
-from gradgen.search.bitsets import Integers, Words
+from gradgen.search.bitsets import Words
 from gradgen.search.compact import compact, packed, vertex_order
+from gradgen.search.heuristics import propose
 from gradgen.search.random_kernels import draw
 
 WORK_PER_SECOND = 6_000_000
@@ -132,12 +133,13 @@ class _Search:
         self.best_cost = (0, 0)
         self.found_by = ""
         self.baselines: list[tuple[str, int]] = []
-        for found_by, steps in _heuristics(self.start, compacted.intermediates):
+        for order in propose(graph):
+            steps = np.array(resolve(graph, order), np.int64)
             costs = np.empty((len(steps), 2), np.int64)
             cost = accumulation.evaluate(self.start.copy(), self.objective, steps, costs)
-            self.baselines.append((found_by, int(cost[0])))
+            self.baselines.append((order.found_by, int(cost[0])))
             if not self.found_by or cost < self.best_cost:
-                self.best, self.best_cost, self.found_by = steps, cost, found_by
+                self.best, self.best_cost, self.found_by = steps, cost, order.found_by
         self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
         self.lower_bound, self.bound_by = 0, "nothing"
         if self.peak:
@@ -296,13 +298,3 @@ def _random_state(seed: int, number: int) -> Words:
     """The state of a chain's random numbers: never zero, and far apart for close seeds."""
     mixed = (2 * (seed * 64 + number) + 1) * 0x9E3779B97F4A7C15 % 2**64
     return np.array([mixed ^ mixed >> 29 | 1], np.uint64)
-
-
-def _heuristics(start: Words, intermediates: NDArray[np.int32]) -> Iterator[tuple[str, Integers]]:
-    """The orders of `gradgen.search.heuristics`, computed on bit sets."""
-    steps = intermediates.astype(np.int64)
-    yield "forward", steps
-    yield "reverse", steps[::-1].copy()
-    for latest, ties in ((False, "earliest"), (True, "latest")):
-        found = accumulation.markowitz_steps(start.copy(), steps, latest)
-        yield f"markowitz, ties to the {ties}", found
