@@ -92,20 +92,19 @@ def anneal(
     effort: float,
     seed: int = 0,
     limit: float | None = None,
-    target: int | None = None,
     progress: Progress | None = None,
 ) -> Annealed:
     """Look for an order that is cheap under an objective, ties broken by `edges + adds`.
 
     `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when longer and
-    longer rounds find nothing better, when the cost is no more than `target`, or after `limit`
-    seconds. The order is never worse than forward, reverse and both Markowitz orders.
+    longer rounds find nothing better, or after `limit` seconds. The order is never worse than
+    forward, reverse and both Markowitz orders.
     """
     search = _Search(graph, objective, seed)
     deadline = None if limit is None else time.monotonic() + limit
     report = progress or (lambda cost, found_by: None)
     report(search.cost, search.found_by)
-    complete = search.run(effort * WORK_PER_SECOND, deadline, target, report)
+    complete = search.run(effort * WORK_PER_SECOND, deadline, report)
     order = vertex_order(graph, (int(v) for v in search.best), search.found_by)
     baselines = tuple(search.baselines)
     return Annealed(
@@ -149,9 +148,7 @@ class _Search:
     def cost(self) -> int:
         return self.best_cost[0]
 
-    def run(
-        self, work: float, deadline: float | None, target: int | None, report: Progress
-    ) -> bool:
+    def run(self, work: float, deadline: float | None, report: Progress) -> bool:
         """Look for a better order; returns whether that went to its end."""
         if len(self.best) <= FEW:
             self.chains[0].solve()
@@ -162,7 +159,7 @@ class _Search:
         # one sweep shows how much work a sweep is
         sweeps, done, idle = 1, 0.0, 0
         with ThreadPoolExecutor(len(self.chains)) as threads:
-            while done < work and idle < PATIENCE and (target is None or self.cost > target):
+            while done < work and idle < PATIENCE:
                 before = self.best_cost
                 turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
                 try:
