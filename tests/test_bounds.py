@@ -11,7 +11,6 @@ import pytest
 from small_graphs import graphs, optimum, optimum_of_permutations, stored
 
 from gradgen.elimination.accumulate import accumulate
-from gradgen.search.compact import vertex_order
 from gradgen.search.exact.arrays import arrays_of
 from gradgen.search.exact.bounds import block_bound, lower_bound, partition_bound
 from gradgen.search.exact.kernels import block_table
@@ -20,6 +19,7 @@ from gradgen.search.exact.reductions import is_safe, parts, reduce
 from gradgen.search.exact.remainder import Remainder, members
 from gradgen.search.exact.separators import disjoint_paths, vertex_bound
 from gradgen.search.exact.subset_search import search_subsets
+from gradgen.search.heuristics import vertex_order
 
 OBJECTIVES = ("edges", "muls")
 

@@ -28,8 +28,8 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import PlanObjective
 from gradgen.search.annealing import accumulation, moves, windows
 from gradgen.search.bitsets import Words
-from gradgen.search.compact import compact, packed, vertex_order
-from gradgen.search.heuristics import propose
+from gradgen.search.compact import compact, packed
+from gradgen.search.heuristics import propose, vertex_order
 from gradgen.search.random_kernels import draw
 
 WORK_PER_SECOND = 6_000_000
