@@ -4,7 +4,7 @@ Prints a table for reference graphs from the literature, whose published counts 
 a variable, and one for the models in `models/`, under `edges` and under `muls`. `--budget SECONDS`
 changes how long is searched for each; the first search after an installation compiles the kernels
 beforehand. The tables of operations beside other generators, of growth, of run time and of edge
-and face elimination are printed by `benchmarks.rivals`, `scaling`, `speed` and `edge_face`.
+elimination are printed by `benchmarks.rivals`, `scaling`, `speed` and `edges`.
 """
 
 from __future__ import annotations

@@ -24,17 +24,17 @@ from gradgen.config import (
     RESIDUALS,
     Settings,
 )
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text, write_atomically
 from gradgen.frontend.live.expressions import expression_of
 from gradgen.frontend.live.function import LiveFunction, find_function
 from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
-from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.graph import FACE, Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
 from gradgen.ir.plan import Objective, PlanObjective
 from gradgen.search.portfolio import SearchResult
 from gradgen.targets.jax.metadata import counts_of
-from gradgen.targets.jax.seal import is_generated, without_version
+from gradgen.targets.jax.seal import is_generated, same_code
 from gradgen.verify.isolate import load, packages_of
 from gradgen.verify.report import Report
 
@@ -146,8 +146,7 @@ class Differentiated:
         require_free(output, settings, is_generated, force=force, forcing="force=True")
         if os.path.isfile(output):
             with suppress(GradgenError):  # what is no text, and is to be replaced all the same
-                old = read_text(output, "the generated file")
-                if without_version(old) == without_version(self.source):
+                if same_code(read_text(output, "the generated file"), self.source):
                     return False
         return write_atomically(output, self.source)
 
@@ -210,7 +209,7 @@ def differentiate(
             source: a tuple, a dict by name, or a function that returns either.
         per_neuron: whether the function is meant for one neuron and vmapped by its callers.
         objective: the count that is made small: `"muls"`, `"edges"`, `"adds"`, `"peak"` or `"ops"`.
-        elimination: what is eliminated one at a time: `"vertex"`, `"edge"` or `"face"`.
+        elimination: what is eliminated one at a time: `"vertex"` or `"edge"`.
         budget: for how many seconds to search where no order is proved to be the best before.
         seed: of the search's random numbers.
         order: `"forward"`, `"reverse"`, `"markowitz"`, the path of a stored order, or an order,
@@ -304,7 +303,7 @@ def search(
     It ends before the budget, in seconds, is used up if the order is proved to be the best. The
     result has the `order`, its `cost`, the `baselines` of forward, reverse and Markowitz orders, a
     `lower_bound`, and whether it is `proved`.
-    Raises GradgenError for an objective that the elimination has not: edges and faces are
+    Raises GradgenError for an objective that the elimination has not: edges are
     eliminated for few `"muls"` or `"edges"`, and operations (`"ops"`) are those of a program.
 
     >>> import gradgen
@@ -358,6 +357,8 @@ def _example(example: Any) -> tuple[str | None, Any]:
 
 
 def _one_of(what: str, value: T, known: Sequence[T]) -> T:
+    if (what, value) == ("elimination", FACE):
+        raise no_faces()
     if value not in known:
         names = ", ".join(map(str, known))
         raise GradgenError(f"{what}: {value!r} is none of {names}")

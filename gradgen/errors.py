@@ -67,6 +67,16 @@ class GradgenError(Exception):
         )
 
 
+def no_faces(path: str | None = None, line: int | None = None) -> GradgenError:
+    """The error for face elimination, which there was once."""
+    return GradgenError(
+        "face elimination was taken out, since it saved nothing on any of 25 graphs",
+        hint="eliminate by 'vertex' or by 'edge'",
+        path=path,
+        line=line,
+    )
+
+
 class UnforeseenError(GradgenError):
     """Something that gradgen did not expect, and is to blame for: exit code 3."""
 

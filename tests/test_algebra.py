@@ -8,13 +8,13 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
+from evaluating import evaluate_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradgen.ir import algebra
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, live_code
-from gradgen.ir.evaluate import evaluate_code
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import count_operations
 

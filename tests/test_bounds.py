@@ -11,15 +11,15 @@ import pytest
 from small_graphs import graphs, optimum, optimum_of_permutations, stored
 
 from gradgen.elimination.accumulate import accumulate
-from gradgen.search.compact import vertex_order
 from gradgen.search.exact.arrays import arrays_of
-from gradgen.search.exact.bounds import block_bound, lower_bound, partition_bound, reference_bound
+from gradgen.search.exact.bounds import block_bound, lower_bound, partition_bound
 from gradgen.search.exact.kernels import block_table
 from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
 from gradgen.search.exact.reductions import is_safe, parts, reduce
 from gradgen.search.exact.remainder import Remainder, members
 from gradgen.search.exact.separators import disjoint_paths, vertex_bound
 from gradgen.search.exact.subset_search import search_subsets
+from gradgen.search.heuristics import vertex_order
 
 OBJECTIVES = ("edges", "muls")
 
@@ -173,10 +173,7 @@ def test_partitions_improve():
     ],
 )
 def test_bounds_of_the_reference_graphs(name, value):
-    graph = stored(name)
-    bound = lower_bound(graph, "edges", budget=0)
-    assert bound.value == value
-    assert reference_bound(graph, "edges", bound) == value
+    assert lower_bound(stored(name), "edges").value == value
 
 
 ROE_BLOCKS = (
@@ -209,13 +206,3 @@ def test_large_blocks_are_bounded_by_smaller_ones_in_them():
         for objective in OBJECTIVES:
             state = Remainder(graph, objective)
             assert block_bound(state, state.remaining) == search_subsets(state, state.remaining)[1]
-
-
-def test_the_reference_refuses_what_is_no_partition():
-    graph = stored("lif_2023")
-    bound = lower_bound(graph, "edges", budget=0)
-    with pytest.raises(ValueError, match="not a partition"):
-        reference_bound(graph, "edges", replace(bound, partition=bound.partition[1:]))
-    swapped = replace(bound, first=bound.first[::-1])
-    with pytest.raises(ValueError, match="first vertices"):
-        reference_bound(graph, "edges", swapped)

@@ -150,6 +150,27 @@ def test_a_proof_is_found_again(built: dict[str, str], folder: Path) -> None:
     assert Path(GENERATED).read_text() == built["best"]
 
 
+def test_a_stored_order_of_faces(graph: LinearGraph, tmp_path: Path) -> None:
+    path = stored(tmp_path / "order.json", propose(graph)[0], elimination="face", steps=["a>b b>c"])
+    with pytest.raises(GradgenError, match="face elimination was taken out") as caught:
+        considered(graph, path)
+    assert caught.value.path == str(path)
+    assert caught.value.hint is not None
+
+
+def test_a_recorded_order_of_faces(built: dict[str, str], folder: Path) -> None:
+    vertex, face = '"elimination": "vertex"', '"elimination": "face"'
+    old = sealed(built["best"].replace(vertex, face))
+    code, said = check(old)
+    assert code == 1
+    line = old[: old.index(face)].count("\n") + 1
+    assert said.startswith(f"{GENERATED}:{line}:1: stale: {GENERATED} has an order of faces")
+    assert f"  hint: gradgen model.py -o {GENERATED}\n" in said
+    made = gradgen("model.py", "-o", GENERATED, *DTYPE)
+    assert made.exit_code == 0, made.stderr
+    assert Path(GENERATED).read_text() == built["best"]
+
+
 @pytest.mark.parametrize("where", ["order", "graph"])
 @pytest.mark.parametrize(
     ("content", "message"),

@@ -13,9 +13,9 @@ from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanCosts, plan_costs
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import Plan
-from gradgen.search.annealing import bitsets
+from gradgen.search.annealing import accumulation
 from gradgen.search.compact import compact
-from gradgen.search.heuristics import forward, markowitz, reverse
+from gradgen.search.heuristics import forward, reverse
 
 CASES = [(seed, inner) for seed in range(12) for inner in (1, 3, 8, 20, 75)]
 
@@ -90,9 +90,9 @@ def test_bit_sets_count_the_same(seed: int, inner: int) -> None:
 def on_bit_sets(graph: LinearGraph, steps: list[int], objective: int) -> tuple[int, int]:
     each = np.empty((len(steps), 2), np.int64)
     order = np.array(steps, np.int64)
-    total, ties = bitsets.evaluate(bitsets.pack(compact(graph)), objective, order, each)
+    total, ties = accumulation.evaluate(accumulation.pack(compact(graph)), objective, order, each)
     assert ties == each[:, 1].sum()
-    if objective == bitsets.PEAK:
+    if objective == accumulation.PEAK:
         assert total >= each[:, 0].max(initial=0)
     else:
         assert total == each[:, 0].sum()
@@ -102,26 +102,17 @@ def on_bit_sets(graph: LinearGraph, steps: list[int], objective: int) -> tuple[i
 @pytest.mark.parametrize(("seed", "inner"), CASES)
 def test_eliminations_can_be_taken_back(seed: int, inner: int) -> None:
     graph = random_graph(seed, inner)
-    rows = bitsets.pack(compact(graph))
+    rows = accumulation.pack(compact(graph))
     saved = np.empty((1000, 4, rows.shape[2]), np.uint64)
     changed = np.empty(1000, np.int64)
     before, tops = [], [0]
     for vertex in shuffled(graph, seed)[:20]:
         before.append(rows.copy())
-        tops.append(bitsets.eliminate(rows, vertex, saved, changed, tops[-1]))
+        tops.append(accumulation.eliminate(rows, vertex, saved, changed, tops[-1]))
     while before:
         top = tops.pop()
-        bitsets.restore(rows, saved, changed, top, tops[-1])
+        accumulation.restore(rows, saved, changed, top, tops[-1])
         assert (rows == before.pop()).all()
-
-
-@pytest.mark.parametrize("latest", [False, True])
-@pytest.mark.parametrize(("seed", "inner"), CASES)
-def test_markowitz_on_bit_sets_is_markowitz(seed: int, inner: int, latest: bool) -> None:
-    graph = random_graph(seed, inner)
-    steps = np.array(graph.intermediates, np.int64)
-    found = bitsets.markowitz_steps(bitsets.pack(compact(graph)), steps, latest)
-    assert order_of(graph, found).steps == markowitz(graph, latest=latest).steps
 
 
 def test_peak_of_a_chain() -> None:

@@ -87,7 +87,7 @@ def test_the_picture_of_the_worked_example():
 
 def test_every_command_is_in_the_reference():
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    named = re.findall(r"^\.\. click:: gradgen\.\w+:(\w+)$", text, re.M)
+    named = re.findall(r"^\.\. click:: gradgen\.cli\.\w+:(\w+)$", text, re.M)
     assert sorted(named) == sorted(main.commands)
 
 

@@ -20,7 +20,7 @@ from eliminating import (
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate, as_edge_order
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.steps import EdgeStep, FaceStep, abbreviate, parse_edge_step, parse_face_step
+from gradgen.ir.steps import EdgeStep, parse_edge_step
 
 CHAIN = plain(1, [3], "0-1 1-2 2-3 0-2 1-3")
 
@@ -129,12 +129,6 @@ def test_an_order_that_does_not_fit_is_refused(steps, problem):
         accumulate(CHAIN, order_of(*steps))
 
 
-def test_a_face_order_is_no_edge_order():
-    order = Order("face", CHAIN.fingerprint, (), "test")
-    with pytest.raises(OrderMismatchError, match="face order"):
-        as_edge_order(CHAIN, order)
-
-
 def test_an_edge_that_comes_back_is_eliminated_again():
     # 0-2 is eliminated, and the front elimination of 0-1 brings it back
     order = order_of("front v0>v2", "front v0>v1", "front v0>v2")
@@ -146,23 +140,10 @@ def test_steps_of_names_with_any_characters_survive():
     names = ["p['a > b']", "%3E", "two words", "%", "x>y"]
     chance = random.Random(1)
     for _ in range(50):
-        a, b, c, d = (chance.choice(names) for _ in range(4))
-        edge = EdgeStep(chance.choice(("front", "back")), a, b)
+        edge = EdgeStep(
+            chance.choice(("front", "back")), chance.choice(names), chance.choice(names)
+        )
         assert parse_edge_step(str(edge)) == edge
-        face = FaceStep((a, b, c), (c, d))
-        assert parse_face_step(str(face)) == face
-
-
-def test_steps_do_not_grow_with_paths():
-    names = [f"mul-{k}" for k in range(40)]
-    short = {abbreviate(tuple(names[:k])) for k in range(2, 40)}
-    assert len(short) == 38
-    assert max(len(path) for path in short) == 3
-    assert abbreviate(("a", "b", "c")) == ("a", "b", "c")
-    assert abbreviate(("a", "b", "c", "d")) != abbreviate(("a", "c", "b", "d"))
-    step = FaceStep(abbreviate(tuple(names)), (names[-1], "out:0"))
-    assert parse_face_step(str(step)) == step
-    assert len(str(step)) < 50
 
 
 @pytest.mark.parametrize(
@@ -171,9 +152,7 @@ def test_steps_do_not_grow_with_paths():
         ("vertex", ["a", "a"], "a vertex is eliminated twice"),
         ("edge", ["a"], "no edge step"),
         ("edge", ["front a>b>c"], "no edge step"),
-        ("face", ["a>b c>d"], "no face step"),
-        ("face", ["a>b"], "no face step"),
-        ("face", ["a>b b>c", "a>b b>c"], "a face is eliminated twice"),
+        ("face", ["a>b b>c"], "an order of faces"),
         ("vertex", [1], "not a string"),
         ("path", [], "unknown elimination 'path'"),
     ],

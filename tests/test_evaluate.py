@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evaluating import evaluate, evaluate_code
 
 from gradgen.frontend.tracing.primitives import function_of
 from gradgen.ir.code import Const, Instruction
-from gradgen.ir.evaluate import evaluate, evaluate_code
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import Program, Section
 

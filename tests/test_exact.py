@@ -11,13 +11,12 @@ import pytest
 from small_graphs import FOLDER, graphs, optimum, stored
 
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.search.compact import vertex_order
 from gradgen.search.exact.arrays import arrays_of
 from gradgen.search.exact.astar import search_below
 from gradgen.search.exact.remainder import Remainder
 from gradgen.search.exact.solve import solve
 from gradgen.search.exact.subset_search import search_subsets
-from gradgen.search.heuristics import markowitz
+from gradgen.search.heuristics import markowitz, vertex_order
 
 OBJECTIVES = ("edges", "muls")
 MANY = 10**6

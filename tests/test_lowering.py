@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evaluating import evaluate
 from generating import MODELS, STYLES, Generated, each, generate
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.code import Atom, is_float
-from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program
 from gradgen.search.heuristics import forward, reverse
 

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evaluating import evaluate
 from generating import MODELS, generate_text
 
 from gradgen.compile.front import open_front
 from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
-from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import count_operations
 from gradgen.lowering import conditions
 from gradgen.lowering.conditions import ALWAYS, NEVER, both, either, implies, when

@@ -9,7 +9,7 @@ import pytest
 from eliminating import random_graph
 from sample_graphs import order_of, shuffled
 
-from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order
+from gradgen.elimination.accumulate import accumulate, as_edge_order
 from gradgen.elimination.contractions import additions, contractions
 from gradgen.elimination.replay import replay
 from gradgen.ir.graph import LinearGraph, Order
@@ -25,11 +25,7 @@ def sample(seed: int) -> tuple[LinearGraph, list[int]]:
 
 def orders(graph: LinearGraph, steps: list[int]) -> dict[str, Order]:
     order = order_of(graph, steps)
-    return {
-        "vertex": order,
-        "edge": as_edge_order(graph, order),
-        "face": as_face_order(graph, order),
-    }
+    return {"vertex": order, "edge": as_edge_order(graph, order)}
 
 
 def joined_through(graph: LinearGraph, gone: set[int]) -> set[tuple[int, int]]:
@@ -64,7 +60,7 @@ def test_the_edges_after_each_vertex_are_the_paths_over_those_gone(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("kind", ["vertex", "edge", "face"])
+@pytest.mark.parametrize("kind", ["vertex", "edge"])
 def test_from_the_graph_to_the_jacobian(seed: int, kind: str) -> None:
     graph, steps = sample(seed)
     order = orders(graph, steps)[kind]
@@ -79,7 +75,7 @@ def test_from_the_graph_to_the_jacobian(seed: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("kind", ["vertex", "edge", "face"])
+@pytest.mark.parametrize("kind", ["vertex", "edge"])
 def test_each_product_passes_over_the_vertex_between_its_factors(seed: int, kind: str) -> None:
     graph, steps = sample(seed)
     order = orders(graph, steps)[kind]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +15,12 @@ import pytest
 from click.testing import CliRunner
 from eliminating import random_graph
 from generating import ROOT, generate
+from pygraphviz import AGraph
 from reporting import SOURCE, generated, report
 from sample_graphs import order_of, shuffled
 
 from gradgen.cli.main import main
-from gradgen.elimination.accumulate import Accumulation, accumulate, as_edge_order, as_face_order
+from gradgen.elimination.accumulate import Accumulation, accumulate, as_edge_order
 from gradgen.ir.graph_file import write_graph
 from gradgen.ir.module import Accumulated
 from gradgen.ir.program import Program
@@ -29,7 +29,7 @@ from gradgen.report.document import write_document
 from gradgen.report.dot import write_dot, write_mermaid
 from gradgen.report.explain import print_explanation
 from gradgen.report.formats import document_format
-from gradgen.report.layout import Layout, lay_out, lay_out_by_graphviz, lay_out_in_layers
+from gradgen.report.layout import Layout, lay_out
 from gradgen.report.model_report import ModelReport
 from gradgen.report.replayed import replayed
 from gradgen.report.view import GraphView, source_lines, view_graph
@@ -260,21 +260,20 @@ class TestReplay:
         assert found.steps[-1].total == report(order).comparison("muls").best
 
     @pytest.mark.parametrize("seed", range(6))
-    def test_edges_and_faces(self, seed: int) -> None:
+    def test_edges(self, seed: int) -> None:
         graph = random_graph(random.Random(seed), 2, 6, 2)
         order = order_of(graph, shuffled(graph, seed))
-        for convert in (as_edge_order, as_face_order):
-            converted = convert(graph, order)
-            plan = accumulate(graph, converted)
-            program = Program((), (), ())
-            found = replayed(graph, view_graph(graph), Accumulated(converted, plan, program))
-            assert len(found.steps) == len(converted.steps)
-            assert found.steps[-1].total == plan.muls
-            assert sum(len(step.products) for step in found.steps) == plan.edges
-            last = {(s.source, s.target) for s in found.spans if s.last == len(found.steps)}
-            assert last == {(source, target) for target, source, _ in plan.entries}
-            gone = [v for step in found.steps for v in step.gone]
-            assert sorted(gone) == list(graph.intermediates)
+        converted = as_edge_order(graph, order)
+        plan = accumulate(graph, converted)
+        program = Program((), (), ())
+        found = replayed(graph, view_graph(graph), Accumulated(converted, plan, program))
+        assert len(found.steps) == len(converted.steps)
+        assert found.steps[-1].total == plan.muls
+        assert sum(len(step.products) for step in found.steps) == plan.edges
+        last = {(s.source, s.target) for s in found.spans if s.last == len(found.steps)}
+        assert last == {(source, target) for target, source, _ in plan.entries}
+        gone = [v for step in found.steps for v in step.gone]
+        assert sorted(gone) == list(graph.intermediates)
 
 
 def check_layout(view: GraphView, layout: Layout) -> None:
@@ -299,22 +298,13 @@ def check_layout(view: GraphView, layout: Layout) -> None:
 
 
 class TestLayout:
-    def test_in_layers(self) -> None:
-        check_layout(report().graph, lay_out_in_layers(report().graph))
+    def test_of_a_model(self) -> None:
+        check_layout(report().graph, lay_out(report().graph))
 
     @pytest.mark.parametrize("seed", range(8))
-    def test_random_graphs_in_layers(self, seed: int) -> None:
+    def test_of_random_graphs(self, seed: int) -> None:
         view = view_graph(random_graph(random.Random(seed), 3, 12, 3))
-        check_layout(view, lay_out_in_layers(view))
-
-    def test_by_graphviz(self) -> None:
-        pytest.importorskip("pygraphviz")
-        check_layout(report().graph, lay_out_by_graphviz(report().graph))
-        assert lay_out(report().graph) == lay_out_by_graphviz(report().graph)
-
-    def test_without_graphviz(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "pygraphviz", None)
-        assert lay_out(report().graph) == lay_out_in_layers(report().graph)
+        check_layout(view, lay_out(view))
 
 
 class TestDocuments:
@@ -356,9 +346,8 @@ class TestDocuments:
 
 class TestPictures:
     def test_dot(self) -> None:
-        pygraphviz = pytest.importorskip("pygraphviz")
         view = report().graph
-        parsed = pygraphviz.AGraph(string=write_dot(view))
+        parsed = AGraph(string=write_dot(view))
         assert len(parsed.nodes()) == len(view.vertices)
         assert len(parsed.edges()) == len(view.edges)
         labels = [parsed.get_node(f"v{v}").attr["label"] for v in range(len(view.vertices))]
@@ -379,8 +368,6 @@ def run(*arguments: object) -> Any:
 class TestCommands:
     @pytest.mark.parametrize("form", ["text", "json", "dot", "mermaid", "svg"])
     def test_show(self, tmp_path: Any, form: str) -> None:
-        if form == "svg":
-            pytest.importorskip("pygraphviz")
         path = tmp_path / "graph.json"
         path.write_text(write_graph(generated().graph))
         result = run("show", path, "--format", form)
@@ -404,14 +391,6 @@ class TestCommands:
         result = run("show", path, "--stage", "plan", "--format", "svg")
         assert result.exit_code == 2
         assert "only a graph" in result.stderr
-
-    def test_svg_without_graphviz(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "pygraphviz", None)
-        path = tmp_path / "graph.json"
-        path.write_text(write_graph(generated().graph))
-        result = run("show", path, "--format", "svg")
-        assert result.exit_code == 2
-        assert "hint: pip install 'gradgen-jax[report]'" in result.stderr
 
     def test_report_and_explain(self, tmp_path: Any) -> None:
         first, second = tmp_path / "first.py", tmp_path / "second.py"

@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from evaluating import evaluate
 
 from gradgen.compile import verdict
 from gradgen.compile.front import open_front
@@ -14,7 +15,6 @@ from gradgen.compile.ordering import orders_for
 from gradgen.compile.programs import candidates
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
-from gradgen.ir.evaluate import evaluate
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section, count_operations
 from gradgen.lowering.passes import eliminate_dead_code
 from gradgen.lowering.rewriting.forms import Forms, divide, multiply, tidy

@@ -55,7 +55,7 @@ class TestConfiguration:
             "[tool.gradgen.targets.a]\nsource = 'a.py'\noutput = 'b.py'\nfunction = 'f'\n"
             "wrt = ['v', 'p.tau']\nranges = { v = [-90, 40.5] }\nexample = 'a.py:g'\n"
             "static = { on = true, mode = \"'fast'\", n = 3 }\nper-neuron = true\n"
-            "elimination = 'face'\nemit = ['jvp', 'f']\nmax-muls = 3\n",
+            "elimination = 'edge'\nemit = ['jvp', 'f']\nmax-muls = 3\n",
         )
         (target,) = found.targets
         settings = target.settings
@@ -68,7 +68,7 @@ class TestConfiguration:
             ("static", "mode='fast'"),
             ("static", "n=3"),
         }
-        assert (settings.objective, settings.elimination) == ("ops", "face")
+        assert (settings.objective, settings.elimination) == ("ops", "edge")
         assert settings.emit == ("jvp", "f")
         assert settings.per_neuron
         assert target.budgets == {"max-muls": 3}
@@ -85,6 +85,7 @@ class TestConfiguration:
             (("[tool.gradgen.targets]", "a = 1"), 2, "the target 'a' is not a table"),
             (("[tool.gradgen.targets.a]", "source = 'a.py'"), 1, "'a' has no output"),
             (("[tool.gradgen.targets.a]", "output = 'a.py'"), 1, "'a' has no source"),
+            (("[tool.gradgen]", "elimination = 'face'"), 2, "face elimination was taken out"),
             (("[tool.gradgen.targets.a]", "source = 3"), 2, "'source' is not a string"),
             (("[tool.gradgen.targets.a]", "max-ops = -1"), 2, "'max-ops' is not a whole number"),
             (("[tool.gradgen.targets.a]", "max-ops = true"), 2, "'max-ops' is not a whole number"),

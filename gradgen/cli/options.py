@@ -19,7 +19,8 @@ from gradgen.config import (
     RESIDUALS,
     Settings,
 )
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, no_faces
+from gradgen.ir.graph import FACE
 
 
 class FiniteRange(click.FloatRange):
@@ -31,6 +32,17 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class EliminationChoice(click.Choice):  # type: ignore[type-arg]
+    """Kinds of elimination; one that there was once is refused with a word on where it went."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The kind; fails as `click.Choice` does."""
+        if value == FACE:
+            error = no_faces()
+            self.fail(f"{error.message}; {error.hint}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -107,7 +119,7 @@ objective_options = together(
     ),
     click.option(
         "--elimination",
-        type=click.Choice(ELIMINATIONS),
+        type=EliminationChoice(ELIMINATIONS),
         default="vertex",
         show_default=True,
         help="What is eliminated one at a time.",

@@ -47,7 +47,7 @@ STAGES = ("source", "trace", "graph", "order", "plan", "program")
     default="text",
     show_default=True,
     help="Of a graph: json is a file that `gradgen search` reads; dot is for Graphviz, mermaid for "
-    "Markdown; svg needs gradgen-jax[report].",
+    "Markdown, svg a picture.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:

@@ -8,9 +8,9 @@ from gradgen.compile.status import Status
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.cost import cost_of
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text
-from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.graph import FaceOrderError, LinearGraph, Order
 from gradgen.ir.plan import PlanObjective
 from gradgen.search.elimination import search as search_order
 from gradgen.search.heuristics import propose
@@ -144,6 +144,8 @@ def _given_order(given: str | Order, graph: LinearGraph) -> Order:
             hint="the source or --wrt has changed since; let gradgen search again",
             path=path,
         ) from None
+    except FaceOrderError:
+        raise no_faces(path) from None
     except ValueError as error:
         raise GradgenError(f"this is no stored order: {error}", path=path) from None
     return replace(order, fingerprint=graph.fingerprint)

@@ -20,7 +20,7 @@ def refine(orders: Sequence[Order], cost: Callable[[Order], Cost], evaluations: 
 
     A neighbour has one vertex elsewhere, and is taken if it costs no more. `evaluations` limits how
     often costs are asked for. The draws are seeded, so that the same arguments give the same order.
-    Orders of edges and faces have no neighbours here.
+    Orders of edges have no neighbours here.
     """
     chance = random.Random(0)
     known = {order.steps: cost(order) for order in orders}

@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.edge import as_edge_order, eliminate_edges
-from gradgen.elimination.face import as_face_order, eliminate_faces
-from gradgen.elimination.products import OrderMismatchError
-from gradgen.elimination.vertex import eliminate_vertices, resolve
+from gradgen.elimination.vertex import OrderMismatchError, eliminate_vertices, resolve
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import Plan
 
@@ -17,19 +15,17 @@ __all__ = [
     "OrderMismatchError",
     "accumulate",
     "as_edge_order",
-    "as_face_order",
     "resolve",
 ]
 
 _RULES: dict[Elimination, Callable[[LinearGraph, Order], Plan]] = {
     "vertex": eliminate_vertices,
     "edge": eliminate_edges,
-    "face": eliminate_faces,
 }
 
 
 def accumulate(graph: LinearGraph, order: Order) -> Plan:
-    """Eliminate vertices, edges or faces in order; what is left is the Jacobian.
+    """Eliminate vertices or edges in order; what is left is the Jacobian.
 
     Raises OrderMismatchError if the order is for another graph, leaves something to eliminate, or
     has a step that is not possible when its turn comes.

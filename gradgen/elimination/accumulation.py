@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from copy import copy
 
-from gradgen.elimination.products import Products
+from gradgen.elimination.kinds import is_free, product_kind, sum_kind
 from gradgen.ir.graph import Kind, LinearGraph
-from gradgen.ir.plan import Plan
+from gradgen.ir.plan import Plan, Step
 
 
 class Accumulation:
@@ -17,7 +17,9 @@ class Accumulation:
     """
 
     def __init__(self, graph: LinearGraph) -> None:
-        self._products = Products(graph)
+        self._graph = graph
+        self._steps: list[Step] = []
+        self._kinds: list[Kind] = [edge.kind for edge in graph.edges]  # of the values by number
         self._value: dict[tuple[int, int], int] = {}
         self._intermediates = frozenset(graph.intermediates)
         self.predecessors: list[set[int]] = [set() for _ in graph.vertices]
@@ -38,7 +40,7 @@ class Accumulation:
         """
         right = self._value[source, target]
         for k in sorted(self.successors[target]):
-            self._write(source, k, self._products.multiply(self._value[target, k], right))
+            self._write(source, k, self._multiply(self._value[target, k], right))
         self._remove(source, target)
         if not self.predecessors[target]:
             for k in tuple(self.successors[target]):
@@ -52,7 +54,7 @@ class Accumulation:
         """
         left = self._value[source, target]
         for i in sorted(self.predecessors[source]):
-            self._write(i, target, self._products.multiply(left, self._value[i, source]))
+            self._write(i, target, self._multiply(left, self._value[i, source]))
         self._remove(source, target)
         if not self.successors[source]:
             for i in tuple(self.predecessors[source]):
@@ -77,23 +79,22 @@ class Accumulation:
     def front_cost(self, source: int, target: int) -> int:
         """The multiplications (`muls`) that front-eliminating an edge now would take."""
         right = self._value[source, target]
-        successors = self.successors[target]
-        return sum(self._products.cost(self._value[target, k], right) for k in successors)
+        return sum(self._price(self._value[target, k], right) for k in self.successors[target])
 
     def back_cost(self, source: int, target: int) -> int:
         """The multiplications (`muls`) that back-eliminating an edge now would take."""
         left = self._value[source, target]
-        predecessors = self.predecessors[source]
-        return sum(self._products.cost(left, self._value[i, source]) for i in predecessors)
+        return sum(self._price(left, self._value[i, source]) for i in self.predecessors[source])
 
     def edge_kinds(self) -> dict[tuple[int, int], Kind]:
         """The edges that there are, by source and target, with their kinds."""
-        return {ends: self._products.kinds[value] for ends, value in self._value.items()}
+        return {ends: self._kinds[value] for ends, value in self._value.items()}
 
     def fork(self) -> Accumulation:
         """An independent copy, to go on from here in several ways."""
         other = copy(self)
-        other._products, other._value = self._products.fork(), self._value.copy()
+        other._steps, other._kinds = self._steps.copy(), self._kinds.copy()
+        other._value = self._value.copy()
         other.predecessors = [found.copy() for found in self.predecessors]
         other.successors = [found.copy() for found in self.successors]
         return other
@@ -101,19 +102,19 @@ class Accumulation:
     @property
     def taken(self) -> int:
         """How many products and sums were taken so far."""
-        return self._products.taken
+        return len(self._steps)
 
     def plan(self) -> Plan:
         """The steps so far, and the entries that are on edges now."""
-        return self._products.plan(
-            (target, source, value) for (source, target), value in self._value.items()
-        )
+        entries = ((target, source, value) for (source, target), value in self._value.items())
+        return Plan(self._graph, tuple(self._steps), tuple(sorted(entries)))
 
     def _write(self, source: int, target: int, value: int) -> None:
         """Add a value to an edge, which exists from then on."""
         present = self._value.get((source, target))
         if present is not None:
-            value = self._products.add(present, value)
+            kind = sum_kind(self._kinds[present], self._kinds[value])
+            value = self._take("add", present, value, kind)
         self._value[source, target] = value
         self.successors[source].add(target)
         self.predecessors[target].add(source)
@@ -122,3 +123,17 @@ class Accumulation:
         del self._value[source, target]
         self.successors[source].discard(target)
         self.predecessors[target].discard(source)
+
+    def _multiply(self, left: int, right: int) -> int:
+        kinds = self._kinds[left], self._kinds[right]
+        return self._take("mul", left, right, product_kind(*kinds), is_free(*kinds))
+
+    def _price(self, left: int, right: int) -> int:
+        return int(not is_free(self._kinds[left], self._kinds[right]))
+
+    def _take(self, op: str, left: int, right: int, kind: Kind, free: bool = False) -> int:
+        """Take a product or a sum of two values; returns the number of the result."""
+        value = len(self._kinds)
+        self._kinds.append(kind)
+        self._steps.append(Step(op, value, left, right, kind, free))
+        return value

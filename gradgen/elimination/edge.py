@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradgen.elimination.accumulation import Accumulation
-from gradgen.elimination.products import OrderMismatchError
-from gradgen.elimination.vertex import resolve
+from gradgen.elimination.vertex import OrderMismatchError, resolve
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
 from gradgen.ir.steps import EdgeStep, parse_edge_step
@@ -55,12 +54,10 @@ def as_edge_order(graph: LinearGraph, order: Order) -> Order:
     """A vertex order as an edge order with the same products; an edge order as it is.
 
     A vertex is eliminated by the front elimination of all edges that lead into it. Raises
-    OrderMismatchError if the order is for another graph, or a face order.
+    OrderMismatchError if the order is for another graph.
     """
     if order.elimination == "edge":
         return order
-    if order.elimination == "face":
-        raise OrderMismatchError("a face order is no edge order")
     elimination = Accumulation(graph)
     steps = []
     for vertex in resolve(graph, order):

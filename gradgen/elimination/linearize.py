@@ -49,12 +49,6 @@ def linearize(trace: Trace) -> LinearGraph:
     return _number(trace, ordered, independents, dependents, edges)
 
 
-def dependent_outputs(trace: Trace, graph: LinearGraph) -> tuple[Output, ...]:
-    """The output of the trace behind each dependent of its graph, in the graph's order."""
-    by_path = {f"out:{output.path}": output for output in trace.outputs}
-    return tuple(by_path[graph.vertices[v].key] for v in graph.dependents)
-
-
 def _connected(
     independents: set[str], dependents: set[str], edges: Iterable[tuple[str, str]]
 ) -> set[str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.edge import take_edge_step
-from gradgen.elimination.face import LineGraph, take_face_step
 from gradgen.elimination.vertex import resolve
 from gradgen.ir.graph import Kind, LinearGraph, Order
 
@@ -17,7 +16,7 @@ class Frame:
     """The graph after a step."""
 
     edges: tuple[tuple[int, int, Kind], ...]
-    """(source, target, kind), sorted; face elimination may leave several between two vertices."""
+    """(source, target, kind), sorted."""
     done: int
     """How many steps of the plan lie behind."""
 
@@ -27,12 +26,10 @@ def replay(graph: LinearGraph, order: Order) -> tuple[Frame, ...]:
 
     Raises OrderMismatchError if the order is for another graph.
     """
-    if order.elimination == "face":
-        return tuple(_faces(graph, order))
-    return tuple(_vertices_or_edges(graph, order))
+    return tuple(_frames(graph, order))
 
 
-def _vertices_or_edges(graph: LinearGraph, order: Order) -> Iterator[Frame]:
+def _frames(graph: LinearGraph, order: Order) -> Iterator[Frame]:
     state = Accumulation(graph)
     yield _frame(state)
     if order.elimination == "vertex":
@@ -48,17 +45,4 @@ def _vertices_or_edges(graph: LinearGraph, order: Order) -> Iterator[Frame]:
 
 def _frame(state: Accumulation) -> Frame:
     edges = ((*ends, kind) for ends, kind in state.edge_kinds().items())
-    return Frame(tuple(sorted(edges)), state.taken)
-
-
-def _faces(graph: LinearGraph, order: Order) -> Iterator[Frame]:
-    state = LineGraph(graph)
-    yield _line_frame(state)
-    for step in order.steps:
-        take_face_step(state, step)
-        yield _line_frame(state)
-
-
-def _line_frame(state: LineGraph) -> Frame:
-    edges = ((*state.ends[number], kind) for number, kind in state.vertex_kinds().items())
     return Frame(tuple(sorted(edges)), state.taken)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from gradgen.elimination.accumulation import Accumulation
-from gradgen.elimination.products import OrderMismatchError
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
+
+
+class OrderMismatchError(ValueError):
+    """An order that belongs to another graph, or does not lead to the Jacobian."""
 
 
 def eliminate_vertices(graph: LinearGraph, order: Order) -> Plan:

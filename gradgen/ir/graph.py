@@ -10,13 +10,16 @@ from typing import Literal, get_args
 
 from gradgen.ir.code import Atom
 from gradgen.ir.json_files import array, flag, line, read_object, string
-from gradgen.ir.steps import parse_edge_step, parse_face_step
+from gradgen.ir.steps import parse_edge_step
 
 Kind = Literal["unit", "constant", "mask", "variable"]
 """Of a partial: +1 or -1; a number known when generating; 0 or +-1 at run time; anything else."""
 
-Elimination = Literal["vertex", "edge", "face"]
-"""What is eliminated one after the other; each kind can do all that those before it can."""
+Elimination = Literal["vertex", "edge"]
+"""What is eliminated one after the other; by edges all can be done that can be by vertices."""
+
+FACE = "face"
+"""A third kind, which is no more; old orders and settings may name it."""
 
 WEIGHTED = "weighted"
 """The vertex added for the weighted outputs or inputs of a vector product."""
@@ -122,6 +125,10 @@ class LinearGraph:
         return "\n".join(lines)
 
 
+class FaceOrderError(ValueError):
+    """An order of faces, which nothing eliminates any more."""
+
+
 @dataclass(frozen=True)
 class Order:
     """In which order to eliminate: small, by stable names, replayable."""
@@ -129,15 +136,18 @@ class Order:
     elimination: Elimination
     fingerprint: str
     steps: tuple[str, ...]
-    """Vertices, edges or faces, named as `gradgen.ir.steps` says."""
+    """Vertices or edges, named as `gradgen.ir.steps` says."""
     found_by: str
     proved_optimal: bool = False
 
     def check(self) -> None:
-        """Raise ValueError if a step is malformed, or a vertex or face is eliminated twice.
+        """Raise ValueError if a step is malformed, or a vertex is eliminated twice.
 
-        An edge may be eliminated more than once, because elimination can bring it back.
+        An edge may be eliminated more than once, because elimination can bring it back. Of an order
+        of faces, as older files hold them, the error is a FaceOrderError.
         """
+        if self.elimination == FACE:
+            raise FaceOrderError("an order of faces")
         if self.elimination not in get_args(Elimination):
             raise ValueError(f"unknown elimination {short(self.elimination)}")
         if not all(isinstance(step, str) for step in self.steps):
@@ -145,12 +155,8 @@ class Order:
         if self.elimination == "edge":
             for step in self.steps:
                 parse_edge_step(step)
-            return
-        if self.elimination == "face":
-            for step in self.steps:
-                parse_face_step(step)
-        if len(set(self.steps)) != len(self.steps):
-            raise ValueError(f"a {self.elimination} is eliminated twice")
+        elif len(set(self.steps)) != len(self.steps):
+            raise ValueError("a vertex is eliminated twice")
 
     def pretty(self) -> str:
         """The steps on a few lines."""

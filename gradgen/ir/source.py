@@ -38,13 +38,6 @@ class Position:
         """The span that many lines further down."""
         return Position(self.line + lines, self.column, self.end_line + lines, self.end_column)
 
-    def contains(self, other: Position) -> bool:
-        """Whether `other` lies within this span."""
-        return (self.line, self.column) <= (other.line, other.column) and (
-            other.end_line,
-            other.end_column,
-        ) <= (self.end_line, self.end_column)
-
 
 @dataclass(frozen=True)
 class Parameter:

@@ -157,13 +157,6 @@ class Trace:
             if isinstance(output.atom, str) and output.atom not in known:
                 raise ValueError(f"output {output.path}: {output.atom} is not defined")
 
-    def label(self, variable: Var) -> str | None:
-        """The user's name of a variable, if the source gives it one."""
-        for entry in self.labels:
-            if entry.variable == variable:
-                return entry.name
-        return None
-
     def pretty(self) -> str:
         """The primal line by line with names and source lines, then the partials."""
         labels = {label.variable: label for label in self.labels}

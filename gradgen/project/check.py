@@ -12,7 +12,7 @@ from gradgen.files import resolved
 from gradgen.project.budgets import over_budget
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.processes import run
-from gradgen.project.record import committed_text, read_record
+from gradgen.project.record import committed
 from gradgen.project.stamps import is_remembered, remember
 from gradgen.project.target import Target, shown
 from gradgen.targets.jax.seal import is_generated
@@ -43,12 +43,11 @@ def _inspect(target: Target, status: Status, *, verified: bool) -> Outcome:
 def _unchanged(target: Target) -> Outcome | None:
     """The outcome for a file of which nothing has changed since it was found current, else None."""
     try:
-        text = committed_text(target.output)
+        text, record = committed(target.output)
         if text is None or not is_remembered(target, text):
             return None
     except (OSError, ValueError, GradgenError):
         return None  # the pipeline says it better
-    record = read_record(text)
     counts = None if record is None else record.counts
     if counts is None:
         return None

@@ -12,10 +12,10 @@ from gradgen.ir.recipe import Recipe
 from gradgen.project.record import Record
 
 
-def credible_recipe(record: Record, settings: Settings, graph: LinearGraph) -> Recipe | None:
+def credible_recipe(record: Record | None, settings: Settings, graph: LinearGraph) -> Recipe | None:
     """The recipe that a file records, its order called optimal only where that is credible."""
-    recipe = record.recipe
-    if recipe is None or not recipe.order.proved_optimal:
+    recipe = None if record is None else record.recipe
+    if record is None or recipe is None or not recipe.order.proved_optimal:
         return recipe
     try:
         credible = is_credible(settings, graph, recipe.order, sealed=not record.edited)

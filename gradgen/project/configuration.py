@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from gradgen.config import (
     DEFAULT_FUNCTIONS,
@@ -21,16 +21,14 @@ from gradgen.config import (
     RESIDUALS,
     Settings,
 )
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, no_faces
 from gradgen.files import SEPARATORS, read_text, resolved
+from gradgen.ir.graph import FACE
 from gradgen.project.target import BUDGETS, Target, shown
 from gradgen.project.toml_lines import line_of
 
 FILE = "pyproject.toml"
 TABLE = ("tool", "gradgen")
-
-Refuse = Callable[[str, str], NoReturn]
-"""Raises the error that a key has a wrong value: told the key, and what the value should be."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +124,8 @@ class _Table:
                 raise self.error(
                     key, f"there is no key '{key}'", f"known are {', '.join(sorted(known))}"
                 )
+            if (key, value) == ("elimination", FACE):
+                raise no_faces(shown(self.path), line_of(self.text, self.name, key))
             try:
                 known[key](value)
             except (TypeError, ValueError) as error:

@@ -11,12 +11,12 @@ from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status, mute
 from gradgen.project.claims import credible_recipe
 from gradgen.project.outcome import Finding, Outcome
-from gradgen.project.record import committed_text, counts_of, read_record
+from gradgen.project.record import committed, counts_of
 from gradgen.project.target import Target
 from gradgen.report.collect import collect
 from gradgen.report.document import write_document
 from gradgen.report.formats import DocumentFormat
-from gradgen.targets.jax.seal import without_version
+from gradgen.targets.jax.seal import same_code
 
 
 def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Outcome:
@@ -24,14 +24,12 @@ def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Out
 
     Raises GradgenError if there is nothing to report on.
     """
-    old = committed_text(target.output)
-    record = None if old is None else read_record(old)
+    old, record = committed(target.output)
     front = open_front(target.settings)
     graph = graph_of(front)
-    recipe = None if record is None else credible_recipe(record, target.settings, graph)
+    recipe = credible_recipe(record, target.settings, graph)
     made = generate_from(front, status, recipe)
-    same = old is not None and without_version(old) == without_version(made.text)
-    basis = _basis(target, made.kept, old is not None, same)
+    basis = _basis(target, made.kept, old is not None, same_code(old, made.text))
     report = collect(made.module, made.text, made.report, basis)
     path = target.settings.path
     return Outcome(

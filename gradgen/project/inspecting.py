@@ -13,16 +13,17 @@ from gradgen.compile.generation import replayed
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status
 from gradgen.compile.verdict import judge
+from gradgen.ir.graph import FACE
 from gradgen.ir.module import Module
 from gradgen.ir.recipe import Recipe
 from gradgen.project.budgets import miscounted, over_budget
 from gradgen.project.claims import credible_recipe
 from gradgen.project.facts import facts_of, reasons
 from gradgen.project.outcome import Finding, Outcome, State
-from gradgen.project.record import Record, committed_text, counts_of, read_record
+from gradgen.project.record import Record, committed, counts_of
 from gradgen.project.target import Target
 from gradgen.targets.jax.render import render
-from gradgen.targets.jax.seal import without_version
+from gradgen.targets.jax.seal import same_code, without_version
 from gradgen.version import __version__
 
 
@@ -42,9 +43,7 @@ class _Committed:
 
     @property
     def is_current(self) -> bool:
-        return self.text is not None and without_version(self.text) == without_version(
-            self.record.text
-        )
+        return same_code(self.text, self.record.text)
 
     def outcome(
         self,
@@ -76,17 +75,16 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
     """
     front = open_front(target.settings)
     graph = graph_of(front)
-    old = committed_text(target.output)
-    record = None if old is None else read_record(old)
+    old, record = committed(target.output)
     if record is None:
         return _missing(target, old)
     recipe = credible_recipe(record, target.settings, graph)
     module = None if recipe is None else replayed(front, graph, recipe)
     text = None if module is None else render(module)
-    committed = _Committed(target, front, record, recipe, module, text)
-    if module is None or not committed.is_current:
-        return _stale(committed)
-    return _current(committed, module, verified, status)
+    found = _Committed(target, front, record, recipe, module, text)
+    if module is None or not found.is_current:
+        return _stale(found)
+    return _current(found, module, verified, status)
 
 
 def _missing(target: Target, old: str | None) -> Outcome:
@@ -124,7 +122,10 @@ def _gradgen_changed(committed: _Committed) -> Finding:
     """Nothing that the file was made from has changed, and yet it would be another one."""
     target, record = committed.target, committed.record
     wrote = record.version
-    if record.recipe is None:
+    if record.elimination == FACE:
+        message = f"{target.output} has an order of faces, and gradgen eliminates none any more"
+        line = record.line_of("elimination")
+    elif record.recipe is None:
         message = f"gradgen changed: {wrote} did not record in {target.output} what is needed now"
         line = 1
     elif committed.text is None:

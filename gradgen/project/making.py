@@ -19,9 +19,9 @@ from gradgen.ir.recipe import Recipe
 from gradgen.project.budgets import over_budget
 from gradgen.project.claims import credible_recipe
 from gradgen.project.outcome import Finding, Outcome
-from gradgen.project.record import Record, committed_text, counts_of, read_record
+from gradgen.project.record import Record, committed, counts_of
 from gradgen.project.target import Target
-from gradgen.targets.jax.seal import without_version
+from gradgen.targets.jax.seal import same_code
 
 
 def make(target: Target, search_again: bool, status: Status) -> Outcome:
@@ -30,10 +30,9 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     With `search_again` only if there is no cheaper one. Raises GradgenError if there is no text.
     """
     settings = target.settings
-    old = None
+    old, record = None, None
     with suppress(GradgenError):  # what cannot be read, and is to be replaced all the same
-        old = committed_text(target.output)
-    record = None if old is None else read_record(old)
+        old, record = committed(target.output)
     before = set(sys.modules)
     front = open_front(settings)
     if target.output is not None:
@@ -41,7 +40,7 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     recorded, again = _recorded(target, front, record, search_again)
     made = generate_from(front, status, recorded, search_again=again)
     counts = counts_of(made.module)
-    same = old is not None and without_version(old) == without_version(made.text)
+    same = same_code(old, made.text)
     findings = [Finding("warning", w, path=settings.path) for w in made.report.warnings]
     name = "" if target.output is not None else f"{made.module.source.function}: "
     remark = "; its graph is another one now, so that an order was searched for again"

@@ -60,6 +60,8 @@ class Record:
     source: str | None = None
     function: str | None = None
     digest: str | None = None
+    elimination: str | None = None
+    """Of what its order is."""
     seal: str | None = None
     """The digest of the text, as it says itself."""
     imports: Mapping[str, str] = field(default_factory=dict)
@@ -111,6 +113,7 @@ _STRINGS = {
     "source": "source",
     "function": "function",
     "digest": "digest",
+    "elimination": "elimination",
     "seal": "text",
 }
 
@@ -180,13 +183,17 @@ def _counts(stated: Mapping[str, Any]) -> Counts | None:
     return Counts(*numbers, kept)
 
 
-def committed_text(path: str | None) -> str | None:
-    """The text of a file as it is now; None if there is none. Raises GradgenError if unreadable."""
+def committed(path: str | None) -> tuple[str | None, Record | None]:
+    """The text of a file as it is now, and its record; None if there are none.
+
+    Raises GradgenError for what cannot be read.
+    """
     if path is None or not os.path.exists(path):
-        return None
+        return None, None
     if not os.path.isfile(path):
         raise GradgenError("the generated file is a folder, a device or a pipe", path=path)
-    return read_text(path, "the generated file")
+    text = read_text(path, "the generated file")
+    return text, read_record(text)
 
 
 def _steps(value: Any) -> tuple[str, ...]:

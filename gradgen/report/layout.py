@@ -1,11 +1,9 @@
-"""Where a graph's vertices and edges are drawn: by Graphviz, or in plain layers without it."""
+"""Where a graph's vertices and edges are drawn: Graphviz places them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradgen.errors import GradgenError
-from gradgen.report.layers import place_in_layers
 from gradgen.report.view import GraphView, VertexView
 
 Point = tuple[float, float]
@@ -41,23 +39,9 @@ class Layout:
 
 
 def lay_out(view: GraphView) -> Layout:
-    """As Graphviz does it where that is installed, else in plain layers."""
-    try:
-        import pygraphviz  # noqa: F401
-    except ImportError:
-        return lay_out_in_layers(view)
-    return lay_out_by_graphviz(view)
+    """As Graphviz's `dot` does it."""
+    from pygraphviz import AGraph  # no other command needs it
 
-
-def lay_out_by_graphviz(view: GraphView) -> Layout:
-    """Graphviz's `dot`; raises GradgenError if it is not installed."""
-    try:
-        from pygraphviz import AGraph
-    except ImportError:
-        raise GradgenError(
-            "Graphviz is not installed, which lays the graph out",
-            hint="pip install 'gradgen-jax[report]', or take --format dot or mermaid",
-        ) from None
     graph = AGraph(directed=True, strict=False)
     # sizes are given and labels are not, so that no font of the machine has a say
     graph.node_attr.update(fixedsize="true", label="", shape="box")
@@ -92,37 +76,12 @@ def lay_out_by_graphviz(view: GraphView) -> Layout:
     return Layout(*_rounded(right + 2 * _MARGIN, top + 2 * _MARGIN), tuple(boxes), tuple(curves))
 
 
-def lay_out_in_layers(view: GraphView) -> Layout:
-    """Every vertex below those that it depends on, its operands above it as near as may be."""
-    sizes = [_size(vertex) for vertex in view.vertices]
-    inputs = {v for v, vertex in enumerate(view.vertices) if vertex.role == "input"}
-    outputs = {v for v, vertex in enumerate(view.vertices) if vertex.role == "output"}
-    ends = [(edge.source, edge.target) for edge in view.edges]
-    placed = place_in_layers([width for width, _ in sizes], ends, inputs, outputs)
-    boxes = [
-        Box(*_rounded(x + _MARGIN, y + _MARGIN + _HEIGHT / 2), *size)
-        for (x, y), size in zip(placed.positions, sizes, strict=True)
-    ]
-    curves = []
-    for (source, target), bends in zip(ends, placed.bends, strict=True):
-        stops = [_rounded(x + _MARGIN, y + _MARGIN + _HEIGHT / 2) for x, y in bends]
-        curves.append(curve(boxes[source], boxes[target], stops))
-    right = [box.x + box.width / 2 for box in boxes]
-    width = max(*right, *(x for points in curves for x, _ in points)) + _MARGIN
-    height = max(box.y + box.height / 2 for box in boxes) + _MARGIN
-    return Layout(*_rounded(width, height), tuple(boxes), tuple(curves))
-
-
-def curve(source: Box, target: Box, stops: list[Point] | None = None) -> tuple[Point, ...]:
-    """From the lower edge of a box to the upper edge of another one, over the stops between."""
-    start = source.x, source.y + source.height / 2
-    end = target.x, target.y - target.height / 2
-    points = [start]
-    for x, y in [*(stops or ()), end]:
-        (x0, y0) = points[-1]
-        reach = (y - y0) * 0.5
-        points += [_rounded(x0, y0 + reach), _rounded(x, y - reach), _rounded(x, y)]
-    return tuple(points)
+def curve(source: Box, target: Box) -> tuple[Point, ...]:
+    """From the lower edge of a box to the upper edge of another one."""
+    x0, y0 = source.x, source.y + source.height / 2
+    x, y = target.x, target.y - target.height / 2
+    reach = (y - y0) * 0.5
+    return (x0, y0), _rounded(x0, y0 + reach), _rounded(x, y - reach), _rounded(x, y)
 
 
 def _size(vertex: VertexView) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from gradgen.lowering.lower import Lowering
 from gradgen.report.dot import write_dot, write_mermaid
 from gradgen.report.drawing import draw
 from gradgen.report.formats import PictureFormat
-from gradgen.report.layout import lay_out_by_graphviz
+from gradgen.report.layout import lay_out
 from gradgen.report.templating import fill
 from gradgen.report.view import view_graph
 from gradgen.report.wording import word
@@ -21,7 +21,7 @@ def write_picture(
     """The graph as text, as a file for `gradgen search`, or as a picture.
 
     With the trace and the source that it was made from, pictures tell equations, source lines and
-    partials. Raises GradgenError if an SVG is asked for and Graphviz is not installed.
+    partials.
     """
     if form == "text":
         return graph.pretty()
@@ -35,5 +35,5 @@ def write_picture(
     if form == "mermaid":
         return write_mermaid(view)
     title = "Computational graph" if trace is None else f"The graph of {trace.function}"
-    drawing = draw(view, lay_out_by_graphviz(view))
+    drawing = draw(view, lay_out(view))
     return fill("picture.svg.jinja", title=title, drawing=drawing).rstrip("\n")

@@ -10,7 +10,7 @@ from gradgen.elimination.contractions import Contraction, contractions
 from gradgen.elimination.replay import Frame, replay
 from gradgen.ir.graph import Kind, LinearGraph, Order
 from gradgen.ir.module import Accumulated
-from gradgen.ir.steps import Path, parse_edge_step, parse_face_step
+from gradgen.ir.steps import parse_edge_step
 from gradgen.report.model_report import EdgeSpan, Replay, Step
 from gradgen.report.view import GraphView
 
@@ -73,15 +73,8 @@ def _joined(frame: Frame) -> set[int]:
 def _label(order: Order, step: str, names: dict[str, str]) -> str:
     if order.elimination == "vertex":
         return names[step]
-    if order.elimination == "edge":
-        edge = parse_edge_step(step)
-        return f"{edge.direction} {names[edge.source]} → {names[edge.target]}"
-    face = parse_face_step(step)
-    return f"{_path(face.incoming, names)} and {_path(face.outgoing, names)}"
-
-
-def _path(path: Path, names: dict[str, str]) -> str:
-    return " → ".join(names.get(name, "…") for name in path)
+    edge = parse_edge_step(step)
+    return f"{edge.direction} {names[edge.source]} → {names[edge.target]}"
 
 
 def _spans(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
-from gradgen.ir.graph import Kind, LinearGraph, Order
+from gradgen.ir.graph import Kind, LinearGraph
 
 CODED: tuple[Kind, ...] = ("unit", "constant", "mask", "variable")
 """A kind's code is its place here, counted from one; zero is no edge."""
@@ -57,9 +57,8 @@ def compact(graph: LinearGraph) -> CompactGraph:
     return CompactGraph(kinds, np.array(graph.intermediates, np.int32))
 
 
-def vertex_order(
-    graph: LinearGraph, steps: Iterable[int], found_by: str, *, proved_optimal: bool = False
-) -> Order:
-    """The order that eliminates these vertices, given by number, one after the other."""
-    names = tuple(graph.vertices[v].name for v in steps)
-    return Order("vertex", graph.fingerprint, names, found_by, proved_optimal)
+def packed(vertices: Iterable[int], size: int) -> NDArray[np.uint64]:
+    """A set of vertices as `gradgen.search.bitsets` has it: (words,), 64 vertices a word."""
+    bits = np.zeros((size + 63) // 64 * 64, np.uint8)
+    bits[list(vertices)] = 1
+    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)

@@ -12,8 +12,8 @@ from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import PlanObjective, ProductObjective
 from gradgen.search import portfolio
 from gradgen.search.portfolio import Progress, SearchResult
-from gradgen.search.steps.anneal import search_steps
-from gradgen.search.steps.exact import cheapest_edges, cheapest_faces
+from gradgen.search.steps.anneal import search_edges
+from gradgen.search.steps.exact import cheapest_edges
 from gradgen.search.steps.path_bound import path_bound
 
 ITERATIONS_PER_SECOND = 100_000
@@ -21,7 +21,7 @@ ITERATIONS_PER_SECOND = 100_000
 LEARNED_FROM = 20.0
 """A budget in seconds from which the general network plays as well: it takes that long to start."""
 TINY = 8
-"""Up to so many intermediates, all edge or face orders may be searched."""
+"""Up to so many intermediates, all edge orders may be searched."""
 STATES = 500
 """Of a tiny graph, so many states are visited before that is given up."""
 
@@ -37,7 +37,7 @@ def search(
 ) -> SearchResult:
     """Look for a cheap order; never one worse than forward, reverse and both Markowitz orders.
 
-    A cheap vertex order comes first; edges and faces are searched from there. Half of the budget,
+    A cheap vertex order comes first; edges are searched from there. Half of the budget,
     in seconds, goes to each. The vertex order is returned where no other one is cheaper. Raises
     ValueError for an objective that the elimination has not.
     """
@@ -51,7 +51,7 @@ def search(
         graph, objective=objective, budget=budget / 2, seed=seed, progress=progress
     )
     bound = path_bound(graph, objective)
-    order = _best(graph, elimination, objective, first, bound, budget, seed)
+    order = _best_by_edges(graph, objective, first, bound, budget, seed)
     cost = cost_of(graph, order, objective)
     exact = order.proved_optimal
     if cost == first.cost:
@@ -65,7 +65,7 @@ def search(
         lower_bound=cost if exact else bound,
         proved=exact or cost == bound,
         found_by=order.found_by,
-        bound_by=f"search over all {elimination} orders" if exact else "disjoint paths",
+        bound_by="search over all edge orders" if exact else "disjoint paths",
         complete=first.complete,
         seconds=time.monotonic() - begin,
     )
@@ -103,24 +103,18 @@ def _vertices(
     )  # fmt: skip
 
 
-def _best(
+def _best_by_edges(
     graph: LinearGraph,
-    elimination: Elimination,
     objective: ProductObjective,
     first: SearchResult,
     bound: int,
     budget: float,
     seed: int,
 ) -> Order:
-    """The best edge or face order, marked as proved where all of them were searched."""
-    exact = cheapest_edges if elimination == "edge" else cheapest_faces
+    """The best edge order, marked as proved where all of them were searched."""
     tiny = len(graph.intermediates) <= TINY
-    proved = exact(graph, objective, limit=STATES) if tiny else None
+    proved = cheapest_edges(graph, objective, limit=STATES) if tiny else None
     if proved is not None:
-        return replace(proved, proved_optimal=True)
+        return proved
     iterations = 0 if first.cost == bound else round(ITERATIONS_PER_SECOND * budget / 2)
-    order = first.order
-    kinds: tuple[Elimination, ...] = ("edge",) if elimination == "edge" else ("edge", "face")
-    for kind in kinds:
-        order = search_steps(graph, kind, objective, start=order, iterations=iterations, seed=seed)
-    return order
+    return search_edges(graph, objective, start=first.order, iterations=iterations, seed=seed)

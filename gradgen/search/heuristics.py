@@ -8,14 +8,22 @@ from gradgen.elimination.accumulate import Accumulation
 from gradgen.ir.graph import LinearGraph, Order
 
 
+def vertex_order(
+    graph: LinearGraph, steps: Iterable[int], found_by: str, *, proved_optimal: bool = False
+) -> Order:
+    """The order that eliminates these vertices, given by number, one after the other."""
+    names = tuple(graph.vertices[v].name for v in steps)
+    return Order("vertex", graph.fingerprint, names, found_by, proved_optimal)
+
+
 def forward(graph: LinearGraph) -> Order:
     """Intermediates in topological order: forward mode's accumulation."""
-    return _order(graph, graph.intermediates, "forward")
+    return vertex_order(graph, graph.intermediates, "forward")
 
 
 def reverse(graph: LinearGraph) -> Order:
     """Intermediates in reverse topological order: backpropagation."""
-    return _order(graph, reversed(graph.intermediates), "reverse")
+    return vertex_order(graph, reversed(graph.intermediates), "reverse")
 
 
 def markowitz(graph: LinearGraph, *, latest: bool = False) -> Order:
@@ -38,7 +46,7 @@ def markowitz(graph: LinearGraph, *, latest: bool = False) -> Order:
             degree[neighbour] = accumulation.cost(neighbour)
         steps.append(vertex)
     found_by = "markowitz, ties to the latest" if latest else "markowitz, ties to the earliest"
-    return _order(graph, steps, found_by)
+    return vertex_order(graph, steps, found_by)
 
 
 HEURISTICS: dict[str, tuple[Callable[[LinearGraph], Order], ...]] = {
@@ -52,8 +60,3 @@ HEURISTICS: dict[str, tuple[Callable[[LinearGraph], Order], ...]] = {
 def propose(graph: LinearGraph, names: Iterable[str] = tuple(HEURISTICS)) -> tuple[Order, ...]:
     """The orders of the named heuristics."""
     return tuple(heuristic(graph) for name in names for heuristic in HEURISTICS[name])
-
-
-def _order(graph: LinearGraph, steps: Iterable[int], found_by: str) -> Order:
-    names = tuple(graph.vertices[v].name for v in steps)
-    return Order("vertex", graph.fingerprint, names, found_by)

@@ -135,7 +135,7 @@ def _anneal_and_prove(
     from gradgen.search.annealing.anneal import anneal
 
     provable = objective in ("edges", "muls") and len(graph.intermediates) <= MANY
-    first = lower_bound(graph, cast("ProductObjective", objective), 0.0).value if provable else 0
+    first = lower_bound(graph, cast("ProductObjective", objective)).value if provable else 0
     begin = time.monotonic()
     annealed = anneal(
         graph,

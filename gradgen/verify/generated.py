@@ -13,10 +13,6 @@ import numpy as np
 
 from gradgen.verify.subject import Array, Call, Subject, result_leaves
 
-JACOBIANS = ("value_and_jacobian", "jacobian", "value_and_grad")
-"""The functions that return nested derivatives."""
-
-
 PUBLIC = {"f": ("",), "traces": ("_traces_init", "_traces_step")}
 """What follows the step function's name where it is not the emitted name itself."""
 

@@ -106,11 +106,6 @@ class Report:
         theirs."""
         return self.failure is not None and self.failure.function == SOURCE
 
-    @property
-    def one_finite(self) -> int:
-        """How often only one of JAX's modes was finite."""
-        return sum(tally.one_finite for tally in self.tallies)
-
     def worst(self, dtype: str) -> float:
         """The largest error in ulps in a dtype."""
         return max((t.worst for t in self.tallies if t.dtype == dtype), default=0.0)

@@ -11,10 +11,8 @@ import jax.extend.core as jex
 
 from gradgen.ir.source import Position, Source
 
-Jaxpr = Any
 Eqn = Any
 Aval = Any
-ClosedJaxpr = Any
 
 
 def x64(enabled: bool) -> AbstractContextManager[Any]:
@@ -72,11 +70,6 @@ def shaped(shape: tuple[int, ...], dtype: Any, weak: bool = False) -> Aval:
 def is_literal(atom: Any) -> bool:
     """Whether an operand of an equation is a literal."""
     return isinstance(atom, jex.Literal)
-
-
-def is_dropped(variable: Any) -> bool:
-    """Whether an equation's result is thrown away."""
-    return isinstance(variable, jex.DropVar)
 
 
 def is_weak(aval: Aval) -> bool:

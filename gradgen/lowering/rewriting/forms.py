@@ -24,7 +24,6 @@ Sum = tuple[Term, ...]
 K = TypeVar("K")
 
 ZERO: Term = (0.0, ())
-ONE: Term = (1.0, ())
 
 _NOISE = 4 * 2.0**-52
 """Sums of coefficients that are smaller than this, relative to their summands, are zero."""

@@ -26,8 +26,8 @@ from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
 from gradgen.ir.steps import EdgeStep
-from gradgen.search.compact import COSTS, compact, vertex_order
-from gradgen.search.heuristics import forward, reverse
+from gradgen.search.compact import COSTS, compact
+from gradgen.search.heuristics import forward, reverse, vertex_order
 
 Array = Any
 """Of JAX, or of numpy where JAX is to make one of it."""

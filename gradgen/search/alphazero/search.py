@@ -65,7 +65,7 @@ def search(
     report = progress or (lambda cost, bound, found_by: None)
     heuristics = propose(graph)
     costs = {order.found_by: cost_of(graph, order, objective) for order in heuristics}
-    bound = lower_bound(graph, objective, 0.0)
+    bound = lower_bound(graph, objective)
     least = bound.value
     best = min(heuristics, key=lambda order: costs[order.found_by])
     price = costs[best.found_by]

@@ -15,20 +15,21 @@ Importing this module imports numba, and compiles the kernels or reads them from
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gradgen.elimination.accumulate import resolve
 from gradgen.elimination.cost import PLAN_OBJECTIVES
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import PlanObjective
-from gradgen.search.annealing import bitsets, moves, windows
-from gradgen.search.annealing.bitsets import Integers, Words
-from gradgen.search.compact import compact, vertex_order
+from gradgen.search.annealing import accumulation, moves, windows
+from gradgen.search.bitsets import Words
+from gradgen.search.compact import compact, packed
+from gradgen.search.heuristics import propose, vertex_order
 from gradgen.search.random_kernels import draw
 
 WORK_PER_SECOND = 6_000_000
@@ -91,20 +92,19 @@ def anneal(
     effort: float,
     seed: int = 0,
     limit: float | None = None,
-    target: int | None = None,
     progress: Progress | None = None,
 ) -> Annealed:
     """Look for an order that is cheap under an objective, ties broken by `edges + adds`.
 
     `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when longer and
-    longer rounds find nothing better, when the cost is no more than `target`, or after `limit`
-    seconds. The order is never worse than forward, reverse and both Markowitz orders.
+    longer rounds find nothing better, or after `limit` seconds. The order is never worse than
+    forward, reverse and both Markowitz orders.
     """
     search = _Search(graph, objective, seed)
     deadline = None if limit is None else time.monotonic() + limit
     report = progress or (lambda cost, found_by: None)
     report(search.cost, search.found_by)
-    complete = search.run(effort * WORK_PER_SECOND, deadline, target, report)
+    complete = search.run(effort * WORK_PER_SECOND, deadline, report)
     order = vertex_order(graph, (int(v) for v in search.best), search.found_by)
     baselines = tuple(search.baselines)
     return Annealed(
@@ -123,21 +123,22 @@ class _Search:
 
     def __init__(self, graph: LinearGraph, objective: PlanObjective, seed: int) -> None:
         compacted = compact(graph)
-        self.start = bitsets.pack(compacted)
-        self.left = bitsets.members(compacted.intermediates, compacted.size)
+        self.start = accumulation.pack(compacted)
+        self.left = packed(compacted.intermediates, compacted.size)
         self.objective = PLAN_OBJECTIVES.index(objective)
-        self.peak = self.objective == bitsets.PEAK
+        self.peak = self.objective == accumulation.PEAK
         self.looked = 0
         self.stopped = False
         self.best_cost = (0, 0)
         self.found_by = ""
         self.baselines: list[tuple[str, int]] = []
-        for found_by, steps in _heuristics(self.start, compacted.intermediates):
+        for order in propose(graph):
+            steps = np.array(resolve(graph, order), np.int64)
             costs = np.empty((len(steps), 2), np.int64)
-            cost = bitsets.evaluate(self.start.copy(), self.objective, steps, costs)
-            self.baselines.append((found_by, int(cost[0])))
+            cost = accumulation.evaluate(self.start.copy(), self.objective, steps, costs)
+            self.baselines.append((order.found_by, int(cost[0])))
             if not self.found_by or cost < self.best_cost:
-                self.best, self.best_cost, self.found_by = steps, cost, found_by
+                self.best, self.best_cost, self.found_by = steps, cost, order.found_by
         self.chains = [_Chain(self, seed, number) for number in range(len(CHAINS))]
         self.lower_bound, self.bound_by = 0, "nothing"
         if self.peak:
@@ -147,9 +148,7 @@ class _Search:
     def cost(self) -> int:
         return self.best_cost[0]
 
-    def run(
-        self, work: float, deadline: float | None, target: int | None, report: Progress
-    ) -> bool:
+    def run(self, work: float, deadline: float | None, report: Progress) -> bool:
         """Look for a better order; returns whether that went to its end."""
         if len(self.best) <= FEW:
             self.chains[0].solve()
@@ -160,7 +159,7 @@ class _Search:
         # one sweep shows how much work a sweep is
         sweeps, done, idle = 1, 0.0, 0
         with ThreadPoolExecutor(len(self.chains)) as threads:
-            while done < work and idle < PATIENCE and (target is None or self.cost > target):
+            while done < work and idle < PATIENCE:
                 before = self.best_cost
                 turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
                 try:
@@ -281,8 +280,8 @@ class _Chain:
     def _prepare(self) -> int:
         """Evaluate the order and start over; returns what `floor` does."""
         self.rows[:] = self.search.start
-        self.total = bitsets.evaluate(self.rows, self.search.objective, self.order, self.costs)
-        floor = bitsets.entries(self.rows)
+        self.total = accumulation.evaluate(self.rows, self.search.objective, self.order, self.costs)
+        floor = accumulation.entries(self.rows)
         self.rows[:] = self.search.start
         return int(floor)
 
@@ -296,13 +295,3 @@ def _random_state(seed: int, number: int) -> Words:
     """The state of a chain's random numbers: never zero, and far apart for close seeds."""
     mixed = (2 * (seed * 64 + number) + 1) * 0x9E3779B97F4A7C15 % 2**64
     return np.array([mixed ^ mixed >> 29 | 1], np.uint64)
-
-
-def _heuristics(start: Words, intermediates: NDArray[np.int32]) -> Iterator[tuple[str, Integers]]:
-    """The orders of `gradgen.search.heuristics`, computed on bit sets."""
-    steps = intermediates.astype(np.int64)
-    yield "forward", steps
-    yield "reverse", steps[::-1].copy()
-    for latest, ties in ((False, "earliest"), (True, "latest")):
-        found = bitsets.markowitz_steps(start.copy(), steps, latest)
-        yield f"markowitz, ties to the {ties}", found

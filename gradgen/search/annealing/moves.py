@@ -16,24 +16,27 @@ import math
 import numpy as np
 from numba import njit, types
 
-from gradgen.search.annealing.bitsets import (
-    NUMBER,
-    NUMBERS,
+from gradgen.search.annealing.accumulation import (
     PAIRS,
     PEAK,
     PREDECESSORS,
     ROWS,
-    SET,
-    SETS,
     SUCCESSORS,
-    Integers,
-    Words,
     degree,
     eliminate,
-    lowest,
-    popcount,
     restore,
     weigh,
+)
+from gradgen.search.bitsets import (
+    NUMBER,
+    NUMBERS,
+    SET,
+    SETS,
+    Integers,
+    Words,
+    drop,
+    lowest,
+    popcount,
 )
 from gradgen.search.random_kernels import draw
 
@@ -94,7 +97,7 @@ def advance(rows: Words, objective: int, vertex: int, left: Words, later: Words,
     """Eliminate a vertex for good, note its later neighbours, and say what is alive then."""
     nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
     unchanged = np.empty(0, np.int64)
-    left[vertex >> 6] &= ~(_ONE << np.uint64(vertex & 63))
+    drop(left, vertex)
     for k in range(rows.shape[2]):
         neighbours = rows[vertex, SUCCESSORS, k] | rows[vertex, PREDECESSORS, k]
         later[vertex, k] = neighbours & left[k]

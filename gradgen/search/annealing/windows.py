@@ -9,22 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from gradgen.search.annealing.bitsets import (
-    NUMBER,
-    NUMBERS,
-    PEAK,
-    ROWS,
-    SET,
-    SETS,
-    Integers,
-    Words,
-    degree,
-    eliminate,
-    lowest,
-    restore,
-    weigh,
-)
+from gradgen.search.annealing.accumulation import PEAK, ROWS, degree, eliminate, restore, weigh
 from gradgen.search.annealing.moves import advance
+from gradgen.search.bitsets import NUMBER, NUMBERS, SET, SETS, Integers, Words, lowest
 
 
 @njit((ROWS, NUMBER, NUMBERS, NUMBER, NUMBER, ROWS, NUMBERS), nogil=True, cache=True)

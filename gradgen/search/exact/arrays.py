@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.search.compact import CODED
+from gradgen.search.compact import CODED, packed
 from gradgen.search.exact.remainder import KINDS, Remainder, members, union
 
 
@@ -49,15 +49,13 @@ def arrays_of(state: Remainder, part: int) -> Arrays:
         for kind, sources in zip(KINDS, state.into[vertex], strict=True):
             for source in members(sources & around):
                 kinds[number[vertex], number[source]] = CODED.index(kind) + 1
-    ends = np.zeros((2, (count + 63) // 64), np.uint64)
-    for row, limits in zip(ends, (state.independents, state.dependents), strict=True):
-        for vertex in members(limits & around):
-            row[number[vertex] // 64] |= np.uint64(1 << number[vertex] % 64)
+    limits = state.independents, state.dependents
+    ends = [packed([number[v] for v in members(limit & around)], count) for limit in limits]
     variable = CODED.index("variable") + 1
     return Arrays(
         vertices,
         tuple(number[v] for v in members(part)),
         kinds,
-        ends,
+        np.stack(ends),
         typed=bool(np.any((kinds != 0) & (kinds != variable))),
     )

@@ -1,7 +1,7 @@
 """Lower bounds on what any vertex order costs, by separators and by blocks of vertices.
 
-The theorems and their proofs are in docs/research/bounds.md. Partitions are found by compiled
-search where there are many vertices; what they are worth can be computed again in plain Python.
+The theorems and their proofs are in docs/research/bounds.md. All is in plain Python; good
+partitions into blocks are found by compiled search, and what they are worth is computed again here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from heapq import heappop, heappush
 
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.deadline import Deadline
 from gradgen.search.exact.reductions import parts, reduce
 from gradgen.search.exact.remainder import Remainder, members
 from gradgen.search.exact.separators import vertex_bound
@@ -31,46 +30,20 @@ class Bound:
 
     value: int
     found_by: str
-    first: tuple[int, ...]
-    """Vertices that some optimal order begins with."""
-    partition: tuple[tuple[int, ...], ...]
-    """The other intermediates in blocks; the bound is what `first` and the blocks cost."""
 
 
-def lower_bound(graph: LinearGraph, objective: ProductObjective, budget: float) -> Bound:
-    """The best bound that is found within `budget` seconds.
+def lower_bound(graph: LinearGraph, objective: ProductObjective) -> Bound:
+    """The bound that is there at once: small parts are solved, larger ones have their separators.
 
-    Small graphs are solved whatever the budget, and their bound is the optimum.
+    That of a graph of small parts is the optimum.
     """
-    clock = Deadline(budget)
     state = Remainder(graph, objective)
-    first, value = reduce(state)
-    blocks: list[tuple[int, ...]] = []
+    _, value = reduce(state)
+    blocks: list[list[int]] = []
     for part in parts(state):
-        if part.bit_count() <= SMALL:
-            found: tuple[tuple[int, ...], ...] = (tuple(members(part)),)
-            value += search_subsets(state, part)[1]
-        else:
-            found, bound = _partition(state, part, clock)
-            value += bound
-        blocks += found
-    return Bound(value, describe(blocks), tuple(first), tuple(blocks))
-
-
-def reference_bound(graph: LinearGraph, objective: ProductObjective, bound: Bound) -> int:
-    """What a bound's partition proves, computed again in plain Python; takes minutes for large
-    blocks.
-
-    Raises ValueError if vertices are missing or doubled, or the first ones may not come first.
-    """
-    state = Remainder(graph, objective)
-    named = [*bound.first, *(v for block in bound.partition for v in block)]
-    if sorted(named) != list(members(state.remaining)):
-        raise ValueError("not a partition of the intermediates")
-    first, value = reduce(state)
-    if tuple(first) != bound.first:
-        raise ValueError("the first vertices are not those of the reductions")
-    return value + partition_bound(state, bound.partition)
+        vertices = list(members(part))
+        blocks += [vertices] if len(vertices) <= SMALL else [[v] for v in vertices]
+    return Bound(value + partition_bound(state, blocks), describe(blocks))
 
 
 def partition_bound(state: Remainder, blocks: Iterable[Sequence[int]]) -> int:
@@ -141,22 +114,6 @@ def _to_pay(state: Remainder, block: int) -> dict[int, int]:
 
     to_pay[0] = rest(0, state)
     return to_pay
-
-
-def _partition(
-    state: Remainder, part: int, clock: Deadline
-) -> tuple[tuple[tuple[int, ...], ...], int]:
-    """A partition of a part into blocks that gives a high bound, and the bound."""
-    with clock.paused():
-        from gradgen.search.exact.arrays import arrays_of
-        from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
-
-    arrays = arrays_of(state, part)
-    values = BlockValues(arrays)
-    blocks = singles(arrays)
-    for stage in STAGES:
-        blocks = improve(values, blocks, stage, clock.passed)
-    return arrays.named_blocks(blocks), values.total(blocks)
 
 
 def describe(blocks: Iterable[Sequence[int]]) -> str:

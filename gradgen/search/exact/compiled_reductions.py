@@ -7,21 +7,8 @@ from typing import Any
 import numpy as np
 from numba import boolean, int64, njit
 
-from gradgen.search.exact.kernels import (
-    CONSTANT,
-    KINDS,
-    LIST,
-    MASK,
-    SET,
-    SETS,
-    UNIT,
-    VARIABLE,
-    cost,
-    has,
-    listed,
-    put,
-    side,
-)
+from gradgen.search.bitsets import NUMBERS, SET, SETS, has, listed, put
+from gradgen.search.exact.kernels import CONSTANT, KINDS, MASK, UNIT, VARIABLE, cost, side
 
 _ZERO = np.uint64(0)
 
@@ -123,7 +110,7 @@ def _adds_nothing(kinds: Any, into: Any, out: Any, v: Any, ends: Any, typed: Any
     return cost(kinds, into, out, v) <= least
 
 
-@njit(int64(KINDS, SETS, SETS, SETS, SET, int64, boolean, LIST), cache=True)
+@njit(int64(KINDS, SETS, SETS, SETS, SET, int64, boolean, NUMBERS), cache=True)
 def branches(
     kinds: Any, into: Any, out: Any, ends: Any, remaining: Any, start: Any, typed: Any, found: Any
 ) -> Any:

@@ -13,8 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gradgen.search.bitsets import drop, has, put
 from gradgen.search.exact.compiled_reductions import branches
-from gradgen.search.exact.kernels import cost, drop, eliminate, has, put
+from gradgen.search.exact.kernels import cost, eliminate
 
 LIMIT, SOLVED, EXHAUSTED, FULL = range(4)
 """Why an exploration stopped: no expansions left, a cheapest order found, no order is cheaper than

@@ -1,8 +1,8 @@
 """Compiled parts of the exact search: elimination on arrays, separators, orders within a block.
 
-A set of vertices is a row of 64-bit words. `kinds` is the matrix of a CompactGraph; `into` and
-`out` hold each vertex's predecessors and successors as sets. What is computed here is defined,
-slowly, by remainder.py, separators.py and reductions.py. Importing this module imports numba.
+`kinds` is the matrix of a CompactGraph; `into` and `out` hold each vertex's predecessors and
+successors as sets. What is computed here is defined, slowly, by remainder.py, separators.py and
+reductions.py. Importing this module imports numba.
 """
 
 from __future__ import annotations
@@ -10,63 +10,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import boolean, int8, int32, int64, njit, uint64, void
+from numba import boolean, int8, int32, int64, njit, void
 
+from gradgen.search.bitsets import SET, SETS, drop, has, listed, popcount, put
 from gradgen.search.compact import CODED, COSTS, PRODUCT, SUM
 
 UNIT, CONSTANT, MASK, VARIABLE = (
     CODED.index(kind) + 1 for kind in ("unit", "constant", "mask", "variable")
 )
-SET = uint64[::1]
-SETS = uint64[:, ::1]
 KINDS = int8[:, ::1]
-LIST = int64[::1]
 TABLE = int32[::1]
 """The types of arguments; without them numba compiles a function anew for each constant."""
 
-_ONE = np.uint64(1)
 _ZERO = np.uint64(0)
-
-
-@njit(boolean(SET, int64), cache=True)
-def has(row: Any, v: Any) -> Any:
-    """Whether a set holds a vertex."""
-    return (row[v >> 6] >> np.uint64(v & 63)) & _ONE != _ZERO
-
-
-@njit(void(SET, int64), cache=True)
-def put(row: Any, v: Any) -> None:
-    """Add a vertex to a set."""
-    row[v >> 6] |= _ONE << np.uint64(v & 63)
-
-
-@njit(void(SET, int64), cache=True)
-def drop(row: Any, v: Any) -> None:
-    """Remove a vertex from a set."""
-    row[v >> 6] &= ~(_ONE << np.uint64(v & 63))
-
-
-@njit(int64(uint64), cache=True)
-def _lowest(word: Any) -> Any:
-    """The number of the lowest bit of a word that is not zero."""
-    x = (word & (~word + _ONE)) - _ONE
-    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@njit(int64(SET, LIST), cache=True)
-def listed(row: Any, found: Any) -> Any:
-    """Write a set's vertices into `found`, ascending; returns how many there are."""
-    count = 0
-    for word in range(row.shape[0]):
-        x = row[word]
-        while x != _ZERO:
-            found[count] = 64 * word + _lowest(x)
-            count += 1
-            x &= x - _ONE
-    return count
 
 
 @njit("UniTuple(uint64[:, ::1], 2)(int8[:, ::1])", cache=True)
@@ -133,10 +89,7 @@ def _disjoint(adjacent: Any, start: Any, ends: Any, closed: Any) -> Any:
     any_first = _ZERO
     for w in range(words):
         direct = adjacent[start, w] & ends[w] & ~closed[w]
-        x = direct
-        while x != _ZERO:
-            count += 1
-            x &= x - _ONE
+        count += popcount(direct)
         shut[w] |= direct
         first[w] = adjacent[start, w] & ~shut[w]
         any_first |= first[w]

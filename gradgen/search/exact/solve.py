@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from gradgen.elimination.accumulate import resolve
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.compact import vertex_order
 from gradgen.search.deadline import Deadline
 from gradgen.search.exact.bounds import SMALL, describe, partition_bound
 from gradgen.search.exact.reductions import parts, reduce
 from gradgen.search.exact.remainder import Remainder
 from gradgen.search.exact.subset_search import search_subsets
-from gradgen.search.heuristics import propose
+from gradgen.search.heuristics import propose, vertex_order
 
 _EXPANSIONS = (20_000, 50_000, 100_000)
 """Sets that A* expands with the partitions of the first stages; with the last, all it may."""

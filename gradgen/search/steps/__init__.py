@@ -1,1 +1,1 @@
-"""Search for orders of edge and face elimination (docs/research/edge_and_face.md)."""
+"""Search for orders of edge elimination (docs/research/edge_and_face.md)."""

@@ -1,18 +1,16 @@
-"""Annealing over edge and face orders, from the best order that is known."""
+"""Annealing over edge orders, from the best order that is known."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.elimination.accumulate import accumulate, as_edge_order, as_face_order
+from gradgen.elimination.accumulate import accumulate, as_edge_order
 from gradgen.elimination.cost import plan_costs
-from gradgen.ir.graph import Elimination, LinearGraph, Order
+from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.steps.items import WIDTH
-from gradgen.search.steps.problem import Arrays, Item, edge_steps, face_steps, items_of
+from gradgen.search.compact import COSTS, PRODUCT, SUM, compact
+from gradgen.search.steps.items import TIE_BITS, WIDTH, edge_steps, items_of
 
 ITERATIONS = 200_000
 ROUND = 200
@@ -24,66 +22,57 @@ SPARE_STEPS = 64
 """How many steps a sequence may have beside its vertices and those of the order it starts from."""
 
 
-def search_steps(
+def search_edges(
     graph: LinearGraph,
-    elimination: Elimination,
     objective: ProductObjective,
     *,
     start: Order,
     iterations: int = ITERATIONS,
     seed: int = 0,
 ) -> Order:
-    """An order of some kind that costs no more than `start`, found by annealing.
+    """An edge order that costs no more than the vertex order `start`, found by annealing.
 
-    `start` is of the same kind, or of one before it: vertex, edge, face. Vertex orders are searched
-    as the others are, but no other steps join the vertices. Among orders of the same cost it has
-    the fewest products and sums that were found. The result is the same for the same seed.
-    Raises OrderMismatchError if `start` is for another graph.
+    Among orders of the same cost it has the fewest products and sums that were found. The result is
+    the same for the same seed. Raises OrderMismatchError if `start` is for another graph.
     """
-    known = _EMBEDDINGS[elimination](graph, start)
+    known = as_edge_order(graph, start)
     if not graph.intermediates:
         return known
-    arrays = Arrays.of(graph, objective, accumulate(graph, known).edges)
-    faces, spare = elimination == "face", 0 if elimination == "vertex" else SPARE_STEPS
-    items = _anneal_in_rounds(arrays, faces, items_of(graph, start), spare, iterations, seed)
-    if elimination == "vertex":
-        steps = tuple(graph.vertices[v].name for v in items[:, 1])
-    elif elimination == "edge":
-        steps = edge_steps(graph, items)
-    else:
-        steps = face_steps(graph, arrays.faces(items))
-    found = Order(elimination, graph.fingerprint, steps, f"{elimination} annealing")
+    items = _anneal_in_rounds(graph, objective, items_of(graph, start), iterations, seed)
+    found = Order("edge", graph.fingerprint, edge_steps(graph, items), "edge annealing")
     return min(known, found, key=lambda o: plan_costs(accumulate(graph, o)).ranked(objective))
 
 
-_EMBEDDINGS: dict[Elimination, Callable[[LinearGraph, Order], Order]] = {
-    "vertex": lambda _, order: order,
-    "edge": as_edge_order,
-    "face": as_face_order,
-}
-
-
 def _anneal_in_rounds(
-    arrays: Arrays,
-    faces: bool,
-    start: Sequence[Item],
-    spare: int,
+    graph: LinearGraph,
+    objective: ProductObjective,
+    start: NDArray[np.int32],
     iterations: int,
     seed: int,
 ) -> NDArray[np.int32]:
     """The best items found in rounds that begin at the start and, in turn, at the best so far."""
     from gradgen.search.steps.anneal_kernels import anneal
 
-    room = len(start) + spare
+    inner = np.zeros(len(graph.vertices), np.bool_)
+    inner[list(graph.intermediates)] = True
+    arrays = compact(graph).kinds, inner, tables(objective)
+    room = len(start) + SPARE_STEPS
     length = ROUND * max(1, len(start))
-    best, least = np.array(start, np.int32).reshape(-1, WIDTH), None
+    best, least = start, None
     for number, done in enumerate(range(0, iterations, length)):
         items = np.zeros((room, WIDTH), np.int32)
-        origin = best if number % 2 else np.array(start, np.int32).reshape(-1, WIDTH)
+        origin = best if number % 2 else start
         items[: len(origin)] = origin
         steps = min(length, iterations - done)
         state = (seed << 20) + number
-        kept, cost = anneal(faces, arrays.graph, items, len(origin), steps, HOT, COLD, state)
+        kept, cost = anneal(*arrays, items, len(origin), steps, HOT, COLD, state)
         if least is None or cost < least:
             best, least = items[:kept].copy(), cost
     return best
+
+
+def tables(objective: ProductObjective) -> NDArray[np.int32]:
+    """What codes of kinds combine to and cost, as `gradgen.search.steps.edge_kernels` has it."""
+    costs = COSTS if objective == "muls" else np.ones_like(COSTS)
+    packed = costs.astype(np.int32) * (1 << TIE_BITS) + (PRODUCT > 0)
+    return np.stack([PRODUCT, SUM, packed]).astype(np.int32)

@@ -11,23 +11,12 @@ from numba import njit
 
 from gradgen.search.random_kernels import draw, unit
 from gradgen.search.steps.edge_kernels import random_edge, run_edges
-from gradgen.search.steps.face_kernels import TOO_LONG, random_face, run_faces
 from gradgen.search.steps.items import TIE_BITS, VERTEX, WIDTH
 
 LENGTH_PRICE = 0.03
 """What a step that is not a vertex adds to the energy, so that idle ones do not pile up."""
 TIE_PRICE = 0.03
 """What a product or sum adds to the energy beside its cost."""
-
-
-@njit(cache=True)
-def run(faces, graph, items, stop, used):
-    """Take the items before `stop`; returns how many line-graph numbers are used, and the cost."""
-    kinds, work, line, first, inner, tables, stack = graph
-    if faces:
-        return run_faces(line, first, inner, tables, items, stop, used, stack)
-    work[:] = kinds
-    return 0, run_edges(work, inner, tables, items, stop, used)
 
 
 @njit(cache=True)
@@ -54,19 +43,15 @@ def _move(items, length, state, other):
 
 
 @njit(cache=True)
-def _add(faces, graph, items, length, used, state, other):
+def _add(graph, items, length, used, state, other):
     """Copy the items to `other` with one more step, possible where it stands; the new length."""
-    _, work, line, _, inner, _, _ = graph
+    _, work, inner, _ = graph
     at = draw(state, length)
-    count, _ = run(faces, graph, items, at, used)
+    run_edges(*graph, items, at, used)
     _copy(items, 0, at, other, 0)
     for k in range(WIDTH):
         other[at, k] = 0
-    if faces:
-        found = random_face(line, inner, count, state, other[at])
-    else:
-        found = random_edge(work, inner, state, other[at])
-    shift = 1 if found else 0
+    shift = 1 if random_edge(work, inner, state, other[at]) else 0
     _copy(items, at, length, other, at + shift)
     return length + shift
 
@@ -97,19 +82,20 @@ def _compress(items, length, used):
 
 
 @njit(cache=True)
-def anneal(faces, graph, items, length, iterations, hot, cold, seed):
+def anneal(kinds, inner, tables, items, length, iterations, hot, cold, seed):
     """Improve the items in place; returns the length and packed cost of the best sequence.
 
     The temperature falls geometrically from `hot` to `cold`, in units of cost. `items` has room for
     the longest sequence to consider.
     """
+    graph = kinds, np.empty_like(kinds), inner, tables
     room = items.shape[0]
     state = np.array([seed * 2 + 1], np.uint64)
     for _ in range(8):
         draw(state, 2)
     used = np.zeros(room, np.bool_)
     now, other = np.zeros_like(items), np.zeros_like(items)
-    now_length, best, best_length = length, np.int64(TOO_LONG), length
+    now_length, best, best_length = length, np.int64(1 << 62), length
     vertices, energy = 0, np.inf
     for n in range(length):
         vertices += items[n, 0] == VERTEX
@@ -123,10 +109,10 @@ def anneal(faces, graph, items, length, iterations, hot, cold, seed):
         elif choice < 9 or (choice < 16 and now_length == room):
             new_length = _move(now, now_length, state, other)
         elif choice < 16:
-            new_length = _add(faces, graph, now, now_length, used, state, other)
+            new_length = _add(graph, now, now_length, used, state, other)
         else:
             new_length = _drop(now, now_length, state, other)
-        _, cost = run(faces, graph, other, new_length, used)
+        cost = run_edges(*graph, other, new_length, used)
         new_length = _compress(other, new_length, used)
         new_energy = (
             float(cost >> TIE_BITS)

@@ -52,26 +52,27 @@ def _back(kinds, tables, source, target):
 
 
 @njit(cache=True)
-def run_edges(kinds, inner, tables, items, stop, used):
-    """Take the items before `stop` on a matrix of kinds, which changes; returns the packed cost.
+def run_edges(kinds, work, inner, tables, items, stop, used):
+    """Take the items before `stop`, which makes `work` of `kinds`; returns the packed cost.
 
     `used` says for each item whether it did anything.
     """
     cost = np.int64(0)
+    work[:] = kinds
     for n in range(stop):
         what, a, b = items[n, 0], items[n, 1], items[n, 2]
         used[n] = False
         if what == VERTEX:
             for source in range(a):
-                if kinds[a, source]:
+                if work[a, source]:
                     used[n] = True
-                    cost += _front(kinds, tables, source, a)
-        elif what == FRONT and kinds[b, a] and inner[b]:
+                    cost += _front(work, tables, source, a)
+        elif what == FRONT and work[b, a] and inner[b]:
             used[n] = True
-            cost += _front(kinds, tables, a, b)
-        elif what == BACK and kinds[b, a] and inner[a]:
+            cost += _front(work, tables, a, b)
+        elif what == BACK and work[b, a] and inner[a]:
             used[n] = True
-            cost += _back(kinds, tables, a, b)
+            cost += _back(work, tables, a, b)
     return cost
 
 

@@ -1,4 +1,4 @@
-"""A lower bound on what any elimination of vertices, edges or faces costs.
+"""A lower bound on what any elimination of vertices or edges costs.
 
 Take vertex-disjoint paths from independents to an intermediate v, and others from v to dependents.
 Each pair of them joins into a path of the graph, and for its contraction some product must pass

@@ -30,6 +30,13 @@ def without_version(text: str) -> str:
     return _VERSION.sub(r"\1 = {", text, count=1)
 
 
+def same_code(one: str | None, other: str | None) -> bool:
+    """Whether two texts are the same, whichever releases wrote them; there may be none."""
+    if one is None or other is None:
+        return False
+    return without_version(one) == without_version(other)
+
+
 def text_digest(text: str) -> str:
     """The digest that a text carries if nobody edited it."""
     return f"sha256:{digest_of_text(_SEAL.sub('', without_version(text), count=1))}"

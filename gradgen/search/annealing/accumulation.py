@@ -21,13 +21,10 @@ Importing this module imports numba.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit, types
-from numba.extending import intrinsic
-from numpy.typing import NDArray
 
+from gradgen.search.bitsets import NUMBER, NUMBERS, Integers, Words, drop, has, lowest, popcount
 from gradgen.search.compact import CODED, CompactGraph
 
 SUCCESSORS, LIVE, RUNTIME, COMPUTED, PREDECESSORS = range(5)
@@ -37,36 +34,8 @@ EDGES, MULS, ADDS, PEAK = range(4)
 
 _ONE = np.uint64(1)
 
-# types of arguments, given so that numba makes no versions for literal arguments
-NUMBER = types.int64
-NUMBERS = types.int64[::1]
 PAIRS = types.int64[:, ::1]
-SET = types.uint64[::1]
-SETS = types.uint64[:, ::1]
 ROWS = types.uint64[:, :, ::1]
-
-Words = NDArray[np.uint64]
-Integers = NDArray[np.int64]
-
-
-@intrinsic
-def popcount(context: Any, word: Any) -> Any:
-    """The number of bits that are set."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), generate
-
-
-@intrinsic
-def lowest(context: Any, word: Any) -> Any:
-    """The place of the lowest bit that is set; the word is not zero."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
-
-    return types.int64(types.uint64), generate
 
 
 def pack(graph: CompactGraph) -> Words:
@@ -82,19 +51,6 @@ def pack(graph: CompactGraph) -> Words:
     bits[:, PREDECESSORS, : graph.size] = graph.kinds > 0
     packed = np.packbits(bits, axis=-1, bitorder="little")
     return packed.view("<u8").astype(np.uint64)
-
-
-def members(vertices: NDArray[np.int32], size: int) -> Words:
-    """A set of vertices as words."""
-    bits = np.zeros((size + 63) // 64 * 64, np.uint8)
-    bits[vertices] = 1
-    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
-
-
-@njit((SET, NUMBER), nogil=True, cache=True)
-def has(row: Words, vertex: int) -> bool:
-    """Whether a vertex is in a set."""
-    return bool((row[vertex >> 6] >> np.uint64(vertex & 63)) & _ONE != 0)
 
 
 @njit((ROWS, NUMBER), nogil=True, cache=True)
@@ -220,9 +176,8 @@ def _join(rows: Words, source: int, vertex: int) -> None:
         rows[source, LIVE, m] |= rows[vertex, LIVE, m] | (live & new) | sums
         rows[source, RUNTIME, m] |= rows[vertex, RUNTIME, m] | (runtime & new)
         rows[source, COMPUTED, m] |= new
-    others = ~(_ONE << np.uint64(vertex & 63))
     for plane in range(PREDECESSORS):
-        rows[source, plane, vertex >> 6] &= others
+        drop(rows[source, plane], vertex)
 
 
 @njit((ROWS, NUMBER, ROWS, NUMBERS, NUMBER), nogil=True, cache=True)
@@ -258,7 +213,7 @@ def eliminate(rows: Words, vertex: int, saved: Words, changed: Integers, top: in
                 top += 1
             for m in range(words):
                 rows[target, PREDECESSORS, m] |= rows[vertex, PREDECESSORS, m]
-            rows[target, PREDECESSORS, vertex >> 6] &= ~(_ONE << np.uint64(vertex & 63))
+            drop(rows[target, PREDECESSORS], vertex)
     return top
 
 
@@ -295,38 +250,3 @@ def evaluate(rows: Words, objective: int, order: Integers, costs: Integers) -> t
     if objective == PEAK:
         total = max(total, entries(rows))
     return total, ties
-
-
-@njit((ROWS, NUMBERS, types.boolean), nogil=True, cache=True)
-def markowitz_steps(rows: Words, intermediates: Integers, latest: bool) -> Integers:
-    """The steps of `gradgen.search.heuristics.markowitz`; leaves `rows` with all eliminated."""
-    nothing = np.empty((0, 4, rows.shape[2]), np.uint64)
-    unchanged = np.empty(0, np.int64)
-    count = len(intermediates)
-    place = np.full(rows.shape[0], -1, np.int64)
-    degrees = np.empty(count, np.int64)
-    for p in range(count):
-        place[intermediates[p]] = p
-        degrees[p] = weigh(rows, MULS, intermediates[p], 0)[0]
-    steps = np.empty(count, np.int64)
-    for step in range(count):
-        chosen = -1
-        for p in range(count):
-            if place[intermediates[p]] < 0:
-                continue
-            lower = chosen < 0 or degrees[p] < degrees[chosen]
-            if lower or (latest and degrees[p] == degrees[chosen]):
-                chosen = p
-        vertex = intermediates[chosen]
-        steps[step] = vertex
-        place[vertex] = -1
-        eliminate(rows, vertex, nothing, unchanged, 0)
-        for plane in (SUCCESSORS, PREDECESSORS):
-            for k in range(rows.shape[2]):
-                word = rows[vertex, plane, k]
-                while word != 0:
-                    neighbour = (k << 6) + lowest(word)
-                    word &= word - _ONE
-                    if place[neighbour] >= 0:
-                        degrees[place[neighbour]] = weigh(rows, MULS, neighbour, 0)[0]
-    return steps

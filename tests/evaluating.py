@@ -12,8 +12,9 @@ import math
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+from numerics import ALGEBRA, ANALYSIS, OF_DTYPE, Value, represent
+
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float
-from gradgen.ir.numerics import ALGEBRA, ANALYSIS, OF_DTYPE, Value, represent
 from gradgen.ir.program import Program
 
 

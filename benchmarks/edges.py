@@ -1,9 +1,9 @@
-"""What edge and face elimination save over vertex elimination, on models and reference graphs.
+"""What edge elimination saves over vertex elimination, on models and reference graphs.
 
-`python -m benchmarks.edge_face` prints a table: for each model, with respect to states and input
+`python -m benchmarks.edges` prints a table: for each model, with respect to states and input
 and with respect to every argument, and for each reference graph, the cheapest order found of each
-kind. Each kind starts from the best of the kind before it. `--iterations` says how long each is
-searched, and names of models or graphs choose some of them.
+kind. The search over edges starts from the best order of vertices, and `--iterations` says how long
+it is. Names of models or graphs choose some of them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from gradgen.compile.front import open_front
 from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.elimination.cost import cost_of
-from gradgen.ir.graph import Elimination, LinearGraph
+from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import read_graph
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.heuristics import propose
-from gradgen.search.steps.anneal import search_steps
+from gradgen.search.portfolio import search
+from gradgen.search.steps.anneal import search_edges
 from gradgen.search.steps.path_bound import path_bound
 
 ROOT = Path(__file__).resolve().parent.parent
-KINDS: tuple[Elimination, ...] = get_args(Elimination)
 OBJECTIVES: tuple[ProductObjective, ...] = get_args(ProductObjective)
 SEED = 0
 
@@ -45,14 +44,11 @@ def model_graphs(path: Path) -> Iterator[tuple[str, LinearGraph]]:
         yield f"{path.stem}, all arguments", graph_of(open_front(settings))
 
 
-def cheapest(graph: LinearGraph, objective: ProductObjective, iterations: int) -> list[int]:
-    """The cost of the cheapest order found of each kind."""
-    order = min(propose(graph), key=lambda found: cost_of(graph, found, objective))
-    costs = []
-    for kind in KINDS:
-        order = search_steps(graph, kind, objective, start=order, iterations=iterations, seed=SEED)
-        costs.append(cost_of(graph, order, objective))
-    return costs
+def cheapest(graph: LinearGraph, objective: ProductObjective, iterations: int) -> tuple[int, int]:
+    """The costs of the cheapest orders found of vertices and of edges."""
+    found = search(graph, objective=objective, seed=SEED)
+    order = search_edges(graph, objective, start=found.order, iterations=iterations, seed=SEED)
+    return found.cost, cost_of(graph, order, objective)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     paths = sorted((ROOT / "models").glob("*.py"))
     paths += sorted((ROOT / "tests" / "data" / "graphs").glob("*.json"))
-    table = Table("graph", "intermediates", "objective", "bound", *KINDS)
+    table = Table("graph", "intermediates", "objective", "bound", "vertex", "edge")
     console = Console()
     for path in paths:
         if chosen.names and path.stem not in chosen.names:
