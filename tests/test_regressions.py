@@ -113,31 +113,86 @@ def step(v, w):
 def step(v, w):
     return jnp.hypot(v, 2.0 * w) + 0.5 * v
 """,
+    # w takes part in the dtype, and in nothing else
+    "promoted with what is not computed": """
+def step(v, w):
+    return 0.9 * v + jnp.where(False, w, v)
+""",
+    # a default float beside one of 32 bits: each is told by itself
+    "strong numbers of two kinds": """
+def step(v, w):
+    return v + w * jnp.float32(0.3) + jnp.zeros(()), (v + w) * jnp.float32(0.3) * jnp.ones(())
+""",
+    # arrays that are made when the module is, in the precision of that moment
+    "arrays of the module": """
+C, COEF = jnp.array(0.3), jnp.array([1.0, -0.5, 0.25])
+
+def step(v, w):
+    return C * v + w, jnp.polyval(COEF, v), jnp.dot(COEF, jnp.stack([v, w, v * w]))
+""",
+    "numbers of fixed integer types": """
+def step(v, w):
+    return v * w, jnp.where(v > 0, jnp.int32(1), jnp.int32(0)), jnp.where(w > 0, 3, 2)
+""",
+    "operands that a function of lax does not promote": """
+def step(v, w):
+    return special.gammainc(jnp.abs(v) + 0.5, jnp.abs(w) + 0.5)
+""",
+    # JAX keeps an array of NumPy in the precision that it met it in first
+    "vector of NumPy": """
+import numpy as np
+
+ARR = np.array([0.1, 0.2, 0.3])
+
+def step(v, w):
+    return jnp.dot(ARR, jnp.stack([v, w, v * w])), w
+""",
+}
+
+INTEGERS = {
+    "power of a number": "jnp.power(2.0, n) * v, 0.5**n * v + 1.0",
+    "power of an integer": "v * 2**n, 3 ** (n % 3), (-1) ** n",
+    "promoted by itself": "v * (1 / n), jnp.exp(-n / 20)",
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_regression(name):
-    values = ", ".join(["0.5"] * (MODELS[name].partition(")")[0].count(",") + 1))
-    text = f"{HEADER}\n{MODELS[name]}\n\ndef example():\n    return ({values},), {{}}\n"
-    assert check_model(text) in ("exact", "fused")
+@pytest.mark.parametrize("name", INTEGERS)
+def test_regression_with_an_integer(name):
+    source = f"def step(v, n: int):\n    return {INTEGERS[name]}\n"
+    assert (
+        check_model(f"{HEADER}\n{source}\ndef example():\n    return (0.5, 2), {{}}\n") == "exact"
+    )
 
 
-def test_array_output_is_refused(tmp_path):
-    with pytest.raises(GradgenError, match=r"returns an array of shape \(2,\) for one neuron"):
-        generate_text(tmp_path, f"{HEADER}\ndef step(v, w):\n    return jnp.stack([v, w])\n")
+def test_dtypes_that_64_bit_types_change_are_refused(tmp_path):
+    text = "def step(v, w):\n    return v.astype(jnp.result_type(v, w, jnp.float32)) + w\n"
+    with pytest.raises(GradgenError, match="other dtypes of its arguments where there are 64-bit"):
+        generate_text(tmp_path, f"{HEADER}\n{text}")
+    generate_text(tmp_path, f"{HEADER}\n{text.replace(', jnp.float32', '')}")
 
 
-def test_rounded_derivative_is_refused(tmp_path):
-    with pytest.raises(GradgenError, match=r"'reduce_precision' to the same precision"):
-        generate_text(
-            tmp_path, f"{HEADER}\ndef step(v):\n    return lax.reduce_precision(v, 8, 9)\n"
-        )
+STATIC_FIELD = """
+import dataclasses
+from typing import Any
 
 
-def test_derivatives_beside_a_huge_exponential_verify():
-    # dv'/dv is the difference of two numbers of 1e13, in JAX as well, where the reset saturates
-    model = Path(__file__).parents[1] / "models" / "adex.py"
-    directives = (("wrt", "v, w, I, C, gL, EL, D, VT, tw, a, Vr, b"),)
-    outcome = generate(Settings(str(model), directives=directives), lambda what: None)
-    assert outcome.report.exact
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class State:
+    v: Any
+    tag: str = dataclasses.field(default="t", metadata=dict(static=True))
+
+
+def step(s: State, x):
+    return (0.9 if s.tag == "t" else 0.5) * s.v + x
+"""
+
+
+def test_a_static_field_has_its_default(tmp_path):
+    made = generate_text(tmp_path, HEADER + STATIC_FIELD)
+    state = made.running.State(0.5)
+    assert made.function("jacobian")(state, 0.3).v == pytest.approx(0.9)
+    text = STATIC_FIELD.replace('default="t", ', "")
+    with pytest.raises(GradgenError, match=r"'s\.tag' is not a number") as refused:
+        generate_text(tmp_path, HEADER + text)
+    assert "give the field a default value" in refused.value.hint

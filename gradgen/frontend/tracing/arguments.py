@@ -10,7 +10,7 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
-from gradgen.frontend.tracing.containers import in_jax_order
+from gradgen.frontend.tracing.containers import default_of, in_jax_order
 from gradgen.frontend.tracing.values import bind, literal_of, part_of, structure_of
 from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.source import Parameter, Source
@@ -118,10 +118,13 @@ def read_signature(
                 place = parameter.position
                 raise error.located(source.path, place.line, place.column) from None
             value = examples.get(name, given.get(name))
-            for path, part in _static_parts(structure, value, name):
-                if value is None and name not in given:
+            for path, part in _static_parts(structure, value, name, classes):
+                if part is None and value is None and name not in given:
                     message = f"the argument '{path}' is not a number and has no default value"
                     hint = f"bind it when generating: --static {name}=VALUE"
+                    if path != name:
+                        hint = "give the field a default value, or say what it is with "
+                        hint += "--example FILE:FUNCTION"
                     raise _refused(source, parameter, message, hint)
                 bound[path] = part
         bindings = tuple(bind(p, v) for p, v in bound.items() if _is_within(p, name))
@@ -135,13 +138,21 @@ def read_signature(
     return Signature(tuple(arguments), leaves, bound, classes)
 
 
-def _static_parts(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """What is static in a value, by dotted path; None for all of it where there is no value."""
+def _static_parts(
+    structure: Structure, value: Any, path: str, classes: Mapping[str, type]
+) -> Iterator[tuple[str, Any]]:
+    """What is static in a value, by dotted path.
+
+    Where there is no value, that is what a class has as default, or None.
+    """
     if structure.kind == "static":
         yield path, value
     for key, child in zip(structure.keys, structure.children, strict=True):
-        part = None if value is None else part_of(value, structure, key)
-        yield from _static_parts(child, part, join(path, key))
+        if value is None:
+            part = default_of(classes.get(structure.type_name or ""), key)
+        else:
+            part = part_of(value, structure, key)
+        yield from _static_parts(child, part, join(path, key), classes)
 
 
 def _refused(source: Source, parameter: Parameter, message: str, hint: str) -> GradgenError:

@@ -21,6 +21,17 @@ def fields_of(kind: type) -> tuple[str, ...] | None:
     return None
 
 
+def default_of(kind: type | None, field: str) -> Any:
+    """What a NamedTuple or a dataclass has in a field where nothing is said; None if nothing."""
+    if kind is None:
+        return None
+    if dataclasses.is_dataclass(kind):
+        for known in dataclasses.fields(kind):
+            if known.name == field and known.default is not dataclasses.MISSING:
+                return known.default
+    return getattr(kind, "_field_defaults", {}).get(field)
+
+
 def in_jax_order(structure: Structure, classes: Mapping[str, type]) -> Structure:
     """The structure with the fields of each container in JAX's order.
 
