@@ -24,6 +24,7 @@ from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.dtypes import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
+from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.graph_file import read_graph
 from gradgen.ir.module import Module, Passes
@@ -98,7 +99,7 @@ def _front_of(settings: Settings, opened: Opened) -> Front:
         )
     traced = replace(traced, outputs=outputs)
     traced = replace(traced, recurrence=find_recurrence(source, traced))
-    if "traces" in settings.emit:
+    if "traces" in stands_on(settings.emit):
         require_state(source, traced)
     traced.check()
     return Front(settings, source, function, signature, traced, vmapped=spans is None)
@@ -145,9 +146,8 @@ def candidates(
 ) -> list[Module]:
     """A module for each order, the cheapest by the objective first."""
     shown = front.settings.shown(front.source.path)
-    modules = modules_for(
-        front.source, front.trace, graph, orders, shown, objective, "traces" in front.settings.emit
-    )
+    traces = "traces" in stands_on(front.settings.emit)
+    modules = modules_for(front.source, front.trace, graph, orders, shown, objective, traces)
     return [_as_asked(front, module) for module in modules]
 
 
@@ -159,7 +159,7 @@ def replay(front: Front, graph: LinearGraph, recipe: Recipe) -> Module:
     if recipe.order.fingerprint != graph.fingerprint:
         raise OrderMismatchError("the graph is another one")
     shown = front.settings.shown(front.source.path)
-    traces = "traces" in front.settings.emit
+    traces = "traces" in stands_on(front.settings.emit)
     return _as_asked(front, module_by(front.source, front.trace, graph, recipe, shown, traces))
 
 
@@ -167,7 +167,7 @@ def _as_asked(front: Front, module: Module) -> Module:
     settings = front.settings
     return replace(
         module,
-        passes=_passes(front, module) if "f" in settings.emit else None,
+        passes=_passes(front, module) if "backward" in stands_on(settings.emit) else None,
         emit=settings.emit,
         options=settings.options(),
         imports=digests_of_imports(settings.path, settings.example),
@@ -275,7 +275,7 @@ def _finite_at_more(
 ) -> Module | None:
     """A module that costs about as much and is finite at more points; None if none is known."""
     shown, emit = front.settings.shown(front.source.path), front.settings.emit
-    recipe, traces = chosen.recipe, "traces" in emit
+    recipe, traces = chosen.recipe, "traces" in stands_on(emit)
     products = with_other_products(front.source, front.trace, graph, recipe, shown, traces)
     best = most_finite(chosen, [*others, *products], report.lost, front.settings.objective)
     return None if best == recipe else replay(front, graph, best)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 
 from gradgen.elimination.accumulate import accumulate
+from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Module
-from gradgen.ir.program import Program, count_operations
+from gradgen.ir.program import count_operations
 from gradgen.lowering.lower import Lowering
 from gradgen.report.costs import line_costs
 from gradgen.report.model_report import (
@@ -107,14 +108,12 @@ def _sparsity(module: Module, view: GraphView) -> Sparsity:
 
 
 def _operations(module: Module) -> tuple[Operations, ...]:
-    programs: tuple[tuple[str, Program], ...] = (
-        ("step", module.primal),
-        ("value and Jacobian", module.jacobian.chosen.program),
-        ("vector-Jacobian product", module.vjp.chosen.program),
-        ("Jacobian-vector product", module.jvp.chosen.program),
-    )
-    counted = [(name, count_operations(program.instructions)) for name, program in programs]
-    return tuple(Operations(name, counts.counts, counts.total) for name, counts in counted)
+    counted = {
+        PROGRAMS[name].title: count_operations(program.instructions)
+        for name, program in module.programs.items()
+        if PROGRAMS[name].always
+    }
+    return tuple(Operations(title, found.counts, found.total) for title, found in counted.items())
 
 
 def _equations(

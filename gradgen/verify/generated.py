@@ -11,14 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradgen.ir.emitted import public_name
 from gradgen.verify.subject import Array, Call, Subject, result_leaves
-
-JACOBIANS = ("value_and_jacobian", "jacobian", "value_and_grad")
-"""The functions that return nested derivatives."""
-
-
-PUBLIC = {"f": ("",), "traces": ("_traces_init", "_traces_step")}
-"""What follows the step function's name where it is not the emitted name itself."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +24,17 @@ class Generated:
 
     @property
     def emitted(self) -> tuple[str, ...]:
-        """The public functions that the text should hold."""
-        module = self.subject.module
-        single = module.trace.result.is_leaf
-        return tuple(f for f in module.emit if f != "value_and_grad" or single)
+        """What the text should hold."""
+        return tuple(function.name for function in self.subject.module.functions)
 
-    def function(self, suffix: str) -> Any:
+    def function(self, member: str) -> Any:
         """A public function; AttributeError if the text lacks it."""
-        name = self.subject.module.source.function
-        return getattr(self.loaded, name if suffix == "f" else f"{name}_{suffix}")
+        return getattr(self.loaded, public_name(self.subject.module.source.function, member))
 
-    def call(self, suffix: str, leaves: Sequence[Array]) -> Any:
+    def call(self, member: str, leaves: Sequence[Array]) -> Any:
         """A function that takes the source's arguments."""
         positional, keyword = self.subject.bind(leaves)
-        return self.function(suffix)(*positional, **keyword)
+        return self.function(member)(*positional, **keyword)
 
     def vjp(self, leaves: Sequence[Array], cotangents: Any) -> Any:
         """`f_vjp`; the cotangents are a result's pytree."""
@@ -118,48 +109,3 @@ def cotangent_tree(result: Any, floats: Sequence[int], cotangents: Sequence[Arra
     for position, cotangent in zip(floats, cotangents, strict=True):
         flat[position] = cotangent
     return jax.tree.unflatten(tree, flat)
-
-
-def everything(
-    generated: Generated,
-    leaves: Sequence[Array],
-    cotangents: Sequence[Array],
-    tangents: Sequence[Array],
-    result: Any,
-    names: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """Every emitted function, or those named, at the same point: values and derivatives.
-
-    Both are flat lists, by function.
-    A value is kept under `<function>`, its derivatives under `d:<function>`; the gradient through
-    `f` under `d:f`, the tangents through `f_forward` under `d:forward`; `d:jacobian_entries` and
-    `d:traces` are dicts. `result` is a result of the source, for its pytree.
-    """
-    found: dict[str, Any] = {}
-    floats = generated.subject.floats
-    for name in generated.emitted if names is None else names:
-        if name == "f":
-            found[name] = result_leaves(generated.call(name, leaves))
-            found[f"d:{name}"] = generated.gradient(leaves, cotangents)
-        elif name == "vjp":
-            tree = cotangent_tree(result, floats, cotangents)
-            found[f"d:{name}"] = result_leaves(generated.vjp(leaves, tree))
-        elif name in ("forward", "jvp"):
-            push = generated.pushed if name == "forward" else generated.jvp
-            value, pushed = push(leaves, tangents)
-            found[name] = result_leaves(value)
-            found[f"d:{name}"] = [jnp.asarray(jax.tree.leaves(pushed)[k]) for k in floats]
-        elif name == "traces":
-            value, _, so_far = generated.traces(leaves, tangents)
-            found[name] = result_leaves(value)
-            found[f"d:{name}"] = {"|".join(key): value for key, value in so_far.items()}
-        elif name == "jacobian_entries":
-            entries = generated.call(name, leaves)
-            found[f"d:{name}"] = {"|".join(key): value for key, value in entries.items()}
-        elif name == "jacobian":
-            found[f"d:{name}"] = result_leaves(generated.call(name, leaves))
-        else:
-            value, nested = generated.call(name, leaves)
-            found[name] = result_leaves(value)
-            found[f"d:{name}"] = result_leaves(nested)
-    return found

@@ -56,53 +56,59 @@ class Structures:
         ]
         self.result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self._leaves)
         self._outputs = jax.tree.leaves(self.result)
+        self._chosen = [self._leaves[k] for k in self._subject.wrt]
+        self._floats = [self._outputs[k] for k in self._subject.floats]
 
-    def failures(self) -> Iterator[Failure]:
-        """Everything that has another structure, shape or dtype than it should."""
-        for name in self._generated.emitted:
-            try:
-                message = self._check(name)
-            except Exception as error:
-                first = str(error).strip().split("\n", 1)[0]
-                message = f"raises {type(error).__name__}: {first}"
-            if message is not None:
-                yield Failure("inexact", name, message)
-        for name in ("f", "forward"):
-            if name in self._generated.emitted:
-                yield from self._constants(name)
+    def drop_in(self, name: str) -> str | None:
+        """A function that returns what the source returns."""
+        found = self._called(name)
+        return self._value(found) or self._defaults(name) or self._mixed(name)
 
-    def _check(self, name: str) -> str | None:
+    def value_and_jacobian(self, name: str) -> str | None:
+        """A function that returns a pair of the result and its nested derivatives."""
+        value, nested = self._called(name)
+        return self._value(value) or self._nested(nested)
+
+    def jacobian(self, name: str) -> str | None:
+        """A function that returns nested derivatives."""
+        return self._nested(self._called(name))
+
+    def entries(self, name: str) -> str | None:
+        """A function that returns derivatives by output and input path."""
+        return self._entries(self._called(name))
+
+    def vjp(self, name: str) -> str | None:
+        """The vector-Jacobian product."""
         generated, subject = self._generated, self._subject
-        chosen = [self._leaves[k] for k in subject.wrt]
-        floats = [self._outputs[k] for k in subject.floats]
-        if name == "vjp":
-            found = jax.eval_shape(
-                lambda leaves, cotangents: generated.vjp(
-                    leaves, cotangent_tree(self.result, subject.floats, cotangents)
-                ),
-                self._leaves,
-                floats,
-            )
-            return self._compare(found, self._over_arguments(), chosen)
-        if name == "jvp":
-            value, pushed = jax.eval_shape(generated.jvp, self._leaves, chosen)
-            tangents = [
-                leaf if k in subject.floats else abstract(leaf.shape, jax.dtypes.float0)
-                for k, leaf in enumerate(self._outputs)
-            ]
-            return self._value(value) or self._compare(pushed, self._result(), tangents)
-        if name == "traces":
-            return self._value(jax.eval_shape(generated.traces, self._leaves, chosen)[0])
-        found = jax.eval_shape(lambda *flat: generated.call(name, flat), *self._leaves)
-        if name in ("f", "forward"):
-            return self._value(found) or self._defaults(name) or self._mixed(name)
-        if name == "jacobian_entries":
-            return self._entries(found)
-        value, nested = (None, found) if name == "jacobian" else found
-        if value is not None and (message := self._value(value)):
-            return message
-        expected = [leaf for leaf in floats for _ in chosen]
-        return self._compare(nested, self._jacobian(), expected)
+        found = jax.eval_shape(
+            lambda leaves, cotangents: generated.vjp(
+                leaves, cotangent_tree(self.result, subject.floats, cotangents)
+            ),
+            self._leaves,
+            self._floats,
+        )
+        return self._compare(found, self._over_arguments(), self._chosen)
+
+    def jvp(self, name: str) -> str | None:
+        """The Jacobian-vector product."""
+        value, pushed = jax.eval_shape(self._generated.jvp, self._leaves, self._chosen)
+        tangents = [
+            leaf if k in self._subject.floats else abstract(leaf.shape, jax.dtypes.float0)
+            for k, leaf in enumerate(self._outputs)
+        ]
+        return self._value(value) or self._compare(pushed, self._result(), tangents)
+
+    def traces(self, name: str) -> str | None:
+        """The step with eligibility traces."""
+        found = jax.eval_shape(self._generated.traces, self._leaves, self._chosen)
+        return self._value(found[0])
+
+    def _called(self, name: str) -> Any:
+        return jax.eval_shape(lambda *flat: self._generated.call(name, flat), *self._leaves)
+
+    def _nested(self, found: Any) -> str | None:
+        expected = [leaf for leaf in self._floats for _ in self._chosen]
+        return self._compare(found, self._jacobian(), expected)
 
     def _value(self, value: Any) -> str | None:
         return self._compare(value, self._result(), self._outputs)
@@ -214,7 +220,7 @@ class Structures:
                     return f"with {given} in turn returns {got.dtype}, not {wanted.dtype}"
         return None
 
-    def _constants(self, name: str) -> Iterator[Failure]:
+    def constants(self, name: str) -> Iterator[Failure]:
         """A float that is held constant raises when it is differentiated."""
         subject = self._subject
         for position, leaf in enumerate(subject.module.trace.inputs):
