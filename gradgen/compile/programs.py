@@ -272,18 +272,17 @@ class _Weighted:
 
 def _pulled(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     """For the vector-Jacobian product."""
-    names = [graph.vertices[v].name for v in graph.dependents]
-    variables = {name: f"ct{k}" for k, name in enumerate(names)}
+    paths = [graph.vertices[v].path for v in graph.dependents]
+    variables = {path: f"ct{k}" for k, path in enumerate(paths)}
     extended = weight_outputs(graph, variables)
-    paths = tuple((name.removeprefix("out:"), variables[name]) for name in names)
     lower = partial(lowering.vjp, cotangents=list(variables.values()))
-    return _Weighted(extended, paths, _accumulating(extended, lower), "reverse")
+    return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "reverse")
 
 
 def _pushed(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     """For the Jacobian-vector product."""
-    names = [graph.vertices[v].name for v in graph.independents]
-    variables = {name: f"tan{k}" for k, name in enumerate(names)}
+    paths = [graph.vertices[v].path for v in graph.independents]
+    variables = {path: f"tan{k}" for k, path in enumerate(paths)}
     extended = weight_inputs(graph, variables)
     lower = partial(lowering.jvp, tangents=list(variables.values()))
     return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "forward")

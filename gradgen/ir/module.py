@@ -67,7 +67,7 @@ class Passes:
     input_bytes: int
     """What keeping the step's inputs would take."""
     forward: Program
-    """From the step's inputs to what is kept; results `kept:<variable>`."""
+    """From the step's inputs to what is kept; its results are `Kept`."""
     backward: Program
     """From what is kept, and the cotangents of the outputs, to those of the inputs."""
     whole: Program

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.emitted import PROGRAMS
@@ -88,21 +89,23 @@ def _sparsity(module: Module, view: GraphView) -> Sparsity:
     graph, plan = module.graph, module.jacobian.chosen.plan
     kinds = [*(edge.kind for edge in graph.edges), *(step.kind for step in plan.steps)]
     entries = {(row, column): kinds[value] for row, column, value in plan.entries}
-    vertex = {graph.vertices[v].key: v for v in (*graph.independents, *graph.dependents)}
-    rows = [(f"out:{o.path}", f"out {o.path}") for o in module.trace.float_outputs]
-    columns = [(i.variable, i.path) for i in module.trace.inputs if i.wrt]
+    above = {graph.vertices[v].path: v for v in graph.dependents}
+    below = {graph.vertices[v].path: v for v in graph.independents}
+    rows = [o.path for o in module.trace.float_outputs]
+    columns = [i.path for i in module.trace.inputs if i.wrt]
 
-    def shown(key: str, otherwise: str) -> str:
-        return view.vertices[vertex[key]].label if key in vertex else otherwise
+    def labels(paths: Sequence[str], vertex: Mapping[str, int], otherwise: str) -> tuple[str, ...]:
+        return tuple(
+            view.vertices[vertex[path]].label if path in vertex else f"{otherwise}{path}"
+            for path in paths
+        )
 
     return Sparsity(
-        outputs=tuple(shown(*row) for row in rows),
-        inputs=tuple(shown(*column) for column in columns),
+        outputs=labels(rows, above, "out "),
+        inputs=labels(columns, below, ""),
         kinds=tuple(
-            tuple(
-                entries.get((vertex.get(row, -1), vertex.get(column, -1))) for column, _ in columns
-            )
-            for row, _ in rows
+            tuple(entries.get((above.get(row, -1), below.get(column, -1))) for column in columns)
+            for row in rows
         ),
     )
 

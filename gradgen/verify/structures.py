@@ -265,9 +265,8 @@ def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any
 def reachable_pairs(subject: Subject) -> set[tuple[str, str]]:
     """(output path, input path) wherever the graph has a path from one to the other."""
     graph = subject.module.graph
-    names = [vertex.name for vertex in graph.vertices]
     return {
-        (names[v].removeprefix("out:"), names[i])
+        (graph.vertices[v].path, graph.vertices[i].path)
         for v, inputs in graph.reach().items()
         for i in inputs
     }

@@ -10,6 +10,7 @@ from gradgen.ir.emitted import PROGRAMS, EmittedProgram, stands_on
 from gradgen.ir.module import Module, Passes
 from gradgen.ir.program import Program, count_operations
 from gradgen.ir.references import DEFAULT
+from gradgen.ir.results import OutputValue, Result
 from gradgen.ir.trace import Output, Trace
 from gradgen.targets.jax.layout import Doc, Group, call, layout, tuple_of
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
@@ -65,15 +66,15 @@ def _program(
     names = name_variables(program, name_variables(whole, given))
     printer = Printer(program, names, floats, dict(module.trace.follows))
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
-    groups: dict[str, list[Doc]] = {}
-    outputs = {f"out:{o.path}": o for o in module.trace.outputs}
+    groups: dict[type[Result], list[Doc]] = {}
+    outputs = {o.path: o for o in module.trace.outputs}
     shaped = _shaped_by(program)
     for key, atom in program.results:
         text: Doc = printer.atom(atom)
-        if key in outputs:
+        if isinstance(key, OutputValue):
             has = shaped.get(atom, frozenset())
-            text = _output(outputs[key], atom, has, module.trace, names)
-        groups.setdefault(key.partition(":")[0], []).append(text)
+            text = _output(outputs[key.output], atom, has, module.trace, names)
+        groups.setdefault(type(key), []).append(text)
     tuples = [tuple_of(items) for items in groups.values()] or [tuple_of([])]
     returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
     counted = count_operations(program.instructions)
