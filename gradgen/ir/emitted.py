@@ -63,15 +63,21 @@ class EmittedFunction:
     """A public function of a generated module, or several that belong together.
 
     Its text is the template of its name in `templates/functions/`, which calls what it needs of
-    `templates/plumbing.py.jinja`; `gradgen.verify.functions` says how it is held against JAX.
+    `templates/plumbing.py.jinja`. What it takes and returns goes by names that verification knows.
     """
 
     name: str
     """By which one asks for it."""
     programs: tuple[str, ...]
     """What it stands on, by name."""
+    returns: tuple[str, ...]
+    """The names of what it returns: `result` is what the step function returns."""
     about: tuple[str, ...]
     """A sentence for each of its members."""
+    takes: tuple[str, ...] = ()
+    """The names of its parameters; none if it is called like the step function."""
+    rule: str = ""
+    """What JAX obtains through it by a rule of its own: `cotangents` or `tangents`."""
     members: tuple[str, ...] = ()
     """What follows the step function's name in theirs, if it is not `name` alone."""
     by_default: bool = True
@@ -87,42 +93,51 @@ class EmittedFunction:
 
 _FUNCTIONS = (
     EmittedFunction(
-        STEP, ("primal", "residuals", "backward"),
-        ("The step function, differentiable by the generated rule.",),
+        STEP, ("primal", "residuals", "backward"), returns=("result",), rule="cotangents",
+        about=("The step function, differentiable by the generated rule.",),
     ),
     EmittedFunction(
-        "forward", ("primal", "jvp"),
-        ("The step function, differentiable in forward mode by the generated rule.",),
+        "forward", ("primal", "jvp"), returns=("result",), rule="tangents",
+        about=("The step function, differentiable in forward mode by the generated rule.",),
     ),
     EmittedFunction(
-        "value_and_jacobian", ("value_and_jacobian",),
-        ("The result and the Jacobian from one program; called like `f`.",),
+        "value_and_jacobian", ("value_and_jacobian",), returns=("result", "jacobian"),
+        about=("The result and the Jacobian from one program; called like `f`.",),
     ),
     EmittedFunction(
-        "jacobian", ("value_and_jacobian",),
-        ("The Jacobian, nested as `jax.jacfwd` nests it, an array an entry; called like `f`.",),
+        "jacobian", ("value_and_jacobian",), returns=("jacobian",),
+        about=(
+            "The Jacobian, nested as `jax.jacfwd` nests it, an array an entry; called like `f`.",
+        ),
     ),
     EmittedFunction(
-        "jacobian_entries", ("value_and_jacobian",),
-        ("The entries that are not zero by structure, by output and input path; called like `f`.",),
+        "jacobian_entries", ("value_and_jacobian",), returns=("entries",),
+        about=(
+            "The entries that are not zero by structure, by output and input path; called like "
+            "`f`.",
+        ),
     ),
     EmittedFunction(
-        "value_and_grad", ("value_and_jacobian",),
-        ("The result, where that is one scalar, and its gradient; called like `f`.",),
+        "value_and_grad", ("value_and_jacobian",), returns=("result", "jacobian"),
+        about=("The result, where that is one scalar, and its gradient; called like `f`.",),
         of_one_scalar=True,
     ),
     EmittedFunction(
-        "vjp", ("primal", "vjp"),
-        ("The cotangents of the inputs, without a Jacobian; `vjp(primals, cotangents)`.",),
+        "vjp", ("primal", "vjp"), takes=("primals", "cotangents"), returns=("cotangents",),
+        about=("The cotangents of the inputs, without a Jacobian; `vjp(primals, cotangents)`.",),
     ),
     EmittedFunction(
-        "jvp", ("jvp",),
-        ("The result and the tangents of the outputs, likewise; `jvp(primals, tangents)`.",),
+        "jvp", ("jvp",), takes=("primals", "tangents"), returns=("result", "tangents"),
+        about=("The result and the tangents of the outputs, likewise; `jvp(primals, tangents)`.",),
     ),
     EmittedFunction(
         "traces", ("traces",),
-        ("Eligibility traces before the first step; `traces_init(primals, presynaptic)`.",
-         "The result, the next traces and what they sum up; `traces_step(traces, primals, ...)`."),
+        takes=("traces", "primals", "presynaptic"), returns=("result", "traces", "so_far"),
+        about=(
+            "Eligibility traces before the first step; `traces_init(primals, presynaptic)`.",
+            "The result, the next traces and what they sum up; "
+            "`traces_step(traces, primals, ...)`.",
+        ),
         members=("traces_init", "traces_step"),
         by_default=False,  # they need a state
     ),

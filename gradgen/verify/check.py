@@ -10,7 +10,6 @@ from gradgen.ir.own_names import METADATA, own_name
 from gradgen.ir.program import count_operations
 from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
-from gradgen.verify.functions import misshapen
 from gradgen.verify.generated import Generated
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
 from gradgen.verify.ledger import Ledger
@@ -19,6 +18,7 @@ from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
 from gradgen.verify.recount import recount
 from gradgen.verify.report import Failure, Report
 from gradgen.verify.run import BOUNDARY_POINTS, Run
+from gradgen.verify.structures import Structures
 from gradgen.verify.subject import Subject
 
 __all__ = ["Subject", "verify"]
@@ -92,7 +92,7 @@ def _run(
 ) -> Ledger:
     with precision(dtype):
         if first:
-            failures = list(misshapen(generated, dtype))
+            failures = list(Structures(generated, dtype).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)
         return Run(generated, shared, dtype, drawn, stated, points, seed, wide).run()

@@ -1,7 +1,4 @@
-"""How each public function is called, and what its structure and its derivatives are held against.
-
-The other facts about a function are in `gradgen.ir.emitted`.
-"""
+"""What public functions give at the same point, and what it is compared with."""
 
 from __future__ import annotations
 
@@ -12,139 +9,69 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gradgen.ir.emitted import EmittedFunction
 from gradgen.verify.comparisons import Comparison, Due
-from gradgen.verify.generated import Generated, cotangent_tree
-from gradgen.verify.report import Failure
-from gradgen.verify.structures import Structures
-from gradgen.verify.subject import Array, result_leaves
+from gradgen.verify.generated import Generated, Given
+from gradgen.verify.subject import Array, Subject, result_leaves
 
 
 @dataclass(frozen=True)
-class Given:
-    """What functions are called with."""
+class Compared:
+    """How derivatives of one form are compared."""
 
-    leaves: Sequence[Array]
-    cotangents: Sequence[Array]
-    """Of the float outputs."""
-    tangents: Sequence[Array]
-    """Of the differentiated leaves."""
-    result: Any
-    """A result of the source, for its pytree."""
+    flat: Callable[[Subject, Any], Any]
+    """Without their pytree."""
+    comparisons: Callable[[Due, str, Any], Iterator[Comparison]]
+    """Each beside what it should be, for the function that gives them."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """How verification treats a function."""
-
-    call: Callable[[Generated, str, Given], tuple[Any, Any]]
-    """What it returns of the source's result, None if nothing, and the derivatives it gives: a
-    flat list, or a dict by output and input path."""
-    structure: Callable[[Structures, str], str | None]
-    """What is wrong with containers, shapes and dtypes; None if nothing is."""
-    compare: Callable[[Due, str, Any], Iterator[Comparison]]
-    """The derivatives beside what they should be."""
-    drop_in: bool = False
-    """Whether it stands for the source: differentiating by what is held constant is an error."""
-    sums: bool = False
-    """Whether it sums over the neurons that share an input."""
+def _leaves(subject: Subject, found: Any) -> list[Array]:
+    return result_leaves(found)
 
 
-def _pulled_through(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    value = generated.call(name, given.leaves)
-    return value, generated.gradient(given.leaves, given.cotangents)
+def _floats(subject: Subject, found: Any) -> list[Array]:
+    return [jnp.asarray(jax.tree.leaves(found)[k]) for k in subject.floats]
 
 
-def _pushed_through(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    value, pushed = generated.pushed(given.leaves, given.tangents)
-    return value, _floats(generated, pushed)
-
-
-def _value_and_nested(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    value, nested = generated.call(name, given.leaves)
-    return value, result_leaves(nested)
-
-
-def _nested(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    return None, result_leaves(generated.call(name, given.leaves))
-
-
-def _by_path(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    return None, generated.call(name, given.leaves)
-
-
-def _vjp(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    tree = cotangent_tree(given.result, generated.subject.floats, given.cotangents)
-    return None, result_leaves(generated.vjp(given.leaves, tree))
-
-
-def _jvp(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    value, pushed = generated.jvp(given.leaves, given.tangents)
-    return value, _floats(generated, pushed)
-
-
-def _traces(generated: Generated, name: str, given: Given) -> tuple[Any, Any]:
-    value, _, so_far = generated.traces(given.leaves, given.tangents)
-    return value, so_far
-
-
-def _floats(generated: Generated, pushed: Any) -> list[Array]:
-    return [jnp.asarray(jax.tree.leaves(pushed)[k]) for k in generated.subject.floats]
-
-
-_VALUE_AND_JACOBIAN = Check(_value_and_nested, Structures.value_and_jacobian, Due.jacobian)
-
-CHECKS = {
-    "f": Check(_pulled_through, Structures.drop_in, Due.cotangents, drop_in=True, sums=True),
-    "forward": Check(_pushed_through, Structures.drop_in, Due.tangents, drop_in=True),
-    "value_and_jacobian": _VALUE_AND_JACOBIAN,
-    "jacobian": Check(_nested, Structures.jacobian, Due.jacobian),
-    "jacobian_entries": Check(_by_path, Structures.entries, Due.entries),
-    "value_and_grad": _VALUE_AND_JACOBIAN,
-    "vjp": Check(_vjp, Structures.vjp, Due.cotangents, sums=True),
-    "jvp": Check(_jvp, Structures.jvp, Due.tangents),
-    "traces": Check(_traces, Structures.traces, Due.so_far),
-}
-"""By the function's name."""
-
-
-class Found(NamedTuple):
-    """What functions give at the same point, by their names."""
-
-    derivatives: dict[str, Any]
-    values: dict[str, list[Array]]
-    """The leaves of the source's result, of those that return it."""
-
-
-def everything(generated: Generated, given: Given, names: Sequence[str] | None = None) -> Found:
-    """Every emitted function, or those named, at the same point."""
-    found = Found({}, {})
-    for name in generated.emitted if names is None else names:
-        value, found.derivatives[name] = CHECKS[name].call(generated, name, given)
-        if value is not None:
-            found.values[name] = result_leaves(value)
+def _by_path(subject: Subject, found: Any) -> Any:
     return found
 
 
-def misshapen(generated: Generated, working: str) -> Iterator[Failure]:
-    """Everything that has another structure, shape or dtype than it should.
+_COMPARED = {
+    "cotangents": Compared(_leaves, Due.cotangents),
+    "tangents": Compared(_floats, Due.tangents),
+    "jacobian": Compared(_leaves, Due.jacobian),
+    "entries": Compared(_by_path, Due.entries),
+    "so_far": Compared(_by_path, Due.so_far),
+}
+"""By the names that the records of functions have for them."""
 
-    To be used where `working` is available as a dtype.
-    """
-    structures = Structures(generated, working)
-    for name in generated.emitted:
-        try:
-            message = CHECKS[name].structure(structures, name)
-        except Exception as error:
-            first = str(error).strip().split("\n", 1)[0]
-            message = f"raises {type(error).__name__}: {first}"
-        if message is not None:
-            yield Failure("inexact", name, message)
-    for name in generated.emitted:
-        if CHECKS[name].drop_in:
-            yield from structures.constants(name)
+
+class Found(NamedTuple):
+    """What functions give."""
+
+    derivatives: dict[tuple[str, str], Any]
+    """By the names of the function and of their form."""
+    values: dict[str, list[Array]]
+    """The leaves of the source's result, by the name of the function."""
+
+
+def everything(
+    generated: Generated, given: Given, functions: Sequence[EmittedFunction] | None = None
+) -> Found:
+    """Every emitted function, or those given, at the same point."""
+    subject, found = generated.subject, Found({}, {})
+    for function in subject.module.functions if functions is None else functions:
+        parts = (generated.through if function.rule else generated.returned)(function, given)
+        for name, part in parts.items():
+            if name == "result":
+                found.values[function.name] = result_leaves(part)
+            elif name != "traces":  # they are among the derivatives so far
+                found.derivatives[function.name, name] = _COMPARED[name].flat(subject, part)
+    return found
 
 
 def comparisons(due: Due, found: Found) -> Iterator[Comparison]:
     """Every derivative of every function beside what it should be."""
-    for name, derivatives in found.derivatives.items():
-        yield from CHECKS[name].compare(due, name, derivatives)
+    for (function, form), derivatives in found.derivatives.items():
+        yield from _COMPARED[form].comparisons(due, function, derivatives)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -11,8 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.ir.emitted import public_name
-from gradgen.verify.subject import Array, Call, Subject, result_leaves
+from gradgen.ir.emitted import EmittedFunction, public_name
+from gradgen.verify.subject import Array, Subject, result_leaves
+
+
+@dataclass(frozen=True)
+class Given:
+    """What functions are called with."""
+
+    leaves: Sequence[Array]
+    cotangents: Sequence[Array]
+    """Of the float outputs."""
+    tangents: Sequence[Array]
+    """Of the differentiated leaves."""
+    result: Any
+    """A result of the source, for its pytree."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +34,6 @@ class Generated:
 
     subject: Subject
     loaded: ModuleType
-
-    @property
-    def emitted(self) -> tuple[str, ...]:
-        """What the text should hold."""
-        return tuple(function.name for function in self.subject.module.functions)
 
     def function(self, member: str) -> Any:
         """A public function; AttributeError if the text lacks it."""
@@ -36,53 +44,71 @@ class Generated:
         positional, keyword = self.subject.bind(leaves)
         return self.function(member)(*positional, **keyword)
 
-    def vjp(self, leaves: Sequence[Array], cotangents: Any) -> Any:
-        """`f_vjp`; the cotangents are a result's pytree."""
-        return self.function("vjp")(primals(self.subject.bind(leaves)), cotangents)
+    def returned(self, function: EmittedFunction, given: Given) -> dict[str, Any]:
+        """What a function returns, by the names that its record has for it."""
+        *_, member = function.public
+        if function.takes:
+            found = self.function(member)(*(_ARGUMENTS[n](self, given) for n in function.takes))
+        else:
+            found = self.call(member, given.leaves)
+        parts = (found,) if len(function.returns) == 1 else found
+        return dict(zip(function.returns, parts, strict=True))
 
-    def jvp(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> Any:
-        """`f_jvp`; the tangents are those of the differentiated leaves."""
-        return self.function("jvp")(primals(self.subject.bind(leaves)), self.tangents_of(tangents))
+    def through(self, function: EmittedFunction, given: Given) -> dict[str, Any]:
+        """The result of a function with a rule, and what JAX obtains through it."""
+        subject, leaves = self.subject, given.leaves
+        chosen = tuple(leaves[k] for k in subject.wrt)
 
-    def gradient(self, leaves: Sequence[Array], cotangents: Sequence[Array]) -> list[Array]:
-        """Cotangents of the differentiated leaves that JAX obtains through `f`."""
-        subject = self.subject
+        def result(*chosen: Array) -> Any:
+            return self.call(function.name, subject.with_differentiated(leaves, chosen))
 
-        def of_differentiated(*chosen: Array) -> list[Array]:
-            outputs = result_leaves(self.call("f", subject.with_differentiated(leaves, chosen)))
+        def of_floats(*chosen: Array) -> list[Array]:
+            outputs = result_leaves(result(*chosen))
             return [outputs[k] for k in subject.floats]
 
-        pull = jax.vjp(of_differentiated, *(leaves[k] for k in subject.wrt))[1]
-        return list(pull(list(cotangents)))
+        if function.rule == "tangents":
+            value, pushed = jax.jvp(result, chosen, tuple(given.tangents))
+            return {"result": value, "tangents": pushed}
+        value, (_, pull) = result(*chosen), jax.vjp(of_floats, *chosen)
+        return {"result": value, "cotangents": list(pull(list(given.cotangents)))}
 
-    def pushed(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> tuple[Any, Any]:
-        """The result, and the tangents that JAX obtains through `f_forward`."""
-        subject = self.subject
+    def _primals(self, given: Given) -> tuple[Any, ...]:
+        """All arguments in order, those that are passed by keyword included."""
+        positional, keyword = self.subject.bind(given.leaves)
+        return (*positional, *keyword.values())
 
-        def of_differentiated(*chosen: Array) -> Any:
-            return self.call("forward", subject.with_differentiated(leaves, chosen))
+    def _cotangents(self, given: Given) -> Any:
+        """Cotangents in the result's pytree: of type float0 for what is not a float."""
+        leaves, tree = jax.tree.flatten(given.result)
+        flat: list[Any] = [np.zeros(jnp.shape(leaf), jax.dtypes.float0) for leaf in leaves]
+        for position, cotangent in zip(self.subject.floats, given.cotangents, strict=True):
+            flat[position] = cotangent
+        return jax.tree.unflatten(tree, flat)
 
-        chosen = tuple(leaves[k] for k in subject.wrt)
-        return jax.jvp(of_differentiated, chosen, tuple(tangents))
-
-    def traces(self, leaves: Sequence[Array], tangents: Sequence[Array]) -> Any:
-        """`f_traces_step`, with each state's tangent as its traces, an input's as its factor."""
+    def _presynaptic(self, given: Given) -> dict[str, Array]:
+        """An input's tangent as its factor."""
         traces = self.subject.module.traces
         assert traces is not None
-        given = dict(zip((self.subject.paths[k] for k in self.subject.wrt), tangents, strict=True))
-        presynaptic = {path: given[path] for path, _ in traces.factors}
-        call = primals(self.subject.bind(leaves))
-        zeros = self.function("traces_init")(call, presynaptic)
-        known = {pair: jnp.broadcast_to(given[pair[0]], zeros[pair].shape) for pair in zeros}
-        return self.function("traces_step")(known, call, presynaptic)
+        tangents = self._by_path(given)
+        return {path: tangents[path] for path, _ in traces.factors}
 
-    def tangents_of(self, tangents: Sequence[Array]) -> tuple[Any, ...]:
-        """Tangents as `f_jvp` takes them: None for every leaf that is held constant."""
+    def _traces(self, given: Given) -> Any:
+        """Each state's tangent as its traces."""
+        start = self._primals(given), self._presynaptic(given)
+        zeros, tangents = self.function("traces_init")(*start), self._by_path(given)
+        return {pair: jnp.broadcast_to(tangents[pair[0]], zeros[pair].shape) for pair in zeros}
+
+    def _by_path(self, given: Given) -> dict[str, Array]:
+        paths = (self.subject.paths[k] for k in self.subject.wrt)
+        return dict(zip(paths, given.tangents, strict=True))
+
+    def _tangents(self, given: Given) -> tuple[Any, ...]:
+        """A tuple over the arguments: None for every leaf that is held constant."""
         subject = self.subject
         flat: list[Any] = [None] * len(subject.paths)
-        for position, tangent in zip(subject.wrt, tangents, strict=True):
+        for position, tangent in zip(subject.wrt, given.tangents, strict=True):
             flat[position] = tangent
-        trees = primals(subject.bind(flat))
+        trees = self._primals(replace(given, leaves=flat))
         chosen = {subject.paths[k].split(".")[0] for k in subject.wrt}
         order = _in_order(subject)
         return tuple(
@@ -96,16 +122,11 @@ def _in_order(subject: Subject) -> list[str]:
     return [*positional, *(a.name for a in arguments if a.keyword_only)]
 
 
-def primals(call: Call) -> tuple[Any, ...]:
-    """All arguments in order, those that are passed by keyword included."""
-    positional, keyword = call
-    return (*positional, *keyword.values())
-
-
-def cotangent_tree(result: Any, floats: Sequence[int], cotangents: Sequence[Array]) -> Any:
-    """Cotangents in the result's pytree: of type float0 for what is not a float."""
-    leaves, tree = jax.tree.flatten(result)
-    flat: list[Any] = [np.zeros(jnp.shape(leaf), jax.dtypes.float0) for leaf in leaves]
-    for position, cotangent in zip(floats, cotangents, strict=True):
-        flat[position] = cotangent
-    return jax.tree.unflatten(tree, flat)
+_ARGUMENTS: dict[str, Callable[[Generated, Given], Any]] = {
+    "primals": Generated._primals,
+    "cotangents": Generated._cotangents,
+    "tangents": Generated._tangents,
+    "traces": Generated._traces,
+    "presynaptic": Generated._presynaptic,
+}
+"""What functions take, by the names that their records have for it."""

@@ -10,15 +10,15 @@ import jax
 import numpy as np
 
 from gradgen.ir.code import WORKING, is_float
-from gradgen.ir.emitted import STEP
+from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify import populations as people
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.comparisons import Due
 from gradgen.verify.compiling import Compiler, choose_compiler, precision
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, epsilon, same_bits
-from gradgen.verify.functions import CHECKS, Found, Given, comparisons, everything
-from gradgen.verify.generated import Generated
+from gradgen.verify.functions import Found, comparisons, everything
+from gradgen.verify.generated import Generated, Given
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
@@ -112,7 +112,7 @@ class Run:
 
     def _values(self, reference: Reference) -> bool:
         """The primal, run eagerly, is bit-identical to the source."""
-        if STEP not in self._generated.emitted:
+        if STEP not in self._subject.module.emit:
             return True
         arrays = people.arrays(self._leaves)
         source = result_leaves(self._subject.source(arrays))
@@ -199,8 +199,8 @@ class Run:
         chosen, leaves = people.as_points(chosen, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
         expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
-        emitted = self._generated.emitted
-        summed = tuple(name for name in emitted if CHECKS[name].sums)
+        emitted = self._subject.module.functions
+        summed = [f for f in emitted if "cotangents" in (f.rule, *f.returns)]
         evaluated = self._evaluate(chosen, summed if self._large else emitted)
         if evaluated is None:
             return
@@ -212,7 +212,9 @@ class Run:
             self._optimised(chosen[-1], given[-1], outputs[-1], expectation)
 
     def _evaluate(
-        self, chosen: Sequence[people.Population], names: Sequence[str] | None = None
+        self,
+        chosen: Sequence[people.Population],
+        functions: Sequence[EmittedFunction] | None = None,
     ) -> tuple[list[Found], list[list[Any]], list[people.Vectors]] | None:
         """The generated functions' results, the source's values, and the vectors used."""
         leaves = [people.arrays(p.leaves) for p in chosen]
@@ -227,7 +229,7 @@ class Run:
         def program(leaves: Any, vectors: Any) -> Any:
             values = [result_leaves(self._subject.source(one)) for one in leaves]
             found = [
-                everything(self._shared, Given(one, both[0], both[1], result), names)
+                everything(self._shared, Given(one, both[0], both[1], result), functions)
                 for one, both, result in zip(leaves, vectors, results, strict=True)
             ]
             return found, values

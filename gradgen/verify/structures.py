@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradgen.verify.generated import Generated, cotangent_tree
+from gradgen.ir.emitted import EmittedFunction
+from gradgen.verify.generated import Generated, Given
 from gradgen.verify.report import Failure
 from gradgen.verify.subject import Subject, abstract, concrete_dtype
 
@@ -59,56 +60,33 @@ class Structures:
         self._chosen = [self._leaves[k] for k in self._subject.wrt]
         self._floats = [self._outputs[k] for k in self._subject.floats]
 
-    def drop_in(self, name: str) -> str | None:
-        """A function that returns what the source returns."""
-        found = self._called(name)
-        return self._value(found) or self._defaults(name) or self._mixed(name)
+    def failures(self) -> Iterator[Failure]:
+        """Everything that has another structure, shape or dtype than it should."""
+        functions = self._subject.module.functions
+        for function in functions:
+            try:
+                message = self._check(function)
+            except Exception as error:
+                first = str(error).strip().split("\n", 1)[0]
+                message = f"raises {type(error).__name__}: {first}"
+            if message is not None:
+                yield Failure("inexact", function.name, message)
+        for function in functions:
+            if function.rule:
+                yield from self._constants(function.name)
 
-    def value_and_jacobian(self, name: str) -> str | None:
-        """A function that returns a pair of the result and its nested derivatives."""
-        value, nested = self._called(name)
-        return self._value(value) or self._nested(nested)
+    def _check(self, function: EmittedFunction) -> str | None:
+        def called(leaves: Any, cotangents: Any, tangents: Any) -> dict[str, Any]:
+            given = Given(leaves, cotangents, tangents, self.result)
+            return self._generated.returned(function, given)
 
-    def jacobian(self, name: str) -> str | None:
-        """A function that returns nested derivatives."""
-        return self._nested(self._called(name))
-
-    def entries(self, name: str) -> str | None:
-        """A function that returns derivatives by output and input path."""
-        return self._entries(self._called(name))
-
-    def vjp(self, name: str) -> str | None:
-        """The vector-Jacobian product."""
-        generated, subject = self._generated, self._subject
-        found = jax.eval_shape(
-            lambda leaves, cotangents: generated.vjp(
-                leaves, cotangent_tree(self.result, subject.floats, cotangents)
-            ),
-            self._leaves,
-            self._floats,
-        )
-        return self._compare(found, self._over_arguments(), self._chosen)
-
-    def jvp(self, name: str) -> str | None:
-        """The Jacobian-vector product."""
-        value, pushed = jax.eval_shape(self._generated.jvp, self._leaves, self._chosen)
-        tangents = [
-            leaf if k in self._subject.floats else abstract(leaf.shape, jax.dtypes.float0)
-            for k, leaf in enumerate(self._outputs)
-        ]
-        return self._value(value) or self._compare(pushed, self._result(), tangents)
-
-    def traces(self, name: str) -> str | None:
-        """The step with eligibility traces."""
-        found = jax.eval_shape(self._generated.traces, self._leaves, self._chosen)
-        return self._value(found[0])
-
-    def _called(self, name: str) -> Any:
-        return jax.eval_shape(lambda *flat: self._generated.call(name, flat), *self._leaves)
-
-    def _nested(self, found: Any) -> str | None:
-        expected = [leaf for leaf in self._floats for _ in self._chosen]
-        return self._compare(found, self._jacobian(), expected)
+        found = jax.eval_shape(called, self._leaves, self._floats, self._chosen)
+        for name in function.returns:
+            if message := _PARTS[name](self, found[name]):
+                return message
+        if function.rule:
+            return self._defaults(function.name) or self._mixed(function.name)
+        return None
 
     def _value(self, value: Any) -> str | None:
         return self._compare(value, self._result(), self._outputs)
@@ -121,6 +99,23 @@ class Structures:
             if (got.shape, got.dtype) != (wanted.shape, wanted.dtype):
                 return f"returns {got.dtype}{got.shape} where {wanted.dtype}{wanted.shape} is due"
         return None
+
+    def _tangents(self, found: Any) -> str | None:
+        leaves = [
+            leaf if k in self._subject.floats else abstract(leaf.shape, jax.dtypes.float0)
+            for k, leaf in enumerate(self._outputs)
+        ]
+        return self._compare(found, self._result(), leaves)
+
+    def _cotangents(self, found: Any) -> str | None:
+        return self._compare(found, self._over_arguments(), self._chosen)
+
+    def _nested(self, found: Any) -> str | None:
+        expected = [leaf for leaf in self._floats for _ in self._chosen]
+        return self._compare(found, self._jacobian(), expected)
+
+    def _of_any_shape(self, found: Any) -> None:
+        """Nothing: these have the axes of the traces that were given."""
 
     def _result(self) -> str:
         return describe(self.result, lambda _: "*")
@@ -220,7 +215,7 @@ class Structures:
                     return f"with {given} in turn returns {got.dtype}, not {wanted.dtype}"
         return None
 
-    def constants(self, name: str) -> Iterator[Failure]:
+    def _constants(self, name: str) -> Iterator[Failure]:
         """A float that is held constant raises when it is differentiated."""
         subject = self._subject
         for position, leaf in enumerate(subject.module.trace.inputs):
@@ -246,6 +241,18 @@ class Structures:
             yield Failure(
                 "inexact", name, f"{leaf.path} is held constant, and differentiating it is no error"
             )
+
+
+_PARTS: dict[str, Callable[[Structures, Any], str | None]] = {
+    "result": Structures._value,
+    "cotangents": Structures._cotangents,
+    "tangents": Structures._tangents,
+    "jacobian": Structures._nested,
+    "entries": Structures._entries,
+    "traces": Structures._of_any_shape,
+    "so_far": Structures._of_any_shape,
+}
+"""What is wrong with what functions return, by the names that their records have for it."""
 
 
 def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any:
