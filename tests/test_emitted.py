@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from generating import ROOT, generate
 
+import gradgen
 from gradgen.ir.emitted import EMITTED, FUNCTIONS, PROGRAMS, STEP, public_name
 from gradgen.targets.jax.linking import called_helpers, own_imports
 from gradgen.targets.jax.render import template_folder
@@ -21,8 +22,9 @@ def test_every_function_has_a_template():
 def test_every_function_is_documented():
     text = (ROOT / "docs" / "generated_module.md").read_text(encoding="utf-8")
     for function in EMITTED.values():
-        for member in function.public:
+        for member, about in function.public.items():
             assert f"`{public_name(STEP, member)}`" in text
+            assert getattr(gradgen.Differentiated, member).__doc__ == about
 
 
 @pytest.mark.parametrize("emit", [*((name,) for name in FUNCTIONS), FUNCTIONS])
