@@ -42,7 +42,8 @@ def render(module: Module) -> str:
 def _helpers(context: Context) -> list[str]:
     """All that functions and programs may call, each as a block of one template."""
     template = _environment().get_template("plumbing.py.jinja")
-    return ["".join(block(template.new_context(context))) for block in template.blocks.values()]
+    shared = template.new_context(context)
+    return ["".join(block(shared)) for block in template.blocks.values()]
 
 
 def template_folder() -> Path:
