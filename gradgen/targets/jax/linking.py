@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from gradgen.ir.own_names import OWN_IMPORTS
 
 _DOCSTRING = re.compile('""".*?"""', re.S)
-_DEFINED = re.compile(r"^(?:def |class )?(_\w+)(?=\(| =)", re.M)
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_DEFINED = re.compile(r"^(?:def |class )?(_\w+)(?=[(:]| =)", re.M)
 _CALLED = re.compile(r"\b_\w+")
 _ALWAYS_IMPORTED = ("jax", "jnp", "np")
 
@@ -27,14 +28,15 @@ def called_helpers(texts: Iterable[str], helpers: Sequence[str]) -> list[str]:
 
 
 def _called(text: str) -> list[str]:
+    # in strings too, since those with braces may call something
     return _CALLED.findall(_DOCSTRING.sub("", text))
 
 
 def own_imports(texts: Sequence[str]) -> set[str]:
     """The import statements of what texts use that the module brings along itself."""
-    code = "\n".join(_DOCSTRING.sub("", text) for text in texts)
+    code = _STRING.sub("", "\n".join(_DOCSTRING.sub("", text) for text in texts))
     return {
         statement
         for name, statement in OWN_IMPORTS.items()
-        if name in _ALWAYS_IMPORTED or re.search(rf'(?<![.\w"]){name}\b', code)
+        if name in _ALWAYS_IMPORTED or re.search(rf"(?<![.\w]){name}\b", code)
     }
