@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradgen.compile import ordering
 from gradgen.compile.front import front_of
@@ -29,6 +29,7 @@ from gradgen.files import read_text, write_atomically
 from gradgen.frontend.live.expressions import expression_of
 from gradgen.frontend.live.function import LiveFunction, find_function
 from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
+from gradgen.ir.emitted import EMITTED, public_name
 from gradgen.ir.graph import FACE, Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
 from gradgen.ir.plan import Objective, PlanObjective
@@ -84,55 +85,9 @@ class Differentiated:
         """What was compared with JAX, and the largest errors."""
         return self._outcome.report
 
-    @property
-    def f(self) -> Function:
-        """The step function, differentiable by the generated rule."""
-        return self._member("f")
+    if TYPE_CHECKING:  # the members come below
 
-    @property
-    def forward(self) -> Function:
-        """The step function, differentiable in forward mode by the generated rule."""
-        return self._member("forward")
-
-    @property
-    def value_and_jacobian(self) -> Function:
-        """The result and the Jacobian from one program; called like `f`."""
-        return self._member("value_and_jacobian")
-
-    @property
-    def jacobian(self) -> Function:
-        """The Jacobian, nested as `jax.jacfwd` nests it, an array an entry; called like `f`."""
-        return self._member("jacobian")
-
-    @property
-    def jacobian_entries(self) -> Function:
-        """The entries that are not zero by structure, by output and input path; called like `f`."""
-        return self._member("jacobian_entries")
-
-    @property
-    def vjp(self) -> Function:
-        """The cotangents of the inputs, without a Jacobian; `vjp(primals, cotangents)`."""
-        return self._member("vjp")
-
-    @property
-    def jvp(self) -> Function:
-        """The result and the tangents of the outputs, likewise; `jvp(primals, tangents)`."""
-        return self._member("jvp")
-
-    @property
-    def value_and_grad(self) -> Function:
-        """The result, where that is one scalar, and its gradient; called like `f`."""
-        return self._member("value_and_grad")
-
-    @property
-    def traces_init(self) -> Function:
-        """Eligibility traces before the first step; `traces_init(primals, presynaptic)`."""
-        return self._member("traces_init")
-
-    @property
-    def traces_step(self) -> Function:
-        """The result, the next traces and what they sum up; `traces_step(traces, primals, ...)`."""
-        return self._member("traces_step")
+        def __getattr__(self, member: str) -> Function: ...
 
     def write(self, path: str | os.PathLike[str], *, force: bool = False) -> bool:
         """Write the module to a file, whole or not at all; says whether the file was changed.
@@ -150,16 +105,16 @@ class Differentiated:
                     return False
         return write_atomically(output, self.source)
 
-    def _member(self, suffix: str) -> Function:
+    def _member(self, member: str) -> Function:
         name = self._outcome.module.source.function
-        found = getattr(self._running, name if suffix == "f" else f"{name}_{suffix}", None)
+        found = getattr(self._running, public_name(name, member), None)
         if found is None:
             why = (
                 "the output of the function is not one scalar"
-                if suffix in self._outcome.module.emit
+                if member in self._outcome.module.emit
                 else "it is not among those that emit= names"
             )
-            raise AttributeError(f"'{suffix}' was not generated for '{name}': {why}")
+            raise AttributeError(f"'{member}' was not generated for '{name}': {why}")
         function: Function = found
         return function
 
@@ -174,6 +129,18 @@ class Differentiated:
         from gradgen.report.notebook import write_notebook
 
         return write_notebook(self._outcome.module, self.source)
+
+
+def _as_property(member: str, about: str) -> property:
+    def get(self: Differentiated) -> Function:
+        return self._member(member)
+
+    return property(get, doc=about)
+
+
+for _function in EMITTED.values():
+    for _name, _about in _function.public.items():
+        setattr(Differentiated, _name, _as_property(_name, _about))
 
 
 def differentiate(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from gradgen.ir.emitted import DEFAULT_FUNCTIONS, FUNCTIONS
 from gradgen.ir.graph import Elimination, Order
-from gradgen.ir.module import DEFAULT_FUNCTIONS, FUNCTIONS, Options, Residuals
+from gradgen.ir.module import Options, Residuals
 from gradgen.ir.plan import Objective
 from gradgen.ir.source import is_file
 

@@ -16,9 +16,10 @@ from numerics import ALGEBRA, ANALYSIS, OF_DTYPE, Value, represent
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float
 from gradgen.ir.program import Program
+from gradgen.ir.results import Result
 
 
-def evaluate(program: Program, inputs: Mapping[Var, Value]) -> dict[str, Value]:
+def evaluate(program: Program, inputs: Mapping[Var, Value]) -> dict[Result, Value]:
     """A program's results by key, from a value for each of its inputs.
 
     Raises ValueError for an input that is missing or an operation that has no value here.

@@ -16,6 +16,7 @@ from generating import MODELS, STYLES, Generated, each, generate
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.code import Atom, is_float
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program
+from gradgen.ir.results import Cotangent, Entry, OutputValue, Tangent
 from gradgen.search.heuristics import forward, reverse
 
 FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
@@ -127,21 +128,22 @@ def test_results_are_complete(path):
     generated = generate(path)
     trace, graph = generated.front.trace, generated.graph
     found = {n: [key for key, _ in p.results] for n, p in programs(generated).items()}
-    outputs = [f"out:{o.path}" for o in trace.outputs]
+    outputs = [OutputValue(o.path) for o in trace.outputs]
     assert found["_primal"] == outputs
-    assert found["_vjp"] == [f"ct:{i.path}" for i in trace.inputs if i.wrt]
-    assert found["_jvp"] == [*outputs, *(f"t:{o.path}" for o in trace.float_outputs)]
+    assert found["_vjp"] == [Cotangent(i.path) for i in trace.inputs if i.wrt]
+    assert found["_jvp"] == [*outputs, *(Tangent(o.path) for o in trace.float_outputs)]
     reaches = {v: {v} for v in graph.independents}
     for e in sorted(graph.edges, key=lambda e: e.target):
         reaches[e.target] = reaches.get(e.target, set()) | reaches[e.source]
     structure = {
-        f"d:{graph.vertices[k].name.removeprefix('out:')}:{graph.vertices[j].name}"
+        Entry(graph.vertices[k].name.removeprefix("out:"), graph.vertices[j].name)
         for k in graph.dependents
         for j in reaches[k]
     }
     entries = found["_value_and_entries"]
     assert entries[: len(outputs)] == outputs
-    assert sorted(entries[len(outputs) :]) == sorted(structure)
+    assert len(entries) == len(outputs) + len(structure)
+    assert set(entries[len(outputs) :]) == structure
 
 
 @FILES
@@ -182,12 +184,12 @@ def test_vector_products_are_the_jacobian_times_the_vector(path):
             continue
         for name in tangents:
             rows = [
-                (values[ct], jacobian.get(f"d:{out}:{name}", 0)) for out, ct in cotangents.items()
+                (values[ct], jacobian.get(Entry(out, name), 0)) for out, ct in cotangents.items()
             ]
-            assert close(pulled[f"ct:{name}"], sum(a * b for a, b in rows))
+            assert close(pulled[Cotangent(name)], sum(a * b for a, b in rows))
         for out in cotangents:
-            rows = [(values[t], jacobian.get(f"d:{out}:{name}", 0)) for name, t in tangents.items()]
-            assert close(pushed[f"t:{out}"], sum(a * b for a, b in rows))
+            rows = [(values[t], jacobian.get(Entry(out, name), 0)) for name, t in tangents.items()]
+            assert close(pushed[Tangent(out)], sum(a * b for a, b in rows))
 
 
 @pytest.mark.parametrize("path", each(*MODELS))

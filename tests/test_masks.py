@@ -17,6 +17,7 @@ from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.program import count_operations
+from gradgen.ir.results import Cotangent, Entry, Tangent
 from gradgen.lowering import conditions
 from gradgen.lowering.conditions import ALWAYS, NEVER, both, either, implies, when
 from gradgen.lowering.lower import Lowering
@@ -101,17 +102,17 @@ def jacobians(module, leaves, dtype):
 
     found = results(module.jacobian.chosen.program, inputs)
     zero = np.zeros_like(leaves[0])
-    yield "jacobian", [[found.get(f"d:{o}:{i}", zero) for i in paths] for o in outputs]
+    yield "jacobian", [[found.get(Entry(o, i), zero) for i in paths] for o in outputs]
     pulled = [
         results(module.vjp.chosen.program, inputs | unit(o, module.cotangents)) for o in outputs
     ]
-    yield "vjp", [[row[f"ct:{i}"] for i in paths] for row in pulled]
+    yield "vjp", [[row[Cotangent(i)] for i in paths] for row in pulled]
     kept = results(module.passes.forward, inputs)
-    kept = {key.removeprefix("kept:"): value for key, value in kept.items()}
+    kept = {key.variable: value for key, value in kept.items()}
     pulled = [results(module.passes.backward, kept | unit(o, module.cotangents)) for o in outputs]
-    yield "f", [[row[f"ct:{i}"] for i in paths] for row in pulled]
+    yield "f", [[row[Cotangent(i)] for i in paths] for row in pulled]
     pushed = [results(module.jvp.chosen.program, inputs | unit(i, module.tangents)) for i in paths]
-    yield "jvp", [[column[f"t:{o}"] for column in pushed] for o in outputs]
+    yield "jvp", [[column[Tangent(o)] for column in pushed] for o in outputs]
 
 
 @ALL

@@ -196,3 +196,30 @@ def test_a_static_field_has_its_default(tmp_path):
     with pytest.raises(GradgenError, match=r"'s\.tag' is not a number") as refused:
         generate_text(tmp_path, HEADER + text)
     assert "give the field a default value" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_regression(name):
+    values = ", ".join(["0.5"] * (MODELS[name].partition(")")[0].count(",") + 1))
+    text = f"{HEADER}\n{MODELS[name]}\n\ndef example():\n    return ({values},), {{}}\n"
+    assert check_model(text) in ("exact", "fused")
+
+
+def test_array_output_is_refused(tmp_path):
+    with pytest.raises(GradgenError, match=r"returns an array of shape \(2,\) for one neuron"):
+        generate_text(tmp_path, f"{HEADER}\ndef step(v, w):\n    return jnp.stack([v, w])\n")
+
+
+def test_rounded_derivative_is_refused(tmp_path):
+    with pytest.raises(GradgenError, match=r"'reduce_precision' to the same precision"):
+        generate_text(
+            tmp_path, f"{HEADER}\ndef step(v):\n    return lax.reduce_precision(v, 8, 9)\n"
+        )
+
+
+def test_derivatives_beside_a_huge_exponential_verify():
+    # dv'/dv is the difference of two numbers of 1e13, in JAX as well, where the reset saturates
+    model = Path(__file__).parents[1] / "models" / "adex.py"
+    directives = (("wrt", "v, w, I, C, gL, EL, D, VT, tw, a, Vr, b"),)
+    outcome = generate(Settings(str(model), directives=directives), lambda what: None)
+    assert outcome.report.exact

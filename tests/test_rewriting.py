@@ -16,6 +16,7 @@ from gradgen.compile.programs import candidates
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section, count_operations
+from gradgen.ir.results import Kept
 from gradgen.lowering.passes import eliminate_dead_code
 from gradgen.lowering.rewriting.forms import Forms, divide, multiply, tidy
 from gradgen.lowering.rewriting.moves import apply, moves, push, reachable, rescale
@@ -38,7 +39,7 @@ def program(derivative, results, primal=(), inputs=INPUTS, partials=()):
         Section(PARTIALS, tuple(map(instruction, partials))),
         Section(ACCUMULATION, tuple(map(instruction, derivative))),
     )
-    named = tuple((f"d:{name}", name) for name in results.split())
+    named = tuple((Kept(name), name) for name in results.split())
     made = Program(inputs, tuple(s for s in sections if s.instructions), named)
     made.check()
     return made
@@ -90,7 +91,7 @@ def random_program(chance, length):
                 code.append(Instruction(target, "select", (f"{target}c", x, number)))
             names.append(target)
         sections.append(Section(title, tuple(code)))
-    results = tuple((f"d:{k}", name) for k, name in enumerate(names[-8:]))
+    results = tuple((Kept(name), name) for name in names[-8:])
     made = eliminate_dead_code(Program(INPUTS, tuple(sections), results))
     made.check()
     return made

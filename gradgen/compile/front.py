@@ -16,6 +16,7 @@ from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.dtypes import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
+from gradgen.ir.emitted import stands_on
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.verify.points import Range
@@ -76,7 +77,7 @@ def _front_of(settings: Settings, opened: Opened) -> Front:
         )
     traced = replace(traced, outputs=outputs)
     traced = replace(traced, recurrence=find_recurrence(source, traced))
-    if "traces" in settings.emit:
+    if "traces" in stands_on(settings.emit):
         require_state(source, traced)
     traced.check()
     return Front(settings, source, function, signature, traced, vmapped=spans is None)

@@ -19,6 +19,7 @@ from gradgen.elimination.extend import (
 )
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.code import Var
+from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module, Passes, Traces
 from gradgen.ir.plan import Objective, Plan
@@ -109,6 +110,7 @@ class _Programs:
     def module(self, recipe: Recipe) -> Module:
         """The module that a recipe gives."""
         settings, source = self._front.settings, self._front.source
+        programs = stands_on(settings.emit)
         sweeps = self.accumulated(forward(self._graph)), self.accumulated(reverse(self._graph))
         vjp = self._product(self.pulled, recipe.vjp, recipe)
         return Module(
@@ -122,8 +124,8 @@ class _Programs:
             cotangents=self.pulled.variables,
             tangents=self.pushed.variables,
             recipe=recipe,
-            traces=self._traces(recipe) if "traces" in settings.emit else None,
-            passes=self._passes(vjp, recipe) if "f" in settings.emit else None,
+            traces=self._traces(recipe) if "traces" in programs else None,
+            passes=self._passes(vjp, recipe) if "backward" in programs else None,
             emit=settings.emit,
             generator=GENERATOR,
             source_name=settings.shown(source.path),
@@ -259,18 +261,17 @@ class _Weighted:
 
 def _pulled(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     """For the vector-Jacobian product."""
-    names = [graph.vertices[v].name for v in graph.dependents]
-    variables = {name: f"ct{k}" for k, name in enumerate(names)}
+    paths = [graph.vertices[v].path for v in graph.dependents]
+    variables = {path: f"ct{k}" for k, path in enumerate(paths)}
     extended = weight_outputs(graph, variables)
-    paths = tuple((name.removeprefix("out:"), variables[name]) for name in names)
     lower = partial(lowering.vjp, cotangents=list(variables.values()))
-    return _Weighted(extended, paths, _accumulating(extended, lower), "reverse")
+    return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "reverse")
 
 
 def _pushed(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     """For the Jacobian-vector product."""
-    names = [graph.vertices[v].name for v in graph.independents]
-    variables = {name: f"tan{k}" for k, name in enumerate(names)}
+    paths = [graph.vertices[v].path for v in graph.independents]
+    variables = {path: f"tan{k}" for k, path in enumerate(paths)}
     extended = weight_inputs(graph, variables)
     lower = partial(lowering.jvp, tangents=list(variables.values()))
     return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "forward")

@@ -15,10 +15,10 @@ from gradgen.ir.trace import Recurrence
 
 
 def weight_outputs(graph: LinearGraph, cotangents: Mapping[str, Var]) -> LinearGraph:
-    """The graph of the sum of the outputs weighted with cotangents, given by dependents' names."""
+    """The graph of the sum of the outputs weighted with cotangents, given by their paths."""
     last = len(graph.vertices)
     edges = [
-        Edge(v, last, "variable", (cotangents[graph.vertices[v].name],)) for v in graph.dependents
+        Edge(v, last, "variable", (cotangents[graph.vertices[v].path],)) for v in graph.dependents
     ]
     return LinearGraph(
         (*graph.vertices, Vertex(WEIGHTED, WEIGHTED)),
@@ -29,9 +29,9 @@ def weight_outputs(graph: LinearGraph, cotangents: Mapping[str, Var]) -> LinearG
 
 
 def weight_inputs(graph: LinearGraph, tangents: Mapping[str, Var]) -> LinearGraph:
-    """The graph below one independent, which feeds each input its tangent, given by names."""
+    """The graph below one independent, which feeds each input its tangent, given by paths."""
     edges = [
-        Edge(0, v + 1, "variable", (tangents[graph.vertices[v].name],)) for v in graph.independents
+        Edge(0, v + 1, "variable", (tangents[graph.vertices[v].path],)) for v in graph.independents
     ]
     shifted = [Edge(e.source + 1, e.target + 1, e.kind, e.partials) for e in graph.edges]
     return LinearGraph(
@@ -44,11 +44,8 @@ def weight_inputs(graph: LinearGraph, tangents: Mapping[str, Var]) -> LinearGrap
 
 def eligible_pairs(graph: LinearGraph, recurrence: Recurrence) -> tuple[tuple[str, str], ...]:
     """(state, other input) by input paths, wherever a trace can become nonzero as time goes on."""
-    names = [vertex.name for vertex in graph.vertices]
-    direct = {
-        names[v].removeprefix("out:"): {names[i] for i in inputs}
-        for v, inputs in graph.reach().items()
-    }
+    paths = [vertex.path for vertex in graph.vertices]
+    direct = {paths[v]: {paths[i] for i in inputs} for v, inputs in graph.reach().items()}
     states = dict(recurrence)
     behind: dict[str, set[str]] = {state: direct.get(output, set()) for state, output in recurrence}
     changed = True
@@ -58,9 +55,9 @@ def eligible_pairs(graph: LinearGraph, recurrence: Recurrence) -> tuple[tuple[st
             more = inputs.union(*(behind[other] for other in inputs & states.keys()))
             changed = changed or more != inputs
             behind[state] = more
-    others = [names[v] for v in graph.independents if names[v] not in states]
+    others = [paths[v] for v in graph.independents if paths[v] not in states]
     # a state that nothing depends on needs no trace
-    inputs = {names[v] for v in graph.independents}
+    inputs = {paths[v] for v in graph.independents}
     carried = [state for state in states if state in inputs]
     return tuple((s, other) for s in carried for other in others if other in behind[s])
 
@@ -79,7 +76,7 @@ def weight_states(
     derivatives by everything up to it. `traces` are variables by (state, input).
     Source: Williams and Zipser 1989, Neural Computation 1(2), section 2.
     """
-    number = {graph.vertices[v].name: v for v in graph.independents}
+    number = {graph.vertices[v].path: v for v in graph.independents}
     states = dict(recurrence)
     others = [path for path in number if path not in states]
     edges: dict[tuple[str, str], Atom] = {
@@ -103,7 +100,7 @@ def weight_states(
         if edge.source in reached:
             reached.add(edge.target)
             kept.append(edge)
-    vertices = [*(Vertex(f"{WEIGHTED}:{p}", p) for p in others), *graph.vertices]
+    vertices = [*(Vertex(f"{WEIGHTED}:{p}", p, path=p) for p in others), *graph.vertices]
     place = {v: k for k, v in enumerate(sorted(reached))}
     return LinearGraph(
         tuple(vertices[v] for v in place),

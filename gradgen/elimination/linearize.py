@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping
 
 from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Const
+from gradgen.ir.code import Atom, Const, Var
 from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
 from gradgen.ir.identity import stable_names
 from gradgen.ir.trace import Output, Trace
+
+Node = Var | Output
+"""A vertex by the variable behind it, or an output that has one of its own."""
 
 
 def linearize(trace: Trace) -> LinearGraph:
@@ -19,51 +22,50 @@ def linearize(trace: Trace) -> LinearGraph:
     An output that is read further, or occurs twice, or is an input, gets a dependent of its own
     behind a unit edge. What no independent reaches, or reaches no dependent, is left out.
     """
-    edges: dict[tuple[str, str], tuple[Atom, ...]] = {}
+    edges: dict[tuple[Node, Node], tuple[Atom, ...]] = {}
     independents = [i.variable for i in trace.inputs if i.wrt]
-    order = list(independents)
-    read: set[str] = set()
+    order: list[Node] = [*independents]
+    read: set[Var] = set()
     for elemental in trace.elementals:
         order.append(elemental.target)
         for operand, partial in elemental.partials:
-            ends = (operand, elemental.target)
+            ends: tuple[Node, Node] = operand, elemental.target
             edges[ends] = (*edges.get(ends, ()), partial)
             read.add(operand)
-    dependents: list[tuple[str, Output]] = []
+    dependents: list[tuple[Node, Output]] = []
     occurrences = Counter(output.atom for output in trace.float_outputs)
     for output in trace.float_outputs:
         if not isinstance(output.atom, str) or output.atom not in order:
             continue
         if output.atom in independents or output.atom in read or occurrences[output.atom] > 1:
-            key = f"out:{output.path}"
-            edges[output.atom, key] = (Const(1.0),)
-            order.append(key)
+            edges[output.atom, output] = (Const(1.0),)
+            order.append(output)
+            dependents.append((output, output))
         else:
-            key = output.atom
-        dependents.append((key, output))
-    outputs = {key for key, _ in dependents}
-    kept = _connected(set(independents), outputs, edges)
+            dependents.append((output.atom, output))
+    outputs = {node for node, _ in dependents}
+    kept = _connected(independents, outputs, edges)
     # dependents last, so that an output's vertex has the same place whether it is read or not
     ordered = [v for v in order if v in kept and v not in outputs]
-    ordered += [key for key, _ in dependents if key in kept]
+    ordered += [node for node, _ in dependents if node in kept]
     return _number(trace, ordered, independents, dependents, edges)
 
 
 def _connected(
-    independents: set[str], dependents: set[str], edges: Iterable[tuple[str, str]]
-) -> set[str]:
+    independents: Iterable[Node], dependents: Iterable[Node], edges: Iterable[tuple[Node, Node]]
+) -> set[Node]:
     """The vertices on paths from an independent to a dependent."""
-    successors: dict[str, list[str]] = {}
-    predecessors: dict[str, list[str]] = {}
+    successors: dict[Node, list[Node]] = {}
+    predecessors: dict[Node, list[Node]] = {}
     for source, target in edges:
         successors.setdefault(source, []).append(target)
         predecessors.setdefault(target, []).append(source)
     return _reach(independents, successors) & _reach(dependents, predecessors)
 
 
-def _reach(start: set[str], neighbours: Mapping[str, list[str]]) -> set[str]:
+def _reach(start: Iterable[Node], neighbours: Mapping[Node, list[Node]]) -> set[Node]:
     reached = set(start)
-    waiting = list(start)
+    waiting = list(reached)
     while waiting:
         for vertex in neighbours.get(waiting.pop(), ()):
             if vertex not in reached:
@@ -74,13 +76,14 @@ def _reach(start: set[str], neighbours: Mapping[str, list[str]]) -> set[str]:
 
 def _number(
     trace: Trace,
-    ordered: list[str],
-    independents: list[str],
-    dependents: list[tuple[str, Output]],
-    edges: Mapping[tuple[str, str], tuple[Atom, ...]],
+    ordered: list[Node],
+    independents: list[Var],
+    dependents: list[tuple[Node, Output]],
+    edges: Mapping[tuple[Node, Node], tuple[Atom, ...]],
 ) -> LinearGraph:
-    number = {key: position for position, key in enumerate(ordered)}
-    names = stable_names(trace.primal, {i.variable: i.path for i in trace.inputs})
+    number = {node: position for position, node in enumerate(ordered)}
+    paths = {i.variable: i.path for i in trace.inputs}
+    names = stable_names(trace.primal, paths)
     labels = {label.variable: label.name for label in trace.labels}
     short = Counter(i.name for i in trace.inputs)
     inputs = {
@@ -91,18 +94,19 @@ def _number(
     outputs = dict(dependents)
     seen: dict[str, int] = {}
     vertices = []
-    for key in ordered:
-        if key in outputs:
-            path = outputs[key].path
-            alias = labels.get(str(outputs[key].atom)) or f"out {path}"
-            vertices.append(Vertex(f"out:{path}", alias, f"out:{path}"))
+    for node in ordered:
+        if node in outputs:
+            path = outputs[node].path
+            alias = labels.get(str(outputs[node].atom)) or f"out {path}"
+            vertices.append(Vertex(f"out:{path}", alias, path=path))
             continue
-        name = names[key]
+        assert isinstance(node, Var)
+        name = names[node]
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:
             name = f"{name}.{seen[name]}"
-        alias = inputs.get(key) or labels.get(key) or f"({operations[key]})"
-        vertices.append(Vertex(name, alias, key))
+        alias = inputs.get(node) or labels.get(node) or f"({operations[node]})"
+        vertices.append(Vertex(name, alias, node, paths.get(node, "")))
     code = Builder("k", (*trace.primal, *trace.partials))
     numbered = sorted(
         (number[source], number[target], partials)
@@ -112,7 +116,7 @@ def _number(
     return LinearGraph(
         vertices=tuple(vertices),
         independents=tuple(number[v] for v in independents if v in number),
-        dependents=tuple(number[key] for key, _ in dependents if key in number),
+        dependents=tuple(number[node] for node, _ in dependents if node in number),
         edges=tuple(Edge(s, t, _kind(code, partials), partials) for s, t, partials in numbered),
     )
 

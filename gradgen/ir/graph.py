@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from reprlib import repr as short
 from typing import Literal, get_args
 
-from gradgen.ir.code import Atom
+from gradgen.ir.code import Atom, Var
 from gradgen.ir.json_files import array, flag, line, read_object, string
 from gradgen.ir.steps import parse_edge_step
 
@@ -32,8 +32,10 @@ class Vertex:
     name: str
     alias: str
     """What people see, be it the user's name, an input's path, or the operation in brackets."""
-    key: str = ""
-    """The variable of the trace behind it, or `out:<path>` for a dependent."""
+    variable: Var = ""
+    """The variable of the trace behind it; none for a dependent."""
+    path: str = ""
+    """Of the input, or of the output, that it stands for."""
 
 
 @dataclass(frozen=True)

@@ -5,30 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EMITTED, EmittedFunction
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Operations, Program, count_operations
 from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
-
-FUNCTIONS = (
-    "f",
-    "forward",
-    "value_and_jacobian",
-    "jacobian",
-    "jacobian_entries",
-    "vjp",
-    "jvp",
-    "value_and_grad",
-    "traces",
-)
-"""The public functions of a generated module by suffix; `f` is the step function itself, which has
-a backward rule, `forward` the step function with a forward rule, and `traces` the two functions
-`traces_init` and `traces_step`."""
-DEFAULT_FUNCTIONS = tuple(name for name in FUNCTIONS if name != "traces")
-"""What is written unless one asks: traces need a state."""
-
 
 Options = tuple[tuple[str, str | bool | tuple[str, ...]], ...]
 """Options of the command line by name, without their dashes."""
@@ -84,7 +67,7 @@ class Passes:
     input_bytes: int
     """What keeping the step's inputs would take."""
     forward: Program
-    """From the step's inputs to what is kept; results `kept:<variable>`."""
+    """From the step's inputs to what is kept; its results are `Kept`."""
     backward: Program
     """From what is kept, and the cotangents of the outputs, to those of the inputs."""
     whole: Program
@@ -131,3 +114,33 @@ class Module:
     def rewritten(self) -> bool:
         """Whether algebra was applied to the derivatives: they may overflow where JAX does not."""
         return self.recipe.rewriting is not None
+
+    @property
+    def functions(self) -> tuple[EmittedFunction, ...]:
+        """The functions asked for, as far as they apply to this step."""
+        single = self.trace.result.is_leaf
+        asked = (EMITTED[name] for name in self.emit)
+        return tuple(function for function in asked if single or not function.of_one_scalar)
+
+    @property
+    def derivatives(self) -> dict[str, Derivative]:
+        """The derivatives that there are, by the names of their programs."""
+        found = {"value_and_jacobian": self.jacobian, "vjp": self.vjp, "jvp": self.jvp}
+        if self.traces is not None:
+            found["traces"] = self.traces.derivative
+        return found
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """The programs that there are, by name, in the order of their counts."""
+        found = {
+            "primal": self.primal,
+            "value_and_jacobian": self.jacobian.chosen.program,
+            "vjp": self.vjp.chosen.program,
+            "jvp": self.jvp.chosen.program,
+        }
+        if self.passes is not None:
+            found |= {"residuals": self.passes.forward, "backward": self.passes.backward}
+        if self.traces is not None:
+            found["traces"] = self.traces.derivative.chosen.program
+        return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradgen.ir.code import Atom, Instruction, Var, check_code
 from gradgen.ir.operations import KINDS, OPERATIONS, integer_pow_multiplications
+from gradgen.ir.results import Result
 
 PRIMAL = "primal"
 PARTIALS = "elemental partials"
@@ -23,16 +24,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Program:
-    """Inputs, sections and named results.
-
-    Results are keyed by what they are: `out:<path>` for an output of the source,
-    `d:<output path>:<input path>` for an entry of the Jacobian, `ct:<input path>` for a cotangent,
-    `t:<output path>` for a tangent.
-    """
+    """Inputs, sections, and results by what they are."""
 
     inputs: tuple[Var, ...]
     sections: tuple[Section, ...]
-    results: tuple[tuple[str, Atom], ...]
+    results: tuple[tuple[Result, Atom], ...]
     hints: tuple[tuple[Var, str], ...] = ()
     """What people would call a variable."""
 

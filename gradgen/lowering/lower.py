@@ -11,6 +11,7 @@ from gradgen.ir.code import Atom, Const, Instruction, Var, substitute
 from gradgen.ir.graph import WEIGHTED
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
+from gradgen.ir.results import Cotangent, Entry, EntrySoFar, OutputValue, Result, Tangent
 from gradgen.ir.trace import Trace
 from gradgen.lowering.passes import finish
 
@@ -40,9 +41,8 @@ class Lowering:
         values = code.accumulate(plan)
         results = code.outputs()
         for dependent, independent, value in plan.entries:
-            path = plan.graph.vertices[independent].name
-            output = plan.graph.vertices[dependent].name.removeprefix("out:")
-            results.append((f"d:{output}:{path}", values[value]))
+            ends = (plan.graph.vertices[v].path for v in (dependent, independent))
+            results.append((Entry(*ends), values[value]))
         return code.program(results)
 
     def vjp(self, plan: Plan, cotangents: Sequence[Var]) -> Program:
@@ -54,8 +54,8 @@ class Lowering:
         values = code.accumulate(plan)
         found: dict[str, Atom] = {i.path: Const(0.0) for i in self._trace.inputs if i.wrt}
         for _, independent, value in plan.entries:
-            found[plan.graph.vertices[independent].name] = values[value]
-        return code.program([(f"ct:{path}", atom) for path, atom in found.items()], cotangents)
+            found[plan.graph.vertices[independent].path] = values[value]
+        return code.program([(Cotangent(path), atom) for path, atom in found.items()], cotangents)
 
     def jvp(self, plan: Plan, tangents: Sequence[Var]) -> Program:
         """Outputs and their tangents, from the tangents of the differentiated inputs.
@@ -66,8 +66,8 @@ class Lowering:
         values = code.accumulate(plan)
         found: dict[str, Atom] = {o.path: Const(0.0) for o in self._trace.float_outputs}
         for dependent, _, value in plan.entries:
-            found[plan.graph.vertices[dependent].name.removeprefix("out:")] = values[value]
-        results = [*code.outputs(), *((f"t:{path}", atom) for path, atom in found.items())]
+            found[plan.graph.vertices[dependent].path] = values[value]
+        results = [*code.outputs(), *((Tangent(path), atom) for path, atom in found.items())]
         return code.program(results, tangents)
 
     def traces(self, plan: Plan, more_inputs: Sequence[Var]) -> Program:
@@ -79,9 +79,8 @@ class Lowering:
         values = code.accumulate(plan)
         results = code.outputs()
         for dependent, independent, value in plan.entries:
-            path = plan.graph.vertices[independent].name.removeprefix(f"{WEIGHTED}:")
-            output = plan.graph.vertices[dependent].name.removeprefix("out:")
-            results.append((f"e:{output}:{path}", values[value]))
+            ends = (plan.graph.vertices[v].path for v in (dependent, independent))
+            results.append((EntrySoFar(*ends), values[value]))
         return code.program(results, more_inputs)
 
 
@@ -119,9 +118,9 @@ class _Code:
         """Add the partials of all edges."""
         self._values = self._builder.splice(self._trace.partials, self._values)
 
-    def outputs(self) -> list[tuple[str, Atom]]:
+    def outputs(self) -> list[tuple[Result, Atom]]:
         """The source's outputs, as results."""
-        return [(f"out:{o.path}", self._value(o.atom)) for o in self._trace.outputs]
+        return [(OutputValue(o.path), self._value(o.atom)) for o in self._trace.outputs]
 
     def accumulate(self, plan: Plan) -> list[Atom]:
         """Add the steps of a plan to the partials; returns where each of its values is."""
@@ -140,7 +139,7 @@ class _Code:
         return values
 
     def program(
-        self, results: Sequence[tuple[str, Atom]], more_inputs: Sequence[Var] = ()
+        self, results: Sequence[tuple[Result, Atom]], more_inputs: Sequence[Var] = ()
     ) -> Program:
         """The code so far with these results, finished by the passes."""
         code = self._builder.instructions

@@ -16,6 +16,7 @@ from gradgen.ir.code import Instruction, Var, live_code
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import Program, Section, count_operations
+from gradgen.ir.results import Kept
 from gradgen.ir.trace import Trace
 
 _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
@@ -89,7 +90,7 @@ def _passes(program: Program, leaves: _Leaves, residuals: Residuals) -> Passes:
         forward=replace(
             _restricted(program, live),
             inputs=tuple(v for v in program.inputs if v in leaves.dtypes),
-            results=tuple((f"kept:{v}", v) for v in kept),
+            results=tuple((Kept(v), v) for v in kept),
         ),
         backward=replace(_restricted(program, late | again), inputs=(*kept, *cotangents)),
         whole=program,

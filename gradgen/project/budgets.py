@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.own_names import own_name
 from gradgen.project.outcome import Finding
 from gradgen.project.record import Counts
 from gradgen.project.target import Target
-from gradgen.verify.recount import COUNTED, recount
+from gradgen.verify.recount import recount
 
 _SAID = {
     "max-muls": "takes {} multiplications",
@@ -46,10 +47,10 @@ def miscounted(text: str, stated: Mapping[str, Any]) -> str | None:
     Raises SyntaxError if the text is not Python, KeyError or TypeError if it states no counts.
     """
     counts = recount(text)
-    for usually, key in COUNTED.items():
-        function = own_name(usually, counts)
+    for program in PROGRAMS.values():
+        function = own_name(program.function, counts)
         if function in counts:
-            by_kind = {kind: n for kind, n in stated[key].items() if isinstance(n, int)}
+            by_kind = {kind: n for kind, n in stated[program.name].items() if isinstance(n, int)}
             different = counts[function].differs_from(by_kind)
             if different is not None:
                 return f"{function}: {different}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 
 from gradgen.elimination.accumulate import accumulate
+from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Module
-from gradgen.ir.program import Program, count_operations
+from gradgen.ir.program import count_operations
 from gradgen.lowering.lower import Lowering
 from gradgen.report.costs import line_costs
 from gradgen.report.model_report import (
@@ -87,34 +89,34 @@ def _sparsity(module: Module, view: GraphView) -> Sparsity:
     graph, plan = module.graph, module.jacobian.chosen.plan
     kinds = [*(edge.kind for edge in graph.edges), *(step.kind for step in plan.steps)]
     entries = {(row, column): kinds[value] for row, column, value in plan.entries}
-    vertex = {graph.vertices[v].key: v for v in (*graph.independents, *graph.dependents)}
-    rows = [(f"out:{o.path}", f"out {o.path}") for o in module.trace.float_outputs]
-    columns = [(i.variable, i.path) for i in module.trace.inputs if i.wrt]
+    above = {graph.vertices[v].path: v for v in graph.dependents}
+    below = {graph.vertices[v].path: v for v in graph.independents}
+    rows = [o.path for o in module.trace.float_outputs]
+    columns = [i.path for i in module.trace.inputs if i.wrt]
 
-    def shown(key: str, otherwise: str) -> str:
-        return view.vertices[vertex[key]].label if key in vertex else otherwise
+    def labels(paths: Sequence[str], vertex: Mapping[str, int], otherwise: str) -> tuple[str, ...]:
+        return tuple(
+            view.vertices[vertex[path]].label if path in vertex else f"{otherwise}{path}"
+            for path in paths
+        )
 
     return Sparsity(
-        outputs=tuple(shown(*row) for row in rows),
-        inputs=tuple(shown(*column) for column in columns),
+        outputs=labels(rows, above, "out "),
+        inputs=labels(columns, below, ""),
         kinds=tuple(
-            tuple(
-                entries.get((vertex.get(row, -1), vertex.get(column, -1))) for column, _ in columns
-            )
-            for row, _ in rows
+            tuple(entries.get((above.get(row, -1), below.get(column, -1))) for column in columns)
+            for row in rows
         ),
     )
 
 
 def _operations(module: Module) -> tuple[Operations, ...]:
-    programs: tuple[tuple[str, Program], ...] = (
-        ("step", module.primal),
-        ("value and Jacobian", module.jacobian.chosen.program),
-        ("vector-Jacobian product", module.vjp.chosen.program),
-        ("Jacobian-vector product", module.jvp.chosen.program),
-    )
-    counted = [(name, count_operations(program.instructions)) for name, program in programs]
-    return tuple(Operations(name, counts.counts, counts.total) for name, counts in counted)
+    counted = {
+        PROGRAMS[name].title: count_operations(program.instructions)
+        for name, program in module.programs.items()
+        if PROGRAMS[name].always
+    }
+    return tuple(Operations(title, found.counts, found.total) for title, found in counted.items())
 
 
 def _equations(

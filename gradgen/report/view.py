@@ -70,25 +70,25 @@ class GraphView:
 
 def vertex_variables(graph: LinearGraph, wording: Wording) -> dict[int, Var]:
     """The variable of the program behind each vertex, where there is one."""
-    outputs = {f"out:{o.path}": o.atom for o in wording.trace.outputs}
-    found = {}
-    for v, vertex in enumerate(graph.vertices):
-        atom = outputs.get(vertex.key, vertex.key)
-        if isinstance(atom, str) and atom in wording.aliases:
-            found[v] = wording.aliases[atom]
-    return found
+    traced = _traced(graph, wording)
+    return {v: wording.aliases[atom] for v, atom in traced.items() if atom in wording.aliases}
 
 
 def vertex_lines(graph: LinearGraph, wording: Wording) -> dict[int, int]:
     """The line of the source that computes each vertex, where that is known."""
-    outputs = {f"out:{o.path}": o.atom for o in wording.trace.outputs}
     lines = {label.variable: label.line for label in wording.trace.labels}
-    found = {}
-    for v, vertex in enumerate(graph.vertices):
-        line = lines.get(str(outputs.get(vertex.key, vertex.key)))
-        if line is not None:
-            found[v] = line
-    return found
+    found = {v: lines.get(variable) for v, variable in _traced(graph, wording).items()}
+    return {v: line for v, line in found.items() if line is not None}
+
+
+def _traced(graph: LinearGraph, wording: Wording) -> dict[int, Var]:
+    """The variable of the trace behind each vertex, an output's value among them."""
+    outputs = {o.path: o.atom for o in wording.trace.outputs}
+    atoms = [
+        outputs[vertex.path] if v in graph.dependents else vertex.variable
+        for v, vertex in enumerate(graph.vertices)
+    ]
+    return {v: atom for v, atom in enumerate(atoms) if isinstance(atom, str)}
 
 
 def view_graph(graph: LinearGraph, wording: Wording | None = None, source: str = "") -> GraphView:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gradgen.ir.code import Atom, Instruction, Var, is_float, live_code
 from gradgen.ir.identity import stable_names
 from gradgen.ir.program import PARTIALS, PRIMAL, Program, Section
+from gradgen.ir.results import Kept
 from gradgen.ir.trace import Trace
 from gradgen.targets.jax.names import name_inputs, name_variables, unique
 from gradgen.targets.jax.printer import Printer, print_constant
@@ -42,7 +43,7 @@ class Wording:
         What is read once, and is none of them, is written in place.
         """
         present = {i.target for i in self.primal}
-        results = tuple((v, v) for v in dict.fromkeys(variables) if v in present)
+        results = tuple((Kept(v), v) for v in dict.fromkeys(variables) if v in present)
         code = (Section(PRIMAL, self.primal),)
         alone = Program(self.program.inputs, code, results, self.program.hints)
         variable = {self.names[target]: target for target in present}
@@ -64,7 +65,7 @@ class Wording:
         names |= {i.target: self.name(i.target) for i in self.trace.primal}
         taken = set(names.values())
         names |= {i.target: unique("p", taken) for i in code if i.target not in names}
-        program = Program((), (Section(PARTIALS, code),), (("partial", atom),))
+        program = Program((), (Section(PARTIALS, code),), ((Kept(atom), atom),))
         *before, last = self._printer(program, names).sections()[0][1]
         value = last.partition(" = ")[2]
         return f"{value} where {', '.join(before)}" if before else value

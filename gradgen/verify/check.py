@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from gradgen.ir.emitted import PROGRAMS, public_name
 from gradgen.ir.own_names import METADATA, own_name
 from gradgen.ir.program import count_operations
 from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
-from gradgen.verify.generated import PUBLIC, Generated
+from gradgen.verify.generated import Generated
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
-from gradgen.verify.recount import COUNTED, recount
+from gradgen.verify.recount import recount
 from gradgen.verify.report import Failure, Report
 from gradgen.verify.run import BOUNDARY_POINTS, Run
 from gradgen.verify.structures import Structures
@@ -105,11 +106,11 @@ def _missing(generated: Generated) -> list[Failure]:
     """Public functions that were asked for and are not there."""
     name = generated.subject.module.source.function
     failures = []
-    for function in generated.emitted:
-        for suffix in PUBLIC.get(function, (f"_{function}",)):
-            if not callable(getattr(generated.loaded, f"{name}{suffix}", None)):
-                message = f"the text has no function {name}{suffix}"
-                failures.append(Failure("inexact", function, message))
+    for function in generated.subject.module.functions:
+        for public in (public_name(name, member) for member in function.public):
+            if not callable(getattr(generated.loaded, public, None)):
+                message = f"the text has no function {public}"
+                failures.append(Failure("inexact", function.name, message))
     return failures
 
 
@@ -119,22 +120,11 @@ def _counts(generated: Generated) -> list[Failure]:
     loaded = vars(generated.loaded)
     stated = loaded[own_name(METADATA, loaded)]["counts"]
     recounted = recount(generated.subject.text)
-    programs = {
-        "primal": module.primal,
-        "value_and_jacobian": module.jacobian.chosen.program,
-        "vjp": module.vjp.chosen.program,
-        "jvp": module.jvp.chosen.program,
-    }
-    if module.passes is not None:
-        programs |= {"residuals": module.passes.forward, "backward": module.passes.backward}
-    if module.traces is not None:
-        programs["traces"] = module.traces.derivative.chosen.program
     failures = []
-    for usually, key in COUNTED.items():
-        function = own_name(usually, recounted)
+    for key, program in module.programs.items():
+        function = own_name(PROGRAMS[key].function, recounted)
         if function not in recounted:
             continue
-        program = programs[key]
         counted = count_operations(program.instructions).as_dict()
         claimed = {kind: n for kind, n in stated[key].items() if isinstance(n, int)}
         different = recounted[function].differs_from(counted)

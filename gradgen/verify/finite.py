@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradgen.ir.program import Program
+from gradgen.ir.results import OutputValue
 from gradgen.ir.trace import Trace
 from gradgen.verify.compiling import precision
 from gradgen.verify.evaluate import Evaluator
@@ -26,7 +27,7 @@ def finite_results(program: Program, trace: Trace, points: Sequence[Points]) -> 
             values = {variable: values.get(variable, ones) for variable in program.inputs}
             values = evaluator.run(program.instructions, values)
             for key, atom in program.results:
-                if not key.startswith("out:"):
+                if not isinstance(key, OutputValue):
                     result = widest(np.asarray(evaluator.atom(atom, values)))
                     found += int(np.isfinite(np.broadcast_to(result, (count,))).sum())
     return found

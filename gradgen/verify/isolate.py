@@ -13,10 +13,8 @@ from typing import Any
 
 import jax
 
+from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.own_names import own_name
-
-PROGRAMS = ("_primal", "_value_and_entries", "_vjp", "_jvp")
-"""The straight-line programs of a generated module, by name."""
 
 _numbers = itertools.count()
 
@@ -74,9 +72,9 @@ def share_programs(module: ModuleType) -> ModuleType:
 
     Under `jax.jit` this changes nothing but the time that tracing and compiling take.
     """
-    for program in PROGRAMS:
-        name = own_name(program, vars(module))
-        if hasattr(module, name):
+    for program in PROGRAMS.values():
+        name = own_name(program.function, vars(module))
+        if program.always and hasattr(module, name):
             setattr(module, name, _remembered(jax.jit(getattr(module, name))))
     return module
 

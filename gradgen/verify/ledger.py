@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from gradgen.verify.comparisons import Comparison
 from gradgen.verify.floats import Array, same_bits
-from gradgen.verify.populations import Comparison, Population
+from gradgen.verify.populations import Population
 from gradgen.verify.report import Failure, Points, Tally
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject

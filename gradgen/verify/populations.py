@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, widest
-from gradgen.verify.rule import Expected
 from gradgen.verify.subject import Subject, result_leaves
 
 Shape = tuple[int, ...]
@@ -163,162 +161,22 @@ def _random(like: Any, rng: np.random.Generator) -> Array:
     return np.asarray(size).astype(like.dtype)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One derivative that was found and what it should be, of any shape."""
+def source_program(subject: Subject) -> Callable[..., list[list[Any]]]:
+    """The source called directly on all populations: the cotangents of its inputs."""
 
-    function: str
-    entry: str
-    found: Array
-    expected: Expected
-
-
-def derivatives(
-    subject: Subject,
-    population: Population,
-    given: Vectors,
-    found: dict[str, Any],
-    outputs: Sequence[Any],
-    expectation: Expectation,
-) -> Iterator[Comparison]:
-    """Every derivative of every function, with what the oracle's Jacobian makes of it.
-
-    `outputs` are the source's, in their natural shapes.
-    """
-    trace = subject.module.trace
-    neurons = expectation.at(population.rows)
-    names = [trace.outputs[k].path for k in subject.floats]
-    shapes = [np.shape(outputs[k]) for k in subject.floats]
-    paths = [subject.paths[k] for k in subject.wrt]
-    cotangents = np.array(
-        [_at_first_place(c, population.shape).reshape(-1) for c in given.cotangents]
-    )
-    tangents = np.array(
-        [np.broadcast_to(widest(t), population.shape).reshape(-1) for t in given.tangents]
-    )
-    pulled, pushed, entries = (
-        neurons.pulled(cotangents),
-        neurons.pushed(tangents),
-        neurons.entries(),
-    )
-
-    def place(expected: Expected, index: Any, arrange: Callable[[Array], Array]) -> Expected:
-        def of(values: Array) -> Array:
-            return arrange(values[index].reshape(population.shape))
-
-        return Expected(
-            tuple(map(of, expected.modes)),
-            tuple(map(of, expected.true)),
-            of(expected.scale),
-            of(expected.on_tie) > 0,
-            of(expected.skipped) > 0,
-        )
-
-    for function, values in found.items():
-        kind, _, name = function.rpartition(":")
-        if kind != "d":
-            continue
-        if name in ("f", "vjp"):
-            for k, value in enumerate(values):
-                shape = given.tangents[k].shape
-                expected = place(pulled, k, lambda v, s=shape: _sum_to(v, s))  # type: ignore[misc]
-                yield Comparison(name, f"cotangent of {paths[k]}", widest(value), expected)
-        elif name in ("forward", "jvp"):
-            for k, value in enumerate(values):
-                expected = place(pushed, k, lambda v, s=shapes[k]: _first_place(v, s))  # type: ignore[misc]
-                yield Comparison(name, f"tangent of {names[k]}", widest(value), expected)
-        elif name == "traces":
-            for key, value in values.items():
-                o, i = key.split("|")
-                along = neurons.pushed(_direction(subject, i, tangents))
-                k = names.index(o)
-                expected = place(along, k, lambda v, s=shapes[k]: _first_place(v, s))  # type: ignore[misc]
-                wide = widest(value)  # of the shape of the traces, which do not vary beyond
-                full = np.broadcast_to(wide, np.broadcast_shapes(wide.shape, shapes[k]))
-                wide = _first_place(full, shapes[k])
-                yield Comparison(name, f"d {o} / d {i} so far", wide, expected)
-        else:
-            if isinstance(values, dict):
-                pairs = [tuple(key.split("|")) for key in values]
-                flat = list(values.values())
-            else:
-                pairs = [(o, i) for o in names for i in paths]
-                flat = list(values)
-            for (o, i), value in zip(pairs, flat, strict=True):
-                index = names.index(o), paths.index(i)
-                shape = shapes[index[0]]
-                expected = place(entries, index, lambda v, s=shape: _first_place(v, s))  # type: ignore[misc]
-                wide = widest(value)
-                if name == "jacobian_entries" and _fits(wide.shape, shape):
-                    wide = np.broadcast_to(wide, shape)
-                yield Comparison(name, f"d {o} / d {i}", wide, expected)
-
-
-def _direction(subject: Subject, path: str, tangents: Array) -> Array:
-    """Where an input moves the step: by its factor and by the states' traces of it."""
-    traces = subject.module.traces
-    assert traces is not None
-    moved = np.zeros_like(tangents)
-    eligible = {pair for pair, _ in traces.eligible}
-    for row, position in enumerate(subject.wrt):
-        one = subject.paths[position]
-        if (one, path) in eligible or (one == path and path in dict(traces.factors)):
-            moved[row] = tangents[row]
-        elif one == path:
-            moved[row] = 1.0
-    return moved
-
-
-def _fits(small: Shape, large: Shape) -> bool:
-    """Whether a shape broadcasts to another."""
-    padded = (1,) * (len(large) - len(small)) + small
-    return len(padded) == len(large) and all(
-        a in (1, b) for a, b in zip(padded, large, strict=True)
-    )
-
-
-def _sum_to(values: Array, shape: Shape) -> Array:
-    """Sum over the axes along which an array of this shape was broadcast."""
-    missing = values.ndim - len(shape)
-    with np.errstate(all="ignore"):
-        values = values.sum(tuple(range(missing)))
-        axes = tuple(k for k, size in enumerate(shape) if size == 1 and values.shape[k] != 1)
-        return np.asarray(values.sum(axes, keepdims=True))
-
-
-def _first_place(values: Array, shape: Shape) -> Array:
-    """What an output of a smaller shape holds: it does not vary along the other axes."""
-    values = values[(0,) * (values.ndim - len(shape))]
-    return values[tuple(slice(0, size) for size in shape)]
-
-
-def _at_first_place(cotangent: Array, shape: Shape) -> Array:
-    """The cotangent of a smaller output, so that it counts once among all neurons."""
-    full = np.zeros(shape)
-    lead: list[Any] = [0] * (len(shape) - cotangent.ndim)
-    full[tuple(lead + [slice(0, size) for size in cotangent.shape])] = widest(cotangent)
-    return full
-
-
-def source_program(subject: Subject) -> Callable[..., list[dict[str, Any]]]:
-    """The source called directly on all populations: its values, products with vectors."""
-
-    def of_populations(leaves: Sequence[Any], given: Sequence[Any]) -> list[dict[str, Any]]:
-        return [_source(subject, one, *both) for one, both in zip(leaves, given, strict=True)]
+    def of_populations(leaves: Sequence[Any], given: Sequence[Any]) -> list[list[Any]]:
+        return [_source(subject, one, some) for one, some in zip(leaves, given, strict=True)]
 
     return of_populations
 
 
-def _source(
-    subject: Subject, leaves: Sequence[Any], cotangents: Sequence[Any], tangents: Sequence[Any]
-) -> dict[str, Any]:
-    def of_floats(*chosen: Any) -> tuple[list[Any], list[Any]]:
+def _source(subject: Subject, leaves: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    def of_floats(*chosen: Any) -> list[Any]:
         outputs = result_leaves(subject.source(subject.with_differentiated(leaves, chosen)))
-        return [outputs[k] for k in subject.floats], outputs
+        return [outputs[k] for k in subject.floats]
 
-    chosen = [leaves[k] for k in subject.wrt]
-    _, pull, outputs = jax.vjp(of_floats, *chosen, has_aux=True)
-    return {"value": outputs, "d:vjp": list(pull(list(cotangents)))}
+    _, pull = jax.vjp(of_floats, *(leaves[k] for k in subject.wrt))
+    return list(pull(list(cotangents)))
 
 
 def arrays(leaves: Sequence[Array]) -> list[Any]:

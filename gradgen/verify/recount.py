@@ -30,16 +30,6 @@ _CALLS = {
     "bitwise_and": "compare", "bitwise_or": "compare", "bitwise_xor": "compare",
     "bitwise_not": "compare", "isinf": "compare",
 }  # fmt: skip
-COUNTED = {
-    "_primal": "primal",
-    "_value_and_entries": "value_and_jacobian",
-    "_vjp": "vjp",
-    "_jvp": "jvp",
-    "_residuals": "residuals",
-    "_cotangents": "backward",
-    "_traces": "traces",
-}
-"""The programs of a generated module, and the names of their counts in `GRADGEN`."""
 _NOT_FREE = ("neg", "compare", "select")
 
 

@@ -10,12 +10,15 @@ import jax
 import numpy as np
 
 from gradgen.ir.code import WORKING, is_float
+from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify import populations as people
 from gradgen.verify.boundaries import Search, boundaries
+from gradgen.verify.comparisons import Due
 from gradgen.verify.compiling import Compiler, choose_compiler, precision
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, epsilon, same_bits
-from gradgen.verify.generated import Generated, everything
+from gradgen.verify.functions import Found, comparisons, everything
+from gradgen.verify.generated import Generated, Given
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
@@ -109,12 +112,12 @@ class Run:
 
     def _values(self, reference: Reference) -> bool:
         """The primal, run eagerly, is bit-identical to the source."""
-        if "f" not in self._generated.emitted:
+        if STEP not in self._subject.module.emit:
             return True
         arrays = people.arrays(self._leaves)
         source = result_leaves(self._subject.source(arrays))
         try:
-            ours = result_leaves(self._generated.call("f", arrays))
+            ours = result_leaves(self._generated.call(STEP, arrays))
         except Exception as error:
             self.ledger.raised(error)
             return False
@@ -122,7 +125,7 @@ class Run:
             entry = f"output {self._trace.outputs[k].path}"
             if (a.shape, a.dtype) != (b.shape, b.dtype):
                 message = f"{a.dtype}{a.shape} where {b.dtype}{b.shape} is due"
-                self.ledger.fail("inexact", "f", message, self._everywhere, entry=entry)
+                self.ledger.fail("inexact", STEP, message, self._everywhere, entry=entry)
                 return False
             wrong = ~np.broadcast_to(same_bits(a, b), self._on_tie.shape)
             # where XLA compiles parts of the source together (a loop, an inner jit), it fuses them
@@ -131,7 +134,7 @@ class Run:
                 scale = self._output_scales().get(k)
                 wrong = beyond_fusion(wrong, a, b, self.ledger.precision, scale)
             if wrong.any():
-                self.ledger.another_value("f", self._everywhere, entry, a, b, wrong)
+                self.ledger.another_value(STEP, self._everywhere, entry, a, b, wrong)
                 return False
         return True
 
@@ -168,9 +171,8 @@ class Run:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
-            found = everything(self._shared, leaves, cotangents, tangents, result)
-            values = {name: found[name] for name in found if not name.startswith("d:")}
-            return values, result_leaves(self._subject.source(leaves))
+            found = everything(self._shared, Given(leaves, cotangents, tangents, result))
+            return found.values, result_leaves(self._subject.source(leaves))
 
         values, outputs = Compiler()(program, leaves, *vectors)(leaves, *vectors)
         self.ledger.strict = True
@@ -197,8 +199,8 @@ class Run:
         chosen, leaves = people.as_points(chosen, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
         expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
-        emitted = self._generated.emitted
-        summed = tuple(name for name in emitted if name in ("f", "vjp"))
+        emitted = self._subject.module.functions
+        summed = [f for f in emitted if "cotangents" in (f.rule, *f.returns)]
         evaluated = self._evaluate(chosen, summed if self._large else emitted)
         if evaluated is None:
             return
@@ -210,8 +212,10 @@ class Run:
             self._optimised(chosen[-1], given[-1], outputs[-1], expectation)
 
     def _evaluate(
-        self, chosen: Sequence[people.Population], names: Sequence[str] | None = None
-    ) -> tuple[list[dict[str, Any]], list[list[Any]], list[people.Vectors]] | None:
+        self,
+        chosen: Sequence[people.Population],
+        functions: Sequence[EmittedFunction] | None = None,
+    ) -> tuple[list[Found], list[list[Any]], list[people.Vectors]] | None:
         """The generated functions' results, the source's values, and the vectors used."""
         leaves = [people.arrays(p.leaves) for p in chosen]
         results = [jax.eval_shape(lambda *flat: self._subject.source(flat), *one) for one in leaves]
@@ -225,7 +229,7 @@ class Run:
         def program(leaves: Any, vectors: Any) -> Any:
             values = [result_leaves(self._subject.source(one)) for one in leaves]
             found = [
-                everything(self._shared, one, both[0], both[1], result, names)
+                everything(self._shared, Given(one, both[0], both[1], result), functions)
                 for one, both, result in zip(leaves, vectors, results, strict=True)
             ]
             return found, values
@@ -242,22 +246,20 @@ class Run:
         self,
         population: people.Population,
         given: people.Vectors,
-        found: dict[str, Any],
+        found: Found,
         outputs: Sequence[Any],
         expectation: Expectation,
     ) -> None:
         flipped = np.zeros(population.shape, bool)
-        for name, values in found.items():
-            if not name.startswith("d:"):
-                self.ledger.same_values(name, population, values, outputs)
-                if not self.ledger.strict:
-                    flipped |= flips(values, outputs, population.shape, self.ledger.precision)
+        for name, values in found.values.items():
+            self.ledger.same_values(name, population, values, outputs)
+            if not self.ledger.strict:
+                flipped |= flips(values, outputs, population.shape, self.ledger.precision)
         if flipped.any():
             self.ledger.skipped += int(flipped.sum())
             expectation = expectation.without(population.rows[flipped.reshape(-1)])
-        for comparison in people.derivatives(
-            self._subject, population, given, found, outputs, expectation
-        ):
+        due = Due(self._subject, population, given, outputs, expectation)
+        for comparison in comparisons(due, found):
             self.ledger.compare(population, comparison)
 
     def _source_directly(
@@ -271,22 +273,17 @@ class Run:
         if self._subject.vmapped or self._large:
             return
         leaves = [people.arrays(p.leaves) for p in chosen]
-        vectors = [(people.arrays(v.cotangents), people.arrays(v.tangents)) for v in given]
+        cotangents = [people.arrays(v.cotangents) for v in given]
         try:
-            compiled = self._compile(people.source_program(self._subject), leaves, vectors)
+            compiled = self._compile(people.source_program(self._subject), leaves, cotangents)
         except Exception:
             return  # a rule written for one neuron, or none at all: the Jacobians were compared
-        for population, vector, one, due in zip(
-            chosen, given, compiled(leaves, vectors), outputs, strict=True
+        for population, vectors, pulled, output in zip(
+            chosen, given, compiled(leaves, cotangents), outputs, strict=True
         ):
-            direct = {"d:vjp": one["d:vjp"]}
-            for comparison in people.derivatives(
-                self._subject, population, vector, direct, due, expectation
-            ):
-                named = people.Comparison(
-                    SOURCE, comparison.entry, comparison.found, comparison.expected
-                )
-                self.ledger.compare(population, named)
+            due = Due(self._subject, population, vectors, output, expectation)
+            for comparison in due.cotangents(SOURCE, pulled):
+                self.ledger.compare(population, comparison)
 
     def _optimised(
         self,
@@ -300,7 +297,7 @@ class Run:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
-            return everything(self._generated, leaves, cotangents, tangents, result)
+            return everything(self._generated, Given(leaves, cotangents, tangents, result))
 
         try:
             found = jax.jit(program)(
@@ -309,13 +306,11 @@ class Run:
         except Exception as error:
             self.ledger.raised(error, f"{population.title}, under jax.jit")
             return
-        values = [v for name, vs in found.items() if not name.startswith("d:") for v in vs]
-        due = list(outputs) * (len(values) // len(outputs))
-        if any(moved(a, b) for a, b in zip(values, due, strict=True)):
-            return  # XLA's roundings moved a neuron across a boundary
-        for comparison in people.derivatives(
-            self._subject, population, given, found, outputs, expectation
-        ):
+        for values in found.values.values():
+            if any(map(moved, values, outputs)):
+                return  # XLA's roundings moved a neuron across a boundary
+        due = Due(self._subject, population, given, outputs, expectation)
+        for comparison in comparisons(due, found):
             self.ledger.compare_loosely(population, comparison)
 
 

@@ -40,7 +40,7 @@ class Scales:
         self._discrete = [i.target for i in self._code if not is_float(i.dtype)]
         self._discrete_code = live_code(self._code, self._discrete)
         self._float_outputs = trace.float_outputs
-        self._outputs = {f"out:{o.path}": k for k, o in enumerate(trace.float_outputs)}
+        self._outputs = {o.path: k for k, o in enumerate(trace.float_outputs)}
         self._wrt = {i.path: k for k, i in enumerate(i for i in trace.inputs if i.wrt)}
         self._exactly = Evaluator(working, exact=True)
         self._roughly = Evaluator("float64", exact=False)
@@ -87,14 +87,14 @@ class Scales:
     def _accumulate(self, partials: Mapping[Atom, Array], count: int) -> Array:
         """Sums over paths, forwards through the graph."""
         graph = self._graph
-        names = [vertex.name for vertex in graph.vertices]
+        paths = [vertex.path for vertex in graph.vertices]
         reached: dict[int, Array] = {}
         for v in graph.independents:
             reached[v] = np.zeros((len(self._wrt), count))
-            reached[v][self._wrt[names[v]]] = 1.0
+            reached[v][self._wrt[paths[v]]] = 1.0
         for edge in sorted(graph.edges, key=lambda e: e.source):
             scale: Any = 0.0
-            operation = self._operations.get(graph.vertices[edge.target].key)
+            operation = self._operations.get(graph.vertices[edge.target].variable)
             for atom in edge.partials:
                 scale = scale + partials[atom]
             if operation == "expm1":
@@ -109,7 +109,7 @@ class Scales:
         scales = np.zeros((len(self._outputs), len(self._wrt), count))
         for v in graph.dependents:
             if v in reached:
-                scales[self._outputs[names[v]]] = reached[v]
+                scales[self._outputs[paths[v]]] = reached[v]
         return scales
 
     def _partials(self, inputs: dict[Var, Any], known: Mapping[Var, Any]) -> dict[Atom, Array]:
@@ -124,7 +124,7 @@ class Scales:
                 else:
                     scales[target] = np.abs(values[target])
         for edge in self._graph.edges:
-            product = self._operations.get(self._graph.vertices[edge.target].key) == "mul"
+            product = self._operations.get(self._graph.vertices[edge.target].variable) == "mul"
             for atom in edge.partials:
                 if isinstance(atom, Const):
                     scales[atom] = np.abs(np.float64(atom.value))

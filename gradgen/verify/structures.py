@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradgen.verify.generated import Generated, cotangent_tree
+from gradgen.ir.emitted import EmittedFunction
+from gradgen.verify.generated import Generated, Given
 from gradgen.verify.report import Failure
 from gradgen.verify.subject import Subject, abstract, concrete_dtype
 
@@ -56,53 +57,36 @@ class Structures:
         ]
         self.result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self._leaves)
         self._outputs = jax.tree.leaves(self.result)
+        self._chosen = [self._leaves[k] for k in self._subject.wrt]
+        self._floats = [self._outputs[k] for k in self._subject.floats]
 
     def failures(self) -> Iterator[Failure]:
         """Everything that has another structure, shape or dtype than it should."""
-        for name in self._generated.emitted:
+        functions = self._subject.module.functions
+        for function in functions:
             try:
-                message = self._check(name)
+                message = self._check(function)
             except Exception as error:
                 first = str(error).strip().split("\n", 1)[0]
                 message = f"raises {type(error).__name__}: {first}"
             if message is not None:
-                yield Failure("inexact", name, message)
-        for name in ("f", "forward"):
-            if name in self._generated.emitted:
-                yield from self._constants(name)
+                yield Failure("inexact", function.name, message)
+        for function in functions:
+            if function.rule:
+                yield from self._constants(function.name)
 
-    def _check(self, name: str) -> str | None:
-        generated, subject = self._generated, self._subject
-        chosen = [self._leaves[k] for k in subject.wrt]
-        floats = [self._outputs[k] for k in subject.floats]
-        if name == "vjp":
-            found = jax.eval_shape(
-                lambda leaves, cotangents: generated.vjp(
-                    leaves, cotangent_tree(self.result, subject.floats, cotangents)
-                ),
-                self._leaves,
-                floats,
-            )
-            return self._compare(found, self._over_arguments(), chosen)
-        if name == "jvp":
-            value, pushed = jax.eval_shape(generated.jvp, self._leaves, chosen)
-            tangents = [
-                leaf if k in subject.floats else abstract(leaf.shape, jax.dtypes.float0)
-                for k, leaf in enumerate(self._outputs)
-            ]
-            return self._value(value) or self._compare(pushed, self._result(), tangents)
-        if name == "traces":
-            return self._value(jax.eval_shape(generated.traces, self._leaves, chosen)[0])
-        found = jax.eval_shape(lambda *flat: generated.call(name, flat), *self._leaves)
-        if name in ("f", "forward"):
-            return self._value(found) or self._defaults(name) or self._mixed(name)
-        if name == "jacobian_entries":
-            return self._entries(found)
-        value, nested = (None, found) if name == "jacobian" else found
-        if value is not None and (message := self._value(value)):
-            return message
-        expected = [leaf for leaf in floats for _ in chosen]
-        return self._compare(nested, self._jacobian(), expected)
+    def _check(self, function: EmittedFunction) -> str | None:
+        def called(leaves: Any, cotangents: Any, tangents: Any) -> dict[str, Any]:
+            given = Given(leaves, cotangents, tangents, self.result)
+            return self._generated.returned(function, given)
+
+        found = jax.eval_shape(called, self._leaves, self._floats, self._chosen)
+        for name in function.returns:
+            if message := _PARTS[name](self, found[name]):
+                return message
+        if function.rule:
+            return self._defaults(function.name) or self._mixed(function.name)
+        return None
 
     def _value(self, value: Any) -> str | None:
         return self._compare(value, self._result(), self._outputs)
@@ -115,6 +99,23 @@ class Structures:
             if (got.shape, got.dtype) != (wanted.shape, wanted.dtype):
                 return f"returns {got.dtype}{got.shape} where {wanted.dtype}{wanted.shape} is due"
         return None
+
+    def _tangents(self, found: Any) -> str | None:
+        leaves = [
+            leaf if k in self._subject.floats else abstract(leaf.shape, jax.dtypes.float0)
+            for k, leaf in enumerate(self._outputs)
+        ]
+        return self._compare(found, self._result(), leaves)
+
+    def _cotangents(self, found: Any) -> str | None:
+        return self._compare(found, self._over_arguments(), self._chosen)
+
+    def _nested(self, found: Any) -> str | None:
+        expected = [leaf for leaf in self._floats for _ in self._chosen]
+        return self._compare(found, self._jacobian(), expected)
+
+    def _of_any_shape(self, found: Any) -> None:
+        """Nothing: these have the axes of the traces that were given."""
 
     def _result(self) -> str:
         return describe(self.result, lambda _: "*")
@@ -242,6 +243,18 @@ class Structures:
             )
 
 
+_PARTS: dict[str, Callable[[Structures, Any], str | None]] = {
+    "result": Structures._value,
+    "cotangents": Structures._cotangents,
+    "tangents": Structures._tangents,
+    "jacobian": Structures._nested,
+    "entries": Structures._entries,
+    "traces": Structures._of_any_shape,
+    "so_far": Structures._of_any_shape,
+}
+"""What is wrong with what functions return, by the names that their records have for it."""
+
+
 def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any:
     """The source or a generated function, called without the arguments that have defaults."""
     positional, keyword = subject.bind(leaves)
@@ -259,9 +272,8 @@ def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any
 def reachable_pairs(subject: Subject) -> set[tuple[str, str]]:
     """(output path, input path) wherever the graph has a path from one to the other."""
     graph = subject.module.graph
-    names = [vertex.name for vertex in graph.vertices]
     return {
-        (names[v].removeprefix("out:"), names[i])
+        (graph.vertices[v].path, graph.vertices[i].path)
         for v, inputs in graph.reach().items()
         for i in inputs
     }

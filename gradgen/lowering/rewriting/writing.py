@@ -9,6 +9,7 @@ from dataclasses import replace
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, Var, uses
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
+from gradgen.ir.results import Result
 from gradgen.lowering.rewriting.forms import ZERO, Term
 from gradgen.lowering.rewriting.reading import Reading, is_number
 from gradgen.lowering.rewriting.sharing import Key, share
@@ -24,7 +25,7 @@ def write(program: Program, reading: Reading, roots: Sequence[Term]) -> Program:
             for a in instruction.operands
         )
         writer.opaque(replace(instruction, operands=operands))
-    results: list[tuple[str, Atom]] = []
+    results: list[tuple[Result, Atom]] = []
     for key, atom in program.results:
         new = writer.root(next(remaining)) if is_number(atom, reading.values) else atom
         results.append((key, writer.renamed(new)))
@@ -66,7 +67,7 @@ class _Writer:
         """Where a variable's value is now."""
         return self._renamed.get(atom, atom) if isinstance(atom, str) else atom
 
-    def program(self, results: Sequence[tuple[str, Atom]]) -> Program:
+    def program(self, results: Sequence[tuple[Result, Atom]]) -> Program:
         """Everything written so far, in sections, with these results."""
         code = self._builder.instructions
         self._derivative = {i.target for i in code}
@@ -181,7 +182,7 @@ class _Writer:
                 ready.add(instruction.target)
         return early
 
-    def _hints(self, results: Iterable[tuple[str, Atom]]) -> tuple[tuple[Var, str], ...]:
+    def _hints(self, results: Iterable[tuple[Result, Atom]]) -> tuple[tuple[Var, str], ...]:
         """Names for values that had one before, and for the results."""
         before = dict(self._program.hints)
         primal = {i.target for i in self._primal}

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.module import Module, Passes
-from gradgen.ir.own_names import OWN_IMPORTS
 from gradgen.ir.pytree import Structure
 from gradgen.ir.trace import Argument, Input, Output
-from gradgen.targets.jax.imports import imports_of, sort_imports
+from gradgen.targets.jax.imports import imports_of
 from gradgen.targets.jax.layout import call, layout
 from gradgen.targets.jax.metadata import metadata_lines, summary_lines
 from gradgen.targets.jax.names import identifier, name_inputs, unique
-from gradgen.targets.jax.ownership import users, users_code, users_import
+from gradgen.targets.jax.ownership import users, users_code
 from gradgen.targets.jax.plumbing import (
     Names,
     backward_body,
@@ -30,7 +27,6 @@ from gradgen.targets.jax.plumbing import (
     full_tangents_body,
     hold_constant,
     jacobian_body,
-    leaf_guard,
     over_arguments_body,
     push_forward_body,
     pushed_tangents,
@@ -62,40 +58,12 @@ def module_context(module: Module) -> Context:
         {cls: f"types[{k}]" for k, cls in enumerate(passed)},
         tuple(passed.values()),
     )
-    emit = _emitted(module)
-    programs = straight_line_functions(module, by_variable, emit)
     has_types = bool(names.types)
     plain = _is_plain_tuple(trace.result, trace.outputs)
     constant = any(is_float(i.dtype) and not i.wrt for i in trace.inputs)
-    rule, pushed = bool({"f", "forward"} & set(emit)), bool({"jvp", "forward"} & set(emit))
-    jacobian = bool(
-        {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit)
-    )
-    once = rule and trace.own_rules
     wrt = _differentiated(trace.arguments, trace.inputs)
     required = [k for k, a in enumerate(trace.arguments, start=1) if a.default is None]
     least, most = max(required, default=0), len(trace.arguments)
-    needs = {
-        "result": not plain,
-        "jacobian": jacobian,
-        "backward": "f" in emit,
-        "rule": rule,
-        "tangent": "jvp" in emit and any(not i.wrt for i in trace.inputs),
-        "passed": bool({"vjp", "jvp", "traces"} & set(emit)),
-        "nested": ("vjp" in emit and not trace.result.is_leaf)
-        or ("jvp" in emit and any(not a.structure.is_leaf for a in wrt)),
-        "bound": any(argument.bound for argument in trace.arguments),
-        "alike": any("_alike(" in line for p in programs for line in p["code"]),
-        "derivative": any("_derivative(" in line for p in programs for line in p["code"]),
-        "once": once,
-        "pushed": pushed,
-        "constant": rule and constant,
-        "full": jacobian or pushed,
-        "precisions": trace.precisions,
-        "lone_integers": trace.lone_integers,
-        "integers": any(i.whole == "numbers" for i in trace.inputs),
-        "guards": {leaf_guard(i) for i in trace.inputs},
-    }
     types = ", types" if has_types else ""
     containers = _containers(module, names)
     imported = imports_of(containers, source.text)
@@ -110,22 +78,18 @@ def module_context(module: Module) -> Context:
         "docstring": _escape(f"The exact derivative of `{name}`, generated from {shown}."),
         "metadata": "\n".join(metadata_lines(module)),
         "containers": [users_code(text, imported) for text in containers],
+        "imported": imported,
         "default_containers": default_containers(trace.arguments),
-        "imports": _imports(programs, imported, needs),
         "name": users(name),
-        "emit": emit,
-        "needs": needs,
+        "own_rules": trace.own_rules,
+        "precisions": trace.precisions,
         "has_types": has_types,
         "has_keyword_only": any(a.keyword_only for a in trace.arguments),
         "types": types,
         "wrt": chosen,
         "counts": {
-            "jacobian": str(module.jacobian.chosen.operations),
-            "vjp": str(module.vjp.chosen.operations),
-            "jvp": str(module.jvp.chosen.operations),
-            "traces": ""
-            if module.traces is None
-            else str(module.traces.derivative.chosen.operations),
+            name: str(derivative.chosen.operations)
+            for name, derivative in module.derivatives.items()
         },
         "step_doc": "" if module.passes is None else _step_doc(module, module.passes),
         "guarded": guarded,
@@ -135,14 +99,14 @@ def module_context(module: Module) -> Context:
         "flatten": lambda target: "\n".join(flatten_statement(target, trace.arguments)),
         "flattened": "leaves, types" if has_types else "leaves",
         "flattened_leaves": "leaves, _" if has_types else "leaves",
-        "programs": programs,
+        "programs": straight_line_functions(module, by_variable),
         "rule_body": "\n".join(
             layout("return ", call("_primal", tuple(names.leaves.values())), "", 4)
         ),
         "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
         "backward": _lines(backward_body(module, names)),
-        "hold_constant": hold_constant(trace.inputs, names) if constant else "",
-        "forward": _lines(forward_body(trace.inputs, names, once)),
+        "hold_constant": hold_constant(trace.inputs, names),
+        "forward": _lines(forward_body(trace.inputs, names, trace.own_rules)),
         "differentiated": _lines(differentiated_leaves(trace.inputs)),
         "flatten_body": _lines(flatten_body(trace, names)),
         "least": str(least),
@@ -158,6 +122,7 @@ def module_context(module: Module) -> Context:
         "pushed_tangents": _lines(pushed_tangents(module)),
         "full_tangents_body": _lines(full_tangents_body(trace, names)),
         "push_forward_body": _lines(push_forward_body(module)),
+        "plain": plain,
         "result_body": _lines(result_body(module, names)),
         "entry_keys": "\n".join(entry_keys(module)),
         "eligible_keys": "\n".join(eligible_keys(module)),
@@ -175,12 +140,6 @@ def _raised(indent: int, kind: str, message: str) -> str:
 
 def _lines(lines: Sequence[str]) -> str:
     return "\n".join(f"    {line}" if line else line for line in lines)
-
-
-def _emitted(module: Module) -> tuple[str, ...]:
-    """The functions asked for; a gradient only where the output is one scalar."""
-    single = module.trace.result.is_leaf
-    return tuple(f for f in module.emit if f != "value_and_grad" or single)
 
 
 def _output_names(module: Module, inputs: Mapping[Var, str]) -> dict[str, str]:
@@ -218,22 +177,6 @@ def _containers(module: Module, names: Names) -> list[str]:
         if (container.name in needed and container.name not in names.types)
         or f"{container.name}(" in defaults
     ]
-
-
-def _imports(
-    programs: Sequence[Context], imported: Collection[str], needs: Mapping[str, Any]
-) -> list[str]:
-    code = [line for program in programs for line in program["code"]]
-    own = {
-        "jax": True,
-        "jnp": True,
-        "partial": needs["constant"],
-        "NamedTuple": needs["backward"],
-        "np": True,
-        "lax": any(re.search(r"(?<![.\w])lax\.", line) for line in code),
-    }
-    found = {OWN_IMPORTS[name] for name, needed in own.items() if needed}
-    return sort_imports(found.union(map(users_import, imported)))
 
 
 def _step_doc(module: Module, passes: Passes) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
-from gradgen.ir.module import Derivative, Module
+from gradgen.ir.emitted import PROGRAMS
+from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import count_operations
 from gradgen.targets.jax.layout import Doc, Group, layout, prefixed, quote, tuple_of
@@ -67,20 +69,15 @@ def metadata_lines(module: Module) -> list[str]:
 
 def counts_of(module: Module) -> dict[str, dict[str, Any]]:
     """The operations of every program, by name, with what forward and reverse mode take."""
-    counts = {
-        "primal": count_operations(module.primal.instructions).as_dict(),
-        "value_and_jacobian": _counts(module.jacobian, "forward", "reverse"),
-        "vjp": _counts(module.vjp, "reverse"),
-        "jvp": _counts(module.jvp, "forward"),
-    }
+    derivatives = module.derivatives
+    counts: dict[str, dict[str, Any]] = {}
+    for name, program in module.programs.items():
+        counts[name] = count_operations(program.instructions).as_dict()
+        if name in derivatives:
+            counts[name] |= _accumulation(derivatives[name], PROGRAMS[name].rivals)
     if module.passes is not None:
-        counts["residuals"] = {
-            **count_operations(module.passes.forward.instructions).as_dict(),
-            "kept": {"bytes": module.passes.bytes, "inputs": module.passes.input_bytes},
-        }
-        counts["backward"] = module.passes.operations.as_dict()
-    if module.traces is not None:
-        counts["traces"] = _counts(module.traces.derivative, "forward", "reverse")
+        kept = {"bytes": module.passes.bytes, "inputs": module.passes.input_bytes}
+        counts["residuals"]["kept"] = kept
     return counts
 
 
@@ -88,25 +85,16 @@ def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:
     return {key: content} if content else {}
 
 
-def _counts(derivative: Derivative, *modes: str) -> dict[str, Any]:
-    chosen = derivative.chosen
-    counts: dict[str, Any] = {
-        **chosen.operations.as_dict(),
-        "accumulation": {
-            "muls": chosen.plan.muls,
-            "adds": chosen.plan.adds,
-            "edges": chosen.plan.edges,
-        },
-    }
+def _accumulation(derivative: Derivative, modes: Sequence[str]) -> dict[str, dict[str, int]]:
+    counts = {"accumulation": _products(derivative.chosen)}
     for mode in modes:
         rival = derivative.forward if mode == "forward" else derivative.reverse
-        counts[mode] = {
-            "total": rival.operations.total,
-            "muls": rival.plan.muls,
-            "adds": rival.plan.adds,
-            "edges": rival.plan.edges,
-        }
+        counts[mode] = {"total": rival.operations.total, **_products(rival)}
     return counts
+
+
+def _products(found: Accumulated) -> dict[str, int]:
+    return {"muls": found.plan.muls, "adds": found.plan.adds, "edges": found.plan.edges}
 
 
 def _document(value: object) -> Doc:

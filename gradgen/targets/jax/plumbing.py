@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gradgen.ir.code import Atom, Const, is_float
 from gradgen.ir.module import Module
 from gradgen.ir.pytree import Structure
+from gradgen.ir.results import Entry, EntrySoFar
 from gradgen.ir.trace import Argument, Bound, Input, Trace
 from gradgen.targets.jax.layout import (
     Doc,
@@ -311,8 +312,8 @@ def trace_keys(module: Module) -> list[str]:
     if module.traces is None:
         return []
     results = module.traces.derivative.chosen.program.results
-    keys = [key.split(":")[1:] for key, _ in results if key.startswith("e:")]
-    return _after("_SO_FAR = ", tuple_of([_pair(output, path) for output, path in keys]))
+    keys = [key for key, _ in results if isinstance(key, EntrySoFar)]
+    return _after("_SO_FAR = ", tuple_of([_pair(key.output, key.input) for key in keys]))
 
 
 def factor_keys(module: Module) -> list[str]:
@@ -329,13 +330,8 @@ def _after(name: str, value: Doc) -> list[str]:
 
 def _entries(module: Module) -> list[tuple[str, str, Atom]]:
     """(output path, input path, value) of each structurally nonzero entry."""
-    found = []
-    for key, atom in module.jacobian.chosen.program.results:
-        kind, _, rest = key.partition(":")
-        if kind == "d":
-            output, _, path = rest.partition(":")
-            found.append((output, path, atom))
-    return found
+    results = module.jacobian.chosen.program.results
+    return [(key.output, key.input, atom) for key, atom in results if isinstance(key, Entry)]
 
 
 def _pair(output: str, path: str) -> Doc:

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import jinja2
 
+from gradgen.ir.emitted import EMITTED
 from gradgen.ir.module import Module
 from gradgen.targets.jax.context import module_context
-from gradgen.targets.jax.ownership import settle
+from gradgen.targets.jax.imports import sort_imports
+from gradgen.targets.jax.linking import called_helpers, own_imports
+from gradgen.targets.jax.ownership import settle, users_import
 from gradgen.targets.jax.seal import seal
+from gradgen.targets.jax.straight import Context
 
 _PACKAGED = Path(__file__).resolve().parents[2] / "templates"
 _IN_CHECKOUT = _PACKAGED.parent.parent / "templates"
@@ -18,9 +22,28 @@ _IN_CHECKOUT = _PACKAGED.parent.parent / "templates"
 
 def render(module: Module) -> str:
     """The text of the generated module."""
-    context = module_context(module)
-    text = _environment().get_template("module.py.jinja").render(context)
+    functions = module.functions
+    context, environment = module_context(module), _environment()
+
+    def rendered(template: str, context: Context) -> str:
+        return environment.get_template(f"{template}.py.jinja").render(context)
+
+    asked = [rendered(f"functions/{f.name}", context) for f in EMITTED.values() if f in functions]
+    asked += [rendered("program", program) for program in context["programs"]]
+    # what takes arguments apart and puts results together is there whoever calls it
+    always = "_flatten" if context["plain"] else "_flatten, _result"
+    definitions = [*asked, *called_helpers([*asked, always], _helpers(context))]
+    imports = own_imports(definitions) | set(map(users_import, context["imported"]))
+    arranged = {"definitions": definitions, "imports": sort_imports(imports)}
+    text = rendered("module", context | arranged)
     return seal(settle(text.rstrip("\n") + "\n"))
+
+
+def _helpers(context: Context) -> list[str]:
+    """All that functions and programs may call, each as a block of one template."""
+    template = _environment().get_template("plumbing.py.jinja")
+    shared = template.new_context(context)
+    return ["".join(block(shared)) for block in template.blocks.values()]
 
 
 def template_folder() -> Path:

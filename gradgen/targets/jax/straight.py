@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from gradgen.ir.code import Atom, Const, Var, is_float
+from gradgen.ir.emitted import PROGRAMS, EmittedProgram, stands_on
 from gradgen.ir.module import Module, Passes
 from gradgen.ir.program import Program, count_operations
 from gradgen.ir.references import DEFAULT
+from gradgen.ir.results import OutputValue, Result
 from gradgen.ir.trace import Output, Trace
 from gradgen.targets.jax.layout import Doc, Group, call, layout, tuple_of
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
@@ -18,107 +20,77 @@ from gradgen.targets.jax.signatures import function_header
 Context = dict[str, Any]
 
 
-def straight_line_functions(
-    module: Module, inputs: Mapping[Var, str], emit: Sequence[str]
-) -> list[Context]:
+def straight_line_functions(module: Module, inputs: Mapping[Var, str]) -> list[Context]:
     """The programs that the emitted functions stand on, as the templates want them."""
-    chosen: list[Context] = []
-    cotangents = [v for _, v in module.cotangents]
-    tangents = [v for _, v in module.tangents]
-    if {"f", "forward", "vjp"} & set(emit):
-        doc = "The step itself, operation by operation as in the source"
-        chosen.append(_program(module, module.primal, "_primal", doc, inputs))
-    if {"value_and_jacobian", "jacobian", "jacobian_entries", "value_and_grad"} & set(emit):
-        doc = "Outputs and Jacobian entries"
-        program = module.jacobian.chosen.program
-        chosen.append(_program(module, program, "_value_and_entries", doc, inputs))
-    called = _output_names(module, inputs)
-    extra = {v: f"ct_{called[path]}" for path, v in module.cotangents}
-    if module.passes is not None:
-        chosen += _passes(module, module.passes, inputs, extra)
-    if "vjp" in emit:
-        doc = "Cotangents of the inputs from those of the outputs"
-        program = module.vjp.chosen.program
-        chosen.append(_program(module, program, "_vjp", doc, inputs, cotangents, extra))
-    if "jvp" in emit or "forward" in emit:
-        doc = "Outputs and their tangents"
-        short = {i.path: inputs[i.variable] for i in module.trace.inputs}
-        extra = {v: f"t_{short[path]}" for path, v in module.tangents}
-        program = module.jvp.chosen.program
-        chosen.append(_program(module, program, "_jvp", doc, inputs, tangents, extra))
-    if "traces" in emit and module.traces is not None:
-        doc = "Outputs and their derivatives by all inputs so far"
-        short = {i.path: inputs[i.variable] for i in module.trace.inputs}
-        traces = module.traces
-        extra = {v: f"d{short[s]}_d{short[path]}" for (s, path), v in traces.eligible}
-        extra |= {v: f"by_{short[path]}" for path, v in traces.factors}
-        program = traces.derivative.chosen.program
-        chosen.append(_program(module, program, "_traces", doc, inputs, list(extra), extra))
-    return chosen
-
-
-def _passes(
-    module: Module, passes: Passes, inputs: Mapping[Var, str], cotangents: Mapping[Var, str]
-) -> list[Context]:
-    """What is kept for the backward pass, and that pass; a value has one name in both."""
-    taken = set(inputs.values())
-    given = {**inputs, **{v: unique(identifier(n), taken) for v, n in cotangents.items()}}
-    names = name_variables(passes.whole, given)
-    dtypes = {i.target: i.dtype for i in passes.whole.instructions}
-    dtypes |= {i.variable: i.dtype for i in module.trace.inputs}
-    floats = [v for v in passes.kept if dtypes[v] == "float"] + list(cotangents)
-    doc = "What the backward pass is given"
-    back = "Cotangents of the inputs from those of the outputs and what was kept"
+    needed = stands_on(function.name for function in module.functions)
+    vectors = _vector_names(module, inputs)
+    made = module.programs
     return [
-        _program(module, passes.forward, "_residuals", doc, names),
-        _program(module, passes.backward, "_cotangents", back, names, floats=floats),
+        _program(module, program, made[program.name], inputs, vectors)
+        for program in PROGRAMS.values()
+        if program.name in needed and program.name in made
     ]
+
+
+def _vector_names(module: Module, inputs: Mapping[Var, str]) -> dict[Var, str]:
+    """What the inputs that programs have beside those of the step would best be called."""
+    short = {i.path: inputs[i.variable] for i in module.trace.inputs}
+    called = _output_names(module, inputs)
+    names = {v: f"ct_{called[path]}" for path, v in module.cotangents}
+    names |= {v: f"t_{short[path]}" for path, v in module.tangents}
+    if module.traces is not None:
+        names |= {v: f"d{short[s]}_d{short[path]}" for (s, path), v in module.traces.eligible}
+        names |= {v: f"by_{short[path]}" for path, v in module.traces.factors}
+    return names
 
 
 def _program(
     module: Module,
+    emitted: EmittedProgram,
     program: Program,
-    function: str,
-    doc: str,
     inputs: Mapping[Var, str],
-    more: Sequence[Var] = (),
-    more_names: Mapping[Var, str] | None = None,
-    floats: Sequence[Var] | None = None,
+    vectors: Mapping[Var, str],
 ) -> Context:
-    """One straight-line program as a function on flat leaves.
-
-    `floats` are the inputs whose dtype a conversion may follow, by default the step's.
-    """
+    """One straight-line program as a function on flat leaves."""
+    whole, passes = program, module.passes
+    floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
+    if passes is not None and program in (passes.forward, passes.backward):
+        whole = passes.whole  # a value has one name in both
+    if passes is not None and program is passes.backward:
+        floats = _floats_kept(module, passes)
     taken = set(inputs.values())
     given = dict(inputs)
-    for variable in more:
-        given[variable] = unique(identifier((more_names or {})[variable]), taken)
-    names = name_variables(program, given)
-    if floats is None:
-        floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
-    follows = dict(module.trace.follows)
-    printer = Printer(program, names, floats, follows)
+    for variable in whole.inputs:
+        if variable not in given:
+            given[variable] = unique(identifier(vectors[variable]), taken)
+    names = name_variables(program, name_variables(whole, given))
+    printer = Printer(program, names, floats, dict(module.trace.follows))
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
-    groups: dict[str, list[Doc]] = {}
-    outputs = {f"out:{o.path}": o for o in module.trace.outputs}
+    groups: dict[type[Result], list[Doc]] = {}
+    outputs = {o.path: o for o in module.trace.outputs}
     shaped = _shaped_by(program)
     for key, atom in program.results:
         text: Doc = printer.atom(atom)
-        if key in outputs:
+        if isinstance(key, OutputValue):
             has = shaped.get(atom, frozenset())
-            text = _output(outputs[key], atom, has, module.trace, names)
-        groups.setdefault(key.partition(":")[0], []).append(text)
+            text = _output(outputs[key.output], atom, has, module.trace, names)
+        groups.setdefault(type(key), []).append(text)
     tuples = [tuple_of(items) for items in groups.values()] or [tuple_of([])]
     returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
     counted = count_operations(program.instructions)
-    code = [line for _, lines in printer.sections() for line in lines]
     return {
-        "signature": function_header(function, [given[v] for v in program.inputs]),
-        "doc": f"{doc}: {counted}.",
+        "signature": function_header(emitted.function, [names[v] for v in program.inputs]),
+        "doc": f"{emitted.about}: {counted}.",
         "sections": sections,
-        "code": code,
         "returned": "\n".join(_returned(returned)),
     }
+
+
+def _floats_kept(module: Module, passes: Passes) -> list[Var]:
+    """The inputs of the backward pass whose dtype a conversion may follow."""
+    dtypes = {i.target: i.dtype for i in passes.whole.instructions}
+    dtypes |= {i.variable: i.dtype for i in module.trace.inputs}
+    return [v for v in passes.kept if dtypes[v] == "float"] + [v for _, v in module.cotangents]
 
 
 def _returned(value: Doc) -> list[str]:

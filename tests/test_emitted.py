@@ -1,0 +1,55 @@
+"""One record a public function: nothing that goes with it is missing, nor left over."""
+
+from __future__ import annotations
+
+import pytest
+from generating import ROOT, generate
+
+import gradgen
+from gradgen.ir.emitted import EMITTED, FUNCTIONS, PROGRAMS, STEP, public_name
+from gradgen.targets.jax.linking import called_helpers, own_imports
+from gradgen.targets.jax.render import template_folder
+
+MODEL = ROOT / "models" / "lif.py"
+
+
+def test_every_function_has_a_template():
+    templates = (template_folder() / "functions").iterdir()
+    assert {path.name for path in templates} == {f"{name}.py.jinja" for name in EMITTED}
+    assert set(EMITTED) == set(FUNCTIONS)
+
+
+def test_every_function_is_documented():
+    text = (ROOT / "docs" / "generated_module.md").read_text(encoding="utf-8")
+    for function in EMITTED.values():
+        for member, about in function.public.items():
+            assert f"`{public_name(STEP, member)}`" in text
+            assert getattr(gradgen.Differentiated, member).__doc__ == about
+
+
+@pytest.mark.parametrize("emit", [*((name,) for name in FUNCTIONS), FUNCTIONS])
+def test_the_text_holds_the_programs_that_functions_stand_on(emit: tuple[str, ...]):
+    generated = generate(MODEL, order="reverse", emit=emit)
+    needed = {name for function in generated.module.functions for name in function.programs}
+    assert needed <= set(generated.module.programs)
+    found = {p.name for p in PROGRAMS.values() if hasattr(generated.running, p.function)}
+    assert found == needed
+
+
+def test_helpers_are_there_if_something_calls_them():
+    helpers = ["def _a():\n    return _B", "def _c():\n    return 1", "_B = 1", "def _d(): ..."]
+    assert called_helpers(['def f():\n    """Like `_d`."""\n    return _a()'], helpers) == [
+        helpers[0],
+        helpers[2],
+    ]
+    assert called_helpers(["x._cc(a_c)", "def f_d(): ..."], helpers) == []
+
+
+def test_imports_are_those_that_code_uses():
+    always = {"import jax", "import jax.numpy as jnp", "import numpy as np"}
+    assert own_imports(['x = jax.lax(x, "a, lax.y")']) == always
+    assert own_imports(["@partial(f)", "y = lax.exp(x)"]) == {
+        *always,
+        "from functools import partial",
+        "from jax import lax",
+    }
