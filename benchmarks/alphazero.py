@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.orders import PUBLISHED, ROOT, model_graphs, reference_graphs
-from gradgen.cli.training_report import baselines
+from gradgen.cli.training_display import baselines
 from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import ProductObjective

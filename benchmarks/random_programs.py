@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+from gradgen.ir.graph import Edge, LinearGraph, PartialKind, Vertex
 
-_UNARY: tuple[Kind, ...] = ("variable", "variable", "variable", "constant", "unit")
-_BINARY: tuple[tuple[Kind, Kind], ...] = (
+_UNARY: tuple[PartialKind, ...] = ("variable", "variable", "variable", "constant", "unit")
+_BINARY: tuple[tuple[PartialKind, PartialKind], ...] = (
     ("unit", "unit"),
     ("unit", "unit"),
     ("unit", "constant"),
@@ -28,7 +28,7 @@ def random_program(chance: random.Random, intermediates: int) -> LinearGraph:
     narrow = chance.uniform(0.3, 0.9)
     popular = chance.sample(range(inputs), min(inputs, chance.randint(1, 3)))
     unread = list(range(inputs))
-    edges: list[tuple[int, int, Kind]] = []
+    edges: list[tuple[int, int, PartialKind]] = []
     count = inputs
     outputs = chance.randint(1, 6)
     while count < inputs + intermediates or len(unread) > outputs:
@@ -52,7 +52,7 @@ def random_program(chance: random.Random, intermediates: int) -> LinearGraph:
 
 
 def _graph(
-    inputs: int, count: int, unread: list[int], edges: list[tuple[int, int, Kind]]
+    inputs: int, count: int, unread: list[int], edges: list[tuple[int, int, PartialKind]]
 ) -> LinearGraph:
     """The graph, inputs first and outputs last; an input that nothing reads is left out."""
     dependents = [v for v in unread if v >= inputs]

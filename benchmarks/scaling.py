@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.drawing import plotter, save
-from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+from gradgen.ir.graph import Edge, LinearGraph, PartialKind, Vertex
 from gradgen.search.annealing.anneal import anneal
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "_static" / "scaling.svg"
 SIZES = (50, 100, 200, 500, 1000, 2000)
 SECONDS = 60.0
 WIDTH = 10
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[PartialKind, ...] = (
     *("unit", "unit", "constant", "constant", "mask"),
     *("variable", "variable", "variable", "variable", "variable"),
 )
@@ -52,7 +52,7 @@ def layered_graph(size: int, seed: int = 0) -> LinearGraph:
     """A random graph in layers of WIDTH: operands come from the last layer or the one before."""
     chance = random.Random(seed)
     count = WIDTH + size + WIDTH
-    kinds: dict[tuple[int, int], Kind] = {}
+    kinds: dict[tuple[int, int], PartialKind] = {}
     for target in range(WIDTH, count):
         layer = min(target // WIDTH, (WIDTH + size) // WIDTH) * WIDTH
         below = range(max(0, layer - WIDTH - WIDTH // 2), min(layer, WIDTH + size))

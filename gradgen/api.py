@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradgen.compile import ordering
 from gradgen.compile.front import front_of
-from gradgen.compile.generation import Outcome, generate_from
+from gradgen.compile.generation import Verified, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.opening import open_function
 from gradgen.compile.outputs import require_free
@@ -37,7 +37,7 @@ from gradgen.search.portfolio import SearchResult
 from gradgen.targets.jax.metadata import counts_of
 from gradgen.targets.jax.seal import is_generated, same_code
 from gradgen.verify.isolate import load, packages_of
-from gradgen.verify.report import Report
+from gradgen.verify.verdict import Verdict
 
 Function = Callable[..., Any]
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Differentiated:
     AttributeError.
     """
 
-    _outcome: Outcome
+    _outcome: Verified
     _running: ModuleType
     _path: str
 
@@ -81,7 +81,7 @@ class Differentiated:
         return self._outcome.module.graph
 
     @property
-    def report(self) -> Report:
+    def report(self) -> Verdict:
         """What was compared with JAX, and the largest errors."""
         return self._outcome.report
 

@@ -75,9 +75,9 @@ def _forget_compiled_code() -> Iterator[None]:
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take what is generated to be exact, in tests of something else: verifying takes longest."""
     from gradgen.compile import verdict
-    from gradgen.verify.report import Report
+    from gradgen.verify.verdict import Verdict
 
-    monkeypatch.setattr(verdict, "verify", lambda *_, **__: Report(0, 0, 0, (), (), ()))
+    monkeypatch.setattr(verdict, "verify", lambda *_, **__: Verdict(0, 0, 0, (), (), ()))
 
 
 def _memory() -> float:

@@ -10,7 +10,7 @@ from generating import Generated, generate_text
 
 from gradgen.report.collect import collect
 from gradgen.report.model_report import ModelReport
-from gradgen.verify.report import Report, Tally
+from gradgen.verify.verdict import Tally, Verdict
 
 SOURCE = '''"""A neuron for tests, with <b>markup</b> & "quotes" in its docstring.
 
@@ -63,10 +63,10 @@ def _generated(order: str | None) -> Generated:
         return generate_text(Path(folder), SOURCE, function="step", order=order)
 
 
-def verification() -> Report:
+def verification() -> Verdict:
     """A report as verification could have made it."""
     tallies = (Tally("f", "float32", 1200, 0, 1.5), Tally("vjp", "float32", 600, 2, 0.25))
-    return Report(1200, 12, 3, tallies, (), ("a warning <about> it",))
+    return Verdict(1200, 12, 3, tallies, (), ("a warning <about> it",))
 
 
 def report(order: str | None = None) -> ModelReport:

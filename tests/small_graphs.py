@@ -9,10 +9,10 @@ from itertools import permutations
 from pathlib import Path
 
 from gradgen.elimination.accumulate import Accumulation
-from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+from gradgen.ir.graph import Edge, LinearGraph, PartialKind, Vertex
 from gradgen.ir.graph_file import read_graph
 
-KINDS: tuple[Kind, ...] = ("unit", "constant", "mask", "variable")
+KINDS: tuple[PartialKind, ...] = ("unit", "constant", "mask", "variable")
 WEIGHTS = ((1, 1, 1, 1), (3, 1, 1, 2), (5, 2, 0, 5), (0, 0, 0, 1), (4, 0, 0, 1))
 FOLDER = Path(__file__).parent / "data" / "graphs"
 

@@ -12,7 +12,7 @@ from small_graphs import graphs, price_of, step_cost, stored
 from gradgen.elimination.accumulate import Accumulation, accumulate
 from gradgen.ir.graph import Edge, LinearGraph
 from gradgen.search.alphazero.game import (
-    Position,
+    Board,
     Sizes,
     begin,
     edges_seen,
@@ -117,7 +117,7 @@ PLAY_EDGE = jax.jit(EDGES.play)
 LEGAL_EDGES = jax.jit(EDGES.legal)
 
 
-def any_edge(position: Position, chance: random.Random) -> int:
+def any_edge(position: Board, chance: random.Random) -> int:
     return int(chance.choice(np.flatnonzero(LEGAL_EDGES(position))))
 
 
@@ -166,7 +166,7 @@ PARAMS = NETWORK.init(jax.random.key(3), GAME.start)
 JUDGE = jax.jit(NETWORK.apply)
 
 
-def shuffled(position: Position, seed: int) -> tuple[Position, np.ndarray]:
+def shuffled(position: Board, seed: int) -> tuple[Board, np.ndarray]:
     """The same position with the intermediates renumbered, and where each one went from."""
     inputs, inner, outputs = 8, 12, 4
     new = np.random.default_rng(seed).permutation(inner)

@@ -17,7 +17,7 @@ from projects import contents, edit, gradgen, write_project
 from gradgen.compile import generation, verdict
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.project import inspecting
-from gradgen.verify.report import Failure, Report
+from gradgen.verify.verdict import Failure, Verdict
 
 GENERATED = "generated/neuron_grad.py"
 
@@ -206,7 +206,7 @@ def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.Mon
 
 def test_a_file_that_does_not_match_jax(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failure = Failure("inexact", "vjp", "off by one")
-    report = Report(1, 0, 0, (), (failure,), ())
+    report = Verdict(1, 0, 0, (), (failure,), ())
     monkeypatch.setattr(verdict, "verify", lambda *_, **__: report)
     code, said = check(project)
     assert code == 1

@@ -9,7 +9,7 @@ from gradgen.compile.generation import generate
 from gradgen.config import Settings
 from gradgen.ir.program import count_operations
 from gradgen.verify.finite import finite_results
-from gradgen.verify.report import Failure, Points, Report
+from gradgen.verify.verdict import Failure, Points, Verdict
 
 MODEL = ROOT / "models" / "fitzhugh_nagumo.py"
 
@@ -23,7 +23,7 @@ def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, m
     def judge(subject, **_):
         seen.append(subject.module)
         failures = () if exact or len(seen) < 2 else (Failure("inexact", "vjp", "off"),)
-        return Report(1, 0, 0, (), failures, (), (lost,))
+        return Verdict(1, 0, 0, (), failures, (), (lost,))
 
     def finite(program, trace, points):
         assert points == (lost,)

@@ -12,7 +12,7 @@ import jax
 import pytest
 from projects import command, gradgen, start
 
-from gradgen.cli import reporting
+from gradgen.cli import terminal
 from gradgen.cli.main import main
 from gradgen.compile.status import Status
 from gradgen.compile.worker import Worker
@@ -243,8 +243,8 @@ def test_ctrl_c_is_heeded_after_a_round_or_at_once(monkeypatch: pytest.MonkeyPat
         assert code == 130
         raise EndedError
 
-    monkeypatch.setattr(reporting.os, "_exit", end)
-    with reporting.Interruption() as interruption:
+    monkeypatch.setattr(terminal.os, "_exit", end)
+    with terminal.Interruption() as interruption:
         with pytest.raises(EndedError):
             os.kill(os.getpid(), signal.SIGINT)
         interruption.heed()

@@ -26,7 +26,7 @@ from gradgen.lowering.rewriting.search import improve
 from gradgen.lowering.rewriting.sharing import share
 from gradgen.lowering.rewriting.writing import write
 from gradgen.targets.jax.render import render
-from gradgen.verify.report import Failure, Report
+from gradgen.verify.verdict import Failure, Verdict
 
 MODELS = Path(__file__).parents[1] / "models"
 INPUTS = ("a", "b", "c", "d")
@@ -317,7 +317,7 @@ def test_a_rewritten_program_that_is_off_gives_way(kind, monkeypatch):
     def judge(subject, **_):
         seen.append(subject.module)
         failures = (Failure(kind, "vjp", "off"),) if subject.module.rewritten else ()
-        return Report(1, 0, 0, (), failures, ())
+        return Verdict(1, 0, 0, (), failures, ())
 
     monkeypatch.setattr(verdict, "verify", judge)
     outcome = generate(Settings(str(MODELS / "lif.py")), lambda _: None)

@@ -21,7 +21,7 @@ from gradgen.project.configuration import parse
 from gradgen.project.init import add_target
 from gradgen.project.record import read_record
 from gradgen.project.toml_lines import line_of
-from gradgen.verify.report import Report
+from gradgen.verify.verdict import Verdict
 
 GENERATED = "generated/neuron_grad.py"
 
@@ -256,7 +256,7 @@ class TestOrdersLast:
     @pytest.fixture(autouse=True)
     def _taken_on_trust(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """These tests are about orders, and verifying takes most of the time."""
-        monkeypatch.setattr(verdict, "verify", lambda *_, **__: Report(0, 0, 0, (), (), ()))
+        monkeypatch.setattr(verdict, "verify", lambda *_, **__: Verdict(0, 0, 0, (), (), ()))
 
     def test_a_recorded_order_stays(self, folder: Path) -> None:
         source, output = folder / "f.py", folder / "f_grad.py"

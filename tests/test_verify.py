@@ -25,9 +25,9 @@ from gradgen.verify.isolate import IsolationError, load
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import input_ranges
 from gradgen.verify.populations import couples_neurons
-from gradgen.verify.report import Report
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject
+from gradgen.verify.verdict import Verdict
 
 CHEAP = ["models/lif.py", "models/cuba_lif_state.py", "models/izhikevich.py"]
 CHEAP += ["tests/styles/research_ties.py", "tests/styles/research_shared_gain.py"]
@@ -52,7 +52,7 @@ def stated_ranges(path: str) -> dict[str, tuple[float, float]]:
     return found
 
 
-def checked(path: str, text: str, **options: object) -> Report:
+def checked(path: str, text: str, **options: object) -> Verdict:
     given = {"points": 200, "ranges": stated_ranges(path), **options}
     return verify(replace(subject(path), text=text), **given)
 

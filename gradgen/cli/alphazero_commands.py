@@ -17,7 +17,7 @@ from gradgen.cli.options import (
     source_options,
     split_source,
 )
-from gradgen.cli.reporting import Command, Interruption, Reporting, printing
+from gradgen.cli.terminal import Command, Interruption, Terminal, printing
 from gradgen.cli.works import graph_from
 from gradgen.compile.environment import require_jax
 from gradgen.compile.outputs import is_order, require_free
@@ -138,7 +138,7 @@ def train(
     heuristic's is written if that is better. Ctrl-C ends the training after the games of now, and
     keeps that order; once more, it ends at once.
     """
-    with Reporting(debug, quiet) as reporting, Interruption() as interruption:
+    with Terminal(debug, quiet) as terminal, Interruption() as interruption:
         if output is not None and len(sources) > 1:
             raise GradgenError("an order is written for one graph, and several are given")
         if resume and checkpoint is None:
@@ -153,9 +153,9 @@ def train(
             require_free(output, settings[sources[0]], is_order, force=force)  # before all the work
         _choose_device(options["device"])
         require_jax()
-        reporting.status("reading")
+        terminal.status("reading")
         graphs = {s: graph_from(each, debug=debug) for s, each in settings.items()}
-        from gradgen.cli.training_report import Display, conclusion
+        from gradgen.cli.training_display import Display, conclusion
         from gradgen.search.alphazero import distributed, run
         from gradgen.search.alphazero.game import begin, sizes_of
         from gradgen.search.alphazero.search import cheapest
@@ -166,7 +166,7 @@ def train(
         room = sizes_of(list(graphs.values()))
         games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
         training, params = _training(options, elimination, len(games))
-        reporting.stop()
+        terminal.stop()
 
         def show(line: Any) -> None:
             interruption.heed()  # first: what is shown is kept
@@ -190,9 +190,9 @@ def train(
             require_free(output, settings[sources[0]], is_order, force=force)
             write_atomically(output, cheapest(game, trained.orders[0]).to_json() + "\n")
         if checkpoint is not None and trained.lines:
-            _draw(trained, games, objective, checkpoint, reporting)
+            _draw(trained, games, objective, checkpoint, terminal)
         for line in conclusion(trained, games):
-            reporting.say(line)
+            terminal.say(line)
         if trained.interrupted:
             raise KeyboardInterrupt
 
@@ -243,15 +243,15 @@ def _training(options: dict[str, Any], elimination: str, games: int) -> tuple[An
     return training, params
 
 
-def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Reporting) -> None:
-    from gradgen.cli.training_report import baselines
+def _draw(trained: Any, games: Any, objective: str, folder: Path, terminal: Terminal) -> None:
+    from gradgen.cli.training_display import baselines
     from gradgen.search.alphazero import run
     from gradgen.search.alphazero.curve import draw
 
     try:
         draw(trained.lines, baselines(games), objective, folder / run.PICTURE)
     except GradgenError as error:
-        reporting.say(f"no picture: {error.message}" + (f"; {error.hint}" if error.hint else ""))
+        terminal.say(f"no picture: {error.message}" + (f"; {error.hint}" if error.hint else ""))
 
 
 @click.command(cls=Command)
@@ -261,14 +261,14 @@ def _draw(trained: Any, games: Any, objective: str, folder: Path, reporting: Rep
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def compare(as_json: bool, debug: bool, **options: Any) -> None:
     """Run all searches on SOURCE, a graph or a step function, and print one table."""
-    with Reporting(debug, quiet=False) as reporting:
+    with Terminal(debug, quiet=False) as terminal:
         settings = settings_of(options)
-        reporting.status("reading")
-        graph = graph_from(settings, reporting.status, debug=debug)
+        terminal.status("reading")
+        graph = graph_from(settings, terminal.status, debug=debug)
         from gradgen.cli import comparison
 
-        found = comparison.compare(settings, graph, reporting.status)
-        reporting.stop()
+        found = comparison.compare(settings, graph, terminal.status)
+        terminal.stop()
         with printing():
             click.echo(comparison.as_json(found)) if as_json else comparison.print_table(found)
 
@@ -276,7 +276,7 @@ def compare(as_json: bool, debug: bool, **options: Any) -> None:
 @click.command(cls=Command)
 def doctor() -> None:
     """Say which versions and devices gradgen sees."""
-    with Reporting(debug=False, quiet=False), printing():
+    with Terminal(debug=False, quiet=False), printing():
         require_jax()
         from gradgen.cli.diagnosis import facts
 

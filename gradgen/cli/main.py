@@ -26,7 +26,7 @@ from gradgen.cli.options import (
     target_options,
 )
 from gradgen.cli.report_commands import explain, report, show
-from gradgen.cli.reporting import Command, Reporting, open_what_is_closed, printing
+from gradgen.cli.terminal import Command, Terminal, open_what_is_closed, printing
 from gradgen.cli.works import graph_from
 from gradgen.compile.outputs import is_order, require_free
 from gradgen.config import SEARCHES
@@ -109,7 +109,7 @@ def generate(
     With the names of targets, or without any argument, build these or all targets in
     pyproject.toml. This is the default command: `gradgen SOURCE` is enough.
     """
-    with Reporting(options["debug"], quiet) as reporting:
+    with Terminal(options["debug"], quiet) as terminal:
         from gradgen.cli.targets import Request, carry_out
         from gradgen.project.selection import chosen, configuration, is_source
         from gradgen.project.target import Target
@@ -121,7 +121,7 @@ def generate(
         machine = options["output_format"] != "text"
         if diff and machine:
             raise click.UsageError("--diff is for people: leave out --output-format")
-        reporting.status("reading and tracing")
+        terminal.status("reading and tracing")
         outputs: frozenset[Path] = frozenset()
         if len(sources) == 1 and is_source(sources[0]) and (output is not None or not check):
             if output is None and (diff or machine):
@@ -148,7 +148,7 @@ def generate(
             verbose=options["verbose"],
             debug=options["debug"],
         )
-        code = carry_out(request, reporting)
+        code = carry_out(request, terminal)
     context.exit(code)
 
 
@@ -171,11 +171,11 @@ def init(
     output: str | None, name: str | None, emit: str, quiet: bool, debug: bool, **options: Any
 ) -> None:
     """Add a target for SOURCE to pyproject.toml, with the options given here."""
-    with Reporting(debug, quiet) as reporting:
+    with Terminal(debug, quiet) as terminal:
         from gradgen.project.init import add_target
 
         target = add_target(settings_of(options, emit=emitted(emit)), output, name)
-        reporting.say(
+        terminal.say(
             f"{target.configuration}:{target.line()}: target '{target.name}' added; "
             f"`{target.command}` writes {target.output}"
         )
@@ -202,17 +202,17 @@ def search(
 
     The order is used by `gradgen SOURCE --order ORDER`.
     """
-    with Reporting(debug, quiet) as reporting:
+    with Terminal(debug, quiet) as terminal:
         settings = settings_of(options, search=search)
         if output is not None:
             require_free(output, settings, is_order, force=force)
-        reporting.status("reading")
-        graph = graph_from(settings, reporting.status, debug=debug)
-        from gradgen.cli.search_report import as_document, print_table
+        terminal.status("reading")
+        graph = graph_from(settings, terminal.status, debug=debug)
+        from gradgen.cli.search_table import as_document, print_table
         from gradgen.compile import ordering
 
-        result = ordering.search(settings, graph, reporting.status)
-        reporting.stop()
+        result = ordering.search(settings, graph, terminal.status)
+        terminal.stop()
         if output is not None:
             require_free(output, settings, is_order, force=force)
             write_atomically(output, result.order.to_json() + "\n")

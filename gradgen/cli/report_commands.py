@@ -17,7 +17,7 @@ from gradgen.cli.options import (
     settings_of,
     source_options,
 )
-from gradgen.cli.reporting import Command, Reporting, printing
+from gradgen.cli.terminal import Command, Terminal, printing
 from gradgen.compile.outputs import require_free
 from gradgen.config import Settings
 from gradgen.files import write_atomically
@@ -59,7 +59,7 @@ def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
             else "only a graph or an order is shown as JSON",
             param_hint="--format",
         )
-    with Reporting(debug, quiet=True):
+    with Terminal(debug, quiet=True):
         text = works.stage(settings_of(options), stage, form, debug=debug)
         with printing():
             click.echo(text)
@@ -108,16 +108,16 @@ def report(
     """
     if bool(sources) == everything:
         raise click.UsageError("either a SOURCE, or --all for the targets in pyproject.toml")
-    with Reporting(debug, quiet) as reporting:
-        reporting.status("reading and tracing")
+    with Terminal(debug, quiet) as terminal:
+        terminal.status("reading and tracing")
         if not everything:
             settings = [settings_of({**options, "source": source}) for source in sources]
-            _report_sources(settings, output, form, force, reporting, debug)
+            _report_sources(settings, output, form, force, terminal, debug)
             return
         if output is None:
             raise click.UsageError("--all makes several files: -o FOLDER says where")
         refuse_options(context, _FOR_ALL)
-        code = _report_targets(output, form or "html", options, force, reporting, debug)
+        code = _report_targets(output, form or "html", options, force, terminal, debug)
     context.exit(code)
 
 
@@ -130,7 +130,7 @@ def _report_targets(
     form: DocumentFormat,
     options: dict[str, Any],
     force: bool,
-    reporting: Reporting,
+    terminal: Terminal,
     debug: bool,
 ) -> int:
     from gradgen.cli.targets import print_findings
@@ -140,15 +140,15 @@ def _report_targets(
 
     targets = [t.searched(options["budget"], options["seed"]) for t in configuration().targets]
     outcomes = []
-    for outcome in report_all(targets, folder, form, reporting.status, force=force, debug=debug):
-        reporting.stop()
-        print_findings(outcome, reporting)
+    for outcome in report_all(targets, folder, form, terminal.status, force=force, debug=debug):
+        terminal.stop()
+        print_findings(outcome, terminal)
         if outcome.state != "error":
-            reporting.say(f"{outcome.output}: {outcome.state}, {outcome.sentence}")
+            terminal.say(f"{outcome.output}: {outcome.state}, {outcome.sentence}")
         outcomes.append(outcome)
     failed = sum(outcome.state == "error" for outcome in outcomes)
     total = f"{len(targets)} targets{f', {failed} failed' if failed else ''}"
-    reporting.say(f"{index_page(folder, form)}: {total}")
+    terminal.say(f"{index_page(folder, form)}: {total}")
     return worst(outcomes)
 
 
@@ -157,20 +157,20 @@ def _report_sources(
     output: str | None,
     form: DocumentFormat | None,
     force: bool,
-    reporting: Reporting,
+    terminal: Terminal,
     debug: bool,
 ) -> None:
     if output is not None:
         _require_free(output, sources, force)  # before all the work
-    text = works.reports(sources, form or document_format(output), reporting.status, debug=debug)
-    reporting.stop()
+    text = works.reports(sources, form or document_format(output), terminal.status, debug=debug)
+    terminal.stop()
     if output is None:
         with printing():
             click.echo(text, nl=False)
         return
     _require_free(output, sources, force)
     changed = write_atomically(output, text)
-    reporting.say(f"{output}: {'written' if changed else 'unchanged'}")
+    terminal.say(f"{output}: {'written' if changed else 'unchanged'}")
 
 
 def _require_free(output: str, sources: Sequence[Settings], force: bool) -> None:
@@ -188,11 +188,11 @@ def explain(quiet: bool, debug: bool, **options: Any) -> None:
 
     Nothing is verified or written.
     """
-    with Reporting(debug, quiet) as reporting:
+    with Terminal(debug, quiet) as terminal:
         settings = settings_of(options)
-        reporting.status("reading and tracing")
-        module = works.cheapest(settings, reporting.status, debug=debug)
-        reporting.stop()
+        terminal.status("reading and tracing")
+        module = works.cheapest(settings, terminal.status, debug=debug)
+        terminal.stop()
         from gradgen.report.explain import print_explanation
 
         with printing():

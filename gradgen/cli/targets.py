@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gradgen.cli.reporting import Reporting, printing, tell
+from gradgen.cli.terminal import Terminal, printing, tell
 from gradgen.errors import GradgenError
 from gradgen.project.build import build
 from gradgen.project.check import check, orphans
@@ -36,15 +36,15 @@ class Request:
     debug: bool = False
 
 
-def carry_out(request: Request, reporting: Reporting) -> int:
+def carry_out(request: Request, terminal: Terminal) -> int:
     """Build or check, print what came of it, and return the exit code."""
     outcomes = []
-    for outcome in (*_outcomes(request, reporting), *_orphans(request)):
+    for outcome in (*_outcomes(request, terminal), *_orphans(request)):
         outcomes.append(outcome)
         if request.output_format == "text":
-            reporting.stop()
-            _print(request, outcome, reporting)
-    reporting.stop()
+            terminal.stop()
+            _print(request, outcome, terminal)
+    terminal.stop()
     code = _exit_code(request, outcomes)
     match request.output_format:
         case "json":
@@ -55,18 +55,18 @@ def carry_out(request: Request, reporting: Reporting) -> int:
             _put("".join(f"{line}\n" for line in as_annotations(outcomes)))
             _append_summary(as_summary(outcomes))
         case _ if len(outcomes) > 1:
-            reporting.say(_total(outcomes))
+            terminal.say(_total(outcomes))
     return code
 
 
-def _outcomes(request: Request, reporting: Reporting) -> Iterator[Outcome]:
+def _outcomes(request: Request, terminal: Terminal) -> Iterator[Outcome]:
     if request.check:
         return check(
-            request.targets, reporting.status, verified=request.verified, debug=request.debug
+            request.targets, terminal.status, verified=request.verified, debug=request.debug
         )
     return build(
         request.targets,
-        reporting.status,
+        terminal.status,
         search_again=request.search_again,
         write=not request.diff,
         force=request.force,
@@ -85,27 +85,27 @@ def _exit_code(request: Request, outcomes: Sequence[Outcome]) -> int:
     return worst([outcome for outcome in outcomes if outcome.state != "orphan"])
 
 
-def print_findings(outcome: Outcome, reporting: Reporting) -> None:
+def print_findings(outcome: Outcome, terminal: Terminal) -> None:
     """What was found; with quiet, errors alone."""
     for finding in outcome.findings:
         if finding.kind == "warning":
-            reporting.say(finding.pretty())
+            terminal.say(finding.pretty())
         else:
             tell(finding.pretty())
 
 
-def _print(request: Request, outcome: Outcome, reporting: Reporting) -> None:
-    print_findings(outcome, reporting)
+def _print(request: Request, outcome: Outcome, terminal: Terminal) -> None:
+    print_findings(outcome, terminal)
     if request.diff:
         _put(difference(outcome))
     if outcome.output is None and outcome.new is not None:
         _put(outcome.new)
     if request.verbose:
-        reporting.say("\n".join(outcome.details))
+        terminal.say("\n".join(outcome.details))
     dull = len(request.targets) > 1 and outcome.state in ("current", "unchanged")
     if outcome.sentence and (request.verbose or not dull):
         name = "" if outcome.output is None else f"{outcome.output}: {outcome.state}, "
-        reporting.say(f"{name}{outcome.sentence}")
+        terminal.say(f"{name}{outcome.sentence}")
 
 
 def _put(text: str) -> None:

@@ -11,7 +11,7 @@ from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.plan import Objective
 from gradgen.ir.recipe import Recipe
 from gradgen.verify.finite import finite_results
-from gradgen.verify.report import Points
+from gradgen.verify.verdict import Points
 
 _ABOUT = 1.02
 """Programs that cost up to so much more are chosen among by where they are finite."""

@@ -19,7 +19,7 @@ from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module
 from gradgen.ir.recipe import Recipe
 from gradgen.targets.jax.render import render
-from gradgen.verify.report import Report
+from gradgen.verify.verdict import Verdict
 
 Kept = Literal["searched", "kept", "improved", "another graph"]
 """Whether a recorded order was used: there was none, it was, a cheaper one was found, or it was
@@ -27,12 +27,12 @@ for another graph, so that a new one was searched for."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Verified:
     """A verified text."""
 
     module: Module
     text: str
-    report: Report
+    report: Verdict
     kept: Kept
     orders: tuple[str, ...]
     """How each order that was considered fared, a line each."""
@@ -56,7 +56,7 @@ def generate(
     recorded: Recipe | None = None,
     *,
     search_again: bool = False,
-) -> Outcome:
+) -> Verified:
     """Generate and verify a text, as `generate_from` does, for a source file."""
     return generate_from(open_front(settings), status, recorded, search_again=search_again)
 
@@ -67,7 +67,7 @@ def generate_from(
     recorded: Recipe | None = None,
     *,
     search_again: bool = False,
-) -> Outcome:
+) -> Verified:
     """Generate and verify a text.
 
     A `recorded` recipe is used again if it is for the same graph; with `search_again` only if
@@ -79,7 +79,7 @@ def generate_from(
     kept = None if recorded is None else replayed(front, graph, recorded)
     fared: list[str] = []
 
-    def checked(module: Module, text: str) -> Report:
+    def checked(module: Module, text: str) -> Verdict:
         status(f"verifying {front.source.function}")
         return judge(front, module, text, ranges)
 
@@ -97,7 +97,7 @@ def generate_from(
                         fared.append(f"{_order_line(rival, rival_report.kind)}, at more points")
                         if rival_report.exact:
                             chosen, text, report = rival, rival_text, rival_report
-                return Outcome(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
+                return Verified(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
             if report.of_source:
                 raise couples_neurons(front)
             if report.kind != "nonfinite" and not chosen.rewritten:
@@ -106,7 +106,7 @@ def generate_from(
 
 
 def _finite_at_more(
-    front: Front, graph: LinearGraph, chosen: Module, others: Sequence[Module], report: Report
+    front: Front, graph: LinearGraph, chosen: Module, others: Sequence[Module], report: Verdict
 ) -> Module | None:
     """A module that costs about as much and is finite at more points; None if none is known."""
     recipe = chosen.recipe

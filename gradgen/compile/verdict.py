@@ -11,11 +11,11 @@ from gradgen.frontend.tracing.blame import calling
 from gradgen.ir.module import Module
 from gradgen.verify.check import verify
 from gradgen.verify.points import Range
-from gradgen.verify.report import Report
 from gradgen.verify.subject import Subject
+from gradgen.verify.verdict import Verdict
 
 
-def judge(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) -> Report:
+def judge(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) -> Verdict:
     """What comes of holding a text against its source."""
     subject = subject_of(front, module, text)
     with calling(front.source):
@@ -43,7 +43,7 @@ def couples_neurons(front: Front) -> GradgenError:
     )
 
 
-def inexact(front: Front, text: str, report: Report) -> InexactError:
+def inexact(front: Front, text: str, report: Verdict) -> InexactError:
     """The error for a text that is off, with the evidence kept."""
     folder = keep_evidence(text, report.pretty())
     return InexactError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
-from gradgen.ir.graph import Kind, LinearGraph
+from gradgen.ir.graph import LinearGraph, PartialKind
 from gradgen.ir.plan import Plan, Step
 
 
@@ -19,7 +19,8 @@ class Accumulation:
     def __init__(self, graph: LinearGraph) -> None:
         self._graph = graph
         self._steps: list[Step] = []
-        self._kinds: list[Kind] = [edge.kind for edge in graph.edges]  # of the values by number
+        # of the values by number
+        self._kinds: list[PartialKind] = [edge.kind for edge in graph.edges]
         self._value: dict[tuple[int, int], int] = {}
         self._intermediates = frozenset(graph.intermediates)
         self.predecessors: list[set[int]] = [set() for _ in graph.vertices]
@@ -86,7 +87,7 @@ class Accumulation:
         left = self._value[source, target]
         return sum(self._price(left, self._value[i, source]) for i in self.predecessors[source])
 
-    def edge_kinds(self) -> dict[tuple[int, int], Kind]:
+    def edge_kinds(self) -> dict[tuple[int, int], PartialKind]:
         """The edges that there are, by source and target, with their kinds."""
         return {ends: self._kinds[value] for ends, value in self._value.items()}
 
@@ -131,7 +132,7 @@ class Accumulation:
     def _price(self, left: int, right: int) -> int:
         return int(not is_free(self._kinds[left], self._kinds[right]))
 
-    def _take(self, op: str, left: int, right: int, kind: Kind, free: bool = False) -> int:
+    def _take(self, op: str, left: int, right: int, kind: PartialKind, free: bool = False) -> int:
         """Take a product or a sum of two values; returns the number of the result."""
         value = len(self._kinds)
         self._kinds.append(kind)

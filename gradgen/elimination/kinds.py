@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gradgen.ir.graph import Kind
+from gradgen.ir.graph import PartialKind
 
 
-def product_kind(left: Kind, right: Kind) -> Kind:
+def product_kind(left: PartialKind, right: PartialKind) -> PartialKind:
     """The kind of a product of two partials."""
     if left == "unit":
         return right
@@ -16,13 +16,13 @@ def product_kind(left: Kind, right: Kind) -> Kind:
     return "variable"
 
 
-def sum_kind(left: Kind, right: Kind) -> Kind:
+def sum_kind(left: PartialKind, right: PartialKind) -> PartialKind:
     """The kind of a sum of two partials."""
     known = ("unit", "constant")
     return "constant" if left in known and right in known else "variable"
 
 
-def is_free(left: Kind, right: Kind) -> bool:
+def is_free(left: PartialKind, right: PartialKind) -> bool:
     """Whether a product needs no multiplication: a unit or mask factor, or two constants."""
     trivial = ("unit", "mask")
     return left in trivial or right in trivial or left == right == "constant"

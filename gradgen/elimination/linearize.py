@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Var
-from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+from gradgen.ir.graph import Edge, LinearGraph, PartialKind, Vertex
 from gradgen.ir.identity import stable_names
 from gradgen.ir.trace import Output, Trace
 
@@ -121,7 +121,7 @@ def _number(
     )
 
 
-def _kind(code: Builder, partials: tuple[Atom, ...]) -> Kind:
+def _kind(code: Builder, partials: tuple[Atom, ...]) -> PartialKind:
     """The kind of an edge whose value is the sum of these partials."""
     if all(isinstance(atom, Const) for atom in partials):
         total = sum(atom.value for atom in partials if isinstance(atom, Const))

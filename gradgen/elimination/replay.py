@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.elimination.edge import take_edge_step
 from gradgen.elimination.vertex import resolve
-from gradgen.ir.graph import Kind, LinearGraph, Order
+from gradgen.ir.graph import LinearGraph, Order, PartialKind
 
 
 @dataclass(frozen=True)
 class Frame:
     """The graph after a step."""
 
-    edges: tuple[tuple[int, int, Kind], ...]
+    edges: tuple[tuple[int, int, PartialKind], ...]
     """(source, target, kind), sorted."""
     done: int
     """How many steps of the plan lie behind."""

@@ -12,7 +12,7 @@ from gradgen.ir.code import Atom, Var
 from gradgen.ir.json_files import array, flag, line, read_object, string
 from gradgen.ir.steps import parse_edge_step
 
-Kind = Literal["unit", "constant", "mask", "variable"]
+PartialKind = Literal["unit", "constant", "mask", "variable"]
 """Of a partial: +1 or -1; a number known when generating; 0 or +-1 at run time; anything else."""
 
 Elimination = Literal["vertex", "edge"]
@@ -44,7 +44,7 @@ class Edge:
 
     source: int
     target: int
-    kind: Kind
+    kind: PartialKind
     partials: tuple[Atom, ...] = ()
     """Its value is their sum; more than one where an operation reads a vertex in several slots."""
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from reprlib import repr as short
 from typing import Any, get_args
 
-from gradgen.ir.graph import Edge, Kind, LinearGraph, Vertex
+from gradgen.ir.graph import Edge, LinearGraph, PartialKind, Vertex
 from gradgen.ir.json_files import array, number, read_object, string
 
 MOST_VERTICES = 100_000
@@ -57,8 +57,8 @@ def read_graph(text: str) -> LinearGraph:
 
 
 def _edge(item: Any) -> Edge:
-    if not isinstance(item, list) or len(item) != 3 or item[2] not in get_args(Kind):
-        kinds = ", ".join(get_args(Kind))
+    if not isinstance(item, list) or len(item) != 3 or item[2] not in get_args(PartialKind):
+        kinds = ", ".join(get_args(PartialKind))
         raise ValueError(f"{short(item)} is no edge: [source, target, kind], kind one of {kinds}")
     return Edge(number(item[0], "a source"), number(item[1], "a target"), item[2])
 

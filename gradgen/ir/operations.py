@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal[
+OperationKind = Literal[
     "mul", "div", "add", "sub", "neg", "pow", "transcendental", "other", "compare", "select", "free"
 ]
 
-KINDS: tuple[Kind, ...] = (
+KINDS: tuple[OperationKind, ...] = (
     "mul", "div", "add", "sub", "neg", "pow", "transcendental", "other", "compare", "select",
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ class Operation:
     name: str
     arity: int
     """How many operands it takes; -1 for any number."""
-    kind: Kind
+    kind: OperationKind
     """What it is counted under."""
     numpy: str = ""
     """Its function in NumPy and whatever has NumPy's names; empty if there is none."""
@@ -48,7 +48,9 @@ class Operation:
     """Whether the result is never negative."""
 
 
-def _promoting(name: str, kind: Kind, numpy: str, infix: str = "", **more: Any) -> Operation:
+def _promoting(
+    name: str, kind: OperationKind, numpy: str, infix: str = "", **more: Any
+) -> Operation:
     return Operation(name, 2, kind, numpy, infix=infix, promotes=True, **more)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradgen.ir.graph import Kind, LinearGraph
+from gradgen.ir.graph import LinearGraph, PartialKind
 
-_STORED: tuple[Kind, ...] = ("mask", "variable")
+_STORED: tuple[PartialKind, ...] = ("mask", "variable")
 """The kinds whose values exist at run time only; the others are literals."""
 
 Objective = Literal["muls", "edges", "adds", "peak", "ops"]
@@ -30,7 +30,7 @@ class Step:
     target: int
     left: int
     right: int
-    kind: Kind
+    kind: PartialKind
     """Of the result."""
     free: bool = False
     """For a product: whether it costs nothing under `muls`."""

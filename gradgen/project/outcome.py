@@ -9,7 +9,7 @@ from typing import Literal
 from gradgen.errors import GradgenError, diagnostic
 from gradgen.project.record import Counts
 
-Kind = Literal["stale", "over budget", "inexact", "orphan", "error", "warning"]
+FindingKind = Literal["stale", "over budget", "inexact", "orphan", "error", "warning"]
 State = Literal[
     "current", "written", "unchanged", "different", "stale", "over budget", "inexact", "orphan",
     "error",
@@ -21,7 +21,7 @@ State = Literal[
 class Finding:
     """Something to tell about a target, with its place."""
 
-    kind: Kind
+    kind: FindingKind
     message: str
     mend: str | None = None
     """What to do about it, a command where there is one."""

@@ -12,7 +12,7 @@ from gradgen.ir.program import count_operations
 from gradgen.lowering.lower import Lowering
 from gradgen.report.costs import line_costs
 from gradgen.report.model_report import (
-    Comparison,
+    ComparedCount,
     Equation,
     ModelReport,
     Operations,
@@ -23,10 +23,10 @@ from gradgen.report.replayed import replayed
 from gradgen.report.view import GraphView, source_lines, vertex_variables, view_graph
 from gradgen.report.wording import Wording, holders, statement_lines, word
 from gradgen.search.heuristics import propose
-from gradgen.verify.report import Report
+from gradgen.verify.verdict import Verdict
 
 
-def collect(module: Module, text: str, verification: Report, basis: str = "") -> ModelReport:
+def collect(module: Module, text: str, verification: Verdict, basis: str = "") -> ModelReport:
     """What a report says about a module and its verified text.
 
     `basis` is a remark about where its order comes from.
@@ -53,7 +53,7 @@ def collect(module: Module, text: str, verification: Report, basis: str = "") ->
     )
 
 
-def _comparisons(module: Module) -> tuple[Comparison, ...]:
+def _comparisons(module: Module) -> tuple[ComparedCount, ...]:
     """The order that was chosen beside forward, reverse and the better Markowitz order."""
     jacobian = module.jacobian
     plans = [accumulate(module.graph, o) for o in propose(module.graph, ("markowitz",))]
@@ -61,21 +61,21 @@ def _comparisons(module: Module) -> tuple[Comparison, ...]:
     programs = [lowering.jacobian(plan) for plan in plans]
     forward, reverse, best = jacobian.forward, jacobian.reverse, jacobian.chosen
     return (
-        Comparison(
+        ComparedCount(
             "muls",
             forward.plan.muls,
             reverse.plan.muls,
             min(plan.muls for plan in plans),
             best.plan.muls,
         ),
-        Comparison(
+        ComparedCount(
             "edges",
             forward.plan.edges,
             reverse.plan.edges,
             min(plan.edges for plan in plans),
             best.plan.edges,
         ),
-        Comparison(
+        ComparedCount(
             "ops",
             forward.operations.total,
             reverse.operations.total,

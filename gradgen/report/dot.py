@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradgen.ir.graph import Kind
+from gradgen.ir.graph import PartialKind
 from gradgen.report.view import EdgeView, GraphView, Role, VertexView
 
 _SHAPES: dict[Role, str] = {
@@ -10,7 +10,7 @@ _SHAPES: dict[Role, str] = {
     "intermediate": 'shape=ellipse, style=filled, color="#8c959f", fillcolor="#f6f8fa"',
     "output": 'shape=box, style=filled, peripheries=2, color="#1a7f37", fillcolor="#dafbe1"',
 }
-_STROKES: dict[Kind, str] = {
+_STROKES: dict[PartialKind, str] = {
     "variable": 'style=solid, color="#bc4c00"',
     "constant": 'style=dashed, color="#0969da"',
     "mask": 'style=dashed, color="#8250df", arrowhead=empty',
@@ -26,7 +26,7 @@ _CLASSES: dict[Role, str] = {
     "intermediate": "fill:#f6f8fa,stroke:#8c959f,color:#24292f",
     "output": "fill:#dafbe1,stroke:#1a7f37,color:#044f1e",
 }
-_LINKS: dict[Kind, str] = {
+_LINKS: dict[PartialKind, str] = {
     "variable": "stroke:#bc4c00",
     "constant": "stroke:#0969da,stroke-dasharray:7 4",
     "mask": "stroke:#8250df,stroke-dasharray:8 3 2 3",

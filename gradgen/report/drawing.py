@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradgen.ir.graph import Kind
+from gradgen.ir.graph import PartialKind
 from gradgen.report.dot import describe_edge, describe_vertex
 from gradgen.report.layout import Layout, Point, curve
 from gradgen.report.model_report import EdgeSpan, Replay
@@ -34,7 +34,7 @@ class Node:
 class Line:
     """An edge as an SVG path, and the frames that show it."""
 
-    kind: Kind
+    kind: PartialKind
     path: str
     title: str
     first: int

@@ -11,7 +11,7 @@ from gradgen.report.drawing import Drawing, draw_replay
 from gradgen.report.highlight import highlighted_lines
 from gradgen.report.index import entry_of
 from gradgen.report.layout import lay_out
-from gradgen.report.model_report import Comparison, Equation, ModelReport, SourceLine
+from gradgen.report.model_report import ComparedCount, Equation, ModelReport, SourceLine
 from gradgen.report.templating import fill
 
 _CHARTS = {
@@ -154,7 +154,7 @@ def _listing(report: ModelReport) -> tuple[Listed, ...]:
     return tuple(listed)
 
 
-def _chart(comparison: Comparison) -> Chart:
+def _chart(comparison: ComparedCount) -> Chart:
     counts = {
         "forward": comparison.forward,
         "reverse": comparison.reverse,

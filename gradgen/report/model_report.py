@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gradgen.ir.graph import Elimination, Kind
+from gradgen.ir.graph import Elimination, PartialKind
 from gradgen.report.costs import LineCost
 from gradgen.report.view import GraphView
-from gradgen.verify.report import Report
+from gradgen.verify.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class EdgeSpan:
 
     source: int
     target: int
-    kind: Kind
+    kind: PartialKind
     first: int
     """The frame in which it appears; frame 0 is the graph as it is."""
     last: int
@@ -26,7 +26,7 @@ class EdgeSpan:
 
 
 @dataclass(frozen=True)
-class Step:
+class Eliminated:
     """One elimination; the graph after it is the frame with its number, from 1."""
 
     label: str
@@ -46,12 +46,12 @@ class Replay:
     elimination: Elimination
     found_by: str
     proved_optimal: bool
-    steps: tuple[Step, ...]
+    steps: tuple[Eliminated, ...]
     spans: tuple[EdgeSpan, ...]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedCount:
     """One count of the program, beside what other orders take."""
 
     count: str
@@ -68,7 +68,7 @@ class Sparsity:
 
     outputs: tuple[str, ...]
     inputs: tuple[str, ...]
-    kinds: tuple[tuple[Kind | None, ...], ...]
+    kinds: tuple[tuple[PartialKind | None, ...], ...]
     """The kind of every entry; None where it is zero by structure."""
 
 
@@ -121,10 +121,10 @@ class ModelReport:
     generator: str
     graph: GraphView
     replay: Replay
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ComparedCount, ...]
     jacobian: Sparsity
     operations: tuple[Operations, ...]
-    verification: Report
+    verification: Verdict
     source: tuple[SourceLine, ...]
     equations: tuple[Equation, ...]
     text: str
@@ -132,6 +132,6 @@ class ModelReport:
     basis: str = ""
     """Where the order comes from, if it was not searched for just now."""
 
-    def comparison(self, count: str) -> Comparison:
+    def comparison(self, count: str) -> ComparedCount:
         """A count by name."""
         return next(c for c in self.comparisons if c.count == count)

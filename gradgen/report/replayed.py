@@ -8,13 +8,13 @@ from itertools import pairwise
 
 from gradgen.elimination.contractions import Contraction, contractions
 from gradgen.elimination.replay import Frame, replay
-from gradgen.ir.graph import Kind, LinearGraph, Order
+from gradgen.ir.graph import LinearGraph, Order, PartialKind
 from gradgen.ir.module import Accumulated
 from gradgen.ir.steps import parse_edge_step
-from gradgen.report.model_report import EdgeSpan, Replay, Step
+from gradgen.report.model_report import EdgeSpan, Eliminated, Replay
 from gradgen.report.view import GraphView
 
-_Edge = tuple[int, int, Kind]
+_Edge = tuple[int, int, PartialKind]
 
 
 def replayed(graph: LinearGraph, view: GraphView, found: Accumulated) -> Replay:
@@ -39,7 +39,7 @@ def _steps(
     order: Order,
     frames: Sequence[Frame],
     products: Sequence[Sequence[Contraction]],
-) -> tuple[Step, ...]:
+) -> tuple[Eliminated, ...]:
     names = {vertex.name: view.vertices[v].name for v, vertex in enumerate(graph.vertices)}
     steps = []
     total = 0
@@ -48,7 +48,7 @@ def _steps(
         total += muls
         gone = _joined(frames[number]) - _joined(frames[number + 1])
         steps.append(
-            Step(
+            Eliminated(
                 label=_label(order, order.steps[number], names),
                 gone=tuple(sorted(gone.intersection(graph.intermediates))),
                 products=tuple(product_text(view, c) for c in done),

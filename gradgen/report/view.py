@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradgen.ir.code import Var
-from gradgen.ir.graph import Kind, LinearGraph, Vertex
+from gradgen.ir.graph import LinearGraph, PartialKind, Vertex
 from gradgen.report.wording import Wording
 
 Role = Literal["input", "intermediate", "output"]
@@ -47,7 +47,7 @@ class EdgeView:
 
     source: int
     target: int
-    kind: Kind
+    kind: PartialKind
     partial: str
     """Its value as an expression; empty where that is not known."""
 

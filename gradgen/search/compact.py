@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
-from gradgen.ir.graph import Kind, LinearGraph
+from gradgen.ir.graph import LinearGraph, PartialKind
 
-CODED: tuple[Kind, ...] = ("unit", "constant", "mask", "variable")
+CODED: tuple[PartialKind, ...] = ("unit", "constant", "mask", "variable")
 """A kind's code is its place here, counted from one; zero is no edge."""
 
 _CODE = {kind: code for code, kind in enumerate(CODED, start=1)}
 
 
-def _table(combine: dict[tuple[Kind, Kind], int]) -> NDArray[np.int8]:
+def _table(combine: dict[tuple[PartialKind, PartialKind], int]) -> NDArray[np.int8]:
     table = np.zeros((len(CODED) + 1, len(CODED) + 1), np.int8)
     for (left, right), code in combine.items():
         table[_CODE[left], _CODE[right]] = code

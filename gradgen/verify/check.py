@@ -16,10 +16,10 @@ from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
 from gradgen.verify.recount import recount
-from gradgen.verify.report import Failure, Report
 from gradgen.verify.run import BOUNDARY_POINTS, Run
 from gradgen.verify.structures import Structures
 from gradgen.verify.subject import Subject
+from gradgen.verify.verdict import Failure, Verdict
 
 __all__ = ["Subject", "verify"]
 
@@ -31,7 +31,7 @@ def verify(
     dtypes: Sequence[str] = ("float32", "float64"),
     seed: int = 0,
     points: int = 1000,
-) -> Report:
+) -> Verdict:
     """Compare a text with JAX, by the rule of docs/exactness.md.
 
     `ranges` are those of inputs by path; `points` is the number of random points in each dtype.
@@ -63,7 +63,7 @@ def verify(
         done = [run.result() for run in runs]
     by_dtype = {ledger.dtype: ledger for ledger in done}
     ordered = [by_dtype[dtype] for dtype in dtypes]
-    return Report(
+    return Verdict(
         points=len(drawn[0]),
         boundary_points=sum(ledger.boundary_points for ledger in ordered),
         skipped=sum(ledger.skipped for ledger in ordered),
@@ -98,8 +98,8 @@ def _run(
         return Run(generated, shared, dtype, drawn, stated, points, seed, wide).run()
 
 
-def _refused(*failures: Failure) -> Report:
-    return Report(0, 0, 0, (), failures, ())
+def _refused(*failures: Failure) -> Verdict:
+    return Verdict(0, 0, 0, (), failures, ())
 
 
 def _missing(generated: Generated) -> list[Failure]:

@@ -12,7 +12,7 @@ from gradgen.ir.trace import Trace
 from gradgen.verify.compiling import precision
 from gradgen.verify.evaluate import Evaluator
 from gradgen.verify.floats import widest
-from gradgen.verify.report import Points
+from gradgen.verify.verdict import Points
 
 
 def finite_results(program: Program, trace: Trace, points: Sequence[Points]) -> int:

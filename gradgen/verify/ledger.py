@@ -12,10 +12,10 @@ import numpy as np
 from gradgen.verify.comparisons import Comparison
 from gradgen.verify.floats import Array, same_bits
 from gradgen.verify.populations import Population
-from gradgen.verify.report import Failure, Points, Tally
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject
 from gradgen.verify.values import beyond_fusion
+from gradgen.verify.verdict import Failure, Points, Tally
 
 _LOOSELY = 2.0**10
 """By how much tolerances are widened where XLA is free to round differently."""

@@ -23,12 +23,12 @@ from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
 from gradgen.verify.points import cast
-from gradgen.verify.report import SOURCE
 from gradgen.verify.rule import credible
 from gradgen.verify.rule_values import require_values
 from gradgen.verify.scale import Scales
 from gradgen.verify.subject import Subject, result_leaves
 from gradgen.verify.values import beyond_fusion, flips, moved
+from gradgen.verify.verdict import SOURCE
 
 BOUNDARY_POINTS = 280
 """At most so many points on boundaries; what is not used up is random points as well."""

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 
 from gradgen.ir.emitted import EmittedFunction
 from gradgen.verify.generated import Generated, Given
-from gradgen.verify.report import Failure
 from gradgen.verify.subject import Subject, abstract, concrete_dtype
+from gradgen.verify.verdict import Failure
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from gradgen.frontend.reading.target import declared
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Directive, Position
 
-Kind = Literal["wrt", "static", "range", "example", "next"]
+DirectiveKind = Literal["wrt", "static", "range", "example", "next"]
 
-FORMS: Mapping[Kind, str] = {
+FORMS: Mapping[DirectiveKind, str] = {
     "wrt": "# gradgen: wrt v, params.tau",
     "static": "# gradgen: static dt=0.1",
     "range": "# gradgen: range v=-90:40",
@@ -141,10 +141,10 @@ def _in_comments(syntax: Syntax) -> Iterator[Directive]:
 
 
 def _directive(kind: str, text: str, place: Position) -> Directive:
-    for known in get_args(Kind):
+    for known in get_args(DirectiveKind):
         if kind == known:
             return Directive(known, text, place)
-    close = get_close_matches(kind, get_args(Kind), n=1)
+    close = get_close_matches(kind, get_args(DirectiveKind), n=1)
     raise GradgenError(
         f"unknown gradgen directive {kind!r}",
         hint=f"did you mean {FORMS[close[0]]!r}?" if close else f"known: {', '.join(FORMS)}",
@@ -171,9 +171,9 @@ def _by_subject(
     directives: Iterable[Directive],
     arguments: set[str],
     others: Iterable[str] = (),
-) -> dict[tuple[Kind, str], Directive]:
+) -> dict[tuple[DirectiveKind, str], Directive]:
     """Directives split into one for each subject; `wrt` as a whole is one subject."""
-    found: dict[tuple[Kind, str], Directive] = {}
+    found: dict[tuple[DirectiveKind, str], Directive] = {}
     for directive in directives:
         try:
             for subject, text in _split(directive, arguments, tuple(others)):
@@ -225,7 +225,7 @@ def _applies(path: str, arguments: set[str], others: Sequence[str]) -> bool:
     )
 
 
-def _items(kind: Kind, text: str) -> tuple[tuple[str, str], ...]:
+def _items(kind: DirectiveKind, text: str) -> tuple[tuple[str, str], ...]:
     """The `name=value` items of a text, separated by commas or spaces outside of brackets."""
     text = text.strip()
     starts = [m for m in _SUBJECT.finditer(text) if _is_outside(text, m.start())]
@@ -267,7 +267,7 @@ def _bounds(name: str, text: str) -> tuple[float, float]:
     return bounds
 
 
-def _malformed(kind: Kind, message: str) -> GradgenError:
+def _malformed(kind: DirectiveKind, message: str) -> GradgenError:
     return GradgenError(
         f"malformed {kind} directive: {message}", hint=f"write it like: {FORMS[kind]}"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gradgen.frontend.reading.uses import Place, Step, Use, UseKind
+from gradgen.frontend.reading.uses import Access, Place, Use, UseKind
 from gradgen.ir.source import Position
 
 _OF_ARRAYS = """
@@ -24,7 +24,7 @@ class Evidence:
 
     place: Place
     uses: tuple[Use, ...] = ()
-    parts: Mapping[Step, Evidence] = field(default_factory=dict)
+    parts: Mapping[Access, Evidence] = field(default_factory=dict)
 
     @property
     def items(self) -> Mapping[int, Evidence]:
@@ -80,7 +80,7 @@ def evidence_of(uses: Iterable[Use], argument: str) -> Evidence:
 
 def _gather(place: Place, uses: Sequence[Use]) -> Evidence:
     depth = len(place.steps)
-    below: dict[Step, list[Use]] = {}
+    below: dict[Access, list[Use]] = {}
     for use in uses:
         if len(use.place.steps) > depth:
             below.setdefault(use.place.steps[depth], []).append(use)

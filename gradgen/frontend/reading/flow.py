@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import libcst as cst
 
 from gradgen.frontend.reading.syntax import Syntax, children, elements
-from gradgen.frontend.reading.uses import UNKNOWN, Names, StepKind, Use, UseKind, Value
+from gradgen.frontend.reading.uses import UNKNOWN, AccessKind, Names, Use, UseKind, Value
 
 _DISPLAYS = (cst.Tuple, cst.List, cst.Dict)
 
@@ -204,7 +204,7 @@ class Flow(ABC):
             position = self.notes.syntax.position(node)
             self.notes.uses[Use(place, kind, position, count, how)] = None
 
-    def part(self, value: Value, kind: StepKind, name: str | int, node: cst.CSTNode) -> Value:
+    def part(self, value: Value, kind: AccessKind, name: str | int, node: cst.CSTNode) -> Value:
         """A part of a value, noted as read."""
         if kind == "item" and value.parts and isinstance(name, int):
             return value.parts[name] if -len(value.parts) <= name < len(value.parts) else UNKNOWN

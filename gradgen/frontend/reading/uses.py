@@ -9,15 +9,15 @@ import libcst as cst
 
 from gradgen.ir.source import Position
 
-StepKind = Literal["item", "key", "field"]
+AccessKind = Literal["item", "key", "field"]
 UseKind = Literal["read", "number", "static", "unpacked", "open"]
 
 
 @dataclass(frozen=True)
-class Step:
+class Access:
     """From a container to a part of it: `[0]`, `["tau"]` or `.v`."""
 
-    kind: StepKind
+    kind: AccessKind
     name: str | int
 
     def pretty(self) -> str:
@@ -30,11 +30,11 @@ class Place:
     """An argument, or a part of one."""
 
     argument: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Access, ...] = ()
 
-    def part(self, kind: StepKind, name: str | int) -> Place:
+    def part(self, kind: AccessKind, name: str | int) -> Place:
         """A part of what is here."""
-        return replace(self, steps=(*self.steps, Step(kind, name)))
+        return replace(self, steps=(*self.steps, Access(kind, name)))
 
     def pretty(self) -> str:
         """As written in Python: `state["lif"].v`."""

@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
     dependents: int
 
 
-class Position(NamedTuple):
+class Board(NamedTuple):
     """Where a game stands, in arrays of JAX or numpy.
 
     I, M and D are the sizes of the groups, padding included.
@@ -72,7 +72,7 @@ class Game:
 
     graph: LinearGraph
     objective: ProductObjective
-    start: Position
+    start: Board
     """Arrays of numpy."""
     elimination: Elimination = "vertex"
     """Vertices or edges."""
@@ -154,7 +154,7 @@ def begin(
     targets = [*graph.intermediates, *graph.dependents]
     sources = [*graph.independents, *graph.intermediates]
     edges[np.ix_(rows, columns)] = kinds[np.ix_(targets, sources)]
-    start = Position(
+    start = Board(
         edges=edges,
         left=np.arange(inner) < counts[1],
         independents=np.arange(inputs) < counts[0],
@@ -168,7 +168,7 @@ def _scale(graph: LinearGraph, objective: ProductObjective) -> int:
     return max(1, min(cost_of(graph, mode(graph), objective) for mode in (forward, reverse)))
 
 
-def reversed_position(position: Position) -> Position:
+def reversed_position(position: Board) -> Board:
     """The game on the graph with all edges turned round, which costs the same move by move.
 
     The groups swap their places, so their sizes do as well.
@@ -190,6 +190,6 @@ def edges_seen(games: Sequence[Game]) -> int:
     return bucket(8 + max(len(game.graph.edges) for game in games) * 5 // 4)
 
 
-def stack(positions: Sequence[Position]) -> Position:
+def stack(positions: Sequence[Board]) -> Board:
     """Several positions of the same sizes as one, with a leading axis."""
     return jax.tree.map(lambda *leaves: np.stack(leaves), *positions)

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from gradgen.search.alphazero.game import Game, Position, stack
+from gradgen.search.alphazero.game import Board, Game, stack
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge
@@ -57,7 +57,7 @@ def imitate(
         which, how, when = jax.random.split(key, 3)
         chosen = jax.random.randint(which, (imitation.games,), 0, shown.shape[0])
         ways = jax.random.randint(how, (imitation.games,), 0, shown.shape[1])
-        start: Position = jax.tree.map(lambda leaf: leaf[chosen], starts)
+        start: Board = jax.tree.map(lambda leaf: leaf[chosen], starts)
         _, experience = jax.vmap(partial(play_given, rules))(start, shown[chosen, ways])
         # a place within each game's own length
         share = jax.random.uniform(when, (imitation.games, imitation.positions))

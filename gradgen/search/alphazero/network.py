@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.ir.graph import Elimination
-from gradgen.search.alphazero.game import CODES, Position
+from gradgen.search.alphazero.game import CODES, Board
 
 Params = Mapping[str, Mapping[str, jax.Array]]
 
@@ -79,9 +79,7 @@ def count_parameters(params: Params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def _judge(
-    size: NetworkSize, edges: int, elimination: Elimination, position: Position
-) -> Judgement:
+def _judge(size: NetworkSize, edges: int, elimination: Elimination, position: Board) -> Judgement:
     found = _tokens(edges, position)
     tokens = _embed(size, position, found)
     along_rows = found.valid & (found.rows[:, None] == found.rows)
@@ -102,7 +100,7 @@ def _judge(
     return Judgement(logits, _value(size, position, vertices))
 
 
-def _tokens(edges: int, position: Position) -> _Tokens:
+def _tokens(edges: int, position: Board) -> _Tokens:
     room, inputs = position.left.shape[0], position.independents.shape[0]
     inner = jnp.arange(room)
     width = position.edges.shape[1]
@@ -118,7 +116,7 @@ def _tokens(edges: int, position: Position) -> _Tokens:
     )
 
 
-def _embed(size: NetworkSize, position: Position, found: _Tokens) -> jax.Array:
+def _embed(size: NetworkSize, position: Board, found: _Tokens) -> jax.Array:
     """(T, channels): what kind of edge each token is, and between which groups of vertices."""
     room, inputs = position.left.shape[0], position.independents.shape[0]
     groups = (found.rows < room) * 2 + (found.columns >= inputs)
@@ -148,9 +146,7 @@ def _normalised(tokens: jax.Array) -> jax.Array:
     return hk.LayerNorm(-1, create_scale=True, create_offset=True)(tokens)
 
 
-def _vertices(
-    size: NetworkSize, position: Position, found: _Tokens, tokens: jax.Array
-) -> jax.Array:
+def _vertices(size: NetworkSize, position: Board, found: _Tokens, tokens: jax.Array) -> jax.Array:
     """(M, channels): each intermediate by its own token and the sums of its edges' tokens."""
     room, inputs = position.left.shape[0], position.independents.shape[0]
     inner = jnp.arange(room)[:, None]
@@ -164,7 +160,7 @@ def _vertices(
 
 def _edge_logits(
     size: NetworkSize,
-    position: Position,
+    position: Board,
     found: _Tokens,
     tokens: jax.Array,
     vertices: jax.Array,
@@ -195,7 +191,7 @@ def _lowest(tokens: jax.Array) -> float:
     return float(jnp.finfo(tokens.dtype).min)
 
 
-def _value(size: NetworkSize, position: Position, vertices: jax.Array) -> jax.Array:
+def _value(size: NetworkSize, position: Board, vertices: jax.Array) -> jax.Array:
     """Minus the prices to be expected for the vertices left."""
     if not size.value:
         return jnp.zeros(())

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import mctx
 
-from gradgen.search.alphazero.game import Position
+from gradgen.search.alphazero.game import Board
 from gradgen.search.alphazero.network import Judgement, Params
 from gradgen.search.alphazero.rules import Rules, is_over
 
-Judge = Callable[[Params, Position], Judgement]
+Judge = Callable[[Params, Board], Judgement]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def advise(
     planning: Planning,
     params: Params,
     key: jax.Array,
-    position: Position,
+    position: Board,
 ) -> Advice:
     """Search from one position.
 
@@ -80,8 +80,8 @@ def _follow(
     params: Params,
     key: jax.Array,
     moves: jax.Array,
-    positions: Position,
-) -> tuple[Any, Position]:
+    positions: Board,
+) -> tuple[Any, Board]:
     """What each move leads to: minus its price as the reward, and how the network judges it."""
     following, prices = jax.vmap(rules.play)(positions, moves)
     judged = jax.vmap(partial(judge, params))(following)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.ir.graph import Elimination
-from gradgen.search.alphazero.game import CODES, Position, reversed_position
+from gradgen.search.alphazero.game import CODES, Board, reversed_position
 from gradgen.search.compact import COSTS, PRODUCT, SUM
 
 _COSTS, _PRODUCT, _SUM = COSTS.ravel(), PRODUCT.ravel(), SUM.ravel()
@@ -23,20 +23,20 @@ _COSTS, _PRODUCT, _SUM = COSTS.ravel(), PRODUCT.ravel(), SUM.ravel()
 class Rules:
     """A kind of elimination as a game. A is how many moves there are, legal or not."""
 
-    legal: Callable[[Position], jax.Array]
+    legal: Callable[[Board], jax.Array]
     """(A,) bool: which moves are legal; none when the game is over."""
-    play: Callable[[Position, jax.Array], tuple[Position, jax.Array]]
+    play: Callable[[Board, jax.Array], tuple[Board, jax.Array]]
     """The position after a move, and the multiplications that it took."""
-    turned: Callable[[Position, jax.Array], jax.Array]
+    turned: Callable[[Board, jax.Array], jax.Array]
     """(A,): numbers for the moves, as those of the position with all edges turned round."""
 
 
-def is_over(position: Position) -> jax.Array:
+def is_over(position: Board) -> jax.Array:
     """() bool: whether no intermediate is left."""
     return ~position.left.any()
 
 
-def play_vertex(position: Position, move: jax.Array) -> tuple[Position, jax.Array]:
+def play_vertex(position: Board, move: jax.Array) -> tuple[Board, jax.Array]:
     """Eliminate an intermediate, given by its number among them."""
     inputs = position.independents.shape[0]
     edges = position.edges
@@ -51,7 +51,7 @@ def play_vertex(position: Position, move: jax.Array) -> tuple[Position, jax.Arra
     return position._replace(edges=edges, left=left), price
 
 
-def play_edge(position: Position, move: jax.Array) -> tuple[Position, jax.Array]:
+def play_edge(position: Board, move: jax.Array) -> tuple[Board, jax.Array]:
     """Eliminate an edge, given by its entry, in front or, counted on from there, in the back.
 
     With the last edge into an intermediate those out of it go, and the other way round (Griewank
@@ -80,7 +80,7 @@ def play_edge(position: Position, move: jax.Array) -> tuple[Position, jax.Array]
     return position._replace(edges=edges, left=left), price
 
 
-def legal_edges(position: Position) -> jax.Array:
+def legal_edges(position: Board) -> jax.Array:
     """(2 * rows * columns,) bool: the edges into intermediates, then those out of intermediates."""
     inputs, inner = position.independents.shape[0], position.left.shape[0]
     height, width = position.edges.shape
@@ -97,7 +97,7 @@ def _join(edges: jax.Array, pairs: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(_SUM)[edges.astype(jnp.int32) * CODES + products], price
 
 
-def _turned_edges(position: Position, numbers: jax.Array) -> jax.Array:
+def _turned_edges(position: Board, numbers: jax.Array) -> jax.Array:
     """Front and back change places, and the entries go where reversal takes them."""
     ahead, behind = numbers.reshape(2, *position.edges.shape)
     moved = [

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradgen.search.alphazero.game import Array, Position
+from gradgen.search.alphazero.game import Array, Board
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Advice, Judge, Planning, advise
 from gradgen.search.alphazero.rules import Rules, is_over
@@ -20,7 +20,7 @@ BROKEN_OFF = 2.0
 class Experience(NamedTuple):
     """What there is to learn from a position; games have a leading axis of moves."""
 
-    position: Position
+    position: Board
     weights: Array
     """(A,): the policy that the search advised, for all moves."""
     value: Array
@@ -45,41 +45,39 @@ def play_with_search(
     moves: int,
     params: Params,
     key: jax.Array,
-    start: Position,
+    start: Board,
 ) -> tuple[Played, Experience]:
     """Play one game of `moves` moves, each advised by a search."""
 
-    def choose(position: Position, key: jax.Array) -> Advice:
+    def choose(position: Board, key: jax.Array) -> Advice:
         return advise(judge, rules, planning, params, key, position)
 
     return _play(rules, choose, start, jax.random.split(key, moves))
 
 
-def play_greedily(
-    judge: Judge, rules: Rules, moves: int, params: Params, start: Position
-) -> Played:
+def play_greedily(judge: Judge, rules: Rules, moves: int, params: Params, start: Board) -> Played:
     """Play one game without search: always the move that the policy likes best."""
 
-    def choose(position: Position, _: jax.Array) -> Advice:
+    def choose(position: Board, _: jax.Array) -> Advice:
         logits = judge(params, position).logits
         return Advice(jnp.argmax(logits), logits)
 
     return _play(rules, choose, start, jnp.arange(moves))[0]
 
 
-def play_given(rules: Rules, start: Position, moves: jax.Array) -> tuple[Played, Experience]:
+def play_given(rules: Rules, start: Board, moves: jax.Array) -> tuple[Played, Experience]:
     """A game whose moves are known, as something to learn from."""
 
-    def choose(position: Position, move: jax.Array) -> Advice:
+    def choose(position: Board, move: jax.Array) -> Advice:
         return Advice(move, jax.nn.one_hot(move, rules.legal(position).shape[0]))
 
     return _play(rules, choose, start, moves)
 
 
-def play_at_random(rules: Rules, moves: int, key: jax.Array, start: Position) -> Played:
+def play_at_random(rules: Rules, moves: int, key: jax.Array, start: Board) -> Played:
     """Play one game with moves drawn evenly, for comparison."""
 
-    def choose(position: Position, key: jax.Array) -> Advice:
+    def choose(position: Board, key: jax.Array) -> Advice:
         logits = jnp.where(rules.legal(position), 0.0, -jnp.inf)
         return Advice(jnp.argmax(logits + jax.random.gumbel(key, logits.shape)), logits)
 
@@ -88,8 +86,8 @@ def play_at_random(rules: Rules, moves: int, key: jax.Array, start: Position) ->
 
 def _play(
     rules: Rules,
-    choose: Callable[[Position, jax.Array], Advice],
-    start: Position,
+    choose: Callable[[Board, jax.Array], Advice],
+    start: Board,
     given: jax.Array,
 ) -> tuple[Played, Experience]:
     """Play one game, a move for each of what is given; XLA leaves out what nobody asks for.
@@ -97,7 +95,7 @@ def _play(
     A game that was broken off costs more than one that was not.
     """
 
-    def turn(position: Position, each: jax.Array) -> tuple[Position, tuple[Any, ...]]:
+    def turn(position: Board, each: jax.Array) -> tuple[Board, tuple[Any, ...]]:
         advice = choose(position, each)
         following, price = rules.play(position, advice.move)
         return following, (position, advice.weights, advice.move, price, ~is_over(position))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gradgen.errors import GradgenError
 from gradgen.ir.graph import Order
-from gradgen.search.alphazero.game import Game, Position, edges_seen, stack
+from gradgen.search.alphazero.game import Board, Game, edges_seen, stack
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import NetworkSize, Params, network
 from gradgen.search.alphazero.planning import Judge, Planning
@@ -104,7 +104,7 @@ class Iteration:
     seconds: float
 
 
-Step = Callable[[State, Position, NDArray[np.int32]], tuple[State, Played, Loss]]
+Update = Callable[[State, Board, NDArray[np.int32]], tuple[State, Played, Loss]]
 
 
 class Trainer:
@@ -139,7 +139,7 @@ class Trainer:
         self._starts = self._spread(stack([game.start for game in self.games] * repeated))
         self._numbers = self._spread(np.arange(training.environments, dtype=np.int32))
         self._optimizer = optimizer(training.learning, training.iterations * training.updates)
-        self._step: Step = jax.jit(self._sharded())
+        self._step: Update = jax.jit(self._sharded())
         self._greedy = jax.jit(
             jax.vmap(partial(play_greedily, self.judge, self.rules, self.length), (None, 0))
         )
@@ -235,7 +235,7 @@ class Trainer:
         )
 
     def _iterate(
-        self, state: State, starts: Position, numbers: jax.Array
+        self, state: State, starts: Board, numbers: jax.Array
     ) -> tuple[State, Played, Loss]:
         """One iteration on the environments of one device."""
         training = self.training

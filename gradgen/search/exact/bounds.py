@@ -25,14 +25,14 @@ SMALL = 12
 
 
 @dataclass(frozen=True)
-class Bound:
+class LowerBound:
     """No vertex order costs less than `value`."""
 
     value: int
     found_by: str
 
 
-def lower_bound(graph: LinearGraph, objective: ProductObjective) -> Bound:
+def lower_bound(graph: LinearGraph, objective: ProductObjective) -> LowerBound:
     """The bound that is there at once: small parts are solved, larger ones have their separators.
 
     That of a graph of small parts is the optimum.
@@ -43,7 +43,7 @@ def lower_bound(graph: LinearGraph, objective: ProductObjective) -> Bound:
     for part in parts(state):
         vertices = list(members(part))
         blocks += [vertices] if len(vertices) <= SMALL else [[v] for v in vertices]
-    return Bound(value + partition_bound(state, blocks), describe(blocks))
+    return LowerBound(value + partition_bound(state, blocks), describe(blocks))
 
 
 def partition_bound(state: Remainder, blocks: Iterable[Sequence[int]]) -> int:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
-from gradgen.ir.graph import Kind, LinearGraph
+from gradgen.ir.graph import LinearGraph, PartialKind
 from gradgen.ir.plan import ProductObjective
 
-KINDS: tuple[Kind, ...] = ("unit", "mask", "constant", "variable")
+KINDS: tuple[PartialKind, ...] = ("unit", "mask", "constant", "variable")
 UNIT, MASK, CONSTANT, VARIABLE = range(4)
 _PRODUCT = [[KINDS.index(product_kind(a, b)) for b in KINDS] for a in KINDS]
 _SUM = [[KINDS.index(sum_kind(a, b)) for b in KINDS] for a in KINDS]

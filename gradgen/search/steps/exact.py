@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from itertools import count
 
 from gradgen.elimination.accumulation import Accumulation
-from gradgen.ir.graph import Kind, LinearGraph, Order
+from gradgen.ir.graph import LinearGraph, Order, PartialKind
 from gradgen.ir.plan import ProductObjective
 from gradgen.ir.steps import EdgeStep
 from gradgen.search.steps.path_bound import bound_of
@@ -76,12 +76,12 @@ def _exchangeable(graph: LinearGraph, state: Accumulation) -> Hashable:
     States that differ in nothing but the names of these have as far to go.
     """
     kinds = state.edge_kinds()
-    into: dict[int, list[tuple[int, Kind]]] = {v: [] for v in graph.dependents}
+    into: dict[int, list[tuple[int, PartialKind]]] = {v: [] for v in graph.dependents}
     for (source, target), kind in sorted(kinds.items()):
         if target in into and source not in graph.independents:
             into[target].append((source, kind))
     renamed = {v: -1 - k for k, v in enumerate(sorted(into, key=lambda v: (into[v], v)))}
-    out: dict[int, list[tuple[int, Kind]]] = {v: [] for v in graph.independents}
+    out: dict[int, list[tuple[int, PartialKind]]] = {v: [] for v in graph.independents}
     inner = []
     for (source, target), kind in kinds.items():
         end = renamed.get(target, target)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gradgen.ir.graph import Kind, LinearGraph
+from gradgen.ir.graph import LinearGraph, PartialKind
 
 Kinds = Mapping[tuple[int, int], str]
 """Edges by source and target, with their kinds."""
@@ -26,8 +26,8 @@ _Node = tuple[int, int]
 _START: _Node = (-1, 0)
 _GOAL: _Node = (-1, 1)
 
-COSTLY: tuple[tuple[Kind, ...], ...] = (("variable",), ("variable", "constant"))
-EVERY: tuple[tuple[Kind, ...], ...] = (("unit", "constant", "mask", "variable"),) * 2
+COSTLY: tuple[tuple[PartialKind, ...], ...] = (("variable",), ("variable", "constant"))
+EVERY: tuple[tuple[PartialKind, ...], ...] = (("unit", "constant", "mask", "variable"),) * 2
 
 
 def path_bound(graph: LinearGraph, objective: str) -> int:

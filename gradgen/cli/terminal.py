@@ -17,7 +17,7 @@ INTERRUPTED = 130
 """The exit code that shells give what Ctrl-C has ended."""
 
 
-class Reporting:
+class Terminal:
     """Progress and messages on standard error; errors become exit codes."""
 
     def __init__(self, debug: bool, quiet: bool) -> None:
@@ -25,7 +25,7 @@ class Reporting:
         self._quiet = quiet
         self._spinner: Any = None
 
-    def __enter__(self) -> Reporting:
+    def __enter__(self) -> Terminal:
         return self
 
     def status(self, what: str) -> None:
@@ -159,7 +159,7 @@ class Command(click.Command):
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:
         """Read the options; help and the version are printed meanwhile, which then ends."""
         ended = None
-        with Reporting(debug=False, quiet=False):
+        with Terminal(debug=False, quiet=False):
             try:
                 return super().make_context(*arguments, **more)
             except click.exceptions.Exit as error:

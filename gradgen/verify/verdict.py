@@ -7,7 +7,7 @@ from typing import Literal
 
 from gradgen.verify.floats import Array
 
-Kind = Literal["exact", "inexact", "nonfinite"]
+VerdictKind = Literal["exact", "inexact", "nonfinite"]
 
 SOURCE = "source"
 """In place of a generated function: the source itself, called on a population."""
@@ -69,7 +69,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Report:
+class Verdict:
     """What a verification found."""
 
     points: int
@@ -90,7 +90,7 @@ class Report:
         return not self.failures
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> VerdictKind:
         """`nonfinite` if another order may do better; `inexact` if something is wrong."""
         return "exact" if self.failure is None else self.failure.kind
 

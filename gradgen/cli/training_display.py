@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gradgen.cli.reporting import tell
+from gradgen.cli.terminal import tell
 from gradgen.elimination.cost import cost_of
 from gradgen.search import portfolio
 from gradgen.search.alphazero.game import Game
