@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from itertools import product
 
+from gradgen.elimination.accumulation import Accumulation
 from gradgen.ir.graph import Edge, LinearGraph, Order, Vertex
 from gradgen.ir.plan import Plan
 
@@ -146,3 +147,18 @@ def eliminate_vertex(edges: frozenset, v: int, objective: str) -> tuple[frozense
         kind = kind_of_product(a, b)
         kinds[s, t] = kind_of_sum(kinds[s, t], kind) if (s, t) in kinds else kind
     return frozenset((s, t, kind) for (s, t), kind in kinds.items()), cost
+
+
+def random_edge_order(graph: LinearGraph, chance: random.Random) -> Order:
+    """Eliminate a random edge at a random end, until none is left to eliminate."""
+    state = Accumulation(graph)
+    steps = []
+    while True:
+        edges = [(s, t) for s, found in enumerate(state.successors) for t in sorted(found)]
+        legal = [("front", s, t) for s, t in edges if t in graph.intermediates]
+        legal += [("back", s, t) for s, t in edges if s in graph.intermediates]
+        if not legal:
+            return Order("edge", graph.fingerprint, tuple(steps), "test")
+        direction, s, t = chance.choice(legal)
+        getattr(state, direction)(s, t)
+        steps.append(f"{direction} v{s}>v{t}")

@@ -14,7 +14,7 @@ from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.graph import Order
 from gradgen.ir.graph_file import read_graph
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIF = ROOT / "tests" / "data" / "graphs" / "lif_2023.json"
 IZHIKEVICH = ROOT / "models" / "izhikevich.py"
 

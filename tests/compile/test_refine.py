@@ -13,7 +13,7 @@ from gradgen.ir.program import count_operations
 from gradgen.lowering.lower import Lowering
 from gradgen.search.heuristics import forward, propose, reverse
 
-MODELS = Path(__file__).parents[1] / "models"
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def opened(model):

@@ -20,7 +20,7 @@ from gradgen.project.record import read_record
 from gradgen.search.heuristics import propose
 from gradgen.targets.jax.seal import text_digest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QIF = ROOT / "models" / "qif.py"
 CLAIM = {"found_by": "divine insight", "proved_optimal": True}
 

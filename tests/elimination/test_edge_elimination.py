@@ -12,6 +12,7 @@ from eliminating import (
     kind_of_sum,
     plain,
     price,
+    random_edge_order,
     random_graph,
     random_numbers,
     random_vertex_order,
@@ -23,21 +24,6 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import EdgeStep, parse_edge_step
 
 CHAIN = plain(1, [3], "0-1 1-2 2-3 0-2 1-3")
-
-
-def random_edge_order(graph: LinearGraph, chance: random.Random) -> Order:
-    """Eliminate a random edge at a random end, until none is left to eliminate."""
-    state = Accumulation(graph)
-    steps = []
-    while True:
-        edges = [(s, t) for s, found in enumerate(state.successors) for t in sorted(found)]
-        legal = [("front", s, t) for s, t in edges if t in graph.intermediates]
-        legal += [("back", s, t) for s, t in edges if s in graph.intermediates]
-        if not legal:
-            return Order("edge", graph.fingerprint, tuple(steps), "test")
-        direction, s, t = chance.choice(legal)
-        getattr(state, direction)(s, t)
-        steps.append(f"{direction} v{s}>v{t}")
 
 
 @pytest.mark.parametrize("seed", range(200))

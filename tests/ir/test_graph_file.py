@@ -10,7 +10,7 @@ from gradgen.compile.graphs import graph_of
 from gradgen.config import Settings
 from gradgen.ir.graph_file import read_graph, write_graph
 
-MODELS = Path(__file__).parents[1] / "models"
+MODELS = Path(__file__).parents[2] / "models"
 SMALL = {
     "independents": 2,
     "dependents": [3],

@@ -83,7 +83,7 @@ def test_unchanged_digests_need_no_jax(project: Path) -> None:
     )
 
     def without_jax() -> subprocess.CompletedProcess[str]:
-        root = str(Path(__file__).resolve().parent.parent)
+        root = str(Path(__file__).resolve().parents[2])
         return subprocess.run(
             [sys.executable, "-c", code],
             cwd=project,

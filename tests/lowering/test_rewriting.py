@@ -28,7 +28,7 @@ from gradgen.lowering.rewriting.writing import write
 from gradgen.targets.jax.render import render
 from gradgen.verify.verdict import Failure, Verdict
 
-MODELS = Path(__file__).parents[1] / "models"
+MODELS = Path(__file__).parents[2] / "models"
 INPUTS = ("a", "b", "c", "d")
 
 

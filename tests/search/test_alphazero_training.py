@@ -483,7 +483,7 @@ def test_compare_shows_all_searches():
 
 
 def test_a_model_is_generated_by_the_network(tmp_path):
-    model = Path(__file__).parents[1] / "models" / "fitzhugh_nagumo.py"
+    model = Path(__file__).parents[2] / "models" / "fitzhugh_nagumo.py"
     target = tmp_path / "out.py"
     found = CliRunner().invoke(
         main, [str(model), "--search", "alphazero", "--budget", "0", "-o", str(target)]

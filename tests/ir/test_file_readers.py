@@ -1,7 +1,7 @@
 """What anyone may have written: orders, graphs, networks, configurations, generated files.
 
 Each reader takes what gradgen wrote, and answers anything else with an error; never with a
-traceback. `GRADGEN_FUZZ=20000 pytest tests/test_file_readers.py` looks for longer.
+traceback. `GRADGEN_FUZZ=20000 pytest tests/ir/test_file_readers.py` looks for longer.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gradgen.search.alphazero.run import _read_log
 from gradgen.search.alphazero.training import Training
 from gradgen.search.heuristics import propose
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FUZZ = settings(
     max_examples=int(os.environ.get("GRADGEN_FUZZ", "150")),
     derandomize="GRADGEN_FUZZ" not in os.environ,

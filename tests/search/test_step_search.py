@@ -19,11 +19,11 @@ from eliminating import (
     kind_of_sum,
     plain,
     price,
+    random_edge_order,
     random_graph,
     random_numbers,
 )
 from generating import ROOT, run_text
-from test_edge_elimination import random_edge_order
 
 from gradgen.compile.front import Front, open_front
 from gradgen.compile.graphs import graph_of
