@@ -23,7 +23,7 @@ def build(
     listed = sorted(edges)
     count = 1 + max(t for _, t, _ in listed)
     graph = LinearGraph(
-        tuple(Vertex(f"v{v}", f"v{v}") for v in range(count)),
+        tuple(Vertex(f"v{v}", f"v{v}", path=f"v{v}") for v in range(count)),
         tuple(range(independents)),
         tuple(sorted(dependents)),
         tuple(Edge(s, t, kind, (f"c{t}_{s}",)) for s, t, kind in listed),
