@@ -1,8 +1,8 @@
-"""Which numbers are strongly typed, so that they decide the dtype of low-precision results.
+"""Which numbers are strongly typed, so that they decide the dtype of results.
 
 A Python number takes the dtype of what it meets; `numpy.float64(0.9)` or `jnp.exp(-0.1)` computed
-beforehand does not, and promotes a bfloat16 neuron to float32. In a trace the two look alike, so
-the function is traced once more in bfloat16, where only the second kind makes a result wider.
+beforehand does not. In a trace the two look alike, so the function is traced once more on leaves
+that are narrower than such a number, where only the second kind makes a result wider.
 """
 
 from __future__ import annotations
@@ -15,20 +15,16 @@ from gradgen.ir.code import STRONG, Atom, Const, DType, Instruction, Var
 
 def dtypes_of_constants(
     double: Sequence[Instruction],
-    half: Sequence[Instruction],
-    single: Sequence[Instruction] | None,
+    weak: Sequence[Instruction],
+    single: Sequence[Instruction],
 ) -> dict[Var, DType]:
     """What the strong numbers are of: JAX's default float, or float32 for good.
 
-    By the targets, in the float64 trace, of what has such a number among its operands. `half` is
-    the trace on leaves of bfloat16, in which either kind makes a result wider; `single` the one on
-    leaves of float32 where 64-bit types are there: only a default float, such as
-    `numpy.float64(0.9)`, makes a result wider in it.
+    By the targets, in the float64 trace, of what has such a number among its operands. The other
+    traces have 64-bit types as well: on `weak` leaves, which even a number of float32 makes
+    float32, and on those of float32 (`single`), which only a default float makes wider.
     """
-    wider = _made_wider(double, half, "float32")
-    if single is None:
-        return dict.fromkeys(wider, STRONG)
-    return dict.fromkeys(wider, "float32") | dict.fromkeys(
+    return dict.fromkeys(_made_wider(double, weak, "float32"), "float32") | dict.fromkeys(
         _made_wider(double, single, "float"), STRONG
     )
 

@@ -48,18 +48,16 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result, signature)
     trials = Trials(source, function, signature, integers, dtypes)
-    half = trials.record({}, "bfloat16", "bfloat16")
+    weak, narrow = (trials.record({}, dtype, "float64") for dtype in ("weak", "float32"))
     strong: dict[Var, DType] = {}
-    if half is not None:
-        same = trials.record({}, "float32", "float64")
-        single_code = None if same is None else same.tape.primal
-        strong = dtypes_of_constants(double.tape.primal, half.tape.primal, single_code)
-        atoms = [
-            Const(atom.value, "float32" if same and same.dtypes[k] == "float32" else STRONG)
-            if isinstance(atom, Const) and half.dtypes[k] == "float32"
-            else atom
-            for k, atom in enumerate(atoms)
-        ]
+    if weak is not None and narrow is not None:
+        strong = dtypes_of_constants(double.tape.primal, weak.tape.primal, narrow.tape.primal)
+        for k, atom in enumerate(atoms):
+            if isinstance(atom, Const) and is_float(dtypes[k]):
+                if weak.dtypes[k] == "float32":
+                    atoms[k] = Const(atom.value, "float32")
+                elif narrow.dtypes[k] == "float":
+                    atoms[k] = Const(atom.value, STRONG)
     primal, values = clean(inputs, tape, strong, atoms)
     shaped = inputs_that_shape(source, function, signature)
     outputs = tuple(
