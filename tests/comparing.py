@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -46,20 +46,20 @@ def check_model(text: str, *, verified: bool = False) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.py"
         path.write_text(text, encoding="utf-8")
-        source = _module("random_model", text)
+        source = partial(_module, "random_model", text)
         options = Settings(str(path))
         front = None
         try:
             front = open_front(options)
             graph = graph_of(front)
         except GradgenError as error:
-            if front is None and not _has_derivative(source):
+            if front is None and not _has_derivative(source()):
                 return "no derivative"
             if re.search(UNTOLD, error.message):
                 return "refused"
             if front is None or not any(re.match(r, error.message) for r in REFUSALS):
                 raise
-            _assert_constant(source, front)
+            _assert_constant(source(), front)
             return "refused"
         modules = candidates(front, graph, ordering.orders_for(options, graph))
         try:
@@ -98,7 +98,7 @@ def _has_derivative(source: types.ModuleType) -> bool:
 
 
 def _compare_first_finite(
-    source: types.ModuleType, front: Front, modules: Sequence[GeneratedModule]
+    source: Callable[[], types.ModuleType], front: Front, modules: Sequence[GeneratedModule]
 ) -> None:
     """Compare the cheapest, or else, as in the pipeline, the first that does not overflow."""
     for number, module in enumerate(modules):
@@ -318,13 +318,19 @@ def _stacked(entries: Sequence[Any], leaves: Sequence[Any]) -> np.ndarray:
     return np.stack(spread, axis=-1)
 
 
-def compare(source: types.ModuleType, generated: types.ModuleType, front: Front) -> None:
-    """Compare the generated module with its source, at points, in both precisions."""
+def compare(
+    source: Callable[[], types.ModuleType], generated: types.ModuleType, front: Front
+) -> None:
+    """Compare the generated module with its source, at points, in both precisions.
+
+    The source is executed in each: arrays that it makes depend on it.
+    """
     wide: Jacobian | None = None
     for dtype in ("float64", "float32"):
         with jax.enable_x64(dtype == "float64"):
-            by_jax = Source(source, front, dtype)
-            ours = Source(source, front, dtype, generated.step)
+            module = source()
+            by_jax = Source(module, front, dtype)
+            ours = Source(module, front, dtype, generated.step)
             leaves = by_jax.points()
             _compare_values(by_jax, ours, leaves, fused=front.trace.inlined_jit)
             if dtype == "float32":

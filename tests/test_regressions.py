@@ -159,9 +159,8 @@ INTEGERS = {
 @pytest.mark.parametrize("name", INTEGERS)
 def test_regression_with_an_integer(name):
     source = f"def step(v, n: int):\n    return {INTEGERS[name]}\n"
-    assert (
-        check_model(f"{HEADER}\n{source}\ndef example():\n    return (0.5, 2), {{}}\n") == "exact"
-    )
+    example = "def example():\n    return (0.5, 2), {}\n"
+    assert check_model(f"{HEADER}\n{source}\n{example}") in ("exact", "fused")
 
 
 def test_dtypes_that_64_bit_types_change_are_refused(tmp_path):
@@ -190,8 +189,8 @@ def step(s: State, x):
 
 def test_a_static_field_has_its_default(tmp_path):
     made = generate_text(tmp_path, HEADER + STATIC_FIELD)
-    state = made.running.State(0.5)
-    assert made.function("jacobian")(state, 0.3).v == pytest.approx(0.9)
+    state = made.source.__globals__["State"](0.5)
+    assert made.function("jacobian")(state, 0.3)[0].v == pytest.approx(0.9)
     text = STATIC_FIELD.replace('default="t", ', "")
     with pytest.raises(GradgenError, match=r"'s\.tag' is not a number") as refused:
         generate_text(tmp_path, HEADER + text)
@@ -200,7 +199,9 @@ def test_a_static_field_has_its_default(tmp_path):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_regression(name):
-    values = ", ".join(["0.5"] * (MODELS[name].partition(")")[0].count(",") + 1))
+    values = ", ".join(
+        ["0.5"] * (MODELS[name].partition("def step")[2].partition(")")[0].count(",") + 1)
+    )
     text = f"{HEADER}\n{MODELS[name]}\n\ndef example():\n    return ({values},), {{}}\n"
     assert check_model(text) in ("exact", "fused")
 

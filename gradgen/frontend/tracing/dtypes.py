@@ -258,7 +258,9 @@ def welcome(
                 given = {f"x{k}": dtypes.get(k, others) for k in floats}
                 given |= dict.fromkeys(promoted, WEAK)
                 code, dtypes_out = traced.tape.primal, traced.dtypes
-                found.append(observe(given, usual, code, dtypes_out, constants, values, promoted))
+                found.append(
+                    observe(given, usual, code, dtypes_out, primal, constants, values, promoted)
+                )
         return found
 
     def with_64_bits() -> Iterator[Observed]:
@@ -269,14 +271,12 @@ def welcome(
                 given = {f"x{k}": WEAK if weak else NARROW for k in floats}
                 dtypes_out = [NARROW if d == WIDE else d for d in traced.dtypes]
                 code = _one_down(traced.tape.primal)
-                one = observe(given, usual, code, dtypes_out, constants, values)
+                one = observe(given, usual, code, dtypes_out, _one_down(primal), constants, values)
                 if one.same:
                     yield one
 
     def alike(observed: Sequence[Observed], within: bool = True) -> bool:
-        return all(
-            promotes_alike(primal, outputs, inputs, follows, one, within=within) for one in observed
-        )
+        return all(promotes_alike(outputs, inputs, follows, one, within=within) for one in observed)
 
     def among(tries: Iterable[Sequence[DType]]) -> list[Mapping[int, DType]]:
         return [dict(zip(floats, dtypes, strict=True)) for dtypes in tries]
@@ -294,11 +294,11 @@ def welcome(
     low = tried([{}], NARROW)
     many = len(floats) > _MANY
     several = low if many else low + tried(among(assignments(len(floats))), NARROW)
-    follows = leaves_followed(primal, outputs, inputs, [one for one in several if one.same])
-    if not all(
-        promotes_alike(_one_down(primal), outputs, inputs, follows, one, within=False)
-        for one in with_64_bits()
-    ):
+    wide = list(with_64_bits())
+    follows = leaves_followed(
+        primal, outputs, inputs, [one for one in (*several, *wide) if one.same]
+    )
+    if not all(promotes_alike(outputs, inputs, follows, one, within=False) for one in wide):
         raise _refused(
             trials.source,
             "makes other dtypes of its arguments where there are 64-bit types",

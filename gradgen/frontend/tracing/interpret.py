@@ -229,6 +229,8 @@ class Interpreter:
         self.require_room(eqn)
         target = self.tape.fresh()
         self._code.append(Instruction(target, op, operands, attributes, dtype))
+        if is_float(dtype) and self.tape.active.intersection(operands):
+            self.tape.active.add(target)
         self.tape.frames[target] = self.place(eqn)
         if self._guard:
             self.tape.guards[target] = self._guard

@@ -127,4 +127,5 @@ def _unknown(tape: Tape, shape: tuple[int, ...]) -> Tensor:
     tensor = np.empty(shape, object)
     for index in np.ndindex(shape):
         tensor[index] = tape.fresh()
+    tape.active.update(tensor.flat)
     return tensor

@@ -54,6 +54,8 @@ class Observed:
     """By the variables of the code; more than one where equal computations were merged. That of a
     machine constant is the dtype whose constant it is."""
     outputs: tuple[DType, ...]
+    code: Sequence[Instruction]
+    """Ours, which this is held against."""
     same: bool = True
     """Whether it computes what it does on leaves of one precision; else no values are known."""
 
@@ -63,20 +65,21 @@ def observe(
     usual: Sequence[Instruction],
     other: Sequence[Instruction],
     outputs: Sequence[DType],
+    code: Sequence[Instruction],
     constants: Mapping[Var, str],
     values: Mapping[Var, Atom],
     promoted: Collection[Var] = (),
 ) -> Observed:
     """Match code traced on other dtypes with the usual code.
 
-    `constants` holds the machine constants by variable, `values` where each variable is now;
+    `code` is ours, `constants` holds its machine constants by variable, `values` where each is now;
     `promoted` are the float inputs that were integers.
     """
     origins = without_conversions(other)[1]
     ours, theirs = list(steps(usual)), list(steps(other, promoted))
     results = tuple(map(_plain, outputs))
     if [i.op for i in ours] != [i.op for i in theirs] or _rounds_between(other, inputs):
-        return Observed(inputs, {}, results, same=False)
+        return Observed(inputs, {}, results, code, same=False)
     found: dict[Var, frozenset[DType]] = {}
 
     def add(variable: Var, dtype: DType) -> None:
@@ -93,7 +96,7 @@ def observe(
                 low = float(getattr(jnp.finfo(NARROW), field))  # type: ignore[no-untyped-call]
                 narrow = isinstance(constant, Const) and constant.value == low
                 add(name, NARROW if narrow else WIDE)
-    return Observed(inputs, found, results)
+    return Observed(inputs, found, results, code)
 
 
 def _rounds_between(code: Sequence[Instruction], inputs: Mapping[Var, DType]) -> bool:
@@ -146,7 +149,7 @@ def leaves_followed(
             def converted(
                 one: Observed, follows: Mapping[Var, Var], target: Var = i.target
             ) -> bool:
-                given = infer(primal, inputs, one.inputs, follows)[target]
+                given = infer(one.code, inputs, one.inputs, follows)[target]
                 return not _differ(given, one.values.get(target, frozenset()))
 
             settle(i.target, converted)
@@ -167,7 +170,6 @@ def leaves_followed(
 
 
 def promotes_alike(
-    primal: Sequence[Instruction],
     outputs: Sequence[Output],
     inputs: Sequence[Input],
     follows: Mapping[Var, Var],
@@ -178,7 +180,7 @@ def promotes_alike(
     """Whether every float of the code has the source's dtype; or every output, if not `within`."""
     if not observed.same:
         return False
-    inferred = infer(primal, inputs, observed.inputs, follows)
+    inferred = infer(observed.code, inputs, observed.inputs, follows)
     # a truth value stands for what it is converted to where promotion does that
     known = {v: due for v, due in observed.values.items() if is_float(inferred.get(v, "bool"))}
     if within and any(_differ(inferred[v], due) for v, due in known.items()):

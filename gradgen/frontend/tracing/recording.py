@@ -22,7 +22,7 @@ from gradgen.frontend.tracing.blame import place_of, users_code
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor
 from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.tape import Tape
-from gradgen.ir.code import DType, Var
+from gradgen.ir.code import DType, Var, is_float
 from gradgen.ir.source import Source
 
 
@@ -76,6 +76,8 @@ def record(
             tensor = np.empty(shape, object)
             for k, index in enumerate(np.ndindex(shape)):
                 tensor[index] = f"x{i}" if shape == () else f"x{i}.{k}"
+            if is_float(str(avals[i].dtype)):
+                tape.active.update(tensor.flat)
             operands.append(tensor)
         outputs = interpreter.run(closed, operands)
         found = [interpreter.dtype(aval) for aval in closed.out_avals]

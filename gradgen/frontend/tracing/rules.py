@@ -26,7 +26,7 @@ _Partials = dict[Var, list[tuple[Var, Atom]]]
 @handles("custom_jvp_call")
 def _custom_jvp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     results = interpreter.run(eqn.params["call_jaxpr"], operands)
-    if not _needs_rule(interpreter, eqn, operands):
+    if not _needs_rule(interpreter, eqn, operands, results):
         return results
     interpreter.tape.own_rules = True
     if not interpreter.wants_rules:
@@ -58,7 +58,7 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     body = eqn.params.get("call_jaxpr") or eqn.params["fun_jaxpr"]
     start = len(interpreter.tape.primal)
     computed = interpreter.run(body, operands)
-    if not _needs_rule(interpreter, eqn, operands):
+    if not _needs_rule(interpreter, eqn, operands, computed):
         return computed
     if not interpreter.wants_rules:
         interpreter.tape.own_rules = True
@@ -92,11 +92,21 @@ def _custom_vjp(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> l
     return results
 
 
-def _needs_rule(interpreter: Interpreter, eqn: Eqn, operands: Sequence[Tensor]) -> bool:
-    """Whether derivatives go through a call: from an operand that varies, to a float."""
-    variables, tensors = _variable_operands(eqn, operands)
-    varying = any(not _is_constant(tensors[k]) for k in _floats(interpreter, variables))
-    return varying and bool(_floats(interpreter, eqn.outvars))
+def _needs_rule(
+    interpreter: Interpreter,
+    eqn: Eqn,
+    operands: Sequence[Tensor],
+    results: Sequence[Tensor],
+) -> bool:
+    """Whether derivatives go through a call: from an operand that is active, to a float.
+
+    Its results are active then, whatever it computes inside.
+    """
+    active, floats = interpreter.tape.active, _floats(interpreter, eqn.outvars)
+    if not floats or not any(active.intersection(tensor.flat) for tensor in operands):
+        return False
+    active.update(atom for k in floats for atom in results[k].flat if isinstance(atom, str))
+    return True
 
 
 def _floats(interpreter: Interpreter, variables: Sequence[Any]) -> list[int]:

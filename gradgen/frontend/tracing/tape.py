@@ -35,6 +35,9 @@ class Tape:
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
     counter: int = 0
+    active: set[Var] = field(default_factory=set)
+    """The floats that floats among the arguments decide, and not by conditions or integers alone:
+    JAX applies the derivative rule of a call to no others."""
 
     def fresh(self) -> Var:
         """A new variable."""
