@@ -13,7 +13,7 @@ from gradgen.frontend.reading.directives import parse_range, parse_static, parse
 from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import Signature, read_signature
 from gradgen.frontend.tracing.blame import calling
-from gradgen.frontend.tracing.dtypes import with_numbers
+from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.emitted import stands_on

@@ -1,10 +1,16 @@
-"""How large the integers may be that are passed for integer arguments."""
+"""What integers among the arguments are: floats after all, or weakly typed, and how large."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
 
-from gradgen.ir.code import Atom, Const, Instruction, Var, is_float
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.promotion import WIDE, steps
+from gradgen.frontend.tracing.trials import Trials
+from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
+from gradgen.ir.source import Source
 
 LARGEST = 2**31 - 1
 
@@ -51,3 +57,82 @@ def _largest(primal: Sequence[Instruction], bounds: dict[Var, int]) -> int:
         bounds[i.target] = min(found, 2**80)
         largest = max(largest, bounds[i.target])
     return largest
+
+
+def integers_of(source: Source, function: Callable[..., Any], signature: Signature) -> DType:
+    """The dtype that integer leaves are traced with: `int` for Python's, or `int32`.
+
+    Python's where it makes a difference, where there are 64-bit types: where an integer becomes a
+    float and meets no other one, as in `1 / n`, or gives its dtype to numbers, as in `2 ** n`.
+    Those of Python are weakly typed, so that the result follows what it meets.
+    """
+    if not any(leaf.kind == "int" for leaf in signature.leaves):
+        return "int32"
+    weak = Trials(source, function, signature, "int")
+    as_python = weak.record({}, "float64", "float64")
+    as_arrays = Trials(source, function, signature, "int32").record({}, "float64", "float64")
+    if as_python is None or weak.record({}, WIDE) is None:
+        return "int32"
+    if as_arrays is None:
+        return "int"
+    ours, theirs = (list(steps(t.tape.primal)) for t in (as_arrays, as_python))
+    alone = [i.op for i in ours] == [i.op for i in theirs] and any(
+        one.dtype != two.dtype and (is_float(one.dtype) or _is_of_numbers(one))
+        for one, two in zip(ours, theirs, strict=True)
+    )
+    return "int" if alone else "int32"
+
+
+def _is_of_numbers(instruction: Instruction) -> bool:
+    """Whether numbers or truth values become integers, and have their dtype from elsewhere."""
+    if instruction.op == "convert":
+        return instruction.attribute("from") == "bool"
+    values = instruction.operands[1:]
+    return instruction.op == "select" and all(isinstance(atom, Const) for atom in values)
+
+
+def with_numbers(source: Source, function: Callable[..., Any], signature: Signature) -> Signature:
+    """The signature with each integer default as a float, where it is but a number: `tau=20`.
+
+    An integer that is computed with as an integer stays one.
+    """
+    defaults = {a.name for a in signature.arguments if a.default is not None}
+    leaves = signature.leaves
+    integers = [
+        k
+        for k, leaf in enumerate(leaves)
+        if leaf.kind == "int" and leaf.path.partition(".")[0] in defaults
+    ]
+    trials = Trials(source, function, signature, "int32")
+    numbers = trials.only_promoted(integers) if integers else frozenset()
+    if not numbers:
+        return signature
+    changed = replace(
+        signature,
+        leaves=tuple(
+            replace(leaf, kind="float") if k in numbers else leaf for k, leaf in enumerate(leaves)
+        ),
+    )
+    # a derivative rule may take an integer where it does not take a float
+    as_floats = Trials(source, function, changed, "int32").record({}, WIDE, with_rules=True)
+    as_integers = trials.record({}, WIDE)
+    if as_floats is None or as_integers is None:
+        return signature
+    promoted = {f"x{k}" for k in numbers}
+    alike = _operations(as_floats.tape.primal) == _operations(as_integers.tape.primal, promoted)
+    return changed if alike else signature
+
+
+def _operations(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> list[str]:
+    return [i.op for i in steps(code, promoted)]
+
+
+def converts(code: Sequence[Instruction], integers: Collection[Var]) -> bool:
+    """Whether one of these inputs, or an integer made of it, gets a width of its own."""
+    reached = set(integers)
+    for i in code:
+        if i.dtype != "bool" and not is_float(i.dtype) and reached.intersection(i.variables):
+            if i.op == "convert" and i.dtype != "int":
+                return True
+            reached.add(i.target)
+    return False

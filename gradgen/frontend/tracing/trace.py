@@ -10,14 +10,15 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
-from gradgen.frontend.tracing.dtypes import Trials, integers_of, welcome
-from gradgen.frontend.tracing.integers import integer_limit
+from gradgen.frontend.tracing.dtypes import welcome
+from gradgen.frontend.tracing.integers import integer_limit, integers_of
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.strength import dtypes_of_constants
+from gradgen.frontend.tracing.trials import Trials
 from gradgen.ir.code import STRONG, Atom, Const, DType, Var, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Trace
