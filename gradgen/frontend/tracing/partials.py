@@ -109,7 +109,7 @@ def _template(
     slot: int,
 ) -> tuple[tuple[Instruction, ...], Atom] | None:
     """Code of a partial on operands %0, %1, ...; None where it depends on the dtype."""
-    if op in ("library",):
+    if op == "library":
         return None
     single, one = _trace_partial(op, attributes, dtypes, slot, "float32")
     double, two = _trace_partial(op, attributes, dtypes, slot, "float64")

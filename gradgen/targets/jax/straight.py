@@ -14,7 +14,7 @@ from gradgen.ir.results import OutputValue, Result
 from gradgen.ir.trace import Output, Trace
 from gradgen.targets.jax.layout import Doc, Group, call, layout, tuple_of
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
-from gradgen.targets.jax.printer import Printer, print_constant
+from gradgen.targets.jax.printer import WIDTH, Printer, print_constant
 from gradgen.targets.jax.signatures import function_header
 
 Context = dict[str, Any]
@@ -96,7 +96,7 @@ def _floats_kept(module: Module, passes: Passes) -> list[Var]:
 def _returned(value: Doc) -> list[str]:
     if isinstance(value, Group) and value.opening == "":
         line = f"    return {value.flat()}"
-        if len(line) <= 88:
+        if len(line) <= WIDTH:
             return [line]
         return layout("return ", Group("(", value.items, ")"), "", 4)
     return layout("return ", value, "", 4)
