@@ -34,7 +34,7 @@ from gradgen.targets.jax.render import render
 
 REFUSALS = (r"no output of 'step' depends differentiably on ",)
 """What gradgen may answer instead of code; that it is true is checked."""
-UNTOLD = r"'step' converts integers, and has others promoted to floats"
+UNTOLD = r"'step' (converts integers, and has others promoted|makes other dtypes of its arguments)"
 """What gradgen may answer whether it could be told or not."""
 POINTS = 8
 BRANCH_POINTS = 4

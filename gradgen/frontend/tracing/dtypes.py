@@ -122,7 +122,8 @@ def welcome(
         raise _refused(
             trials.source,
             "makes other dtypes of its arguments where there are 64-bit types",
-            "name no dtype in jnp.result_type or jnp.promote_types, but arguments alone",
+            "name no dtype in jnp.result_type, or convert what comes of it to the dtype of an "
+            "argument, as in y.astype(v.dtype)",
         )
     precisions: Precisions = "any"
     strong = frozenset[Var]()
