@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -64,34 +65,40 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
             line=source.position.line,
             column=source.position.column,
         )
-    if _holds_arrays(namespace):
+    if _arrays_in(namespace):
         function = _by_precision(function, _in_double(source, namespace).get(source.function))
     return namespace, function
 
 
-def _holds_arrays(namespace: dict[str, Any]) -> bool:
-    """Whether arrays were made with the module, which depend on whether there are 64-bit types.
+def _arrays_in(namespace: dict[str, Any]) -> list[Any]:
+    """The arrays made with the module that depend on whether there are 64-bit types.
 
     Those of JAX do by themselves; those of NumPy it keeps in the precision it met them in first.
     """
-    return any(
-        leaf.dtype == ("float32" if isinstance(leaf, jax.Array) else "float64")
+    return [
+        leaf
         for value in namespace.values()
         if isinstance(value, jax.Array | np.ndarray | tuple | list | dict)
         for leaf in jax.tree.leaves(value)
-        if isinstance(leaf, jax.Array | np.ndarray)
-    )
+        if isinstance(leaf, jax.Array | np.ndarray) and leaf.dtype in ("float32", "float64")
+    ]
 
 
 def _in_double(source: Source, namespace: dict[str, Any]) -> dict[str, Any]:
     """What the module defines where there are 64-bit types, with the same classes.
 
-    Nothing, where it does not run then.
+    Nothing, where it does not run then, or where its arrays are others: drawn at random, say.
     """
     try:
-        with jax_compat.x64(True):
+        with jax_compat.x64(True), redirect_stdout(io.StringIO()):
             wide = load_module(source)
+            ours, theirs = (
+                [np.asarray(array, "float32") for array in _arrays_in(defined)]
+                for defined in (namespace, wide)
+            )
     except GradgenError:
+        return {}
+    if len(ours) != len(theirs) or not all(map(np.array_equal, ours, theirs)):
         return {}
     wide.update({key: value for key, value in namespace.items() if isinstance(value, type)})
     return wide
