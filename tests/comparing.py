@@ -35,7 +35,8 @@ from gradgen.targets.jax.render import render
 REFUSALS = (r"no output of 'step' depends differentiably on ",)
 """What gradgen may answer instead of code; that it is true is checked."""
 UNTOLD = r"'step' (converts integers, and has others promoted|makes other dtypes of its arguments)"
-"""What gradgen may answer whether it could be told or not."""
+"""What gradgen may answer, and nobody checks whether it has to: integers that are carried through
+loops and branches have few dtypes that can be told."""
 POINTS = 8
 BRANCH_POINTS = 4
 """Branches are differentiated point by point, which takes long."""
@@ -56,7 +57,7 @@ def check_model(text: str, *, verified: bool = False) -> str:
             if front is None and not _has_derivative(source()):
                 return "no derivative"
             if re.search(UNTOLD, error.message):
-                return "refused"
+                return "untold"
             if front is None or not any(re.match(r, error.message) for r in REFUSALS):
                 raise
             _assert_constant(source(), front)
