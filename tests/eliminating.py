@@ -1,63 +1,29 @@
-"""Graphs, orders and plain references for tests of elimination."""
+"""Orders, values and plain references for tests of elimination."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from copy import deepcopy
 from fractions import Fraction
-from itertools import product
+from itertools import permutations, product
 
 from gradgen.elimination.accumulation import Accumulation
-from gradgen.ir.graph import Edge, LinearGraph, Order, Vertex
+from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
-
-KINDS = ("unit", "constant", "mask", "variable")
 
 Values = dict[tuple[int, int], Fraction]
 
 
-def build(
-    independents: int, dependents: Iterable[int], edges: Iterable[tuple[int, int, str]]
-) -> LinearGraph:
-    """The graph with these edges; its vertices are v0, v1 and so on."""
-    listed = sorted(edges)
-    count = 1 + max(t for _, t, _ in listed)
-    graph = LinearGraph(
-        tuple(Vertex(f"v{v}", f"v{v}", path=f"v{v}") for v in range(count)),
-        tuple(range(independents)),
-        tuple(sorted(dependents)),
-        tuple(Edge(s, t, kind, (f"c{t}_{s}",)) for s, t, kind in listed),
-    )
-    graph.check()
-    return graph
+def order_of(graph: LinearGraph, steps: Iterable[int]) -> Order:
+    names = tuple(graph.vertices[v].name for v in steps)
+    return Order("vertex", graph.fingerprint, names, "test")
 
 
-def plain(independents: int, dependents: Iterable[int], pairs: str) -> LinearGraph:
-    """A graph of variable edges, given as `0-2 1-2`."""
-    ends = [tuple(map(int, pair.split("-"))) for pair in pairs.split()]
-    return build(independents, dependents, [(s, t, "variable") for s, t in ends])
-
-
-def random_graph(
-    chance: random.Random,
-    independents: int,
-    inner: int,
-    dependents: int,
-    kinds: tuple[str, ...] = KINDS,
-) -> LinearGraph:
-    """A random graph without dead ends: independents first, dependents last."""
-    last = independents + inner
-    pairs = set()
-    for target in range(independents, last + dependents):
-        below = min(target, last)
-        sources = chance.sample(range(below), chance.randint(1, min(3, below)))
-        pairs.update((source, target) for source in sources)
-    for source in range(last):
-        if not any(s == source for s, _ in pairs):
-            low = max(source + 1, independents)
-            pairs.add((source, chance.randint(low, last + dependents - 1)))
-    edges = [(s, t, chance.choice(kinds)) for s, t in sorted(pairs)]
-    return build(independents, range(last, last + dependents), edges)
+def shuffled(graph: LinearGraph, seed: int) -> list[int]:
+    steps = list(graph.intermediates)
+    random.Random(seed).shuffle(steps)
+    return steps
 
 
 def random_vertex_order(graph: LinearGraph, chance: random.Random) -> Order:
@@ -162,3 +128,56 @@ def random_edge_order(graph: LinearGraph, chance: random.Random) -> Order:
         direction, s, t = chance.choice(legal)
         getattr(state, direction)(s, t)
         steps.append(f"{direction} v{s}>v{t}")
+
+
+def step_cost(state: Accumulation, vertex: int, objective: str) -> int:
+    if objective == "muls":
+        return state.cost(vertex)
+    return len(state.predecessors[vertex]) * len(state.successors[vertex])
+
+
+def price_of(graph: LinearGraph, objective: str, steps: Iterable[int]) -> int:
+    """What eliminating vertices one after the other costs, by the engine."""
+    state = Accumulation(graph)
+    total = 0
+    for vertex in steps:
+        total += step_cost(state, vertex, objective)
+        state.eliminate(vertex)
+    return total
+
+
+def optimum(graph: LinearGraph, objective: str, first: tuple[int, ...] = ()) -> int:
+    """The least cost of the orders that begin with some vertices; over subsets, by the engine."""
+    start = Accumulation(graph)
+    paid = 0
+    for vertex in first:
+        paid += step_cost(start, vertex, objective)
+        start.eliminate(vertex)
+    best = {frozenset(first): (paid, start)}
+    for _ in range(len(graph.intermediates) - len(first)):
+        following: dict[frozenset[int], tuple[int, Accumulation]] = {}
+        for eliminated, (cost, state) in best.items():
+            for vertex in set(graph.intermediates) - eliminated:
+                after = eliminated | {vertex}
+                total = cost + step_cost(state, vertex, objective)
+                if after not in following:
+                    state_after = deepcopy(state)
+                    state_after.eliminate(vertex)
+                    following[after] = total, state_after
+                elif total < following[after][0]:
+                    following[after] = total, following[after][1]
+        best = following
+    return min(cost for cost, _ in best.values())
+
+
+def optimum_of_permutations(graph: LinearGraph, objective: str) -> int:
+    """The least cost of all orders, one by one."""
+    costs = []
+    for order in permutations(graph.intermediates):
+        state = Accumulation(graph)
+        cost = 0
+        for vertex in order:
+            cost += step_cost(state, vertex, objective)
+            state.eliminate(vertex)
+        costs.append(cost)
+    return min(costs)

@@ -6,8 +6,8 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from eliminating import build
-from sample_graphs import order_of, random_graph, reference, shuffled
+from eliminating import order_of, shuffled
+from graphs import build, random_local_graph, reference
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, PlanCosts, plan_costs
@@ -73,14 +73,14 @@ def recount(plan: Plan) -> PlanCosts:
 
 @pytest.mark.parametrize(("seed", "inner"), [case for case in CASES if case[1] < 50])
 def test_counts_are_those_of_the_program(seed: int, inner: int) -> None:
-    graph = random_graph(seed, inner)
+    graph = random_local_graph(seed, inner)
     plan = accumulate(graph, order_of(graph, shuffled(graph, seed)))
     assert plan_costs(plan) == recount(plan)
 
 
 @pytest.mark.parametrize(("seed", "inner"), CASES)
 def test_bit_sets_count_the_same(seed: int, inner: int) -> None:
-    graph = random_graph(seed, inner)
+    graph = random_local_graph(seed, inner)
     steps = shuffled(graph, seed)
     costs = plan_costs(accumulate(graph, order_of(graph, steps)))
     for number, objective in enumerate(PLAN_OBJECTIVES):
@@ -101,7 +101,7 @@ def on_bit_sets(graph: LinearGraph, steps: list[int], objective: int) -> tuple[i
 
 @pytest.mark.parametrize(("seed", "inner"), CASES)
 def test_eliminations_can_be_taken_back(seed: int, inner: int) -> None:
-    graph = random_graph(seed, inner)
+    graph = random_local_graph(seed, inner)
     rows = accumulation.pack(compact(graph))
     saved = np.empty((1000, 4, rows.shape[2]), np.uint64)
     changed = np.empty(1000, np.int64)

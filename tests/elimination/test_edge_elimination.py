@@ -10,13 +10,12 @@ from eliminating import (
     carry_out,
     kind_of_product,
     kind_of_sum,
-    plain,
     price,
     random_edge_order,
-    random_graph,
     random_numbers,
     random_vertex_order,
 )
+from graphs import plain, random_graph
 
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate, as_edge_order
 from gradgen.elimination.accumulation import Accumulation

@@ -9,11 +9,11 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
-from eliminating import KINDS, build, by_paths, carry_out, random_numbers
+from eliminating import by_paths, carry_out, order_of, random_numbers
 from generating import MODELS, ROOT, each, generate, generate_text
+from graphs import FOLDER, KINDS, build, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_graphs import GRAPHS, order_of, reference
 
 from gradgen.elimination.accumulate import Accumulation, OrderMismatchError, accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
@@ -195,7 +195,7 @@ def published(name: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_published_counts(name):
-    data = json.loads((GRAPHS / f"{name}.json").read_text())
+    data = json.loads((FOLDER / f"{name}.json").read_text())
     graph = reference(name)
     counts = published(name)
     assert len(data["dependents"]) == len(graph.dependents)

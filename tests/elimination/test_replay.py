@@ -6,8 +6,8 @@ import random
 from dataclasses import replace
 
 import pytest
-from eliminating import random_graph
-from sample_graphs import order_of, shuffled
+from eliminating import order_of, shuffled
+from graphs import random_graph
 
 from gradgen.elimination.accumulate import accumulate, as_edge_order
 from gradgen.elimination.contractions import additions, contractions

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from eliminating import random_graph
+from eliminating import order_of, shuffled
 from generating import ROOT, generate
+from graphs import random_graph
 from pygraphviz import AGraph
 from reporting import SOURCE, generated, report
-from sample_graphs import order_of, shuffled
 
 from gradgen.cli.main import main
 from gradgen.elimination.accumulate import Accumulation, accumulate, as_edge_order

@@ -7,7 +7,8 @@ import random
 import jax
 import numpy as np
 import pytest
-from small_graphs import graphs, price_of, step_cost, stored
+from eliminating import price_of, step_cost
+from graphs import small_graphs, stored
 
 from gradgen.elimination.accumulate import Accumulation, accumulate
 from gradgen.ir.graph import Edge, LinearGraph
@@ -25,7 +26,9 @@ from gradgen.search.compact import CODED
 
 ROOM = Sizes(4, 8, 4)
 PLAY = jax.jit(play_vertex)
-SAMPLES = [(graph, objective) for graph in graphs(40, 8, seed=5) for objective in ("edges", "muls")]
+SAMPLES = [
+    (graph, objective) for graph in small_graphs(40, 8, seed=5) for objective in ("edges", "muls")
+]
 
 
 def moves_of(graph: LinearGraph, seed: int) -> list[int]:

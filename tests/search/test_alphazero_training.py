@@ -16,9 +16,10 @@ import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from eliminating import price_of
+from graphs import FOLDER, stored
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
-from small_graphs import FOLDER, price_of, stored
 
 from gradgen.cli.main import main
 from gradgen.elimination.accumulate import accumulate

@@ -7,7 +7,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from sample_graphs import order_of, random_graph, reference, shuffled
+from eliminating import order_of, shuffled
+from graphs import random_local_graph, reference
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, plan_costs
@@ -32,7 +33,7 @@ def cheapest(graph: LinearGraph, objective: PlanObjective) -> int:
 @pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
 @pytest.mark.parametrize("seed", range(6))
 def test_small_graphs_are_solved(seed: int, objective: PlanObjective) -> None:
-    graph = random_graph(seed, 6, near=5)
+    graph = random_local_graph(seed, 6, near=5)
     found = anneal(graph, objective, effort=0.01)
     assert found.cost == cost(graph, found.order, objective)[0] == cheapest(graph, objective)
 
@@ -40,7 +41,7 @@ def test_small_graphs_are_solved(seed: int, objective: PlanObjective) -> None:
 @pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
 @pytest.mark.parametrize("inner", [1, 2, 30, 70, 140])
 def test_it_is_never_worse_than_the_heuristics(inner: int, objective: PlanObjective) -> None:
-    graph = random_graph(inner, inner)
+    graph = random_local_graph(inner, inner)
     found = anneal(graph, objective, effort=0.001)
     best = min(cost(graph, order, objective) for order in propose(graph))
     assert cost(graph, found.order, objective) <= best
@@ -51,7 +52,7 @@ def test_it_is_never_worse_than_the_heuristics(inner: int, objective: PlanObject
 
 
 def test_no_intermediates() -> None:
-    graph = random_graph(0, 0)
+    graph = random_local_graph(0, 0)
     found = anneal(graph, "muls", effort=0.01)
     assert (found.cost, found.order.steps) == (0, ())
 
@@ -99,7 +100,7 @@ def state(seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_rearranging_keeps_the_cost(seed: int) -> None:
-    graph = random_graph(seed, 40)
+    graph = random_local_graph(seed, 40)
     order = np.array(shuffled(graph, seed), np.int64)
     arrays = compact(graph)
     rows = accumulation.pack(arrays)
@@ -119,7 +120,7 @@ def test_rearranging_keeps_the_cost(seed: int) -> None:
 @pytest.mark.parametrize("objective", range(4))
 @pytest.mark.parametrize("seed", range(5))
 def test_a_sweep_keeps_account(seed: int, objective: int) -> None:
-    graph = random_graph(seed, 40)
+    graph = random_local_graph(seed, 40)
     order = np.array(shuffled(graph, seed), np.int64)
     arrays = compact(graph)
     start = accumulation.pack(arrays)
@@ -145,7 +146,7 @@ def test_a_sweep_keeps_account(seed: int, objective: int) -> None:
 @pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
 @pytest.mark.parametrize("seed", range(4))
 def test_windows_get_their_best_order(seed: int, objective: PlanObjective) -> None:
-    graph = random_graph(seed, 12)
+    graph = random_local_graph(seed, 12)
     steps = shuffled(graph, seed)
     first, size = 4, 5
     number = PLAN_OBJECTIVES.index(objective)

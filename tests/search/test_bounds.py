@@ -8,7 +8,8 @@ from itertools import chain, combinations
 
 import numpy as np
 import pytest
-from small_graphs import graphs, optimum, optimum_of_permutations, stored
+from eliminating import optimum, optimum_of_permutations
+from graphs import small_graphs, stored
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.search.exact.arrays import arrays_of
@@ -37,14 +38,14 @@ def split(vertices, chance):
 
 
 def test_the_oracle_agrees_with_all_permutations():
-    for graph in graphs(12, 5, seed=1):
+    for graph in small_graphs(12, 5, seed=1):
         for objective in OBJECTIVES:
             assert optimum(graph, objective) == optimum_of_permutations(graph, objective)
 
 
 def test_costs_are_those_of_the_engine():
     chance = random.Random(2)
-    for graph in graphs(200, 9, seed=2):
+    for graph in small_graphs(200, 9, seed=2):
         steps = list(graph.intermediates)
         chance.shuffle(steps)
         plan = accumulate(graph, vertex_order(graph, steps, "random"))
@@ -84,7 +85,7 @@ def test_disjoint_paths_are_as_many_as_the_smallest_cut():
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_no_bound_exceeds_the_optimum(objective):
     chance = random.Random(4)
-    for graph in graphs(120, 6, seed=4):
+    for graph in small_graphs(120, 6, seed=4):
         state = Remainder(graph, objective)
         least = optimum(graph, objective)
         separators = sum(vertex_bound(state, v) for v in graph.intermediates)
@@ -96,7 +97,7 @@ def test_no_bound_exceeds_the_optimum(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_vertex_bounds_hold_after_all_subsets(objective):
     chance = random.Random(5)
-    for graph in graphs(150, 7, seed=5):
+    for graph in small_graphs(150, 7, seed=5):
         state = Remainder(graph, objective)
         vertices = list(graph.intermediates)
         vertex = chance.choice(vertices)
@@ -116,7 +117,7 @@ def test_vertex_bounds_hold_after_all_subsets(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_what_is_safe_loses_nothing(objective):
     safe = 0
-    for graph in graphs(150, 6, seed=6):
+    for graph in small_graphs(150, 6, seed=6):
         state = Remainder(graph, objective)
         least = optimum(graph, objective)
         for vertex in graph.intermediates:
@@ -132,7 +133,7 @@ def test_what_is_safe_loses_nothing(objective):
 
 def test_compiled_blocks_are_the_plain_ones():
     chance = random.Random(7)
-    for graph in graphs(60, 9, seed=7):
+    for graph in small_graphs(60, 9, seed=7):
         for objective in OBJECTIVES:
             state = Remainder(graph, objective)
             arrays = arrays_of(state, state.remaining)
@@ -200,7 +201,7 @@ def test_a_partition_proves_295_for_roe_flux():
 
 
 def test_large_blocks_are_bounded_by_smaller_ones_in_them():
-    for graph in graphs(10, 11, seed=8):
+    for graph in small_graphs(10, 11, seed=8):
         if len(graph.intermediates) < 10:
             continue
         for objective in OBJECTIVES:

@@ -8,7 +8,8 @@ import sys
 from dataclasses import replace
 
 import pytest
-from small_graphs import FOLDER, graphs, optimum, stored
+from eliminating import optimum
+from graphs import FOLDER, small_graphs, stored
 
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.search.exact.arrays import arrays_of
@@ -31,7 +32,7 @@ def chunks(items, chance):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_small_graphs_are_solved(objective):
-    for graph in graphs(120, 7, seed=11):
+    for graph in small_graphs(120, 7, seed=11):
         result = solve(graph, objective, budget=0)
         assert result.proved
         assert result.cost == result.lower_bound == optimum(graph, objective)
@@ -42,7 +43,7 @@ def test_small_graphs_are_solved(objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_both_searches_find_the_optimum(objective):
     chance = random.Random(12)
-    for graph in graphs(80, 8, seed=12):
+    for graph in small_graphs(80, 8, seed=12):
         state = Remainder(graph, objective)
         order, least = search_subsets(state, state.remaining)
         assert state.copy().eliminate_all(order) == least

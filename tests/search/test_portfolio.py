@@ -7,7 +7,8 @@ import sys
 from itertools import permutations
 
 import pytest
-from sample_graphs import order_of, random_graph, reference
+from eliminating import order_of
+from graphs import random_local_graph, reference
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, plan_costs
@@ -25,7 +26,7 @@ def cost(graph: LinearGraph, order: Order, objective: PlanObjective) -> tuple[in
 @pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
 @pytest.mark.parametrize("seed", range(5))
 def test_small_graphs_are_solved(seed: int, objective: PlanObjective) -> None:
-    graph = random_graph(seed, 6, near=4)
+    graph = random_local_graph(seed, 6, near=4)
     found = search(graph, objective=objective)
     orders = [order_of(graph, steps) for steps in permutations(graph.intermediates)]
     assert found.cost == min(cost(graph, order, objective)[0] for order in orders)
@@ -41,7 +42,7 @@ def test_small_graphs_are_solved(seed: int, objective: PlanObjective) -> None:
 
 @pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
 def test_large_graphs_get_an_order_and_a_bound(objective: PlanObjective) -> None:
-    graph = random_graph(1, 40, near=12)
+    graph = random_local_graph(1, 40, near=12)
     found = search(graph, objective=objective, budget=0.05)
     assert found.cost == cost(graph, found.order, objective)[0]
     assert found.lower_bound <= found.cost
@@ -64,13 +65,13 @@ def test_reference_graphs_are_proved(name: str) -> None:
 
 def test_graphs_too_large_for_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portfolio, "MANY", 10)
-    found = search(random_graph(1, 40), budget=0.01)
+    found = search(random_local_graph(1, 40), budget=0.01)
     assert (found.lower_bound, found.bound_by, found.proved) == (0, "nothing", False)
 
 
 def test_it_tells_how_it_goes() -> None:
     told: list[tuple[int, int, str]] = []
-    graph = random_graph(1, 40, near=12)
+    graph = random_local_graph(1, 40, near=12)
     found = search(graph, objective="adds", budget=0.05, progress=lambda *new: told.append(new))
     costs = [value for value, _, _ in told]
     assert costs == sorted(costs, reverse=True)
@@ -89,7 +90,7 @@ def test_it_tells_a_bound_from_the_start() -> None:
 _WITHOUT_NUMBA = """
 import sys
 sys.modules["numba"] = None
-from sample_graphs import reference
+from graphs import reference
 from gradgen.search.portfolio import search
 found = search(reference("human_heart_dipole"))
 assert found.proved, found

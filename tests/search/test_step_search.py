@@ -17,13 +17,12 @@ from eliminating import (
     cheapest_vertex_order,
     kind_of_product,
     kind_of_sum,
-    plain,
     price,
     random_edge_order,
-    random_graph,
     random_numbers,
 )
 from generating import ROOT, run_text
+from graphs import plain, random_graph
 
 from gradgen.compile.front import Front, open_front
 from gradgen.compile.graphs import graph_of
