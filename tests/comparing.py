@@ -11,6 +11,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,14 +49,14 @@ def check_model(text: str, *, verified: bool = False) -> str:
         path = Path(folder) / "model.py"
         path.write_text(text, encoding="utf-8")
         source = partial(_module, "random_model", text)
+        if not _has_derivative(source()):
+            return "no derivative"
         options = Settings(str(path))
         front = None
         try:
             front = open_front(options)
             graph = graph_of(front)
         except GradgenError as error:
-            if front is None and not _has_derivative(source()):
-                return "no derivative"
             if re.search(UNTOLD, error.message):
                 return "untold"
             if front is None or not any(re.match(r, error.message) for r in REFUSALS):
@@ -86,16 +87,22 @@ def _has_derivative(source: types.ModuleType) -> bool:
         replaced = dict(zip(floats, given, strict=True))
         everything = [jnp.asarray(replaced.get(k, leaf)) for k, leaf in enumerate(leaves)]
         positional, keyword = jax.tree.unflatten(treedef, everything)
-        return source.step(*positional, **keyword)
+        outputs = map(jnp.asarray, jax.tree.leaves(source.step(*positional, **keyword)))
+        return [o for o in outputs if jnp.issubdtype(o.dtype, jnp.floating)]
 
-    def pushed() -> Any:
-        return jax.jvp(along, (0.5,) * len(floats), (1.0,) * len(floats))[0]
+    def pushed(*given: float) -> Any:
+        return jax.jvp(along, given, (1.0,) * len(given))[0]
 
-    try:
-        outputs = jax.eval_shape(pushed)
-    except (TypeError, ValueError):
-        return False
-    return any(jnp.issubdtype(o.dtype, jnp.floating) for o in jax.tree.leaves(outputs))
+    def pulled(*given: float) -> Any:
+        outputs, pull = jax.vjp(along, *given)
+        pull([jnp.ones_like(o) for o in outputs])
+        return outputs
+
+    for way in (pushed, pulled):
+        # no forward mode goes through a custom_vjp
+        with suppress(TypeError, ValueError):
+            return bool(jax.eval_shape(way, *(0.5,) * len(floats)))
+    return False
 
 
 def _compare_first_finite(

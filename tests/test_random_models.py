@@ -66,5 +66,5 @@ def test_random_models(shard, pytestconfig):
             jax.clear_caches()
     print(dict(outcomes))
     # a few percent, and a few by chance: a shard is small
-    assert outcomes["refused"] <= 3 + 0.05 * outcomes.total()
+    assert outcomes["refused"] <= 4 + 0.1 * outcomes.total()
     assert outcomes["untold"] <= 4 + 0.15 * outcomes.total()
