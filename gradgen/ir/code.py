@@ -81,6 +81,13 @@ def is_float(dtype: DType) -> bool:
     return dtype in WORKING or dtype.startswith(("float", "bfloat"))
 
 
+def concrete(dtype: DType, working: str) -> str:
+    """What a dtype is where floats are of the dtype `working`, and integers as wide as they are."""
+    if dtype in WORKING:
+        return working
+    return ("int64" if working == "float64" else "int32") if dtype == "int" else dtype
+
+
 def is_zero(atom: Atom) -> bool:
     """Whether an atom is the number zero."""
     return isinstance(atom, Const) and atom.value == 0 and atom.dtype != "bool"

@@ -9,11 +9,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.ir.code import is_float
+from gradgen.ir.code import concrete, is_float
 from gradgen.ir.pytree import Structure, join
 from gradgen.ir.trace import Input, Trace
 from gradgen.verify.floats import Array
-from gradgen.verify.subject import concrete_dtype
 
 Range = tuple[float, float]
 
@@ -123,4 +122,4 @@ def cast(trace: Trace, drawn: Sequence[Array], working: str) -> list[Array]:
 
 def numpy_dtype(leaf: Input, working: str) -> Any:
     """The dtype of an input when floats are of the dtype `working`."""
-    return jnp.dtype(concrete_dtype(leaf.dtype, working))
+    return jnp.dtype(concrete(leaf.dtype, working))

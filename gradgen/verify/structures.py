@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradgen.ir.code import concrete
 from gradgen.ir.emitted import EmittedFunction
 from gradgen.verify.generated import Generated, Given
-from gradgen.verify.subject import Subject, abstract, concrete_dtype
+from gradgen.verify.subject import Subject, abstract
 from gradgen.verify.verdict import Failure
 
 
@@ -52,9 +53,7 @@ class Structures:
         self._generated = generated
         self._subject: Subject = generated.subject
         trace = self._subject.module.trace
-        self._leaves = [
-            abstract((), jnp.dtype(concrete_dtype(i.dtype, working))) for i in trace.inputs
-        ]
+        self._leaves = [abstract((), jnp.dtype(concrete(i.dtype, working))) for i in trace.inputs]
         self.result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self._leaves)
         self._outputs = jax.tree.leaves(self.result)
         self._chosen = [self._leaves[k] for k in self._subject.wrt]

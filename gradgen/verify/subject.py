@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradgen.ir.code import WORKING, DType, is_float
+from gradgen.ir.code import is_float
 from gradgen.ir.module import Module
 
 Array = Any
@@ -78,10 +78,3 @@ def result_leaves(result: Any) -> list[Array]:
 def abstract(shape: tuple[int, ...], dtype: Any) -> Any:
     """A stand-in for an array."""
     return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
-
-
-def concrete_dtype(dtype: DType, working: str) -> str:
-    """The dtype of a leaf when floats are of the dtype `working`."""
-    if dtype in WORKING:
-        return working
-    return ("int64" if working == "float64" else "int32") if dtype == "int" else dtype

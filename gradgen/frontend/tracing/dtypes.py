@@ -6,7 +6,7 @@ numbers and several precisions, to find what the code has to say or to refuse fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.errors import GradgenError
@@ -23,6 +23,7 @@ from gradgen.frontend.tracing.promotion import (
     observe,
     promotes_alike,
 )
+from gradgen.frontend.tracing.recording import Recording
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.frontend.tracing.trials import WHOLE, Trials
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
@@ -58,11 +59,13 @@ def welcome(
     primal: Sequence[Instruction],
     outputs: Sequence[Output],
     values: Mapping[Var, Atom],
+    with_64_bits: Mapping[DType, Recording],
 ) -> Welcome:
     """Trace on other dtypes, and find what the code does alike.
 
     `tape` is the record for all precisions, `usual` the code of the one that it has its names from;
-    `values` says where `primal` has the variables of both.
+    `values` says where `primal` has the variables of both. `with_64_bits` has what is traced where
+    there are 64-bit types, by the dtype of the leaves: weak ones, and those of float32.
     """
     constants = {i.target: str(i.attribute("field")) for i in tape.primal if i.op == "finfo"}
     floats = [k for k, i in enumerate(inputs) if is_float(i.dtype)]
@@ -83,17 +86,11 @@ def welcome(
                 )
         return found
 
-    def with_64_bits() -> Iterator[Observed]:
-        """The same on weakly typed leaves, and on those of float32, one precision down."""
-        for weak, dtype in ((True, WEAK), (False, WIDE)):
-            traced = trials.record({}, dtype, "float64")
-            if traced is not None:
-                given = {f"x{k}": WEAK if weak else NARROW for k in floats}
-                dtypes_out = [NARROW if d == WIDE else d for d in traced.dtypes]
-                code = _one_down(traced.tape.primal)
-                one = observe(given, usual, code, dtypes_out, _one_down(primal), constants, values)
-                if one.same:
-                    yield one
+    def one_down(dtype: DType, traced: Recording) -> Observed:
+        """What is observed with 64-bit types, as if it were one precision lower."""
+        given = {f"x{k}": _lower(dtype) for k in floats}
+        code, dtypes_out = _one_down(traced.tape.primal), list(map(_lower, traced.dtypes))
+        return observe(given, usual, code, dtypes_out, _one_down(primal), constants, values)
 
     def alike(observed: Sequence[Observed], within: bool = True) -> bool:
         return all(promotes_alike(outputs, inputs, follows, one, within=within) for one in observed)
@@ -114,11 +111,9 @@ def welcome(
     low = tried([{}], NARROW)
     many = len(floats) > _MANY
     several = low if many else low + tried(among(assignments(len(floats))), NARROW)
-    wide = list(with_64_bits())
-    follows = leaves_followed(
-        primal, outputs, inputs, [one for one in (*several, *wide) if one.same]
-    )
-    if not all(promotes_alike(outputs, inputs, follows, one, within=False) for one in wide):
+    wide = [one for one in (one_down(*each) for each in with_64_bits.items()) if one.same]
+    follows = leaves_followed(primal, outputs, inputs, [one for one in several if one.same] + wide)
+    if not alike(wide, within=False):
         raise _refused(
             trials.source,
             "makes other dtypes of its arguments where there are 64-bit types",
@@ -168,16 +163,13 @@ def _one_down(code: Sequence[Instruction]) -> list[Instruction]:
     """Code with 64-bit types as it would be if its default were float32, and float32 bfloat16."""
 
     def atom(a: Atom) -> Atom:
-        return Const(a.value, NARROW) if isinstance(a, Const) and a.dtype == WIDE else a
+        return Const(a.value, _lower(a.dtype)) if isinstance(a, Const) else a
 
-    return [
-        replace(
-            i,
-            dtype=NARROW if i.dtype == WIDE else i.dtype,
-            operands=tuple(map(atom, i.operands)),
-        )
-        for i in code
-    ]
+    return [replace(i, dtype=_lower(i.dtype), operands=tuple(map(atom, i.operands))) for i in code]
+
+
+def _lower(dtype: DType) -> DType:
+    return NARROW if dtype == WIDE else dtype
 
 
 def _refused(source: Source, what: str, hint: str) -> GradgenError:

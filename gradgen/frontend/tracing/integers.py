@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradgen.frontend.tracing.arguments import Signature
-from gradgen.frontend.tracing.promotion import WIDE, steps
+from gradgen.frontend.tracing.promotion import WIDE, matched
 from gradgen.frontend.tracing.trials import Trials
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Source
@@ -75,10 +75,9 @@ def integers_of(source: Source, function: Callable[..., Any], signature: Signatu
         return "int32"
     if as_arrays is None:
         return "int"
-    ours, theirs = (list(steps(t.tape.primal)) for t in (as_arrays, as_python))
-    alone = [i.op for i in ours] == [i.op for i in theirs] and any(
+    alone = any(
         one.dtype != two.dtype and (is_float(one.dtype) or _is_of_numbers(one))
-        for one, two in zip(ours, theirs, strict=True)
+        for one, two in matched(as_arrays.tape.primal, as_python.tape.primal) or ()
     )
     return "int" if alone else "int32"
 
@@ -119,12 +118,8 @@ def with_numbers(source: Source, function: Callable[..., Any], signature: Signat
     if as_floats is None or as_integers is None:
         return signature
     promoted = {f"x{k}" for k in numbers}
-    alike = _operations(as_floats.tape.primal) == _operations(as_integers.tape.primal, promoted)
+    alike = matched(as_floats.tape.primal, as_integers.tape.primal, promoted) is not None
     return changed if alike else signature
-
-
-def _operations(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> list[str]:
-    return [i.op for i in steps(code, promoted)]
 
 
 def converts(code: Sequence[Instruction], integers: Collection[Var]) -> bool:

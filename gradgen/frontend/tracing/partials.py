@@ -21,7 +21,17 @@ from gradgen.frontend.tracing.interpret import Interpreter, scalar
 from gradgen.frontend.tracing.merge import DTypeDependence, Merging
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import WORKING, Atom, Attribute, Const, DType, Instruction, Var, is_float
+from gradgen.ir.code import (
+    WORKING,
+    Atom,
+    Attribute,
+    Const,
+    DType,
+    Instruction,
+    Var,
+    concrete,
+    is_float,
+)
 from gradgen.ir.operations import OPERATIONS
 
 ONE, ZERO, HALF = Const(1.0), Const(0.0), Const(0.5)
@@ -142,7 +152,7 @@ def _trace_partial(
         return result
 
     with jax_compat.x64(working == "float64"):
-        avals = [jax_compat.shaped((), _concrete(dtype, working)) for dtype in dtypes]
+        avals = [jax_compat.shaped((), concrete(dtype, working)) for dtype in dtypes]
         closed = jax.make_jaxpr(tangent)(*avals)
         tape = Tape()
         interpreter = Interpreter(tape, working, None, with_rules=False)
@@ -150,12 +160,6 @@ def _trace_partial(
         (result,) = interpreter.run(closed, operands)
     atom: Atom = result[()]
     return tape, atom
-
-
-def _concrete(dtype: DType, working: str) -> str:
-    if dtype in WORKING:
-        return working
-    return ("int64" if working == "float64" else "int32") if dtype == "int" else dtype
 
 
 def _select_partial(builder: Builder, instruction: Instruction, slot: int) -> Atom:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import jax.numpy as jnp
 
@@ -76,9 +77,8 @@ def observe(
     `promoted` are the float inputs that were integers.
     """
     origins = without_conversions(other)[1]
-    ours, theirs = list(steps(usual)), list(steps(other, promoted))
-    results = tuple(map(_plain, outputs))
-    if [i.op for i in ours] != [i.op for i in theirs] or _rounds_between(other, inputs):
+    pairs, results = matched(usual, other, promoted), tuple(map(_plain, outputs))
+    if pairs is None or _rounds_between(other, inputs):
         return Observed(inputs, {}, results, code, same=False)
     found: dict[Var, frozenset[DType]] = {}
 
@@ -87,7 +87,7 @@ def observe(
         if isinstance(atom, str):
             found[atom] = found.get(atom, frozenset()) | {_plain(dtype)}
 
-    for one, two in zip(ours, theirs, strict=True):
+    for one, two in pairs:
         add(one.target, two.dtype)
         for position, operand in enumerate(two.operands):
             field = constants.get(name := f"{one.target}_{position}")
@@ -114,6 +114,18 @@ def _rounds_between(code: Sequence[Instruction], inputs: Mapping[Var, DType]) ->
         if is_width_conversion(i) and any(wide.get(v) for v in i.variables) and not wide[i.target]:
             rounded.add(i.target)
     return False
+
+
+def matched(
+    ours: Sequence[Instruction], theirs: Sequence[Instruction], promoted: Collection[Var] = ()
+) -> list[tuple[Instruction, Instruction]] | None:
+    """The steps of two pieces of code beside each other; None if they compute something else.
+
+    `promoted` are inputs of the second that are integers, and floats in the first.
+    """
+    pairs = list(zip_longest(steps(ours), steps(theirs, promoted)))
+    alike = all(one and two and one.op == two.op for one, two in pairs)
+    return pairs if alike else None
 
 
 def steps(code: Sequence[Instruction], promoted: Collection[Var] = ()) -> Iterator[Instruction]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradgen.frontend.tracing.merge import without_conversions
+from gradgen.frontend.tracing.promotion import matched
 from gradgen.ir.code import STRONG, Atom, Const, DType, Instruction, Var
 
 
@@ -34,16 +35,12 @@ def _made_wider(
 ) -> list[Var]:
     """The targets of what has this dtype in the other trace, but no operand that has it.
 
-    None if the two traces differ by more than conversions.
+    Empty if the two traces differ by more than conversions.
     """
-    # the other trace has no copies, which mark calls with rules of their own
-    kept = [i for i in without_conversions(double)[0] if i.op != "copy"]
-    theirs, origins = without_conversions(other)
-    if [i.op for i in kept] != [i.op for i in theirs]:
-        return []
+    origins = without_conversions(other)[1]
     dtypes = {i.target: i.dtype for i in other}
     found = []
-    for one, two in zip(kept, theirs, strict=True):
+    for one, two in matched(double, other) or ():
         if one.dtype == "float" and two.dtype == dtype:
             operands = [origins.get(v, v) for v in two.variables]
             if not any(isinstance(v, str) and dtypes.get(v) == dtype for v in operands):

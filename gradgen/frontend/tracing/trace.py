@@ -49,9 +49,14 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
     result, paths = read_result(source, double.result, signature)
     trials = Trials(source, function, signature, integers, dtypes)
-    weak, narrow = (trials.record({}, dtype, "float64") for dtype in ("weak", "float32"))
+    with_64_bits = {
+        dtype: traced
+        for dtype in ("weak", "float32")
+        if (traced := trials.record({}, dtype, "float64")) is not None
+    }
     strong: dict[Var, DType] = {}
-    if weak is not None and narrow is not None:
+    if len(with_64_bits) == 2:
+        weak, narrow = with_64_bits.values()
         strong = dtypes_of_constants(double.tape.primal, weak.tape.primal, narrow.tape.primal)
         for k, atom in enumerate(atoms):
             if isinstance(atom, Const) and is_float(dtypes[k]):
@@ -77,7 +82,8 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             path=source.path,
             line=source.position.line,
         )
-    welcomed = welcome(trials, tape, double.tape.primal, inputs, primal, outputs, values)
+    code = double.tape.primal
+    welcomed = welcome(trials, tape, code, inputs, primal, outputs, values, with_64_bits)
     inputs = tuple(
         replace(
             i,

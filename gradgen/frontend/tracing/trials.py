@@ -11,7 +11,7 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.arguments import Signature
-from gradgen.frontend.tracing.promotion import WIDE, steps
+from gradgen.frontend.tracing.promotion import WIDE, matched
 from gradgen.frontend.tracing.recording import Recording, record
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Source
@@ -78,10 +78,9 @@ class Trials:
         traced = self.record(dict.fromkeys(chosen, "int32"), "float64", "float64")
         if traced is None:
             return False
-        ours = list(steps(usual))
-        theirs = list(steps(traced.tape.primal, {f"x{k}" for k in chosen}))
-        return [i.op for i in ours] == [i.op for i in theirs] and not any(
-            two.dtype == "float32" != one.dtype for one, two in zip(ours, theirs, strict=True)
+        pairs = matched(usual, traced.tape.primal, {f"x{k}" for k in chosen})
+        return pairs is not None and not any(
+            two.dtype == "float32" != one.dtype for one, two in pairs
         )
 
     def integer_results(self, floats: Collection[int]) -> list[frozenset[Var]] | None:

@@ -114,7 +114,6 @@ def module_context(module: Module) -> Context:
         "arguments_in_words": f"{most} arguments"
         if least == most
         else f"{least} to {most} arguments",
-        "result_name": "cotangents",
         "raised": _raised,
         "cotangents_body": _lines(cotangents_body(module)),
         "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),

@@ -188,11 +188,11 @@ class Printer:
                 )
                 alike = self._alike(operands)
                 return self._call("_derivative", [Text(str(function)), Text(str(slot)), *alike])
-        if op == "select" and instruction.dtype.startswith(("int", "uint")):
-            values = instruction.operands[1:]
-            if instruction.dtype != "int" and all(isinstance(a, Const) for a in values):
-                # numbers alone would be of JAX's default integer
-                operands[1] = Text(f"jnp.{instruction.dtype}({operands[1].text})")
+        dtype, values = instruction.dtype, instruction.operands[1:]
+        of_its_own = not is_float(dtype) and dtype not in ("int", "bool")
+        if op == "select" and of_its_own and all(isinstance(a, Const) for a in values):
+            # numbers alone would be of JAX's default integer
+            operands[1] = Text(f"jnp.{dtype}({operands[1].text})")
         function = JAX.function(operation)
         if function.startswith("lax."):
             operands = self._alike(operands)
