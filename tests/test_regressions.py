@@ -218,6 +218,13 @@ def test_rounded_derivative_is_refused(tmp_path):
         )
 
 
+def test_a_source_that_its_own_default_does_not_suit(tmp_path):
+    # a truth value of Python has no astype; with arrays the source works
+    model = tmp_path / "model.py"
+    model.write_text("def step(v, n=20):\n    return 0.9 * v * n, (n > 0.0).astype(int)\n")
+    assert generate(Settings(str(model)), lambda what: None).report.exact
+
+
 def test_derivatives_beside_a_huge_exponential_verify():
     # dv'/dv is the difference of two numbers of 1e13, in JAX as well, where the reset saturates
     model = Path(__file__).parents[1] / "models" / "adex.py"

@@ -175,8 +175,8 @@ class Structures:
                 wanted = jax.eval_shape(
                     lambda *flat: _without_defaults(subject, flat, None), *leaves
                 )
-            except (TypeError, ValueError):
-                continue  # the source does not run in low precision
+            except Exception:
+                continue  # the source does not run in low precision, or on numbers of Python
             try:
                 found = jax.eval_shape(
                     lambda *flat: _without_defaults(subject, flat, call), *leaves
@@ -205,9 +205,12 @@ class Structures:
                 due = jax.tree.leaves(
                     jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
                 )
+            except Exception:
+                continue  # the source does not take them
+            try:
                 found = jax.eval_shape(lambda *flat: self._generated.call(name, flat), *leaves)
             except (TypeError, ValueError):
-                continue  # the source does not take them, or they are refused
+                continue  # refused
             for got, wanted in zip(jax.tree.leaves(found), due, strict=True):
                 if got.dtype != wanted.dtype:
                     given = " and ".join(str(leaf.dtype) for leaf in kinds)
