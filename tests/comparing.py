@@ -35,7 +35,10 @@ from gradgen.targets.jax.render import render
 
 REFUSALS = (r"no output of 'step' depends differentiably on ",)
 """What gradgen may answer instead of code; that it is true is checked."""
-UNTOLD = r"'step' (converts integers, and has others promoted|makes other dtypes of its arguments)"
+UNTOLD = (
+    r"'step' (converts integers, and has others promoted|has integers promoted beside numbers of "
+    r"|makes other dtypes of its arguments)"
+)
 """What gradgen may answer, and nobody checks whether it has to: integers that are carried through
 loops and branches have few dtypes that can be told."""
 POINTS = 8

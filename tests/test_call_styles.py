@@ -71,6 +71,27 @@ def test_converted_and_promoted_integers_are_refused(tmp_path: Path) -> None:
             assert not list(differences(got, made.source(0.3, n)))
 
 
+BESIDE_FIXED = """
+from jax.scipy import special
+
+def step(v, i=2):
+    return 0.9 * v, jnp.float32(0.3) * special.i0e(i - i)
+"""
+
+
+def test_integers_promoted_beside_a_fixed_precision_are_refused(tmp_path: Path) -> None:
+    # in an array they decide the dtype that a number of float32 gives way to
+    with pytest.raises(GradgenError, match="promoted beside numbers of float32") as found:
+        generate_text(tmp_path, HEADER + BESIDE_FIXED)
+    assert found.value.hint is not None
+    with jax.enable_x64(True):
+        for told in (("(i - i)", "(i * 1.0 - i * 1.0)"), ("jnp.float32(0.3)", "0.3")):
+            made = generate_text(tmp_path, HEADER + BESIDE_FIXED.replace(*told))
+            for i in (2, jnp.float64(2.0)):
+                got = made.function()(0.3, i)
+                assert not list(differences(got, made.source(0.3, i)))
+
+
 def test_an_array_without_axes_is_a_number(tmp_path: Path) -> None:
     # JAX itself keeps it in the precision that it met it in first
     text = "import numpy as np\n\nC = np.array(0.1)\n\ndef step(v):\n    return C * v\n"

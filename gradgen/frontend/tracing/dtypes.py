@@ -26,7 +26,7 @@ from gradgen.frontend.tracing.promotion import (
 from gradgen.frontend.tracing.recording import Recording
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.frontend.tracing.trials import WHOLE, Trials
-from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
+from gradgen.ir.code import WORKING, Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Precisions, Whole
 
@@ -155,8 +155,22 @@ def welcome(
             "on what is passed",
             "promote an integer by a number, as in n * 1.0",
         )
+    fixed = {d for i in primal for d in _dtypes(i) if is_float(d)} - WORKING
+    if lone and fixed:
+        raise _refused(
+            trials.source,
+            f"has integers promoted beside numbers of {min(fixed)}: the precision of what comes of "
+            "it depends on what is passed",
+            "promote an integer by a number, as in n * 1.0; or write the numbers without a dtype",
+        )
     results = tuple(dict.fromkeys(found or ()))
     return Welcome(whole, results, follows, precisions, strong, bool(lone))
+
+
+def _dtypes(instruction: Instruction) -> Iterable[DType]:
+    """Of an instruction's value, and of the numbers in it."""
+    yield instruction.dtype
+    yield from (a.dtype for a in instruction.operands if isinstance(a, Const))
 
 
 def _one_down(code: Sequence[Instruction]) -> list[Instruction]:
