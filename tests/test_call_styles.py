@@ -87,9 +87,8 @@ def test_integers_promoted_beside_a_fixed_precision_are_refused(tmp_path: Path) 
     with jax.enable_x64(True):
         for told in (("(i - i)", "(i * 1.0 - i * 1.0)"), ("jnp.float32(0.3)", "0.3")):
             made = generate_text(tmp_path, HEADER + BESIDE_FIXED.replace(*told))
-            for i in (2, jnp.float64(2.0)):
-                got = made.function()(0.3, i)
-                assert not list(differences(got, made.source(0.3, i)))
+            got = made.function()(0.3, 2)
+            assert not list(differences(got, made.source(0.3, 2)))
 
 
 def test_an_array_without_axes_is_a_number(tmp_path: Path) -> None:
