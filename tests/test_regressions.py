@@ -20,6 +20,12 @@ from jax.scipy import special
 """
 
 MODELS = {
+    "a loop that is never run makes strong what it carries": """
+def step(i, w, v):
+    a = jnp.where(v <= 0.5, v, w)
+    b = lax.fori_loop(0, 0, lambda k, y: (y + 0.01 * k).astype(y.dtype), v)
+    return 0.9 * i + jnp.where(b == a, b, -1 * a)
+""",
     # the tangent of an argument that no output depends on is not passed on
     "unused argument": """
 def step(v, w):

@@ -19,7 +19,8 @@ _SPECIAL = frozenset({"select", "finfo", "library", "derivative"})
 def operation_of(primitive: str) -> str | None:
     """The operation of an elementwise primitive; None if it is not one that we know."""
     name = _RENAMED.get(primitive, primitive)
-    return name if name in OPERATIONS and name not in _SPECIAL else None
+    known = name in OPERATIONS and name not in _SPECIAL and OPERATIONS[name].kind != "array"
+    return name if known else None
 
 
 def is_copy(primitive: str) -> bool:

@@ -27,10 +27,12 @@ def assignments(count: int) -> Iterator[tuple[DType, ...]]:
     """Dtypes for so many float leaves, by which any leaf is told from any other.
 
     Each digit of a leaf's number in base three chooses, in all three ways around. And each leaf
-    alone is the widest, which tells of every result whether it is promoted with that leaf.
+    alone is the widest, which tells of every result whether it is promoted with that leaf; or
+    weakly typed, which a loop that carries it may undo.
     """
-    for widest in range(count):
-        yield tuple(WIDE if k == widest else NARROW for k in range(count))
+    for one in (WIDE, WEAK):
+        for alone in range(count):
+            yield tuple(one if k == alone else NARROW for k in range(count))
     around = (NARROW, WIDE, WEAK)
     power = 1
     while power <= count:
