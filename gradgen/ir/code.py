@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gradgen.ir.operations import OPERATIONS
 
-Attribute = str | int | bool
+Attribute = str | int | bool | tuple["Attribute", ...]
 DType = str
 """`float` follows the inputs' dtype, `weak` is a weakly typed float; `int` and `bool`; or the name
 of a fixed dtype (`float32`, `int32`) that the source asks for."""
@@ -53,7 +54,7 @@ class Instruction:
     attributes: tuple[tuple[str, Attribute], ...] = ()
     dtype: DType = "float"
 
-    def attribute(self, name: str) -> Attribute:
+    def attribute(self, name: str) -> Any:
         """An attribute by name; KeyError if there is none."""
         return dict(self.attributes)[name]
 

@@ -14,7 +14,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 OperationKind = Literal[
-    "mul", "div", "add", "sub", "neg", "pow", "transcendental", "other", "compare", "select", "free"
+    "mul",
+    "div",
+    "add",
+    "sub",
+    "neg",
+    "pow",
+    "transcendental",
+    "other",
+    "compare",
+    "select",
+    "free",
+    "array",
 ]
 
 KINDS: tuple[OperationKind, ...] = (
@@ -60,6 +71,11 @@ def _comparison(name: str, numpy: str, infix: str, *, commutative: bool = False)
 
 def _logic(name: str, numpy: str, infix: str) -> Operation:
     return Operation(name, 2, "compare", numpy, infix=infix, commutative=True)
+
+
+def _array(name: str, arity: int = 1, numpy: str = "") -> Operation:
+    """An operation that is not elementwise; its value's shape is its attribute `shape`."""
+    return Operation(name, arity, "array", numpy)
 
 
 def _function(name: str, numpy: str = "", *, arity: int = 1, **more: Any) -> Operation:
@@ -145,6 +161,35 @@ _ALL = (
     Operation("finfo", 1, "free", size="kept"),
     Operation("library", -1, "transcendental"),
     Operation("derivative", -1, "transcendental"),
+    _array("einsum", 2),
+    _array("broadcast"),
+    _array("reshape"),
+    _array("transpose"),
+    _array("size", 0),
+    _array("iota", 0),
+    _array("reduce_sum", numpy="sum"),
+    _array("reduce_max", numpy="max"),
+    _array("reduce_min", numpy="min"),
+    _array("reduce_prod", numpy="prod"),
+    _array("reduce_and", numpy="all"),
+    _array("reduce_or", numpy="any"),
+    _array("argmax"),
+    _array("argmin"),
+    _array("cumsum"),
+    _array("cumprod"),
+    _array("cummax"),
+    _array("cummin"),
+    _array("cumlogsumexp"),
+    _array("slice"),
+    _array("rev"),
+    _array("pad", 2),
+    _array("concatenate", -1),
+    _array("dynamic_slice", -1),
+    _array("dynamic_update_slice", -1),
+    _array("gather", 2),
+    _array("scatter", 3),
+    _array("scatter_add", 3),
+    _array("conv", 2),
 )
 
 OPERATIONS = {operation.name: operation for operation in _ALL}

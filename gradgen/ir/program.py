@@ -89,6 +89,6 @@ def count_operations(instructions: Iterable[Instruction]) -> Operations:
             counts["div"] += exponent < 0
         elif instruction.op == "clamp":
             counts["other"] += 2
-        elif OPERATIONS[instruction.op].kind != "free":
+        elif OPERATIONS[instruction.op].kind not in ("free", "array"):
             counts[OPERATIONS[instruction.op].kind] += 1
     return Operations(tuple((kind, counts[kind]) for kind in KINDS))

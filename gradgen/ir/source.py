@@ -68,7 +68,7 @@ class Assignment:
 class Directive:
     """A comment `# gradgen: KIND TEXT`."""
 
-    kind: Literal["wrt", "static", "range", "example", "next"]
+    kind: Literal["wrt", "static", "range", "example", "next", "shape", "size"]
     text: str
     position: Position
 

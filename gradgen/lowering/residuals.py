@@ -10,19 +10,26 @@ used for differentiated programs by PyTorch's ahead-of-time compiler).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Instruction, Var, live_code
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import Program, Section, count_operations
 from gradgen.ir.results import Kept
+from gradgen.ir.shapes import elements, shapes_of
 from gradgen.ir.trace import Trace
 
 _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
 """About what an operation takes beside an addition; one, where nothing else is said."""
 _HANDLING = 4
 """Writing an array and reading it again, in operations of the same sort."""
+_HEAVY = frozenset({"einsum", "conv"})
+"""What is never computed again."""
+_PER_BYTE = 100
+"""Operations on arrays that are done again rather than a byte be kept."""
+_MOST_FLOW = 2**30
 _BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
 """Of a value by its dtype; four, where nothing else is said: the working precision is float32."""
 
@@ -37,6 +44,8 @@ class _Leaves:
     driving: Collection[Var]
     """Inputs of the sequence, which a scan over time has anyway. All others are the same in every
     step, and so is what is computed from them alone."""
+    elements: Mapping[Var, int] = field(default_factory=dict)
+    """Of each array, inputs and others: one where nothing is said."""
 
 
 def split(programs: Sequence[Program], trace: Trace, residuals: Residuals) -> Passes:
@@ -50,6 +59,26 @@ def split(programs: Sequence[Program], trace: Trace, residuals: Residuals) -> Pa
     chosen = {"auto": programs, "entries": programs[-1:]}.get(residuals, programs[:1])
     found = [_passes(program, leaves, residuals) for program in chosen]
     return min(found, key=lambda p: (p.bytes, p.operations.total))
+
+
+def split_arrays(program: Program, trace: ArrayTrace, residuals: Residuals) -> Passes:
+    """A forward and a backward pass of a program on arrays, counted at the sizes of the trace.
+
+    What the caller has anyway, all inputs but a state, is kept for nothing.
+    """
+    state = {path for path, _ in trace.recurrence}
+    cotangents = [v for v in program.inputs if v not in {i.variable for i in trace.inputs}]
+    given = {i.variable: s for i, s in zip(trace.inputs, trace.shapes, strict=True)}
+    # a cotangent is read in the backward pass alone, and what depends on it is never kept
+    shapes = shapes_of(program.instructions, given | dict.fromkeys(cotangents, ()))
+    sizes = dict(trace.sizes)
+    leaves = _Leaves(
+        {i.variable: i.dtype for i in trace.inputs},
+        [i.variable for i in trace.inputs if i.path in state],
+        [i.variable for i in trace.inputs if i.path not in state],
+        {v: elements(shape, sizes) for v, shape in shapes.items()},
+    )
+    return _passes(program, leaves, residuals)
 
 
 def _leaves(trace: Trace) -> _Leaves:
@@ -119,6 +148,7 @@ class _Costs:
 
     def __init__(self, code: Sequence[Instruction], leaves: _Leaves) -> None:
         self._definitions = {i.target: i for i in code}
+        self._elements = leaves.elements
         self._dtypes = {**leaves.dtypes, **{i.target: i.dtype for i in code}}
         changing = {*leaves.charged, *leaves.driving}
         self._driving = leaves.driving
@@ -128,20 +158,29 @@ class _Costs:
                 self._varying.discard(instruction.target)
 
     def bytes(self, variable: Var) -> int:
-        """Of a value, for each neuron and step."""
-        return _BYTES.get(self._dtypes[variable], 4) if variable in self._varying else 0
+        """Of a value, for each neuron and step; of an array, for each step."""
+        if variable not in self._varying:
+            return 0
+        return _BYTES.get(self._dtypes[variable], 4) * self._elements.get(variable, 1)
 
     def handling(self, variable: Var) -> int:
         """To write a value down and read it again, in operations."""
-        return _HANDLING if variable in self._varying or variable in self._driving else 0
+        if variable not in self._varying and variable not in self._driving:
+            return 0
+        return _HANDLING * self._elements.get(variable, 1)
 
     def operations(self, variable: Var) -> int:
         """To compute a value from its operands."""
         instruction = self._definitions[variable]
         kind = OPERATIONS[instruction.op].kind
+        elements = self._elements.get(variable, 1)
         if kind == "pow":
-            return count_operations([instruction]).total
-        return _WEIGHTS.get(kind, 1)
+            return count_operations([instruction]).total * elements
+        return _WEIGHTS.get(kind, 1) * elements
+
+    def is_heavy(self, variable: Var) -> bool:
+        """Whether it takes far longer to compute than to keep."""
+        return self._definitions[variable].op in _HEAVY
 
     def is_free(self, variable: Var) -> bool:
         """Whether computing it takes no operation and nothing that keeping it does not: a
@@ -168,18 +207,25 @@ def _computed_again(
     inputs = list(leaves.dtypes)
     number = {v: k for k, v in enumerate([*inputs, *(i.target for i in code)])}
     source, sink = 2 * len(number), 2 * len(number) + 1
-    unit = 1 + sum(cost.operations(i.target) for i in code) + sum(map(cost.handling, number))
+    work = sum(cost.operations(i.target) for i in code) + sum(map(cost.handling, number))
+    unit = _PER_BYTE if leaves.elements else 1 + work
     never = unit * (2 + sum(cost.bytes(v) for v in inputs))
+    if leaves.elements:
+        never += work
     edges: dict[tuple[int, int], int] = {}
     for v, k in number.items():
         edges[2 * k, 2 * k + 1] = unit * cost.bytes(v) + cost.handling(v)
         edges[2 * k + 1, 2 * k] = never
-        edges[source, 2 * k] = never if k < len(inputs) else cost.operations(v)
+        cheap = k >= len(inputs) and not cost.is_heavy(v)
+        edges[source, 2 * k] = cost.operations(v) if cheap else never
     for instruction in code:
         for v in instruction.variables:
             edges[2 * number[v] + 1, 2 * number[instruction.target]] = never
     for v in needed:
         edges[2 * number[v] + 1, sink] = never
+    # flows are counted in 32 bits: of large arrays, in larger units
+    grain = -(-never // _MOST_FLOW)
+    edges = {ends: -(-amount // grain) for ends, amount in edges.items()}
     ends = np.array(list(edges), np.int32)
     capacity = csr_array(
         (np.array(list(edges.values()), np.int32), (ends[:, 0], ends[:, 1])),

@@ -11,8 +11,9 @@ from gradgen.ir.identity import stable_names
 from gradgen.ir.program import PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Kept
 from gradgen.ir.trace import Trace
+from gradgen.targets.jax.expressions import print_constant
 from gradgen.targets.jax.names import name_inputs, name_variables, unique
-from gradgen.targets.jax.printer import Printer, print_constant
+from gradgen.targets.jax.printer import Printer
 
 Aliases = Mapping[Var, Var]
 """For variables of a trace, the variables of a program that hold the same values."""

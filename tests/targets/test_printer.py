@@ -19,8 +19,9 @@ from jax import lax
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PARTIALS, PRIMAL, Program, Section
+from gradgen.targets.jax.expressions import print_constant
 from gradgen.targets.jax.names import identifier, name_variables, unique
-from gradgen.targets.jax.printer import Printer, print_constant
+from gradgen.targets.jax.printer import Printer
 
 SPELLING = {
     "jnp.add": "add", "jnp.subtract": "sub", "jnp.multiply": "mul", "jnp.divide": "div",

@@ -18,7 +18,7 @@ from gradgen.frontend.reading.target import declared
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Directive, Position
 
-DirectiveKind = Literal["wrt", "static", "range", "example", "next"]
+DirectiveKind = Literal["wrt", "static", "range", "example", "next", "shape", "size"]
 
 FORMS: Mapping[DirectiveKind, str] = {
     "wrt": "# gradgen: wrt v, params.tau",
@@ -26,10 +26,14 @@ FORMS: Mapping[DirectiveKind, str] = {
     "range": "# gradgen: range v=-90:40",
     "example": example.FORM,
     "next": "# gradgen: next v=0, w=1",
+    "shape": "# gradgen: shape x=(batch, n_in) w=(n_in, n) labels=(batch,):int32",
+    "size": "# gradgen: size n=256 batch=32",
 }
 _COMMENT = re.compile(r"#+\s*gradgen\s*:\s*(\w*)\s*(.*)", re.DOTALL)
 _PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
 _SUBJECT = re.compile(r"([^\W\d][\w.]*)\s*=(?!=)")
+_DTYPES = ("bool", "int", "int32", "int64", "uint8", "uint32")
+"""What may be stated of an array that is not of floats."""
 _COMMAND_LINE = Position(0, 0, 0, 0)
 """The position of a directive that is not in the source."""
 
@@ -80,6 +84,36 @@ def parse_next(text: str) -> tuple[tuple[str, str], ...]:
         if not re.fullmatch(r"\w+(\.\w+)*", path):
             raise _malformed("next", f"{path!r}, for {name!r}, is not the path of an output")
     return items
+
+
+def parse_shape(text: str) -> tuple[tuple[str, tuple[str, ...], str | None], ...]:
+    """Paths, axes and dtypes (None for a float's) in `x=(batch, n) labels=(batch,):int32`.
+
+    Raises GradgenError unless each is a list of axes in brackets.
+    """
+    return tuple((name, *_axes(name, value)) for name, value in _items("shape", text))
+
+
+def _axes(name: str, text: str) -> tuple[tuple[str, ...], str | None]:
+    found = re.fullmatch(r"\(([^()]*)\)(?:\s*:\s*(\w+))?", text)
+    if found is None:
+        raise _malformed("shape", f"the shape of {name!r}, {text!r}, is no list of axes")
+    axes = tuple(axis.strip() for axis in found[1].split(","))
+    axes = axes[:-1] if axes[-1] == "" else axes
+    if "" in axes:
+        raise _malformed("shape", f"the shape of {name!r} has an axis without a name")
+    if found[2] is not None and found[2] not in _DTYPES:
+        raise _malformed("shape", f"{found[2]!r} is not the dtype of integers or truth values")
+    return axes, found[2]
+
+
+def parse_size(text: str) -> tuple[tuple[str, int], ...]:
+    """Axes and their sizes in `n=256 batch=32`. Raises GradgenError unless each is a number."""
+    items = _items("size", text)
+    for name, value in items:
+        if not value.isdecimal() or int(value) == 0:
+            raise _malformed("size", f"the size of {name!r}, {value!r}, is not a positive number")
+    return tuple((name, int(value)) for name, value in items)
 
 
 def parse_example(
@@ -206,6 +240,12 @@ def _split(
         parse_range(directive.text)
     elif directive.kind == "next":
         parse_next(directive.text)
+    elif directive.kind == "shape":
+        parse_shape(directive.text)
+    elif directive.kind == "size":
+        # sizes belong to axes, which all arguments share
+        yield from ((name, f"{name}={size}") for name, size in parse_size(directive.text))
+        return
     for name, value in _items(directive.kind, directive.text):
         if _applies(name, arguments, others):
             yield name, f"{name}={value}"

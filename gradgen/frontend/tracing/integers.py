@@ -85,7 +85,7 @@ def integers_of(source: Source, function: Callable[..., Any], signature: Signatu
 def _is_of_numbers(instruction: Instruction) -> bool:
     """Whether numbers or truth values become integers, and have their dtype from elsewhere."""
     if instruction.op == "convert":
-        return instruction.attribute("from") == "bool"
+        return bool(instruction.attribute("from") == "bool")
     values = instruction.operands[1:]
     return instruction.op == "select" and all(isinstance(atom, Const) for atom in values)
 

@@ -124,7 +124,7 @@ def is_width_conversion(instruction: Instruction) -> bool:
     """Whether an instruction converts from float to float, or from integer to integer."""
     if instruction.op != "convert":
         return False
-    source = instruction.attribute("from")
+    source: str = instruction.attribute("from")
     if is_float(instruction.dtype):
         return source == "float"
     return instruction.dtype != "bool" and source == "int"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.module import Module, Passes
 from gradgen.ir.pytree import Structure
-from gradgen.ir.trace import Argument, Input, Output
+from gradgen.ir.source import Source
+from gradgen.ir.trace import Argument, Input, Output, Trace
 from gradgen.targets.jax.imports import imports_of
 from gradgen.targets.jax.layout import call, layout
 from gradgen.targets.jax.metadata import metadata_lines, summary_lines
@@ -47,10 +50,41 @@ from gradgen.targets.jax.straight import Context, straight_line_functions
 
 def module_context(module: Module) -> Context:
     """Everything that the templates need."""
+    trace = module.trace
+    frame = module_frame(module)
+    names: Names = frame["names"]
+    wrt = _differentiated(trace.arguments, trace.inputs)
+    return frame | {
+        "summary": summary_lines(module),
+        "metadata": "\n".join(metadata_lines(module)),
+        "own_rules": trace.own_rules,
+        "precisions": trace.precisions,
+        "counts": {
+            name: str(derivative.chosen.operations)
+            for name, derivative in module.derivatives.items()
+        },
+        "step_doc": "" if module.passes is None else _step_doc(module, module.passes),
+        "programs": straight_line_functions(module, frame["by_variable"]),
+        "forward": _lines(forward_body(trace.inputs, names, trace.own_rules)),
+        "flatten_body": _lines(flatten_body(trace, names)),
+        "entry_keys": "\n".join(entry_keys(module)),
+        "eligible_keys": "\n".join(eligible_keys(module)),
+        "trace_keys": "\n".join(trace_keys(module)),
+        "factor_keys": "\n".join(factor_keys(module)),
+        "states": _escape(", ".join(path for path, _ in trace.differentiated_state)),
+        "jacobian_body": _lines(jacobian_body(module, wrt, names)),
+    }
+
+
+def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> Context:
+    """What the templates need of any module: its interface, and containers in and out.
+
+    Leaves have other names than the `reserved` ones.
+    """
     trace, source = module.trace, module.source
     name = source.function
-    by_variable = name_inputs(trace.inputs, reserved=("leaves", "types", name))
-    outputs = _output_names(module, by_variable)
+    by_variable = name_inputs(trace.inputs, reserved=("leaves", "types", name, *reserved))
+    outputs = _output_names(trace, by_variable)
     passed = constructors_of(trace.arguments)
     names = Names(
         {i.path: by_variable[i.variable] for i in trace.inputs},
@@ -72,26 +106,19 @@ def module_context(module: Module) -> Context:
     shown = "".join(c if c.isprintable() else "?" for c in module.source_name)
     chosen = _escape(", ".join(i.path for i in trace.inputs if i.wrt))
     return {
+        "by_variable": by_variable,
+        "names": names,
         "generator": module.generator,
         "source_name": shown,
-        "summary": summary_lines(module),
         "docstring": _escape(f"The exact derivative of `{name}`, generated from {shown}."),
-        "metadata": "\n".join(metadata_lines(module)),
         "containers": [users_code(text, imported) for text in containers],
         "imported": imported,
         "default_containers": default_containers(trace.arguments),
         "name": users(name),
-        "own_rules": trace.own_rules,
-        "precisions": trace.precisions,
         "has_types": has_types,
         "has_keyword_only": any(a.keyword_only for a in trace.arguments),
         "types": types,
         "wrt": chosen,
-        "counts": {
-            name: str(derivative.chosen.operations)
-            for name, derivative in module.derivatives.items()
-        },
-        "step_doc": "" if module.passes is None else _step_doc(module, module.passes),
         "guarded": guarded,
         "result_of": result_of,
         "define": lambda function: "\n".join(define(function, trace.arguments)),
@@ -99,16 +126,13 @@ def module_context(module: Module) -> Context:
         "flatten": lambda target: "\n".join(flatten_statement(target, trace.arguments)),
         "flattened": "leaves, types" if has_types else "leaves",
         "flattened_leaves": "leaves, _" if has_types else "leaves",
-        "programs": straight_line_functions(module, by_variable),
         "rule_body": "\n".join(
             layout("return ", call("_primal", tuple(names.leaves.values())), "", 4)
         ),
         "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
         "backward": _lines(backward_body(module, names)),
         "hold_constant": hold_constant(trace.inputs, names),
-        "forward": _lines(forward_body(trace.inputs, names, trace.own_rules)),
         "differentiated": _lines(differentiated_leaves(trace.inputs)),
-        "flatten_body": _lines(flatten_body(trace, names)),
         "least": str(least),
         "most": str(most),
         "arguments_in_words": f"{most} arguments"
@@ -123,12 +147,6 @@ def module_context(module: Module) -> Context:
         "push_forward_body": _lines(push_forward_body(module)),
         "plain": plain,
         "result_body": _lines(result_body(module, names)),
-        "entry_keys": "\n".join(entry_keys(module)),
-        "eligible_keys": "\n".join(eligible_keys(module)),
-        "trace_keys": "\n".join(trace_keys(module)),
-        "factor_keys": "\n".join(factor_keys(module)),
-        "states": _escape(", ".join(path for path, _ in trace.differentiated_state)),
-        "jacobian_body": _lines(jacobian_body(module, wrt, names)),
     }
 
 
@@ -141,11 +159,11 @@ def _lines(lines: Sequence[str]) -> str:
     return "\n".join(f"    {line}" if line else line for line in lines)
 
 
-def _output_names(module: Module, inputs: Mapping[Var, str]) -> dict[str, str]:
-    labels = {label.variable: label.name for label in module.trace.labels if label.name}
+def _output_names(trace: Trace | ArrayTrace, inputs: Mapping[Var, str]) -> dict[str, str]:
+    labels = {label.variable: label.name for label in trace.labels if label.name}
     taken = set(inputs.values()) | {"outputs", "entries", "values", "types", "leaves", "tangents"}
     names = {}
-    for output in module.trace.outputs:
+    for output in trace.outputs:
         label = labels.get(output.atom) if isinstance(output.atom, str) else None
         wanted = label or ("out" if output.path == "out" else f"out_{output.path}")
         names[output.path] = unique(identifier(wanted), taken)
@@ -166,7 +184,7 @@ def _differentiated(arguments: Sequence[Argument], inputs: Sequence[Input]) -> t
     return tuple(argument for argument in arguments if argument.name in chosen)
 
 
-def _containers(module: Module, names: Names) -> list[str]:
+def _containers(module: Module | ArrayModule, names: Names) -> list[str]:
     """The user's containers that the generated file has to build by itself."""
     defaults = " ".join(a.default or "" for a in module.trace.arguments)
     needed = classes_needed([module.trace.result])
@@ -179,12 +197,16 @@ def _containers(module: Module, names: Names) -> list[str]:
 
 
 def _step_doc(module: Module, passes: Passes) -> str:
-    source, trace = module.source, module.trace
-    wrt = ", ".join(i.path for i in trace.inputs if i.wrt)
-    added = (
+    wrt = ", ".join(i.path for i in module.trace.inputs if i.wrt)
+    return docstring_with(
+        module.source,
         f"Differentiable with respect to {wrt}: in training it keeps {passes.bytes} bytes a neuron "
-        f"and step (in float32), and its backward pass takes {passes.operations}."
+        f"and step (in float32), and its backward pass takes {passes.operations}.",
     )
+
+
+def docstring_with(source: Source, added: str) -> str:
+    """The source's docstring and a sentence more, as it stands in the drop-in function."""
     doc = source.docstring
     if doc is None:
         return _escape("\n    ".join(_wrap(added)))

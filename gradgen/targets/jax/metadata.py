@@ -64,7 +64,7 @@ def metadata_lines(module: Module) -> list[str]:
         "jvp_order": module.recipe.jvp,
         "counts": counts_of(module),
     }
-    return layout(f"{METADATA} = ", _document(content))
+    return layout(f"{METADATA} = ", document(content))
 
 
 def counts_of(module: Module) -> dict[str, dict[str, Any]]:
@@ -97,12 +97,13 @@ def _products(found: Accumulated) -> dict[str, int]:
     return {"muls": found.plan.muls, "adds": found.plan.adds, "edges": found.plan.edges}
 
 
-def _document(value: object) -> Doc:
+def document(value: object) -> Doc:
+    """A literal of dictionaries, tuples, strings and numbers."""
     if isinstance(value, dict):
-        items = [prefixed(f"{quote(key)}: ", _document(entry)) for key, entry in value.items()]
+        items = [prefixed(f"{quote(key)}: ", document(entry)) for key, entry in value.items()]
         return Group("{", tuple(items), "}")
     if isinstance(value, tuple):
-        return tuple_of([_document(entry) for entry in value])
+        return tuple_of([document(entry) for entry in value])
     if isinstance(value, str):
         return quote(value)
     return repr(value)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, is_float
 from gradgen.ir.module import Module
 from gradgen.ir.pytree import Structure
 from gradgen.ir.results import Entry, EntrySoFar
 from gradgen.ir.trace import Argument, Bound, Input, Trace
+from gradgen.targets.jax.expressions import print_constant
 from gradgen.targets.jax.layout import (
     Doc,
     Group,
@@ -24,7 +27,6 @@ from gradgen.targets.jax.layout import (
 )
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.printer import print_constant
 from gradgen.targets.jax.pytrees import accesses, classes_needed, construct
 from gradgen.targets.jax.signatures import function_header
 
@@ -53,13 +55,7 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
         name = users(argument.name)
         expressions = dict(accesses(argument.structure, name, argument.name))
         given += [e for p, e in expressions.items() if p in inputs]
-        for bound in argument.bound:
-            passed, expected = _compared(bound, expressions[bound.path])
-            guard = f"    _bound({passed}, {expected}, {quote(bound.path)})"
-            if argument.default == "None" and bound.kind != "value":
-                lines += [f"    if {name} is not None:", f"    {guard}"]
-            else:
-                lines.append(guard)
+        lines += [f"    {line}" for line in bound_guards(argument, expressions)]
         leaves += [
             call(leaf_guard(inputs[p]), [e, quote(p), *_limit(inputs[p], trace)])
             for p, e in expressions.items()
@@ -81,6 +77,19 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
     else:
         lines += layout("return ", result, "", 4)
     return _dedent(lines)
+
+
+def bound_guards(argument: Argument, expressions: Mapping[str, str]) -> list[str]:
+    """The guards of what is bound of an argument; `expressions` read its leaves, by path."""
+    lines = []
+    for bound in argument.bound:
+        passed, expected = _compared(bound, expressions[bound.path])
+        guard = f"_bound({passed}, {expected}, {quote(bound.path)})"
+        if argument.default == "None" and bound.kind != "value":
+            lines += [f"if {users(argument.name)} is not None:", f"    {guard}"]
+        else:
+            lines.append(guard)
+    return lines
 
 
 def _limit(leaf: Input, trace: Trace) -> list[Doc]:
@@ -150,7 +159,7 @@ def hold_constant(inputs: Sequence[Input], names: Names) -> str:
     )
 
 
-def backward_body(module: Module, names: Names) -> list[str]:
+def backward_body(module: Module | ArrayModule, names: Names) -> list[str]:
     """The rule of the drop-in function: a cotangent, or None, for every leaf."""
     inputs, outputs = module.trace.inputs, module.trace.outputs
     position = {output.path: k for k, output in enumerate(outputs)}
@@ -192,7 +201,7 @@ def _nesting(expression: str, where: str, structure: Structure) -> list[str]:
     return layout("", call("_nested", [expression, due, quote(where)]), "", 4)
 
 
-def cotangents_body(module: Module) -> list[str]:
+def cotangents_body(module: Module | ArrayModule | ArrayModule) -> list[str]:
     """The cotangents of the outputs that have a derivative, from the result's pytree."""
     trace = module.trace
     expressions = dict(accesses(trace.result, "cotangents", ""))
@@ -211,7 +220,9 @@ def cotangents_body(module: Module) -> list[str]:
     return _dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
 
-def over_arguments_body(trace: Trace, wrt: Sequence[Argument], names: Names) -> list[str]:
+def over_arguments_body(
+    trace: Trace | ArrayTrace, wrt: Sequence[Argument], names: Names
+) -> list[str]:
     """The cotangents, in the pytrees of the arguments that are differentiated."""
     selected = [i.path for i in trace.inputs if i.wrt]
     local = {path: f"d_{names.leaves[path]}" for path in selected}
@@ -223,7 +234,7 @@ def over_arguments_body(trace: Trace, wrt: Sequence[Argument], names: Names) -> 
     return _dedent([*lines, *layout("return ", tuple_of(trees), "", 4)])
 
 
-def tangents_body(module: Module) -> list[str]:
+def tangents_body(module: Module | ArrayModule) -> list[str]:
     """The tangents taken apart, after the guards of what is held constant."""
     arguments = module.trace.arguments
     by_path = {i.path: i for i in module.trace.inputs}
@@ -243,7 +254,7 @@ def tangents_body(module: Module) -> list[str]:
     return _dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
 
-def pushed_tangents(module: Module) -> list[str]:
+def pushed_tangents(module: Module | ArrayModule) -> list[str]:
     """Those of the checked tangents on which an output depends."""
     selected = [i.path for i in module.trace.inputs if i.wrt]
     used = [path for path, _ in module.tangents]
@@ -260,14 +271,14 @@ def pushed_tangents(module: Module) -> list[str]:
     return _dedent(lines)
 
 
-def result_body(module: Module, names: Names) -> list[str]:
+def result_body(module: Module | ArrayModule, names: Names) -> list[str]:
     """The outputs, in the result's pytree."""
     outputs = list(names.outputs.values())
     tree = construct(module.trace.result, lambda path: names.outputs[path], names.types)
     return _dedent([*unpack(outputs, "outputs", 4), *layout("return ", tree, "", 4)])
 
 
-def full_tangents_body(trace: Trace, names: Names) -> list[str]:
+def full_tangents_body(trace: Trace | ArrayTrace, names: Names) -> list[str]:
     """The outputs' tangents in their shapes and dtypes; float0 where there can be none."""
     taken = {*names.outputs.values(), "outputs", "tangents"}
     tangents = {o.path: unique(f"t_{names.outputs[o.path]}", taken) for o in trace.float_outputs}
@@ -284,7 +295,7 @@ def full_tangents_body(trace: Trace, names: Names) -> list[str]:
     return _dedent([*lines, *layout("return ", leaves, "", 4)])
 
 
-def push_forward_body(module: Module) -> list[str]:
+def push_forward_body(module: Module | ArrayModule) -> list[str]:
     """The forward rule of the step on flat leaves: the result and its tangents."""
     inputs, used = module.trace.inputs, {path for path, _ in module.tangents}
     chosen: list[Doc] = [f"tangents[{k}]" for k, i in enumerate(inputs) if i.path in used]

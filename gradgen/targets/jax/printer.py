@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, uses
+from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, uses
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PRIMAL, Program
 from gradgen.ir.references import DEFAULT, dtype_references
 from gradgen.targets.dialect import JAX
+from gradgen.targets.jax.array_text import spelled
+from gradgen.targets.jax.expressions import (
+    ATOM,
+    BINDING,
+    COMPARISON,
+    OR,
+    POWER,
+    TERM,
+    UNARY,
+    Text,
+    print_constant,
+)
 
 WIDTH = 88
-
-_ATOM, _POWER, _UNARY, _TERM, _SUM, _SHIFT, _AND, _XOR, _OR, _COMPARISON = range(100, 0, -10)
-
-_BINDING = {
-    "+": _SUM, "-": _SUM, "*": _TERM, "/": _TERM, "<<": _SHIFT, ">>": _SHIFT,
-    "&": _AND, "^": _XOR, "|": _OR,
-    **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), _COMPARISON),
-}  # fmt: skip
-"""How tightly a sign binds in Python."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """An expression as text, with how tightly it binds."""
-
-    text: str
-    binding: int = _ATOM
-
-    def within(self, binding: int) -> str:
-        """The text, in brackets where the surroundings bind at least as tightly as asked."""
-        return self.text if self.binding >= binding else f"({self.text})"
-
-
-def print_constant(constant: Const) -> Text:
-    """A number as a Python literal."""
-    value = constant.value
-    if constant.dtype == "bool":
-        return Text(repr(bool(value)))
-    if not is_float(constant.dtype):
-        return Text(repr(int(value)), _UNARY if value < 0 else _ATOM)
-    if math.isnan(value):
-        return Text("jnp.nan")
-    if math.isinf(value):
-        return Text("jnp.inf") if value > 0 else Text("-jnp.inf", _UNARY)
-    if constant.dtype == "float32":
-        return Text(f"jnp.float32({_shortest_float32(value)})")
-    if constant.dtype not in ("weak", "float"):
-        return Text(f"jnp.asarray({float(value)!r}, float)")
-    negative = math.copysign(1, value) < 0
-    return Text(repr(float(value)), _UNARY if negative else _ATOM)
-
-
-def _shortest_float32(value: float) -> str:
-    """The shortest decimal that rounds to a float32."""
-    candidates = (f"{value:.{digits}g}" for digits in range(1, 10))
-    return next(c for c in candidates if struct.unpack("f", struct.pack("f", float(c)))[0] == value)
 
 
 class Printer:
@@ -75,10 +38,13 @@ class Printer:
         """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
         one does, where its operand does not tell."""
         self._names = names
+        self._reference = float_inputs[0] if float_inputs else DEFAULT
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
         self._pending: dict[Var, Text] = {}
         self._program = program
+        primal = [s for s in program.sections if s.title == PRIMAL]
+        self._primal = {i.target for section in primal for i in section.instructions}
 
     def sections(self) -> list[tuple[str, list[str]]]:
         """Each section's title and lines, without indentation."""
@@ -146,17 +112,21 @@ class Printer:
         if op == "ne" and instruction.operands[0] == instruction.operands[1]:
             return self._call("jnp.isnan", operands[:1])
         operation = OPERATIONS[op]
+        if operation.kind == "array":
+            dtype = self._dtype_text(instruction)
+            as_source = instruction.target in self._primal
+            return spelled(instruction, operands, dtype, as_source=as_source)
         if operation.infix and not numbers:
-            sign, binding = operation.infix, _BINDING[operation.infix]
+            sign, binding = operation.infix, BINDING[operation.infix]
             left, right = operands
-            if binding == _COMPARISON:
-                return Text(f"{left.within(_OR)} {sign} {right.within(_OR)}", binding)
+            if binding == COMPARISON:
+                return Text(f"{left.within(OR)} {sign} {right.within(OR)}", binding)
             return Text(f"{left.within(binding)} {sign} {right.within(binding + 1)}", binding)
         match op:
             case "neg" if not numbers:
-                return Text(f"-{operands[0].within(_UNARY)}", _UNARY)
+                return Text(f"-{operands[0].within(UNARY)}", UNARY)
             case "not":
-                return Text(f"~{operands[0].within(_UNARY)}", _UNARY)
+                return Text(f"~{operands[0].within(UNARY)}", UNARY)
             case "pow" if not numbers:
                 return self._power(operands[0], operands[1])
             case "integer_pow" if not numbers:
@@ -202,6 +172,13 @@ class Printer:
         """The operands of a function of `jax.lax`, which all need one dtype and one shape."""
         return [Text(f"*{self._call('_alike', operands).text}")] if len(operands) > 1 else operands
 
+    def _dtype_text(self, instruction: Instruction) -> str:
+        """The dtype of a result that no operand gives it."""
+        dtype = instruction.dtype
+        if dtype in WORKING:
+            return self._dtype_of(self._reference)
+        return dtype if dtype in ("int", "bool") else f"jnp.{dtype}"
+
     def _dtype_of(self, variable: Var) -> str:
         return "float" if variable == DEFAULT else f"{self._names[variable]}.dtype"
 
@@ -211,7 +188,7 @@ class Printer:
     def _power(self, base: Text, exponent: Text) -> Text:
         simple = base.text.isidentifier() and exponent.text.lstrip("-").replace(".", "").isalnum()
         sign = "**" if simple else " ** "
-        return Text(f"{base.within(_ATOM)}{sign}{exponent.within(_UNARY)}", _POWER)
+        return Text(f"{base.within(ATOM)}{sign}{exponent.within(UNARY)}", POWER)
 
     def _convert(self, instruction: Instruction, operand: Text) -> Text:
         dtype = instruction.dtype
@@ -219,11 +196,11 @@ class Printer:
         if dtype == "weak":
             if instruction.attribute("from") == "bool":
                 return self._call("jnp.where", [operand, Text("1.0"), Text("0.0")])
-            return Text(f"{operand.within(_TERM)} * 1.0", _TERM)
+            return Text(f"{operand.within(TERM)} * 1.0", TERM)
         if dtype == "float":
             target = self._dtype_of(self._references[instruction.target])
         else:
             target = dtype if dtype in ("int", "bool") else f"jnp.{dtype}"
         if constant:
             return Text(f"jnp.asarray({operand.text}, {target})")
-        return Text(f"{operand.within(_ATOM)}.astype({target})")
+        return Text(f"{operand.within(ATOM)}.astype({target})")

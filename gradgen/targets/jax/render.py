@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import jinja2
 
+from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import EMITTED
 from gradgen.ir.module import Module
+from gradgen.targets.jax.arrays import array_context
 from gradgen.targets.jax.context import module_context
 from gradgen.targets.jax.imports import sort_imports
 from gradgen.targets.jax.linking import called_helpers, own_imports
@@ -22,28 +25,44 @@ _IN_CHECKOUT = _PACKAGED.parent.parent / "templates"
 
 def render(module: Module) -> str:
     """The text of the generated module."""
-    functions = module.functions
-    context, environment = module_context(module), _environment()
+    functions = [f"functions/{f.name}" for f in EMITTED.values() if f in module.functions]
+    return _rendered(module_context(module), functions)
+
+
+def render_arrays(module: ArrayModule) -> str:
+    """The text of a generated module on arrays."""
+    names = [f.name for f in EMITTED.values() if f in module.functions]
+    functions = [
+        f"arrays/{name}" if name == "value_and_grad" else f"functions/{name}" for name in names
+    ]
+    return _rendered(array_context(module), functions, "arrays/plumbing")
+
+
+def _rendered(context: Context, functions: Sequence[str], *plumbing: str) -> str:
+    environment = _environment()
 
     def rendered(template: str, context: Context) -> str:
         return environment.get_template(f"{template}.py.jinja").render(context)
 
-    asked = [rendered(f"functions/{f.name}", context) for f in EMITTED.values() if f in functions]
+    asked = [rendered(function, context) for function in functions]
     asked += [rendered("program", program) for program in context["programs"]]
     # what takes arguments apart and puts results together is there whoever calls it
     always = "_flatten" if context["plain"] else "_flatten, _result"
-    definitions = [*asked, *called_helpers([*asked, always], _helpers(context))]
+    definitions = [*asked, *called_helpers([*asked, always], _helpers(context, *plumbing))]
     imports = own_imports(definitions) | set(map(users_import, context["imported"]))
     arranged = {"definitions": definitions, "imports": sort_imports(imports)}
     text = rendered("module", context | arranged)
     return seal(settle(text.rstrip("\n") + "\n"))
 
 
-def _helpers(context: Context) -> list[str]:
-    """All that functions and programs may call, each as a block of one template."""
-    template = _environment().get_template("plumbing.py.jinja")
-    shared = template.new_context(context)
-    return ["".join(block(shared)) for block in template.blocks.values()]
+def _helpers(context: Context, *templates: str) -> list[str]:
+    """All that functions and programs may call, each as a block; of equal ones the last counts."""
+    blocks: dict[str, str] = {}
+    for name in ("plumbing", *templates):
+        template = _environment().get_template(f"{name}.py.jinja")
+        shared = template.new_context(context)
+        blocks |= {key: "".join(block(shared)) for key, block in template.blocks.items()}
+    return list(blocks.values())
 
 
 def template_folder() -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradgen.ir.code import Atom, Const, Var, is_float
@@ -12,9 +12,10 @@ from gradgen.ir.program import Program, count_operations
 from gradgen.ir.references import DEFAULT
 from gradgen.ir.results import OutputValue, Result
 from gradgen.ir.trace import Output, Trace
+from gradgen.targets.jax.expressions import print_constant
 from gradgen.targets.jax.layout import Doc, Group, call, layout, tuple_of
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
-from gradgen.targets.jax.printer import WIDTH, Printer, print_constant
+from gradgen.targets.jax.printer import WIDTH, Printer
 from gradgen.targets.jax.signatures import function_header
 
 Context = dict[str, Any]
@@ -75,14 +76,12 @@ def _program(
             has = shaped.get(atom, frozenset())
             text = _output(outputs[key.output], atom, has, module.trace, names)
         groups.setdefault(type(key), []).append(text)
-    tuples = [tuple_of(items) for items in groups.values()] or [tuple_of([])]
-    returned = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
     counted = count_operations(program.instructions)
     return {
         "signature": function_header(emitted.function, [names[v] for v in program.inputs]),
         "doc": f"{emitted.about}: {counted}.",
         "sections": sections,
-        "returned": "\n".join(_returned(returned)),
+        "returned": "\n".join(print_results(list(groups.values()))),
     }
 
 
@@ -93,7 +92,10 @@ def _floats_kept(module: Module, passes: Passes) -> list[Var]:
     return [v for v in passes.kept if dtypes[v] == "float"] + [v for _, v in module.cotangents]
 
 
-def _returned(value: Doc) -> list[str]:
+def print_results(groups: Sequence[Sequence[Doc]]) -> list[str]:
+    """The statement that returns results: a tuple of each sort."""
+    tuples = [tuple_of(items) for items in groups] or [tuple_of([])]
+    value = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
     if isinstance(value, Group) and value.opening == "":
         line = f"    return {value.flat()}"
         if len(line) <= WIDTH:

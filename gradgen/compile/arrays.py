@@ -1,0 +1,88 @@
+"""The line for sources on arrays: trace, graphs, plans, programs, text, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gradgen.compile.opening import Opened
+from gradgen.compile.programs import GENERATOR
+from gradgen.config import Settings
+from gradgen.elimination.arrays import cheapest, sweep, weighted_inputs, weighted_outputs
+from gradgen.errors import GradgenError
+from gradgen.frontend.arrays.stated import Stated, read_stated
+from gradgen.frontend.arrays.trace import trace_arrays
+from gradgen.frontend.reading.local_imports import digests_of_imports
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.ir.array_module import ArrayModule, Work
+from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.source import Source
+from gradgen.lowering.arrays import ArrayCode
+from gradgen.lowering.residuals import split_arrays
+
+
+@dataclass(frozen=True)
+class ArrayFront:
+    """A source on arrays, executed and traced."""
+
+    settings: Settings
+    source: Source
+    function: Callable[..., Any]
+    signature: Signature
+    stated: Stated
+    trace: ArrayTrace
+
+
+def array_front(settings: Settings, opened: Opened, signature: Signature) -> ArrayFront:
+    """Trace a function that states the shapes of its arguments."""
+    stated = read_stated(opened.source, signature)
+    trace = trace_arrays(opened.source, opened.function, signature, stated)
+    if not any(i.wrt for i in trace.inputs) or not trace.elementals:
+        wrt = ", ".join(i.path for i in trace.inputs if i.wrt) or "no argument"
+        position = opened.source.position
+        raise GradgenError(
+            f"no output of '{trace.function}' depends differentiably on {wrt}",
+            hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
+            "(jax.custom_jvp)",
+            path=opened.source.path,
+            line=position.line,
+            column=position.column,
+        )
+    return ArrayFront(settings, opened.source, opened.function, signature, stated, trace)
+
+
+def array_module(front: ArrayFront) -> ArrayModule:
+    """The programs of a source on arrays."""
+    trace, settings = front.trace, front.settings
+    sizes = dict(trace.sizes)
+    cotangents: dict[str, str] = {}
+    for output in trace.float_outputs:
+        if isinstance(output.atom, str):
+            cotangents.setdefault(output.atom, f"ct{len(cotangents)}")
+    pulled_graph = weighted_outputs(trace, cotangents)
+    pulled = Work(cheapest(pulled_graph, sizes), sweep(pulled_graph, sizes))
+    tangents = {i.variable: f"tan{k}" for k, i in enumerate(trace.inputs) if i.wrt}
+    pushed_graph = weighted_inputs(trace, tangents)
+    pushed = cheapest(pushed_graph, sizes)
+    vjp = ArrayCode(trace).vjp(pulled.plan, cotangents)
+    single = len(trace.outputs) == 1 and trace.output_shapes == ((),) and trace.result.is_leaf
+    paths = {o.atom: o.path for o in reversed(trace.float_outputs)}
+    return ArrayModule(
+        source=front.source,
+        trace=trace,
+        primal=ArrayCode(trace).primal(),
+        vjp=vjp,
+        jvp=ArrayCode(trace).jvp(pushed, tangents),
+        gradient=ArrayCode(trace).gradient(pulled.plan, cotangents) if single else None,
+        passes=split_arrays(vjp, trace, settings.residuals),
+        pulled=pulled,
+        pushed=Work(pushed, sweep(pushed_graph, sizes)),
+        cotangents=tuple((paths[v], ct) for v, ct in cotangents.items()),
+        tangents=tuple((i.path, tangents[i.variable]) for i in trace.inputs if i.wrt),
+        emit=settings.emit,
+        generator=GENERATOR,
+        source_name=settings.shown(front.source.path),
+        options=settings.options(),
+        imports=digests_of_imports(settings.path, settings.example),
+    )

@@ -1,0 +1,316 @@
+"""Reads a jaxpr on arrays as straight-line code: everything is inlined, nothing is taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.arrays import moving
+from gradgen.frontend.arrays.dims import dim_of, shape_of
+from gradgen.frontend.tracing import jax_compat, primitives
+from gradgen.frontend.tracing.jax_compat import Aval, Eqn
+from gradgen.ir.builder import Builder
+from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
+from gradgen.ir.shapes import Dim, Shape, joined
+from gradgen.ir.source import Position, Source
+
+MOST_ITERATIONS = 64
+"""Loops of a fixed number of steps are written out up to so many."""
+
+_CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
+_RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+
+
+@dataclass
+class Reading:
+    """What has been read of a source in one precision; it grows."""
+
+    source: Source
+    working: str
+    builder: Builder
+    shapes: dict[Var, Shape]
+    frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
+    equations: dict[Var, tuple[Eqn, tuple[Atom, ...], int]] = field(default_factory=dict)
+    """For what is not elementwise, or has a rule of its own: the equation, its operands, and which
+    of its results this is."""
+    calls: int = 0
+    _depth: int = 0
+    _enclosing: tuple[Position, ...] = ()
+
+    def on_top(self, prefix: str) -> Reading:
+        """To go on in code of its own, which may read all that is known here."""
+        builder = Builder(prefix, self.builder.instructions)
+        return Reading(self.source, self.working, builder, dict(self.shapes), {}, {}, 0)
+
+    def dtype(self, aval: Aval) -> DType:
+        """Our name for a value's dtype."""
+        name = str(aval.dtype)
+        if name == self.working:
+            return "weak" if jax_compat.is_weak(aval) else "float"
+        return "int" if name == str(jnp.result_type(int)) else name
+
+    def shape(self, atom: Atom) -> Shape:
+        """The shape of what is known."""
+        return self.shapes[atom] if isinstance(atom, str) else ()
+
+    def run(self, closed: Any, operands: Sequence[Atom]) -> list[Atom]:
+        """Read a closed jaxpr; returns where its results are."""
+        constants = [self._constant(value) for value in closed.consts]
+        return self.run_open(closed.jaxpr, constants, operands)
+
+    def run_open(
+        self, jaxpr: Any, constants: Sequence[Atom], operands: Sequence[Atom]
+    ) -> list[Atom]:
+        """Read a jaxpr whose constants are given."""
+        values: dict[Any, Atom] = dict(zip(jaxpr.constvars, constants, strict=True))
+        values.update(zip(jaxpr.invars, operands, strict=True))
+
+        def read(atom: Any) -> Atom:
+            return self._constant(atom.val) if jax_compat.is_literal(atom) else values[atom]
+
+        for eqn in jaxpr.eqns:
+            results = self._equation(eqn, tuple(read(atom) for atom in eqn.invars))
+            values.update(zip(eqn.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def emit(
+        self,
+        op: str,
+        operands: Sequence[Atom],
+        attributes: moving.Attributes = (),
+        dtype: DType = "float",
+        shape: Shape | None = None,
+    ) -> Atom:
+        """Write one instruction; an operation that is not elementwise has its shape stated."""
+        if shape is None:
+            operands = tuple(map(self._lean, operands))
+            found = joined(map(self.shape, operands))
+        else:
+            attributes, found = (*attributes, ("shape", shape)), shape
+        atom = self.builder.emit_exactly(Instruction("", op, tuple(operands), attributes, dtype))
+        if isinstance(atom, str):
+            self.shapes.setdefault(atom, found)
+        return atom  # type: ignore[return-value]
+
+    def spread(self, atom: Atom, shape: Shape, dtype: DType = "float") -> Atom:
+        """A value in the full shape that it stands for."""
+        own = self.shape(atom)
+        if own == shape and isinstance(atom, str):
+            return atom
+        dims = tuple(range(len(shape) - len(own), len(shape)))
+        return self.emit("broadcast", (atom,), (("dims", dims),), dtype, shape)
+
+    def _lean(self, atom: Atom) -> Atom:
+        """What an elementwise operation may read in place of a value that is only stretched."""
+        found = self.builder.definition(atom)
+        if found is None or found.op != "broadcast":
+            return atom
+        (operand,) = found.operands
+        rank, own = len(self.shape(atom)), self.shape(operand)
+        trailing = found.attribute("dims") == tuple(range(rank - len(own), rank))
+        return operand if trailing else atom
+
+    def _equation(self, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+        name = eqn.primitive.name
+        if primitives.is_copy(name):
+            return operands
+        if name in _CALLS:
+            return self._inline(eqn, operands)
+        if name in _RULES:
+            return self._ruled(eqn, operands)
+        special = _SPECIAL.get(name)
+        if special is not None:
+            return special(self, eqn, operands)
+        op = primitives.operation_of(name)
+        attributes = None if op is None else primitives.attributes_of(op, eqn.params)
+        if op is not None and attributes is not None:
+            return [self._elementwise(eqn, op, operands, attributes)]
+        try:
+            found = moving.operation_of(eqn)
+        except moving.NoTextError as error:
+            raise self.unsupported(eqn, f"a form of '{name}' is not supported: {error}") from None
+        if found is None:
+            raise self.unsupported(eqn)
+        return [self._moved(eqn, *found, operands)]
+
+    def _elementwise(
+        self, eqn: Eqn, op: str, operands: tuple[Atom, ...], attributes: moving.Attributes = ()
+    ) -> Atom:
+        aval = eqn.outvars[0].aval
+        if "complex" in str(aval.dtype):
+            raise self.unsupported(eqn, "complex numbers are not supported")
+        dtype, shape = self.dtype(aval), shape_of(aval.shape)
+        if op == "convert":
+            kept = self._converted(eqn, operands[0], dtype)
+            if kept is not None:
+                return kept
+            attributes = (("from", _kind(self.dtype(eqn.invars[0].aval))),)
+        atom = self.emit(op, operands, attributes, dtype)
+        self._noted(atom, eqn)
+        if self.shape(atom) != shape:
+            # all operands were stretched
+            atom = self.spread(atom, shape, dtype)
+            self._noted(atom, eqn)
+        return atom
+
+    def _converted(self, eqn: Eqn, operand: Atom, dtype: DType) -> Atom | None:
+        """What a conversion comes to where nothing has to be written."""
+        before = self.dtype(eqn.invars[0].aval)
+        among = {before, dtype} <= {"float", "weak"} or before == dtype
+        found = self.builder.definition(operand)
+        if found is not None and found.op == "size":
+            # a number of Python, which takes the dtype of what it meets
+            return operand
+        if among and isinstance(operand, str):
+            return operand
+        if isinstance(operand, Const):
+            return Const(operand.value, dtype) if is_float(dtype) else None
+        return None
+
+    def _moved(
+        self, eqn: Eqn, op: str, attributes: moving.Attributes, operands: tuple[Atom, ...]
+    ) -> Atom:
+        aval = eqn.outvars[0].aval
+        shape, dtype = shape_of(aval.shape), self.dtype(aval)
+        if op == "reshape" and self.shape(operands[0]) == shape and isinstance(operands[0], str):
+            return operands[0]
+        atom = self.emit(op, operands, attributes, dtype, shape)
+        self._noted(atom, eqn)
+        if isinstance(atom, str):
+            self.equations.setdefault(atom, (eqn, operands, 0))
+        return atom
+
+    def _inline(self, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+        body = eqn.params.get("jaxpr")
+        enclosing, depth = self._enclosing, self._depth
+        self._enclosing, self._depth = self._place(eqn), depth + (eqn.primitive.name == "jit")
+        try:
+            if hasattr(body, "consts"):
+                return self.run(body, operands)
+            return self.run_open(body, (), operands)
+        finally:
+            self._enclosing, self._depth = enclosing, depth
+
+    def _ruled(self, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+        """A call with a rule of its own: its results are vertices, whatever is computed inside."""
+        body = eqn.params.get("call_jaxpr") or eqn.params["fun_jaxpr"]
+        results = []
+        for k, atom in enumerate(self.run(body, operands)):
+            aval = eqn.outvars[k].aval
+            dtype, shape = self.dtype(aval), shape_of(aval.shape)
+            if not is_float(dtype):
+                results.append(atom)
+                continue
+            if self.shape(atom) != shape or isinstance(atom, Const):
+                atom = self.spread(atom, shape, dtype)
+            self.calls += 1
+            vertex = self.emit("copy", (atom,), (("call", self.calls),), dtype)
+            self._noted(vertex, eqn)
+            assert isinstance(vertex, str)
+            self.equations[vertex] = eqn, operands, k
+            results.append(vertex)
+        return results
+
+    def _constant(self, value: Any) -> Atom:
+        array = np.asarray(value)
+        dtype = self.dtype(array)
+        plain = array.astype(np.float64) if is_float(dtype) else array
+        if plain.ndim == 0:
+            return Const(plain.item(), "weak" if dtype == "float" else dtype)
+        first = plain.reshape(-1)[0].item()
+        if not (plain == first).all():
+            raise GradgenError(
+                f"'{self.source.function}' reads an array of shape {array.shape} that is none of "
+                "its arguments",
+                hint="make it an argument, with a shape of its own",
+                path=self.source.path,
+                line=self.source.position.line,
+                column=self.source.position.column,
+            )
+        number = Const(first, "weak" if dtype == "float" else dtype)
+        return self.spread(number, shape_of(array.shape), dtype)
+
+    def _place(self, eqn: Eqn) -> tuple[Position, ...]:
+        inner = jax_compat.frames(eqn, self.source, inside_jit=self._depth > 0)
+        return (*self._enclosing, *inner)
+
+    def _noted(self, atom: Atom, eqn: Eqn) -> None:
+        if isinstance(atom, str):
+            self.frames.setdefault(atom, self._place(eqn))
+
+    def unsupported(self, eqn: Eqn, message: str | None = None) -> GradgenError:
+        """The error for an equation that cannot be read, at its source line."""
+        place = self._place(eqn)
+        return GradgenError(
+            message or f"the primitive '{eqn.primitive.name}' is not supported in arrays",
+            hint="compute this outside the function, and pass the result as an argument",
+            path=self.source.path,
+            line=place[-1].line if place else self.source.position.line,
+            column=place[-1].column if place else 0,
+        )
+
+
+def _kind(dtype: DType) -> str:
+    if is_float(dtype):
+        return "float"
+    return "bool" if dtype == "bool" else "int"
+
+
+def _select(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    which, *cases = operands
+    if len(cases) != 2 or str(eqn.invars[0].aval.dtype) != "bool":
+        raise reading.unsupported(eqn, "a choice between more than two cases is not supported")
+    return [reading._elementwise(eqn, "select", (which, cases[1], cases[0]))]
+
+
+def _size(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    dim = dim_of(eqn.params["dim"])
+    if isinstance(dim, int):
+        return [Const(dim, "int")]
+    return [reading.emit("size", (), (("dim", dim),), "weak", ())]
+
+
+def _split(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """One slice for each part."""
+    axis, whole = eqn.params["axis"], shape_of(eqn.invars[0].aval.shape)
+    results, start = [], 0
+    for number, variable in enumerate(eqn.outvars):
+        limit = start + variable.aval.shape[axis]
+        starts: list[Dim] = [0] * len(whole)
+        limits = list(whole)
+        starts[axis], limits[axis] = dim_of(start), dim_of(limit)
+        attributes: moving.Attributes = (
+            ("starts", tuple(starts)),
+            ("limits", tuple(limits)),
+            ("strides", (1,) * len(whole)),
+            ("full", tuple(end == size for end, size in zip(limits, whole, strict=True))),
+        )
+        dtype, shape = reading.dtype(variable.aval), shape_of(variable.aval.shape)
+        atom = reading.emit("slice", operands, attributes, dtype, shape)
+        reading._noted(atom, eqn)
+        if isinstance(atom, str):
+            reading.equations.setdefault(atom, (eqn, operands, number))
+        results.append(atom)
+        start = limit
+    return results
+
+
+def _square_complement(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """(1 + x)(1 - x), which is how XLA computes it."""
+    dtype = reading.dtype(eqn.outvars[0].aval)
+    one = Const(1.0)
+    factors = [reading.emit(op, (one, operands[0]), (), dtype) for op in ("add", "sub")]
+    return [reading.emit("mul", factors, (), dtype)]
+
+
+_SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] = {
+    "select_n": _select,
+    "dim_as_value": _size,
+    "split": _split,
+    "one_minus_square": _square_complement,
+}

@@ -1,0 +1,335 @@
+"""Traces a function on arrays, once per precision, and writes down what it does."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.arrays.dims import shape_of
+from gradgen.frontend.arrays.linear import Differentiation
+from gradgen.frontend.arrays.reading import Reading
+from gradgen.frontend.arrays.stated import Stated
+from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.blame import first_line, place_of, users_code
+from gradgen.frontend.tracing.labels import label_variables
+from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.result import read_result
+from gradgen.frontend.tracing.tape import Tape
+from gradgen.ir.array_trace import ArrayElemental, ArrayTrace, Operator, Partial
+from gradgen.ir.builder import Builder
+from gradgen.ir.code import Atom, Const, Instruction, is_float, live_code
+from gradgen.ir.source import Source
+from gradgen.ir.trace import Input, Output
+
+Call = Callable[..., Any]
+
+
+class DTypeDependenceError(Exception):
+    """Two precisions give code that differs; the message says in what."""
+
+
+def trace_arrays(
+    source: Source, function: Call, signature: Signature, stated: Stated
+) -> ArrayTrace:
+    """The function as straight-line code on arrays, with the partials of its operations.
+
+    Raises GradgenError for whatever cannot be traced, with its line in the source.
+    """
+    chosen = _differentiated(source, function, signature, stated)
+    single = _trace(source, function, signature, stated, "float32", chosen)
+    double = _trace(source, function, signature, stated, "float64", chosen)
+    try:
+        _require_same(_comparable(single), _comparable(double))
+    except DTypeDependenceError as error:
+        raise GradgenError(
+            f"'{source.function}' computes with {error} in float32 than in float64",
+            hint="what depends on a precision is not supported in arrays: write it as an argument",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        ) from None
+    found = replace(
+        double,
+        default_floats=not _follows(source, function, signature, stated, "float32", True),
+        low_precision=_follows(source, function, signature, stated, "bfloat16", False),
+    )
+    found.check()
+    return found
+
+
+def _trace(
+    source: Source,
+    function: Call,
+    signature: Signature,
+    stated: Stated,
+    working: str,
+    chosen: frozenset[str],
+) -> ArrayTrace:
+    with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+        avals = stated.avals(working)
+        closed, value = _jaxpr(source, function, signature, avals)
+        inputs = _inputs(source, signature, stated, chosen)
+        reading = Reading(
+            source,
+            working,
+            Builder("v"),
+            {i.variable: s for i, s in zip(inputs, stated.shapes, strict=True)},
+        )
+        atoms = reading.run(closed, [i.variable for i in inputs])
+        result, paths = read_result(source, value, signature)
+        dtypes = ["float" if (d := reading.dtype(a)) == "weak" else d for a in closed.out_avals]
+        shapes = tuple(shape_of(aval.shape) for aval in closed.out_avals)
+        outputs = tuple(
+            Output(path, atom, dtype)
+            for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
+        )
+        partials, elementals = _differentiate(reading, inputs, outputs)
+        needed: list[Atom] = [*atoms, *_read(partials, elementals)]
+        primal = live_code(reading.builder.instructions, needed)
+        tape = Tape(primal=list(primal), frames=reading.frames)
+        return ArrayTrace(
+            function=source.function,
+            arguments=signature.arguments,
+            inputs=inputs,
+            shapes=stated.shapes,
+            result=result,
+            outputs=outputs,
+            output_shapes=shapes,
+            primal=primal,
+            partials=partials,
+            elementals=elementals,
+            labels=label_variables(source, tape, primal, {}),
+            sizes=stated.sizes,
+            default_floats=False,
+            low_precision=False,
+            own_rules=any(i.op in ("copy", "stop_gradient") for i in reading.builder.instructions),
+        )
+
+
+def _jaxpr(
+    source: Source, function: Call, signature: Signature, avals: Sequence[Any]
+) -> tuple[Any, Any]:
+    results: list[Any] = []
+
+    def flat(*leaves: Any) -> Any:
+        results.append(signature.call(function, leaves))
+        return jax.tree.leaves(results[-1])
+
+    what = f"'{source.function}' cannot be traced on arrays of these shapes"
+    hint = "are the shapes those that it is called with? An axis that the code fixes is a number"
+    with users_code(source.path, source.line_of, what, hint, at=source.position):
+        try:
+            return jax.make_jaxpr(flat)(*avals), results[-1]
+        except jax.errors.InconclusiveDimensionOperation as error:
+            line, column = place_of(error, source.line_of)
+            raise GradgenError(
+                f"'{source.function}' depends on the size of an axis: {first_line(error)}",
+                hint="state that axis as a number, as in # gradgen: shape x=(32, n)",
+                path=source.path,
+                line=line or source.position.line,
+                column=column,
+            ) from error
+
+
+def _follows(
+    source: Source, function: Call, signature: Signature, stated: Stated, dtype: str, wide: bool
+) -> bool:
+    """Whether all floats that are computed have the dtype of the arguments', given this one."""
+    with jax_compat.x64(wide), importable(Path(source.path).parent):
+        try:
+            closed, _ = _jaxpr(source, function, signature, stated.avals(dtype))
+        except GradgenError:
+            return False
+        return all(
+            str(a.dtype) == dtype or jax_compat.is_weak(a)
+            for a in _values(closed.jaxpr)
+            if is_float(str(a.dtype))
+        )
+
+
+def _values(jaxpr: Any) -> list[Any]:
+    """All that is computed, in the functions called too."""
+    found = []
+    for eqn in jaxpr.eqns:
+        found += [v.aval for v in eqn.outvars]
+        for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
+            if _is_jaxpr(inner):
+                found += _values(getattr(inner, "jaxpr", inner))
+    return found
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns")
+
+
+def _differentiated(
+    source: Source, function: Call, signature: Signature, stated: Stated
+) -> frozenset[str]:
+    """The paths to differentiate by: of a single number, as `jax.grad` does, the first argument."""
+    floats = {
+        leaf.path
+        for leaf, dtype in zip(signature.leaves, stated.dtypes, strict=True)
+        if dtype == "float"
+    }
+    chosen = [leaf.path for leaf in signature.leaves if leaf.wrt and leaf.path in floats]
+    if any(d.kind == "wrt" for d in source.directives):
+        return frozenset(chosen)
+    with jax_compat.x64(False), importable(Path(source.path).parent):
+        closed, _ = _jaxpr(source, function, signature, stated.avals("float32"))
+    results = [a for a in closed.out_avals if is_float(str(a.dtype))]
+    if len(results) == 1 and results[0].shape == () and chosen:
+        first = chosen[0].split(".")[0]
+        chosen = [path for path in chosen if path.split(".")[0] == first]
+    return frozenset(chosen)
+
+
+def _inputs(
+    source: Source, signature: Signature, stated: Stated, chosen: frozenset[str]
+) -> tuple[Input, ...]:
+    names = dict(source.leaf_names)
+    return tuple(
+        Input(
+            f"x{i}",
+            leaf.path,
+            names.get(leaf.path, leaf.path.rpartition(".")[2]),
+            dtype,
+            leaf.path in chosen,
+        )
+        for i, (leaf, dtype) in enumerate(zip(signature.leaves, stated.dtypes, strict=True))
+    )
+
+
+def _differentiate(
+    reading: Reading, inputs: Sequence[Input], outputs: Sequence[Output]
+) -> tuple[tuple[Any, ...], tuple[ArrayElemental, ...]]:
+    """The partials of every operation between a differentiated input and a float output."""
+    reaching = {o.atom for o in outputs if isinstance(o.atom, str) and is_float(o.dtype)}
+    for instruction in reversed(reading.builder.instructions):
+        if instruction.target in reaching:
+            # the rule of a call has to do with its operands, whatever is computed inside
+            ruled = instruction.op == "copy"
+            read = reading.equations[instruction.target][1] if ruled else instruction.operands
+            reaching.update(a for a in read if isinstance(a, str))
+    active = {i.variable for i in inputs if i.wrt}
+    writing = Differentiation(reading, {i.variable: i.dtype for i in inputs})
+    elementals = []
+    for instruction in list(reading.builder.instructions):
+        target = instruction.target
+        if target not in reaching or not is_float(instruction.dtype):
+            continue
+        if instruction.op == "stop_gradient":
+            continue
+        parts = [p for p in writing.parts(instruction, active) if not _is_zero(p)]
+        if parts:
+            active.add(target)
+            elementals.append(ArrayElemental(target, instruction.op, tuple(parts)))
+    roots = _read((), elementals)
+    return live_code(writing.builder.instructions, roots), tuple(elementals)
+
+
+def _is_zero(part: Partial | Operator) -> bool:
+    if isinstance(part, Operator):
+        result = part.transposed.result
+        return isinstance(result, Const) and result.value == 0
+    return isinstance(part.atom, Const) and part.atom.value == 0
+
+
+def _read(partials: Sequence[Any], elementals: Sequence[ArrayElemental]) -> list[Atom]:
+    """What the partials read of the code before them, and where their values are."""
+    found: list[Atom] = [v for i in partials for v in i.variables]
+    for elemental in elementals:
+        found.append(elemental.target)
+        for part in elemental.parts:
+            if isinstance(part, Operator):
+                for applied in filter(None, (part.transposed, part.pushed)):
+                    found += [v for i in applied.code for v in i.variables]
+                    found.append(applied.result)
+            else:
+                found.append(part.atom)
+    return found
+
+
+def _comparable(trace: ArrayTrace) -> ArrayTrace:
+    """The trace with its variables numbered anew, without what makes integers wider.
+
+    Those are written where there are 64-bit types alone, and do nothing where there are none.
+    """
+    names: dict[str, Any] = {}
+    number = itertools.count()
+    code = [*trace.primal, *trace.partials]
+    for elemental in trace.elementals:
+        for part in elemental.parts:
+            if isinstance(part, Operator):
+                for applied in filter(None, (part.transposed, part.pushed)):
+                    names[applied.argument] = f"%{next(number)}"
+                    code += applied.code
+    for instruction in code:
+        if _widens(instruction):
+            (operand,) = instruction.operands
+            names[instruction.target] = _renamed(operand, names)
+        else:
+            names[instruction.target] = f"%{next(number)}"
+    renamed: ArrayTrace = _renamed(trace, names)
+    return replace(renamed, labels=())
+
+
+def _widens(instruction: Instruction) -> bool:
+    return (
+        instruction.op == "convert"
+        and instruction.dtype == "int"
+        and instruction.attribute("from") == "int"
+    )
+
+
+def _renamed(value: Any, names: Mapping[str, Any]) -> Any:
+    """Anything with some strings in it replaced."""
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, tuple):
+        kept = [v for v in value if not (isinstance(v, Instruction) and _widens(v))]
+        return tuple(_renamed(v, names) for v in kept)
+    if is_dataclass(value) and not isinstance(value, Const | type):
+        return replace(
+            value, **{f.name: _renamed(getattr(value, f.name), names) for f in fields(value)}
+        )
+    return value
+
+
+def _require_same(single: Any, double: Any) -> None:
+    """Raise DTypeDependenceError where precisions differ in more than how numbers are rounded."""
+    if isinstance(single, Const) and isinstance(double, Const):
+        a, b = single.value, double.value
+        if is_float(double.dtype) and not np.array_equal(np.float32(b), np.float32(a), True):
+            raise DTypeDependenceError(f"another number ({a:.9g} and not {b:.9g})")
+        return
+    if type(single) is not type(double):
+        raise DTypeDependenceError("other operations")
+    if is_dataclass(single):
+        for f in fields(single):
+            one, two = getattr(single, f.name), getattr(double, f.name)
+            if f.name == "dtype":
+                _require_same_dtype(one, two)
+            else:
+                _require_same(one, two)
+    elif isinstance(single, tuple):
+        if len(single) != len(double):
+            raise DTypeDependenceError("other operations")
+        for one, two in zip(single, double, strict=True):
+            _require_same(one, two)
+    elif single != double:
+        raise DTypeDependenceError("other operations")
+
+
+def _require_same_dtype(single: str, double: str) -> None:
+    """A dtype that is fixed may look like the usual one in one of the precisions."""
+    alike = ({"int", "int32", "int64"}, {"float", "weak"})
+    if single != double and not any({single, double} <= group for group in alike):
+        raise DTypeDependenceError(f"another dtype ({single} and not {double})")

@@ -1,0 +1,66 @@
+"""Everything a generated module on arrays is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradgen.ir.array_plan import ArrayPlan
+from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.emitted import EMITTED, EmittedFunction
+from gradgen.ir.module import Options, Passes
+from gradgen.ir.program import Program
+from gradgen.ir.source import Source
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an accumulation takes at the recorded sizes, beside plain forward or reverse mode."""
+
+    plan: ArrayPlan
+    sweep: ArrayPlan
+
+
+@dataclass(frozen=True)
+class ArrayModule:
+    """A source on arrays with the programs that were made of it."""
+
+    source: Source
+    trace: ArrayTrace
+    primal: Program
+    vjp: Program
+    jvp: Program | None
+    """None where an operation has no rule for tangents."""
+    gradient: Program | None
+    """Value and gradient of a single number."""
+    passes: Passes
+    pulled: Work
+    pushed: Work | None
+    cotangents: tuple[tuple[str, str], ...]
+    """For each output's path, the variable of its cotangent."""
+    tangents: tuple[tuple[str, str], ...]
+    """For each differentiated input's path, the variable of its tangent."""
+    emit: tuple[str, ...]
+    generator: str
+    """Name and version of the generator, for the header."""
+    source_name: str
+    """The source's path as it is shown, never absolute."""
+    options: Options = ()
+    imports: tuple[tuple[str, str], ...] = ()
+    """The local modules that the source needs, and their digests."""
+
+    @property
+    def functions(self) -> tuple[EmittedFunction, ...]:
+        """The functions asked for, as far as there are any for arrays, and for this result."""
+        there = {"f": True, "vjp": True, "forward": self.jvp is not None}
+        there |= {"jvp": self.jvp is not None, "value_and_grad": self.gradient is not None}
+        return tuple(EMITTED[name] for name in self.emit if there.get(name, False))
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """The programs that there are, by the names of their counts."""
+        found = {"primal": self.primal, "vjp": self.vjp}
+        if self.jvp is not None:
+            found["jvp"] = self.jvp
+        if self.gradient is not None:
+            found["gradient"] = self.gradient
+        return found | {"residuals": self.passes.forward, "backward": self.passes.backward}

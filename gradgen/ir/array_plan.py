@@ -1,0 +1,63 @@
+"""The steps of an elimination on a graph of arrays: products, sums, and linear maps applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradgen.ir.array_trace import Applied, Partial
+from gradgen.ir.code import Var
+from gradgen.ir.patterns import Pattern, Product
+from gradgen.ir.shapes import Shape
+
+TIP = "="
+"""Before a variable: the vertex of the output that it is, which nothing reads further."""
+
+
+def tip(variable: Var) -> Var:
+    """The vertex of an output that the variable is."""
+    return f"{TIP}{variable}"
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """A product of two values, by number."""
+
+    left: int
+    right: int
+    product: Product
+
+
+@dataclass(frozen=True)
+class Add:
+    """A sum of two values, by number, with its pattern."""
+
+    left: int
+    right: int
+    pattern: Pattern
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An operator applied to a value, by number: to a cotangent, or to a tangent."""
+
+    applied: Applied
+    value: int
+    shape: Shape
+    """Of what it is applied to."""
+    pattern: Pattern
+
+
+Step = Multiply | Add | Apply
+
+
+@dataclass(frozen=True)
+class ArrayPlan:
+    """The steps of an elimination, on top of the partials that are stored, and what is left."""
+
+    partials: tuple[Partial, ...]
+    steps: tuple[Step, ...]
+    results: tuple[tuple[Var, tuple[int, ...]], ...]
+    """For each end, the values that its derivative is the sum of."""
+    muls: int
+    adds: int
+    found_by: str

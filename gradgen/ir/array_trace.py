@@ -1,0 +1,101 @@
+"""The traced function on arrays: its primal code, and the partials of its operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradgen.ir.code import Atom, Instruction, Var, check_code, is_float
+from gradgen.ir.patterns import Pattern
+from gradgen.ir.pytree import Structure
+from gradgen.ir.shapes import Shape, shapes_of
+from gradgen.ir.trace import Argument, Input, Label, Output, Recurrence
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A partial that is stored: its value, which varies along some axes, and where it stands."""
+
+    source: Var
+    pattern: Pattern
+    atom: Atom
+    layout: tuple[int | None, ...]
+    """The label of each axis of the value; None for an axis of size one."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A linear map in one direction, as code on its argument."""
+
+    argument: Var
+    code: tuple[Instruction, ...]
+    result: Atom
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A partial that is applied and never stored."""
+
+    source: Var
+    transposed: Applied
+    """From the target's cotangent to the source's."""
+    pushed: Applied | None
+    """From the source's tangent to the target's; None where JAX has a backward rule alone."""
+
+
+@dataclass(frozen=True)
+class ArrayElemental:
+    """One differentiable operation on arrays: a vertex of the computational graph."""
+
+    target: Var
+    operation: str
+    parts: tuple[Partial | Operator, ...]
+
+
+@dataclass(frozen=True)
+class ArrayTrace:
+    """A function as straight-line code on arrays, with the partials of its operations."""
+
+    function: str
+    arguments: tuple[Argument, ...]
+    inputs: tuple[Input, ...]
+    shapes: tuple[Shape, ...]
+    """Of the inputs."""
+    result: Structure
+    outputs: tuple[Output, ...]
+    output_shapes: tuple[Shape, ...]
+    primal: tuple[Instruction, ...]
+    partials: tuple[Instruction, ...]
+    elementals: tuple[ArrayElemental, ...]
+    labels: tuple[Label, ...]
+    sizes: tuple[tuple[str, int], ...]
+    """What axes count for, as far as it is said."""
+    default_floats: bool
+    """Whether floats are to be of JAX's default dtype: the source computes in that whatever it is
+    given."""
+    low_precision: bool
+    """Whether the source computes in the precision of its floats also where that is a low one."""
+    own_rules: bool
+    """Whether some derivatives are not those of the code, as in `Trace`."""
+    recurrence: Recurrence = ()
+
+    @property
+    def float_outputs(self) -> tuple[Output, ...]:
+        """The outputs that can carry derivatives."""
+        return tuple(output for output in self.outputs if is_float(output.dtype))
+
+    @property
+    def shapes_by_variable(self) -> dict[Var, Shape]:
+        """Of all variables of the primal and the partials."""
+        given = {i.variable: s for i, s in zip(self.inputs, self.shapes, strict=True)}
+        return shapes_of((*self.primal, *self.partials), given)
+
+    def check(self) -> None:
+        """Raise ValueError unless the code is in single assignment form and complete."""
+        known = check_code((*self.primal, *self.partials), (i.variable for i in self.inputs))
+        for elemental in self.elementals:
+            for part in elemental.parts:
+                if isinstance(part, Operator):
+                    for applied in filter(None, (part.transposed, part.pushed)):
+                        check_code(applied.code, (*known, applied.argument))
+                elif isinstance(part.atom, str) and part.atom not in known:
+                    raise ValueError(f"partial of {elemental.target}: {part.atom} is not defined")

@@ -1,0 +1,89 @@
+"""Shapes whose sizes have names: the axes of array code, and what is counted in them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from math import prod
+
+from gradgen.ir.code import Instruction, Var
+from gradgen.ir.operations import OPERATIONS
+
+Dim = int | str
+"""The size of an axis: a number, or a Python expression in names such as `n` and `4*n`."""
+
+Shape = tuple[Dim, ...]
+
+Sizes = Mapping[str, int]
+"""What the names stand for where something is counted."""
+
+DEFAULT_SIZE = 64
+"""Of an axis for which no size is given."""
+
+
+def size(dim: Dim, sizes: Sizes) -> int:
+    """The size of an axis in numbers."""
+    if isinstance(dim, int):
+        return dim
+    known = {name: sizes.get(name, DEFAULT_SIZE) for name in names_in(dim)}
+    return int(eval(dim, {"__builtins__": {}, "min": min, "max": max}, known))
+
+
+def names_in(dim: Dim) -> frozenset[str]:
+    """The names in the size of an axis."""
+    if isinstance(dim, int):
+        return frozenset()
+    if dim.isidentifier():
+        return frozenset((dim,))
+    nodes = ast.walk(ast.parse(dim, mode="eval"))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return frozenset(names - {"min", "max"})
+
+
+def elements(shape: Shape, sizes: Sizes) -> int:
+    """How many elements an array has."""
+    return prod(size(dim, sizes) for dim in shape)
+
+
+def formula(dims: Iterable[Dim]) -> str:
+    """A number of elements in the names of axes: `32*batch*n`."""
+    number, names = 1, []
+    for dim in dims:
+        if isinstance(dim, int):
+            number *= dim
+        else:
+            names.append(dim if dim.isidentifier() or "+" not in dim else f"({dim})")
+    shown = sorted(names)
+    return "*".join([str(number), *shown] if number != 1 or not shown else shown)
+
+
+def joined(shapes: Iterable[Shape]) -> Shape:
+    """The shape of an elementwise operation: axes of size one give way, from the last one on.
+
+    Raises ValueError where two sizes do not fit.
+    """
+    found: list[Dim] = []
+    for shape in shapes:
+        found[:0] = [1] * (len(shape) - len(found))
+        for k, dim in enumerate(reversed(shape), start=1):
+            if found[-k] == 1:
+                found[-k] = dim
+            elif dim not in (1, found[-k]):
+                raise ValueError(f"axes of sizes {found[-k]} and {dim} do not fit")
+    return tuple(found)
+
+
+def shape_of(instruction: Instruction, known: Mapping[Var, Shape]) -> Shape:
+    """The shape of an instruction's value, from those of its operands."""
+    if OPERATIONS[instruction.op].kind == "array":
+        shape: Shape = instruction.attribute("shape")
+        return shape
+    return joined(known[v] for v in instruction.variables)
+
+
+def shapes_of(instructions: Iterable[Instruction], inputs: Mapping[Var, Shape]) -> dict[Var, Shape]:
+    """The shapes of all variables of straight-line code."""
+    known = dict(inputs)
+    for instruction in instructions:
+        known[instruction.target] = shape_of(instruction, known)
+    return known

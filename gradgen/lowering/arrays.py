@@ -1,0 +1,337 @@
+"""Lowers a trace on arrays, and a plan on its graph, to a straight-line program.
+
+A value is an array together with the labels of its axes. Products are multiplications where one
+array can be stretched along the other, contractions where a matrix product was, and sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gradgen.ir.array_plan import TIP, Apply, ArrayPlan, Multiply, tip
+from gradgen.ir.array_trace import Applied, ArrayTrace
+from gradgen.ir.builder import Builder
+from gradgen.ir.code import Atom, Attribute, Const, Instruction, Var, substitute
+from gradgen.ir.patterns import Label, Pattern, Product
+from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
+from gradgen.ir.results import Cotangent, OutputValue, Result, Tangent
+from gradgen.ir.shapes import Dim, Shape, shape_of
+from gradgen.lowering.passes import finish
+
+Layout = tuple[Label | None, ...]
+"""The label of each axis of an array; None for an axis of size one."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A value and what its axes are."""
+
+    atom: Atom
+    layout: Layout
+
+
+class ArrayCode:
+    """Code under construction: the primal first, then partials, then the accumulation."""
+
+    def __init__(self, trace: ArrayTrace) -> None:
+        self._trace = trace
+        self._builder = Builder("t")
+        self._values: dict[Var, Atom] = {}
+        self._hints: dict[Var, str] = {}
+        self._shapes: dict[Var, Shape] = {
+            i.variable: s for i, s in zip(trace.inputs, trace.shapes, strict=True)
+        }
+        labels = {label.variable: label.name for label in trace.labels if label.name}
+        for instruction in trace.primal:
+            atom = self._primal(instruction)
+            self._values[instruction.target] = atom
+            if isinstance(atom, str) and instruction.target in labels:
+                self._hints.setdefault(atom, labels[instruction.target])
+        self._primal_end = self._partials_end = len(self._builder.instructions)
+        self._more: list[Var] = []
+
+    def primal(self) -> Program:
+        """The function alone."""
+        return self._program(self._outputs())
+
+    def vjp(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> Program:
+        """Cotangents of the differentiated inputs, from those of the outputs."""
+        return self._program(self._pulled(plan, cotangents))
+
+    def gradient(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> Program:
+        """The result, a single number, and its derivatives by the differentiated inputs."""
+        outputs = self._outputs()
+        self._values |= dict.fromkeys(cotangents.values(), Const(1.0))
+        results = [*outputs, *self._pulled(plan, cotangents)]
+        self._more.clear()
+        return self._program(results)
+
+    def _pulled(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> list[tuple[Result, Atom]]:
+        values = self._accumulated(plan, cotangents)
+        found: dict[Var, Atom] = {}
+        for variable, numbers in plan.results:
+            found[variable] = self._sum(variable, [values[k] for k in numbers])
+        return [
+            (Cotangent(i.path), found.get(i.variable, Const(0.0)))
+            for i in self._trace.inputs
+            if i.wrt
+        ]
+
+    def jvp(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> Program:
+        """Outputs and their tangents, from the tangents of the differentiated inputs."""
+        outputs = self._outputs()
+        values = self._accumulated(plan, tangents)
+        found = {v: self._sum(v.removeprefix(TIP), [values[k] for k in n]) for v, n in plan.results}
+        tangents_out: list[tuple[Result, Atom]] = [
+            (Tangent(o.path), found.get(tip(str(o.atom)), Const(0.0)))
+            for o in self._trace.float_outputs
+        ]
+        return self._program([*outputs, *tangents_out])
+
+    def _primal(self, instruction: Instruction) -> Atom:
+        moved = substitute(instruction, self._values)
+        if moved.op in ("copy", "stop_gradient"):
+            # they tell what is differentiated, and compute nothing
+            return moved.operands[0]
+        atom = self._builder.emit_exactly(moved)
+        assert atom is not None
+        return atom
+
+    def _outputs(self) -> list[tuple[Result, Atom]]:
+        """The source's outputs, in their full shapes."""
+        found: list[tuple[Result, Atom]] = []
+        for output, shape in zip(self._trace.outputs, self._trace.output_shapes, strict=True):
+            atom = self._value(output.atom)
+            if self._shape(atom) != shape or isinstance(atom, Const):
+                atom = self._spread(atom, shape, output.dtype)
+            found.append((OutputValue(output.path), atom))
+        self._primal_end = self._partials_end = len(self._builder.instructions)
+        return found
+
+    def _program(self, results: Sequence[tuple[Result, Atom]]) -> Program:
+        code = self._builder.instructions
+        sections = (
+            Section(PRIMAL, tuple(code[: self._primal_end])),
+            Section(PARTIALS, tuple(code[self._primal_end : self._partials_end])),
+            Section(ACCUMULATION, tuple(code[self._partials_end :])),
+        )
+        inputs = (*(i.variable for i in self._trace.inputs), *self._more)
+        return finish(Program(inputs, sections, tuple(results), tuple(self._hints.items())))
+
+    def _accumulated(self, plan: ArrayPlan, vectors: Mapping[Var, Var]) -> list[Stored]:
+        """Where each value of a plan is; `vectors` are cotangents or tangents by what has them."""
+        for variable, vector in vectors.items():
+            self._shapes[vector] = self._trace.shapes_by_variable[variable]
+            self._more.append(vector)
+        self._values = self._builder.splice(self._trace.partials, self._values)
+        self._partials_end = len(self._builder.instructions)
+        patterns = [p.pattern for p in plan.partials]
+        values = [self._settled(self._value(p.atom), p.layout) for p in plan.partials]
+        for step in plan.steps:
+            if isinstance(step, Multiply):
+                values.append(self._product(values[step.left], values[step.right], step.product))
+                patterns.append(step.product.pattern)
+            elif isinstance(step, Apply):
+                given = self._full(values[step.value], patterns[step.value], step.shape)
+                axes = tuple(range(len(step.pattern.dims)))
+                values.append(self._settled(self._apply(step.applied, given), axes))
+                patterns.append(step.pattern)
+            else:
+                one, two = values[step.left], values[step.right]
+                atoms, layout = self._aligned((one, two), _natural(step.pattern))
+                atom = self._builder.emit("add", *atoms)
+                values.append(self._settled(atom, layout))
+                patterns.append(step.pattern)
+        return values
+
+    def _product(self, left: Stored, right: Stored, product: Product) -> Stored:
+        one = Stored(left.atom, _relabelled(left.layout, product.left))
+        two = Stored(right.atom, _relabelled(right.layout, product.right))
+        wanted = _named(_natural(product.pattern), product.kept)
+        shared = {*one.layout} & {*two.layout} & product.summed
+        if product.pattern.contracts and shared:
+            found = self._contracted(one, two, product, wanted)
+        else:
+            atoms, layout = self._aligned((one, two), _order((one, two), wanted))
+            atom = self._builder.emit("mul", *atoms)
+            found = self._summed(self._settled(atom, layout), product.summed, wanted)
+        for dim in product.repeated:
+            found = Stored(self._builder.emit("mul", self._size(dim), found.atom), found.layout)
+        return self._settled(found.atom, _relabelled(found.layout, product.kept))
+
+    def _contracted(self, one: Stored, two: Stored, product: Product, wanted: Layout) -> Stored:
+        """A matrix product, or another contraction."""
+        bare = [self._without_ones(value) for value in (one, two)]
+        letters = {
+            label: chr(ord("a") + k)
+            for k, label in enumerate(dict.fromkeys((*bare[0].layout, *bare[1].layout)))
+        }
+        result = tuple(label for label in wanted if label is not None)
+        # what is summed over on one side alone is summed by the contraction as well
+        left, right, out = (
+            "".join(letters[x] for x in p) for p in (*(b.layout for b in bare), result)
+        )
+        shape = tuple(product.dims[label] for label in result if label is not None)
+        atom = self._array(
+            "einsum", [b.atom for b in bare], shape, ("spec", f"{left},{right}->{out}")
+        )
+        return self._fitted(Stored(atom, result), wanted)
+
+    def _summed(self, value: Stored, summed: frozenset[Label], wanted: Layout) -> Stored:
+        """A sum over some labels, axes of size one kept where they are wanted."""
+        axes = tuple(k for k, label in enumerate(value.layout) if label in summed)
+        if not axes:
+            return value
+        keep = None in wanted
+        layout = tuple(
+            None if label in summed else label
+            for label in value.layout
+            if keep or label not in summed
+        )
+        shape = self._shape(value.atom)
+        left = tuple(1 if k in axes else d for k, d in enumerate(shape) if keep or k not in axes)
+        kept: list[tuple[str, Attribute]] = [("keepdims", True)] if keep else []
+        atom = self._array("reduce_sum", [value.atom], left, ("axes", axes), *kept)
+        return Stored(atom, layout)
+
+    def _aligned(self, values: Sequence[Stored], wanted: Layout) -> tuple[list[Atom], Layout]:
+        """The values so that they can be stretched along each other, and what comes of that."""
+        fitted = [self._fitted(value, wanted) for value in values]
+        rank = max((len(value.layout) for value in fitted), default=0)
+        layout: list[Label | None] = [None] * rank
+        for value in fitted:
+            for k, label in enumerate(reversed(value.layout), start=1):
+                layout[-k] = label if layout[-k] is None else layout[-k]
+        return [value.atom for value in fitted], tuple(layout)
+
+    def _fitted(self, value: Stored, wanted: Layout) -> Stored:
+        """The value with its axes in the places of the layout that is wanted, from the last on."""
+        placed = zip(reversed(value.layout), reversed(wanted), strict=False)
+        if len(value.layout) <= len(wanted) and all(a in (None, b) for a, b in placed):
+            return value
+        bare = self._without_ones(value)
+        order = [label for label in wanted if label in bare.layout]
+        if order != list(bare.layout):
+            permutation = tuple(bare.layout.index(label) for label in order)
+            shape = self._shape(bare.atom)
+            moved = tuple(shape[k] for k in permutation)
+            atom = self._array("transpose", [bare.atom], moved, ("permutation", permutation))
+            bare = Stored(atom, tuple(order))
+        first = next((k for k, label in enumerate(wanted) if label in bare.layout), len(wanted))
+        layout = tuple(label if label in bare.layout else None for label in wanted[first:])
+        if layout == bare.layout:
+            return bare
+        sizes = dict(zip(bare.layout, self._shape(bare.atom), strict=True))
+        shape = tuple(1 if label is None else sizes[label] for label in layout)
+        dims = tuple(layout.index(label) for label in bare.layout)
+        return Stored(self._array("broadcast", [bare.atom], shape, ("dims", dims)), layout)
+
+    def _without_ones(self, value: Stored) -> Stored:
+        """The value without axes of size one."""
+        layout = tuple(label for label in value.layout if label is not None)
+        if layout == value.layout:
+            return value
+        shape = self._shape(value.atom)
+        kept = tuple(d for d, label in zip(shape, value.layout, strict=True) if label is not None)
+        return Stored(self._array("reshape", [value.atom], kept), layout)
+
+    def _full(self, value: Stored, pattern: Pattern, shape: Shape) -> Atom:
+        """A vector in the full shape of what it belongs to."""
+        axes: Layout = tuple(
+            None if dim == 1 else label
+            for label, dim in zip((*pattern.rows, *pattern.columns), shape, strict=True)
+        )
+        return self._spread(self._fitted(value, axes).atom, shape, "float")
+
+    def _sum(self, variable: Var, terms: Sequence[Stored]) -> Atom:
+        """The derivative of an end, which all its terms are vectors of."""
+        if not terms:
+            return Const(0.0)
+        (value,) = terms
+        shape = self._trace.shapes_by_variable[variable]
+        axes: Layout = tuple(None if dim == 1 else k for k, dim in enumerate(shape))
+        return self._spread(self._fitted(value, axes).atom, shape, "float")
+
+    def _apply(self, applied: Applied, given: Atom) -> Atom:
+        values = dict(self._values)
+        values[applied.argument] = given
+        values = self._builder.splice(applied.code, values)
+        result = applied.result
+        return values.get(result, result) if isinstance(result, str) else result
+
+    def _spread(self, atom: Atom, shape: Shape, dtype: str) -> Atom:
+        own = self._shape(atom)
+        if own == shape:
+            return atom
+        dims = tuple(range(len(shape) - len(own), len(shape)))
+        return self._array("broadcast", [atom], shape, ("dims", dims), dtype=dtype)
+
+    def _array(
+        self,
+        op: str,
+        operands: Sequence[Atom],
+        shape: Shape,
+        *attributes: tuple[str, Attribute],
+        dtype: str = "float",
+    ) -> Atom:
+        return self._builder.emit_instruction(
+            Instruction("", op, tuple(operands), (*attributes, ("shape", shape)), dtype)
+        )
+
+    def _size(self, dim: Dim) -> Atom:
+        if isinstance(dim, int):
+            return Const(float(dim))
+        return self._array("size", [], (), ("dim", dim), dtype="weak")
+
+    def _settled(self, atom: Atom, layout: Layout) -> Stored:
+        """A value with its layout as far as it has axes: algebra may leave less than was due."""
+        shape = self._shape(atom)
+        layout = layout[len(layout) - len(shape) :]
+        return Stored(
+            atom, tuple(None if d == 1 else a for a, d in zip(layout, shape, strict=True))
+        )
+
+    def _value(self, atom: Atom) -> Atom:
+        return self._values.get(atom, atom) if isinstance(atom, str) else atom
+
+    def _shape(self, atom: Atom) -> Shape:
+        if isinstance(atom, Const):
+            return ()
+        if atom not in self._shapes:
+            definition = self._builder.definition(atom)
+            assert definition is not None
+            for operand in definition.variables:
+                self._shape(operand)
+            self._shapes[atom] = shape_of(definition, self._shapes)
+        return self._shapes[atom]
+
+
+def _natural(pattern: Pattern) -> Layout:
+    """How an array with this pattern is best laid out: a vector as what it belongs to."""
+    labels = tuple(dict.fromkeys((*pattern.rows, *pattern.columns)))
+    if not pattern.of_vector:
+        return tuple(label for label in labels if label in pattern.held)
+    layout: Layout = tuple(label if label in pattern.held else None for label in labels)
+    while layout and layout[0] is None:
+        layout = layout[1:]
+    return layout
+
+
+def _order(values: Sequence[Stored], wanted: Layout) -> Layout:
+    """In which order to multiply: as the operand with the most axes has them, if that has all."""
+    every = {label for value in values for label in value.layout if label is not None}
+    largest = max(values, key=lambda value: len([a for a in value.layout if a is not None]))
+    if every <= set(largest.layout):
+        return largest.layout
+    return (*(label for label in sorted(every) if label not in wanted), *wanted)
+
+
+def _relabelled(layout: Layout, names: Mapping[Label, Label]) -> Layout:
+    return tuple(None if label is None else names.get(label) for label in layout)
+
+
+def _named(layout: Layout, kept: Mapping[Label, Label]) -> Layout:
+    """A layout in a product's own labels as one in those that are unified."""
+    unified = {label: name for name, label in kept.items()}
+    return tuple(None if label is None else unified[label] for label in layout)

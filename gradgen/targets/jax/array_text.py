@@ -1,0 +1,305 @@
+"""How operations that are not elementwise are written: as people do, where there is such a way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gradgen.ir.code import Const, Instruction
+from gradgen.ir.shapes import Dim, Shape
+from gradgen.targets.jax.expressions import ATOM, TERM, Text, print_constant
+
+
+def spelled(
+    instruction: Instruction, operands: Sequence[Text], dtype: str, *, as_source: bool
+) -> Text:
+    """The expression of an operation with a shape of its own.
+
+    `dtype` is that of the result as code has it; `as_source` says whether the operation is one of
+    the source, whose contractions keep their form.
+    """
+    if instruction.op == "einsum":
+        return _einsum(instruction, operands, as_source)
+    if instruction.op == "broadcast":
+        return _broadcast(instruction, operands, dtype)
+    return _SPELLED[instruction.op](instruction, operands, dtype)
+
+
+def print_shape(shape: Shape) -> str:
+    """A shape as a tuple."""
+    inside = ", ".join(map(str, shape))
+    return f"({inside},)" if len(shape) == 1 else f"({inside})"
+
+
+def _call(function: str, *arguments: str) -> Text:
+    return Text(f"{function}({', '.join(arguments)})")
+
+
+def _method(operand: Text, call: str) -> Text:
+    return Text(f"{operand.within(ATOM)}.{call}")
+
+
+def _einsum(instruction: Instruction, operands: Sequence[Text], as_source: bool) -> Text:
+    spec: str = instruction.attribute("spec")
+    precision = dict(instruction.attributes).get("precision")
+    if precision is None:
+        inputs, _, result = spec.partition("->")
+        left, right = inputs.split(",")
+        found = _matrix_product(left, right, result, *operands, plain=as_source)
+        if found is None and not as_source:
+            found = _matrix_product(right, left, result, *reversed(operands))
+        if found is None and not as_source:
+            found = _flat_product(left, right, result, *operands)
+        if found is not None:
+            return found
+    more = [] if precision is None else [f"precision=lax.Precision.{precision}"]
+    return _call("jnp.einsum", f'"{spec}"', *(o.text for o in operands), *more)
+
+
+def _matrix_product(
+    left: str, right: str, result: str, a: Text, b: Text, *, plain: bool = False
+) -> Text | None:
+    """`a @ b`, with what has to be transposed; None where it is no such product."""
+    if not left or not right:
+        return None
+    inner = {*left} & {*right} - {*result}
+    if len(inner) != 1:
+        return None
+    (c,) = inner
+    ends = left[-1] == c == right[0] and len(right) <= 2
+    if ends and result == left[:-1] + right[1:]:
+        return _at(a, b)
+    batch = _batch(left, right, result)
+    if batch:
+        same = left[:-2] == batch == right[:-2] and left[-1] == c == right[-2]
+        return _at(a, b) if same and result == left[:-1] + right[-1] else None
+    if plain or len(left) > 2 or len(right) > 2:
+        return None
+    one = a if left[-1] == c else _method(a, "T")
+    two = b if right[0] == c else _method(b, "T")
+    if result == left.replace(c, "") + right.replace(c, ""):
+        return _at(one, two)
+    return None
+
+
+def _batch(left: str, right: str, result: str) -> str:
+    return "".join(x for x in left if x in right and x in result)
+
+
+def _flat_product(left: str, right: str, result: str, a: Text, b: Text) -> Text | None:
+    """A sum over all axes but the last, as one matrix product: XLA would transpose both."""
+    if len(left) < 3 or left[:-1] != right[:-1] or len(result) != 2 or {*result} & {*left[:-1]}:
+        return None
+    if result != left[-1] + right[-1]:
+        if result != right[-1] + left[-1]:
+            return None
+        a, b = b, a
+    flat = [_method(o, f"reshape(-1, {o.within(ATOM)}.shape[-1])") for o in (a, b)]
+    return _at(_method(flat[0], "T"), flat[1])
+
+
+def _at(a: Text, b: Text) -> Text:
+    return Text(f"{a.within(TERM)} @ {b.within(TERM + 1)}", TERM)
+
+
+def _broadcast(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    (operand,), shape = instruction.operands, instruction.attribute("shape")
+    dims: tuple[int, ...] = instruction.attribute("dims")
+    if isinstance(operand, Const):
+        if operand.value in (0, 1) and operand.dtype != "bool":
+            name = "zeros" if operand.value == 0 else "ones"
+            return _call(f"jnp.{name}", print_shape(shape), dtype)
+        return _call("jnp.full", print_shape(shape), print_constant(operand).text, dtype)
+    added = [k for k in range(len(shape)) if k not in dims]
+    if all(shape[k] == 1 for k in added) and instruction.attribute("shape") and added:
+        return _indexed(operands[0], [":" if k in dims else "None" for k in range(len(shape))])
+    inner = operands[0]
+    first = dims[0] if dims else len(shape)
+    if dims != tuple(range(len(shape) - len(dims), len(shape))) and dims:
+        places = [":" if k in dims else "None" for k in range(first, len(shape))]
+        inner = _indexed(inner, places)
+    return _call("jnp.broadcast_to", inner.text, print_shape(shape))
+
+
+def _indexed(operand: Text, places: Sequence[str]) -> Text:
+    trimmed = list(places)
+    while len(trimmed) > 1 and trimmed[-1] == ":":
+        trimmed.pop()
+    return Text(f"{operand.within(ATOM)}[{', '.join(trimmed)}]")
+
+
+def _reshape(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    shape: Shape = instruction.attribute("shape")
+    return _method(operands[0], f"reshape({', '.join(map(str, shape)) or '()'})")
+
+
+def _transpose(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    permutation: tuple[int, ...] = instruction.attribute("permutation")
+    if permutation == (1, 0):
+        return _method(operands[0], "T")
+    return _method(operands[0], f"transpose({', '.join(map(str, permutation))})")
+
+
+def _size(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    dim: Dim = instruction.attribute("dim")
+    text = str(dim)
+    return Text(text, ATOM if text.isidentifier() else TERM - 10)
+
+
+def _iota(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    shape: Shape = instruction.attribute("shape")
+    if len(shape) == 1:
+        return _call("jnp.arange", str(shape[0]), f"dtype={dtype}")
+    dimension = instruction.attribute("dimension")
+    return _call("lax.broadcasted_iota", dtype, print_shape(shape), str(dimension))
+
+
+def _reduced(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
+    def spell(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+        axes: tuple[int, ...] = instruction.attribute("axes")
+        shown = str(axes[0]) if len(axes) == 1 else str(axes)
+        kept = dict(instruction.attributes).get("keepdims")
+        more = ", keepdims=True" if kept else ""
+        return _method(operands[0], f"{name}({shown}{more})")
+
+    return spell
+
+
+def _argument(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
+    def spell(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+        axis = str(instruction.attribute("axis"))
+        return _call(f"lax.{name}", operands[0].text, axis, dtype)
+
+    return spell
+
+
+def _cumulative(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
+    def spell(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+        axis = f"axis={instruction.attribute('axis')}"
+        reverse = ["reverse=True"] if instruction.attribute("reverse") else []
+        return _call(f"lax.{name}", operands[0].text, axis, *reverse)
+
+    return spell
+
+
+def _slice(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    parts = zip(
+        *(instruction.attribute(name) for name in ("starts", "limits", "strides", "full")),
+        strict=True,
+    )
+    places = []
+    for start, limit, stride, full in parts:
+        place = f"{'' if start == 0 else start}:{'' if full else limit}"
+        places.append(place if stride == 1 else f"{place}:{stride}")
+    return _indexed(operands[0], places)
+
+
+def _pad(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    value = operands[1].text
+    if isinstance(instruction.operands[1], Const):
+        value = f"jnp.asarray({value}, {dtype})"
+    config = ", ".join(print_shape(one) for one in instruction.attribute("config"))
+    return _call("lax.pad", operands[0].text, value, f"[{config}]")
+
+
+def _concatenate(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    parts = ", ".join(o.text for o in operands)
+    return _call("jnp.concatenate", f"[{parts}]", f"axis={instruction.attribute('axis')}")
+
+
+def _dynamic_slice(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    starts = ", ".join(o.text for o in operands[1:])
+    sizes = print_shape(instruction.attribute("sizes"))
+    return _call("lax.dynamic_slice", operands[0].text, f"[{starts}]", sizes)
+
+
+def _dynamic_update(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    starts = ", ".join(o.text for o in operands[2:])
+    return _call("lax.dynamic_update_slice", operands[0].text, operands[1].text, f"[{starts}]")
+
+
+def _gather(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    numbers = _numbers(
+        instruction,
+        "GatherDimensionNumbers",
+        ("offset_dims", "collapsed_slice_dims", "start_index_map"),
+        ("operand_batching_dims", "start_indices_batching_dims"),
+    )
+    sizes = print_shape(instruction.attribute("slice_sizes"))
+    operand, indices = (o.text for o in operands)
+    return _call("lax.gather", operand, indices, numbers, sizes, *_promises(instruction))
+
+
+def _scatter(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
+    def spell(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+        numbers = _numbers(
+            instruction,
+            "ScatterDimensionNumbers",
+            ("update_window_dims", "inserted_window_dims", "scatter_dims_to_operand_dims"),
+            ("operand_batching_dims", "scatter_indices_batching_dims"),
+        )
+        operand, indices, updates = (o.text for o in operands)
+        promises = _promises(instruction)
+        return _call(f"lax.{name}", operand, indices, updates, numbers, *promises)
+
+    return spell
+
+
+def _numbers(
+    instruction: Instruction, kind: str, always: Sequence[str], optional: Sequence[str]
+) -> str:
+    fields = [f"{field}={instruction.attribute(field)}" for field in always]
+    fields += [f"{f}={v}" for f in optional if (v := instruction.attribute(f))]
+    return f"lax.{kind}({', '.join(fields)})"
+
+
+def _promises(instruction: Instruction) -> list[str]:
+    flags = [f for f in ("indices_are_sorted", "unique_indices") if instruction.attribute(f)]
+    mode = instruction.attribute("mode")
+    return [*(f"{flag}=True" for flag in flags), f"mode=lax.GatherScatterMode.{mode}"]
+
+
+def _conv(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    specs = [instruction.attribute(name) for name in ("lhs_spec", "rhs_spec", "out_spec")]
+    numbers = f"lax.ConvDimensionNumbers({', '.join(map(str, specs))})"
+    precision = dict(instruction.attributes).get("precision")
+    more = [] if precision is None else [f"precision=lax.Precision.{precision}"]
+    padding = ", ".join(print_shape(one) for one in instruction.attribute("padding"))
+    return _call(
+        "lax.conv_general_dilated",
+        *(o.text for o in operands),
+        str(instruction.attribute("strides")),
+        f"[{padding}]",
+        str(instruction.attribute("lhs_dilation")),
+        str(instruction.attribute("rhs_dilation")),
+        numbers,
+        f"feature_group_count={instruction.attribute('groups')}",
+        f"batch_group_count={instruction.attribute('batches')}",
+        *more,
+    )
+
+
+_SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "size": _size,
+    "iota": _iota,
+    "reduce_sum": _reduced("sum"),
+    "reduce_max": _reduced("max"),
+    "reduce_min": _reduced("min"),
+    "reduce_prod": _reduced("prod"),
+    "reduce_and": _reduced("all"),
+    "reduce_or": _reduced("any"),
+    "argmax": _argument("argmax"),
+    "argmin": _argument("argmin"),
+    **{n: _cumulative(n) for n in ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp")},
+    "slice": _slice,
+    "rev": lambda i, o, d: _call("lax.rev", o[0].text, print_shape(i.attribute("axes"))),
+    "pad": _pad,
+    "concatenate": _concatenate,
+    "dynamic_slice": _dynamic_slice,
+    "dynamic_update_slice": _dynamic_update,
+    "gather": _gather,
+    "scatter": _scatter("scatter"),
+    "scatter_add": _scatter("scatter_add"),
+    "conv": _conv,
+}

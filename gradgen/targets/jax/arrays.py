@@ -1,0 +1,270 @@
+"""A module on arrays as text: the same templates as for neurons, but for shapes and guards."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from gradgen.ir.array_counts import count_arrays
+from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.code import Var, is_float
+from gradgen.ir.own_names import METADATA
+from gradgen.ir.program import Operations, Program
+from gradgen.ir.results import Result
+from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in
+from gradgen.targets.jax.context import docstring_with, module_frame
+from gradgen.targets.jax.layout import Doc, Group, call, flat, layout, quote, tuple_of
+from gradgen.targets.jax.metadata import document
+from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
+from gradgen.targets.jax.ownership import users
+from gradgen.targets.jax.plumbing import Names, bound_guards, forward_body
+from gradgen.targets.jax.printer import Printer
+from gradgen.targets.jax.pytrees import accesses
+from gradgen.targets.jax.seal import UNSEALED
+from gradgen.targets.jax.signatures import function_header
+from gradgen.targets.jax.straight import Context, print_results
+
+_BACK = "Cotangents of the inputs from those of the outputs"
+_ABOUT = {
+    "primal": ("_primal", "The function itself, operation by operation as in the source"),
+    "residuals": ("_residuals", "What the backward pass is given"),
+    "backward": ("_cotangents", f"{_BACK} and what was kept"),
+    "vjp": ("_vjp", _BACK),
+    "jvp": ("_jvp", "Outputs and their tangents"),
+    "gradient": ("_value_and_gradient", "The result and its gradient"),
+}  # fmt: skip
+"""What each program is called, and what it computes."""
+_NOT_HERE = (
+    "entry_keys", "eligible_keys", "trace_keys", "factor_keys", "states", "jacobian_body",
+)  # fmt: skip
+"""What only modules on neurons have."""
+_STANDS_ON = {
+    "f": ("primal", "residuals", "backward"),
+    "forward": ("primal", "jvp"),
+    "vjp": ("primal", "vjp"),
+    "jvp": ("jvp",),
+    "value_and_grad": ("gradient",),
+}
+
+
+def array_context(module: ArrayModule) -> Context:
+    """Everything that the templates need."""
+    trace = module.trace
+    counts = {name: counted(module, program) for name, program in module.programs.items()}
+    frame = module_frame(module, [n for shape in trace.shapes for d in shape for n in names_in(d)])
+    names: Mapping[Var, str] = frame.pop("by_variable")
+    needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
+    return frame | {
+        "summary": _summary(module, counts),
+        "metadata": "\n".join(_metadata(module, counts)),
+        "counts": {name: str(operations) for name, operations in counts.items()},
+        "step_doc": _doc(module, counts),
+        "own_rules": trace.own_rules,
+        "precisions": "any",
+        "forward": "\n".join(
+            f"    {line}" for line in forward_body(trace.inputs, frame["names"], trace.own_rules)
+        ),
+        **dict.fromkeys(_NOT_HERE, ""),
+        "default_floats": trace.default_floats,
+        "low_precision": trace.low_precision,
+        "leaves": "\n".join(_leaves(module)),
+        "flatten_body": "\n".join(f"    {line}" for line in _flatten_body(module, frame["names"])),
+        "programs": [
+            _program(module, name, program, names, str(counts[name]))
+            for name, program in module.programs.items()
+            if name in needed
+        ],
+    }
+
+
+def counted(module: ArrayModule, program: Program) -> Operations:
+    """The operations of one of a module's programs, at the sizes that it records."""
+    return count_arrays(program, shapes_given(module), dict(module.trace.sizes))
+
+
+def shapes_given(module: ArrayModule) -> dict[Var, Shape]:
+    """The shapes of whatever programs are given."""
+    trace = module.trace
+    shapes = dict(trace.shapes_by_variable)
+    by_path = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
+    shapes |= {v: by_path[path] for path, v in module.cotangents}
+    inputs = {i.path: shapes[i.variable] for i in trace.inputs}
+    shapes |= {v: inputs[path] for path, v in module.tangents}
+    for kept in module.passes.kept:
+        shapes.setdefault(kept, _kept_shape(module, kept, shapes))
+    return shapes
+
+
+def _kept_shape(module: ArrayModule, kept: Var, shapes: Mapping[Var, Shape]) -> Shape:
+    from gradgen.ir.shapes import shapes_of
+
+    return shapes_of(module.passes.whole.instructions, shapes)[kept]
+
+
+def _summary(module: ArrayModule, counts: Mapping[str, Operations]) -> list[str]:
+    trace, pulled = module.trace, module.pulled
+    sizes = dict(trace.sizes)
+    axes = sorted({n for shape in trace.shapes for d in shape for n in names_in(d)})
+    at = ", ".join(f"{axis} = {sizes.get(axis, DEFAULT_SIZE)}" for axis in axes)
+    sentences = [
+        f"{trace.function}, on arrays: counted at {at}." if at else f"{trace.function}, on arrays.",
+        f"The function itself {counts['primal']}; vector-Jacobian product {counts['vjp']}, "
+        f"{pulled.plan.muls} multiplications of them in its accumulation by "
+        f"{pulled.plan.found_by} elimination (reverse {pulled.sweep.muls}).",
+        f"Training keeps {module.passes.bytes} bytes (in float32), and the backward pass takes "
+        f"{counts['backward']}.",
+    ]
+    return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
+
+
+def _doc(module: ArrayModule, counts: Mapping[str, Operations]) -> str:
+    wrt = ", ".join(i.path for i in module.trace.inputs if i.wrt)
+    return docstring_with(
+        module.source,
+        f"Differentiable with respect to {wrt}: training keeps {module.passes.bytes} bytes (in "
+        f"float32, at the sizes in the header), and the backward pass takes {counts['backward']}.",
+    )
+
+
+def _metadata(module: ArrayModule, counts: Mapping[str, Operations]) -> list[str]:
+    trace = module.trace
+    content: dict[str, Any] = {
+        "version": module.generator.rpartition(" ")[2],
+        "source": module.source_name,
+        "function": module.source.function,
+        "digest": f"sha256:{module.source.digest}",
+    }
+    if module.imports:
+        content["imports"] = {path: f"sha256:{digest}" for path, digest in module.imports}
+    content["text"] = UNSEALED
+    if module.options:
+        content["options"] = dict(module.options)
+    content |= {
+        "mode": "arrays",
+        "shapes": {
+            i.path: _shown(shape)
+            for i, shape in zip(trace.inputs, trace.shapes, strict=True)
+            if shape
+        },
+        "sizes": dict(trace.sizes),
+        "wrt": tuple(i.path for i in trace.inputs if i.wrt),
+        "vjp_order": module.pulled.plan.found_by,
+        "counts": {name: operations.as_dict() for name, operations in counts.items()},
+    }
+    content["counts"]["vjp"]["accumulation"] = {
+        "muls": module.pulled.plan.muls,
+        "adds": module.pulled.plan.adds,
+    }
+    content["counts"]["residuals"]["kept"] = {"bytes": module.passes.bytes}
+    return layout(f"{METADATA} = ", document(content))
+
+
+def _shown(shape: Shape) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _leaves(module: ArrayModule) -> list[str]:
+    """What the text knows of each leaf: its path, its axes and its kind."""
+    trace = module.trace
+    rows: list[Doc] = [
+        tuple_of([quote(i.path), tuple_of([_axis(d) for d in shape]), quote(i.dtype)])
+        for i, shape in zip(trace.inputs, trace.shapes, strict=True)
+    ]
+    lines = layout("_LEAVES = ", tuple_of(rows))
+    return [lines[0].removeprefix("_LEAVES = "), *lines[1:]]
+
+
+def _axis(dim: Dim) -> Doc:
+    if isinstance(dim, int):
+        return str(dim)
+    number, _, name = dim.rpartition("*")
+    return quote(name) if not number else tuple_of([number, quote(name)])
+
+
+def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
+    trace = module.trace
+    lines, leaves = [], []
+    paths = {i.path for i in trace.inputs}
+    for argument in trace.arguments:
+        name = users(argument.name)
+        expressions = dict(accesses(argument.structure, name, argument.name))
+        lines += bound_guards(argument, expressions)
+        leaves += [e for p, e in expressions.items() if p in paths]
+    fitted = call("_fitted", [tuple_of(leaves)])
+    if names.types:
+        fitted = Group("", (fitted, flat(tuple_of(names.type_sources))), "")
+    return [*lines, *(line.removeprefix("    ") for line in layout("return ", fitted, "", 4))]
+
+
+def _program(
+    module: ArrayModule,
+    name: str,
+    program: Program,
+    inputs: Mapping[Var, str],
+    counted: str,
+) -> Context:
+    """One straight-line program as a function on flat leaves."""
+    trace, passes = module.trace, module.passes
+    function, about = _ABOUT[name]
+    whole = passes.whole if name in ("residuals", "backward") else program
+    axes = {n for shape in shapes_given(module).values() for d in shape for n in names_in(d)}
+    taken = {*inputs.values(), *axes}
+    given = dict(inputs)
+    short = {i.path: inputs[i.variable] for i in trace.inputs}
+    labels = {label.variable: label.name for label in trace.labels if label.name}
+    called = {
+        o.path: renewed(labels.get(str(o.atom)) or o.path, inputs.values()) for o in trace.outputs
+    }
+    wanted = {v: f"ct_{called[path]}" for path, v in module.cotangents}
+    wanted |= {v: f"t_{short[path]}" for path, v in module.tangents}
+    for variable in whole.inputs:
+        if variable not in given:
+            given[variable] = unique(identifier(wanted[variable]), taken)
+    reserved = {f"%{axis}": axis for axis in axes}
+    named = name_variables(program, name_variables(whole, given | reserved))
+    floats = _floats(module, program)
+    printer = Printer(program, named, floats)
+    sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
+    shapes = {v: s for v, s in shapes_given(module).items() if v in program.inputs}
+    text = "\n".join(line for section in sections for line in section["lines"])
+    used = sorted(axis for axis in axes if re.search(rf"(?<![.\w]){axis}\b", text))
+    sizes = [_size_of(axis, program, shapes, named) for axis in used]
+    if sizes:
+        sections.insert(0, {"title": "sizes", "lines": sizes})
+    groups: dict[type[Result], list[Doc]] = {}
+    for key, atom in program.results:
+        groups.setdefault(type(key), []).append(printer.atom(atom))
+    return {
+        "signature": function_header(function, [named[v] for v in program.inputs]),
+        "doc": f"{about}: {counted}.",
+        "sections": sections,
+        "returned": "\n".join(print_results(list(groups.values()))),
+    }
+
+
+def _floats(module: ArrayModule, program: Program) -> list[Var]:
+    """The float inputs of a program, those that have axes first: they are never weakly typed."""
+    trace = module.trace
+    dtypes = {i.variable: i.dtype for i in trace.inputs}
+    dtypes |= {i.target: i.dtype for i in module.passes.whole.instructions}
+    shapes = shapes_given(module)
+    found = [v for v in program.inputs if is_float(dtypes.get(v, "float"))]
+    return sorted(found, key=lambda v: not shapes.get(v, ()))
+
+
+def _size_of(
+    axis: str, program: Program, shapes: Mapping[Var, Shape], named: Mapping[Var, str]
+) -> str:
+    """The statement that tells the size of an axis from what a program is given."""
+    for variable in program.inputs:
+        for k, dim in enumerate(shapes.get(variable, ())):
+            if dim == axis:
+                return f"{axis} = {named[variable]}.shape[{k}]"
+    for variable in program.inputs:
+        for k, dim in enumerate(shapes.get(variable, ())):
+            number, _, name = str(dim).rpartition("*")
+            if name == axis and number.isdecimal():
+                return f"{axis} = {named[variable]}.shape[{k}] // {number}"
+    raise AssertionError(f"no argument of the program tells the size of {axis}")
