@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradgen.compile import ordering
-from gradgen.compile.front import front_of
+from gradgen.compile.front import front_of, of_neurons
 from gradgen.compile.generation import Verified, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.opening import open_function
@@ -219,7 +219,8 @@ def differentiate(
     )
     opened = open_function(settings, live, value)
     with placed_in_cells(opened.source.parts):
-        outcome = generate_from(front_of(settings, opened), mute)
+        front = of_neurons(front_of(settings, opened), "differentiation in a running program")
+        outcome = generate_from(front, mute)
     running = load(outcome.text, packages_of(opened.source.text))
     return Differentiated(outcome, running, settings.path)
 
@@ -254,7 +255,7 @@ def graph(
     )
     opened = open_function(settings, live, value)
     with placed_in_cells(opened.source.parts):
-        return graph_of(front_of(settings, opened))
+        return graph_of(of_neurons(front_of(settings, opened), "graph"))
 
 
 def search(

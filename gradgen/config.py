@@ -87,7 +87,7 @@ class Settings:
         recorded, and how it was found does not matter any more.
         """
         given = dict[str, str | bool | tuple[str, ...]]()
-        for kind in ("wrt", "static", "range"):
+        for kind in ("wrt", "static", "range", "shape", "size"):
             texts = [text for known, text in self.directives if known == kind]
             if kind == "wrt" and texts:
                 given[kind] = ", ".join(part.strip() for part in ",".join(texts).split(","))

@@ -84,6 +84,21 @@ differentiation_options = together(
         help="Where to verify; repeatable.",
     ),
     click.option(
+        "--shape",
+        "shapes",
+        metavar="NAME=(AXES)",
+        multiple=True,
+        help="The axes of an argument, by name or number, so that the function is one on arrays; "
+        "repeatable.",
+    ),
+    click.option(
+        "--size",
+        "sizes",
+        metavar="AXIS=NUMBER",
+        multiple=True,
+        help="The size of an axis that operations are counted for; repeatable.",
+    ),
+    click.option(
         "--example",
         metavar="FILE:FUNCTION",
         help="A function that returns example arguments: a tuple, or a dict by name.",
@@ -220,7 +235,8 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
     """The settings that the options of a source say."""
     path, function = split_source(options["source"], options["function"])
     directives = [("static", text) for text in options["static"]]
-    directives += [("range", text) for text in options["ranges"]]
+    for kind, given in (("range", "ranges"), ("shape", "shapes"), ("size", "sizes")):
+        directives += [(kind, text) for text in options[given]]
     if options["wrt"]:
         directives.append(("wrt", ", ".join(options["wrt"])))
     return Settings(

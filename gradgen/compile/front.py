@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gradgen.compile.array_front import ArrayFront, array_front
 from gradgen.compile.opening import Opened, execute
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
+from gradgen.frontend.arrays.stated import has_shapes
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import Signature, read_signature
@@ -35,18 +37,38 @@ class Front:
     """Whether the source does not run on arrays of neurons by itself."""
 
 
-def open_front(settings: Settings) -> Front:
+def open_front(settings: Settings) -> Front | ArrayFront:
     """Read, execute and trace the source."""
     return front_of(settings, execute(settings))
 
 
-def front_of(settings: Settings, opened: Opened) -> Front:
-    """Trace a function whose source is read."""
+def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
+    """Trace a function whose source is read: on arrays if it states shapes, else on scalars."""
     with calling(opened.source):
-        return _front_of(settings, opened)
+        signature = _signature(opened)
+        if has_shapes(opened.source):
+            return array_front(settings, opened, signature)
+        return _front_of(settings, opened, signature)
 
 
-def _front_of(settings: Settings, opened: Opened) -> Front:
+def of_neurons(front: Front | ArrayFront, what: str) -> Front:
+    """The front of a step function of neurons.
+
+    Raises GradgenError for one on arrays, of which there is no such thing (`what`).
+    """
+    if isinstance(front, Front):
+        return front
+    position = front.source.position
+    raise GradgenError(
+        f"'{front.source.function}' states shapes, and there is no {what} of functions on arrays",
+        hint="write its file with gradgen FILE -o FILE; what it counts stands in its header",
+        path=front.source.path,
+        line=position.line,
+        column=position.column,
+    )
+
+
+def _signature(opened: Opened) -> Signature:
     source, function = opened.source, opened.function
     chosen = {d.kind: d.text for d in source.directives}
     static = {
@@ -55,7 +77,7 @@ def _front_of(settings: Settings, opened: Opened) -> Front:
         if d.kind == "static"
         for name, value in parse_static(d.text)
     }
-    signature = read_signature(
+    return read_signature(
         source,
         opened.namespace,
         function,
@@ -63,6 +85,10 @@ def _front_of(settings: Settings, opened: Opened) -> Front:
         static=static,
         example=opened.example,
     )
+
+
+def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front:
+    source, function = opened.source, opened.function
     signature = with_numbers(source, function, signature)
     traced = trace(source, function, signature)
     spans = None if settings.per_neuron else spans_neurons(source, function, signature)
@@ -83,7 +109,7 @@ def _front_of(settings: Settings, opened: Opened) -> Front:
     return Front(settings, source, function, signature, traced, vmapped=spans is None)
 
 
-def ranges_of(front: Front) -> dict[str, Range]:
+def ranges_of(front: Front | ArrayFront) -> dict[str, Range]:
     """Where inputs, or all those in a container, are sampled.
 
     Raises GradgenError for a range of something else.

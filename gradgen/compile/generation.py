@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradgen.compile.choice import cheaper, most_finite
-from gradgen.compile.front import Front, open_front, ranges_of
+from gradgen.compile.front import Front, of_neurons, open_front, ranges_of
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.ordering import orders_for
 from gradgen.compile.programs import candidates, replay, with_other_products
@@ -58,7 +58,8 @@ def generate(
     search_again: bool = False,
 ) -> Verified:
     """Generate and verify a text, as `generate_from` does, for a source file."""
-    return generate_from(open_front(settings), status, recorded, search_again=search_again)
+    front = of_neurons(open_front(settings), "report")
+    return generate_from(front, status, recorded, search_again=search_again)
 
 
 def generate_from(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradgen.compile.front import Front, open_front
+from gradgen.compile.front import Front, of_neurons, open_front
 from gradgen.config import Settings
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError
@@ -40,7 +40,7 @@ def graph_from(settings: Settings) -> LinearGraph:
             hint="search for few multiplications, or write a file with --objective ops",
         )
     if not settings.path.endswith(".json"):
-        return graph_of(open_front(settings))
+        return graph_of(of_neurons(open_front(settings), "graph"))
     try:
         return read_graph(read_text(settings.path, "the graph"))
     except ValueError as error:

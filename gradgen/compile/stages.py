@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradgen.compile.front import open_front
+from gradgen.compile.front import of_neurons, open_front
 from gradgen.compile.graphs import graph_from, graph_of
 from gradgen.compile.opening import read
 from gradgen.compile.ordering import orders_for
@@ -16,7 +16,7 @@ from gradgen.report.picture import write_picture
 
 def cheapest(settings: Settings, status: Status | None = None) -> Module:
     """The module that would be written if it is exact, without its verification."""
-    front = open_front(settings)
+    front = of_neurons(open_front(settings), "module to look into")
     graph = graph_of(front)
     return candidates(front, graph, orders_for(settings, graph, status))[0]
 
@@ -31,7 +31,7 @@ def show(settings: Settings, stage: str, form: PictureFormat = "text") -> str:
     if stage == "graph" and settings.path.endswith(".json"):
         return write_picture(graph_from(settings), form)
     if stage in ("trace", "graph"):
-        front = open_front(settings)
+        front = of_neurons(open_front(settings), "stage to show")
         if stage == "trace":
             return front.trace.pretty()
         return write_picture(graph_of(front), form, front.trace, front.source.text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.front import Front
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence
@@ -43,7 +44,7 @@ def couples_neurons(front: Front) -> GradgenError:
     )
 
 
-def inexact(front: Front, text: str, report: Verdict) -> InexactError:
+def inexact(front: Front | ArrayFront, text: str, report: Verdict) -> InexactError:
     """The error for a text that is off, with the evidence kept."""
     folder = keep_evidence(text, report.pretty())
     return InexactError(

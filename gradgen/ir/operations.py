@@ -190,6 +190,13 @@ _ALL = (
     _array("scatter", 3),
     _array("scatter_add", 3),
     _array("conv", 2),
+    _array("sort"),
+    _array("reduce_window_sum"),
+    _array("reduce_window_max"),
+    _array("reduce_window_min"),
+    _array("reduce_window_mul"),
+    _array("pullback", -1),
+    _array("pushforward", -1),
 )
 
 OPERATIONS = {operation.name: operation for operation in _ALL}
@@ -198,7 +205,9 @@ OPERATIONS = {operation.name: operation for operation in _ALL}
 `copy` gives a call with a derivative rule of its own a vertex of its own; its attribute `call`
 numbers the call. Three are not primitives: `finfo` is an attribute (`eps`, `tiny`, ...) of its
 operand's dtype; `library` is a call of a named JAX function that is kept whole; `derivative` is the
-derivative of such a function, or of a primitive, by JAX's own rule at run time.
+derivative of such a function, or of a primitive, by JAX's own rule at run time. Of the operations
+on arrays, `pullback` and `pushforward` are JAX's own rules of another operation, its attribute
+`op`, applied to their first operand; the others are that operation's.
 """
 
 

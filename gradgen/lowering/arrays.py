@@ -7,12 +7,13 @@ array can be stretched along the other, contractions where a matrix product was,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradgen.ir.array_plan import TIP, Apply, ArrayPlan, Multiply, tip
 from gradgen.ir.array_trace import Applied, ArrayTrace
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Attribute, Const, Instruction, Var, substitute
+from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.patterns import Label, Pattern, Product
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Cotangent, OutputValue, Result, Tangent
@@ -256,7 +257,18 @@ class ArrayCode:
     def _apply(self, applied: Applied, given: Atom) -> Atom:
         values = dict(self._values)
         values[applied.argument] = given
-        values = self._builder.splice(applied.code, values)
+        shapes = self._trace.shapes_by_variable | {applied.argument: self._shape(given)}
+        for instruction in applied.code:
+            moved = substitute(instruction, values)
+            if OPERATIONS[moved.op].kind == "array":
+                # algebra may have left a number where an array is due
+                full = (
+                    self._spread(new, shapes[old], "float") if isinstance(old, str) else new
+                    for old, new in zip(instruction.operands, moved.operands, strict=True)
+                )
+                moved = replace(moved, operands=tuple(full))
+            shapes[instruction.target] = shape_of(instruction, shapes)
+            values[instruction.target] = self._builder.emit_instruction(replace(moved, target=""))
         result = applied.result
         return values.get(result, result) if isinstance(result, str) else result
 

@@ -86,8 +86,10 @@ def absorb_signs(program: Program) -> Program:
 
 
 def _is_negative_multiple(instruction: Instruction) -> bool:
+    if instruction.op != "mul":
+        return False
     factor = instruction.operands[0]
-    return instruction.op == "mul" and isinstance(factor, Const) and factor.value < 0
+    return isinstance(factor, Const) and factor.value < 0
 
 
 def _negate_factor(instruction: Instruction) -> Instruction:

@@ -204,6 +204,18 @@ def _ranges(value: Any) -> tuple[str, ...]:
     return tuple(f"{k}={low!r}:{high!r}" for k, (low, high) in value.items())
 
 
+def _shapes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise TypeError('a table of axes in brackets, such as "(batch, n)"')
+    return tuple(f"{k}={axes}" for k, axes in value.items())
+
+
+def _sizes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, dict) or not all(type(v) is int and v > 0 for v in value.values()):
+        raise TypeError("a table of numbers from 1")
+    return tuple(f"{k}={number}" for k, number in value.items())
+
+
 def _is_range(value: Any) -> bool:
     return (
         isinstance(value, list)
@@ -215,6 +227,7 @@ def _is_range(value: Any) -> bool:
 _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
     "static": _static,
     "ranges": _ranges,
+    "sizes": _sizes,
     "per-neuron": _flag,
     "objective": _one_of(OBJECTIVES),
     "elimination": _one_of(ELIMINATIONS),
@@ -228,6 +241,7 @@ _KEYS: Mapping[str, Callable[[Any], Any]] = {
     "function": _text,
     "wrt": _names,
     "example": _text,
+    "shapes": _shapes,
     **dict.fromkeys(BUDGETS, _count),
     **_DEFAULTS,
 }
@@ -245,7 +259,8 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
             raise table.error("", f"the target '{name}' has no {key}", f'add {key} = "PATH.py"')
     given = {key: _KEYS[key](value) for key, value in {**defaults.content, **entry}.items()}
     directives = [("static", text) for text in given.get("static", ())]
-    directives += [("range", text) for text in given.get("ranges", ())]
+    for kind, key in (("range", "ranges"), ("shape", "shapes"), ("size", "sizes")):
+        directives += [(kind, text) for text in given.get(key, ())]
     if "wrt" in given:
         directives.append(("wrt", ", ".join(given["wrt"])))
     folder = path.parent

@@ -5,7 +5,7 @@ Nothing is written here, so that this can run in a process of its own.
 
 from __future__ import annotations
 
-from gradgen.compile.front import open_front
+from gradgen.compile.front import of_neurons, open_front
 from gradgen.compile.generation import Kept, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status, mute
@@ -25,7 +25,7 @@ def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Out
     Raises GradgenError if there is nothing to report on.
     """
     old, record = committed(target.output)
-    front = open_front(target.settings)
+    front = of_neurons(open_front(target.settings), "report")
     graph = graph_of(front)
     recipe = credible_recipe(record, target.settings, graph)
     made = generate_from(front, status, recipe)

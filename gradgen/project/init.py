@@ -14,7 +14,7 @@ from gradgen.compile.outputs import require_apart
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.errors import GradgenError
 from gradgen.files import alone_in, read_text, require_named, write_atomically
-from gradgen.frontend.reading.directives import parse_range
+from gradgen.frontend.reading.directives import parse_range, parse_size
 from gradgen.frontend.reading.source import read_source
 from gradgen.project.configuration import FILE, TABLE, parse
 from gradgen.project.target import Target, shown
@@ -90,6 +90,12 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
     if "range" in by_kind:
         ranges = [found for text in by_kind["range"] for found in parse_range(text)]
         entry["ranges"] = _inline({leaf: [low, high] for leaf, low, high in ranges})
+    if "shape" in by_kind:
+        shapes = [text.partition("=") for text in by_kind["shape"]]
+        entry["shapes"] = _inline({leaf.strip(): axes.strip() for leaf, _, axes in shapes})
+    if "size" in by_kind:
+        sizes = [found for text in by_kind["size"] for found in parse_size(text)]
+        entry["sizes"] = _inline(dict(sizes))
     if settings.example is not None:
         file, _, function = settings.example.rpartition(":")
         entry["example"] = f"{_relative(Path(file), path)}:{function}"

@@ -8,11 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_generation import judge_arrays
+from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import Front, open_front, ranges_of
 from gradgen.compile.generation import replayed
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status
 from gradgen.compile.verdict import judge
+from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.graph import FACE
 from gradgen.ir.module import Module
 from gradgen.ir.recipe import Recipe
@@ -22,8 +26,9 @@ from gradgen.project.facts import facts_of, reasons
 from gradgen.project.outcome import Finding, Outcome, State
 from gradgen.project.record import Record, committed, counts_of
 from gradgen.project.target import Target
-from gradgen.targets.jax.render import render
+from gradgen.targets.jax.render import render, render_arrays
 from gradgen.targets.jax.seal import same_code, without_version
+from gradgen.verify.verdict import Verdict
 from gradgen.version import __version__
 
 
@@ -32,11 +37,11 @@ class _Committed:
     """A target with its committed file and what its recipe gives today."""
 
     target: Target
-    front: Front
+    front: Front | ArrayFront
     record: Record
     recipe: Recipe | None
     """What it records, as far as that can be believed."""
-    module: Module | None
+    module: Module | ArrayModule | None
     """None if the recipe is for another graph, or if there is none."""
     text: str | None
     """Of the module."""
@@ -74,6 +79,8 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
     Raises GradgenError if the source is at fault.
     """
     front = open_front(target.settings)
+    if isinstance(front, ArrayFront):
+        return _inspect_arrays(target, front, verified, status)
     graph = graph_of(front)
     old, record = committed(target.output)
     if record is None:
@@ -83,6 +90,19 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
     text = None if module is None else render(module)
     found = _Committed(target, front, record, recipe, module, text)
     if module is None or not found.is_current:
+        return _stale(found)
+    return _current(found, module, verified, status)
+
+
+def _inspect_arrays(target: Target, front: ArrayFront, verified: bool, status: Status) -> Outcome:
+    """The same of a source on arrays, whose text needs no recipe."""
+    old, record = committed(target.output)
+    if record is None:
+        return _missing(target, old)
+    module = array_module(front)
+    text = render_arrays(module)
+    found = _Committed(target, front, record, None, module, text)
+    if not found.is_current:
         return _stale(found)
     return _current(found, module, verified, status)
 
@@ -125,7 +145,7 @@ def _gradgen_changed(committed: _Committed) -> Finding:
     if record.elimination == FACE:
         message = f"{target.output} has an order of faces, and gradgen eliminates none any more"
         line = record.line_of("elimination")
-    elif record.recipe is None:
+    elif record.recipe is None and isinstance(committed.front, Front):
         message = f"gradgen changed: {wrote} did not record in {target.output} what is needed now"
         line = 1
     elif committed.text is None:
@@ -155,10 +175,14 @@ def _first_difference(old: str, new: str) -> int:
     return 1
 
 
-def _current(committed: _Committed, module: Module, verified: bool, status: Status) -> Outcome:
+def _current(
+    committed: _Committed, module: Module | ArrayModule, verified: bool, status: Status
+) -> Outcome:
     target, front, counts = committed.target, committed.front, counts_of(module)
     over = over_budget(target, counts)
-    wrong = miscounted(committed.record.text, committed.record.stated)
+    wrong = None
+    if isinstance(module, Module):
+        wrong = miscounted(committed.record.text, committed.record.stated)
     if wrong is not None:
         over = (Finding("stale", f"counts differ: {wrong}", target.command, target.output), *over)
     state: State = "stale" if wrong is not None else "over budget" if over else "current"
@@ -166,7 +190,7 @@ def _current(committed: _Committed, module: Module, verified: bool, status: Stat
     if not verified:
         return committed.outcome(state, over, f"{sentence}; not verified")
     status(f"verifying {front.source.function}")
-    report = judge(front, module, committed.record.text, ranges_of(front))
+    report = _judged(front, module, committed.record.text)
     path, line = front.source.path, front.source.position.line
     found = [Finding("warning", warning, path=path) for warning in report.warnings]
     if not report.exact:
@@ -177,3 +201,12 @@ def _current(committed: _Committed, module: Module, verified: bool, status: Stat
     return committed.outcome(
         state, (*found, *over), f"{sentence}; {report.summary()}", (report.pretty(),)
     )
+
+
+def _judged(front: Front | ArrayFront, module: Module | ArrayModule, text: str) -> Verdict:
+    """What comes of holding a committed text against its source."""
+    if isinstance(front, Front):
+        assert isinstance(module, Module)
+        return judge(front, module, text, ranges_of(front))
+    assert isinstance(module, ArrayModule)
+    return judge_arrays(front, module, text, quick=True)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_generation import VerifiedArrays, generate_arrays
 from gradgen.compile.front import Front, open_front
-from gradgen.compile.generation import generate_from
+from gradgen.compile.generation import Verified, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.outputs import require_not_executed
 from gradgen.compile.status import Status
@@ -22,6 +24,10 @@ from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import Record, committed, counts_of
 from gradgen.project.target import Target
 from gradgen.targets.jax.seal import same_code
+
+_REMARKS = {
+    "another graph": "; its graph is another one now, so that an order was searched for again"
+}
 
 
 def make(target: Target, search_again: bool, status: Status) -> Outcome:
@@ -37,25 +43,31 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     front = open_front(settings)
     if target.output is not None:
         require_not_executed(target.output, set(sys.modules) - before)
-    recorded, again = _recorded(target, front, record, search_again)
-    made = generate_from(front, status, recorded, search_again=again)
+    made: Verified | VerifiedArrays
+    orders: tuple[str, ...] = ()
+    remark = ""
+    if isinstance(front, ArrayFront):
+        made = generate_arrays(front, status)
+    else:
+        recorded, again = _recorded(target, front, record, search_again)
+        made = generate_from(front, status, recorded, search_again=again)
+        orders, remark = made.orders, _REMARKS.get(made.kept, "")
     counts = counts_of(made.module)
     same = same_code(old, made.text)
     findings = [Finding("warning", w, path=settings.path) for w in made.report.warnings]
     name = "" if target.output is not None else f"{made.module.source.function}: "
-    remark = "; its graph is another one now, so that an order was searched for again"
     return Outcome(
         target.name,
         settings.path,
         target.output,
         "unchanged" if same else "different",
         (*findings, *over_budget(target, counts)),
-        sentence=name + made.sentence() + (remark if made.kept == "another graph" else ""),
+        sentence=name + made.sentence() + remark,
         counts=counts,
         before=None if record is None else record.counts,
         old=old,
         new=old if same else made.text,
-        details=(*made.orders, made.report.pretty()),
+        details=(*orders, made.report.pretty()),
     )
 
 

@@ -140,12 +140,16 @@ def as_summary(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _shown(count: int | None) -> str:
+    return "" if count is None else str(count)
+
+
 def _cells(outcome: Outcome) -> list[str]:
     now, before = outcome.counts or outcome.before, outcome.before
     if now is None:
         return ["", "", "", ""] * 2
     then = ("", "") if before is None else (str(before.ops), str(before.muls))
     return [
-        *(str(now.ops), then[0], str(now.forward_ops), str(now.reverse_ops)),
-        *(str(now.muls), then[1], str(now.forward_muls), str(now.reverse_muls)),
+        *(str(now.ops), then[0], _shown(now.forward_ops), str(now.reverse_ops)),
+        *(str(now.muls), then[1], _shown(now.forward_muls), str(now.reverse_muls)),
     ]

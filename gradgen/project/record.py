@@ -11,12 +11,14 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.files import read_text
+from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.graph import Order
 from gradgen.ir.json_files import flag, line, number
 from gradgen.ir.module import Module
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.recipe import Recipe
 from gradgen.ir.source import normalised
+from gradgen.targets.jax.arrays import counted
 from gradgen.targets.jax.seal import is_generated, text_digest
 
 _GRADGEN = re.compile(rf"^{METADATA}_* = (\{{\n.*?^\}})$", re.M | re.S)
@@ -27,17 +29,25 @@ class Counts:
     """The counts that people compare: now, and those of plain forward and reverse mode."""
 
     ops: int
+    """Of value and Jacobian; on arrays, of value and vector-Jacobian product."""
     muls: int
-    forward_ops: int
-    forward_muls: int
+    forward_ops: int | None
+    """None on arrays, where there is no such mode of a vector-Jacobian product."""
+    forward_muls: int | None
     reverse_ops: int
     reverse_muls: int
     residuals: int | None = None
-    """Bytes that the drop-in function keeps for each neuron and step; None without it."""
+    """Bytes that the drop-in function keeps for each neuron and step, or for all arrays; None
+    without it."""
 
 
-def counts_of(module: Module) -> Counts:
+def counts_of(module: Module | ArrayModule) -> Counts:
     """The counts of a module."""
+    if isinstance(module, ArrayModule):
+        operations = counted(module, module.vjp).total
+        plan, sweep = module.pulled.plan, module.pulled.sweep
+        kept = module.passes.bytes
+        return Counts(operations, plan.muls, None, None, operations, sweep.muls, kept)
     jacobian = module.jacobian
     return Counts(
         jacobian.chosen.operations.total,
@@ -164,6 +174,8 @@ def _recipe(content: Mapping[Any, Any]) -> Recipe | None:
 
 
 def _counts(stated: Mapping[str, Any]) -> Counts | None:
+    if "value_and_jacobian" not in stated:
+        return _array_counts(stated)
     try:
         jacobian = stated["value_and_jacobian"]
         forward, reverse = jacobian["forward"], jacobian["reverse"]
@@ -181,6 +193,18 @@ def _counts(stated: Mapping[str, Any]) -> Counts | None:
     if not all(type(n) is int for n in numbers) or not (kept is None or type(kept) is int):
         return None
     return Counts(*numbers, kept)
+
+
+def _array_counts(stated: Mapping[str, Any]) -> Counts | None:
+    try:
+        operations, muls = stated["vjp"]["total"], stated["vjp"]["accumulation"]["muls"]
+        reverse = stated["vjp"]["accumulation"]["reverse"]
+        kept = stated["residuals"]["kept"]["bytes"]
+    except (KeyError, TypeError):
+        return None
+    if not all(type(n) is int for n in (operations, muls, reverse, kept)):
+        return None
+    return Counts(operations, muls, None, None, operations, reverse, kept)
 
 
 def committed(path: str | None) -> tuple[str | None, Record | None]:

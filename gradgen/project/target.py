@@ -14,7 +14,7 @@ from gradgen.errors import GradgenError
 BUDGETS = ("max-muls", "max-ops", "max-residuals")
 """The keys that limit counts: multiplications of the accumulation, operations of the program."""
 
-_KEYS = {"range": "ranges"}
+_KEYS = {"range": "ranges", "shape": "shapes", "size": "sizes"}
 """The keys of directives, where they are called otherwise."""
 
 

@@ -186,6 +186,8 @@ class Run:
         which: tuple[int, ...] = (2, 4) if wide else (0, 1, 3)
         if self._large:
             which = () if wide else (3,)
+        # loops and the like are compiled otherwise where parameters are shared than here
+        self.ledger.strict &= not self._trace.inlined_jit
         found = people.populations(self._subject, self._random, which, self._rng)
         coupled = {one.title for one in found if people.couples_neurons(self._subject, one)}
         self.ledger.warnings += [

@@ -19,6 +19,15 @@ from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.patterns import Label, Pattern
 from gradgen.ir.shapes import Dim, Shape, shape_of
 
+_NO_CODE = (
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    GradgenError,
+    jax.errors.InconclusiveDimensionOperation,
+)
+"""What shows that a rule of JAX cannot be written as code."""
+
 
 class Differentiation:
     """Writes the code of partials on top of a primal that was read."""
@@ -166,15 +175,33 @@ class Differentiation:
         due = jax_compat.shaped(out.shape, out.dtype)
         try:
             transposed = self._applied(pull, due, avals, atoms, instruction.target)
-        except (NotImplementedError, TypeError, ValueError) as error:
-            first = str(error).strip().split("\n", 1)[0]
-            message = f"JAX has no derivative of '{eqn.primitive.name}' here: {first}"
-            raise self._without_partial(instruction, message) from error
+        except _NO_CODE as error:
+            if instruction.op == "copy":
+                message = f"JAX has no derivative of '{eqn.primitive.name}' here"
+                raise self._without_partial(instruction, message) from error
+            transposed = self._by_jax("pullback", instruction, source, self.shape(source))
+        pushed = None
         try:
-            pushed = self._applied(push, avals[slots[0]], avals, atoms, source)
-        except (NotImplementedError, TypeError, ValueError):
-            pushed = None
+            if not eqn.primitive.name.startswith("custom_vjp"):
+                pushed = self._applied(push, avals[slots[0]], avals, atoms, source)
+        except _NO_CODE:
+            if instruction.op != "copy":
+                shape = self.shape(instruction.target)
+                pushed = self._by_jax("pushforward", instruction, source, shape)
         return Operator(source, transposed, pushed)
+
+    def _by_jax(self, op: str, instruction: Instruction, source: Var, shape: Shape) -> Applied:
+        """JAX's own rule, to be called at run time: it has no public spelling otherwise."""
+        argument = f"u{self._operators}"
+        attributes = (
+            ("op", instruction.op),
+            ("slot", instruction.operands.index(source)),
+            ("inner", instruction.attributes),
+            ("shape", shape),
+        )
+        operands = (argument, *instruction.operands)
+        code = Instruction(f"{argument}_{op}", op, operands, attributes)
+        return Applied(argument, (code,), code.target)
 
     def _applied(
         self, function: Any, vector: Any, avals: Sequence[Any], atoms: Sequence[Atom], like: Var

@@ -94,12 +94,15 @@ def _gather(params: Mapping[str, Any], eqn: Eqn) -> Attributes:
         "offset_dims", "collapsed_slice_dims", "start_index_map",
         "operand_batching_dims", "start_indices_batching_dims",
     )  # fmt: skip
-    if params.get("fill_value") is not None:
-        raise NoTextError("it has a value of its own for what lies outside")
     return (
         *((field, tuple(map(int, getattr(numbers, field)))) for field in fields),
         ("slice_sizes", shape_of(params["slice_sizes"])),
         *_promises(params),
+        *(
+            (("fill_value", str(params["fill_value"])),)
+            if params.get("fill_value") is not None
+            else ()
+        ),
     )
 
 
@@ -150,6 +153,16 @@ def _conv(params: Mapping[str, Any], eqn: Eqn) -> Attributes:
     )
 
 
+def _window(params: Mapping[str, Any], eqn: Eqn) -> Attributes:
+    return (
+        ("window", tuple(map(int, params["window_dimensions"]))),
+        ("strides", tuple(map(int, params["window_strides"]))),
+        ("padding", tuple(tuple(map(dim_of, one)) for one in params["padding"])),
+        ("base_dilation", tuple(map(int, params["base_dilation"]))),
+        ("window_dilation", tuple(map(int, params["window_dilation"]))),
+    )
+
+
 _RENAMED = {
     "dot_general": "einsum",
     "broadcast_in_dim": "broadcast",
@@ -179,6 +192,11 @@ _READERS: dict[str, Callable[[Mapping[str, Any], Eqn], Attributes]] = {
     "gather": _gather,
     "scatter": _scatter,
     "scatter-add": _scatter,
+    "sort": lambda p, e: (("axis", int(p["dimension"])), ("stable", bool(p["is_stable"]))),
+    **dict.fromkeys(
+        ("reduce_window_sum", "reduce_window_max", "reduce_window_min", "reduce_window_mul"),
+        _window,
+    ),
     "conv_general_dilated": _conv,
 }
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import moving
@@ -16,7 +18,7 @@ from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
-from gradgen.ir.shapes import Dim, Shape, joined
+from gradgen.ir.shapes import Shape, joined
 from gradgen.ir.source import Position, Source
 
 MOST_ITERATIONS = 64
@@ -52,7 +54,8 @@ class Reading:
         name = str(aval.dtype)
         if name == self.working:
             return "weak" if jax_compat.is_weak(aval) else "float"
-        return "int" if name == str(jnp.result_type(int)) else name
+        usual = str(jnp.result_type(int))
+        return {usual: "int", f"u{usual}": "uint"}.get(name, name)
 
     def shape(self, atom: Atom) -> Shape:
         """The shape of what is known."""
@@ -60,7 +63,10 @@ class Reading:
 
     def run(self, closed: Any, operands: Sequence[Atom]) -> list[Atom]:
         """Read a closed jaxpr; returns where its results are."""
-        constants = [self._constant(value) for value in closed.consts]
+        constants = [
+            self._constant(value, self.dtype(variable.aval))
+            for value, variable in zip(closed.consts, closed.jaxpr.constvars, strict=True)
+        ]
         return self.run_open(closed.jaxpr, constants, operands)
 
     def run_open(
@@ -71,7 +77,9 @@ class Reading:
         values.update(zip(jaxpr.invars, operands, strict=True))
 
         def read(atom: Any) -> Atom:
-            return self._constant(atom.val) if jax_compat.is_literal(atom) else values[atom]
+            if jax_compat.is_literal(atom):
+                return self._constant(atom.val, self.dtype(atom.aval))
+            return values[atom]
 
         for eqn in jaxpr.eqns:
             results = self._equation(eqn, tuple(read(atom) for atom in eqn.invars))
@@ -145,6 +153,8 @@ class Reading:
         if "complex" in str(aval.dtype):
             raise self.unsupported(eqn, "complex numbers are not supported")
         dtype, shape = self.dtype(aval), shape_of(aval.shape)
+        if op == "convert" and dtype == "uint":
+            raise self.unsupported(eqn, "conversions to unsigned integers are not supported")
         if op == "convert":
             kept = self._converted(eqn, operands[0], dtype)
             if kept is not None:
@@ -216,9 +226,8 @@ class Reading:
             results.append(vertex)
         return results
 
-    def _constant(self, value: Any) -> Atom:
+    def _constant(self, value: Any, dtype: DType) -> Atom:
         array = np.asarray(value)
-        dtype = self.dtype(array)
         plain = array.astype(np.float64) if is_float(dtype) else array
         if plain.ndim == 0:
             return Const(plain.item(), "weak" if dtype == "float" else dtype)
@@ -234,6 +243,26 @@ class Reading:
             )
         number = Const(first, "weak" if dtype == "float" else dtype)
         return self.spread(number, shape_of(array.shape), dtype)
+
+    def expanded(
+        self,
+        eqn: Eqn,
+        function: Callable[..., list[Any]],
+        operands: Sequence[Atom],
+        avals: Sequence[Aval],
+    ) -> list[Atom]:
+        """What an equation is in terms of simpler ones: those of a function of its operands."""
+        if not avals:
+            return function()
+        closed = jax.make_jaxpr(function)(*(jax_compat.shaped(a.shape, a.dtype) for a in avals))
+        enclosing, self._enclosing = self._enclosing, self._place(eqn)
+        full = [
+            atom if isinstance(atom, str) else self.spread(atom, shape_of(a.shape), self.dtype(a))
+            for atom, a in zip(operands, avals, strict=True)
+        ]
+        found = self.run(closed, full)
+        self._enclosing = enclosing
+        return found
 
     def _place(self, eqn: Eqn) -> tuple[Position, ...]:
         inner = jax_compat.frames(eqn, self.source, inside_jit=self._depth > 0)
@@ -277,27 +306,16 @@ def _size(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
 
 def _split(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
     """One slice for each part."""
-    axis, whole = eqn.params["axis"], shape_of(eqn.invars[0].aval.shape)
-    results, start = [], 0
-    for number, variable in enumerate(eqn.outvars):
-        limit = start + variable.aval.shape[axis]
-        starts: list[Dim] = [0] * len(whole)
-        limits = list(whole)
-        starts[axis], limits[axis] = dim_of(start), dim_of(limit)
-        attributes: moving.Attributes = (
-            ("starts", tuple(starts)),
-            ("limits", tuple(limits)),
-            ("strides", (1,) * len(whole)),
-            ("full", tuple(end == size for end, size in zip(limits, whole, strict=True))),
-        )
-        dtype, shape = reading.dtype(variable.aval), shape_of(variable.aval.shape)
-        atom = reading.emit("slice", operands, attributes, dtype, shape)
-        reading._noted(atom, eqn)
-        if isinstance(atom, str):
-            reading.equations.setdefault(atom, (eqn, operands, number))
-        results.append(atom)
-        start = limit
-    return results
+    axis = eqn.params["axis"]
+
+    def parts(x: Any) -> list[Any]:
+        found, start = [], 0
+        for size in eqn.params["sizes"]:
+            found.append(lax.slice_in_dim(x, start, start + size, axis=axis))
+            start = start + size
+        return found
+
+    return reading.expanded(eqn, parts, operands, [eqn.invars[0].aval])
 
 
 def _square_complement(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
@@ -308,9 +326,66 @@ def _square_complement(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -
     return [reading.emit("mul", factors, (), dtype)]
 
 
+def _stack(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """Each with an axis of size one more, one after the other."""
+    axis = eqn.params["axis"]
+
+    def stacked(*parts: Any) -> list[Any]:
+        return [lax.concatenate([lax.expand_dims(x, [axis]) for x in parts], axis)]
+
+    return reading.expanded(eqn, stacked, operands, [v.aval for v in eqn.invars])
+
+
+def _unstack(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """One slice for each place, without its axis."""
+    axis = eqn.params["axis"]
+
+    def places(x: Any) -> list[Any]:
+        numbers = range(len(eqn.outvars))
+        return [lax.index_in_dim(x, k, axis, keepdims=False) for k in numbers]
+
+    return reading.expanded(eqn, places, operands, [eqn.invars[0].aval])
+
+
+def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """A loop of a fixed number of steps, written out."""
+    length, body = eqn.params["length"], eqn.params["jaxpr"]
+    if not isinstance(length, int) or length > MOST_ITERATIONS:
+        raise reading.unsupported(
+            eqn, f"loops of more than {MOST_ITERATIONS} steps are not supported in arrays yet"
+        )
+    constants, carried = jax_compat.scan_counts(eqn)
+    given = operands[:constants]
+    carry: list[Atom] = list(operands[constants : constants + carried])
+    sequences = operands[constants + carried :]
+    steps = range(length)[:: -1 if eqn.params["reverse"] else 1]
+    avals = [v.aval for v in eqn.invars[constants + carried :]]
+    stacks: dict[int, Sequence[Atom]] = {}
+    for step in steps:
+
+        def now(*xs: Any, step: int = step) -> list[Any]:
+            return [lax.index_in_dim(x, step, 0, keepdims=False) for x in xs]
+
+        read = reading.expanded(eqn, now, sequences, avals)
+        results = reading.run(body, [*given, *carry, *read])
+        carry, stacks[step] = results[:carried], results[carried:]
+
+    def stacked(*parts: Any) -> list[Any]:
+        return [lax.concatenate([lax.expand_dims(x, [0]) for x in parts], 0)]
+
+    found = list(carry)
+    for k, variable in enumerate(body.jaxpr.outvars[carried:]):
+        parts = tuple(stacks[step][k] for step in range(length))
+        found += reading.expanded(eqn, stacked, parts, [variable.aval] * length)
+    return found
+
+
 _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] = {
     "select_n": _select,
     "dim_as_value": _size,
     "split": _split,
     "one_minus_square": _square_complement,
+    "stack": _stack,
+    "unstack": _unstack,
+    "scan": _scan,
 }

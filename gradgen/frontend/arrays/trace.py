@@ -123,16 +123,19 @@ def _jaxpr(
         results.append(signature.call(function, leaves))
         return jax.tree.leaves(results[-1])
 
+    fixed = "state that axis as a number, as in # gradgen: shape x=(32, n)"
     what = f"'{source.function}' cannot be traced on arrays of these shapes"
     hint = "are the shapes those that it is called with? An axis that the code fixes is a number"
     with users_code(source.path, source.line_of, what, hint, at=source.position):
         try:
             return jax.make_jaxpr(flat)(*avals), results[-1]
-        except jax.errors.InconclusiveDimensionOperation as error:
+        except (jax.errors.InconclusiveDimensionOperation, ValueError, TypeError) as error:
+            if "ymbolic dimension" not in str(error):
+                raise
             line, column = place_of(error, source.line_of)
             raise GradgenError(
                 f"'{source.function}' depends on the size of an axis: {first_line(error)}",
-                hint="state that axis as a number, as in # gradgen: shape x=(32, n)",
+                hint=fixed,
                 path=source.path,
                 line=line or source.position.line,
                 column=column,

@@ -21,6 +21,8 @@ def spelled(
         return _einsum(instruction, operands, as_source)
     if instruction.op == "broadcast":
         return _broadcast(instruction, operands, dtype)
+    if instruction.op in ("pullback", "pushforward"):
+        return _by_jax(instruction, operands, dtype)
     return _SPELLED[instruction.op](instruction, operands, dtype)
 
 
@@ -207,14 +209,20 @@ def _concatenate(instruction: Instruction, operands: Sequence[Text], dtype: str)
 
 
 def _dynamic_slice(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
-    starts = ", ".join(o.text for o in operands[1:])
+    starts = _starts(operands[1:])
     sizes = print_shape(instruction.attribute("sizes"))
-    return _call("lax.dynamic_slice", operands[0].text, f"[{starts}]", sizes)
+    return _call("lax.dynamic_slice", operands[0].text, starts, sizes)
+
+
+def _starts(operands: Sequence[Text]) -> str:
+    """Indices, which are to be of one dtype."""
+    shown = ", ".join(o.text for o in operands)
+    return f"[{shown}]" if len(operands) == 1 else f"_alike({shown})"
 
 
 def _dynamic_update(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
-    starts = ", ".join(o.text for o in operands[2:])
-    return _call("lax.dynamic_update_slice", operands[0].text, operands[1].text, f"[{starts}]")
+    starts = _starts(operands[2:])
+    return _call("lax.dynamic_update_slice", operands[0].text, operands[1].text, starts)
 
 
 def _gather(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
@@ -226,7 +234,14 @@ def _gather(instruction: Instruction, operands: Sequence[Text], dtype: str) -> T
     )
     sizes = print_shape(instruction.attribute("slice_sizes"))
     operand, indices = (o.text for o in operands)
-    return _call("lax.gather", operand, indices, numbers, sizes, *_promises(instruction))
+    fill = dict(instruction.attributes).get("fill_value")
+    more = [] if fill is None else [f"fill_value={'jnp.nan' if fill == 'nan' else fill}"]
+    return _call("lax.gather", operand, indices, numbers, sizes, *_promises(instruction), *more)
+
+
+def _sort(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    axis, stable = (instruction.attribute(name) for name in ("axis", "stable"))
+    return _call("lax.sort", operands[0].text, str(axis), f"is_stable={stable}")
 
 
 def _scatter(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
@@ -256,6 +271,29 @@ def _promises(instruction: Instruction) -> list[str]:
     flags = [f for f in ("indices_are_sorted", "unique_indices") if instruction.attribute(f)]
     mode = instruction.attribute("mode")
     return [*(f"{flag}=True" for flag in flags), f"mode=lax.GatherScatterMode.{mode}"]
+
+
+def _window(function: str, start: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
+    def spell(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+        names = ("window", "strides", "padding", "base_dilation", "window_dilation")
+        settings = ", ".join(str(instruction.attribute(name)) for name in names)
+        return _call("lax.reduce_window", operands[0].text, start, f"lax.{function}", settings)
+
+    return spell
+
+
+def _by_jax(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    """JAX's own rule of one operation, for which there is no other public spelling."""
+    slot: int = instruction.attribute("slot")
+    vector, *given = operands
+    inner = Instruction(
+        "", instruction.attribute("op"), instruction.operands[1:], instruction.attribute("inner")
+    )
+    along = [Text("_x") if k == slot else o for k, o in enumerate(given)]
+    function = f"lambda _x: {spelled(inner, along, dtype, as_source=True).text}"
+    if instruction.op == "pullback":
+        return Text(f"jax.vjp({function}, {given[slot].text})[1]({vector.text})[0]")
+    return Text(f"jax.jvp({function}, ({given[slot].text},), ({vector.text},))[1]")
 
 
 def _conv(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
@@ -302,4 +340,9 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     "scatter": _scatter("scatter"),
     "scatter_add": _scatter("scatter_add"),
     "conv": _conv,
+    "sort": _sort,
+    "reduce_window_sum": _window("add", "0.0"),
+    "reduce_window_max": _window("max", "-jnp.inf"),
+    "reduce_window_min": _window("min", "jnp.inf"),
+    "reduce_window_mul": _window("mul", "1.0"),
 }

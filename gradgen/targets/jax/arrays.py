@@ -156,6 +156,7 @@ def _metadata(module: ArrayModule, counts: Mapping[str, Operations]) -> list[str
     content["counts"]["vjp"]["accumulation"] = {
         "muls": module.pulled.plan.muls,
         "adds": module.pulled.plan.adds,
+        "reverse": module.pulled.sweep.muls,
     }
     content["counts"]["residuals"]["kept"] = {"bytes": module.passes.bytes}
     return layout(f"{METADATA} = ", document(content))

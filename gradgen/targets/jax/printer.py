@@ -177,6 +177,8 @@ class Printer:
         dtype = instruction.dtype
         if dtype in WORKING:
             return self._dtype_of(self._reference)
+        if dtype == "uint":
+            return "jnp.uint32"  # JAX numbers things with it, which 32 bits are enough for
         return dtype if dtype in ("int", "bool") else f"jnp.{dtype}"
 
     def _dtype_of(self, variable: Var) -> str:

@@ -1,55 +1,14 @@
-"""The line for sources on arrays: trace, graphs, plans, programs, text, verdict."""
+"""From a trace on arrays to the programs of a module: plans, accumulation, passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-from gradgen.compile.opening import Opened
+from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.programs import GENERATOR
-from gradgen.config import Settings
 from gradgen.elimination.arrays import cheapest, sweep, weighted_inputs, weighted_outputs
-from gradgen.errors import GradgenError
-from gradgen.frontend.arrays.stated import Stated, read_stated
-from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.reading.local_imports import digests_of_imports
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.ir.array_module import ArrayModule, Work
-from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.source import Source
 from gradgen.lowering.arrays import ArrayCode
 from gradgen.lowering.residuals import split_arrays
-
-
-@dataclass(frozen=True)
-class ArrayFront:
-    """A source on arrays, executed and traced."""
-
-    settings: Settings
-    source: Source
-    function: Callable[..., Any]
-    signature: Signature
-    stated: Stated
-    trace: ArrayTrace
-
-
-def array_front(settings: Settings, opened: Opened, signature: Signature) -> ArrayFront:
-    """Trace a function that states the shapes of its arguments."""
-    stated = read_stated(opened.source, signature)
-    trace = trace_arrays(opened.source, opened.function, signature, stated)
-    if not any(i.wrt for i in trace.inputs) or not trace.elementals:
-        wrt = ", ".join(i.path for i in trace.inputs if i.wrt) or "no argument"
-        position = opened.source.position
-        raise GradgenError(
-            f"no output of '{trace.function}' depends differentiably on {wrt}",
-            hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
-            "(jax.custom_jvp)",
-            path=opened.source.path,
-            line=position.line,
-            column=position.column,
-        )
-    return ArrayFront(settings, opened.source, opened.function, signature, stated, trace)
 
 
 def array_module(front: ArrayFront) -> ArrayModule:
