@@ -107,7 +107,9 @@ def _passes(program: Program, leaves: _Leaves, residuals: Residuals) -> Passes:
     elif residuals == "auto":
         again = _computed_again(early, leaves, needed, cost)
     else:
-        again = {v for v in needed if cost.bytes(v) > 0 and cost.is_free(v)}
+        cheap = {v for v in needed if cost.bytes(v) > 0 and cost.is_free(v)}
+        made = {i.target for i in early if cost.is_made(i.target)}
+        again = cheap | {i.target for i in live_code(early, needed) if i.target in made}
     again_code = [i for i in early if i.target in again]
     kept_set = needed | {v for i in again_code for v in i.variables}
     kept = [v for v in (*program.inputs, *(i.target for i in early)) if v in kept_set - again]
@@ -173,10 +175,15 @@ class _Costs:
         """To compute a value from its operands."""
         instruction = self._definitions[variable]
         kind = OPERATIONS[instruction.op].kind
-        elements = self._elements.get(variable, 1)
+        elements = 0 if self.is_made(variable) else self._elements.get(variable, 1)
         if kind == "pow":
             return count_operations([instruction]).total * elements
         return _WEIGHTS.get(kind, 1) * elements
+
+    def is_made(self, variable: Var) -> bool:
+        """Whether it is an array that is made of nothing but sizes and numbers."""
+        found = self._definitions.get(variable)
+        return found is not None and OPERATIONS[found.op].kind == "array" and not found.variables
 
     def is_heavy(self, variable: Var) -> bool:
         """Whether it takes far longer to compute than to keep."""
@@ -214,7 +221,8 @@ def _computed_again(
         never += work
     edges: dict[tuple[int, int], int] = {}
     for v, k in number.items():
-        edges[2 * k, 2 * k + 1] = unit * cost.bytes(v) + cost.handling(v)
+        keeping = unit * cost.bytes(v) + cost.handling(v)
+        edges[2 * k, 2 * k + 1] = never if cost.is_made(v) else keeping
         edges[2 * k + 1, 2 * k] = never
         cheap = k >= len(inputs) and not cost.is_heavy(v)
         edges[source, 2 * k] = cost.operations(v) if cheap else never

@@ -9,12 +9,12 @@ import libcst as cst
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.annotations import Annotations
 from gradgen.frontend.reading.decision import Decision
-from gradgen.frontend.reading.directives import parse_example, parse_static
+from gradgen.frontend.reading.directives import parse_example, parse_shape, parse_static
 from gradgen.frontend.reading.evidence import evidence_of
 from gradgen.frontend.reading.interpreter import read_uses
 from gradgen.frontend.reading.syntax import Syntax
 from gradgen.frontend.reading.target import declared
-from gradgen.ir.pytree import Structure, leaf
+from gradgen.ir.pytree import LeafKind, Structure, leaf
 from gradgen.ir.source import Directive
 
 
@@ -50,15 +50,21 @@ def read_structures(
 def _given(
     syntax: Syntax, directives: Iterable[Directive], annotations: Annotations
 ) -> Mapping[str, Structure]:
-    """What directives say: examples, and that a static argument is static."""
+    """What directives say: examples, that a static argument is static, that one is an array."""
     records = {
         name: annotations.of(definition).outline()
         for name, definition in annotations.definitions.items()
     }
     given: dict[str, Structure] = {}
+    stated: dict[str, Structure] = {}
     for directive in directives:
         if directive.kind == "static":
             given |= {n: leaf("static") for n, _ in parse_static(directive.text) if "." not in n}
+        elif directive.kind == "shape":
+            for name, _, dtype in parse_shape(directive.text):
+                kind: LeafKind = "float" if dtype is None else "bool" if dtype == "bool" else "int"
+                if "." not in name:
+                    stated[name] = leaf(kind)
         elif directive.kind == "example":
             try:
                 given |= parse_example(directive.text, records)
@@ -67,4 +73,4 @@ def _given(
                 if place.line == 0:
                     raise
                 raise error.located(syntax.path, place.line, place.column) from None
-    return given
+    return stated | given

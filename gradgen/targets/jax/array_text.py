@@ -111,6 +111,9 @@ def _broadcast(instruction: Instruction, operands: Sequence[Text], dtype: str) -
             name = "zeros" if operand.value == 0 else "ones"
             return _call(f"jnp.{name}", print_shape(shape), dtype)
         return _call("jnp.full", print_shape(shape), print_constant(operand).text, dtype)
+    if not dims and shape:
+        # a number may be Python's, or weakly typed
+        return _call("jnp.full", print_shape(shape), operands[0].text, dtype)
     added = [k for k in range(len(shape)) if k not in dims]
     if all(shape[k] == 1 for k in added) and instruction.attribute("shape") and added:
         return _indexed(operands[0], [":" if k in dims else "None" for k in range(len(shape))])

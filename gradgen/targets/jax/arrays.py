@@ -15,12 +15,12 @@ from gradgen.ir.program import Operations, Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in
 from gradgen.targets.jax.context import docstring_with, module_frame
-from gradgen.targets.jax.layout import Doc, Group, call, flat, layout, quote, tuple_of
+from gradgen.targets.jax.layout import Doc, Group, call, expression, flat, layout, quote, tuple_of
 from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
 from gradgen.targets.jax.ownership import users
 from gradgen.targets.jax.plumbing import Names, bound_guards, forward_body
-from gradgen.targets.jax.printer import Printer
+from gradgen.targets.jax.printer import WIDTH, Printer
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
@@ -227,7 +227,10 @@ def _program(
     named = name_variables(program, name_variables(whole, given | reserved))
     floats = _floats(module, program)
     printer = Printer(program, named, floats)
-    sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
+    sections = [
+        {"title": title, "lines": [part for line in lines for part in _wrapped(line)]}
+        for title, lines in printer.sections()
+    ]
     shapes = {v: s for v, s in shapes_given(module).items() if v in program.inputs}
     text = "\n".join(line for section in sections for line in section["lines"])
     used = sorted(axis for axis in axes if re.search(rf"(?<![.\w]){axis}\b", text))
@@ -243,6 +246,14 @@ def _program(
         "sections": sections,
         "returned": "\n".join(print_results(list(groups.values()))),
     }
+
+
+def _wrapped(line: str) -> list[str]:
+    """A statement, in several lines where it is too long for one."""
+    if len(line) <= WIDTH - 4:
+        return [line]
+    name, _, value = line.partition(" = ")
+    return [part.removeprefix("    ") for part in layout(f"{name} = ", expression(value), "", 4)]
 
 
 def _floats(module: ArrayModule, program: Program) -> list[Var]:

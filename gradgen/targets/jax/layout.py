@@ -86,6 +86,26 @@ def literal(text: str) -> Doc:
     return _literal(ast.parse(text, mode="eval").body)
 
 
+def expression(text: str) -> Doc:
+    """A call, with calls among its arguments, as a document that can be laid out."""
+    return _expression(ast.parse(text, mode="eval").body)
+
+
+def _expression(node: ast.expr) -> Doc:
+    match node:
+        case ast.Call(func=function, args=arguments, keywords=keywords):
+            items = [_expression(a) for a in arguments]
+            items += [prefixed(f"{k.arg}=", _expression(k.value)) for k in keywords]
+            return call(ast.unparse(function), items)
+        case ast.Tuple(elts=elements):
+            return tuple_of([_expression(e) for e in elements])
+        case ast.List(elts=elements):
+            return Group("[", tuple(_expression(e) for e in elements), "]")
+        case ast.Constant(value=str() as value):
+            return quote(value)
+    return ast.unparse(node)
+
+
 def _literal(node: ast.expr) -> Doc:
     match node:
         case ast.Dict(keys=keys, values=values):

@@ -42,6 +42,7 @@ class Printer:
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
         self._pending: dict[Var, Text] = {}
+        self._sizes: dict[Var, Text] = {}
         self._program = program
         primal = [s for s in program.sections if s.title == PRIMAL]
         self._primal = {i.target for section in primal for i in section.instructions}
@@ -52,7 +53,9 @@ class Printer:
 
     def atom(self, atom: Atom) -> str:
         """A result: a name or a literal."""
-        return self._names[atom] if isinstance(atom, str) else print_constant(atom).text
+        if isinstance(atom, Const):
+            return print_constant(atom).text
+        return self._sizes[atom].text if atom in self._sizes else self._names[atom]
 
     def _inlineable(self, program: Program) -> set[Var]:
         """Variables that are read once, in their own section, and that have no name."""
@@ -78,6 +81,10 @@ class Printer:
     def _section(self, instructions: Sequence[Instruction]) -> list[str]:
         lines: list[str] = []
         for instruction in instructions:
+            if instruction.op == "size":
+                # a name or two, wherever it is read
+                self._sizes[instruction.target] = self._expression(instruction)
+                continue
             inlined = [v for v in instruction.variables if v in self._pending]
             text = self._expression(instruction)
             room = WIDTH - 4 - len(f"{self._names[instruction.target]} = ")
@@ -101,7 +108,7 @@ class Printer:
     def _operand(self, atom: Atom) -> Text:
         if isinstance(atom, Const):
             return print_constant(atom)
-        return self._pending.get(atom) or Text(self._names[atom])
+        return self._sizes.get(atom) or self._pending.get(atom) or Text(self._names[atom])
 
     def _expression(self, instruction: Instruction) -> Text:
         op, operands = instruction.op, [self._operand(a) for a in instruction.operands]
