@@ -67,6 +67,8 @@ def array_context(module: ArrayModule) -> Context:
             f"    {line}" for line in forward_body(trace.inputs, frame["names"], trace.own_rules)
         ),
         **dict.fromkeys(_NOT_HERE, ""),
+        "constant": any(is_float(i.dtype) and not i.wrt for i in trace.inputs),
+        "differentiated_paths": flat(tuple_of([quote(i.path) for i in trace.inputs if i.wrt])),
         "default_floats": trace.default_floats,
         "low_precision": trace.low_precision,
         "leaves": "\n".join(_leaves(module)),

@@ -32,9 +32,8 @@ def render(module: Module) -> str:
 def render_arrays(module: ArrayModule) -> str:
     """The text of a generated module on arrays."""
     names = [f.name for f in EMITTED.values() if f in module.functions]
-    functions = [
-        f"arrays/{name}" if name == "value_and_grad" else f"functions/{name}" for name in names
-    ]
+    own = ("f", "value_and_grad")
+    functions = [f"arrays/{name}" if name in own else f"functions/{name}" for name in names]
     return _rendered(array_context(module), functions, "arrays/plumbing")
 
 
