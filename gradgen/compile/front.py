@@ -10,6 +10,7 @@ from gradgen.compile.array_front import ArrayFront, array_front
 from gradgen.compile.opening import Opened, execute
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
+from gradgen.frontend.arrays.proposal import proposed_shapes
 from gradgen.frontend.arrays.stated import has_shapes
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.recurrence import find_recurrence, require_state
@@ -48,7 +49,23 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
         signature = _signature(opened)
         if has_shapes(opened.source):
             return array_front(settings, opened, signature)
-        return _front_of(settings, opened, signature)
+        try:
+            return _front_of(settings, opened, signature)
+        except GradgenError as error:
+            if not any(sign in error.message for sign in _OF_ARRAYS):
+                raise
+            shapes = proposed_shapes(opened.source, opened.function, signature)
+            if shapes is not None:
+                error.hint = f"if it is a function of arrays, say so above it, as in: {shapes}"
+            raise
+
+
+_OF_ARRAYS = (
+    "cannot be traced on scalars",
+    "mixes different neurons of a population",
+    "returns an array of shape",
+)
+"""What messages say of functions that may be meant for arrays."""
 
 
 def of_neurons(front: Front | ArrayFront, what: str) -> Front:

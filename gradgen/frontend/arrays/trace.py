@@ -142,6 +142,16 @@ def _jaxpr(
             ) from error
 
 
+def traces(source: Source, function: Call, signature: Signature, stated: Stated) -> bool:
+    """Whether the function can be traced on arrays of these shapes at all."""
+    with jax_compat.x64(False), importable(Path(source.path).parent):
+        try:
+            _jaxpr(source, function, signature, stated.avals("float32"))
+        except GradgenError:
+            return False
+        return True
+
+
 def _follows(
     source: Source, function: Call, signature: Signature, stated: Stated, dtype: str, wide: bool
 ) -> bool:

@@ -1,0 +1,94 @@
+"""Shapes to propose for a function that does not work on single numbers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gradgen.errors import GradgenError
+from gradgen.frontend.arrays.stated import read_stated
+from gradgen.frontend.arrays.trace import traces
+from gradgen.frontend.tracing.arguments import Signature
+from gradgen.ir.source import Directive, Position, Source
+
+_BATCH, _INPUTS, _NEURONS, _OUTPUTS = "batch", "n_in", "n", "n_out"
+_NOWHERE = Position(0, 0, 0, 0)
+
+
+def proposed_shapes(
+    source: Source, function: Callable[..., Any], signature: Signature
+) -> str | None:
+    """A directive with shapes on which the function can be traced; None if none was found.
+
+    What stands before a matrix in a product has a batch and the matrix's rows; all else that has
+    to be passed is taken for the state of the neurons in a batch, then for that of one neuron's.
+    """
+    paths = {leaf.path for leaf in signature.leaves if leaf.kind == "float"}
+    required = {a.name for a in signature.arguments if a.default is None}
+    passed = [leaf.path for leaf in signature.leaves if leaf.path in paths]
+    passed = [path for path in passed if path.split(".")[0] in required]
+    products = [
+        (a if a in paths else None, b if b in paths else None) for a, b in _products(source)
+    ]
+    for state in ((_BATCH, _NEURONS), (_NEURONS,)):
+        found = _shapes(passed, products, state)
+        shown = " ".join(f"{path}=({_axes(axes)})" for path, axes in found.items())
+        directive = Directive("shape", shown, _NOWHERE)
+        tried = replace(source, directives=(*source.directives, directive))
+        try:
+            if traces(tried, function, signature, read_stated(tried, signature)):
+                return f"# gradgen: shape {shown}"
+        except GradgenError:
+            continue
+    return None
+
+
+def _shapes(
+    passed: list[str], products: list[tuple[str | None, str | None]], state: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    matrices = [right for _, right in products]
+    for left, right in products:
+        if right not in passed or right is None or right in found:
+            continue
+        if left in passed and left not in matrices:
+            rows = found.get(str(left), (*state[:-1], _INPUTS))[-1]
+            drives = not any(a == left for a, b in products[: products.index((left, right))])
+            first = drives and _INPUTS not in {axis for axes in found.values() for axis in axes}
+            rows = _INPUTS if first else rows if left in found else _NEURONS
+            found[str(left)] = (*state[:-1], rows)
+            found[right] = (rows, _NEURONS)
+        else:
+            found[right] = (_NEURONS, _OUTPUTS)
+    return {path: found.get(path, state) for path in passed}
+
+
+def _axes(axes: tuple[str, ...]) -> str:
+    return ", ".join(axes) + ("," if len(axes) == 1 else "")
+
+
+def _products(source: Source) -> list[tuple[str | None, str | None]]:
+    """The operands of matrix products in the function, as paths where they are leaves."""
+    found = []
+    for node in ast.walk(ast.parse(source.text)):
+        if isinstance(node, ast.FunctionDef) and node.name == source.function:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.MatMult):
+                    place = inner.end_lineno or 0, inner.end_col_offset or 0
+                    found.append((place, _path(inner.left), _path(inner.right)))
+    return [(left, right) for _, left, right in sorted(found, key=lambda each: each[0])]
+
+
+def _path(node: ast.expr) -> str | None:
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            before = _path(value)
+            return None if before is None else f"{before}.{name}"
+        case ast.Subscript(value=value, slice=ast.Constant(value=str() | int() as key)):
+            before = _path(value)
+            return None if before is None else f"{before}.{key}"
+    return None
