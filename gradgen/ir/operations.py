@@ -195,6 +195,11 @@ _ALL = (
     _array("reduce_window_max"),
     _array("reduce_window_min"),
     _array("reduce_window_mul"),
+    _array("random", -1),
+    _array("wrap_key"),
+    _array("unwrap_key"),
+    _array("split_key"),
+    _array("fold_in", 2),
     _array("pullback", -1),
     _array("pushforward", -1),
 )

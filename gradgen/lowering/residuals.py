@@ -25,7 +25,7 @@ _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
 """About what an operation takes beside an addition; one, where nothing else is said."""
 _HANDLING = 4
 """Writing an array and reading it again, in operations of the same sort."""
-_HEAVY = frozenset({"einsum", "conv"})
+_HEAVY = frozenset({"einsum", "conv", "sort", "random"})
 """What is never computed again."""
 _PER_BYTE = 100
 """Operations on arrays that are done again rather than a byte be kept."""

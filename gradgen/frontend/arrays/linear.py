@@ -10,6 +10,7 @@ import jax
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing.differentiate import only_if
 from gradgen.frontend.tracing.partials import NoPartialError, emit_partial
 from gradgen.ir.algebra import mask_values
 from gradgen.ir.array_trace import Applied, Operator, Partial
@@ -75,9 +76,10 @@ class Differentiation:
 
     def _slot(self, instruction: Instruction, slot: int) -> Atom:
         try:
-            return emit_partial(self.builder, instruction, slot, self._dtypes)
+            partial = emit_partial(self.builder, instruction, slot, self._dtypes)
         except NoPartialError as error:
             raise self._without_partial(instruction, str(error)) from error
+        return only_if(self.builder, self._reading.guards.get(instruction.target, ()), partial)
 
     def _without_partial(self, instruction: Instruction, message: str) -> GradgenError:
         source = self._reading.source

@@ -164,6 +164,10 @@ def _window(params: Mapping[str, Any], eqn: Eqn) -> Attributes:
 
 
 _RENAMED = {
+    "random_wrap": "wrap_key",
+    "random_unwrap": "unwrap_key",
+    "random_split": "split_key",
+    "random_fold_in": "fold_in",
     "dot_general": "einsum",
     "broadcast_in_dim": "broadcast",
     "squeeze": "reshape",
@@ -173,6 +177,10 @@ _RENAMED = {
 _READERS: dict[str, Callable[[Mapping[str, Any], Eqn], Attributes]] = {
     "dot_general": _einsum,
     "broadcast_in_dim": lambda p, e: (("dims", tuple(map(int, p["broadcast_dimensions"]))),),
+    "random_wrap": _nothing,
+    "random_unwrap": _nothing,
+    "random_split": _nothing,
+    "random_fold_in": _nothing,
     "reshape": _nothing,
     "squeeze": _nothing,
     "transpose": lambda p, e: (("permutation", tuple(map(int, p["permutation"]))),),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import dim_of, shape_of
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
+from gradgen.frontend.tracing.tape import Guard
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.shapes import Shape, joined
@@ -25,6 +27,7 @@ MOST_ITERATIONS = 64
 """Loops of a fixed number of steps are written out up to so many."""
 
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
+_DRAWN = ("_normal", "_uniform", "_bernoulli")
 _RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
@@ -41,6 +44,9 @@ class Reading:
     """For what is not elementwise, or has a rule of its own: the equation, its operands, and which
     of its results this is."""
     calls: int = 0
+    guards: dict[Var, Guard] = field(default_factory=dict)
+    """What is computed in one branch only, and when it is taken."""
+    _guard: Guard = ()
     _depth: int = 0
     _enclosing: tuple[Position, ...] = ()
 
@@ -52,6 +58,8 @@ class Reading:
     def dtype(self, aval: Aval) -> DType:
         """Our name for a value's dtype."""
         name = str(aval.dtype)
+        if name.startswith("key<"):
+            return "key"
         if name == self.working:
             return "weak" if jax_compat.is_weak(aval) else "float"
         usual = str(jnp.result_type(int))
@@ -105,6 +113,13 @@ class Reading:
             self.shapes.setdefault(atom, found)
         return atom  # type: ignore[return-value]
 
+    @contextmanager
+    def only_if(self, guard: Guard) -> Iterator[None]:
+        """Read what the source computes under these conditions alone."""
+        outer, self._guard = self._guard, (*self._guard, *guard)
+        yield
+        self._guard = outer
+
     def spread(self, atom: Atom, shape: Shape, dtype: DType = "float") -> Atom:
         """A value in the full shape that it stands for."""
         own = self.shape(atom)
@@ -127,6 +142,9 @@ class Reading:
         name = eqn.primitive.name
         if primitives.is_copy(name):
             return operands
+        if _draws(eqn):
+            drawn: moving.Attributes = (("function", str(eqn.params["name"]).strip("_")),)
+            return [self._moved(eqn, "random", drawn, operands)]
         if name in _CALLS:
             return self._inline(eqn, operands)
         if name in _RULES:
@@ -269,8 +287,10 @@ class Reading:
         return (*self._enclosing, *inner)
 
     def _noted(self, atom: Atom, eqn: Eqn) -> None:
-        if isinstance(atom, str):
-            self.frames.setdefault(atom, self._place(eqn))
+        if isinstance(atom, str) and atom not in self.frames:
+            self.frames[atom] = self._place(eqn)
+            if self._guard:
+                self.guards[atom] = self._guard
 
     def unsupported(self, eqn: Eqn, message: str | None = None) -> GradgenError:
         """The error for an equation that cannot be read, at its source line."""
@@ -282,6 +302,58 @@ class Reading:
             line=place[-1].line if place else self.source.position.line,
             column=place[-1].column if place else 0,
         )
+
+
+def _draws(eqn: Eqn) -> bool:
+    """Whether an equation is a call of one of the functions that draw at random.
+
+    They are kept whole: what they do with bits differs between precisions.
+    """
+    named = eqn.primitive.name in ("jit", "pjit") and eqn.params.get("name") in _DRAWN
+    return named and bool(eqn.invars) and str(eqn.invars[0].aval.dtype).startswith("key<")
+
+
+def _branch(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """Every branch, and what was to be taken of them."""
+    (which, *arguments), branches = operands, eqn.params["branches"]
+    if isinstance(which, Const):
+        return reading.run(branches[int(which.value)], arguments)
+    definition = reading.builder.definition(which)
+    truth = definition is not None and definition.attributes == (("from", "bool"),)
+    conditions: list[Atom] = []
+    for number in range(1, len(branches)):
+        if truth and definition is not None:
+            conditions.append(definition.operands[0])
+        else:
+            dtype = reading.dtype(eqn.invars[0].aval)
+            conditions.append(reading.emit("eq", (which, Const(number, dtype)), (), "bool"))
+    chosen: list[Atom] = []
+    for number, branch in enumerate(branches):
+        taken = (
+            ((conditions[number - 1], True),) if number else tuple((c, False) for c in conditions)
+        )
+        with reading.only_if(taken):
+            results = reading.run(branch, arguments)
+        if number == 0:
+            chosen = results
+            continue
+        chosen = [
+            old
+            if new == old
+            else reading.emit(
+                "select", (conditions[number - 1], new, old), (), reading.dtype(v.aval)
+            )
+            for new, old, v in zip(results, chosen, eqn.outvars, strict=True)
+        ]
+    return chosen
+
+
+def _platform(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """Of ways that differ between platforms, the one for any: the text is for all of them."""
+    platforms = list(eqn.params["platforms"])
+    if None not in platforms:
+        raise reading.unsupported(eqn, "code for some platforms alone is not supported")
+    return [Const(platforms.index(None), "int")]
 
 
 def _kind(dtype: DType) -> str:
@@ -385,6 +457,8 @@ _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] 
     "dim_as_value": _size,
     "split": _split,
     "one_minus_square": _square_complement,
+    "cond": _branch,
+    "platform_index": _platform,
     "stack": _stack,
     "unstack": _unstack,
     "scan": _scan,

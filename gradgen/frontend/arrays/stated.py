@@ -36,7 +36,9 @@ class Stated:
         """Stand-ins for the leaves in one precision, their sizes symbols of one scope."""
         names = sorted({d for shape in self.shapes for dim in shape for d in _names(dim)})
         symbols = dict(zip(names, export.symbolic_shape(", ".join(names)), strict=True))
-        fixed = {"float": working, "int": str(jnp.result_type(int))}
+        fixed: dict[str, Any] = {"float": working, "int": str(jnp.result_type(int))}
+        if "key" in self.dtypes:
+            fixed["key"] = jax.random.key(0).dtype
         return [
             jax.ShapeDtypeStruct(  # type: ignore[no-untyped-call]
                 tuple(_symbolic(dim, symbols) for dim in shape), fixed.get(dtype, dtype)

@@ -32,7 +32,7 @@ FORMS: Mapping[DirectiveKind, str] = {
 _COMMENT = re.compile(r"#+\s*gradgen\s*:\s*(\w*)\s*(.*)", re.DOTALL)
 _PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
 _SUBJECT = re.compile(r"([^\W\d][\w.]*)\s*=(?!=)")
-_DTYPES = ("bool", "int", "int32", "int64", "uint8", "uint32")
+_DTYPES = ("bool", "int", "int32", "int64", "uint8", "uint32", "key")
 """What may be stated of an array that is not of floats."""
 _COMMAND_LINE = Position(0, 0, 0, 0)
 """The position of a directive that is not in the source."""

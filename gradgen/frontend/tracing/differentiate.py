@@ -78,7 +78,7 @@ def differentiate(
                     partial = _partial(source, tape, builder, instruction, slot, dtypes)
                     found.append((operand_atom, partial))
         guard = guards.get(target, ())
-        guarded = [(variable, _only_if(builder, guard, atom)) for variable, atom in found]
+        guarded = [(variable, only_if(builder, guard, atom)) for variable, atom in found]
         nonzero = tuple((variable, atom) for variable, atom in guarded if not is_zero(atom))
         if nonzero:
             active.add(target)
@@ -100,7 +100,7 @@ def _guards(tape: Tape, values: Mapping[Var, Atom]) -> dict[Var, Guard]:
     return found
 
 
-def _only_if(builder: Builder, guard: Guard, partial: Atom) -> Atom:
+def only_if(builder: Builder, guard: Guard, partial: Atom) -> Atom:
     """The partial, and zero where its branch is not taken.
 
     There it may be infinite or nan, which no later product with the branch's mask would undo.

@@ -299,6 +299,17 @@ def _by_jax(instruction: Instruction, operands: Sequence[Text], dtype: str) -> T
     return Text(f"jax.jvp({function}, ({given[slot].text},), ({vector.text},))[1]")
 
 
+def _random(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    """What is drawn with a key; the bounds of a uniform distribution only if they are others."""
+    function = instruction.attribute("function")
+    shape = print_shape(instruction.attribute("shape"))
+    key, *given = (o.text for o in operands)
+    if function == "bernoulli":
+        return _call("jax.random.bernoulli", key, *given, shape)
+    bounds = [] if given == ["0.0", "1.0"] else given
+    return _call(f"jax.random.{function}", key, shape, dtype, *bounds)
+
+
 def _conv(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
     specs = [instruction.attribute(name) for name in ("lhs_spec", "rhs_spec", "out_spec")]
     numbers = f"lax.ConvDimensionNumbers({', '.join(map(str, specs))})"
@@ -343,6 +354,13 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     "scatter": _scatter("scatter"),
     "scatter_add": _scatter("scatter_add"),
     "conv": _conv,
+    "random": _random,
+    "wrap_key": lambda i, o, d: _call("jax.random.wrap_key_data", o[0].text, 'impl="threefry2x32"'),
+    "unwrap_key": lambda i, o, d: _call("jax.random.key_data", o[0].text),
+    "split_key": lambda i, o, d: _call(
+        "jax.random.split", o[0].text, print_shape(i.attribute("shape"))
+    ),
+    "fold_in": lambda i, o, d: _call("jax.random.fold_in", *(x.text for x in o)),
     "sort": _sort,
     "reduce_window_sum": _window("add", "0.0"),
     "reduce_window_max": _window("max", "-jnp.inf"),

@@ -1,0 +1,290 @@
+"""Functions on arrays as people write them: layers, networks, losses, one for each kind."""
+
+from __future__ import annotations
+
+HEADER = """
+import jax, jax.numpy as jnp
+from jax import lax
+from typing import NamedTuple
+
+@jax.custom_jvp
+def spike(x):
+    return (x > 0).astype(x.dtype)
+
+@spike.defjvp
+def _r(p, t):
+    return spike(p[0]), t[0] / (10.0 * jnp.abs(p[0]) + 1.0) ** 2
+
+@jax.custom_vjp
+def vspike(x):
+    return (x > 0).astype(x.dtype)
+vspike.defvjp(lambda x: (vspike(x), x), lambda x, g: (g / (10.0 * jnp.abs(x) + 1.0) ** 2,))
+"""
+
+SOURCES = {
+    "recurrent adaptive layer": """
+# gradgen: shape v=(batch, n) a=(batch, n) z=(batch, n) x=(batch, n_in) p.w=(n_in, n) p.r=(n, n) p.b=(n,)
+# gradgen: example p={w, r, b}
+
+def f(v, a, z, x, p, rho=0.97):
+    v = 0.9 * v * (1.0 - z) + x @ p["w"] + z @ p["r"] + p["b"]
+    a = rho * a + (1 - rho) * z
+    return v, a, spike(v - 1.0 - 0.1 * a)
+""",
+    "custom_vjp and a matrix times a vector": """
+# gradgen: shape v=(n,) x=(m,) w=(n, m)
+
+def f(v, x, w):
+    v = 0.9 * v + w @ x
+    return v, vspike(v - 1.0)
+""",
+    "attention": """
+# gradgen: shape x=(batch, t, d) q=(d, h) k=(d, h) v=(d, h)
+
+def f(x, q, k, v):
+    s = jnp.einsum("bth,bsh->bts", x @ q, x @ k) / jnp.sqrt(1.0 * q.shape[1])
+    return jax.nn.softmax(s, axis=-1) @ (x @ v)
+""",
+    "layer normalisation": """
+# gradgen: shape x=(batch, d) g=(d,) b=(d,)
+
+def f(x, g, b):
+    m = x.mean(-1, keepdims=True)
+    s = ((x - m) ** 2).mean(-1, keepdims=True)
+    return g * (x - m) / jnp.sqrt(s + 1e-5) + b
+""",
+    "layer normalisation by variance": """
+# gradgen: shape x=(batch, d) g=(d,) b=(d,)
+
+def f(x, g, b):
+    return g * (x - x.mean(-1, keepdims=True)) * lax.rsqrt(x.var(-1, keepdims=True) + 1e-5) + b
+""",
+    "Hodgkin-Huxley layer with gap junctions": """
+# gradgen: shape v=(batch, n) m=(batch, n) h=(batch, n) s=(batch, n_in) w=(n_in, n)
+
+def f(v, m, h, s, w, g=0.1):
+    i = s @ w + g * (v.mean(-1, keepdims=True) - v)
+    am = 0.1 * (v + 40.0) / (1.0 - jnp.exp(-(v + 40.0) / 10.0))
+    bm = 4.0 * jnp.exp(-(v + 65.0) / 18.0)
+    m = m + 0.01 * (am * (1 - m) - bm * m)
+    h = h + 0.01 * (0.07 * jnp.exp(-(v + 65.0) / 20.0) * (1 - h) - h)
+    v = v + 0.01 * (i - 120.0 * m**3 * h * (v - 50.0) - 0.3 * (v + 54.4))
+    return v, m, h
+""",
+    "split, concatenate and stack": """
+# gradgen: shape x=(batch, n) h=(batch, m) w=(n, 2*m) r=(m, 2*m)
+
+def f(x, h, w, r):
+    a, b = jnp.split(x @ w + h @ r, 2, -1)
+    return jnp.concatenate([jnp.tanh(a) * b, h], -1), jnp.stack([a, b], 1)
+""",
+    "convolution": """
+# gradgen: shape x=(batch, 3, 8, 8) w=(4, 3, 3, 3) b=(4,)
+
+def f(x, w, b):
+    y = lax.conv_general_dilated(x, w, (1, 1), "SAME") + b[:, None, None]
+    return jax.nn.relu(y)
+""",
+    "convolution with named channels": """
+# gradgen: shape x=(batch, c, 8, 8) w=(o, c, 3, 3)
+
+def f(x, w):
+    return jnp.tanh(lax.conv_general_dilated(x, w, (2, 2), "VALID"))
+""",
+    "maximum over windows": """
+# gradgen: shape x=(batch, 4, 8)
+
+def f(x):
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2), (1, 1, 2), "VALID")
+""",
+    "mean over windows": """
+# gradgen: shape x=(batch, 4, 8)
+
+def f(x):
+    return lax.reduce_window(x, 0.0, lax.add, (1, 1, 2), (1, 1, 2), "VALID") / 2
+""",
+    "gather and scatter": """
+# gradgen: shape x=(n, d) idx=(k,):int32
+
+def f(x, idx):
+    y = x[idx]
+    return jnp.sin(y), x.at[idx].add(1.0).sum(0), x.at[idx].set(0.5)
+""",
+    "cross-entropy by take_along_axis": """
+# gradgen: shape x=(batch, n) labels=(batch,):int32
+
+def f(x, labels):
+    l = jax.nn.log_softmax(x)
+    return -jnp.take_along_axis(l, labels[:, None], 1).mean()
+""",
+    "cross-entropy by one_hot": """
+# gradgen: shape x=(batch, 10) labels=(batch,):int32
+
+def f(x, labels):
+    return -(jax.nn.one_hot(labels, 10) * jax.nn.log_softmax(x)).sum(-1).mean()
+""",
+    "reductions and cumulative sums": """
+# gradgen: shape x=(batch, n)
+
+def f(x):
+    return x.max(-1), x.min(0), x.prod(-1), jax.nn.logsumexp(x, -1), jnp.abs(x).sum(), jnp.cumsum(x, 1)
+""",
+    "roll, pad, reverse, transpose, reshape": """
+# gradgen: shape x=(batch, n) y=(batch, n)
+
+def f(x, y):
+    return jnp.roll(x, 1, -1) * y, jnp.pad(x, ((0, 0), (1, 2))), x[:, ::-1], x.T @ y, x.reshape(-1)
+""",
+    "vmap inside": """
+# gradgen: shape x=(batch, n) w=(n, m)
+
+def f(x, w):
+    return jax.vmap(lambda r: jnp.tanh(r @ w) * r.sum())(x)
+""",
+    "einsum with three operands": """
+# gradgen: shape a=(b, i, j) c=(b, j, k) d=(i, k) e=(n,)
+
+def f(a, c, d, e):
+    return jnp.einsum("bij,bjk,ik->b", a, c, d), jnp.einsum("n,m->nm", e, e), jnp.einsum("ij,i->j", d, d.sum(1))
+""",
+    "refractory period": """
+# gradgen: shape v=(batch, n) ref=(batch, n) x=(batch, n)
+
+def f(v, ref, x):
+    v = jnp.where(ref > 0, 0.0, 0.9 * v + x)
+    z = spike(v - 1.0)
+    return jnp.where(z > 0, 0.0, v), jnp.where(z > 0, 3.0, jnp.maximum(ref - 1.0, 0.0)), jnp.clip(v, -1.0, 1.0)
+""",
+    "NamedTuple state": """
+# gradgen: shape s.v=(batch, n) s.i=(batch, n) x=(batch, m) w=(m, n)
+
+class State(NamedTuple):
+    v: jax.Array
+    i: jax.Array
+
+def f(s: State, x, w, tau=20.0):
+    i = 0.8 * s.i + x @ w
+    v = s.v + (-s.v + i) / tau
+    return State(v, i), spike(v - 1)
+""",
+    "two-layer loss with a penalty": """
+# gradgen: shape p.w=(n, m) p.o=(m, k) x=(batch, n) y=(batch, k)
+# gradgen: example p={w, o}
+
+def f(p, x, y):
+    h = jnp.tanh(x @ p["w"])
+    return ((h @ p["o"] - y) ** 2).mean() + 1e-3 * (p["w"] ** 2).sum()
+""",
+    "straight-through estimator": """
+# gradgen: shape v=(batch, n) z=(batch, n)
+
+def f(v, z):
+    soft = jax.nn.sigmoid(4 * (v - 1.0))
+    return soft + lax.stop_gradient((v > 1.0) - soft), 0.9 * v - lax.stop_gradient(z)
+""",
+    "delay line": """
+# gradgen: shape buf=(5, batch, n) v=(batch, n) k=():int32
+
+def f(buf, v, k):
+    d = lax.dynamic_index_in_dim(buf, k, 0, keepdims=False)
+    return jnp.concatenate([buf[1:], v[None]]), v * d, lax.dynamic_update_index_in_dim(buf, v, k, 0)
+""",
+    "masked recurrent weights": """
+# gradgen: shape z=(batch, n) w=(n, n)
+
+def f(z, w):
+    return z @ (w * (1 - jnp.eye(w.shape[0]))), z @ jnp.abs(w), jnp.diagonal(w)
+""",
+    "outputs made of nothing": """
+# gradgen: shape x=(batch, n)
+
+def f(x):
+    z = jnp.zeros_like(x)
+    return x + z, z, jnp.ones((x.shape[0], 3)) * x.sum(-1, keepdims=True)
+""",
+    "activations": """
+# gradgen: shape x=(batch, n)
+
+def f(x):
+    return jax.nn.relu(x), jax.nn.gelu(x), jax.nn.softplus(x), jax.nn.elu(x), jax.nn.leaky_relu(x), jax.nn.silu(x)
+""",
+    "normalised weights": """
+# gradgen: shape x=(batch, n) w=(n, m)
+
+def f(x, w):
+    w = w / jnp.linalg.norm(w, axis=0)
+    return x @ w
+""",
+    "sort": """
+# gradgen: shape x=(batch, n)
+
+def f(x):
+    return jnp.sort(x, -1)
+""",
+    "numbers among arrays": """
+# gradgen: shape x=(n,) a=()
+
+def f(x, a):
+    return a * x, x.sum() * a, x[0] * x[-1]
+""",
+    "axes of size one": """
+# gradgen: shape x=(1, n) w=(n, 1)
+
+def f(x, w):
+    return x @ w, x * w.T, x + w
+""",
+    "causal attention": """
+# gradgen: shape x=(t, n)
+
+def f(x):
+    mask = jnp.tril(jnp.ones((x.shape[0], x.shape[0])))
+    s = jnp.where(mask > 0, x @ x.T, -1e9)
+    return jax.nn.softmax(s) @ x
+""",
+    "loop of fixed length": """
+# gradgen: shape v=(batch, n) i=(batch, n)
+
+def f(v, i):
+    def sub(k, v):
+        return v + 0.1 * (-v + i)
+    return lax.fori_loop(0, 4, sub, v)
+""",
+    "branch": """
+# gradgen: shape v=(batch, n) t=()
+
+def f(v, t):
+    return lax.cond(t > 0.5, lambda v: v * 2, lambda v: jnp.sin(v), v)
+""",
+    "noise from raw key data": """
+# gradgen: shape v=(batch, n) key=(2,):uint32
+
+def f(v, key):
+    return v + 0.1 * jax.random.normal(key, v.shape)
+""",
+    "dropout and noise from a key": """
+# gradgen: shape v=(batch, n) key=():key
+
+def f(v, key, s=0.1):
+    k1, k2 = jax.random.split(key)
+    keep = jax.random.bernoulli(k2, 0.8, v.shape)
+    return jnp.where(keep, v / 0.8, 0.0) + s * jax.random.normal(k1, v.shape, v.dtype)
+""",
+    "cross-entropy by indices": """
+# gradgen: shape x=(batch, n_in) params.w=(n_in, n) params.b=(n,) labels=(batch,):int32
+# gradgen: example params={w, b}
+
+def f(params, x, labels):
+    h = jax.nn.relu(x @ params["w"] + params["b"])
+    h = h - h.mean(-1, keepdims=True)
+    return -jnp.mean(jax.nn.log_softmax(h)[jnp.arange(x.shape[0]), labels])
+""",
+    "feed-forward layer": """
+# gradgen: shape v=(batch, n) i=(batch, n) z=(batch, n) x=(batch, n_in) w=(n_in, n)
+# gradgen: wrt v, i, z, w
+
+def f(v, i, z, x, w, alpha=0.95, beta=0.9):
+    i_next = beta * i + x @ w
+    v_next = alpha * v + (1.0 - alpha) * i_next - lax.stop_gradient(z)
+    return v_next, i_next, spike(v_next - 1.0)
+""",
+}

@@ -1,0 +1,151 @@
+"""Functions on arrays through the whole pipeline, each compared with JAX."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from array_sources import HEADER, SOURCES
+
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_programs import array_module
+from gradgen.compile.front import open_front
+from gradgen.config import Settings
+from gradgen.ir.shapes import names_in, size
+from gradgen.targets.jax.render import render_arrays
+
+SIZES = {"float32": ((3, 5, 7, 4, 6),), "float64": ((6, 2, 3, 5, 4), (1, 1, 1, 1, 1))}
+"""Of the axes in the order of their names."""
+ULPS = {"float32": 2**-23, "float64": 2**-52}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and its generated module, as functions of their flat leaves."""
+
+    front: ArrayFront
+    text: str
+    source: Callable[..., Any]
+    generated: types.ModuleType
+    backward_alone: bool
+    """Whether the source has a backward rule that no forward mode goes through."""
+
+    def flat(self, function: Callable[..., Any], leaves: Sequence[Any]) -> list[Any]:
+        """The leaves of a result."""
+        positional, keyword = self.front.signature.bind(leaves)
+        return jax.tree.leaves(function(*positional, **keyword))
+
+    def function(self, suffix: str = "") -> Any:
+        """A generated function, None if there is none."""
+        return getattr(self.generated, f"f{suffix}", None)
+
+    def leaves(self, sizes: Sequence[int], dtype: str, rng: np.random.Generator) -> list[Any]:
+        """Random arguments at some sizes of the axes."""
+        trace = self.front.trace
+        axes = sorted({name for shape in trace.shapes for dim in shape for name in names_in(dim)})
+        named = dict(zip(axes, sizes, strict=False))
+        return [
+            _leaf(i.dtype, tuple(size(dim, named) for dim in shape), named, dtype, rng)
+            for i, shape in zip(trace.inputs, trace.shapes, strict=True)
+        ]
+
+
+def _leaf(
+    kind: str, shape: tuple[int, ...], sizes: dict[str, int], dtype: str, rng: np.random.Generator
+) -> Any:
+    if kind == "key":
+        return jax.random.key(3)
+    if kind == "uint32":
+        return jax.random.PRNGKey(3)
+    if kind == "float":
+        return jnp.asarray(1.5 * rng.normal(size=shape), dtype)
+    return jnp.asarray(rng.integers(0, min(sizes.values()), shape), kind)
+
+
+def pair(folder: Path, text: str) -> Pair:
+    """Generate the module of a source on arrays; nothing is verified."""
+    path = folder / "model.py"
+    path.write_text(HEADER + text)
+    front = open_front(Settings(str(path)))
+    assert isinstance(front, ArrayFront)
+    written = render_arrays(array_module(front))
+    module = types.ModuleType("model_grad")
+    sys.modules["model_grad"] = module
+    exec(compile(written, "<model_grad>", "exec"), module.__dict__)
+    return Pair(front, written, front.function, module, "vspike" in text)
+
+
+@pytest.fixture(scope="module", params=SOURCES)
+def made(request, tmp_path_factory) -> Pair:
+    return pair(tmp_path_factory.mktemp("arrays"), SOURCES[request.param])
+
+
+@pytest.mark.parametrize("dtype", SIZES)
+def test_equals_jax(made: Pair, dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    with jax.enable_x64(dtype == "float64"):
+        for sizes in SIZES[dtype]:
+            leaves = made.leaves(sizes, dtype, rng)
+            due, found = (made.flat(f, leaves) for f in (made.source, made.function()))
+            assert [_type(a) for a in found] == [_type(a) for a in due]
+            floats = [k for k, a in enumerate(due) if jnp.issubdtype(_type(a)[1], jnp.floating)]
+            cotangents = [_random_like(due[k], rng) for k in floats]
+            wrt = [k for k, i in enumerate(made.front.trace.inputs) if i.wrt]
+            tangents = [_random_like(leaves[k], rng) for k in wrt]
+            one, other = _both_ways(made, floats, wrt)(leaves, cotangents, tangents)
+            for mine, theirs, ulps in zip(one, other, (8, 1e4, 1e4), strict=True):
+                for a, b in zip(mine, theirs, strict=True):
+                    _assert_close(a, b, dtype, ulps)
+
+
+def _both_ways(made: Pair, floats: Sequence[int], wrt: Sequence[int]) -> Callable[..., Any]:
+    """Values, cotangents and tangents of the generated functions, and those of the source."""
+
+    def everything(leaves: Any, cotangents: Any, tangents: Any) -> Any:
+        def along(function: Any, *chosen: Any) -> Any:
+            given = list(leaves)
+            for k, value in zip(wrt, chosen, strict=True):
+                given[k] = value
+            results = made.flat(function, given)
+            return [results[k] for k in floats]
+
+        chosen = [leaves[k] for k in wrt]
+
+        def pulled(function: Any) -> Any:
+            return jax.vjp(lambda *c: along(function, *c), *chosen)[1](cotangents)
+
+        def pushed(function: Any) -> Any:
+            return jax.jvp(lambda *c: along(function, *c), chosen, tangents)[1]
+
+        pairs = []
+        for function, forward in ((made.function(), made.function("_forward")), (made.source,) * 2):
+            # no forward mode goes through a custom_vjp
+            ahead = [] if made.backward_alone else pushed(forward)
+            pairs.append((along(function, *chosen), pulled(function), ahead))
+        return pairs
+
+    options = {"xla_backend_optimization_level": 0}
+    return lambda *given: jax.jit(everything).lower(*given).compile(options)(*given)
+
+
+def _type(value: Any) -> tuple[tuple[int, ...], Any]:
+    return jnp.shape(value), jnp.asarray(value).dtype
+
+
+def _random_like(value: Any, rng: np.random.Generator) -> Any:
+    return jnp.asarray(rng.normal(size=jnp.shape(value)), jnp.asarray(value).dtype)
+
+
+def _assert_close(found: Any, due: Any, dtype: str, ulps: float) -> None:
+    a, b = (np.asarray(x, float) for x in (found, due))
+    assert a.shape == b.shape
+    scale = max(np.max(np.abs(b), initial=0.0), 1e-3)
+    np.testing.assert_allclose(a, b, rtol=0, atol=ulps * ULPS[dtype] * scale)
