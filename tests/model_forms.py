@@ -197,7 +197,7 @@ BINARY = [
         jnp.sqrt(({x} + 0.5) ** 2 + {y} ** 2)
         jnp.add({x}, {y}) - jnp.subtract({x}, {y})
         jnp.where(({x} > 0.0) & ({y} > 0.0), {x}, 0.5 * {y})
-        jnp.where(({x} > 0.0) | ~({y} > 0.0), {x}, {y})
+        jnp.where(({x} > 0.0) | jnp.logical_not({y} > 0.0), {x}, {y})
         jnp.where(jnp.logical_xor({x} > 0.0, {y} > 0.0), {x}, {y})
         jnp.select([{x} > 1.0, {y} > 0.0], [{x}, {y}], 0.25)
         jnp.asarray({x}, {y}.dtype) + {y}
