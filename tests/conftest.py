@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.settings.load_profile("repeatable")
     # where JAX is loaded, commands execute sources in this process: no other has to be waited for
     import jax  # noqa: F401
+    from generating import SHARED
+
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="gradgen-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ[SHARED] = folder.name  # workers inherit it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

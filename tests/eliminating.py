@@ -11,6 +11,9 @@ from itertools import permutations, product
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
+from gradgen.search.exact.reductions import reduce
+from gradgen.search.exact.remainder import Remainder, members
+from gradgen.search.exact.separators import vertex_bound
 
 Values = dict[tuple[int, int], Fraction]
 
@@ -168,6 +171,13 @@ def optimum(graph: LinearGraph, objective: str, first: tuple[int, ...] = ()) -> 
                     following[after] = total, following[after][1]
         best = following
     return min(cost for cost, _ in best.values())
+
+
+def bound_by_separators(graph: LinearGraph) -> int:
+    """A lower bound under `edges` that no search has to look for: each vertex by itself."""
+    state = Remainder(graph, "edges")
+    _, safe = reduce(state)
+    return safe + sum(vertex_bound(state, vertex) for vertex in members(state.remaining))
 
 
 def optimum_of_permutations(graph: LinearGraph, objective: str) -> int:
