@@ -21,6 +21,7 @@ from gradgen.ir.code import Const
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.search.heuristics import forward, markowitz, propose, reverse
 
+
 @st.composite
 def graphs(draw: st.DrawFn) -> LinearGraph:
     """A random graph without dead ends: independents first, dependents last."""

@@ -207,10 +207,9 @@ class TestInit:
             'example = "models/neuron.py:args"\nper-neuron = true\nobjective = "ops"\n'
             'emit = ["vjp"]\n'
         )
-        assert added.strip() in after
-        kept = [line for line in after.splitlines() if line not in added.splitlines()]
-        old = [line for line in before.splitlines() if line not in added.splitlines()]
-        assert kept == old
+        head, found, tail = after.partition(added.lstrip())
+        assert found
+        assert head + tail == before
         settings = parse(folder / "pyproject.toml", after).targets[1].settings
         assert ("range", "v=-1.0:2.0") in settings.directives
         again = gradgen("init", "neuron.py", "--name", "by alpha")

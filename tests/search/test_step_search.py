@@ -34,6 +34,7 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import parse_edge_step
 from gradgen.search.compact import compact
 from gradgen.search.heuristics import forward, propose
+from gradgen.search.portfolio import search
 from gradgen.search.steps.anneal import search_edges, tables
 from gradgen.search.steps.exact import cheapest_edges
 from gradgen.search.steps.items import BACK, FRONT, TIE_BITS, VERTEX, edge_steps, items_of
@@ -177,12 +178,7 @@ def test_the_bound_holds_for_every_elimination(seed):
         assert path_bound(graph, objective) <= brute_force_edges(graph, objective)
 
 
-MODEL_CASES = [
-    # the cheapest vertex orders known take 11, 12 and 10 multiplications
-    ("adex", None, 10),
-    ("izhikevich", "v, u, I, a, b, c, d", 11),
-    ("izhikevich", None, 9),
-]
+MODEL_CASES = [("adex", None), ("izhikevich", "v, u, I, a, b, c, d"), ("izhikevich", None)]
 
 
 def model(name: str, wrt: str | None) -> tuple[Front, LinearGraph]:
@@ -191,17 +187,19 @@ def model(name: str, wrt: str | None) -> tuple[Front, LinearGraph]:
     return front, graph_of(front)
 
 
-@pytest.mark.parametrize(("name", "wrt", "cost"), MODEL_CASES)
-def test_models_get_cheaper_than_by_vertices_alone(name, wrt, cost):
+@pytest.mark.parametrize(("name", "wrt"), MODEL_CASES)
+def test_models_get_cheaper_than_by_vertices_alone(name, wrt):
     _, graph = model(name, wrt)
     start = min(propose(graph), key=lambda order: cost_of(graph, order, "muls"))
     order = search_edges(graph, "muls", start=start)
-    assert cost_of(graph, order, "muls") == cost
+    by_vertices = search(graph, objective="muls")
+    assert by_vertices.proved
+    assert cost_of(graph, order, "muls") < by_vertices.cost
     values = random_numbers(graph, random.Random(1))
     assert carry_out(accumulate(graph, order), values) == by_paths(graph, values)
 
 
-@pytest.mark.parametrize(("name", "wrt"), [("adex", None), ("izhikevich", "v, u, I, a, b, c, d")])
+@pytest.mark.parametrize(("name", "wrt"), MODEL_CASES[:2])
 def test_generated_code_from_an_edge_order_matches_jax(name, wrt):
     front, graph = model(name, wrt)
     start = propose(graph)[0]
