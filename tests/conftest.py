@@ -15,6 +15,8 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+LAST = ("test_alphazero_training.py", "test_examples.py")
+"""Files that train networks: what fails in another one is known before."""
 MOST_MEMORY = 2.5e9
 """The bytes that a process may have before it forgets what JAX compiled for earlier modules."""
 
@@ -59,11 +61,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what belongs to the full matrix alone."""
+    """Leave out what belongs to the full matrix alone, and train last."""
     if not config.getoption("--full"):
         left_out = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+    items.sort(key=lambda item: item.path.name in LAST)
 
 
 def pytest_collection_finish() -> None:

@@ -170,29 +170,39 @@ def difference(found, wanted):
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs if np.any(b))
 
 
+FIVE = frozenset(path.stem for path in TRAINED)
+LONG = [
+    *((p, "auto", "float64") for p in each(*EVERY_MODEL)),
+    *((p, "auto", "float32") for p in each(*TRAINED, representatives=FIVE)),
+    *(
+        (p, choice, "float64")
+        for choice in CHOICES[1:]
+        for p in each(*TRAINED, representatives=FEW)
+    ),
+]
+
+
 @pytest.mark.parametrize(
-    ("path", "residuals"),
+    ("path", "residuals", "dtype"),
     [
-        pytest.param(*p.values, choice, id=f"{p.id}-{choice}", marks=p.marks)
-        for choice in CHOICES
-        for p in (each(*EVERY_MODEL) if choice == "auto" else each(*TRAINED, representatives=FEW))
+        pytest.param(*p.values, choice, dtype, id=f"{p.id}-{choice}-{dtype}", marks=p.marks)
+        for p, choice, dtype in LONG
     ],
 )
-def test_gradients_after_a_thousand_steps(path, residuals):
+def test_gradients_after_a_thousand_steps(path, residuals, dtype):
     generated = generate(path, residuals=residuals)
-    for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5)):
-        with jax.enable_x64(dtype == "float64"):
-            loss, start, driven = simulation(generated, dtype)
-            wanted = gradient(loss, generated.source, start, driven)
-            assert all(np.isfinite(x).all() for x in jax.tree.leaves(wanted))
-            assert any(np.any(x) for x in jax.tree.leaves(wanted))
-            found = gradient(loss, generated.function(), start, driven)
-        if dtype == "float32" and difference(found, wanted) > tolerance:
-            # rounding grows with time, by as much in JAX's own gradient
-            exact = in_float64(generated, start, driven)
-            assert difference(found, exact) < 2.0 * difference(wanted, exact) < 1e-4
-        else:
-            assert_close(found, wanted, tolerance)
+    with jax.enable_x64(dtype == "float64"):
+        loss, start, driven = simulation(generated, dtype)
+        wanted = gradient(loss, generated.source, start, driven)
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(wanted))
+        assert any(np.any(x) for x in jax.tree.leaves(wanted))
+        found = gradient(loss, generated.function(), start, driven)
+    if dtype == "float32" and difference(found, wanted) > 1e-5:
+        # rounding grows with time, by as much in JAX's own gradient
+        exact = in_float64(generated, start, driven)
+        assert difference(found, exact) < 2.0 * difference(wanted, exact) < 1e-4
+    else:
+        assert_close(found, wanted, {"float64": 1e-12, "float32": 1e-5}[dtype])
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
