@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from projects import NEURON, contents, edit, gradgen, write_project
 
-from gradgen.compile import verdict
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_static
@@ -21,7 +20,6 @@ from gradgen.project.configuration import parse
 from gradgen.project.init import add_target
 from gradgen.project.record import read_record
 from gradgen.project.toml_lines import line_of
-from gradgen.verify.verdict import Verdict
 
 GENERATED = "generated/neuron_grad.py"
 
@@ -251,12 +249,8 @@ def f(u, v):
 '''
 
 
+@pytest.mark.usefixtures("trusted")
 class TestOrdersLast:
-    @pytest.fixture(autouse=True)
-    def _taken_on_trust(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """These tests are about orders, and verifying takes most of the time."""
-        monkeypatch.setattr(verdict, "verify", lambda *_, **__: Verdict(0, 0, 0, (), (), ()))
-
     def test_a_recorded_order_stays(self, folder: Path) -> None:
         source, output = folder / "f.py", folder / "f_grad.py"
         source.write_text(MADE)
@@ -348,6 +342,7 @@ class TestBuilding:
             assert path == "common.py"
         assert not (folder / "broken_grad.py").exists()
 
+    @pytest.mark.usefixtures("trusted")
     def test_a_budget_that_is_passed(self, folder: Path) -> None:
         write_project(folder)
         edit(folder / "pyproject.toml", "max-muls = 10", "max-muls = 0")

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from eliminating import order_of, shuffled
+from eliminating import order_of, shuffled_intermediates
 from generating import ROOT, generate
 from graphs import random_graph
 from pygraphviz import AGraph
@@ -263,7 +263,7 @@ class TestReplay:
     @pytest.mark.parametrize("seed", range(6))
     def test_edges(self, seed: int) -> None:
         graph = random_graph(random.Random(seed), 2, 6, 2)
-        order = order_of(graph, shuffled(graph, seed))
+        order = order_of(graph, shuffled_intermediates(graph, seed))
         converted = as_edge_order(graph, order)
         plan = accumulate(graph, converted)
         program = Program((), (), ())

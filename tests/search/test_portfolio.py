@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 from eliminating import bound_by_separators, order_of
-from graphs import PROVED, random_local_graph, reference, stored
+from graphs import PROVED, random_local_graph, reference_graph
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, plan_costs
@@ -58,7 +58,7 @@ def test_large_graphs_get_an_order_and_a_bound(objective: PlanObjective) -> None
 
 @pytest.mark.parametrize(("name", "cost"), PROVED)
 def test_reference_graphs_are_proved(name: str, cost: int) -> None:
-    found = search(reference(name), objective="edges")
+    found = search(reference_graph(name), objective="edges")
     assert (found.cost, found.lower_bound, found.proved) == (cost, cost, True)
 
 
@@ -80,7 +80,7 @@ def test_it_tells_how_it_goes() -> None:
 
 def test_it_tells_a_bound_from_the_start() -> None:
     told: list[tuple[int, int, str]] = []
-    graph = stored("roe_flux_1d")
+    graph = reference_graph("roe_flux_1d")
     search(graph, objective="edges", budget=0.5, progress=lambda *n: told.append(n))
     assert told[0][1] >= bound_by_separators(graph)
 
@@ -88,9 +88,9 @@ def test_it_tells_a_bound_from_the_start() -> None:
 _WITHOUT_NUMBA = """
 import sys
 sys.modules["numba"] = None
-from graphs import reference
+from graphs import reference_graph
 from gradgen.search.portfolio import search
-found = search(reference("human_heart_dipole"))
+found = search(reference_graph("human_heart_dipole"))
 assert found.proved, found
 """
 
