@@ -170,9 +170,9 @@ def difference(found, wanted):
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs if np.any(b))
 
 
-FIVE = frozenset(path.stem for path in TRAINED)
+ALL, FIVE = ({path.stem for path in paths} for paths in (EVERY_MODEL, TRAINED))
 LONG = [
-    *((p, "auto", "float64") for p in each(*EVERY_MODEL)),
+    *((p, "auto", "float64") for p in each(*EVERY_MODEL, representatives=ALL)),
     *((p, "auto", "float32") for p in each(*TRAINED, representatives=FIVE)),
     *(
         (p, choice, "float64")
