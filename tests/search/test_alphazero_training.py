@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -28,6 +29,7 @@ from gradgen.ir.graph_file import read_graph
 from gradgen.search.alphazero import distributed, run
 from gradgen.search.alphazero.demonstrations import demonstrate, equals
 from gradgen.search.alphazero.game import begin
+from gradgen.search.alphazero.imitation import Imitation
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize
 from gradgen.search.alphazero.planning import Planning
@@ -435,7 +437,8 @@ def test_demonstrations_cost_the_same():
     assert prices == {best.cost}
 
 
-def test_a_warm_start_plays_what_it_was_shown():
+def test_a_warm_start_plays_what_it_was_shown(monkeypatch):
+    monkeypatch.setattr(run, "Imitation", partial(Imitation, updates=60))
     warm = run.train({"lif": GAME}, SMALL, warm_start=0.0)
     assert warm.lines[0].divergence < 0.5
     assert warm.lines[0].greedy <= 23
