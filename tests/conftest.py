@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+LAST = ("test_alphazero_training.py", "test_examples.py")
+"""Files that train networks: what fails in another one is known before."""
 MOST_MEMORY = 2.5e9
 """The bytes that a process may have before it forgets what JAX compiled for earlier modules."""
 
@@ -49,14 +52,21 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.settings.load_profile("repeatable")
     # where JAX is loaded, commands execute sources in this process: no other has to be waited for
     import jax  # noqa: F401
+    from generating import SHARED
+
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="gradgen-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ[SHARED] = folder.name  # workers inherit it
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what belongs to the full matrix alone."""
+    """Leave out what belongs to the full matrix alone, and train last."""
     if not config.getoption("--full"):
         left_out = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
+    items.sort(key=lambda item: item.path.name in LAST)
 
 
 def pytest_collection_finish() -> None:
@@ -79,10 +89,9 @@ def _forget_compiled_code() -> Iterator[None]:
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take what is generated to be exact, in tests of something else: verifying takes longest."""
-    from gradgen.compile import verdict
-    from gradgen.verify.verdict import Verdict
+    from projects import trust
 
-    monkeypatch.setattr(verdict, "verify", lambda *_, **__: Verdict(0, 0, 0, (), (), ()))
+    trust(monkeypatch)
 
 
 def _memory() -> float:

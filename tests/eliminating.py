@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from copy import deepcopy
 from fractions import Fraction
 from itertools import permutations, product
 
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
+from gradgen.search.exact.reductions import reduce
+from gradgen.search.exact.remainder import Remainder, members
+from gradgen.search.exact.separators import vertex_bound
 
 Values = dict[tuple[int, int], Fraction]
 
@@ -20,7 +22,7 @@ def order_of(graph: LinearGraph, steps: Iterable[int]) -> Order:
     return Order("vertex", graph.fingerprint, names, "test")
 
 
-def shuffled(graph: LinearGraph, seed: int) -> list[int]:
+def shuffled_intermediates(graph: LinearGraph, seed: int) -> list[int]:
     steps = list(graph.intermediates)
     random.Random(seed).shuffle(steps)
     return steps
@@ -53,7 +55,7 @@ def carry_out(plan: Plan, values: Values) -> Values:
     return {(source, target): known[value] for target, source, value in plan.entries}
 
 
-def by_paths(graph: LinearGraph, values: Values) -> Values:
+def jacobian_by_paths(graph: LinearGraph, values: Values) -> Values:
     """The Jacobian by its definition: the sum over all paths of the products along them."""
     found: Values = {}
     for start in graph.independents:
@@ -85,14 +87,19 @@ def kind_of_sum(left: str, right: str) -> str:
     return "constant" if {left, right} <= {"unit", "constant"} else "variable"
 
 
-def cheapest_vertex_order(graph: LinearGraph, objective: str) -> int:
-    """The cost of the cheapest vertex order: subsets of vertices in order of their size."""
-    start = frozenset((e.source, e.target, e.kind) for e in graph.edges)
-    best = {frozenset(): (0, start)}
-    for _ in graph.intermediates:
+def least_cost(graph: LinearGraph, objective: str, first: Iterable[int] = ()) -> int:
+    """Of the vertex orders that begin with some: subsets of the others in order of their size."""
+    edges = frozenset((e.source, e.target, e.kind) for e in graph.edges)
+    paid = 0
+    for v in first:
+        edges, spent = eliminate_vertex(edges, v, objective)
+        paid += spent
+    rest = set(graph.intermediates).difference(first)
+    best = {frozenset[int](): (paid, edges)}
+    for _ in rest:
         found: dict = {}
         for done, (cost, edges) in best.items():
-            for v in set(graph.intermediates) - done:
+            for v in rest - done:
                 after, spent = eliminate_vertex(edges, v, objective)
                 known = found.get(done | {v})
                 if known is None or cost + spent < known[0]:
@@ -136,7 +143,7 @@ def step_cost(state: Accumulation, vertex: int, objective: str) -> int:
     return len(state.predecessors[vertex]) * len(state.successors[vertex])
 
 
-def price_of(graph: LinearGraph, objective: str, steps: Iterable[int]) -> int:
+def cost_of_vertices(graph: LinearGraph, objective: str, steps: Iterable[int]) -> int:
     """What eliminating vertices one after the other costs, by the engine."""
     state = Accumulation(graph)
     total = 0
@@ -146,32 +153,15 @@ def price_of(graph: LinearGraph, objective: str, steps: Iterable[int]) -> int:
     return total
 
 
-def optimum(graph: LinearGraph, objective: str, first: tuple[int, ...] = ()) -> int:
-    """The least cost of the orders that begin with some vertices; over subsets, by the engine."""
-    start = Accumulation(graph)
-    paid = 0
-    for vertex in first:
-        paid += step_cost(start, vertex, objective)
-        start.eliminate(vertex)
-    best = {frozenset(first): (paid, start)}
-    for _ in range(len(graph.intermediates) - len(first)):
-        following: dict[frozenset[int], tuple[int, Accumulation]] = {}
-        for eliminated, (cost, state) in best.items():
-            for vertex in set(graph.intermediates) - eliminated:
-                after = eliminated | {vertex}
-                total = cost + step_cost(state, vertex, objective)
-                if after not in following:
-                    state_after = deepcopy(state)
-                    state_after.eliminate(vertex)
-                    following[after] = total, state_after
-                elif total < following[after][0]:
-                    following[after] = total, following[after][1]
-        best = following
-    return min(cost for cost, _ in best.values())
+def bound_by_separators(graph: LinearGraph) -> int:
+    """A lower bound under `edges` that no search has to look for: each vertex by itself."""
+    state = Remainder(graph, "edges")
+    _, safe = reduce(state)
+    return safe + sum(vertex_bound(state, vertex) for vertex in members(state.remaining))
 
 
-def optimum_of_permutations(graph: LinearGraph, objective: str) -> int:
-    """The least cost of all orders, one by one."""
+def least_cost_of_permutations(graph: LinearGraph, objective: str) -> int:
+    """The least cost of all vertex orders, one by one, by the engine."""
     costs = []
     for order in permutations(graph.intermediates):
         state = Accumulation(graph)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import os
+import pickle
 import sys
 import types
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -48,6 +52,10 @@ REPRESENTATIVES = frozenset((
 Every style goes through verification, and every model with its committed file, in any run.
 """
 
+SHARED = "GRADGEN_TESTS_SHARED"
+"""The variable with the folder in which the processes of a run keep what each of them needs."""
+
+T = TypeVar("T")
 _number = itertools.count()
 
 
@@ -108,10 +116,29 @@ def generate(
         residuals=residuals,
     )
     front = open_front(settings)
+    graph, module = made_once(repr(settings), lambda: cheapest(front))
+    text = render(module)
+    return Generated(front, graph, module, text, run_text(text))
+
+
+def cheapest(front: Front) -> tuple[LinearGraph, Module]:
+    """The graph of a source, and of the modules for it the one that is tried first."""
     graph = graph_of(front)
-    modules = candidates(front, graph, ordering.orders_for(settings, graph))
-    text = render(modules[0])
-    return Generated(front, graph, modules[0], text, run_text(text))
+    modules = candidates(front, graph, ordering.orders_for(front.settings, graph))
+    return graph, modules[0]
+
+
+def made_once(key: str, make: Callable[[], T]) -> T:
+    """What `make` returns in the first process of a run to ask; the others wait, and read it."""
+    with Path(os.environ[SHARED], sha256(key.encode()).hexdigest()).open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if kept := file.read():
+            found: T = pickle.loads(kept)
+            return found
+        value = make()
+        file.write(pickle.dumps(value))
+        return value
 
 
 def generate_text(folder: Path, lines: str | Sequence[str], **options: Any) -> Generated:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,10 +11,20 @@ from gradgen.ir.graph_file import read_graph
 
 KINDS: tuple[PartialKind, ...] = ("unit", "constant", "mask", "variable")
 FOLDER = Path(__file__).parent / "data" / "graphs"
+REFERENCE_COSTS = {
+    "lif_2023": {"forward": 27, "reverse": 25, "markowitz": 23, "best": 22},
+    "human_heart_dipole": {"forward": 240, "reverse": 172, "markowitz": 194, "best": 148},
+    "propane_combustion": {"forward": 151, "reverse": 90, "markowitz": 111, "best": 88},
+    "roe_flux_1d": {"forward": 620, "reverse": 364, "markowitz": 407, "best": 295},
+    "robot_arm_6dof": {"forward": 397, "reverse": 301, "markowitz": 288, "best": 221},
+}
+"""Under `edges`: those of heuristics as published, the best as proved (docs/research/bounds.md)."""
+PROVED = [(name, costs["best"]) for name, costs in REFERENCE_COSTS.items() if name != "roe_flux_1d"]
+"""The best costs that are proved within a second."""
 _WEIGHTS = ((1, 1, 1, 1), (3, 1, 1, 2), (5, 2, 0, 5), (0, 0, 0, 1), (4, 0, 0, 1))
 
 
-def build(
+def graph_with_edges(
     independents: int, dependents: Iterable[int], edges: Iterable[tuple[int, int, str]]
 ) -> LinearGraph:
     """The graph with these edges; its vertices are v0, v1 and so on."""
@@ -31,10 +40,10 @@ def build(
     return graph
 
 
-def plain(independents: int, dependents: Iterable[int], pairs: str) -> LinearGraph:
+def variable_graph(independents: int, dependents: Iterable[int], pairs: str) -> LinearGraph:
     """A graph of variable edges, given as `0-2 1-2`."""
     ends = [tuple(map(int, pair.split("-"))) for pair in pairs.split()]
-    return build(independents, dependents, [(s, t, "variable") for s, t in ends])
+    return graph_with_edges(independents, dependents, [(s, t, "variable") for s, t in ends])
 
 
 def random_graph(
@@ -56,7 +65,7 @@ def random_graph(
             low = max(source + 1, independents)
             pairs.add((source, chance.randint(low, last + dependents - 1)))
     edges = [(s, t, chance.choice(kinds)) for s, t in sorted(pairs)]
-    return build(independents, range(last, last + dependents), edges)
+    return graph_with_edges(independents, range(last, last + dependents), edges)
 
 
 def random_local_graph(seed: int, inner: int, *, near: int = 8, typed: bool = True) -> LinearGraph:
@@ -74,7 +83,7 @@ def random_local_graph(seed: int, inner: int, *, near: int = 8, typed: bool = Tr
             low = max(source + 1, independents)
             pairs.add((source, chance.randint(low, min(low + near, last + dependents - 1))))
     edges = [(s, t, chance.choice(kinds)) for s, t in sorted(pairs)]
-    return build(independents, range(last, last + dependents), edges)
+    return graph_with_edges(independents, range(last, last + dependents), edges)
 
 
 def small_graphs(count: int, largest: int, seed: int) -> Iterator[LinearGraph]:
@@ -114,23 +123,6 @@ def _graph(chance: random.Random, inner: int) -> LinearGraph | None:
     return graph
 
 
-def stored(name: str) -> LinearGraph:
+def reference_graph(name: str) -> LinearGraph:
+    """A reference graph, by the name of its file."""
     return read_graph((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def reference(name: str) -> LinearGraph:
-    """A reference graph; a dependent that is read further gets one of its own."""
-    data = json.loads((FOLDER / f"{name}.json").read_text())
-    edges = [tuple(edge) for edge in data["edges"]]
-    read = {s for s, _, _ in edges}
-    count = 1 + max(t for _, t, _ in edges)
-    dependents = []
-    for v in data["dependents"]:
-        if v in read:
-            edges.append((v, count, "unit"))
-            v, count = count, count + 1
-        dependents.append(v)
-    order = [v for v in range(count) if v not in dependents] + sorted(dependents)
-    number = {v: k for k, v in enumerate(order)}
-    moved = [(number[s], number[t], kind) for s, t, kind in edges]
-    return build(data["independents"], [number[v] for v in dependents], moved)

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from gradgen.cli.main import main
+from gradgen.compile import verdict
+from gradgen.verify.verdict import Verdict
 
 SURROGATE = """\
 import jax
@@ -55,6 +58,11 @@ def write_project(folder: Path) -> None:
     (folder / "pyproject.toml").write_text(CONFIGURATION)
     (folder / "models" / "surrogate.py").write_text(SURROGATE)
     (folder / "models" / "neuron.py").write_text(NEURON)
+
+
+def trust(patch: pytest.MonkeyPatch) -> None:
+    """Have this process take what it generates to be exact."""
+    patch.setattr(verdict, "verify", lambda *_, **__: Verdict(0, 0, 0, (), (), ()))
 
 
 def gradgen(*arguments: object) -> Result:

@@ -296,6 +296,7 @@ class TestNotebook:
         got = jax.grad(lambda x: loss(derived.f, x))(x)
         np.testing.assert_allclose(got, jax.grad(lambda x: loss(notebook["step"], x))(x), rtol=1e-5)
 
+    @pytest.mark.usefixtures("trusted")
     def test_members_that_were_not_generated(self, notebook, derived):
         with pytest.raises(AttributeError, match="not one scalar"):
             derived.value_and_grad  # noqa: B018
@@ -305,6 +306,7 @@ class TestNotebook:
         with pytest.raises(AttributeError, match="emit="):
             some.jacobian  # noqa: B018
 
+    @pytest.mark.usefixtures("trusted")
     def test_traces(self):
         session = Session()
         session.cell("def step(v, x):\n    v_next = 0.5 * v + x\n    return v_next")
@@ -316,6 +318,7 @@ class TestNotebook:
         with pytest.raises(AttributeError, match="not among those"):
             derived.forward  # noqa: B018
 
+    @pytest.mark.usefixtures("trusted")
     def test_value_and_grad(self):
         session = Session()
         session.cell("def loss(v, w):\n    return v * w * w")
@@ -338,10 +341,12 @@ class TestNotebook:
         source.write_text("\n\n".join([IMPORTS, decay, STATE, SPIKE, STEP]))
         assert without_source(derived.source) == without_source(command("neuron.py:step"))
 
+    @pytest.mark.usefixtures("trusted")
     def test_text_stays_whatever_else_the_session_does(self, notebook, derived):
         notebook.cell("other = [1, 2]\n\n\ndef unused(v):\n    return other")
         assert gradgen.differentiate(notebook["step"]).source == derived.source
 
+    @pytest.mark.usefixtures("trusted")
     def test_cells_that_are_run_again(self):
         session = Session()
         session.cell("def gain(v):\n    return 2.0 * v")
@@ -353,6 +358,7 @@ class TestNotebook:
         assert again.jacobian(1.0) == (6.0,)
         assert "tripled" in again.source
 
+    @pytest.mark.usefixtures("trusted")
     def test_classes(self):
         session = Session()
         session.cell("from collections import namedtuple\nimport dataclasses, jax")
@@ -373,6 +379,7 @@ class TestNotebook:
         assert dparams.inner.a == 0.0
         assert type(derived.f(2.0)).__name__ == "Inner"
 
+    @pytest.mark.usefixtures("trusted")
     def test_values_are_those_of_the_session(self):
         session = Session()
         session.cell("import numpy as np\ntable = np.array([2.0, 5.0])\n")
@@ -407,6 +414,7 @@ print(neuron_grad.step_jacobian_entries(state, 3.0)["0.i", "x"])
         done = run(code, tmp_path)
         assert done.stdout == "6.0\n", done.stderr
 
+    @pytest.mark.usefixtures("trusted")
     def test_the_source_is_not_overwritten(self, load, tmp_path):
         path = tmp_path / "model.py"
         path.write_text("def step(v):\n    return v * v\n")
@@ -495,6 +503,7 @@ class TestErrors:
         with pytest.raises(gradgen.GradgenError, match="the class 'Hidden', which 'step' uses"):
             gradgen.differentiate(session["step"])
 
+    @pytest.mark.usefixtures("trusted")
     def test_file_has_changed(self, load, tmp_path):
         path = tmp_path / "model.py"
         path.write_text("def gain(v):\n    return 2 * v\n\n\ndef step(v):\n    return gain(v)\n")

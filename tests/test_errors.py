@@ -285,6 +285,7 @@ def test_an_example_that_is_no_text(tmp_path: Path) -> None:
     assert f"{example}: error: the example file is not UTF-8 text (byte 38)" in result.stderr
 
 
+@pytest.mark.usefixtures("trusted")
 def test_an_order_for_another_graph(tmp_path: Path) -> None:
     one, two, order = tmp_path / "one.py", tmp_path / "two.py", tmp_path / "order.json"
     one.write_text("import jax.numpy as jnp\n\n\ndef f(v):\n    return jnp.tanh(v * v)\n")

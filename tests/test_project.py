@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.version import Version
+from projects import gradgen, write_project
+
+from gradgen.cli.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gradgen"
@@ -186,8 +191,9 @@ class TestDocuments:
         program, source, option, _out = shlex.split(command)
         assert (program, option) == (".venv/bin/gradgen", "-o")
         assert (ROOT / source).is_file()
-        scripts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-        assert '\ngradgen = "gradgen.cli.main:main"\n' in scripts
+        scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+        module, _, name = scripts["gradgen"].partition(":")
+        assert getattr(importlib.import_module(module), name) is main
 
     def test_ci_runs_the_test_command_of_the_readme(self) -> None:
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -195,6 +201,13 @@ class TestDocuments:
         assert len(marked) == 1
         assert marked[0].startswith("python3 -m venv .venv && ")
         assert marked[0].rpartition(" && ")[2].startswith(".venv/bin/pytest")
+        script = ROOT / ".ci" / "run"
+        if not script.exists():
+            pytest.skip("not a checkout")
+        text = script.read_text(encoding="utf-8")
+        (reading,) = re.findall(r"^command=\$\((sed .* README\.md)\)$", text, re.M)
+        found = subprocess.run(["bash", "-c", reading], cwd=ROOT, capture_output=True, text=True)
+        assert found.stdout.strip() == marked[0]
 
     def test_options_shown_exist(self) -> None:
         import click
@@ -226,11 +239,22 @@ class TestDocuments:
         wrong = sorted(f"{name}: {option}" for option, name in shown if option not in known)
         assert not wrong, "\n".join(wrong)
 
-    def test_hooks_run_commands_that_there_are(self) -> None:
+    @pytest.mark.usefixtures("trusted")
+    def test_hooks_write_and_check(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
-        entries = re.findall(r"^  entry: (.*)$", text, re.M)
-        assert entries == ["gradgen", "gradgen --check --no-verify"]
-        assert re.findall(r"^- id: (.*)$", text, re.M) == ["gradgen", "gradgen-check"]
+        hooks = dict(re.findall(r"^- id: (.*)\n(?:  .*\n)*?  entry: (.*)$", text, re.M))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.chdir(tmp_path)
+        write_project(tmp_path)
+
+        def exit_code(hook: str) -> int:
+            program, *arguments = shlex.split(hooks[hook])
+            assert program == "gradgen"
+            return gradgen(*arguments).exit_code
+
+        assert [exit_code(hook) for hook in ("gradgen-check", "gradgen", "gradgen-check")] == [
+            1, 0, 0,
+        ]  # fmt: skip
 
     def test_links_between_files_lead_somewhere(self) -> None:
         wrong = []

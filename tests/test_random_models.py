@@ -65,6 +65,7 @@ def test_random_models(shard, pytestconfig):
         if len(passed) > 100:
             jax.clear_caches()
     print(dict(outcomes))
-    # a few percent, and a few by chance: a shard is small
-    assert outcomes["refused"] <= 4 + 0.1 * outcomes.total()
-    assert outcomes["untold"] <= 4 + 0.15 * outcomes.total()
+    # a few percent, and one or two by chance: a shard is small
+    assert outcomes["refused"] <= 2 + 0.1 * outcomes.total()
+    assert outcomes["untold"] <= 2 + 0.15 * outcomes.total()
+    assert outcomes["exact"] + outcomes["fused"] >= 0.5 * outcomes.total()

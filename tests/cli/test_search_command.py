@@ -53,6 +53,7 @@ def test_a_path_is_no_markup(tmp_path, monkeypatch):
         assert run("search", name).stdout.startswith(f"{name}: vertex elimination")
 
 
+@pytest.mark.usefixtures("trusted")
 def test_an_order_found_for_a_models_graph_file_is_used(tmp_path):
     graph, order, output = (tmp_path / name for name in ("graph.json", "order.json", "grad.py"))
     graph.write_text(run("show", "--stage", "graph", "--json", IZHIKEVICH).stdout)
@@ -66,6 +67,7 @@ def test_an_order_found_for_a_models_graph_file_is_used(tmp_path):
     assert record["counts"]["value_and_jacobian"]["accumulation"]["muls"] == found["best"]
 
 
+@pytest.mark.usefixtures("trusted")
 def test_an_edge_order_makes_a_file(tmp_path):
     output = tmp_path / "grad.py"
     result = run(IZHIKEVICH, "--elimination", "edge", "-o", output)
@@ -76,6 +78,7 @@ def test_an_edge_order_makes_a_file(tmp_path):
     assert muls["accumulation"]["muls"] <= min(muls["forward"]["muls"], muls["reverse"]["muls"])
 
 
+@pytest.mark.usefixtures("trusted")
 def test_heuristics_alone(tmp_path):
     output = tmp_path / "grad.py"
     assert run(IZHIKEVICH, "--search", "heuristics", "-o", output).exit_code == 0

@@ -6,8 +6,8 @@ import random
 
 import pytest
 from eliminating import (
-    by_paths,
     carry_out,
+    jacobian_by_paths,
     kind_of_product,
     kind_of_sum,
     price,
@@ -15,14 +15,14 @@ from eliminating import (
     random_numbers,
     random_vertex_order,
 )
-from graphs import plain, random_graph
+from graphs import random_graph, variable_graph
 
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate, as_edge_order
 from gradgen.elimination.accumulation import Accumulation
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.steps import EdgeStep, parse_edge_step
 
-CHAIN = plain(1, [3], "0-1 1-2 2-3 0-2 1-3")
+CHAIN = variable_graph(1, [3], "0-1 1-2 2-3 0-2 1-3")
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -30,7 +30,7 @@ def test_every_edge_order_gives_the_sum_over_paths(seed):
     chance = random.Random(seed)
     graph = random_graph(chance, chance.randint(1, 4), chance.randint(1, 7), chance.randint(1, 3))
     values = random_numbers(graph, chance)
-    wanted = by_paths(graph, values)
+    wanted = jacobian_by_paths(graph, values)
     for _ in range(3):
         plan = accumulate(graph, random_edge_order(graph, chance))
         plan.check()

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from eliminating import order_of, shuffled
+from eliminating import order_of, shuffled_intermediates
 from graphs import random_graph
 
 from gradgen.elimination.accumulate import accumulate, as_edge_order
@@ -20,7 +20,7 @@ SEEDS = range(12)
 def sample(seed: int) -> tuple[LinearGraph, list[int]]:
     chance = random.Random(seed)
     graph = random_graph(chance, chance.randint(1, 4), chance.randint(2, 9), chance.randint(1, 3))
-    return graph, shuffled(graph, seed)
+    return graph, shuffled_intermediates(graph, seed)
 
 
 def orders(graph: LinearGraph, steps: list[int]) -> dict[str, Order]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ import pytest
 from evaluating import evaluate
 from generating import MODELS, STYLES, Generated, each, generate
 
+from gradgen.compile.front import ranges_of
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.code import Atom, is_float
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program
@@ -36,13 +36,7 @@ def programs(generated: Generated) -> dict[str, Program]:
 def draw(generated: Generated, seed: int) -> dict[str, list]:
     """Values for the inputs from the stated ranges; for the vectors of products from -2 to 2."""
     chance = random.Random(seed)
-    ranges = {}
-    for directive in generated.front.source.directives:
-        if directive.kind == "range":
-            for name, low, high in re.findall(
-                r"([\w.]+)=([-+.\deE]+):([-+.\deE]+)", directive.text
-            ):
-                ranges[name] = float(low), float(high)
+    ranges = ranges_of(generated.front)
     values: dict[str, list] = {}
     for i in generated.front.trace.inputs:
         low, high = ranges.get(i.path, (0.05, 1.5))

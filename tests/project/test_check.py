@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import contents, edit, gradgen, write_project
+from projects import contents, edit, gradgen, trust, write_project
 
 from gradgen.compile import generation, verdict
 from gradgen.elimination.accumulate import OrderMismatchError
@@ -27,6 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("built")
     write_project(folder)
     with pytest.MonkeyPatch.context() as patch:
+        trust(patch)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.chdir(folder)
         result = gradgen()
@@ -167,6 +168,7 @@ def test_an_import_that_is_gone(project: Path) -> None:
     assert "the module surrogate.py is not any more part of the source" in said
 
 
+@pytest.mark.usefixtures("trusted")
 def test_release_and_line_ends_do_not_count(project: Path) -> None:
     file = project / GENERATED
     text = re.sub(r"gradgen [\w.]+ from", "gradgen 9.9 from", file.read_text(), count=1)
@@ -183,6 +185,7 @@ def test_release_and_line_ends_do_not_count(project: Path) -> None:
     assert file.read_bytes() == text.replace("\n", "\r\n").encode()
 
 
+@pytest.mark.usefixtures("trusted")
 def test_another_renderer(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     render = inspecting.render
     monkeypatch.setattr(inspecting, "render", lambda module: render(module) + "# the end\n")
@@ -194,6 +197,7 @@ def test_another_renderer(project: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "gradgen changed (it was 0.0.1" in said
 
 
+@pytest.mark.usefixtures("trusted")
 def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OrderMismatchError("the graph is another one")
@@ -230,6 +234,7 @@ def test_a_broken_source(project: Path) -> None:
     assert re.match(r"models/neuron.py:8:\d+: error: not valid Python: ", said)
 
 
+@pytest.mark.usefixtures("trusted")
 def test_orphans(project: Path) -> None:
     shutil.copy(project / GENERATED, project / "generated" / "old_grad.py")
     (project / "generated" / "mine.py").write_text("x = 1\n")
@@ -244,6 +249,7 @@ def test_orphans(project: Path) -> None:
     assert (project / "generated" / "old_grad.py").exists()
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_difference(project: Path) -> None:
     assert gradgen("--check", "--diff", "--no-verify").stdout == ""
     edit(project / "models" / "neuron.py", "One step", "A step")
@@ -269,6 +275,7 @@ def test_a_source_and_its_output_need_no_configuration(project: Path) -> None:
     assert f"  hint: gradgen models/neuron.py --wrt 'v, alpha' -o {GENERATED}" in said, said
 
 
+@pytest.mark.usefixtures("trusted")
 def test_output_for_machines(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit(project / "pyproject.toml", "max-ops = 40", "max-ops = 1")
     edit(project / GENERATED, "    v_next = ", "    v_next = 0.0 + ")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from generating import generate
-from projects import gradgen
+from projects import gradgen, trust
 
 from gradgen.compile import ordering
 from gradgen.config import Settings
@@ -19,6 +19,8 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.project.record import read_record
 from gradgen.search.heuristics import propose
 from gradgen.targets.jax.seal import text_digest
+
+pytestmark = pytest.mark.usefixtures("trusted")
 
 ROOT = Path(__file__).parents[2]
 QIF = ROOT / "models" / "qif.py"
@@ -69,8 +71,6 @@ def test_a_proof_is_one_under_the_objective_of_the_run(
 
 MODEL = QIF.read_text()
 GENERATED = "qif_grad.py"
-DTYPE = ("--dtype", "float64")
-"""In which files are verified here: half of what a build does."""
 NO_CLAIM, CLAIMED = '"proved_optimal": False', '"proved_optimal": True'
 
 
@@ -81,10 +81,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "model.py").write_text(MODEL)
     texts = {}
     with pytest.MonkeyPatch.context() as patch:
+        trust(patch)
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         for name, options in (("best", ()), ("forward", ("--order", "forward"))):
-            made = gradgen("model.py", "-o", GENERATED, *DTYPE, *options)
+            made = gradgen("model.py", "-o", GENERATED, *options)
             assert made.exit_code == 0, made.stderr
             texts[name] = Path(GENERATED).read_text()
             Path(GENERATED).unlink()
@@ -117,7 +118,7 @@ def test_what_was_built_is_current(name: str, built: dict[str, str], folder: Pat
     # the claim is no part of what is replayed
     edited = built[name].replace("def _primal", "def _primal_", 1)
     assert "edited by hand" in check(edited)[1]
-    assert gradgen("model.py", "-o", GENERATED, *DTYPE).exit_code == 0
+    assert gradgen("model.py", "-o", GENERATED).exit_code == 0
     assert Path(GENERATED).read_text() == built[name]
 
 
@@ -126,7 +127,7 @@ def test_a_proof_that_was_written_in(built: dict[str, str], folder: Path) -> Non
     code, said = check(forged)
     assert code == 1
     assert "edited by hand" in said
-    made = gradgen("model.py", "-o", GENERATED, *DTYPE)
+    made = gradgen("model.py", "-o", GENERATED)
     assert made.exit_code == 0, made.stderr
     assert Path(GENERATED).read_text() == built["forward"]
 
@@ -145,7 +146,7 @@ def test_a_proof_that_was_sealed_in(built: dict[str, str], folder: Path) -> None
 
 def test_a_proof_is_found_again(built: dict[str, str], folder: Path) -> None:
     Path(GENERATED).write_text(sealed(built["best"].replace(CLAIMED, NO_CLAIM)))
-    made = gradgen("model.py", "-o", GENERATED, "--search-again", *DTYPE)
+    made = gradgen("model.py", "-o", GENERATED, "--search-again")
     assert made.exit_code == 0, made.stderr
     assert Path(GENERATED).read_text() == built["best"]
 
@@ -166,7 +167,7 @@ def test_a_recorded_order_of_faces(built: dict[str, str], folder: Path) -> None:
     line = old[: old.index(face)].count("\n") + 1
     assert said.startswith(f"{GENERATED}:{line}:1: stale: {GENERATED} has an order of faces")
     assert f"  hint: gradgen model.py -o {GENERATED}\n" in said
-    made = gradgen("model.py", "-o", GENERATED, *DTYPE)
+    made = gradgen("model.py", "-o", GENERATED)
     assert made.exit_code == 0, made.stderr
     assert Path(GENERATED).read_text() == built["best"]
 

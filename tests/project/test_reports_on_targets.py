@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from click.testing import Result
 from pages import Outline, in_browser, needs_browser, widths
-from projects import contents, edit, gradgen, write_project
+from projects import contents, edit, gradgen, trust, write_project
 
 from gradgen.project.configuration import read
 from gradgen.project.describing import describe
@@ -61,6 +61,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (folder / "models/decay.py").write_text("def decay(v, x):\n    return 0.9 * v + x * v\n")
     (folder / "models/broken.py").write_text("def broken(v):\n    return v +\n")
     with pytest.MonkeyPatch.context() as patch:
+        trust(patch)
         patch.chdir(folder)
         assert gradgen(*BUILD).exit_code == 0
         before = contents(folder)
@@ -161,6 +162,7 @@ class TestTheIndexInABrowser:
         assert wide == window <= width
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
     ("path", "old", "new", "basis"),
     [

@@ -131,6 +131,7 @@ def _is_there(group: int) -> bool:
     return True
 
 
+@pytest.mark.usefixtures("trusted")
 def test_line_ends_and_byte_order_mark_change_nothing(folder: Path) -> None:
     source = folder / "cube.py"
     texts = set()
@@ -147,6 +148,7 @@ def test_line_ends_and_byte_order_mark_change_nothing(folder: Path) -> None:
     assert gradgen("cube.py", "-o", "cube_grad.py", "--check", "--no-verify").exit_code == 0
 
 
+@pytest.mark.usefixtures("trusted")
 def test_names_of_all_sorts(folder: Path) -> None:
     (folder / "größe und mehr").mkdir()
     source = folder / "größe und mehr" / "das neuron.py"
@@ -168,6 +170,7 @@ def test_names_of_all_sorts(folder: Path) -> None:
     assert "d g/ü.py: current" in result.stderr
 
 
+@pytest.mark.usefixtures("trusted")
 def test_links(folder: Path) -> None:
     (folder / "real").mkdir()
     (folder / "real" / "cube.py").write_text("from helper import P\n\n\n" + CUBE)
@@ -198,6 +201,7 @@ def test_links(folder: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_source_of_ten_thousand_lines(folder: Path) -> None:
     lines = [f"def _unused_{k}(x):\n    return x * {k}.0\n\n" for k in range(3333)]
     (folder / "long.py").write_text("\n".join(lines) + "\n\n" + CUBE)
@@ -208,6 +212,7 @@ def test_a_source_of_ten_thousand_lines(folder: Path) -> None:
     assert result.exit_code == 0, result.stderr
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_cache_is_no_necessity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "nowhere").write_text("a file, and no folder\n")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "nowhere"))

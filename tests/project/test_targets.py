@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from projects import NEURON, contents, edit, gradgen, write_project
 
-from gradgen.compile import verdict
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_static
@@ -21,7 +20,6 @@ from gradgen.project.configuration import parse
 from gradgen.project.init import add_target
 from gradgen.project.record import read_record
 from gradgen.project.toml_lines import line_of
-from gradgen.verify.verdict import Verdict
 
 GENERATED = "generated/neuron_grad.py"
 
@@ -207,10 +205,9 @@ class TestInit:
             'example = "models/neuron.py:args"\nper-neuron = true\nobjective = "ops"\n'
             'emit = ["vjp"]\n'
         )
-        assert added.strip() in after
-        kept = [line for line in after.splitlines() if line not in added.splitlines()]
-        old = [line for line in before.splitlines() if line not in added.splitlines()]
-        assert kept == old
+        head, found, tail = after.partition(added.lstrip())
+        assert found
+        assert head + tail == before
         settings = parse(folder / "pyproject.toml", after).targets[1].settings
         assert ("range", "v=-1.0:2.0") in settings.directives
         again = gradgen("init", "neuron.py", "--name", "by alpha")
@@ -252,12 +249,8 @@ def f(u, v):
 '''
 
 
+@pytest.mark.usefixtures("trusted")
 class TestOrdersLast:
-    @pytest.fixture(autouse=True)
-    def _taken_on_trust(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """These tests are about orders, and verifying takes most of the time."""
-        monkeypatch.setattr(verdict, "verify", lambda *_, **__: Verdict(0, 0, 0, (), (), ()))
-
     def test_a_recorded_order_stays(self, folder: Path) -> None:
         source, output = folder / "f.py", folder / "f_grad.py"
         source.write_text(MADE)
@@ -349,6 +342,7 @@ class TestBuilding:
             assert path == "common.py"
         assert not (folder / "broken_grad.py").exists()
 
+    @pytest.mark.usefixtures("trusted")
     def test_a_budget_that_is_passed(self, folder: Path) -> None:
         write_project(folder)
         edit(folder / "pyproject.toml", "max-muls = 10", "max-muls = 0")

@@ -7,8 +7,8 @@ import random
 import jax
 import numpy as np
 import pytest
-from eliminating import price_of, step_cost
-from graphs import small_graphs, stored
+from eliminating import cost_of_vertices, step_cost
+from graphs import reference_graph, small_graphs
 
 from gradgen.elimination.accumulate import Accumulation, accumulate
 from gradgen.ir.graph import Edge, LinearGraph
@@ -83,7 +83,7 @@ def test_what_is_not_legal_changes_nothing():
 
 
 def test_a_graph_that_is_too_large_is_refused():
-    graph = stored("lif_2023")
+    graph = reference_graph("lif_2023")
     with pytest.raises(ValueError, match="does not fit"):
         begin(graph, "edges", Sizes(8, 8, 8))
 
@@ -108,10 +108,10 @@ def test_reversal_is_a_symmetry(number):
     for move in moves:
         position, price = PLAY(position, move)
         total += int(price)
-    assert total == price_of(graph, objective, [graph.intermediates[m] for m in moves])
+    assert total == cost_of_vertices(graph, objective, [graph.intermediates[m] for m in moves])
     count = len(moves)
     steps = [backwards.intermediates[count - 1 - m] for m in moves]
-    assert total == price_of(backwards, objective, steps)
+    assert total == cost_of_vertices(backwards, objective, steps)
     assert position.edges.shape == (ROOM.intermediates + 4, 4 + ROOM.intermediates)
 
 
@@ -163,7 +163,7 @@ def test_reversal_is_a_symmetry_of_edges_too(number):
     jax.tree.map(np.testing.assert_array_equal, reversed_position(position), turned)
 
 
-GAME = begin(stored("lif_2023"), "edges", Sizes(8, 12, 4))
+GAME = begin(reference_graph("lif_2023"), "edges", Sizes(8, 12, 4))
 NETWORK = network(NetworkSize(channels=16, layers=2), edges_seen([GAME]))
 PARAMS = NETWORK.init(jax.random.key(3), GAME.start)
 JUDGE = jax.jit(NETWORK.apply)
@@ -192,7 +192,7 @@ def test_numbers_of_vertices_do_not_matter(seed):
 
 
 def test_padding_does_not_matter():
-    wide = begin(stored("lif_2023"), "edges", Sizes(10, 16, 8))
+    wide = begin(reference_graph("lif_2023"), "edges", Sizes(10, 16, 8))
     other = network(NetworkSize(channels=16, layers=2), 2 * edges_seen([wide]))
     found = other.apply(PARAMS, wide.start)
     expected = JUDGE(PARAMS, GAME.start)
@@ -202,7 +202,7 @@ def test_padding_does_not_matter():
 
 
 def test_no_parameter_depends_on_the_graph():
-    large = begin(stored("propane_combustion"), "muls")
+    large = begin(reference_graph("propane_combustion"), "muls")
     again = network(NetworkSize(channels=16, layers=2), edges_seen([large]))
     shapes = jax.eval_shape(again.init, jax.random.key(0), large.start)
     assert jax.tree.map(lambda x: x.shape, shapes) == jax.tree.map(lambda x: x.shape, PARAMS)

@@ -10,14 +10,15 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from eliminating import price_of
-from graphs import FOLDER, stored
+from eliminating import cost_of_vertices
+from graphs import FOLDER, reference_graph
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -28,6 +29,7 @@ from gradgen.ir.graph_file import read_graph
 from gradgen.search.alphazero import distributed, run
 from gradgen.search.alphazero.demonstrations import demonstrate, equals
 from gradgen.search.alphazero.game import begin
+from gradgen.search.alphazero.imitation import Imitation
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize
 from gradgen.search.alphazero.planning import Planning
@@ -36,7 +38,7 @@ from gradgen.search.alphazero.search import cheapest, play
 from gradgen.search.alphazero.training import Trainer, Training
 from gradgen.search.portfolio import search
 
-GRAPH = stored("lif_2023")
+GRAPH = reference_graph("lif_2023")
 GAME = begin(GRAPH, "edges")
 SMALL = Training(
     episodes=24,
@@ -71,7 +73,7 @@ def test_orders_cost_what_is_said(trained):
     found, _ = trained
     number = {vertex.name: k for k, vertex in enumerate(GRAPH.vertices)}
     (order,), (price,) = found.orders, found.prices
-    assert price == price_of(GRAPH, "edges", [number[step] for step in order.steps])
+    assert price == cost_of_vertices(GRAPH, "edges", [number[step] for step in order.steps])
     assert 22 <= price <= 25
     assert order.found_by == "alphazero"
     assert [line.episodes for line in found.lines] == [8, 16, 24]
@@ -85,7 +87,7 @@ def test_returns_are_the_prices_to_come():
     replay = jax.tree.map(np.asarray, state.replay)
     for k in range(SMALL.environments):
         steps = [GRAPH.intermediates[m] for m in iteration.moves[k]]
-        assert iteration.prices[k] == price_of(GRAPH, "edges", steps)
+        assert iteration.prices[k] == cost_of_vertices(GRAPH, "edges", steps)
         values = replay.experiences.value[k][: GAME.moves]
         np.testing.assert_allclose(values[0], -iteration.prices[k] / 25, rtol=1e-6)
         assert (np.diff(values) >= 0).all()
@@ -351,7 +353,7 @@ def test_what_cannot_be_learned(trained, tmp_path):
     nothing = begin(read_graph(text), "edges")
     with pytest.raises(GradgenError, match="without intermediates"):
         Trainer([nothing], SMALL)
-    edges = begin(stored("human_heart_dipole"), "edges", None, "edge")
+    edges = begin(reference_graph("human_heart_dipole"), "edges", None, "edge")
     with pytest.raises(GradgenError, match="games to be remembered take"):
         Trainer([edges], Training()).begin()
     with pytest.raises(GradgenError, match="there is a checkpoint already"):
@@ -413,7 +415,7 @@ def test_a_device_that_there_is_not():
 
 
 def test_a_heuristic_is_written_where_it_is_better():
-    graph = stored("human_heart_dipole")
+    graph = reference_graph("human_heart_dipole")
     game = begin(graph, "edges")
     forward = game.order(np.arange(game.moves), "alphazero")
     assert cheapest(game, forward).found_by.startswith("markowitz")
@@ -422,18 +424,21 @@ def test_a_heuristic_is_written_where_it_is_better():
 
 
 def test_demonstrations_cost_the_same():
-    graph = stored("propane_combustion")
+    graph = reference_graph("propane_combustion")
     game = begin(graph, "edges")
     best = search(graph, objective="edges", budget=0.0)
     orders = equals(game, best.order, 3, seed=1)
     assert len({tuple(order) for order in orders}) == 3
-    assert {price_of(graph, "edges", order) for order in orders} == {best.cost}
+    assert {cost_of_vertices(graph, "edges", order) for order in orders} == {best.cost}
     shown = demonstrate(game, 2, budget=0.0, seed=1)
-    prices = {price_of(graph, "edges", [graph.intermediates[m] for m in row]) for row in shown}
+    prices = {
+        cost_of_vertices(graph, "edges", [graph.intermediates[m] for m in row]) for row in shown
+    }
     assert prices == {best.cost}
 
 
-def test_a_warm_start_plays_what_it_was_shown():
+def test_a_warm_start_plays_what_it_was_shown(monkeypatch):
+    monkeypatch.setattr(run, "Imitation", partial(Imitation, updates=60))
     warm = run.train({"lif": GAME}, SMALL, warm_start=0.0)
     assert warm.lines[0].divergence < 0.5
     assert warm.lines[0].greedy <= 23

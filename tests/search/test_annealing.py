@@ -7,8 +7,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from eliminating import order_of, shuffled
-from graphs import random_local_graph, reference
+from eliminating import order_of, shuffled_intermediates
+from graphs import REFERENCE_COSTS, random_local_graph, reference_graph
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.elimination.cost import PLAN_OBJECTIVES, plan_costs
@@ -57,41 +57,34 @@ def test_no_intermediates() -> None:
     assert (found.cost, found.order.steps) == (0, ())
 
 
-@pytest.mark.parametrize(
-    ("name", "wanted"),
-    [
-        ("lif_2023", 22),
-        ("human_heart_dipole", 148),
-        ("propane_combustion", 88),
-        ("robot_arm_6dof", 221),
-        ("roe_flux_1d", 295),
-    ],
-)
-def test_the_best_known_orders_are_found(name: str, wanted: int) -> None:
-    graph = reference(name)
+@pytest.mark.parametrize("name", REFERENCE_COSTS)
+def test_the_best_known_orders_are_found(name: str) -> None:
+    graph = reference_graph(name)
     found = anneal(graph, "edges", effort=0.2)
-    assert found.cost == wanted
-    assert accumulate(graph, found.order).edges == wanted
+    assert found.cost == REFERENCE_COSTS[name]["best"]
+    assert accumulate(graph, found.order).edges == found.cost
 
 
-@pytest.mark.parametrize(("objective", "digest"), [("adds", "1686c46f"), ("peak", "b1b5d6d1")])
+@pytest.mark.parametrize(("objective", "digest"), [("adds", "cc14462e"), ("peak", "8c4b79cc")])
 def test_it_can_be_repeated(objective: PlanObjective, digest: str) -> None:
-    graph = reference("roe_flux_1d")
+    graph = reference_graph("roe_flux_1d")
     first = anneal(graph, objective, effort=0.05, seed=1)
     assert anneal(graph, objective, effort=0.05, seed=1) == first
     assert anneal(graph, objective, effort=0.05, seed=2).order != first.order
-    # on every machine
+    # on every machine: there is no other one here to compare with
     assert hashlib.sha256(" ".join(first.order.steps).encode()).hexdigest()[:8] == digest
 
 
 def test_a_limit_ends_it() -> None:
-    graph = reference("roe_flux_1d")
+    graph = reference_graph("roe_flux_1d")
     told: list[tuple[int, str]] = []
     found = anneal(
         graph, "edges", effort=1000.0, limit=0.0, progress=lambda *news: told.append(news)
     )
-    assert (found.cost, found.looked, found.complete) == (344, 0, False)
-    assert told == [(344, "markowitz, ties to the latest")]
+    best = min(propose(graph), key=lambda order: cost(graph, order, "edges"))
+    least, _ = cost(graph, best, "edges")
+    assert (found.cost, found.looked, found.complete) == (least, 0, False)
+    assert told == [(least, best.found_by)]
 
 
 def state(seed: int) -> np.ndarray:
@@ -101,7 +94,7 @@ def state(seed: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(10))
 def test_rearranging_keeps_the_cost(seed: int) -> None:
     graph = random_local_graph(seed, 40)
-    order = np.array(shuffled(graph, seed), np.int64)
+    order = np.array(shuffled_intermediates(graph, seed), np.int64)
     arrays = compact(graph)
     rows = accumulation.pack(arrays)
     left = packed(arrays.intermediates, arrays.size)
@@ -121,7 +114,7 @@ def test_rearranging_keeps_the_cost(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_sweep_keeps_account(seed: int, objective: int) -> None:
     graph = random_local_graph(seed, 40)
-    order = np.array(shuffled(graph, seed), np.int64)
+    order = np.array(shuffled_intermediates(graph, seed), np.int64)
     arrays = compact(graph)
     start = accumulation.pack(arrays)
     costs = np.empty((len(order), 2), np.int64)
@@ -147,7 +140,7 @@ def test_a_sweep_keeps_account(seed: int, objective: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_windows_get_their_best_order(seed: int, objective: PlanObjective) -> None:
     graph = random_local_graph(seed, 12)
-    steps = shuffled(graph, seed)
+    steps = shuffled_intermediates(graph, seed)
     first, size = 4, 5
     number = PLAN_OBJECTIVES.index(objective)
     rows = accumulation.pack(compact(graph))

@@ -45,14 +45,21 @@ def exact(folder, text: str, function: str | None = None) -> Generated:
     expected = [jax.grad(lambda *x: total(generated.source, *x), k)(*chosen) for k in places]
     gradient = [jax.grad(lambda *x: total(generated.function(), *x), k)(*chosen) for k in places]
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+    outputs, structure = jax.tree.flatten(wanted)
+    weights = [k + 1.0 for k in range(len(outputs))]
+    due = [jnp.asarray(w, x.dtype) for w, x in zip(weights, outputs, strict=True)]
     primals = (*positional, *keyword.values())
-    pulled = jax.tree.leaves(
-        generated.function("vjp")(primals, jax.tree.map(jnp.ones_like, wanted))
-    )
-    assert len(pulled) == len(wrt)
+    pulled = generated.function("vjp")(primals, jax.tree.unflatten(structure, due))
+    np.testing.assert_allclose(jax.tree.leaves(pulled), expected, rtol=1e-5)
     entries = generated.function("jacobian_entries")(*positional, **keyword)
-    assert {path for _, path in entries} <= {i.path for i in front.trace.inputs}
-    assert len(jax.tree.leaves(jacobian)) >= len(entries)
+    weight = dict(zip((o.path for o in front.trace.outputs), weights, strict=True))
+    for k, slope in zip(wrt, expected, strict=True):
+        path = front.trace.inputs[k].path
+        column = [weight[out] * entry for (out, by), entry in entries.items() if by == path]
+        np.testing.assert_allclose(sum(column), slope, rtol=1e-5)
+    rows = np.reshape(jax.tree.leaves(jacobian), (-1, len(wrt)))
+    of_floats = [weight[o.path] for o in front.trace.float_outputs]
+    np.testing.assert_allclose(of_floats @ rows, expected, rtol=1e-5)
     return generated
 
 

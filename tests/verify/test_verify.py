@@ -41,19 +41,8 @@ def subject(path: str) -> Subject:
     return subject_of(found.front, found.module, found.text)
 
 
-def stated_ranges(path: str) -> dict[str, tuple[float, float]]:
-    found = {}
-    for directive in subject(path).module.source.directives:
-        if directive.kind == "range":
-            for item in directive.text.split():
-                name, _, ends = item.partition("=")
-                low, _, high = ends.partition(":")
-                found[name] = (float(low), float(high))
-    return found
-
-
 def checked(path: str, text: str, **options: object) -> Verdict:
-    given = {"points": 200, "ranges": stated_ranges(path), **options}
+    given = {"points": 200, "ranges": ranges_of(generate(ROOT / path).front), **options}
     return verify(replace(subject(path), text=text), **given)
 
 
