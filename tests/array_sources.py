@@ -23,7 +23,8 @@ vspike.defvjp(lambda x: (vspike(x), x), lambda x, g: (g / (10.0 * jnp.abs(x) + 1
 
 SOURCES = {
     "recurrent adaptive layer": """
-# gradgen: shape v=(batch, n) a=(batch, n) z=(batch, n) x=(batch, n_in) p.w=(n_in, n) p.r=(n, n) p.b=(n,)
+# gradgen: shape v=(batch, n) a=(batch, n) z=(batch, n) x=(batch, n_in)
+# gradgen: shape p.w=(n_in, n) p.r=(n, n) p.b=(n,)
 # gradgen: example p={w, r, b}
 
 def f(v, a, z, x, p, rho=0.97):
@@ -127,7 +128,8 @@ def f(x, labels):
 # gradgen: shape x=(batch, n)
 
 def f(x):
-    return x.max(-1), x.min(0), x.prod(-1), jax.nn.logsumexp(x, -1), jnp.abs(x).sum(), jnp.cumsum(x, 1)
+    total = jnp.abs(x).sum() + jax.nn.logsumexp(x, -1)
+    return x.max(-1), x.min(0), x.prod(-1), total, jnp.cumsum(x, 1)
 """,
     "roll, pad, reverse, transpose, reshape": """
 # gradgen: shape x=(batch, n) y=(batch, n)
@@ -145,7 +147,8 @@ def f(x, w):
 # gradgen: shape a=(b, i, j) c=(b, j, k) d=(i, k) e=(n,)
 
 def f(a, c, d, e):
-    return jnp.einsum("bij,bjk,ik->b", a, c, d), jnp.einsum("n,m->nm", e, e), jnp.einsum("ij,i->j", d, d.sum(1))
+    outer = jnp.einsum("n,m->nm", e, e)
+    return jnp.einsum("bij,bjk,ik->b", a, c, d), outer, jnp.einsum("ij,i->j", d, d.sum(1))
 """,
     "refractory period": """
 # gradgen: shape v=(batch, n) ref=(batch, n) x=(batch, n)
@@ -153,7 +156,8 @@ def f(a, c, d, e):
 def f(v, ref, x):
     v = jnp.where(ref > 0, 0.0, 0.9 * v + x)
     z = spike(v - 1.0)
-    return jnp.where(z > 0, 0.0, v), jnp.where(z > 0, 3.0, jnp.maximum(ref - 1.0, 0.0)), jnp.clip(v, -1.0, 1.0)
+    ref = jnp.where(z > 0, 3.0, jnp.maximum(ref - 1.0, 0.0))
+    return jnp.where(z > 0, 0.0, v), ref, jnp.clip(v, -1.0, 1.0)
 """,
     "NamedTuple state": """
 # gradgen: shape s.v=(batch, n) s.i=(batch, n) x=(batch, m) w=(m, n)
@@ -206,7 +210,8 @@ def f(x):
 # gradgen: shape x=(batch, n)
 
 def f(x):
-    return jax.nn.relu(x), jax.nn.gelu(x), jax.nn.softplus(x), jax.nn.elu(x), jax.nn.leaky_relu(x), jax.nn.silu(x)
+    nn = jax.nn
+    return nn.relu(x), nn.gelu(x), nn.softplus(x), nn.elu(x), nn.leaky_relu(x), nn.silu(x)
 """,
     "normalised weights": """
 # gradgen: shape x=(batch, n) w=(n, m)

@@ -90,6 +90,11 @@ def made(request, tmp_path_factory) -> Pair:
 
 @pytest.mark.parametrize("dtype", SIZES)
 def test_equals_jax(made: Pair, dtype: str) -> None:
+    check(made, dtype)
+
+
+def check(made: Pair, dtype: str) -> None:
+    """Compare values and derivatives in both modes with JAX's."""
     rng = np.random.default_rng(1)
     with jax.enable_x64(dtype == "float64"):
         for sizes in SIZES[dtype]:

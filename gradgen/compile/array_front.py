@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradgen.compile.opening import Opened
@@ -11,6 +11,7 @@ from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.stated import Stated, read_stated
 from gradgen.frontend.arrays.trace import trace_arrays
+from gradgen.frontend.recurrence import find_recurrence
 from gradgen.frontend.tracing.arguments import Signature
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.source import Source
@@ -32,6 +33,7 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
     """Trace a function that states the shapes of its arguments."""
     stated = read_stated(opened.source, signature)
     trace = trace_arrays(opened.source, opened.function, signature, stated)
+    trace = replace(trace, recurrence=find_recurrence(opened.source, trace))
     if not any(i.wrt for i in trace.inputs) or not trace.elementals:
         wrt = ", ".join(i.path for i in trace.inputs if i.wrt) or "no argument"
         position = opened.source.position

@@ -7,8 +7,8 @@ from gradgen.compile.programs import GENERATOR
 from gradgen.elimination.arrays import cheapest, sweep, weighted_inputs, weighted_outputs
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.array_module import ArrayModule, Work
+from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
-from gradgen.lowering.residuals import split_arrays
 
 
 def array_module(front: ArrayFront) -> ArrayModule:
@@ -16,17 +16,19 @@ def array_module(front: ArrayFront) -> ArrayModule:
     trace, settings = front.trace, front.settings
     sizes = dict(trace.sizes)
     cotangents: dict[str, str] = {}
+    weighed = []
     for output in trace.float_outputs:
         if isinstance(output.atom, str):
-            cotangents.setdefault(output.atom, f"ct{len(cotangents)}")
+            weight = f"ct{len(cotangents)}"
+            cotangents[weight] = output.atom
+            weighed.append((output.path, weight))
     pulled_graph = weighted_outputs(trace, cotangents)
     pulled = Work(cheapest(pulled_graph, sizes), sweep(pulled_graph, sizes))
-    tangents = {i.variable: f"tan{k}" for k, i in enumerate(trace.inputs) if i.wrt}
+    tangents = {f"tan{k}": i.variable for k, i in enumerate(trace.inputs) if i.wrt}
     pushed_graph = weighted_inputs(trace, tangents)
     pushed = cheapest(pushed_graph, sizes)
     vjp = ArrayCode(trace).vjp(pulled.plan, cotangents)
     single = len(trace.outputs) == 1 and trace.output_shapes == ((),) and trace.result.is_leaf
-    paths = {o.atom: o.path for o in reversed(trace.float_outputs)}
     return ArrayModule(
         source=front.source,
         trace=trace,
@@ -34,11 +36,11 @@ def array_module(front: ArrayFront) -> ArrayModule:
         vjp=vjp,
         jvp=ArrayCode(trace).jvp(pushed, tangents),
         gradient=ArrayCode(trace).gradient(pulled.plan, cotangents) if single else None,
-        passes=split_arrays(vjp, trace, settings.residuals),
+        passes=split_arrays(vjp, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
         pushed=Work(pushed, sweep(pushed_graph, sizes)),
-        cotangents=tuple((paths[v], ct) for v, ct in cotangents.items()),
-        tangents=tuple((i.path, tangents[i.variable]) for i in trace.inputs if i.wrt),
+        cotangents=tuple(weighed),
+        tangents=tuple(zip((i.path for i in trace.inputs if i.wrt), tangents, strict=True)),
         emit=settings.emit,
         generator=GENERATOR,
         source_name=settings.shown(front.source.path),

@@ -36,24 +36,24 @@ class ArrayGraph:
 
 
 def weighted_outputs(trace: ArrayTrace, cotangents: Mapping[Var, Var]) -> ArrayGraph:
-    """The graph of the outputs' sum, weighted with cotangents: the variable of each."""
+    """The graph of the outputs' sum, weighted with cotangents: by each, whose it is."""
     inputs = [i.variable for i in trace.inputs if i.wrt]
     edges = _edges(trace)
-    kept = _between(trace, edges, inputs, list(cotangents))
-    for variable, weight in cotangents.items():
-        edges[variable, END] = [_vector(variable, weight, trace)]
+    kept = _between(trace, edges, inputs, list(cotangents.values()))
+    for weight, variable in cotangents.items():
+        edges.setdefault((variable, END), []).append(_vector(variable, weight, trace))
     return _graph(trace, edges, kept, [v for v in inputs if v in kept], backward=True)
 
 
 def weighted_inputs(trace: ArrayTrace, tangents: Mapping[Var, Var]) -> ArrayGraph:
-    """The graph below one number, which feeds each input its tangent: the variable of each.
+    """The graph below one number, which feeds each input its tangent: by each, whose it is.
 
     Outputs have vertices of their own, since they may be read further.
     """
     outputs = dict.fromkeys(o.atom for o in trace.float_outputs if isinstance(o.atom, str))
     edges = _edges(trace)
-    kept = _between(trace, edges, list(tangents), list(outputs))
-    for variable, weight in tangents.items():
+    kept = _between(trace, edges, list(tangents.values()), list(outputs))
+    for weight, variable in tangents.items():
         edges[END, variable] = [_vector(variable, weight, trace, rows=True)]
     reached = [v for v in outputs if v in kept]
     for variable in reached:

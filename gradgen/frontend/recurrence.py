@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_next
+from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import is_float
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Source
@@ -18,7 +19,7 @@ _STATE = re.compile("state|carry|hidden")
 """What sources call the argument that holds the state."""
 
 
-def find_recurrence(source: Source, trace: Trace) -> Recurrence:
+def find_recurrence(source: Source, trace: Trace | ArrayTrace) -> Recurrence:
     """(input path, output path) of each leaf of the state, in the inputs' order; maybe none.
 
     `next` directives say it; else variables that are called alike, `v` and `v_next`, and an
@@ -64,7 +65,7 @@ def _told(source: Source) -> Iterator[tuple[str, str]]:
             yield from parse_next(directive.text)
 
 
-def _recognised(trace: Trace) -> dict[str, str]:
+def _recognised(trace: Trace | ArrayTrace) -> dict[str, str]:
     named = dict(_called_alike(trace))
     by_output: dict[str, set[str]] = {}
     for path, output in named.items():
@@ -79,7 +80,7 @@ def _recognised(trace: Trace) -> dict[str, str]:
     return {**rest, **found}
 
 
-def _same_containers(trace: Trace) -> Iterator[list[tuple[str, str]]]:
+def _same_containers(trace: Trace | ArrayTrace) -> Iterator[list[tuple[str, str]]]:
     """The leaves of an argument that one part of the result, or all of it, looks like."""
     result = trace.result
     parts = dict([("", result), *zip(result.keys, result.children, strict=True)])
@@ -107,7 +108,7 @@ def _shape(structure: Structure) -> tuple[object, ...]:
     return structure.kind, structure.keys, structure.type_name, children
 
 
-def _called_alike(trace: Trace) -> Iterator[tuple[str, str]]:
+def _called_alike(trace: Trace | ArrayTrace) -> Iterator[tuple[str, str]]:
     labels = {label.variable: label.name for label in trace.labels}
     names: dict[str, list[str]] = {}
     for output in trace.outputs:

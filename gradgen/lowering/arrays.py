@@ -63,7 +63,7 @@ class ArrayCode:
     def gradient(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> Program:
         """The result, a single number, and its derivatives by the differentiated inputs."""
         outputs = self._outputs()
-        self._values |= dict.fromkeys(cotangents.values(), Const(1.0))
+        self._values |= dict.fromkeys(cotangents, Const(1.0))
         results = [*outputs, *self._pulled(plan, cotangents)]
         self._more.clear()
         return self._program(results)
@@ -121,8 +121,8 @@ class ArrayCode:
         return finish(Program(inputs, sections, tuple(results), tuple(self._hints.items())))
 
     def _accumulated(self, plan: ArrayPlan, vectors: Mapping[Var, Var]) -> list[Stored]:
-        """Where each value of a plan is; `vectors` are cotangents or tangents by what has them."""
-        for variable, vector in vectors.items():
+        """Where each value of a plan is; `vectors` are cotangents or tangents: by each, whose."""
+        for vector, variable in vectors.items():
             self._shapes[vector] = self._trace.shapes_by_variable[variable]
             self._more.append(vector)
         self._values = self._builder.splice(self._trace.partials, self._values)

@@ -12,13 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Instruction, Var, live_code
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import Program, Section, count_operations
 from gradgen.ir.results import Kept
-from gradgen.ir.shapes import elements, shapes_of
 from gradgen.ir.trace import Trace
 
 _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
@@ -35,7 +33,7 @@ _BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
 
 
 @dataclass(frozen=True)
-class _Leaves:
+class Leaves:
     """The inputs of a step by what keeping them costs."""
 
     dtypes: Mapping[Var, str]
@@ -57,43 +55,24 @@ def split(programs: Sequence[Program], trace: Trace, residuals: Residuals) -> Pa
     """
     leaves = _leaves(trace)
     chosen = {"auto": programs, "entries": programs[-1:]}.get(residuals, programs[:1])
-    found = [_passes(program, leaves, residuals) for program in chosen]
+    found = [passes_of(program, leaves, residuals) for program in chosen]
     return min(found, key=lambda p: (p.bytes, p.operations.total))
 
 
-def split_arrays(program: Program, trace: ArrayTrace, residuals: Residuals) -> Passes:
-    """A forward and a backward pass of a program on arrays, counted at the sizes of the trace.
-
-    What the caller has anyway, all inputs but a state, is kept for nothing.
-    """
-    state = {path for path, _ in trace.recurrence}
-    cotangents = [v for v in program.inputs if v not in {i.variable for i in trace.inputs}]
-    given = {i.variable: s for i, s in zip(trace.inputs, trace.shapes, strict=True)}
-    # a cotangent is read in the backward pass alone, and what depends on it is never kept
-    shapes = shapes_of(program.instructions, given | dict.fromkeys(cotangents, ()))
-    sizes = dict(trace.sizes)
-    leaves = _Leaves(
-        {i.variable: i.dtype for i in trace.inputs},
-        [i.variable for i in trace.inputs if i.path in state],
-        [i.variable for i in trace.inputs if i.path not in state],
-        {v: elements(shape, sizes) for v, shape in shapes.items()},
-    )
-    return _passes(program, leaves, residuals)
-
-
-def _leaves(trace: Trace) -> _Leaves:
+def _leaves(trace: Trace) -> Leaves:
     """What a scan carries is charged for, what drives it is there anyway."""
     arguments = {i.variable: i.path.split(".")[0] for i in trace.inputs}
     state = set(trace.carried)
     required = {a.name for a in trace.arguments if a.default is None}
-    return _Leaves(
+    return Leaves(
         {i.variable: i.dtype for i in trace.inputs},
         [v for v, name in arguments.items() if name in state],
         [v for v, name in arguments.items() if name in required - state],
     )
 
 
-def _passes(program: Program, leaves: _Leaves, residuals: Residuals) -> Passes:
+def passes_of(program: Program, leaves: Leaves, residuals: Residuals) -> Passes:
+    """The two passes of one program, by what keeping its inputs costs."""
     code = program.instructions
     cotangents = [v for v in program.inputs if v not in leaves.dtypes]
     late = _depending(code, cotangents)
@@ -148,7 +127,7 @@ def _restricted(program: Program, targets: Collection[Var]) -> Program:
 class _Costs:
     """What keeping a value costs, and computing it."""
 
-    def __init__(self, code: Sequence[Instruction], leaves: _Leaves) -> None:
+    def __init__(self, code: Sequence[Instruction], leaves: Leaves) -> None:
         self._definitions = {i.target: i for i in code}
         self._elements = leaves.elements
         self._dtypes = {**leaves.dtypes, **{i.target: i.dtype for i in code}}
@@ -199,7 +178,7 @@ class _Costs:
 
 
 def _computed_again(
-    code: Sequence[Instruction], leaves: _Leaves, needed: Collection[Var], cost: _Costs
+    code: Sequence[Instruction], leaves: Leaves, needed: Collection[Var], cost: _Costs
 ) -> set[Var]:
     """The values to compute again where the fewest bytes are kept, then with fewest operations.
 

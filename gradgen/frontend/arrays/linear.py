@@ -56,10 +56,14 @@ class Differentiation:
             ]
         known = _PATTERNS.get(instruction.op)
         found: list[Partial | Operator] = []
-        for slot, atom in enumerate(instruction.operands):
-            if isinstance(atom, str) and atom in active:
-                part = None if known is None else known(self, instruction, slot)
-                found.append(part or self._operator(instruction, atom))
+        for atom in dict.fromkeys(a for a in instruction.variables if a in active):
+            slots = [k for k, other in enumerate(instruction.operands) if other == atom]
+            parts = [known(self, instruction, k) for k in slots] if known is not None else [None]
+            # a linear map is that of all places where a variable stands
+            if None in parts:
+                found.append(self._operator(instruction, atom))
+            else:
+                found += [part for part in parts if part is not None]
         return found
 
     def shape(self, atom: Atom) -> Shape:

@@ -1,0 +1,87 @@
+"""What a function on arrays keeps for its backward pass, and where its sizes are known from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.code import Var
+from gradgen.ir.module import Passes, Residuals
+from gradgen.ir.program import Program
+from gradgen.ir.results import Kept
+from gradgen.ir.shapes import elements, names_in, shapes_of
+from gradgen.lowering.residuals import Leaves, passes_of
+
+
+def split_arrays(
+    program: Program, trace: ArrayTrace, weighed: Mapping[Var, str], residuals: Residuals
+) -> Passes:
+    """A forward and a backward pass of a program on arrays, counted at the sizes of the trace.
+
+    What the caller has anyway, all inputs but a state, is kept for nothing. `weighed` says of which
+    output, by its path, each cotangent is.
+    """
+    state = {path for path, _ in trace.recurrence}
+    cotangents = [v for v in program.inputs if v not in {i.variable for i in trace.inputs}]
+    given = {i.variable: s for i, s in zip(trace.inputs, trace.shapes, strict=True)}
+    # a cotangent is read in the backward pass alone, and what depends on it is never kept
+    shapes = shapes_of(program.instructions, given | dict.fromkeys(cotangents, ()))
+    sizes = dict(trace.sizes)
+    leaves = Leaves(
+        {i.variable: i.dtype for i in trace.inputs},
+        [i.variable for i in trace.inputs if i.path in state],
+        [i.variable for i in trace.inputs if i.path not in state],
+        {v: elements(shape, sizes) for v, shape in shapes.items()},
+    )
+    passes = passes_of(program, leaves, residuals)
+    paths = {i.variable: i.path for i in trace.inputs}
+    outputs = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
+    told = [given.get(v, ()) for v in passes.kept] + [outputs[weighed[v]] for v in cotangents]
+    missing = _sizes_read(passes.backward) - {d for s in told for d in s if isinstance(d, str)}
+    free_first = sorted(given, key=lambda v: paths[v] in state)
+    telling = {next(v for v in free_first if axis in given[v]) for axis in sorted(missing)}
+    if not telling:
+        return passes
+    kept = tuple(v for v in program.inputs if v in telling) + passes.kept
+    return replace(
+        passes,
+        kept=kept,
+        forward=replace(passes.forward, results=tuple((Kept(v), v) for v in kept)),
+        backward=replace(passes.backward, inputs=(*kept, *cotangents)),
+    )
+
+
+_WITH_SIZES = {
+    "broadcast": ("shape",),
+    "reshape": ("shape",),
+    "size": ("dim",),
+    "iota": ("shape",),
+    "slice": ("starts", "limits"),
+    "pad": ("config",),
+    "dynamic_slice": ("sizes",),
+    "gather": ("slice_sizes",),
+    "random": ("shape",),
+    "split_key": ("shape",),
+}
+"""The attributes of operations in which code names sizes."""
+
+
+def _sizes_read(program: Program) -> set[str]:
+    """The names of sizes that the code of a program has."""
+    found: set[str] = set()
+
+    def visit(value: object) -> None:
+        if isinstance(value, tuple):
+            for part in value:
+                visit(part)
+        elif isinstance(value, str):
+            found.update(names_in(value))
+
+    for instruction in program.instructions:
+        op, attributes = instruction.op, dict(instruction.attributes)
+        if op in ("pullback", "pushforward"):
+            op, attributes = str(attributes["op"]), dict(instruction.attribute("inner"))
+        for name in _WITH_SIZES.get(op, ()):
+            visit(attributes[name])
+    return found
