@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Mapping
 from math import prod
 
@@ -38,6 +39,12 @@ def names_in(dim: Dim) -> frozenset[str]:
     nodes = ast.walk(ast.parse(dim, mode="eval"))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     return frozenset(names - {"min", "max"})
+
+
+def told_by(shape: Shape) -> frozenset[str]:
+    """The names whose sizes an array of this shape tells: of axes `n`, and of `4*n`."""
+    found = (re.fullmatch(r"(?:\d+\*)?([^\W\d]\w*)", str(dim)) for dim in shape)
+    return frozenset(match[1] for match in found if match)
 
 
 def elements(shape: Shape, sizes: Sizes) -> int:

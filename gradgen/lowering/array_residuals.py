@@ -10,7 +10,7 @@ from gradgen.ir.code import Var
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Kept
-from gradgen.ir.shapes import elements, names_in, shapes_of
+from gradgen.ir.shapes import elements, names_in, shapes_of, told_by
 from gradgen.lowering.residuals import Leaves, passes_of
 
 
@@ -38,9 +38,9 @@ def split_arrays(
     paths = {i.variable: i.path for i in trace.inputs}
     outputs = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
     told = [given.get(v, ()) for v in passes.kept] + [outputs[weighed[v]] for v in cotangents]
-    missing = _sizes_read(passes.backward) - {d for s in told for d in s if isinstance(d, str)}
+    missing = _sizes_read(passes.backward).difference(*map(told_by, told))
     free_first = sorted(given, key=lambda v: paths[v] in state)
-    telling = {next(v for v in free_first if axis in given[v]) for axis in sorted(missing)}
+    telling = {next(v for v in free_first if axis in told_by(given[v])) for axis in sorted(missing)}
     if not telling:
         return passes
     kept = tuple(v for v in program.inputs if v in telling) + passes.kept

@@ -27,7 +27,7 @@ def shape_of(sizes: Iterable[Any]) -> Shape:
 def _written(text: str) -> Dim:
     if text.isdecimal():
         return int(text)
-    if re.fullmatch(r"\w+", text):
+    if re.fullmatch(r"(\d+\*)?\w+", text):
         return text
     return ast.unparse(_Python().visit(ast.parse(text.replace("^", "**"), mode="eval")))
 

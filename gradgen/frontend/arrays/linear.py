@@ -8,17 +8,31 @@ from typing import Any
 import jax
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.arrays import dims
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.differentiate import only_if
+from gradgen.frontend.tracing.linear_rule import NOT_LINEAR
+from gradgen.frontend.tracing.linearity import nonlinear
 from gradgen.frontend.tracing.partials import NoPartialError, emit_partial
 from gradgen.ir.algebra import mask_values
 from gradgen.ir.array_trace import Applied, Operator, Partial
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_zero, live_code, substitute
+from gradgen.ir.code import (
+    Atom,
+    Const,
+    DType,
+    Instruction,
+    Var,
+    is_float,
+    is_zero,
+    live_code,
+    substitute,
+)
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.patterns import Label, Pattern
 from gradgen.ir.shapes import Dim, Shape, shape_of
+from gradgen.ir.source import Position
 
 _NO_CODE = (
     NotImplementedError,
@@ -85,13 +99,19 @@ class Differentiation:
             raise self._without_partial(instruction, str(error)) from error
         return only_if(self.builder, self._reading.guards.get(instruction.target, ()), partial)
 
-    def _without_partial(self, instruction: Instruction, message: str) -> GradgenError:
+    def _without_partial(
+        self,
+        instruction: Instruction,
+        message: str,
+        hint: str = "hold its operands constant with jax.lax.stop_gradient, or give it a "
+        "jax.custom_jvp rule",
+        place: Sequence[Position] = (),
+    ) -> GradgenError:
         source = self._reading.source
-        place = self._reading.frames.get(instruction.target, ())
+        place = place or self._reading.frames.get(instruction.target, ())
         return GradgenError(
             message,
-            hint="hold its operands constant with jax.lax.stop_gradient, or give it a "
-            "jax.custom_jvp rule",
+            hint=hint,
             path=source.path,
             line=place[-1].line if place else source.position.line,
             column=place[-1].column if place else 0,
@@ -132,6 +152,7 @@ class Differentiation:
     def _ruled(self, instruction: Instruction, active: set[Var]) -> list[Partial | Operator]:
         """A call with a rule of its own: what the rule makes of a unit, if it is elementwise."""
         _, operands, _ = self._reading.equations[instruction.target]
+        self._require_linear(instruction)
         found: list[Partial | Operator] = []
         for atom in dict.fromkeys(a for a in operands if isinstance(a, str) and a in active):
             operator = self._operator(instruction, atom)
@@ -141,6 +162,46 @@ class Differentiation:
             elif not is_zero(unit):
                 found.append(self._diagonal(instruction.target, atom, unit))
         return found
+
+    def _require_linear(self, instruction: Instruction) -> None:
+        """Raise GradgenError unless a rule is linear in all tangents, or cotangents, together."""
+        eqn, operands, _ = self._reading.equations[instruction.target]
+        variables, atoms = _variables(eqn, operands)
+        function, backward = jax_compat.equation_function(eqn), "vjp" in eqn.primitive.name
+        floats = [k for k, v in enumerate(variables) if _is_float(v)]
+        results = [k for k, v in enumerate(eqn.outvars) if _is_float(v)]
+        weighed = [eqn.outvars[k] for k in results] if backward else [variables[k] for k in floats]
+
+        def rule(vectors: Sequence[Any], *values: Any) -> Any:
+            def along(*chosen: Any) -> list[Any]:
+                given = list(values)
+                for k, value in zip(floats, chosen, strict=True):
+                    given[k] = value
+                found = function(*given)
+                return [found[k] for k in results]
+
+            primals = [values[k] for k in floats]
+            if backward:
+                return jax.vjp(along, *primals)[1](list(vectors))
+            return jax.jvp(along, primals, list(vectors))[1]
+
+        avals = [jax_compat.shaped(v.aval.shape, v.aval.dtype) for v in (*weighed, *variables)]
+        count = len(weighed)
+        closed = jax.make_jaxpr(lambda *flat: rule(flat[:count], *flat[count:]))(*avals)
+        self._operators += 1
+        reading = self._reading.on_top(f"r{self._operators}_")
+        unknowns = {f"q{self._operators}_{k}": "float" for k in range(count)}
+        for name, variable in zip(unknowns, weighed, strict=True):
+            reading.shapes[name] = dims.shape_of(variable.aval.shape)
+        start = len(reading.builder.instructions)
+        found = reading.run(closed, [*unknowns, *atoms])
+        code = live_code(reading.builder.instructions[start:], found)
+        if nonlinear(code, unknowns, found) is not None:
+            kind = "backward rule" if backward else "rule"
+            what = "cotangents" if backward else "tangents"
+            message = f"the {kind} of '{jax_compat.rule_name(eqn)}' is not linear in its {what}"
+            place = jax_compat.rule_place(eqn, self._reading.source)
+            raise self._without_partial(instruction, message, NOT_LINEAR, place)
 
     def _at_unit(self, operator: Operator) -> Atom | None:
         """The partial that an elementwise rule multiplies with; None if it is another one."""
@@ -220,6 +281,10 @@ class Differentiation:
         (result,) = reading.run(closed, [argument, *atoms])
         code = live_code(reading.builder.instructions[start:], [result])
         return Applied(argument, code, result)
+
+
+def _is_float(variable: Any) -> bool:
+    return is_float(str(variable.aval.dtype))
 
 
 def _is_vain(instruction: Instruction) -> bool:

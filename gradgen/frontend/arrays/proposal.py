@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -32,8 +33,9 @@ def proposed_shapes(
     products = [
         (a if a in paths else None, b if b in paths else None) for a, b in _products(source)
     ]
-    for state in ((_BATCH, _NEURONS), (_NEURONS,)):
-        found = _shapes(passed, products, state)
+    states = ((_BATCH, _NEURONS), (_NEURONS,))
+    for state, last in itertools.product(states, (_OUTPUTS, _NEURONS)):
+        found = _shapes(passed, products, state, last)
         shown = " ".join(f"{path}=({_axes(axes)})" for path, axes in found.items())
         directive = Directive("shape", shown, _NOWHERE)
         tried = replace(source, directives=(*source.directives, directive))
@@ -46,8 +48,12 @@ def proposed_shapes(
 
 
 def _shapes(
-    passed: list[str], products: list[tuple[str | None, str | None]], state: tuple[str, ...]
+    passed: list[str],
+    products: list[tuple[str | None, str | None]],
+    state: tuple[str, ...],
+    last: str,
 ) -> dict[str, tuple[str, ...]]:
+    """A guess; `last` is the axis of what comes of a product with something computed."""
     found: dict[str, tuple[str, ...]] = {}
     matrices = [right for _, right in products]
     for left, right in products:
@@ -61,7 +67,7 @@ def _shapes(
             found[str(left)] = (*state[:-1], rows)
             found[right] = (rows, _NEURONS)
         else:
-            found[right] = (_NEURONS, _OUTPUTS)
+            found[right] = (_NEURONS, last)
     return {path: found.get(path, state) for path in passed}
 
 

@@ -59,6 +59,7 @@ def read_stated(source: Source, signature: Signature) -> Stated:
     """
     given: dict[str, tuple[Shape, DType | None]] = {}
     sizes: dict[str, int] = {}
+    places: dict[str, Directive] = {}
     leaves = {leaf.path: leaf for leaf in signature.leaves}
     for directive in source.directives:
         try:
@@ -68,6 +69,7 @@ def read_stated(source: Source, signature: Signature) -> Stated:
                     given[path] = tuple(map(_axis, axes)), dtype
             elif directive.kind == "size":
                 sizes |= dict(parse_size(directive.text))
+                places |= {name: directive for name, _ in parse_size(directive.text)}
         except GradgenError as error:
             raise _placed(error, source, directive) from None
     shapes, dtypes = [], []
@@ -78,11 +80,11 @@ def read_stated(source: Source, signature: Signature) -> Stated:
     known = {name for shape in shapes for dim in shape for name in _names(dim)}
     for name in sizes:
         if name not in known:
-            raise GradgenError(
+            unknown = GradgenError(
                 f"there is a size for '{name}', which is no axis",
                 hint=f"the axes are {', '.join(sorted(known))}" if known else None,
-                path=source.path,
             )
+            raise _placed(unknown, source, places[name])
     return Stated(tuple(shapes), tuple(dtypes), tuple(sizes.items()))
 
 
@@ -91,7 +93,7 @@ def _require_leaf(path: str, leaves: Mapping[str, Leaf]) -> None:
         return
     inside = [p for p in leaves if p.startswith(f"{path}.")]
     known = ", ".join(inside or leaves)
-    what = "a container" if inside else "not an argument"
+    what = "a container" if inside else "no leaf of an argument"
     raise GradgenError(
         f"there is a shape for '{path}', which is {what}", hint=f"state it for one of: {known}"
     )

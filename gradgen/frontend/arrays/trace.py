@@ -77,11 +77,12 @@ def _trace(
         avals = stated.avals(working)
         closed, value = _jaxpr(source, function, signature, avals)
         inputs = _inputs(source, signature, stated, chosen)
+        given = tuple(shape_of(aval.shape) for aval in avals)
         reading = Reading(
             source,
             working,
             Builder("v"),
-            {i.variable: s for i, s in zip(inputs, stated.shapes, strict=True)},
+            {i.variable: s for i, s in zip(inputs, given, strict=True)},
         )
         atoms = reading.run(closed, [i.variable for i in inputs])
         result, paths = read_result(source, value, signature)
@@ -99,7 +100,7 @@ def _trace(
             function=source.function,
             arguments=signature.arguments,
             inputs=inputs,
-            shapes=stated.shapes,
+            shapes=given,
             result=result,
             outputs=outputs,
             output_shapes=shapes,
@@ -129,8 +130,17 @@ def _jaxpr(
     with users_code(source.path, source.line_of, what, hint, at=source.position):
         try:
             return jax.make_jaxpr(flat)(*avals), results[-1]
+        except jax.errors.ConcretizationTypeError as error:
+            line, column = place_of(error, source.line_of)
+            raise GradgenError(
+                f"'{source.function}' branches in Python on a value that is only known at run time",
+                hint="use jnp.where or jax.lax.cond",
+                path=source.path,
+                line=line or source.position.line,
+                column=column,
+            ) from error
         except (jax.errors.InconclusiveDimensionOperation, ValueError, TypeError) as error:
-            if "ymbolic dimension" not in str(error):
+            if not any(sign in str(error) for sign in ("ymbolic dimension", "_DimExpr")):
                 raise
             line, column = place_of(error, source.line_of)
             raise GradgenError(

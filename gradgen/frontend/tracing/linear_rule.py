@@ -16,6 +16,12 @@ from gradgen.frontend.tracing.linearity import nonlinear
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import WORKING, Atom, Const, DType, Var, live_code, substitute
 
+NOT_LINEAR = (
+    "such a rule is no derivative, so no Jacobian describes it: add these up, and scale or select "
+    "them by what does not depend on them; clip or transform gradients in the optimiser instead"
+)
+"""The hint for a rule that is not linear."""
+
 
 class LinearRule:
     """A rule's code among the partials, its tangents or cotangents left open.
@@ -74,9 +80,7 @@ class LinearRule:
             raise self._interpreter.unsupported(
                 self._eqn,
                 otherwise,
-                hint="such a rule is no derivative, so no Jacobian describes it: add these up, and "
-                "scale or select them by what does not depend on them; clip or transform "
-                "gradients in the optimiser instead",
+                hint=NOT_LINEAR,
                 place=tape.frames[str(culprit)] if inside else self._place,
             )
         reading = set(self._zeros)

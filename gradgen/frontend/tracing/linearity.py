@@ -58,4 +58,27 @@ def _degree(
             return most
         case "select", ["fixed", *cases] if "fixed" not in cases:
             return most
+        case _, [degree] if op in _MOVING:
+            return degree
+        case "einsum" | "conv", [one, other] if {one, other} == {"linear", "fixed"}:
+            return "linear"
+        case "concatenate", _ if "fixed" not in operands:
+            return most
+        case "pad", [degree, "zero"]:
+            return degree
+        case "gather" | "dynamic_slice" | "pullback" | "pushforward", [degree, *others] if (
+            "linear" not in others
+        ):
+            return degree
+        case "scatter_add" | "scatter", [one, "fixed", other] if "fixed" not in (one, other):
+            return most
+        case "dynamic_update_slice", [one, other, *_] if "fixed" not in (one, other):
+            return most
     return None if "linear" in operands else "fixed"
+
+
+_MOVING = frozenset((
+    "broadcast", "reshape", "transpose", "reduce_sum", "slice", "rev", "cumsum",
+    "reduce_window_sum",
+))  # fmt: skip
+"""Operations on one array that add its elements up, or only move them."""

@@ -1,0 +1,187 @@
+"""What is said of functions on arrays that cannot be derived, and that each hint works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from array_sources import HEADER
+from test_arrays import check, pair
+
+from gradgen.errors import GradgenError
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A source that is refused: with what message, at which text, and how it is mended."""
+
+    text: str
+    message: str
+    at: str
+    mended: tuple[str, str]
+
+
+CASES = {
+    "a leaf that is none": Refused(
+        "# gradgen: shape p.c=(n,)\n# gradgen: example p={a, b}\n\n"
+        "def f(p):\n    return p['a'] * p['b']\n",
+        "there is a shape for 'p.c', which is no leaf of an argument",
+        "# gradgen: shape p.c",
+        ("p.c=(n,)", "p.a=(n,) p.b=(n,)"),
+    ),
+    "a container": Refused(
+        "# gradgen: shape p=(n,)\n# gradgen: example p={a, b}\n\n"
+        "def f(p):\n    return p['a'] * p['b']\n",
+        "there is a shape for 'p', which is a container",
+        "# gradgen: shape p=",
+        ("p=(n,)", "p.a=(n,) p.b=(n,)"),
+    ),
+    "no axes": Refused(
+        "# gradgen: shape x=batch\n\ndef f(x):\n    return 2 * x\n",
+        "malformed shape directive: the shape of 'x', 'batch', is no list of axes",
+        "# gradgen: shape x=",
+        ("x=batch", "x=(batch,)"),
+    ),
+    "a sum for an axis": Refused(
+        "# gradgen: shape x=(n+1,)\n\ndef f(x):\n    return 2 * x\n",
+        "'n+1' is not an axis",
+        "# gradgen: shape x=",
+        ("n+1", "2*n"),
+    ),
+    "a float's dtype": Refused(
+        "# gradgen: shape x=(n,):float32\n\ndef f(x):\n    return 2 * x\n",
+        "'float32' is not the dtype of integers or truth values",
+        "# gradgen: shape x=",
+        (":float32", ""),
+    ),
+    "a size of nothing": Refused(
+        "# gradgen: shape x=(n,)\n# gradgen: size m=3\n\ndef f(x):\n    return 2 * x\n",
+        "there is a size for 'm', which is no axis",
+        "# gradgen: size m",
+        ("m=3", "n=3"),
+    ),
+    "axes that do not fit": Refused(
+        "# gradgen: shape x=(batch, n) w=(m, n)\n\ndef f(x, w):\n    return x @ w\n",
+        "cannot be traced on arrays of these shapes: TypeError: dot_general requires contracting "
+        "dimensions to have the same shape, got (n,) and (m,)",
+        "x @ w",
+        ("w=(m, n)", "w=(n, m)"),
+    ),
+    "a loop over an axis": Refused(
+        "# gradgen: shape x=(batch, n)\n\n"
+        "def f(x):\n    return sum(x[k].sum() for k in range(x.shape[0]))\n",
+        "depends on the size of an axis",
+        "range(",
+        ("(batch, n)", "(3, n)"),
+    ),
+    "a root of a size": Refused(
+        "# gradgen: shape x=(batch, n)\n\ndef f(x):\n    return x / x.shape[1] ** 0.5\n",
+        "depends on the size of an axis",
+        "x.shape[1]",
+        ("(batch, n)", "(batch, 4)"),
+    ),
+    "a branch on a size": Refused(
+        "# gradgen: shape x=(batch, n)\n\n"
+        "def f(x):\n    if x.shape[0] > 3:\n        return x * 2\n    return x\n",
+        "depends on the size of an axis",
+        "x.shape[0] > 3",
+        ("(batch, n)", "(32, n)"),
+    ),
+    "a branch on a value": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x):\n    if x.sum() > 0:\n        return 2 * x\n    return x\n",
+        "branches in Python on a value that is only known at run time",
+        "x.sum() > 0",
+        (
+            "if x.sum() > 0:\n        return 2 * x\n    return x",
+            "return jnp.where(x.sum() > 0, 2 * x, x)",
+        ),
+    ),
+    "an array from outside": Refused(
+        "# gradgen: shape x=(4,)\n\nW = jnp.arange(4.0) + 1.0\n\ndef f(x):\n    return x * W\n",
+        "reads an array of shape (4,) that is none of its arguments",
+        "def f",
+        (
+            "x=(4,)\n\nW = jnp.arange(4.0) + 1.0\n\ndef f(x):",
+            "x=(4,) W=(4,)\n\ndef f(x, W):",
+        ),
+    ),
+    "a loop without an end": Refused(
+        "# gradgen: shape x=(n,) y=(n,)\n\n"
+        "def f(x, y):\n"
+        "    return y * lax.while_loop(lambda c: c.sum() < 9, lambda c: c * 2, x * x)\n",
+        "the primitive 'while' is not supported in arrays",
+        "lax.while_loop",
+        ("lax.while_loop(lambda c: c.sum() < 9, lambda c: c * 2, x * x)", "x * x"),
+    ),
+    "a long loop": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x):\n    return lax.fori_loop(0, 100, lambda k, c: c * 0.9, x)\n",
+        "loops of more than 64 steps are not supported in arrays yet",
+        "lax.fori_loop",
+        ("100", "10"),
+    ),
+    "nothing to differentiate": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return jnp.floor(x)\n",
+        "no output of 'f' depends differentiably on x",
+        "def f",
+        ("jnp.floor(x)", "x + lax.stop_gradient(jnp.floor(x) - x)"),
+    ),
+    "a number that follows the precision": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x):\n    return x / (jnp.abs(x).sum() + jnp.finfo(x.dtype).eps)\n",
+        "computes with another number",
+        "def f",
+        ("x=(n,)\n\ndef f(x):\n    return x / (jnp.abs(x).sum() + jnp.finfo(x.dtype).eps)",
+         "x=(n,)\n\ndef f(x, eps=1e-7):\n    return x / (jnp.abs(x).sum() + eps)"),
+    ),
+    "a rule that is not linear": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "@jax.custom_jvp\ndef g(x):\n    return x * x\n\n"
+        "@g.defjvp\ndef _g(p, t):\n    return g(p[0]), t[0] * t[0]\n\n"
+        "def f(x):\n    return g(x)\n",
+        "the rule of 'g' is not linear in its tangents",
+        "@g.defjvp",
+        ("t[0] * t[0]", "2 * p[0] * t[0]"),
+    ),
+    "an operation without code": Refused(
+        "# gradgen: shape x=(n, n) y=(n, n)\n\ndef f(x, y):\n    return jnp.linalg.inv(x) @ y\n",
+        "the primitive 'lu' is not supported in arrays",
+        "jnp.linalg.inv",
+        ("jnp.linalg.inv(x) @ y", "x @ y"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused_at_its_place_with_a_hint_that_works(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    with pytest.raises(GradgenError) as refused:
+        pair(tmp_path, case.text)
+    error = refused.value
+    assert case.message in error.message
+    assert error.hint
+    line = (HEADER + case.text).splitlines()[(error.line or 0) - 1]
+    assert case.at in line or line.strip().startswith(case.at)
+    before, after = case.mended
+    assert before in case.text
+    check(pair(tmp_path, case.text.replace(before, after, 1)), "float64")
+
+
+PROPOSED = {
+    "layer": "def f(v, z, x, w):\n    return 0.9 * v * (1 - z) + x @ w\n",
+    "recurrent layer": "def f(v, x, p):\n    return 0.9 * v + x @ p['w'] + jnp.tanh(v) @ p['r']\n",
+    "state and input": "def f(s, x, w):\n    return s['v'] + s['i'] + x @ w, s['i']\n",
+    "one neuron's mean": "def f(v):\n    return v - v.mean(-1, keepdims=True)\n",
+}
+
+
+@pytest.mark.parametrize("name", PROPOSED)
+def test_shapes_are_proposed(name: str, tmp_path: Path) -> None:
+    text = f"\n{PROPOSED[name]}"
+    with pytest.raises(GradgenError) as refused:
+        pair(tmp_path, text)
+    directive = refused.value.hint.rpartition(": # ")[2]
+    assert directive.startswith("gradgen: shape ")
+    check(pair(tmp_path, f"# {directive}\n{text}"), "float64")
