@@ -283,6 +283,14 @@ def f(params, x, labels):
     h = h - h.mean(-1, keepdims=True)
     return -jnp.mean(jax.nn.log_softmax(h)[jnp.arange(x.shape[0]), labels])
 """,
+    "loss with what else is to be known": """
+# gradgen: shape w=(n, m) x=(batch, n) y=(batch, m)
+
+def f(w, x, y):
+    out = jnp.tanh(x @ w)
+    rate = (out > 0).mean()
+    return ((out - y) ** 2).mean() + 0.1 * out.mean(), {"rate": rate, "out": out}
+""",
     "feed-forward layer": """
 # gradgen: shape v=(batch, n) i=(batch, n) z=(batch, n) x=(batch, n_in) w=(n_in, n)
 # gradgen: wrt v, i, z, w

@@ -136,6 +136,12 @@ CASES = {
         ("x=(n,)\n\ndef f(x):\n    return x / (jnp.abs(x).sum() + jnp.finfo(x.dtype).eps)",
          "x=(n,)\n\ndef f(x, eps=1e-7):\n    return x / (jnp.abs(x).sum() + eps)"),
     ),
+    "a precision of its own": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x.astype(jnp.float32) * 0.1\n",
+        "computes in float32, whatever it is given",
+        "x.astype",
+        ("jnp.float32", "x.dtype"),
+    ),
     "a rule that is not linear": Refused(
         "# gradgen: shape x=(n,)\n\n"
         "@jax.custom_jvp\ndef g(x):\n    return x * x\n\n"

@@ -141,6 +141,22 @@ def _both_ways(made: Pair, floats: Sequence[int], wrt: Sequence[int]) -> Callabl
     return lambda *given: jax.jit(everything).lower(*given).compile(options)(*given)
 
 
+@pytest.mark.parametrize(
+    "name", ["two-layer loss with a penalty", "loss with what else is to be known"]
+)
+def test_value_and_grad(name: str, tmp_path: Path) -> None:
+    made = pair(tmp_path, SOURCES[name])
+    with jax.enable_x64(True):
+        leaves = made.leaves(SIZES["float64"][0], "float64", np.random.default_rng(2))
+        (first, *others), _ = made.front.signature.bind(leaves)
+        has_aux = "what else" in name
+        due = jax.value_and_grad(made.source, has_aux=has_aux)(first, *others)
+        value, (gradient,) = made.function("_value_and_grad")(first, *others)
+    assert jax.tree.structure((value, gradient)) == jax.tree.structure(due)
+    for one, other in zip(jax.tree.leaves((value, gradient)), jax.tree.leaves(due), strict=True):
+        _assert_close(one, other, "float64", 1e3)
+
+
 def _type(value: Any) -> tuple[tuple[int, ...], Any]:
     return jnp.shape(value), jnp.asarray(value).dtype
 

@@ -7,6 +7,8 @@ from gradgen.compile.programs import GENERATOR
 from gradgen.elimination.arrays import cheapest, sweep, weighted_inputs, weighted_outputs
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.array_module import ArrayModule, Work
+from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.program import Program
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
 
@@ -28,14 +30,13 @@ def array_module(front: ArrayFront) -> ArrayModule:
     pushed_graph = weighted_inputs(trace, tangents)
     pushed = cheapest(pushed_graph, sizes)
     vjp = ArrayCode(trace).vjp(pulled.plan, cotangents)
-    single = len(trace.outputs) == 1 and trace.output_shapes == ((),) and trace.result.is_leaf
     return ArrayModule(
         source=front.source,
         trace=trace,
         primal=ArrayCode(trace).primal(),
         vjp=vjp,
         jvp=ArrayCode(trace).jvp(pushed, tangents),
-        gradient=ArrayCode(trace).gradient(pulled.plan, cotangents) if single else None,
+        gradient=_gradient(trace) if trace.is_loss else None,
         passes=split_arrays(vjp, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
         pushed=Work(pushed, sweep(pushed_graph, sizes)),
@@ -47,3 +48,13 @@ def array_module(front: ArrayFront) -> ArrayModule:
         options=settings.options(),
         imports=digests_of_imports(settings.path, settings.example),
     )
+
+
+def _gradient(trace: ArrayTrace) -> Program | None:
+    """Value and gradient of the first output; none where that does not vary."""
+    first = trace.outputs[0].atom
+    if not isinstance(first, str):
+        return None
+    weighed = {"ct": first}
+    plan = cheapest(weighted_outputs(trace, weighed), dict(trace.sizes))
+    return ArrayCode(trace).gradient(plan, weighed)

@@ -10,6 +10,7 @@ from gradgen.compile.array_front import ArrayFront, array_front
 from gradgen.compile.opening import Opened, execute
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
+from gradgen.frontend.arrays.annotated import annotated_shapes
 from gradgen.frontend.arrays.proposal import proposed_shapes
 from gradgen.frontend.arrays.stated import has_shapes
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
@@ -54,6 +55,11 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
         except GradgenError as error:
             if not any(sign in error.message for sign in _OF_ARRAYS):
                 raise
+            annotated = annotated_shapes(opened.source)
+            if annotated is not None:
+                directives = (*opened.source.directives, annotated)
+                stating = replace(opened, source=replace(opened.source, directives=directives))
+                return array_front(settings, stating, signature)
             shapes = proposed_shapes(opened.source, opened.function, signature)
             if shapes is not None:
                 error.hint = f"if it is a function of arrays, say so above it, as in: {shapes}"

@@ -89,6 +89,18 @@ class ArrayTrace:
         given = {i.variable: s for i, s in zip(self.inputs, self.shapes, strict=True)}
         return shapes_of((*self.primal, *self.partials), given)
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether the result is a single number, or a pair of one and of anything else."""
+        alone = self.result.is_leaf
+        pair = self.result.kind == "tuple" and len(self.result.children) == 2
+        first = self.outputs[0]
+        return (
+            (alone or (pair and self.result.children[0].is_leaf))
+            and self.output_shapes[0] == ()
+            and is_float(first.dtype)
+        )
+
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""
         known = check_code((*self.primal, *self.partials), (i.variable for i in self.inputs))

@@ -292,6 +292,17 @@ class Reading:
             if self._guard:
                 self.guards[atom] = self._guard
 
+    def refused(self, variable: Var, message: str, hint: str) -> GradgenError:
+        """The error for what cannot be done with a variable, at its source line."""
+        place = self.frames.get(variable, ())
+        return GradgenError(
+            message,
+            hint=hint,
+            path=self.source.path,
+            line=place[-1].line if place else self.source.position.line,
+            column=place[-1].column if place else 0,
+        )
+
     def unsupported(self, eqn: Eqn, message: str | None = None) -> GradgenError:
         """The error for an equation that cannot be read, at its source line."""
         place = self._place(eqn)

@@ -25,7 +25,7 @@ from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.array_trace import ArrayElemental, ArrayTrace, Operator, Partial
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Const, Instruction, is_float, live_code
+from gradgen.ir.code import WORKING, Atom, Const, Instruction, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output
 
@@ -206,9 +206,11 @@ def _differentiated(
     if any(d.kind == "wrt" for d in source.directives):
         return frozenset(chosen)
     with jax_compat.x64(False), importable(Path(source.path).parent):
-        closed, _ = _jaxpr(source, function, signature, stated.avals("float32"))
-    results = [a for a in closed.out_avals if is_float(str(a.dtype))]
-    if len(results) == 1 and results[0].shape == () and chosen:
+        closed, result = _jaxpr(source, function, signature, stated.avals("float32"))
+    pair = isinstance(result, tuple) and len(result) == 2 and not hasattr(result, "_fields")
+    loss = result[0] if pair else result
+    number = jax.tree_util.all_leaves([loss]) and closed.out_avals[0].shape == ()
+    if number and is_float(str(closed.out_avals[0].dtype)) and chosen:
         first = chosen[0].split(".")[0]
         chosen = [path for path in chosen if path.split(".")[0] == first]
     return frozenset(chosen)
@@ -250,6 +252,12 @@ def _differentiate(
             continue
         if instruction.op == "stop_gradient":
             continue
+        if instruction.dtype not in WORKING and active.intersection(instruction.variables):
+            raise reading.refused(
+                target,
+                f"'{reading.source.function}' computes in {instruction.dtype}, whatever it is given",
+                "convert to the dtype of an argument, as in y.astype(x.dtype)",
+            )
         parts = [p for p in writing.parts(instruction, active) if not _is_zero(p)]
         if parts:
             active.add(target)
@@ -353,6 +361,8 @@ def _require_same(single: Any, double: Any) -> None:
 
 def _require_same_dtype(single: str, double: str) -> None:
     """A dtype that is fixed may look like the usual one in one of the precisions."""
+    if (single, double) == ("float", "float32"):
+        return
     alike = ({"int", "int32", "int64"}, {"float", "weak"})
     if single != double and not any({single, double} <= group for group in alike):
         raise DTypeDependenceError(f"another dtype ({single} and not {double})")
