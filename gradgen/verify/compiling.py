@@ -68,7 +68,7 @@ class Compiler:
         text = lowered.as_text()
         passes = [_UNFUSED]
         if is_elementwise(text):
-            small = ",fusion-wrapper" if text.count("\n") < _SMALL and _is_simple(text) else ""
+            small = ",fusion-wrapper" if text.count("\n") < _SMALL and is_simple(text) else ""
             passes.insert(0, _UNFUSED + ("" if self.simplifies else ",algsimp") + small)
         for disabled in passes:
             try:
@@ -84,7 +84,7 @@ def is_elementwise(text: str) -> bool:
     return set(_OPERATION.findall(text)) <= _ELEMENTWISE
 
 
-def _is_simple(text: str) -> bool:
+def is_simple(text: str) -> bool:
     """Whether every operation rounds the same, whatever is compiled in one function with it."""
     return set(_OPERATION.findall(text)) <= _ELEMENTWISE - _APPROXIMATED
 
