@@ -19,8 +19,9 @@ from gradgen.verify.subject import ArraySubject, abstract
 
 Sizes = dict[str, int]
 
-SORTS = ("random", "on ties")
-"""Sorts of values: of a normal distribution; and out of a few numbers, so that many are equal."""
+_RANDOM, _ON_TIES = 2, 4
+"""How many samples have values of a normal distribution; and values out of a few numbers, so that
+many are equal."""
 
 _FEW = (-1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 """Their sums and products are exact, and meet thresholds."""
@@ -32,7 +33,8 @@ _SMALL = ((2, 1), (5, 1), (2, 2), (9, 1), (3, 4), (30, 1))
 class Sample:
     """What functions are called with once."""
 
-    sort: str
+    on_ties: bool
+    """Whether many of its values are equal."""
     leaves: tuple[Array, ...]
     cotangents: tuple[Array, ...]
     """Of the float outputs."""
@@ -74,14 +76,12 @@ def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
     return [s for k, s in enumerate(found) if s not in found[:k]]
 
 
-def _different(
-    names: Sequence[str], shapes: Sequence[Shape], later: int = 0
-) -> Iterator[Sizes]:
+def _different(names: Sequence[str], shapes: Sequence[Shape], later: int = 0) -> Iterator[Sizes]:
     """Sizes of which no two are equal, nor equal to one that the source fixes."""
     fixed = {dim for shape in shapes for dim in shape if isinstance(dim, int)}
     for first, step in _SMALL:
-        numbers = range(first + later * step, first + step * (len(names) + len(fixed) + 2), step)
-        yield dict(zip(names, [n for n in numbers if n not in fixed], strict=False))
+        numbers = range(first, first + step * (len(names) + len(fixed) + later), step)
+        yield dict(zip(names, [n for n in numbers if n not in fixed][later:], strict=False))
 
 
 def runs_at(subject: ArraySubject, sizes: Sizes, dtype: str) -> bool:
@@ -97,7 +97,7 @@ def runs_at(subject: ArraySubject, sizes: Sizes, dtype: str) -> bool:
 def draw_samples(
     subject: ArraySubject, sizes: Sizes, dtype: str, ranges: Mapping[str, Range], seed: int
 ) -> list[Sample]:
-    """A sample of each sort."""
+    """Samples of both sorts."""
     trace = subject.module.trace
     given = abstract_leaves(trace, sizes, dtype)
     outputs = jax.tree.leaves(jax.eval_shape(lambda *flat: subject.source(flat), *given))
@@ -105,9 +105,9 @@ def draw_samples(
     smallest = min((dim for leaf in given for dim in leaf.shape), default=2)
     defaults = default_values(trace.arguments)
     samples = []
-    for sort in SORTS:
+    for few in [False] * _RANDOM + [True] * _ON_TIES:
         leaves = tuple(
-            _values(rng, leaf, stand_in, sort, stated_range(leaf, ranges), defaults, smallest)
+            _values(rng, leaf, stand_in, few, stated_range(leaf, ranges), defaults, smallest)
             for leaf, stand_in in zip(trace.inputs, given, strict=True)
         )
         vectors = [outputs[k] for k in subject.floats], [given[k] for k in subject.wrt]
@@ -115,7 +115,7 @@ def draw_samples(
             tuple(np.asarray(rng.normal(size=v.shape)).astype(v.dtype) for v in some)
             for some in vectors
         )
-        samples.append(Sample(sort, leaves, cotangents, tangents))
+        samples.append(Sample(few, leaves, cotangents, tangents))
     return samples
 
 
@@ -123,13 +123,14 @@ def _values(
     rng: np.random.Generator,
     leaf: Input,
     given: Any,
-    sort: str,
+    few: bool,
     stated: Range | None,
     defaults: Mapping[str, float],
     smallest: int,
 ) -> Array:
-    """Values of one leaf: integers are valid as indices, unless a range says otherwise."""
-    shape, few = given.shape, sort != SORTS[0]
+    """Values of one leaf: integers are valid as indices, unless a range says otherwise; `few` of
+    them are different."""
+    shape = given.shape
     values: Any
     if leaf.dtype == "bool":
         values = rng.integers(0, 2, shape)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.flatten_util import ravel_pytree
 
-from gradgen.ir.emitted import STEP
+from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify.generated import Generated, Given
 from gradgen.verify.subject import ArraySubject, result_leaves
 
@@ -22,6 +22,7 @@ Program = Callable[[Vectors, Vectors, Vectors], Any]
 
 SCAN = "through scan"
 _STEPS = 3
+_AT_ONCE = 128
 
 
 def source_program(subject: ArraySubject, parts: Sequence[str]) -> Program:
@@ -47,14 +48,16 @@ def source_program(subject: ArraySubject, parts: Sequence[str]) -> Program:
     return run
 
 
-def generated_program(generated: Generated, parts: Sequence[str], result: Any) -> Program:
-    """What the generated functions give of these parts, by function; `result` is for its pytree."""
+def generated_program(
+    generated: Generated, functions: Sequence[EmittedFunction], parts: Sequence[str], result: Any
+) -> Program:
+    """What generated functions give of these parts, by name; `result` is for its pytree."""
     subject: ArraySubject = generated.subject
 
     def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> dict[str, Results]:
         given = Given(leaves, cotangents, tangents, result)
         found: dict[str, Results] = {}
-        for function in subject.module.functions:
+        for function in functions:
             values = generated.returned(function, given)
             if function.rule:
                 values |= generated.through(function, given)
@@ -90,23 +93,31 @@ def other_mode(subject: ArraySubject, part: str) -> Program | None:
 def by_pulls(along: Callable[..., Any], chosen: Vectors, tangents: Vectors) -> list[Any]:
     """The tangents of the outputs, from a vector-Jacobian product for each of their elements."""
     outputs, pull = jax.vjp(along, *chosen)
-    flat, nested = ravel_pytree(outputs)
 
     def row(unit: Any) -> Any:
-        return sum(jnp.vdot(c, t) for c, t in zip(pull(nested(unit)), tangents, strict=True))
+        return sum(jnp.vdot(c, t) for c, t in zip(pull(unit), tangents, strict=True))
 
-    return list(nested(jax.vmap(row)(jnp.eye(flat.size, dtype=flat.dtype))))
+    return list(_at_units(row, outputs))
 
 
 def _by_pushes(along: Callable[..., Any], chosen: Vectors, cotangents: Vectors) -> list[Any]:
     """The cotangents of the inputs, from a Jacobian-vector product for each of their elements."""
-    flat, nested = ravel_pytree(tuple(chosen))
 
     def column(unit: Any) -> Any:
-        _, pushed = jax.jvp(along, tuple(chosen), nested(unit))
+        _, pushed = jax.jvp(along, tuple(chosen), unit)
         return sum(jnp.vdot(c, t) for c, t in zip(cotangents, pushed, strict=True))
 
-    return list(nested(jax.vmap(column)(jnp.eye(flat.size, dtype=flat.dtype))))
+    return list(_at_units(column, tuple(chosen)))
+
+
+def _at_units(linear: Callable[[Any], Any], arrays: Any) -> Any:
+    """A linear function of arrays at all that have a one in one place and zeros elsewhere."""
+    flat, nested = ravel_pytree(arrays)
+
+    def at(place: Any) -> Any:
+        return linear(nested(jnp.zeros_like(flat).at[place].set(1)))
+
+    return nested(lax.map(at, jnp.arange(flat.size), batch_size=_AT_ONCE))
 
 
 def first_only(outputs: Vectors) -> list[Any]:
@@ -147,19 +158,20 @@ def _through_scan(
     def total(chosen: Vectors) -> Any:
         given = subject.with_differentiated(leaves, chosen)
 
-        def step(carry: Vectors, _: None) -> tuple[list[Any], None]:
+        def step(carry: Vectors, _: Any) -> tuple[list[Any], None]:
             now = list(given)
             for (place, _), value in zip(carried, carry, strict=True):
                 now[place] = value
             outputs = result_leaves(call(now))
-            return [outputs[k] for _, k in carried], None
+            return [outputs[number] for place, number in carried], None
 
-        last, _ = lax.scan(step, [jnp.asarray(given[k]) for k, _ in carried], length=_STEPS)
+        start = [jnp.asarray(given[place]) for place, _ in carried]
+        last = lax.scan(step, start, length=_STEPS)[0]
         weights = dict(zip(subject.floats, cotangents, strict=True))
         return sum(
-            jnp.vdot(weights[k], value)
-            for (_, k), value in zip(carried, last, strict=True)
-            if k in weights
+            jnp.vdot(weights[number], value)
+            for (_, number), value in zip(carried, last, strict=True)
+            if number in weights
         )
 
     return list(jax.grad(total)([leaves[k] for k in subject.wrt]))

@@ -42,7 +42,9 @@ def miscounted(generated: Generated) -> Iterator[Failure]:
     namespace = dict(vars(generated.loaded))
     stated = namespace[own_name(METADATA, namespace)]["counts"]
     functions = {
-        node.name: node for node in ast.parse(subject.text).body if isinstance(node, ast.FunctionDef)
+        node.name: node
+        for node in ast.parse(subject.text).body
+        if isinstance(node, ast.FunctionDef)
     }
     for name, arguments in _given(generated).items():
         function = own_name(_called(name), functions)
@@ -96,8 +98,8 @@ class _Counter:
     ambiguous: int = 0
 
     def elements(self, kinds: Sequence[str], ambiguous: bool, value: Any) -> Any:
-        """The result of an elementwise operation; numbers of elements are no data."""
-        if not isinstance(value, int):
+        """The result of an elementwise operation; sizes of axes are no data."""
+        if type(value) is not int:
             number = _elements(value)
             self.counts.update({kind: kinds.count(kind) * number for kind in kinds})
             self.ambiguous += number * ambiguous

@@ -90,5 +90,5 @@ def _at(
     due: Array,
     ulps: float,
 ) -> Difference:
-    shown = (repr(array[place].item()) for array in (due, found))
-    return Difference(kind, tuple(map(int, place)), *shown, ulps=ulps)
+    expected, got = (repr(array[place].item()) for array in (due, found))
+    return Difference(kind, tuple(map(int, place)), expected, got, ulps)

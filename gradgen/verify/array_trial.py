@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradgen.ir.emitted import STEP
+from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify.array_ledger import ArrayLedger
-from gradgen.verify.array_points import SORTS, Sample, Sizes, shown
+from gradgen.verify.array_points import Sample, Sizes, shown
 from gradgen.verify.array_programs import (
     SCAN,
     Results,
@@ -21,7 +21,7 @@ from gradgen.verify.array_programs import (
     source_program,
 )
 from gradgen.verify.array_rule import judge_array, judge_bits
-from gradgen.verify.compiling import Compiler, is_simple
+from gradgen.verify.compiling import PLAIN, Compiler, is_simple
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
 from gradgen.verify.noise import draw_signs, moved
@@ -53,19 +53,31 @@ class Trial:
         calls = self._calls
         source = Compiler()(self._source, *calls[0])
         try:
-            generated = Compiler()(self._generated, *calls[0])
-        except Exception as error:
-            first = str(error).strip().split("\n", 1)[0]
-            self._fail(STEP, "", f"raises {type(error).__name__}: {first}")
+            generated = Compiler()(self._generated(self._functions), *calls[0])
+        except Exception:
+            self._find_what_raises()
             return
         self.ledger.samples += len(self.samples)
-        self.ledger.on_ties += sum(sample.sort != SORTS[0] for sample in self.samples)
+        self.ledger.on_ties += sum(sample.on_ties for sample in self.samples)
         for call in calls:
             self._compare(call, source(*call), generated(*call))
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the source runs so, with its derivatives."""
+        try:
+            jax.eval_shape(self._source, *self._calls[0])
+        except Exception:
+            return False
+        return True
 
     @cached_property
     def _subject(self) -> ArraySubject:
         return self.generated.subject
+
+    @property
+    def _functions(self) -> tuple[EmittedFunction, ...]:
+        return self._subject.module.functions
 
     @cached_property
     def _calls(self) -> list[Arguments]:
@@ -76,7 +88,7 @@ class Trial:
     @cached_property
     def _parts(self) -> list[str]:
         """What there is to compare."""
-        functions = self._subject.module.functions
+        functions = self._functions
         parts = {part for f in functions for part in (*f.returns, f.rule) if part}
         if self.scanned and any(f.name == STEP for f in functions) and self._is_scannable:
             parts.add(SCAN)
@@ -89,7 +101,7 @@ class Trial:
             return False
         try:
             jax.eval_shape(source_program(self._subject, [SCAN]), *self._calls[0])
-        except TypeError:
+        except Exception:
             return False
         return True
 
@@ -97,10 +109,18 @@ class Trial:
     def _source(self) -> Callable[..., Results]:
         return self._over_samples(source_program(self._subject, self._parts))
 
-    @cached_property
-    def _generated(self) -> Callable[..., dict[str, Results]]:
+    def _generated(self, functions: Sequence[EmittedFunction]) -> Callable[..., dict[str, Results]]:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self.samples[0].leaves)
-        return self._over_samples(generated_program(self.generated, self._parts, result))
+        program = generated_program(self.generated, functions, self._parts, result)
+        return self._over_samples(program)
+
+    def _find_what_raises(self) -> None:
+        for function in self._functions:
+            try:
+                jax.eval_shape(self._generated([function]), *self._calls[0])
+            except Exception as error:
+                first = str(error).strip().split("\n", 1)[0]
+                self._fail(function.name, "", f"raises {type(error).__name__}: {first}")
 
     def _over_samples(self, program: Callable[..., Any]) -> Callable[..., Any]:
         return jax.vmap(program) if self.mapped else program
@@ -111,25 +131,19 @@ class Trial:
             other = _Lazily(partial(self._other, part, call))
             for function, results in found.items():
                 for number, array in enumerate(results.get(part, ())):
-                    self._judge(
-                        function,
-                        (part, number),
-                        np.asarray(array),
-                        np.asarray(due[part][number]),
-                        lambda at=(part, number): own()[at[0]][at[1]],
-                        lambda at=number, all_of=other: all_of() and all_of()[at],
-                    )
+                    arrays = np.asarray(array), np.asarray(due[part][number])
+                    self._judge(function, part, number, *arrays, own, other)
 
     def _judge(
         self,
         function: str,
-        at: tuple[str, int],
+        part: str,
+        number: int,
         found: Array,
         due: Array,
-        own: Callable[[], float],
-        other: Callable[[], Array | None],
+        own: Callable[[], dict[str, list[float]]],
+        other: Callable[[], list[Array] | None],
     ) -> None:
-        part, number = at
         outputs, trace = self._subject.module.trace.outputs, self._subject.module.trace
         paths = {
             "result": [o.path for o in outputs],
@@ -141,7 +155,16 @@ class Trial:
             self._fail(function, where, message)
             return
         exactly = due.dtype.kind in "biu" or (part == "result" and self._rounds_alike)
-        judged = judge_bits(found, due) if exactly else judge_array(found, due, own, other)
+        judged = (
+            judge_bits(found, due)
+            if exactly
+            else judge_array(
+                found,
+                due,
+                own=lambda: own()[part][number],
+                other=lambda: None if (arrays := other()) is None else arrays[number],
+            )
+        )
         self.ledger.write(function, shown(self.sizes), where, judged)
 
     @cached_property
@@ -155,13 +178,17 @@ class Trial:
 
     def _own(self, call: Arguments) -> dict[str, list[float]]:
         """How far roundings move each of JAX's results at most."""
-        program = Compiler()(moved(self._source), draw_signs(1)[0], *call)
-        away = [program(signs, *call) for signs in draw_signs(_RUNS)]
+        signs = draw_signs(_RUNS)
+        lowered = jax.jit(moved(self._source)).lower(signs[0], *call)
+        program = lowered.compile(compiler_options=PLAIN)
+        runs: list[Results] = [program(one, *call) for one in signs]
+
+        def largest(arrays: Sequence[Any]) -> float:
+            sizes = np.asarray(arrays, np.float64)
+            return float(sizes[np.isfinite(sizes)].max(initial=0.0))
+
         return {
-            part: [
-                max(float(np.nan_to_num(np.asarray(run[part][k], np.float64), posinf=0).max(initial=0)) for run in away)
-                for k in range(len(away[0][part]))
-            ]
+            part: [largest(moves) for moves in zip(*(run[part] for run in runs), strict=True)]
             for part in self._parts
         }
 

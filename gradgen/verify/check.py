@@ -99,7 +99,9 @@ def _run(
 ) -> Ledger:
     with precision(dtype):
         if first:
-            neuron = [abstract((), numpy_dtype(i, dtype)) for i in generated.subject.module.trace.inputs]
+            neuron = [
+                abstract((), numpy_dtype(i, dtype)) for i in generated.subject.module.trace.inputs
+            ]
             failures = list(Structures(generated, neuron).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)

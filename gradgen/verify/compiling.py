@@ -21,7 +21,8 @@ from gradgen.verify.subject import Subject, result_leaves
 
 Compiled = Callable[..., Any]
 
-_PLAIN = {"xla_backend_optimization_level": 0}
+PLAIN: dict[str, Any] = {"xla_backend_optimization_level": 0}
+"""What compiles fast, and may fuse."""
 _UNFUSED = "fusion,constant_folding,small-while-loop-hoisting"
 _ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i1e",
@@ -72,7 +73,7 @@ class Compiler:
             passes.insert(0, _UNFUSED + ("" if self.simplifies else ",algsimp") + small)
         for disabled in passes:
             try:
-                options: dict[str, Any] = {**_PLAIN, "xla_disable_hlo_passes": disabled}
+                options = {**PLAIN, "xla_disable_hlo_passes": disabled}
                 return lowered.compile(compiler_options=options)
             except jax.errors.JaxRuntimeError:
                 continue

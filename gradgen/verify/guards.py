@@ -64,6 +64,8 @@ def _sharing(subject: ArraySubject, position: int, stated: Shape, axis: int) -> 
     own = [d for k, d in enumerate(stated) if k != axis]
     return [
         path
-        for k, (path, shape) in enumerate(zip(subject.paths, subject.module.trace.shapes, strict=True))
+        for k, (path, shape) in enumerate(
+            zip(subject.paths, subject.module.trace.shapes, strict=True)
+        )
         if any(names & names_in(dim) for dim in (own if k == position else shape))
     ]

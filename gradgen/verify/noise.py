@@ -14,11 +14,13 @@ import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from gradgen.verify.floats import Array, epsilon
 
 _POOL = 4099
-"""Random signs, a prime number of them: they are used again and again, from other places on."""
+"""So many random signs, used again and again from other places on, and as many behind them."""
+_STRIDE = 1009
 _INSIDE = frozenset((
     "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint",
     "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
@@ -53,7 +55,7 @@ def moved(function: Callable[..., Any]) -> Callable[..., Any]:
 def draw_signs(count: int, seed: int = 0) -> list[Array]:
     """Random signs for as many runs."""
     rng = np.random.default_rng(seed)
-    return [rng.choice([-1.0, 1.0], _POOL) for _ in range(count)]
+    return [rng.choice([-1.0, 1.0], 2 * _POOL) for _ in range(count)]
 
 
 class _Mover:
@@ -68,10 +70,13 @@ class _Mover:
         if not _is_float(value):
             return value
         number = int(np.prod(value.shape))
-        self._next = (self._next + 1009) % _POOL
-        signs = jnp.resize(jnp.roll(self._signs, -self._next), (number,)).reshape(value.shape)
-        unit = epsilon(str(value.dtype))
-        return value * (1 + unit * signs).astype(value.dtype)
+        self._next = (self._next + _STRIDE) % _POOL
+        if number > _POOL:
+            signs = jnp.resize(self._signs, value.shape)
+        else:
+            signs = lax.slice(self._signs, (self._next,), (self._next + number,))
+        unit = epsilon(str(value.dtype)) * lax.reshape(signs, value.shape)
+        return value + value * unit.astype(value.dtype)
 
     def run(self, jaxpr: Any, constants: Sequence[Any], given: Sequence[Pair]) -> list[Pair]:
         """The results of a program."""
@@ -105,8 +110,7 @@ class _Mover:
 
 
 def _results(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    functions, parameters = equation.primitive.get_bind_params(equation.params)
-    found = equation.primitive.bind(*functions, *operands, **parameters)
+    found = equation.primitive.bind(*operands, **equation.params)
     return list(found) if equation.primitive.multiple_results else [found]
 
 

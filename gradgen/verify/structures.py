@@ -170,7 +170,9 @@ class Structures:
         call = self._generated.function(name)
         for dtype in (None, jnp.bfloat16):
             leaves = [
-                abstract(leaf.shape, dtype) if dtype is not None and leaf.dtype.kind == "f" else leaf
+                abstract(leaf.shape, dtype)
+                if dtype is not None and leaf.dtype.kind == "f"
+                else leaf
                 for leaf in self._leaves
             ]
             try:
