@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from gradgen.errors import GradgenError
 from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify.array_ledger import ArrayLedger
 from gradgen.verify.array_points import Sample, Sizes, shown
@@ -49,9 +50,15 @@ class Trial:
     """Whether the samples are mapped with `jax.vmap`, and not taken one by one."""
 
     def run(self) -> None:
-        """Compare everything, and write it down."""
+        """Compare everything, and write it down.
+
+        Raises GradgenError if JAX itself does not differentiate the source.
+        """
         calls = self._calls
-        source = Compiler()(self._source, *calls[0])
+        try:
+            source = Compiler()(self._source, *calls[0])
+        except Exception as error:
+            raise self._not_differentiated(error) from error
         try:
             generated = Compiler()(self._generated(self._functions), *calls[0])
         except Exception:
@@ -121,6 +128,16 @@ class Trial:
             except Exception as error:
                 first = str(error).strip().split("\n", 1)[0]
                 self._fail(function.name, "", f"raises {type(error).__name__}: {first}")
+
+    def _not_differentiated(self, error: Exception) -> GradgenError:
+        found = self._subject.module.source
+        return GradgenError(
+            f"JAX itself does not differentiate '{found.function}'",
+            hint=f"{type(error).__name__}: {error}".split("\n", 1)[0],
+            path=found.path,
+            line=found.position.line,
+            column=found.position.column,
+        )
 
     def _over_samples(self, program: Callable[..., Any]) -> Callable[..., Any]:
         return jax.vmap(program) if self.mapped else program

@@ -22,7 +22,6 @@ from gradgen.verify.structures import Structures
 from gradgen.verify.subject import ArraySubject, Call
 from gradgen.verify.verdict import SOURCE, Failure, Verdict
 
-
 _SETS = 3
 """Of sizes."""
 

@@ -22,10 +22,13 @@ from gradgen.frontend.reading.directives import parse_wrt
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.ir.array_module import ArrayModule
 from gradgen.targets.jax.render import render_arrays
+from gradgen.verify.array_points import choose_sizes, draw_samples
+from gradgen.verify.array_programs import other_mode, source_program
 from gradgen.verify.array_rule import judge_array
 from gradgen.verify.arrays import verify_arrays
 from gradgen.verify.noise import draw_signs, moved
-from gradgen.verify.verdict import Failure, Verdict
+from gradgen.verify.subject import ArraySubject
+from gradgen.verify.verdict import Verdict
 
 _SPIKE = """
 import jax
@@ -190,3 +193,167 @@ def test_a_fault_at_some_sizes_is_found(
     text = made(source).with_fault(inside, pattern, replacement)
     failures = made(source).verdict(text, dtypes=("float32",)).failures
     assert function in {f.function for f in failures}
+
+
+def test_an_output_of_another_dtype_is_found() -> None:
+    text = made(LAYER).with_fault("_primal", r"\(x6 > 0\.0\)\.astype\(x6\.dtype\)", "x6 > 0.0")
+    failures = made(LAYER).verdict(text, quick=True).failures
+    due = "returns bool(2, 3) where float32(2, 3) is due"
+    assert ("f", due) in {(f.function, f.message) for f in failures}
+
+
+def test_another_container_is_found() -> None:
+    text = made(LOSS).with_fault("loss_vjp", r"_over_arguments\(values\)", "values")
+    failures = made(LOSS).verdict(text, quick=True).failures
+    assert [f.function for f in failures] == ["vjp"]
+    assert "returns the structure" in failures[0].message
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_what_overflows_where_jax_does_not_is_found() -> None:
+    text = made(LAYER).with_fault("_vjp", r"t1 \* alpha", "t1 * 3e38 * 3e38 * alpha")
+    verdict = made(LAYER).verdict(text, quick=True)
+    assert verdict.kind == "nonfinite"
+    assert verdict.failure.function == "vjp"
+
+
+MAPPED_OTHERWISE = """
+@jax.custom_batching.custom_vmap
+def _product(x, y):
+    return x.T @ y
+
+
+@_product.def_vmap
+def _(size, mapped, x, y):
+    return jnp.zeros((size, x.shape[-1], y.shape[-1]), x.dtype), True
+
+
+def _vjp("""
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_a_fault_under_vmap_alone_is_found() -> None:
+    text = made(LAYER).with_fault("_vjp", r"x\.T @ (\w+)", r"_product(x, \1)")
+    text = text.replace("\ndef _vjp(", MAPPED_OTHERWISE)
+    failures = made(LAYER).verdict(text, dtypes=("float32",)).failures
+    assert {f.function for f in failures} == {"vjp"}
+    assert {f.entry.partition("[")[0] for f in failures} == {"vmapped cotangents w"}
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_gradients_through_a_scan_are_compared() -> None:
+    text = made(LAYER).with_fault("_cotangents", r"t1 \* x3", "t1 + x3")
+    failures = made(LAYER).verdict(text, quick=True).failures
+    assert any(f.entry.startswith("through scan w") for f in failures)
+
+
+def test_a_missing_guard_is_found() -> None:
+    source = made(LAYER)
+    unnamed = source.with_fault("_fitted", r"if not fits:", "if False:")
+    failures = source.verdict(unnamed, quick=True).failures
+    assert {f.function for f in failures} == {"f", "vjp", "jvp", "forward"}
+    assert "v of shape (1, 2, 3) is taken" in {f.message for f in failures}
+    silent = source.with_fault("_fitted", r"takes \{name\} of shape", "takes another shape")
+    assert "is refused without a word of it" in source.verdict(silent, quick=True).failure.message
+    held = source.with_fault("_hold_constant", r'_constant\(x, "x"\)', "x")
+    failures = source.verdict(held, quick=True).failures
+    assert {f.function for f in failures} == {"f", "forward"}
+    assert failures[0].message.startswith("x is held constant")
+
+
+@pytest.mark.parametrize("program", ["primal", "vjp", "jvp", "residuals", "backward"])
+def test_a_wrong_count_is_found(program: str) -> None:
+    source = made(LAYER)
+    start = source.text.index(f'"{program}": {{')
+    changed = re.sub(r'"mul": (\d+)', r'"mul": 1\1', source.text[start:], count=1)
+    failure = source.verdict(source.text[:start] + changed, quick=True).failure
+    assert failure.function == {"residuals": "_residuals", "backward": "_cotangents"}.get(
+        program, f"_{program}"
+    )
+    assert failure.message.startswith("counts differ: mul: ")
+
+
+def test_an_operation_more_is_counted() -> None:
+    text = made(LAYER).with_fault("_vjp", r"x\.T @ (\w+)", r"(x.T @ \1) * 1.5 / 1.5")
+    failure = made(LAYER).verdict(text, quick=True).failure
+    assert failure.function == "_vjp"
+    assert failure.message == "counts differ: div: 8192 in the text, 4096 stated"
+
+
+def test_a_missing_function_and_an_import_of_gradgen_are_found() -> None:
+    source = made(LAYER)
+    text = source.text.replace("def layer_jvp(", "def layer_other(")
+    assert source.verdict(text).failure.message == "the text has no function layer_jvp"
+    text = source.text.replace("import jax\n", "import jax\nimport gradgen\n", 1)
+    assert source.verdict(text).failure.message == "the text imports gradgen"
+
+
+def test_ranges_are_kept_to() -> None:
+    module = made(LAYER).module
+    subject = ArraySubject("", module, made(LAYER).function, made(LAYER).bind)
+    sizes = {"batch": 2, "n": 3, "n_in": 4}
+    samples = draw_samples(subject, sizes, "float32", {"v": (5.0, 6.0)}, 0)
+    for sample in samples:
+        v, _, _, x, _, alpha, _ = sample.leaves
+        assert v.shape == (2, 3)
+        assert ((v >= 5) & (v <= 6)).all()
+        assert set(np.unique(x)) <= {-1, -0.5, 0, 0.5, 1, 2} or not sample.on_ties
+        assert float(alpha) in [np.float32(0.95 * factor) for factor in (0.5, 1.0, 2.0)]
+
+
+def test_sizes_are_pairwise_different_and_ones() -> None:
+    subject = ArraySubject("", made(LAYER).module, made(LAYER).function, made(LAYER).bind)
+    first, second, ones = choose_sizes(subject, "float32")
+    for sizes in (first, second):
+        assert len(set(sizes.values())) == 3
+    assert set(ones.values()) == {1}
+    assert all(first[name] != second[name] for name in ("batch", "n_in"))
+
+
+def test_roundings_are_forgiven_where_jax_has_them_too() -> None:
+    def cancels(x: Any) -> list[Any]:
+        return [(x + 1e4) - 1e4]
+
+    x = np.float32([1.0, 2.0])
+    own = max(float(moved(cancels)(signs, x)[0].max()) for signs in draw_signs(4))
+    unit = 1e4 * 2.0**-23
+    assert unit / 2 < own < 4 * unit
+    due = np.asarray(cancels(x)[0])
+    assert judge_array(due + np.float32(unit), due, lambda: own).difference is None
+    assert judge_array(due + np.float32(unit), due, lambda: 0.0).difference is not None
+    assert judge_array(due + np.float32(100 * unit), due, lambda: own).difference is not None
+
+
+def test_comparisons_keep_their_outcome_when_results_are_moved() -> None:
+    def ties(x: Any) -> list[Any]:
+        return list(jax.vjp(lambda x: jnp.maximum(x, 2.0 * x / 2.0).max(), x)[1](1.0))
+
+    x = np.float32([1.1, 1.1, 0.3])
+    for signs in draw_signs(4):
+        assert float(moved(ties)(signs, x)[0].max()) < 1e-5
+
+
+def test_what_is_finite_in_one_mode_is_compared_with_that() -> None:
+    nan, one = np.float32([np.nan, 1.0]), np.float32([1.0, 1.0])
+    assert judge_array(one, nan, lambda: 0.0, lambda: one).one_finite == 1
+    assert judge_array(2 * one, np.float32([np.nan, 2.0]), lambda: 0.0, lambda: one).difference
+    assert judge_array(nan, nan, lambda: 0.0, lambda: one).difference is None
+    assert judge_array(one, nan, lambda: 0.0, lambda: None).compared == 1
+    lost = judge_array(nan, one, lambda: 0.0).difference
+    assert lost is not None
+    assert lost.kind == "nonfinite"
+
+
+def test_both_modes_of_jax_agree() -> None:
+    made_loss = made(LOSS)
+    subject = ArraySubject("", made_loss.module, made_loss.function, made_loss.bind)
+    sizes = {"batch": 2, "n": 3, "n_in": 4, "m": 5}
+    sample = draw_samples(subject, sizes, "float32", {}, 0)[0]
+    given = sample.leaves, sample.cotangents, sample.tangents
+    parts = ["cotangents", "jacobian", "tangents"]
+    found = source_program(subject, parts)(*given)
+    for part in parts:
+        other = other_mode(subject, part)
+        assert other is not None
+        for a, b in zip(found[part], other(*given), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
