@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,7 +50,6 @@ def _superspike(primals, tangents):
 LAYER = f"""
 # gradgen: shape v=(batch, n) i=(batch, n) z=(batch, n) x=(batch, n_in) w=(n_in, n)
 # gradgen: wrt v, i, z, w
-# gradgen: next v=0, i=1, z=2
 {_SPIKE}
 
 def layer(v, i, z, x, w, alpha=0.95, beta=0.9):
@@ -242,8 +241,12 @@ def test_a_fault_under_vmap_alone_is_found() -> None:
 
 @pytest.mark.usefixtures("uncounted")
 def test_gradients_through_a_scan_are_compared() -> None:
-    text = made(LAYER).with_fault("_cotangents", r"t1 \* x3", "t1 + x3")
-    failures = made(LAYER).verdict(text, quick=True).failures
+    module = made(LAYER).module
+    trace = replace(module.trace, recurrence=(("v", "0"), ("i", "1"), ("z", "2")))
+    source = replace(made(LAYER), module=replace(module, trace=trace))
+    assert source.verdict(quick=True).exact
+    text = source.with_fault("_cotangents", r"t1 \* x3", "t1 + x3")
+    failures = source.verdict(text, quick=True).failures
     assert any(f.entry.startswith("through scan w") for f in failures)
 
 
