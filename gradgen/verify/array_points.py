@@ -81,7 +81,8 @@ def _different(names: Sequence[str], shapes: Sequence[Shape], later: int = 0) ->
     fixed = {dim for shape in shapes for dim in shape if isinstance(dim, int)}
     for first, step in _SMALL:
         numbers = range(first, first + step * (len(names) + len(fixed) + later), step)
-        yield dict(zip(names, [n for n in numbers if n not in fixed][later:], strict=False))
+        free = [number for number in numbers if number not in fixed]
+        yield dict(sorted(zip(names, free[later:], strict=False)))
 
 
 def runs_at(subject: ArraySubject, sizes: Sizes, dtype: str) -> bool:

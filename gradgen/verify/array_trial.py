@@ -61,8 +61,8 @@ class Trial:
             raise self._not_differentiated(error) from error
         try:
             generated = Compiler()(self._generated(self._functions), *calls[0])
-        except Exception:
-            self._find_what_raises()
+        except Exception as error:
+            self._find_what_raises(error)
             return
         self.ledger.samples += len(self.samples)
         self.ledger.on_ties += sum(sample.on_ties for sample in self.samples)
@@ -121,13 +121,17 @@ class Trial:
         program = generated_program(self.generated, functions, self._parts, result)
         return self._over_samples(program)
 
-    def _find_what_raises(self) -> None:
+    def _find_what_raises(self, together: Exception) -> None:
+        """Blame the functions that raise by themselves; the first one if it is none of them."""
+        raised: dict[str, Exception] = {}
         for function in self._functions:
             try:
                 jax.eval_shape(self._generated([function]), *self._calls[0])
             except Exception as error:
-                first = str(error).strip().split("\n", 1)[0]
-                self._fail(function.name, "", f"raises {type(error).__name__}: {first}")
+                raised[function.name] = error
+        for name, one in (raised or {self._functions[0].name: together}).items():
+            first = str(one).strip().split("\n", 1)[0]
+            self._fail(name, "", f"raises {type(one).__name__}: {first}")
 
     def _not_differentiated(self, error: Exception) -> GradgenError:
         found = self._subject.module.source
@@ -214,7 +218,7 @@ class Trial:
         program = other_mode(self._subject, part)
         try:
             return program and Compiler()(self._over_samples(program), *call)(*call)
-        except TypeError:
+        except (TypeError, ValueError, NotImplementedError):
             return None
 
     def _fail(self, function: str, where: str, message: str) -> None:

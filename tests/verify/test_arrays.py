@@ -313,6 +313,25 @@ def test_sizes_are_pairwise_different_and_ones() -> None:
     assert all(first[name] != second[name] for name in ("batch", "n_in"))
 
 
+DIFFERENCES = """
+# gradgen: shape x=(batch, n)
+import jax.numpy as jnp
+
+
+def rough(x):
+    return jnp.sqrt((x[:, 1:] - x[:, :-1]) ** 2)
+"""
+
+
+def test_sizes_at_which_the_source_returns_nothing_are_left_out() -> None:
+    verdict = made(DIFFERENCES).verdict(dtypes=("float32",))
+    assert verdict.exact, verdict.pretty()
+    assert verdict.points == 12
+    assert verdict.warnings == (
+        "the source runs at few sizes: it was compared at batch=2, n=3; batch=4, n=3",
+    )
+
+
 def test_roundings_are_forgiven_where_jax_has_them_too() -> None:
     def cancels(x: Any) -> list[Any]:
         return [(x + 1e4) - 1e4]
