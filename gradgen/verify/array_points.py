@@ -19,13 +19,15 @@ from gradgen.verify.subject import ArraySubject, abstract
 
 Sizes = dict[str, int]
 
-_RANDOM, _ON_TIES = 2, 4
+_RANDOM, _ON_TIES = 2, 6
 """How many samples have values of a normal distribution; and values out of a few numbers, so that
 many are equal."""
 
 _FEW = (-1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 """Their sums and products are exact, and meet thresholds."""
-_SMALL = ((2, 1), (5, 1), (2, 2), (9, 1), (3, 4), (30, 1))
+_DENSE = (1.0, 0.3)
+"""What share of them is not zero, as in spikes."""
+_SMALL = ((3, 1), (6, 1), (2, 2), (9, 1), (3, 4), (30, 1))
 """Where sizes begin, and how far apart they are: the first at which a source runs are taken."""
 
 
@@ -143,9 +145,13 @@ def _values(
     elif stated is not None:
         values = rng.uniform(*stated, shape)
     elif leaf.path in defaults:
-        values = defaults[leaf.path] * (1.0 if few else rng.choice([0.5, 2.0]))
+        default = defaults[leaf.path]
+        rounded = np.copysign(2.0 ** np.round(np.log2(abs(default))), default) if default else 0.0
+        values = rng.choice([default, rounded]) if few else default * rng.choice([0.5, 2.0])
+    elif few:
+        values = rng.choice(_FEW, shape) * (rng.random(shape) < rng.choice(_DENSE))
     else:
-        values = rng.choice(_FEW, shape) if few else rng.normal(size=shape)
+        values = rng.normal(size=shape)
     return np.broadcast_to(np.asarray(values).astype(given.dtype), shape)
 
 

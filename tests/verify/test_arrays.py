@@ -127,7 +127,7 @@ def made(source: str) -> Made:
 def test_what_is_generated_is_exact(source: str) -> None:
     verdict = made(source).verdict()
     assert verdict.exact, verdict.pretty()
-    assert verdict.summary().startswith("exact: 18 sets of arguments, worst error")
+    assert verdict.summary().startswith("exact: 24 sets of arguments, worst error")
     assert {t.function for t in verdict.tallies} == {f.name for f in made(source).module.functions}
     assert all(t.compared > 10 for t in verdict.tallies)
 
@@ -135,7 +135,7 @@ def test_what_is_generated_is_exact(source: str) -> None:
 def test_a_quick_verification_takes_one_set_of_sizes() -> None:
     verdict = made(LAYER).verdict(quick=True)
     assert verdict.exact
-    assert (verdict.points, verdict.boundary_points) == (6, 4)
+    assert (verdict.points, verdict.boundary_points) == (8, 6)
     assert {t.dtype for t in verdict.tallies} == {"float32"}
 
 
@@ -145,6 +145,7 @@ FAULTS = [
     (LAYER, "_jvp", r"alpha \* t_v \+", "alpha * t_v -", "jvp"),
     (LAYER, "_cotangents", r"x\.T @ (\w+)", r"(x.T @ \1) * 1.00001", "f"),
     (LAYER, "_primal", r"beta \* i \+ x @ w", "x @ w + beta * i * 1.00001", "f"),
+    (LAYER, "_primal", r"x6 > 0\.0", "x6 >= 0.0", "f"),  # a tie
     (LOSS, "_vjp", r"h\.T @ (\w+)", r"h.T @ jnp.flip(\1, 0)", "vjp"),
     (LOSS, "_value_and_gradient", r"h\.T @ (\w+)", r"h.T @ -\1", "value_and_grad"),
     (LOSS, "_vjp", r"(x\d+) > 0\.0", r"\1 >= 0.0", "vjp"),  # a tie
@@ -183,7 +184,7 @@ def test_a_fault_in_numbers_is_found(
         (LAYER, "_vjp", r"x\.T @", "x @", "vjp"),
         (LAYER, "_cotangents", r"= x\.T @ (\w+)", r"= (x.T @ \1).sum(0)", "f"),
         # right in the first set alone
-        (LOSS, "_primal", r"= batch\n", "= 2\n", "f"),
+        (LOSS, "_primal", r"= batch\n", "= 3\n", "f"),
     ],
 )
 def test_a_fault_at_some_sizes_is_found(
@@ -197,7 +198,7 @@ def test_a_fault_at_some_sizes_is_found(
 def test_an_output_of_another_dtype_is_found() -> None:
     text = made(LAYER).with_fault("_primal", r"\(x6 > 0\.0\)\.astype\(x6\.dtype\)", "x6 > 0.0")
     failures = made(LAYER).verdict(text, quick=True).failures
-    due = "returns bool(2, 3) where float32(2, 3) is due"
+    due = "returns bool(3, 4) where float32(3, 4) is due"
     assert ("f", due) in {(f.function, f.message) for f in failures}
 
 
@@ -255,7 +256,7 @@ def test_a_missing_guard_is_found() -> None:
     unnamed = source.with_fault("_fitted", r"if not fits:", "if False:")
     failures = source.verdict(unnamed, quick=True).failures
     assert {f.function for f in failures} == {"f", "vjp", "jvp", "forward"}
-    assert "v of shape (1, 2, 3) is taken" in {f.message for f in failures}
+    assert "v of shape (1, 3, 4) is taken" in {f.message for f in failures}
     silent = source.with_fault("_fitted", r"takes \{name\} of shape", "takes another shape")
     assert "is refused without a word of it" in source.verdict(silent, quick=True).failure.message
     held = source.with_fault("_hold_constant", r'_constant\(x, "x"\)', "x")
@@ -301,7 +302,7 @@ def test_ranges_are_kept_to() -> None:
         assert v.shape == (2, 3)
         assert ((v >= 5) & (v <= 6)).all()
         assert set(np.unique(x)) <= {-1, -0.5, 0, 0.5, 1, 2} or not sample.on_ties
-        assert float(alpha) in [np.float32(0.95 * factor) for factor in (0.5, 1.0, 2.0)]
+        assert float(alpha) in [np.float32(0.95 * factor) for factor in (0.5, 1.0, 2.0, 1 / 0.95)]
 
 
 def test_sizes_are_pairwise_different_and_ones() -> None:
@@ -326,9 +327,9 @@ def rough(x):
 def test_sizes_at_which_the_source_returns_nothing_are_left_out() -> None:
     verdict = made(DIFFERENCES).verdict(dtypes=("float32",))
     assert verdict.exact, verdict.pretty()
-    assert verdict.points == 12
+    assert verdict.points == 16
     assert verdict.warnings == (
-        "the source runs at few sizes: it was compared at batch=2, n=3; batch=4, n=3",
+        "the source runs at few sizes: it was compared at batch=3, n=4; batch=5, n=4",
     )
 
 
