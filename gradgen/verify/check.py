@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from gradgen.ir.emitted import PROGRAMS, public_name
+from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.own_names import METADATA, own_name
 from gradgen.ir.program import count_operations
 from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
-from gradgen.verify.generated import Generated
+from gradgen.verify.generated import Generated, missing
 from gradgen.verify.isolate import IsolationError, load, packages_of, share_programs
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Oracle
-from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
+from gradgen.verify.points import (
+    Range,
+    cast,
+    draw,
+    input_ranges,
+    numpy_dtype,
+    stated_range,
+)
 from gradgen.verify.recount import recount
 from gradgen.verify.run import BOUNDARY_POINTS, Run
 from gradgen.verify.structures import Structures
-from gradgen.verify.subject import Subject
+from gradgen.verify.subject import Subject, abstract
 from gradgen.verify.verdict import Failure, Verdict
 
 __all__ = ["Subject", "verify"]
@@ -44,7 +51,7 @@ def verify(
         shared = Generated(subject, share_programs(load(subject.text, also)))
     except IsolationError as error:
         return _refused(Failure("inexact", "import", str(error)))
-    failures = [*_counts(generated), *_missing(generated)]
+    failures = [*_counts(generated), *missing(generated)]
     if failures:
         return _refused(*failures)
     trace = subject.module.trace
@@ -92,7 +99,10 @@ def _run(
 ) -> Ledger:
     with precision(dtype):
         if first:
-            failures = list(Structures(generated, dtype).failures())
+            neuron = [
+                abstract((), numpy_dtype(i, dtype)) for i in generated.subject.module.trace.inputs
+            ]
+            failures = list(Structures(generated, neuron).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)
         return Run(generated, shared, dtype, drawn, stated, points, seed, wide).run()
@@ -100,18 +110,6 @@ def _run(
 
 def _refused(*failures: Failure) -> Verdict:
     return Verdict(0, 0, 0, (), failures, ())
-
-
-def _missing(generated: Generated) -> list[Failure]:
-    """Public functions that were asked for and are not there."""
-    name = generated.subject.module.source.function
-    failures = []
-    for function in generated.subject.module.functions:
-        for public in (public_name(name, member) for member in function.public):
-            if not callable(getattr(generated.loaded, public, None)):
-                message = f"the text has no function {public}"
-                failures.append(Failure("inexact", function.name, message))
-    return failures
 
 
 def _counts(generated: Generated) -> list[Failure]:

@@ -21,7 +21,8 @@ from gradgen.verify.subject import Subject, result_leaves
 
 Compiled = Callable[..., Any]
 
-_PLAIN = {"xla_backend_optimization_level": 0}
+PLAIN: dict[str, Any] = {"xla_backend_optimization_level": 0}
+"""What compiles fast, and may fuse."""
 _UNFUSED = "fusion,constant_folding,small-while-loop-hoisting"
 _ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i1e",
@@ -68,11 +69,11 @@ class Compiler:
         text = lowered.as_text()
         passes = [_UNFUSED]
         if is_elementwise(text):
-            small = ",fusion-wrapper" if text.count("\n") < _SMALL and _is_simple(text) else ""
+            small = ",fusion-wrapper" if text.count("\n") < _SMALL and is_simple(text) else ""
             passes.insert(0, _UNFUSED + ("" if self.simplifies else ",algsimp") + small)
         for disabled in passes:
             try:
-                options: dict[str, Any] = {**_PLAIN, "xla_disable_hlo_passes": disabled}
+                options = {**PLAIN, "xla_disable_hlo_passes": disabled}
                 return lowered.compile(compiler_options=options)
             except jax.errors.JaxRuntimeError:
                 continue
@@ -84,7 +85,7 @@ def is_elementwise(text: str) -> bool:
     return set(_OPERATION.findall(text)) <= _ELEMENTWISE
 
 
-def _is_simple(text: str) -> bool:
+def is_simple(text: str) -> bool:
     """Whether every operation rounds the same, whatever is compiled in one function with it."""
     return set(_OPERATION.findall(text)) <= _ELEMENTWISE - _APPROXIMATED
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.ir.emitted import EmittedFunction, public_name
-from gradgen.verify.subject import Array, Subject, result_leaves
+from gradgen.verify.subject import Array, Verified, result_leaves
+from gradgen.verify.verdict import Failure
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Given:
 class Generated:
     """A loaded text, and what it is called with."""
 
-    subject: Subject
+    subject: Verified[Any]
     loaded: ModuleType
 
     def function(self, member: str) -> Any:
@@ -116,7 +117,19 @@ class Generated:
         )
 
 
-def _in_order(subject: Subject) -> list[str]:
+def missing(generated: Generated) -> list[Failure]:
+    """Public functions that were asked for and are not there."""
+    name = generated.subject.module.source.function
+    failures = []
+    for function in generated.subject.module.functions:
+        for public in (public_name(name, member) for member in function.public):
+            if not callable(getattr(generated.loaded, public, None)):
+                message = f"the text has no function {public}"
+                failures.append(Failure("inexact", function.name, message))
+    return failures
+
+
+def _in_order(subject: Verified[Any]) -> list[str]:
     arguments = subject.module.trace.arguments
     positional = [a.name for a in arguments if not a.keyword_only]
     return [*positional, *(a.name for a in arguments if a.keyword_only)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradgen.ir.code import concrete, is_float
 from gradgen.ir.pytree import Structure, join
-from gradgen.ir.trace import Input, Trace
+from gradgen.ir.trace import Argument, Input, Trace
 from gradgen.verify.floats import Array
 
 Range = tuple[float, float]
@@ -27,7 +27,7 @@ def input_ranges(trace: Trace, stated: Mapping[str, Range]) -> list[Range]:
     Where none is stated, a parameter with a default value varies by half of it, an integer goes
     from 0 to 5, and everything else from -3 to 3.
     """
-    defaults = default_values(trace)
+    defaults = default_values(trace.arguments)
     return [
         stated_range(i, stated) or _default_range(i, defaults.get(i.path)) for i in trace.inputs
     ]
@@ -51,10 +51,10 @@ def _default_range(leaf: Input, default: float | None) -> Range:
     return low, high
 
 
-def default_values(trace: Trace) -> dict[str, float]:
+def default_values(arguments: Sequence[Argument]) -> dict[str, float]:
     """The numbers among the arguments' default values, by path."""
     found: dict[str, float] = {}
-    for argument in trace.arguments:
+    for argument in arguments:
         if argument.default is not None:
             expression = ast.parse(argument.default, mode="eval").body
             found.update(_numbers(expression, argument.structure, argument.name))

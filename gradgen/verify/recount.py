@@ -72,8 +72,8 @@ def _count(function: ast.FunctionDef) -> Recount:
     ambiguous = 0
     for statement in function.body:
         for node in _expressions(statement):
-            counts.update(_kinds(node))
-            ambiguous += _is_indicator(node)
+            counts.update(kinds_of(node))
+            ambiguous += is_indicator(node)
     return Recount(counts, ambiguous)
 
 
@@ -84,7 +84,7 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
         yield from _expressions(child)
 
 
-def _kinds(node: ast.AST) -> Iterator[str]:
+def kinds_of(node: ast.AST) -> Iterator[str]:
     """What one node counts as."""
     match node:
         case ast.BinOp(op=ast.Pow()):
@@ -140,7 +140,7 @@ def _call(node: ast.Call) -> Iterator[str]:
             yield "mul" if kind == "pow" else kind
 
 
-def _is_indicator(node: ast.AST) -> bool:
+def is_indicator(node: ast.AST) -> bool:
     """`jnp.where(p, 1.0, 0.0)`."""
     if not isinstance(node, ast.Call) or ast.unparse(node.func) != "jnp.where":
         return False

@@ -1,4 +1,4 @@
-"""Checks the containers, shapes and dtypes that generated functions return, on one neuron."""
+"""Checks the containers, shapes and dtypes that generated functions return."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradgen.ir.code import concrete
 from gradgen.ir.emitted import EmittedFunction
 from gradgen.verify.generated import Generated, Given
-from gradgen.verify.subject import Subject, abstract
+from gradgen.verify.subject import Subject, Verified, abstract
 from gradgen.verify.verdict import Failure
 
 
@@ -48,12 +47,11 @@ def describe(tree: Any, leaf: Callable[[Any], str]) -> str:
 class Structures:
     """Abstract calls of the generated functions, held against abstract calls of the source."""
 
-    def __init__(self, generated: Generated, working: str) -> None:
-        """To be used where `working` is available as a dtype."""
+    def __init__(self, generated: Generated, leaves: Sequence[Any]) -> None:
+        """To be used where the dtypes of the leaves, which are abstract, are available."""
         self._generated = generated
-        self._subject: Subject = generated.subject
-        trace = self._subject.module.trace
-        self._leaves = [abstract((), jnp.dtype(concrete(i.dtype, working))) for i in trace.inputs]
+        self._subject: Verified[Any] = generated.subject
+        self._leaves = list(leaves)
         self.result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self._leaves)
         self._outputs = jax.tree.leaves(self.result)
         self._chosen = [self._leaves[k] for k in self._subject.wrt]
@@ -110,7 +108,11 @@ class Structures:
         return self._compare(found, self._over_arguments(), self._chosen)
 
     def _nested(self, found: Any) -> str | None:
-        expected = [leaf for leaf in self._floats for _ in self._chosen]
+        expected = [
+            abstract(output.shape + leaf.shape, output.dtype)
+            for output in self._floats
+            for leaf in self._chosen
+        ]
         return self._compare(found, self._jacobian(), expected)
 
     def _of_any_shape(self, found: Any) -> None:
@@ -168,7 +170,9 @@ class Structures:
         call = self._generated.function(name)
         for dtype in (None, jnp.bfloat16):
             leaves = [
-                abstract((), dtype) if dtype is not None and leaf.dtype.kind == "f" else leaf
+                abstract(leaf.shape, dtype)
+                if dtype is not None and leaf.dtype.kind == "f"
+                else leaf
                 for leaf in self._leaves
             ]
             try:
@@ -200,7 +204,7 @@ class Structures:
         for kinds in ((narrow, abstract((), wide)), (narrow, weak), (whole, narrow)):
             leaves = list(self._leaves)
             for number, k in enumerate(floats):
-                leaves[k] = kinds[number % 2]
+                leaves[k] = kinds[number % 2].update(shape=leaves[k].shape)
             try:
                 due = jax.tree.leaves(
                     jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
@@ -227,7 +231,7 @@ class Structures:
 
             def along(x: Any, position: int = position) -> Any:
                 def of_one(x: Any) -> Any:
-                    leaves: list[Any] = [jnp.zeros((), leaf.dtype) for leaf in self._leaves]
+                    leaves: list[Any] = [jnp.zeros(leaf.shape, leaf.dtype) for leaf in self._leaves]
                     leaves[position] = x
                     return self._generated.call(name, leaves)
 
@@ -257,7 +261,7 @@ _PARTS: dict[str, Callable[[Structures, Any], str | None]] = {
 """What is wrong with what functions return, by the names that their records have for it."""
 
 
-def _without_defaults(subject: Subject, leaves: Sequence[Any], call: Any) -> Any:
+def _without_defaults(subject: Verified[Any], leaves: Sequence[Any], call: Any) -> Any:
     """The source or a generated function, called without the arguments that have defaults."""
     positional, keyword = subject.bind(leaves)
     arguments = subject.module.trace.arguments

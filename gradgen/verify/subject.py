@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.code import is_float
 from gradgen.ir.module import Module
 
@@ -17,14 +18,15 @@ Array = Any
 """A jax or numpy array, or a tracer."""
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments."""
+AnyModule = TypeVar("AnyModule", bound=Module | ArrayModule)
 
 
 @dataclass(frozen=True)
-class Subject:
+class Verified(Generic[AnyModule]):
     """A generated text with everything that is needed to hold it against its source."""
 
     text: str
-    module: Module
+    module: AnyModule
     function: Callable[..., Any]
     """The source's function."""
     bind: Callable[[Sequence[Any]], Call]
@@ -68,6 +70,12 @@ class Subject:
         for position, value in zip(self.wrt, chosen, strict=True):
             changed[position] = value
         return changed
+
+
+Subject = Verified[Module]
+"""A text on neurons."""
+ArraySubject = Verified[ArrayModule]
+"""A text on arrays."""
 
 
 def result_leaves(result: Any) -> list[Array]:

@@ -83,6 +83,8 @@ class Verdict:
     warnings: tuple[str, ...]
     lost: tuple[Points, ...] = ()
     """Where a derivative is not finite that is in one of JAX's modes."""
+    counted: str = "points"
+    """What is called a point here: on arrays, a set of arguments."""
 
     @property
     def exact(self) -> bool:
@@ -116,7 +118,7 @@ class Verdict:
             return f"not exact ({self.kind}): {self.failure.pretty().splitlines()[0]}"
         dtypes = list(dict.fromkeys(tally.dtype for tally in self.tallies))
         errors = ", ".join(f"{self.worst(dtype):.2g} ulp ({dtype})" for dtype in dtypes)
-        return f"exact: {self.points:,} points, worst error {errors}"
+        return f"exact: {self.points:,} {self.counted}, worst error {errors}"
 
     def pretty(self) -> str:
         """The summary, then the worst errors by function, counts and warnings."""
@@ -128,7 +130,8 @@ class Verdict:
                 f"of {tally.compared:,} numbers{remark}"
             )
         lines.append(
-            f"  {self.boundary_points} points on boundaries, {self.skipped} points skipped"
+            f"  {self.boundary_points} {self.counted} on boundaries, "
+            f"{self.skipped} {self.counted} skipped"
         )
         lines += [f"  warning: {warning}" for warning in self.warnings]
         for failure in self.failures:

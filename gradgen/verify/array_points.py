@@ -1,0 +1,160 @@
+"""Sizes of axes and arguments of those sizes, the same for every run with the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.code import is_float
+from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in, size
+from gradgen.ir.trace import Input
+from gradgen.verify.floats import Array
+from gradgen.verify.points import Range, default_values, numpy_dtype, stated_range
+from gradgen.verify.subject import ArraySubject, abstract
+
+Sizes = dict[str, int]
+
+_RANDOM, _ON_TIES = 2, 6
+"""How many samples have values of a normal distribution; and values out of a few numbers, so that
+many are equal."""
+
+_FEW = (-1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
+"""Their sums and products are exact, and meet thresholds."""
+_DENSE = (1.0, 0.3)
+"""What share of them is not zero, as in spikes."""
+_SMALL = ((3, 1), (6, 1), (2, 2), (9, 1), (3, 4), (30, 1))
+"""Where sizes begin, and how far apart they are: the first at which a source runs are taken."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What functions are called with once."""
+
+    on_ties: bool
+    """Whether many of its values are equal."""
+    leaves: tuple[Array, ...]
+    cotangents: tuple[Array, ...]
+    """Of the float outputs."""
+    tangents: tuple[Array, ...]
+    """Of the differentiated leaves."""
+
+
+def axes_of(trace: ArrayTrace) -> list[str]:
+    """The names of all axes."""
+    return sorted({name for shape in trace.shapes for dim in shape for name in names_in(dim)})
+
+
+def recorded_sizes(trace: ArrayTrace) -> Sizes:
+    """Those at which operations are counted."""
+    return dict.fromkeys(axes_of(trace), DEFAULT_SIZE) | dict(trace.sizes)
+
+
+def abstract_leaves(trace: ArrayTrace, sizes: Sizes, dtype: str) -> list[Any]:
+    """Stand-ins for the leaves."""
+    return [
+        abstract(tuple(size(dim, sizes) for dim in shape), numpy_dtype(leaf, dtype))
+        for leaf, shape in zip(trace.inputs, trace.shapes, strict=True)
+    ]
+
+
+def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
+    """Two sets of pairwise different sizes and one of ones, as far as the source runs at them."""
+    trace = subject.module.trace
+    names = axes_of(trace)
+    sets = [
+        next((s for s in candidates if runs_at(subject, s, dtype)), None)
+        for candidates in (
+            _different(names, trace.shapes),
+            _different(names[::-1], trace.shapes, later=1),
+            iter([dict.fromkeys(names, 1)]),
+        )
+    ]
+    found = [s for s in sets if s is not None] or [recorded_sizes(trace)]
+    return [s for k, s in enumerate(found) if s not in found[:k]]
+
+
+def _different(names: Sequence[str], shapes: Sequence[Shape], later: int = 0) -> Iterator[Sizes]:
+    """Sizes of which no two are equal, nor equal to one that the source fixes."""
+    fixed = {dim for shape in shapes for dim in shape if isinstance(dim, int)}
+    for first, step in _SMALL:
+        numbers = range(first, first + step * (len(names) + len(fixed) + later), step)
+        free = [number for number in numbers if number not in fixed]
+        yield dict(sorted(zip(names, free[later:], strict=False)))
+
+
+def runs_at(subject: ArraySubject, sizes: Sizes, dtype: str) -> bool:
+    """Whether the source runs at these sizes, and returns something."""
+    try:
+        leaves = abstract_leaves(subject.module.trace, sizes, dtype)
+        result = jax.eval_shape(lambda *flat: subject.source(flat), *leaves)
+    except Exception:
+        return False
+    return all(np.prod(leaf.shape) > 0 for leaf in (*leaves, *jax.tree.leaves(result)))
+
+
+def draw_samples(
+    subject: ArraySubject, sizes: Sizes, dtype: str, ranges: Mapping[str, Range], seed: int
+) -> list[Sample]:
+    """Samples of both sorts."""
+    trace = subject.module.trace
+    given = abstract_leaves(trace, sizes, dtype)
+    outputs = jax.tree.leaves(jax.eval_shape(lambda *flat: subject.source(flat), *given))
+    rng = np.random.default_rng(seed)
+    smallest = min((dim for leaf in given for dim in leaf.shape), default=2)
+    defaults = default_values(trace.arguments)
+    samples = []
+    for few in [False] * _RANDOM + [True] * _ON_TIES:
+        leaves = tuple(
+            _values(rng, leaf, stand_in, few, stated_range(leaf, ranges), defaults, smallest)
+            for leaf, stand_in in zip(trace.inputs, given, strict=True)
+        )
+        vectors = [outputs[k] for k in subject.floats], [given[k] for k in subject.wrt]
+        cotangents, tangents = (
+            tuple(np.asarray(rng.normal(size=v.shape)).astype(v.dtype) for v in some)
+            for some in vectors
+        )
+        samples.append(Sample(few, leaves, cotangents, tangents))
+    return samples
+
+
+def _values(
+    rng: np.random.Generator,
+    leaf: Input,
+    given: Any,
+    few: bool,
+    stated: Range | None,
+    defaults: Mapping[str, float],
+    smallest: int,
+) -> Array:
+    """Values of one leaf: integers are valid as indices, unless a range says otherwise; `few` of
+    them are different."""
+    shape = given.shape
+    values: Any
+    if leaf.dtype == "bool":
+        values = rng.integers(0, 2, shape)
+    elif not is_float(leaf.dtype):
+        low, high = (0, smallest - 1) if stated is None else map(int, stated)
+        values = rng.integers(low, high, shape, endpoint=True)
+        if stated is None and leaf.path in defaults:
+            values = defaults[leaf.path]
+    elif stated is not None:
+        values = rng.uniform(*stated, shape)
+    elif leaf.path in defaults:
+        default = defaults[leaf.path]
+        rounded = np.copysign(2.0 ** np.round(np.log2(abs(default))), default) if default else 0.0
+        values = rng.choice([default, rounded]) if few else default * rng.choice([0.5, 2.0])
+    elif few:
+        values = rng.choice(_FEW, shape) * (rng.random(shape) < rng.choice(_DENSE))
+    else:
+        values = rng.normal(size=shape)
+    return np.broadcast_to(np.asarray(values).astype(given.dtype), shape)
+
+
+def shown(sizes: Mapping[str, Dim]) -> str:
+    """`batch=2, n=3`."""
+    return ", ".join(f"{name}={number}" for name, number in sizes.items())

@@ -1,0 +1,177 @@
+"""Two programs on the same arguments: what the generated functions give, and what JAX does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.flatten_util import ravel_pytree
+
+from gradgen.ir.emitted import STEP, EmittedFunction
+from gradgen.verify.generated import Generated, Given
+from gradgen.verify.subject import ArraySubject, result_leaves
+
+Vectors = Sequence[Any]
+Results = dict[str, list[Any]]
+"""Arrays by what they are: `result`, `cotangents`, `tangents`, `jacobian`, `through scan`."""
+Program = Callable[[Vectors, Vectors, Vectors], Any]
+"""On leaves, cotangents of the float outputs, and tangents of the differentiated leaves."""
+
+SCAN = "through scan"
+_STEPS = 3
+_AT_ONCE = 128
+
+
+def source_program(subject: ArraySubject, parts: Sequence[str]) -> Program:
+    """What JAX makes of the source."""
+
+    def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> Results:
+        chosen = tuple(leaves[k] for k in subject.wrt)
+        along = _of_floats(subject, leaves)
+        found: Results = {"result": result_leaves(subject.source(leaves))}
+        if {"cotangents", "jacobian"} & {*parts}:
+            outputs, pull = jax.vjp(along, *chosen)
+            found["cotangents"] = list(pull(list(cotangents)))
+            found["jacobian"] = list(pull(first_only(outputs)))
+        if "tangents" in parts:
+            try:
+                found["tangents"] = jax.jvp(along, chosen, tuple(tangents))[1]
+            except TypeError:  # a rule for the backward pass alone
+                found["tangents"] = by_pulls(along, chosen, tangents)
+        if SCAN in parts:
+            found[SCAN] = _through_scan(subject, subject.source, leaves, cotangents)
+        return {part: found[part] for part in parts}
+
+    return run
+
+
+def generated_program(
+    generated: Generated, functions: Sequence[EmittedFunction], parts: Sequence[str], result: Any
+) -> Program:
+    """What generated functions give of these parts, by name; `result` is for its pytree."""
+    subject: ArraySubject = generated.subject
+
+    def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> dict[str, Results]:
+        given = Given(leaves, cotangents, tangents, result)
+        found: dict[str, Results] = {}
+        for function in functions:
+            values = generated.returned(function, given)
+            if function.rule:
+                values |= generated.through(function, given)
+            found[function.name] = {
+                part: _flat(subject, part, value) for part, value in values.items() if part in parts
+            }
+            if function.name == STEP and SCAN in parts:
+                through = _through_scan(
+                    subject, lambda flat: generated.call(STEP, flat), leaves, cotangents
+                )
+                found[STEP][SCAN] = through
+        return found
+
+    return run
+
+
+def other_mode(subject: ArraySubject, part: str) -> Program | None:
+    """The same derivative by JAX's other mode, a column or a row at a time."""
+    if part not in ("cotangents", "tangents", "jacobian"):
+        return None
+
+    def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> list[Any]:
+        along, chosen = _of_floats(subject, leaves), tuple(leaves[k] for k in subject.wrt)
+        if part == "tangents":
+            return by_pulls(along, chosen, tangents)
+        if part == "jacobian":
+            cotangents = first_only(along(*chosen))
+        return _by_pushes(along, chosen, cotangents)
+
+    return run
+
+
+def by_pulls(along: Callable[..., Any], chosen: Vectors, tangents: Vectors) -> list[Any]:
+    """The tangents of the outputs, from a vector-Jacobian product for each of their elements."""
+    outputs, pull = jax.vjp(along, *chosen)
+
+    def row(unit: Any) -> Any:
+        return sum(jnp.vdot(c, t) for c, t in zip(pull(unit), tangents, strict=True))
+
+    return list(_at_units(row, outputs))
+
+
+def _by_pushes(along: Callable[..., Any], chosen: Vectors, cotangents: Vectors) -> list[Any]:
+    """The cotangents of the inputs, from a Jacobian-vector product for each of their elements."""
+
+    def column(unit: Any) -> Any:
+        _, pushed = jax.jvp(along, tuple(chosen), unit)
+        return sum(jnp.vdot(c, t) for c, t in zip(cotangents, pushed, strict=True))
+
+    return list(_at_units(column, tuple(chosen)))
+
+
+def _at_units(linear: Callable[[Any], Any], arrays: Any) -> Any:
+    """A linear function of arrays at all that have a one in one place and zeros elsewhere."""
+    flat, nested = ravel_pytree(arrays)
+
+    def at(place: Any) -> Any:
+        return linear(nested(jnp.zeros_like(flat).at[place].set(1)))
+
+    return nested(lax.map(at, jnp.arange(flat.size), batch_size=_AT_ONCE))
+
+
+def first_only(outputs: Vectors) -> list[Any]:
+    """The cotangents that make a gradient: one for the first output, which is a number."""
+    ones = jnp.ones_like(outputs[0])
+    return [ones, *(jnp.zeros_like(output) for output in outputs[1:])]
+
+
+def _of_floats(subject: ArraySubject, leaves: Vectors) -> Callable[..., list[Any]]:
+    """The float outputs of the source, by the differentiated leaves."""
+
+    def along(*chosen: Any) -> list[Any]:
+        outputs = result_leaves(subject.source(subject.with_differentiated(leaves, chosen)))
+        return [outputs[k] for k in subject.floats]
+
+    return along
+
+
+def _flat(subject: ArraySubject, part: str, value: Any) -> list[Any]:
+    """The arrays of what a function returned; of tangents, those of floats."""
+    if part == "tangents":
+        leaves = jax.tree.leaves(value)
+        return [leaves[k] for k in subject.floats]
+    return [jnp.asarray(leaf) for leaf in jax.tree.leaves(value)]
+
+
+def _through_scan(
+    subject: ArraySubject,
+    call: Callable[[Vectors], Any],
+    leaves: Vectors,
+    cotangents: Vectors,
+) -> list[Any]:
+    """The gradient of a weighted sum of the state after a few steps."""
+    trace = subject.module.trace
+    numbers = {output.path: k for k, output in enumerate(trace.outputs)}
+    carried = [(subject.paths.index(i), numbers[o]) for i, o in trace.recurrence]
+
+    def total(chosen: Vectors) -> Any:
+        given = subject.with_differentiated(leaves, chosen)
+
+        def step(carry: Vectors, _: Any) -> tuple[list[Any], None]:
+            now = list(given)
+            for (place, _), value in zip(carried, carry, strict=True):
+                now[place] = value
+            outputs = result_leaves(call(now))
+            return [outputs[number] for place, number in carried], None
+
+        start = [jnp.asarray(given[place]) for place, _ in carried]
+        last = lax.scan(step, start, length=_STEPS)[0]
+        weights = dict(zip(subject.floats, cotangents, strict=True))
+        return sum(
+            jnp.vdot(weights[number], value)
+            for (_, number), value in zip(carried, last, strict=True)
+            if number in weights
+        )
+
+    return list(jax.grad(total)([leaves[k] for k in subject.wrt]))

@@ -1,0 +1,179 @@
+"""Counts the operations of a generated text on arrays, by running it with a counter in it.
+
+Every operation of the text is wrapped in a call that counts its elements; the text then runs
+abstractly at the recorded sizes. What counts as what is the rule of `recount`.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradgen.ir.emitted import PROGRAMS
+from gradgen.ir.own_names import METADATA, own_name
+from gradgen.verify.array_points import abstract_leaves, recorded_sizes
+from gradgen.verify.generated import Generated
+from gradgen.verify.recount import Recount, is_indicator, kinds_of
+from gradgen.verify.subject import ArraySubject
+from gradgen.verify.verdict import Failure
+
+_COUNTER = "_counter_of_this_check"
+_MOVES = frozenset((
+    "zeros", "ones", "arange", "broadcasted_iota", "reshape", "transpose", "max", "min", "all",
+    "any", "argmax", "argmin", "concatenate", "pad", "rev", "gather", "scatter", "scatter_add",
+    "dynamic_slice", "dynamic_update_slice", "GatherDimensionNumbers", "ScatterDimensionNumbers",
+    "ConvDimensionNumbers", "conv_general_dilated", "cumsum", "cumprod", "cummax", "cummin",
+    "cumlogsumexp",
+))  # fmt: skip
+"""What moves data about, or compares it along an axis."""
+_SUMS = {"sum": "add", "prod": "mul"}
+
+
+def miscounted(generated: Generated) -> Iterator[Failure]:
+    """Programs of the text whose operations are not those that it states."""
+    subject: ArraySubject = generated.subject
+    namespace = dict(vars(generated.loaded))
+    stated = namespace[own_name(METADATA, namespace)]["counts"]
+    functions = {
+        node.name: node
+        for node in ast.parse(subject.text).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    for name, arguments in _given(generated).items():
+        function = own_name(_called(name), functions)
+        if function not in functions:
+            continue
+        counter = _Counter()
+        changed = _Counting().visit(functions[function])
+        module = ast.fix_missing_locations(ast.Module([changed], []))
+        scope = namespace | {_COUNTER: counter}
+        exec(compile(module, "<counted>", "exec"), scope)
+        jax.eval_shape(scope[function], *arguments())
+        claimed = {kind: n for kind, n in stated[name].items() if isinstance(n, int)}
+        recounted = Recount(counter.counts, counter.ambiguous)
+        if different := recounted.differs_from(claimed):
+            yield Failure("inexact", function, f"counts differ: {different}")
+
+
+def _given(generated: Generated) -> dict[str, Callable[[], Sequence[Any]]]:
+    """What each program is given, abstractly, at the recorded sizes."""
+    subject: ArraySubject = generated.subject
+    module, loaded = subject.module, vars(generated.loaded)
+    leaves = abstract_leaves(module.trace, recorded_sizes(module.trace), "float32")
+    outputs = jax.tree.leaves(jax.eval_shape(lambda *flat: subject.source(flat), *leaves))
+    by_path = {o.path: leaf for o, leaf in zip(module.trace.outputs, outputs, strict=True)}
+    cotangents = [by_path[path] for path, _ in module.cotangents]
+    by_input = dict(zip(subject.paths, leaves, strict=True))
+    tangents = [by_input[path] for path, _ in module.tangents]
+
+    def backward() -> Sequence[Any]:
+        keep = loaded[own_name(_called("residuals"), loaded)]
+        return [*jax.eval_shape(keep, *leaves), *cotangents]
+
+    given: dict[str, Callable[[], Sequence[Any]]] = {
+        "vjp": lambda: [*leaves, *cotangents],
+        "jvp": lambda: [*leaves, *tangents],
+        "backward": backward,
+    }
+    return {name: given.get(name, lambda: leaves) for name in module.programs}
+
+
+def _called(program: str) -> str:
+    """What the text calls a program."""
+    return PROGRAMS[program].function if program in PROGRAMS else "_value_and_gradient"
+
+
+@dataclass
+class _Counter:
+    """Passes on what it is given, and counts."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    ambiguous: int = 0
+
+    def elements(self, kinds: Sequence[str], ambiguous: bool, value: Any) -> Any:
+        """The result of an elementwise operation; sizes of axes are no data."""
+        if type(value) is not int:
+            number = _elements(value)
+            self.counts.update({kind: kinds.count(kind) * number for kind in kinds})
+            self.ambiguous += number * ambiguous
+        return value
+
+    def product(self, left: Any, right: Any) -> Any:
+        """A product of matrices."""
+        result = left @ right
+        self._contracted(_elements(result) * left.shape[-1], result)
+        return result
+
+    def contraction(self, spec: str, *operands: Any, **options: Any) -> Any:
+        """An einsum."""
+        result = jnp.einsum(spec, *operands, **options)
+        sizes: dict[str, int] = {}
+        for side, operand in zip(spec.partition("->")[0].split(","), operands, strict=True):
+            sizes |= dict(zip(side, operand.shape, strict=True))
+        self._contracted(math.prod(sizes.values()), result)
+        return result
+
+    def reduction(self, name: str, operand: Any, *axes: Any, **options: Any) -> Any:
+        """A sum or a product along axes, as a method of an array."""
+        result = getattr(operand, name)(*axes, **options)
+        self.counts[_SUMS[name]] += _elements(operand) - _elements(result)
+        return result
+
+    def _contracted(self, products: int, result: Any) -> None:
+        self.counts["mul"] += products
+        self.counts["add"] += products - _elements(result)
+
+
+def _elements(value: Any) -> int:
+    return math.prod(jnp.shape(value))
+
+
+class _Counting(ast.NodeTransformer):
+    """Wraps every operation."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        if isinstance(node.op, ast.MatMult):
+            self.generic_visit(node)
+            return _to_counter("product", [node.left, node.right])
+        return self._wrapped(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        return self._wrapped(node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        return self._wrapped(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        match node.func:
+            case ast.Attribute(attr="einsum"):
+                self.generic_visit(node)
+                return _to_counter("contraction", node.args, node.keywords)
+            case ast.Attribute(attr=("sum" | "prod") as name) as method:
+                self.generic_visit(node)
+                inside = [ast.Constant(name), method.value, *node.args]
+                return _to_counter("reduction", inside, node.keywords)
+        if ast.unparse(node.func).rpartition(".")[2] in _MOVES:
+            return self.generic_visit(node)
+        return self._wrapped(node)
+
+    def _wrapped(self, node: ast.expr) -> ast.AST:
+        kinds, ambiguous = tuple(kinds_of(node)), is_indicator(node)
+        self.generic_visit(node)
+        if not kinds:
+            return node
+        known = ast.Tuple([ast.Constant(kind) for kind in kinds], ast.Load())
+        return _to_counter("elements", [known, ast.Constant(ambiguous), node])
+
+
+def _to_counter(
+    method: str, arguments: Sequence[ast.expr], keywords: Sequence[ast.keyword] = ()
+) -> ast.Call:
+    counter = ast.Attribute(ast.Name(_COUNTER, ast.Load()), method, ast.Load())
+    return ast.Call(counter, list(arguments), list(keywords))

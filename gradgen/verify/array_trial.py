@@ -1,0 +1,240 @@
+"""A generated text beside its source, on arrays of one set of sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from gradgen.errors import GradgenError
+from gradgen.ir.emitted import STEP, EmittedFunction
+from gradgen.verify.array_ledger import ArrayLedger
+from gradgen.verify.array_points import Sample, Sizes, shown
+from gradgen.verify.array_programs import (
+    SCAN,
+    Results,
+    generated_program,
+    other_mode,
+    source_program,
+)
+from gradgen.verify.array_rule import judge_array, judge_bits
+from gradgen.verify.compiling import PLAIN, Compiler, is_simple
+from gradgen.verify.floats import Array
+from gradgen.verify.generated import Generated
+from gradgen.verify.noise import draw_signs, moved
+from gradgen.verify.subject import ArraySubject, result_leaves
+from gradgen.verify.verdict import Failure
+
+_RUNS = 4
+"""How often JAX's results are moved by roundings."""
+
+Arguments = tuple[tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]
+"""Leaves, cotangents and tangents."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is compared at one set of sizes."""
+
+    generated: Generated
+    ledger: ArrayLedger
+    sizes: Sizes
+    samples: Sequence[Sample]
+    scanned: bool
+    """Whether to take gradients through a scan, too."""
+    mapped: bool
+    """Whether the samples are mapped with `jax.vmap`, and not taken one by one."""
+
+    def run(self) -> None:
+        """Compare everything, and write it down.
+
+        Raises GradgenError if JAX itself does not differentiate the source.
+        """
+        calls = self._calls
+        try:
+            source = Compiler()(self._source, *calls[0])
+        except Exception as error:
+            raise self._not_differentiated(error) from error
+        try:
+            generated = Compiler()(self._generated(self._functions), *calls[0])
+        except Exception as error:
+            self._find_what_raises(error)
+            return
+        self.ledger.samples += len(self.samples)
+        self.ledger.on_ties += sum(sample.on_ties for sample in self.samples)
+        for call in calls:
+            self._compare(call, source(*call), generated(*call))
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the source runs so, with its derivatives."""
+        try:
+            jax.eval_shape(self._source, *self._calls[0])
+        except Exception:
+            return False
+        return True
+
+    @cached_property
+    def _subject(self) -> ArraySubject:
+        return self.generated.subject
+
+    @property
+    def _functions(self) -> tuple[EmittedFunction, ...]:
+        return self._subject.module.functions
+
+    @cached_property
+    def _calls(self) -> list[Arguments]:
+        """The samples as arguments; all at once where these are mapped."""
+        calls = [(s.leaves, s.cotangents, s.tangents) for s in self.samples]
+        return [jax.tree.map(lambda *rows: np.stack(rows), *calls)] if self.mapped else calls
+
+    @cached_property
+    def _parts(self) -> list[str]:
+        """What there is to compare."""
+        functions = self._functions
+        parts = {part for f in functions for part in (*f.returns, f.rule) if part}
+        if self.scanned and any(f.name == STEP for f in functions) and self._is_scannable:
+            parts.add(SCAN)
+        return sorted(parts)
+
+    @property
+    def _is_scannable(self) -> bool:
+        """Whether the source has a state that keeps its shapes and dtypes."""
+        if not self._subject.module.trace.recurrence:
+            return False
+        try:
+            jax.eval_shape(source_program(self._subject, [SCAN]), *self._calls[0])
+        except Exception:
+            return False
+        return True
+
+    @cached_property
+    def _source(self) -> Callable[..., Results]:
+        return self._over_samples(source_program(self._subject, self._parts))
+
+    def _generated(self, functions: Sequence[EmittedFunction]) -> Callable[..., dict[str, Results]]:
+        result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self.samples[0].leaves)
+        program = generated_program(self.generated, functions, self._parts, result)
+        return self._over_samples(program)
+
+    def _find_what_raises(self, together: Exception) -> None:
+        """Blame the functions that raise by themselves; the first one if it is none of them."""
+        raised: dict[str, Exception] = {}
+        for function in self._functions:
+            try:
+                jax.eval_shape(self._generated([function]), *self._calls[0])
+            except Exception as error:
+                raised[function.name] = error
+        for name, one in (raised or {self._functions[0].name: together}).items():
+            first = str(one).strip().split("\n", 1)[0]
+            self._fail(name, "", f"raises {type(one).__name__}: {first}")
+
+    def _not_differentiated(self, error: Exception) -> GradgenError:
+        found = self._subject.module.source
+        return GradgenError(
+            f"JAX itself does not differentiate '{found.function}'",
+            hint=f"{type(error).__name__}: {error}".split("\n", 1)[0],
+            path=found.path,
+            line=found.position.line,
+            column=found.position.column,
+        )
+
+    def _over_samples(self, program: Callable[..., Any]) -> Callable[..., Any]:
+        return jax.vmap(program) if self.mapped else program
+
+    def _compare(self, call: Arguments, due: Results, found: dict[str, Results]) -> None:
+        own = _Lazily(partial(self._own, call))
+        for part in self._parts:
+            other = _Lazily(partial(self._other, part, call))
+            for function, results in found.items():
+                for number, array in enumerate(results.get(part, ())):
+                    arrays = np.asarray(array), np.asarray(due[part][number])
+                    self._judge(function, part, number, *arrays, own, other)
+
+    def _judge(
+        self,
+        function: str,
+        part: str,
+        number: int,
+        found: Array,
+        due: Array,
+        own: Callable[[], dict[str, list[float]]],
+        other: Callable[[], list[Array] | None],
+    ) -> None:
+        outputs, trace = self._subject.module.trace.outputs, self._subject.module.trace
+        paths = {
+            "result": [o.path for o in outputs],
+            "tangents": [outputs[k].path for k in self._subject.floats],
+        }.get(part, [i.path for i in trace.inputs if i.wrt])
+        where = ("vmapped " if self.mapped else "") + f"{part} {paths[number]}"
+        if (found.shape, found.dtype) != (due.shape, due.dtype):
+            message = f"is {found.dtype}{found.shape} where {due.dtype}{due.shape} is due"
+            self._fail(function, where, message)
+            return
+        exactly = due.dtype.kind in "biu" or (part == "result" and self._rounds_alike)
+        judged = (
+            judge_bits(found, due)
+            if exactly
+            else judge_array(
+                found,
+                due,
+                own=lambda: own()[part][number],
+                other=lambda: None if (arrays := other()) is None else arrays[number],
+            )
+        )
+        self.ledger.write(function, shown(self.sizes), where, judged)
+
+    @cached_property
+    def _rounds_alike(self) -> bool:
+        """Whether the operations of the source round the same in any program."""
+
+        def source(*leaves: Any) -> list[Any]:
+            return result_leaves(self._subject.source(leaves))
+
+        return is_simple(jax.jit(source).lower(*self.samples[0].leaves).as_text())
+
+    def _own(self, call: Arguments) -> dict[str, list[float]]:
+        """How far roundings move each of JAX's results at most."""
+        signs = draw_signs(_RUNS)
+        lowered = jax.jit(moved(self._source)).lower(signs[0], *call)
+        program = lowered.compile(compiler_options=PLAIN)
+        runs: list[Results] = [program(one, *call) for one in signs]
+
+        def largest(arrays: Sequence[Any]) -> float:
+            sizes = np.asarray(arrays, np.float64)
+            return float(sizes[np.isfinite(sizes)].max(initial=0.0))
+
+        return {
+            part: [largest(moves) for moves in zip(*(run[part] for run in runs), strict=True)]
+            for part in self._parts
+        }
+
+    def _other(self, part: str, call: Arguments) -> list[Array] | None:
+        """A derivative by JAX's other mode, if there is one."""
+        program = other_mode(self._subject, part)
+        try:
+            return program and Compiler()(self._over_samples(program), *call)(*call)
+        except (TypeError, ValueError, NotImplementedError):
+            return None
+
+    def _fail(self, function: str, where: str, message: str) -> None:
+        dtype, sizes = self.ledger.dtype, shown(self.sizes)
+        self.ledger.failures.append(Failure("inexact", function, message, dtype, sizes, where))
+
+
+class _Lazily:
+    """What is computed once, when it is asked for."""
+
+    def __init__(self, compute: Callable[[], Any]) -> None:
+        self._compute = compute
+
+    @cached_property
+    def _value(self) -> Any:
+        return self._compute()
+
+    def __call__(self) -> Any:
+        return self._value

@@ -1,0 +1,118 @@
+"""How far roundings carry: a program run again with every operation's result moved a little.
+
+What is added up and cancels, what is divided by little, and what is rounded before it meets a
+steep function shows in how far the program's results move. No other measure of its own error is
+needed, whatever its operations are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.extend.core as jex
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from gradgen.verify.floats import Array, epsilon
+
+_POOL = 4099
+"""So many random signs, used again and again from other places on, and as many behind them."""
+_STRIDE = 1009
+_INSIDE = frozenset((
+    "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint",
+    "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
+))  # fmt: skip
+"""Calls of programs, which are gone into; loops and branches are moved as a whole."""
+_STEPS = frozenset((
+    "sign", "floor", "ceil", "round", "select_and_scatter_add", "select_and_gather_add", "sort",
+))  # fmt: skip
+"""What depends on an order of numbers, which is to stay as it is."""
+
+Pair = tuple[Any, Any]
+"""A value as it is, and moved."""
+
+
+def moved(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How far the leaves of a function's result move, by random signs and its arguments.
+
+    Comparisons keep their outcomes.
+    """
+
+    def run(signs: Any, *arguments: Any) -> Any:
+        program, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        mover = _Mover(signs)
+        given = [(leaf, mover.move(leaf)) for leaf in map(jnp.asarray, jax.tree.leaves(arguments))]
+        found = mover.run(program.jaxpr, program.consts, given)
+        away = [jnp.abs(near - exact) if _is_float(exact) else exact for exact, near in found]
+        return jax.tree.unflatten(jax.tree.structure(result), away)
+
+    return run
+
+
+def draw_signs(count: int, seed: int = 0) -> list[Array]:
+    """Random signs for as many runs."""
+    rng = np.random.default_rng(seed)
+    return [rng.choice([-1.0, 1.0], 2 * _POOL) for _ in range(count)]
+
+
+class _Mover:
+    """Evaluates a program on pairs."""
+
+    def __init__(self, signs: Any) -> None:
+        self._signs = signs
+        self._next = 0
+
+    def move(self, value: Any) -> Any:
+        """A value with every element one unit further up or down, zeros as they are."""
+        if not _is_float(value):
+            return value
+        number = int(np.prod(value.shape))
+        self._next = (self._next + _STRIDE) % _POOL
+        if number > _POOL:
+            signs = jnp.resize(self._signs, value.shape)
+        else:
+            signs = lax.slice(self._signs, (self._next,), (self._next + number,))
+        unit = epsilon(str(value.dtype)) * lax.reshape(signs, value.shape)
+        return value + value * unit.astype(value.dtype)
+
+    def run(self, jaxpr: Any, constants: Sequence[Any], given: Sequence[Pair]) -> list[Pair]:
+        """The results of a program."""
+        known: dict[Any, Pair] = {}
+        for variable, value in zip(jaxpr.constvars, constants, strict=True):
+            known[variable] = (value, value)
+        known.update(zip(jaxpr.invars, given, strict=True))
+
+        def read(atom: Any) -> Pair:
+            return (atom.val, atom.val) if isinstance(atom, jex.Literal) else known[atom]
+
+        for equation in jaxpr.eqns:
+            results = self._apply(equation, [read(atom) for atom in equation.invars])
+            known.update(zip(equation.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def _apply(self, equation: Any, operands: Sequence[Pair]) -> list[Pair]:
+        primitive, parameters = equation.primitive, equation.params
+        if primitive.name in _INSIDE:
+            inner = parameters["jaxpr"] if "jaxpr" in parameters else parameters["call_jaxpr"]
+            consts = getattr(inner, "consts", ())
+            return self.run(getattr(inner, "jaxpr", inner), consts, operands)
+        exact = _results(equation, [one for one, _ in operands])
+        if primitive.name in _STEPS or not any(map(_is_float, exact)):
+            return [(value, value) for value in exact]
+        near = _results(equation, [other for _, other in operands])
+        return [
+            (value, self.move(other) if _is_float(value) else value)
+            for value, other in zip(exact, near, strict=True)
+        ]
+
+
+def _results(equation: Any, operands: Sequence[Any]) -> list[Any]:
+    found = equation.primitive.bind(*operands, **equation.params)
+    return list(found) if equation.primitive.multiple_results else [found]
+
+
+def _is_float(value: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(value), jnp.floating)
