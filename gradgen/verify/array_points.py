@@ -19,6 +19,8 @@ from gradgen.verify.subject import ArraySubject, abstract
 
 Sizes = dict[str, int]
 
+KEY = "key"
+"""The dtype of keys for random numbers."""
 _RANDOM, _ON_TIES = 2, 6
 """How many samples have values of a normal distribution; and values out of a few numbers, so that
 many are equal."""
@@ -37,7 +39,7 @@ class Sample:
 
     on_ties: bool
     """Whether many of its values are equal."""
-    leaves: tuple[Array, ...]
+    leaves: tuple[Any, ...]
     cotangents: tuple[Array, ...]
     """Of the float outputs."""
     tangents: tuple[Array, ...]
@@ -57,9 +59,13 @@ def recorded_sizes(trace: ArrayTrace) -> Sizes:
 def abstract_leaves(trace: ArrayTrace, sizes: Sizes, dtype: str) -> list[Any]:
     """Stand-ins for the leaves."""
     return [
-        abstract(tuple(size(dim, sizes) for dim in shape), numpy_dtype(leaf, dtype))
+        abstract(tuple(size(dim, sizes) for dim in shape), _dtype(leaf, dtype))
         for leaf, shape in zip(trace.inputs, trace.shapes, strict=True)
     ]
+
+
+def _dtype(leaf: Input, dtype: str) -> Any:
+    return jax.random.key(0).dtype if leaf.dtype == KEY else numpy_dtype(leaf, dtype)
 
 
 def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
@@ -130,11 +136,13 @@ def _values(
     stated: Range | None,
     defaults: Mapping[str, float],
     smallest: int,
-) -> Array:
+) -> Any:
     """Values of one leaf: integers are valid as indices, unless a range says otherwise; `few` of
     them are different."""
     shape = given.shape
     values: Any
+    if leaf.dtype == KEY:
+        return jax.random.split(jax.random.key(rng.integers(1000)), shape)
     if leaf.dtype == "bool":
         values = rng.integers(0, 2, shape)
     elif not is_float(leaf.dtype):

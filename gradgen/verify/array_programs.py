@@ -37,9 +37,9 @@ def source_program(subject: ArraySubject, parts: Sequence[str]) -> Program:
             found["cotangents"] = list(pull(list(cotangents)))
             found["jacobian"] = list(pull(first_only(outputs)))
         if "tangents" in parts:
-            try:
+            if goes_forward(along, chosen, tangents):
                 found["tangents"] = jax.jvp(along, chosen, tuple(tangents))[1]
-            except TypeError:  # a rule for the backward pass alone
+            else:
                 found["tangents"] = by_pulls(along, chosen, tangents)
         if SCAN in parts:
             found[SCAN] = _through_scan(subject, subject.source, leaves, cotangents)
@@ -88,6 +88,16 @@ def other_mode(subject: ArraySubject, part: str) -> Program | None:
         return _by_pushes(along, chosen, cotangents)
 
     return run
+
+
+def goes_forward(along: Callable[..., Any], chosen: Vectors, tangents: Vectors) -> bool:
+    """Whether there is no rule on the way that is one for the backward pass alone."""
+    try:
+        pushed = jax.make_jaxpr(lambda c, t: jax.jvp(along, c, t))(tuple(chosen), tuple(tangents))
+    except TypeError:
+        return False
+    # what stands in place of a rule that is missing, until it is compiled
+    return "custom_lin" not in str(pushed)
 
 
 def by_pulls(along: Callable[..., Any], chosen: Vectors, tangents: Vectors) -> list[Any]:

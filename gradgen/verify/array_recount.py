@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.own_names import METADATA, own_name
@@ -29,8 +30,8 @@ _MOVES = frozenset((
     "zeros", "ones", "arange", "broadcasted_iota", "reshape", "transpose", "max", "min", "all",
     "any", "argmax", "argmin", "concatenate", "pad", "rev", "gather", "scatter", "scatter_add",
     "dynamic_slice", "dynamic_update_slice", "GatherDimensionNumbers", "ScatterDimensionNumbers",
-    "ConvDimensionNumbers", "conv_general_dilated", "cumsum", "cumprod", "cummax", "cummin",
-    "cumlogsumexp",
+    "ConvDimensionNumbers", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "sort",
+    "full", "normal", "uniform", "bernoulli", "split", "fold_in", "wrap_key_data", "key_data",
 ))  # fmt: skip
 """What moves data about, or compares it along an axis."""
 _SUMS = {"sum": "add", "prod": "mul"}
@@ -98,8 +99,8 @@ class _Counter:
     ambiguous: int = 0
 
     def elements(self, kinds: Sequence[str], ambiguous: bool, value: Any) -> Any:
-        """The result of an elementwise operation; sizes of axes are no data."""
-        if type(value) is not int:
+        """The result of an elementwise operation; numbers of Python, as sizes are, are no data."""
+        if not isinstance(value, int | float):
             number = _elements(value)
             self.counts.update({kind: kinds.count(kind) * number for kind in kinds})
             self.ambiguous += number * ambiguous
@@ -124,6 +125,21 @@ class _Counter:
         """A sum or a product along axes, as a method of an array."""
         result = getattr(operand, name)(*axes, **options)
         self.counts[_SUMS[name]] += _elements(operand) - _elements(result)
+        return result
+
+    def window(self, operand: Any, start: Any, join: Any, window: Any, *more: Any) -> Any:
+        """A sum, or another reduction, over windows."""
+        result = lax.reduce_window(operand, start, join, window, *more)
+        kind = {lax.add: "add", lax.mul: "mul"}.get(join)
+        if kind is not None:
+            self.counts[kind] += _elements(result) * (math.prod(window) - 1)
+        return result
+
+    def convolution(self, left: Any, right: Any, *more: Any, **options: Any) -> Any:
+        """A convolution: each element of the result is a sum over inputs and places."""
+        result = lax.conv_general_dilated(left, right, *more, **options)
+        outputs = right.shape[more[-1].rhs_spec[0]]
+        self._contracted(_elements(result) * (_elements(right) // outputs), result)
         return result
 
     def _contracted(self, products: int, result: Any) -> None:
@@ -151,7 +167,15 @@ class _Counting(ast.NodeTransformer):
         return self._wrapped(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if ast.unparse(node.func).startswith(("jax.vjp(", "jax.jvp")):
+            return node  # a rule of JAX's own, of which nothing is known
         match node.func:
+            case ast.Attribute(attr="reduce_window"):
+                self.generic_visit(node)
+                return _to_counter("window", node.args, node.keywords)
+            case ast.Attribute(attr="conv_general_dilated"):
+                self.generic_visit(node)
+                return _to_counter("convolution", node.args, node.keywords)
             case ast.Attribute(attr="einsum"):
                 self.generic_visit(node)
                 return _to_counter("contraction", node.args, node.keywords)

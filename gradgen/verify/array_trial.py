@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
@@ -90,7 +91,7 @@ class Trial:
     def _calls(self) -> list[Arguments]:
         """The samples as arguments; all at once where these are mapped."""
         calls = [(s.leaves, s.cotangents, s.tangents) for s in self.samples]
-        return [jax.tree.map(lambda *rows: np.stack(rows), *calls)] if self.mapped else calls
+        return [jax.tree.map(_stacked, *calls)] if self.mapped else calls
 
     @cached_property
     def _parts(self) -> list[str]:
@@ -175,7 +176,8 @@ class Trial:
             message = f"is {found.dtype}{found.shape} where {due.dtype}{due.shape} is due"
             self._fail(function, where, message)
             return
-        exactly = due.dtype.kind in "biu" or (part == "result" and self._rounds_alike)
+        floats = np.issubdtype(due.dtype, np.floating) or due.dtype.name == "bfloat16"
+        exactly = not floats or (part == "result" and self._rounds_alike)
         judged = (
             judge_bits(found, due)
             if exactly
@@ -224,6 +226,12 @@ class Trial:
     def _fail(self, function: str, where: str, message: str) -> None:
         dtype, sizes = self.ledger.dtype, shown(self.sizes)
         self.ledger.failures.append(Failure("inexact", function, message, dtype, sizes, where))
+
+
+def _stacked(*rows: Any) -> Any:
+    """Arrays one after the other; NumPy has none of keys."""
+    keys = isinstance(rows[0], jax.Array)
+    return jnp.stack(rows) if keys else np.stack(rows)
 
 
 class _Lazily:

@@ -171,7 +171,7 @@ class Structures:
         for dtype in (None, jnp.bfloat16):
             leaves = [
                 abstract(leaf.shape, dtype)
-                if dtype is not None and leaf.dtype.kind == "f"
+                if dtype is not None and jnp.issubdtype(leaf.dtype, jnp.floating)
                 else leaf
                 for leaf in self._leaves
             ]
@@ -197,7 +197,9 @@ class Structures:
 
     def _mixed(self, name: str) -> str | None:
         """Leaves of several dtypes give the source's, or are refused by a TypeError."""
-        floats = [k for k, leaf in enumerate(self._leaves) if leaf.dtype.kind == "f"]
+        floats = [
+            k for k, leaf in enumerate(self._leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)
+        ]
         wide = self._leaves[0].dtype if not floats else self._leaves[floats[0]].dtype
         weak = jax.ShapeDtypeStruct((), wide, weak_type=True)  # type: ignore[no-untyped-call]
         narrow, whole = abstract((), jnp.bfloat16), abstract((), jnp.int32)

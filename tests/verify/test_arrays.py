@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gradgen.compile.arrays import array_front, array_module
+from gradgen.compile.array_front import array_front
+from gradgen.compile.array_programs import array_module
 from gradgen.compile.opening import execute
 from gradgen.config import Settings
 from gradgen.frontend.reading.directives import parse_wrt

@@ -255,7 +255,8 @@ def _differentiate(
         if instruction.dtype not in WORKING and active.intersection(instruction.variables):
             raise reading.refused(
                 target,
-                f"'{reading.source.function}' computes in {instruction.dtype}, whatever it is given",
+                f"'{reading.source.function}' computes in {instruction.dtype}, "
+                "whatever it is given",
                 "convert to the dtype of an argument, as in y.astype(x.dtype)",
             )
         parts = [p for p in writing.parts(instruction, active) if not _is_zero(p)]

@@ -63,6 +63,13 @@ class Printer:
         for variable in self._references.values():
             count[variable] = count.get(variable, 0) + 1
         hinted = {variable for variable, _ in program.hints}
+        # operands of contractions over several axes are named: they are written twice
+        named = {
+            v
+            for i in program.instructions
+            if i.op == "einsum" and len(i.attribute("spec").partition(",")[0]) > 2
+            for v in i.variables
+        }
         results = {atom for _, atom in program.results}
         inline: set[Var] = set()
         for section in program.sections:
@@ -74,6 +81,7 @@ class Printer:
                 if count.get(i.target) == 1
                 and i.target in readers
                 and i.target not in results
+                and i.target not in named
                 and not (primal and i.target in hinted)
             )
         return inline
