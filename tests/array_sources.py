@@ -291,6 +291,19 @@ def f(w, x, y):
     rate = (out > 0).mean()
     return ((out - y) ** 2).mean() + 0.1 * out.mean(), {"rate": rate, "out": out}
 """,
+    "a sum whose cotangent is stretched along two axes": """
+# gradgen: shape u=(batch, m)
+
+def f(u):
+    last = u[-1:]
+    return jnp.stack([last, jnp.tanh(last)], -1).sum(-1)
+""",
+    "the same result twice": """
+# gradgen: shape x=(n,)
+
+def f(x):
+    return jnp.tanh(x), jnp.tanh(x), jnp.concatenate([x, x])
+""",
     "feed-forward layer": """
 # gradgen: shape v=(batch, n) i=(batch, n) z=(batch, n) x=(batch, n_in) w=(n_in, n)
 # gradgen: wrt v, i, z, w

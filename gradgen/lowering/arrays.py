@@ -226,7 +226,7 @@ class ArrayCode:
         sizes = dict(zip(bare.layout, self._shape(bare.atom), strict=True))
         shape = tuple(1 if label is None else sizes[label] for label in layout)
         dims = tuple(layout.index(label) for label in bare.layout)
-        return Stored(self._array("broadcast", [bare.atom], shape, ("dims", dims)), layout)
+        return Stored(self._broadcast(bare.atom, shape, dims), layout)
 
     def _without_ones(self, value: Stored) -> Stored:
         """The value without axes of size one."""
@@ -277,7 +277,13 @@ class ArrayCode:
         if own == shape:
             return atom
         dims = tuple(range(len(shape) - len(own), len(shape)))
-        return self._array("broadcast", [atom], shape, ("dims", dims), dtype=dtype)
+        return self._broadcast(atom, shape, dims, dtype)
+
+    def _broadcast(
+        self, atom: Atom, shape: Shape, dims: tuple[int, ...], dtype: str = "float"
+    ) -> Atom:
+        attributes = ("dims", dims), ("own", self._shape(atom))
+        return self._array("broadcast", [atom], shape, *attributes, dtype=dtype)
 
     def _array(
         self,

@@ -126,7 +126,7 @@ class Reading:
         if own == shape and isinstance(atom, str):
             return atom
         dims = tuple(range(len(shape) - len(own), len(shape)))
-        return self.emit("broadcast", (atom,), (("dims", dims),), dtype, shape)
+        return self.emit("broadcast", (atom,), (("dims", dims), ("own", own)), dtype, shape)
 
     def _lean(self, atom: Atom) -> Atom:
         """What an elementwise operation may read in place of a value that is only stretched."""
@@ -207,6 +207,8 @@ class Reading:
         shape, dtype = shape_of(aval.shape), self.dtype(aval)
         if op == "reshape" and self.shape(operands[0]) == shape and isinstance(operands[0], str):
             return operands[0]
+        if op == "broadcast":
+            attributes = (*attributes, ("own", self.shape(operands[0])))
         atom = self.emit(op, operands, attributes, dtype, shape)
         self._noted(atom, eqn)
         if isinstance(atom, str):

@@ -115,7 +115,8 @@ def _broadcast(instruction: Instruction, operands: Sequence[Text], dtype: str) -
         # a number may be Python's, or weakly typed
         return _call("jnp.full", print_shape(shape), operands[0].text, dtype)
     added = [k for k in range(len(shape)) if k not in dims]
-    if all(shape[k] == 1 for k in added) and instruction.attribute("shape") and added:
+    kept = tuple(shape[k] for k in dims)
+    if added and all(shape[k] == 1 for k in added) and kept == instruction.attribute("own"):
         return _indexed(operands[0], [":" if k in dims else "None" for k in range(len(shape))])
     inner = operands[0]
     first = dims[0] if dims else len(shape)
