@@ -185,7 +185,7 @@ def test_a_fault_in_numbers_is_found(
         (LAYER, "_vjp", r"x\.T @", "x @", "vjp"),
         (LAYER, "_cotangents", r"= x\.T @ (\w+)", r"= (x.T @ \1).sum(0)", "f"),
         # right in the first set alone
-        (LOSS, "_primal", r"= batch\n", "= 3\n", "f"),
+        (LOSS, "_primal", r"/ batch\)", "/ 3)", "f"),
     ],
 )
 def test_a_fault_at_some_sizes_is_found(
@@ -260,10 +260,14 @@ def test_a_missing_guard_is_found() -> None:
     assert "v of shape (1, 3, 4) is taken" in {f.message for f in failures}
     silent = source.with_fault("_fitted", r"takes \{name\} of shape", "takes another shape")
     assert "is refused without a word of it" in source.verdict(silent, quick=True).failure.message
-    held = source.with_fault("_hold_constant", r'_constant\(x, "x"\)', "x")
-    failures = source.verdict(held, quick=True).failures
-    assert {f.function for f in failures} == {"f", "forward"}
-    assert failures[0].message.startswith("x is held constant")
+    for function, inside, guard, none in (
+        ("forward", "_hold_constant", r'_constant\(x, "x"\)', "x"),
+        ("f", "_forward", r"_refuse_derivative\(primals\)", "pass"),
+    ):
+        held = source.with_fault(inside, guard, none)
+        failures = source.verdict(held, quick=True).failures
+        assert {f.function for f in failures} == {function}
+        assert failures[0].message.startswith("x is held constant")
 
 
 @pytest.mark.parametrize("program", ["primal", "vjp", "jvp", "residuals", "backward"])
