@@ -231,6 +231,16 @@ def test_a_source_that_its_own_default_does_not_suit(tmp_path):
     assert generate(Settings(str(model)), lambda what: None).report.exact
 
 
+def test_what_cancels_everywhere_is_zero(tmp_path):
+    # the derivative of y / y is the rounding of two numbers that are equal
+    model = tmp_path / "model.py"
+    model.write_text(
+        "import jax.numpy as jnp\n\n"
+        "def step(v, w):\n    y = jnp.tanh(v + w) + 2.0\n    return y / y, 0.9 * v\n"
+    )
+    assert generate(Settings(str(model)), lambda what: None).report.exact
+
+
 def test_derivatives_beside_a_huge_exponential_verify():
     # dv'/dv is the difference of two numbers of 1e13, in JAX as well, where the reset saturates
     model = Path(__file__).parents[1] / "models" / "adex.py"

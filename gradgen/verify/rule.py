@@ -119,18 +119,21 @@ def _finite(values: Array) -> Array:
     return np.where(np.isfinite(values), values, 0.0)
 
 
-def credible(scale: Array, modes: Sequence[Array]) -> Array:
+def credible(scale: Array, modes: Sequence[Array], dtype: str) -> Array:
     """The scales of derivatives by all their values, with the points on the last axis.
 
     Where much cancels at some points, roundings are as large as the scale says. Where the scale is
     far above a derivative at nearly all points, the paths are so long that the sum of absolute
-    values outgrows every error there is, and would forgive anything; it is cut off then.
+    values outgrows every error there is, and would forgive anything; it is cut off then. But where
+    all that JAX has is within rounding of zero, that is what it is: of y / y, say.
     """
     with np.errstate(all="ignore"):
         sizes = np.max([np.where(np.isfinite(m), np.abs(m), 0.0) for m in modes], axis=0)
         tight = np.mean(scale <= _CANCELLATION * sizes, axis=-1, keepdims=True) >= _TIGHT
         largest_value = sizes.max(axis=-1, keepdims=True, initial=0.0)
-        bound = np.where(tight | (largest_value == 0), np.inf, _CANCELLATION * largest_value)
+        nothing = (sizes <= ULPS * ulp(scale, dtype)).all(-1, keepdims=True)
+        kept = tight | nothing | (largest_value == 0)
+        bound = np.where(kept, np.inf, _CANCELLATION * largest_value)
         return np.asarray(np.fmin(_known(scale), bound))
 
 

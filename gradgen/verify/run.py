@@ -151,7 +151,7 @@ class Run:
             wide = self._wide.result()
             with precision("float64"):
                 true = wide(cast(self._trace, leaves, "float64"))
-        scale = credible(self._scales.entries(leaves), reference.modes)
+        scale = credible(self._scales.entries(leaves), reference.modes, self._dtype)
         left_out = oracle.left_out(leaves, reference, self._stated)
         return Expectation(reference, true, scale, on_tie, left_out)
 
