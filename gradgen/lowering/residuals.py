@@ -212,7 +212,7 @@ def _computed_again(
         edges[2 * number[v] + 1, sink] = never
     # flows are counted in 32 bits: of large arrays, in larger units
     grain = -(-never // _MOST_FLOW)
-    edges = {ends: -(-amount // grain) for ends, amount in edges.items()}
+    edges = {ends: -(-min(amount, never) // grain) for ends, amount in edges.items()}
     ends = np.array(list(edges), np.int32)
     capacity = csr_array(
         (np.array(list(edges.values()), np.int32), (ends[:, 0], ends[:, 1])),

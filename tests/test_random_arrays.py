@@ -1,0 +1,52 @@
+"""Random functions on arrays through the whole pipeline, each compared with JAX.
+
+pytest tests/test_random_arrays.py                          # 40 programs, always the same
+GRADGEN_EXAMPLES=3000 pytest tests/test_random_arrays.py -n 2    # others in each run
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import jax
+import pytest
+from array_strategies import array_programs
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from test_arrays import check, pair
+
+SHARDS = 4
+EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "40"))
+SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_random_arrays(shard: int) -> None:
+    start = secrets.randbits(32) if SEED is None else int(SEED)
+    print(f"repeat with GRADGEN_EXAMPLES={EXAMPLES} GRADGEN_SEED={start}")
+    passed: set[str] = set()
+
+    @seed(start * SHARDS + shard)
+    @settings(
+        max_examples=-(-EXAMPLES // SHARDS),
+        database=None,
+        deadline=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(array_programs())
+    def one(text: str) -> None:
+        if text in passed:
+            return
+        note(text)
+        with tempfile.TemporaryDirectory() as folder:
+            check(pair(Path(folder), text), "float64")
+        passed.add(text)
+        if len(passed) % 100 == 0:
+            jax.clear_caches()
+
+    one()
