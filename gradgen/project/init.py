@@ -45,8 +45,9 @@ def add_target(settings: Settings, output: str | None, name: str | None) -> Targ
                 hint="choose another name with --name, or change it there",
                 path=shown(path),
             )
-        targets[name] = _entry(settings, _relative(source, path), _relative(written, path), path)
-        after = tomlkit.dumps(document)
+        entry = _entry(settings, _relative(source, path), _relative(written, path), path)
+        targets[name] = entry.add(tomlkit.nl())
+        after = tomlkit.dumps(document).rstrip("\n") + "\n"
         target = next(t for t in parse(path, after).targets if t.name == name)
         write_atomically(str(path), after)
     return target

@@ -203,7 +203,7 @@ class TestInit:
             'function = "step"\noutput = "generated/b.py"\nwrt = ["v", "alpha"]\n'
             "static = {beta = 0.5}\nranges = {v = [-1.0, 2.0]}\n"
             'example = "models/neuron.py:args"\nper-neuron = true\nobjective = "ops"\n'
-            'emit = ["vjp"]\n'
+            'emit = ["vjp"]\n\n'
         )
         head, found, tail = after.partition(added.lstrip())
         assert found
