@@ -135,6 +135,7 @@ class Elimination:
         self._number = {v: k for k, v in enumerate(graph.vertices)}
         self.muls = self.adds = 0
         self.steps: list[Step] = []
+        self._complete: list[tuple[int, Var]] = []
         self.partials: list[Partial] = []
         self._patterns: list[Pattern] = []
         self._terms: dict[Var, dict[Var, list[int | Operator]]] = {}
@@ -176,6 +177,7 @@ class Elimination:
     def eliminate(self, vertex: Var) -> None:
         """Join every edge into an intermediate with every edge out of it."""
         lefts = self.targets(vertex)
+        self._note_complete(vertex)
         for source in sorted(self._sources.get(vertex, ()), key=self._place):
             for target in sorted(lefts, key=self._place):
                 for left in lefts[target]:
@@ -187,6 +189,15 @@ class Elimination:
         self._terms.pop(vertex, None)
         self._sources.pop(vertex, None)
 
+    def _note_complete(self, vertex: Var) -> None:
+        """Note if there is one vector left at a vertex: a cotangent, or a tangent."""
+        around = self.targets(vertex) if self._graph.backward else self._sources.get(vertex, ())
+        if list(around) == [END]:
+            ends = (vertex, END) if self._graph.backward else (END, vertex)
+            terms = self._terms[ends[0]][ends[1]]
+            if len(terms) == 1 and isinstance(terms[0], int):
+                self._complete.append((terms[0], vertex))
+
     def plan(self, found_by: str) -> ArrayPlan:
         """The steps so far, and the values that are left."""
         results = []
@@ -195,7 +206,13 @@ class Elimination:
             terms = self._terms.get(source, {}).get(target, [])
             results.append((end, tuple(term for term in terms if isinstance(term, int))))
         return ArrayPlan(
-            tuple(self.partials), tuple(self.steps), tuple(results), self.muls, self.adds, found_by
+            tuple(self.partials),
+            tuple(self.steps),
+            tuple(results),
+            tuple(self._complete),
+            self.muls,
+            self.adds,
+            found_by,
         )
 
     def _place(self, vertex: Var) -> int:

@@ -58,6 +58,8 @@ class ArrayPlan:
     steps: tuple[Step, ...]
     results: tuple[tuple[Var, tuple[int, ...]], ...]
     """For each end, the values that its derivative is the sum of."""
+    complete: tuple[tuple[int, Var], ...]
+    """Values that are the whole derivative of, or by, a variable."""
     muls: int
     adds: int
     found_by: str

@@ -50,6 +50,10 @@ class ArrayCode:
             if isinstance(atom, str) and instruction.target in labels:
                 self._hints.setdefault(atom, labels[instruction.target])
         self._primal_end = self._partials_end = len(self._builder.instructions)
+        self._primal_values = frozenset(i.target for i in self._builder.instructions)
+        inputs = {i.variable: i.name for i in trace.inputs if not i.name.isdigit()}
+        renewed = {v: f"{name}_new" for v, name in labels.items() if name in inputs.values()}
+        self._called = labels | renewed | inputs
         self._more: list[Var] = []
 
     def primal(self) -> Program:
@@ -73,6 +77,9 @@ class ArrayCode:
         found: dict[Var, Atom] = {}
         for variable, numbers in plan.results:
             found[variable] = self._sum(variable, [values[k] for k in numbers])
+            self._hint(found[variable], "d", variable)
+        for number, variable in plan.complete:
+            self._hint(values[number].atom, "d", variable)
         return [
             (Cotangent(i.path), found.get(i.variable, Const(0.0)))
             for i in self._trace.inputs
@@ -83,6 +90,8 @@ class ArrayCode:
         """Outputs and their tangents, from the tangents of the differentiated inputs."""
         outputs = self._outputs()
         values = self._accumulated(plan, tangents)
+        for number, variable in plan.complete:
+            self._hint(values[number].atom, "t", variable)
         found = {v: self._sum(v.removeprefix(TIP), [values[k] for k in n]) for v, n in plan.results}
         tangents_out: list[tuple[Result, Atom]] = [
             (Tangent(o.path), found.get(tip(str(o.atom)), Const(0.0)))
@@ -145,6 +154,13 @@ class ArrayCode:
                 values.append(self._settled(atom, layout))
                 patterns.append(step.pattern)
         return values
+
+    def _hint(self, atom: Atom, prefix: str, variable: Var) -> None:
+        """Name a value after what it is the derivative of, or by, unless it is something else."""
+        name = self._called.get(variable)
+        definition = self._builder.definition(atom)
+        if name is not None and definition is not None and atom not in self._primal_values:
+            self._hints.setdefault(definition.target, f"{prefix}_{name}")
 
     def _product(self, left: Stored, right: Stored, product: Product) -> Stored:
         one = Stored(left.atom, _relabelled(left.layout, product.left))

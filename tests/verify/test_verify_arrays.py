@@ -141,8 +141,8 @@ def test_a_quick_verification_takes_one_set_of_sizes() -> None:
 
 
 FAULTS = [
-    (LAYER, "_vjp", r"t1 \* alpha", "-(t1 * alpha)", "vjp"),
-    (LAYER, "_cotangents", r"t1 \* alpha", "-(t1 * alpha)", "f"),
+    (LAYER, "_vjp", r"d_v_new \* alpha", "-(d_v_new * alpha)", "vjp"),
+    (LAYER, "_cotangents", r"d_v_new \* alpha", "-(d_v_new * alpha)", "f"),
     (LAYER, "_jvp", r"alpha \* t_v \+", "alpha * t_v -", "jvp"),
     (LAYER, "_cotangents", r"x\.T @ (\w+)", r"(x.T @ \1) * 1.00001", "f"),
     (LAYER, "_primal", r"beta \* i \+ x @ w", "x @ w + beta * i * 1.00001", "f"),
@@ -212,7 +212,7 @@ def test_another_container_is_found() -> None:
 
 @pytest.mark.usefixtures("uncounted")
 def test_what_overflows_where_jax_does_not_is_found() -> None:
-    text = made(LAYER).with_fault("_vjp", r"t1 \* alpha", "t1 * 3e38 * 3e38 * alpha")
+    text = made(LAYER).with_fault("_vjp", r"d_v_new \* alpha", "d_v_new * 3e38 * 3e38 * alpha")
     verdict = made(LAYER).verdict(text, quick=True)
     assert verdict.kind == "nonfinite"
     assert verdict.failure.function == "vjp"
@@ -247,7 +247,7 @@ def test_gradients_through_a_scan_are_compared() -> None:
     trace = replace(module.trace, recurrence=(("v", "0"), ("i", "1"), ("z", "2")))
     source = replace(made(LAYER), module=replace(module, trace=trace))
     assert source.verdict(quick=True).exact
-    text = source.with_fault("_cotangents", r"t1 \* x3", "t1 + x3")
+    text = source.with_fault("_cotangents", r"d_v_new \* x3", "d_v_new + x3")
     failures = source.verdict(text, quick=True).failures
     assert any(f.entry.startswith("through scan w") for f in failures)
 
