@@ -298,6 +298,12 @@ def f(u):
     last = u[-1:]
     return jnp.stack([last, jnp.tanh(last)], -1).sum(-1)
 """,
+    "arguments that are returned as they are": """
+# gradgen: shape b=(n,) s=()
+
+def f(b, s):
+    return s, b
+""",
     "the same result twice": """
 # gradgen: shape x=(n,)
 

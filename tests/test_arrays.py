@@ -16,6 +16,7 @@ import pytest
 from array_sources import HEADER, SOURCES
 
 from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_generation import generate_arrays
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import open_front
 from gradgen.config import Settings
@@ -139,6 +140,13 @@ def _both_ways(made: Pair, floats: Sequence[int], wrt: Sequence[int]) -> Callabl
 
     options = {"xla_backend_optimization_level": 0}
     return lambda *given: jax.jit(everything).lower(*given).compile(options)(*given)
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+def test_verifies(made: Pair) -> None:
+    verified = generate_arrays(made.front, lambda what: None)
+    assert verified.report.exact
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
     stated = read_stated(opened.source, signature)
     trace = trace_arrays(opened.source, opened.function, signature, stated)
     trace = replace(trace, recurrence=find_recurrence(opened.source, trace))
-    if not any(i.wrt for i in trace.inputs) or not trace.elementals:
+    reached = {i.variable for i in trace.inputs if i.wrt} | {e.target for e in trace.elementals}
+    if reached.isdisjoint(o.atom for o in trace.float_outputs if isinstance(o.atom, str)):
         wrt = ", ".join(i.path for i in trace.inputs if i.wrt) or "no argument"
         position = opened.source.position
         raise GradgenError(

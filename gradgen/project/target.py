@@ -63,14 +63,14 @@ class Target:
         return replace(self, settings=replace(self.settings, budget=budget, seed=seed))
 
     def line(self, key: str = "") -> int | None:
-        """Where a key stands in pyproject.toml, or else the target."""
-        return self.lines.get(key, self.lines.get(""))
+        """Where a key, or an option by its name, stands in pyproject.toml, or else the target."""
+        return self.lines.get(_KEYS.get(key, key), self.lines.get(""))
 
     def placed(self, error: GradgenError) -> GradgenError:
         """An error of this target with a place: where what it is about stands, or the source."""
         if error.about is not None and self.configuration is not None:
             error.path, error.column = self.configuration, 0
-            error.line = self.line(_KEYS.get(error.about, error.about))
+            error.line = self.line(error.about)
             return error
         return error.located(self.settings.path)
 

@@ -1,0 +1,87 @@
+"""Targets on arrays: built, checked, stale, over budget, as those on neurons are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from projects import gradgen
+
+LAYER = """
+import jax.numpy as jnp
+
+
+def layer(v, x, w, tau=0.9):
+    return jnp.tanh(tau * v + x @ w)
+"""
+TARGET = """
+[tool.gradgen.targets.layer]
+source = "layer.py"
+output = "layer_grad.py"
+shapes = {v = "(batch, n)", x = "(batch, n_in)", w = "(n_in, n)"}
+sizes = {n = 5, n_in = 7, batch = 3}
+wrt = ["v", "w"]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "layer.py").write_text(LAYER)
+    (tmp_path / "pyproject.toml").write_text(TARGET)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_from_build_to_stale(folder: Path) -> None:
+    built = gradgen()
+    assert built.exit_code == 0, built.stderr
+    assert "layer_grad.py: written, on arrays: " in built.stderr
+    text = (folder / "layer_grad.py").read_text()
+    assert "layer, on arrays: counted at batch = 3, n = 5, n_in = 7." in text
+    checked = gradgen("--check")
+    assert checked.exit_code == 0, checked.stderr
+    assert gradgen().exit_code == 0
+    assert (folder / "layer_grad.py").read_text() == text
+    (folder / "layer.py").write_text(LAYER.replace("jnp.tanh", "jnp.sin"))
+    stale = gradgen("--check", "--no-verify")
+    assert stale.exit_code == 1
+    assert "the source of layer_grad.py has changed" in stale.stderr
+
+
+def test_sizes_are_part_of_the_configuration(folder: Path) -> None:
+    assert gradgen().exit_code == 0
+    (folder / "pyproject.toml").write_text(TARGET.replace("n = 5", "n = 50"))
+    stale = gradgen("--check", "--no-verify")
+    assert stale.exit_code == 1
+    line = TARGET.splitlines().index("sizes = {n = 5, n_in = 7, batch = 3}") + 1
+    assert f"pyproject.toml:{line}:1: stale: the configuration of layer_grad.py" in stale.stderr
+
+
+def test_budgets_count_elements(folder: Path) -> None:
+    # a product for the input's cotangent is not taken: the weights' takes 3 * 7 * 5, tanh 3 * 5
+    (folder / "pyproject.toml").write_text(TARGET + "max-muls = 134\n")
+    over = gradgen()
+    assert over.exit_code == 1
+    assert "takes 135 multiplications, 1 over its budget of 134" in over.stderr
+    (folder / "pyproject.toml").write_text(TARGET + "max-muls = 135\n")
+    assert gradgen().exit_code == 0
+
+
+def test_the_command_line_states_shapes(folder: Path) -> None:
+    made = gradgen(
+        "layer.py", "-o", "other.py", "--shape", "v=(batch, n)", "--shape", "x=(batch, n_in)",
+        "--shape", "w=(n_in, n)", "--size", "n=5", "--wrt", "v,w",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.stderr
+    text = (folder / "other.py").read_text()
+    assert '"shape": ("v=(batch, n)", "x=(batch, n_in)", "w=(n_in, n)")' in " ".join(text.split())
+
+
+def test_what_there_is_not_for_arrays(folder: Path) -> None:
+    source = "# gradgen: shape v=(batch, n) x=(batch, m) w=(m, n)\n" + LAYER
+    (folder / "layer.py").write_text(source)
+    for command in (("show", "layer.py"), ("report", "layer.py", "-o", "r.html")):
+        refused = gradgen(*command)
+        assert refused.exit_code == 2
+        assert "there is no" in refused.stderr
+        assert "of functions on arrays" in refused.stderr
