@@ -1,6 +1,7 @@
 """Rewriting of partials and accumulation: equal values, an equal primal, fewer operations."""
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gradgen.compile.programs import candidates
 from gradgen.config import Settings
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section, count_operations
-from gradgen.ir.results import Kept
+from gradgen.ir.results import Kept, OutputValue
 from gradgen.lowering.passes import eliminate_dead_code
 from gradgen.lowering.rewriting.forms import Forms, divide, multiply, tidy
 from gradgen.lowering.rewriting.moves import apply, moves, push, reachable, rescale
@@ -207,6 +208,15 @@ def test_the_primal_is_not_touched():
     before = program(["r = mul 2.0 a", "s = add a a"], "z r s", primal)
     after = rewrite(before, INPUTS)
     assert after.sections[0] == before.sections[0]
+
+
+def test_an_output_is_rounded_as_in_the_source():
+    # 1 / (1 / y) is y to algebra alone
+    primal = ["x = mul a b", "y = div 1.0 x", "z = div 1.0 y", "u = div x b"]
+    before = program(["s = add a a", "r = mul s z"], "r", primal)
+    outputs = tuple((OutputValue(name), name) for name in "zu")
+    before = replace(before, results=(*outputs, *before.results))
+    assert rewrite(before, INPUTS).results[:2] == outputs
 
 
 def test_other_dtypes_are_left_alone():

@@ -11,7 +11,7 @@ from gradgen.ir.code import Atom, Const, Instruction, Var, uses
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Result
 from gradgen.lowering.rewriting.forms import ZERO, Term
-from gradgen.lowering.rewriting.reading import Reading, is_number
+from gradgen.lowering.rewriting.reading import Reading, is_derivative, is_number
 from gradgen.lowering.rewriting.sharing import Key, share
 
 
@@ -27,7 +27,8 @@ def write(program: Program, reading: Reading, roots: Sequence[Term]) -> Program:
         writer.opaque(replace(instruction, operands=operands))
     results: list[tuple[Result, Atom]] = []
     for key, atom in program.results:
-        new = writer.root(next(remaining)) if is_number(atom, reading.values) else atom
+        derivative = is_derivative(key, atom, reading.values)
+        new = writer.root(next(remaining)) if derivative else atom
         results.append((key, writer.renamed(new)))
     return _absorb_negations(writer.program(results))
 
