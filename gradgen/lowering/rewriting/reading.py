@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from gradgen.ir.code import Atom, Const, Instruction, Var
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PARTIALS, PRIMAL, Program
-from gradgen.ir.results import OutputValue, Result
 from gradgen.lowering.rewriting.forms import ZERO, Forms, Term, reciprocal, tidy, times
 
 _LARGEST_POWER = 8
@@ -24,7 +23,7 @@ class Reading:
     opaque: tuple[Instruction, ...]
     """Instructions of the derivative that algebra does not look into, in their order."""
     roots: tuple[Term, ...]
-    """What is needed: the operands of opaque instructions, then the derivatives."""
+    """What is needed: the operands of opaque instructions, then the results."""
     values: Mapping[Var, Term]
     """Every float variable of the program, in canonical form."""
 
@@ -44,7 +43,7 @@ def read(program: Program, float_inputs: Iterable[Var]) -> Reading:
             elif not reader.derivative(instruction, section.title == PARTIALS):
                 opaque.append(instruction)
     roots = [reader.term(a) for i in opaque for a in i.operands if is_number(a, reader.values)]
-    roots += [reader.term(a) for r, a in program.results if is_derivative(r, a, reader.values)]
+    roots += [reader.term(atom) for _, atom in program.results if is_number(atom, reader.values)]
     return Reading(reader.forms, tuple(opaque), tuple(roots), reader.values)
 
 
@@ -53,11 +52,6 @@ def is_number(atom: Atom, values: Mapping[Var, Term]) -> bool:
     if isinstance(atom, Const):
         return atom.dtype in ("weak", "float") and math.isfinite(atom.value)
     return atom in values
-
-
-def is_derivative(result: Result, atom: Atom, values: Mapping[Var, Term]) -> bool:
-    """Whether a result may be computed otherwise: outputs are rounded as the source rounds them."""
-    return not isinstance(result, OutputValue) and is_number(atom, values)
 
 
 class _Reader:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, Var, uses
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
-from gradgen.ir.results import Result
+from gradgen.ir.results import OutputValue, Result
 from gradgen.lowering.rewriting.forms import ZERO, Term
-from gradgen.lowering.rewriting.reading import Reading, is_derivative, is_number
+from gradgen.lowering.rewriting.reading import Reading, is_number
 from gradgen.lowering.rewriting.sharing import Key, share
 
 
@@ -27,9 +27,10 @@ def write(program: Program, reading: Reading, roots: Sequence[Term]) -> Program:
         writer.opaque(replace(instruction, operands=operands))
     results: list[tuple[Result, Atom]] = []
     for key, atom in program.results:
-        derivative = is_derivative(key, atom, reading.values)
-        new = writer.root(next(remaining)) if derivative else atom
-        results.append((key, writer.renamed(new)))
+        root = next(remaining) if is_number(atom, reading.values) else None
+        # an output is rounded as the source rounds it, which algebra does not know of
+        kept = isinstance(key, OutputValue)
+        results.append((key, writer.renamed(atom if kept or root is None else writer.root(root))))
     return _absorb_negations(writer.program(results))
 
 
