@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,17 @@ def _both_ways(made: Pair, floats: Sequence[int], wrt: Sequence[int]) -> Callabl
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
 def test_verifies(made: Pair) -> None:
-    verified = generate_arrays(made.front, lambda what: None)
+    """At sizes that differ, at which the operations of the text are counted again."""
+    trace = made.front.trace
+    axes = sorted({name for shape in trace.shapes for dim in shape for name in names_in(dim)})
+    sizes = dict(zip(axes, SIZES["float32"][0], strict=False))
+    trace = replace(trace, sizes=tuple(sizes.items()))
+    verified = generate_arrays(replace(made.front, trace=trace), lambda what: None)
     assert verified.report.exact
+    text = ast.parse(verified.text)
+    (stated,) = (s.value for s in text.body if ast.unparse(s).startswith("GRADGEN = "))
+    for counts in ast.literal_eval(stated)["counts"].values():
+        assert eval(counts["formula"], {}, sizes) == counts["total"]
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ class VerifiedArrays:
         """The counts against reverse mode, and how exact it is."""
         module = self.module
         return (
-            f"on arrays: {counted(module, module.vjp).total} operations for value and "
-            f"vector-Jacobian product, accumulation {module.pulled.plan.muls} multiplications "
-            f"(reverse {module.pulled.sweep.muls}; order: {module.pulled.plan.found_by}); "
+            f"on arrays: {counted(module, module.vjp)} for value and "
+            f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "
+            f"(reverse {module.pulled.sweep.muls:,}; order: {module.pulled.plan.found_by}); "
             f"{self.report.summary()}"
         )
 

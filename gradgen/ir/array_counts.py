@@ -1,20 +1,53 @@
-"""What a program on arrays takes, element by element, at given sizes."""
+"""What a program on arrays takes, element by element."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import prod
 
+from gradgen.ir.amounts import Amount, amount
 from gradgen.ir.code import Var
 from gradgen.ir.operations import KINDS, OPERATIONS, OperationKind
-from gradgen.ir.program import Operations, Program, count_operations
-from gradgen.ir.shapes import Dim, Shape, Sizes, elements, shapes_of, size
+from gradgen.ir.program import FREE, Operations, Program, count_operations
+from gradgen.ir.shapes import Dim, Shape, Sizes, shapes_of
 
 _SUMS: dict[str, OperationKind] = {"reduce_sum": "add", "reduce_prod": "mul"}
 _WINDOWS: dict[str, OperationKind] = {"reduce_window_sum": "add", "reduce_window_mul": "mul"}
 
 
-def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) -> Operations:
+@dataclass(frozen=True)
+class ArrayOperations:
+    """How many operations a program has, by kind, in the sizes of axes; and those sizes."""
+
+    counts: tuple[tuple[str, Amount], ...]
+    sizes: Sizes
+
+    @property
+    def total(self) -> int:
+        """At the sizes, of all kinds that count; see `operations`."""
+        return self._formula.at(self.sizes)
+
+    @property
+    def formula(self) -> str:
+        """The total in the sizes' names: `2*batch*n + n`."""
+        return str(self._formula)
+
+    @property
+    def _formula(self) -> Amount:
+        return sum((count for kind, count in self.counts if kind not in FREE), Amount())
+
+    def __str__(self) -> str:
+        """`34,335,873 operations`."""
+        return "1 operation" if self.total == 1 else f"{self.total:,} operations"
+
+    def as_dict(self) -> dict[str, int | str]:
+        """By kind at the sizes, with the total and its formula."""
+        numbers = Operations(tuple((kind, count.at(self.sizes)) for kind, count in self.counts))
+        return {**numbers.as_dict(), "formula": self.formula}
+
+
+def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) -> ArrayOperations:
     """The operations of a program by kind: of every element, by the rule for single numbers.
 
     A contraction takes a multiplication for each combination of its indices, and as many additions
@@ -23,7 +56,7 @@ def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) ->
     are.
     """
     shapes = shapes_of(program.instructions, inputs)
-    counts = dict.fromkeys(KINDS, 0)
+    counts: dict[str, Amount] = dict.fromkeys(KINDS, Amount())
     numbers: set[Var] = set()
     for instruction in program.instructions:
         among_numbers = bool(instruction.variables) and numbers.issuperset(instruction.variables)
@@ -31,28 +64,28 @@ def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) ->
         if instruction.op == "size" or (among_numbers and arithmetic):
             numbers.add(instruction.target)
             continue
-        number = elements(shapes[instruction.target], sizes)
+        shape = shapes[instruction.target]
+        number = amount(shape)
         if instruction.op == "einsum":
-            spread = prod(size(dim, sizes) for dim in _indices(instruction.attribute("spec"), [
-                shapes[v] for v in instruction.variables
-            ]))  # fmt: skip
+            operands = [shapes[v] for v in instruction.variables]
+            spread = amount(_indices(instruction.attribute("spec"), operands))
             counts["mul"] += spread
             counts["add"] += spread - number
         elif instruction.op == "conv":
             right = shapes[instruction.variables[1]]
-            outputs = right[instruction.attribute("rhs_spec")[0]]
-            spread = number * (elements(right, sizes) // size(outputs, sizes))
+            outputs = instruction.attribute("rhs_spec")[0]
+            spread = amount((*shape, *right[:outputs], *right[outputs + 1 :]))
             counts["mul"] += spread
             counts["add"] += spread - number
         elif instruction.op in _WINDOWS:
-            counts[_WINDOWS[instruction.op]] += number * (prod(instruction.attribute("window")) - 1)
+            window = prod(instruction.attribute("window"))
+            counts[_WINDOWS[instruction.op]] += (window - 1) * number
         elif instruction.op in _SUMS:
-            before = elements(shapes[instruction.variables[0]], sizes)
-            counts[_SUMS[instruction.op]] += before - number
+            counts[_SUMS[instruction.op]] += amount(shapes[instruction.variables[0]]) - number
         elif OPERATIONS[instruction.op].kind != "array":
             for kind, one in count_operations([instruction]).counts:
-                counts[kind] += one * number  # type: ignore[index]
-    return Operations(tuple((kind, counts[kind]) for kind in KINDS))
+                counts[kind] += one * number
+    return ArrayOperations(tuple((kind, counts[kind]) for kind in KINDS), sizes)
 
 
 def _indices(spec: str, shapes: list[Shape]) -> list[Dim]:

@@ -55,6 +55,10 @@ class Program:
         return "\n".join(lines)
 
 
+FREE = ("neg", "compare", "select")
+"""The kinds of operations that no total has."""
+
+
 @dataclass(frozen=True)
 class Operations:
     """How many operations a program has, by kind; `total` is what a budget is about."""
@@ -64,8 +68,7 @@ class Operations:
     @property
     def total(self) -> int:
         """Multiplications, divisions, additions, subtractions, functions; see `operations`."""
-        free = ("neg", "compare", "select")
-        return sum(n for kind, n in self.counts if kind not in free)
+        return sum(n for kind, n in self.counts if kind not in FREE)
 
     def __str__(self) -> str:
         """`13 operations`."""

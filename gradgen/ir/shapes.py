@@ -52,18 +52,6 @@ def elements(shape: Shape, sizes: Sizes) -> int:
     return prod(size(dim, sizes) for dim in shape)
 
 
-def formula(dims: Iterable[Dim]) -> str:
-    """A number of elements in the names of axes: `32*batch*n`."""
-    number, names = 1, []
-    for dim in dims:
-        if isinstance(dim, int):
-            number *= dim
-        else:
-            names.append(dim if dim.isidentifier() or "+" not in dim else f"({dim})")
-    shown = sorted(names)
-    return "*".join([str(number), *shown] if number != 1 or not shown else shown)
-
-
 def joined(shapes: Iterable[Shape]) -> Shape:
     """The shape of an elementwise operation: axes of size one give way, from the last one on.
 

@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from gradgen.ir.array_counts import count_arrays
+from gradgen.ir.array_counts import ArrayOperations, count_arrays
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.own_names import METADATA
-from gradgen.ir.program import Operations, Program
+from gradgen.ir.program import Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in
 from gradgen.targets.jax.context import docstring_with, module_frame
@@ -81,7 +81,7 @@ def array_context(module: ArrayModule) -> Context:
     }
 
 
-def counted(module: ArrayModule, program: Program) -> Operations:
+def counted(module: ArrayModule, program: Program) -> ArrayOperations:
     """The operations of one of a module's programs, at the sizes that it records."""
     return count_arrays(program, shapes_given(module), dict(module.trace.sizes))
 
@@ -105,32 +105,38 @@ def _kept_shape(module: ArrayModule, kept: Var, shapes: Mapping[Var, Shape]) -> 
     return shapes_of(module.passes.whole.instructions, shapes)[kept]
 
 
-def _summary(module: ArrayModule, counts: Mapping[str, Operations]) -> list[str]:
+def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list[str]:
     trace, pulled = module.trace, module.pulled
     sizes = dict(trace.sizes)
     axes = sorted({n for shape in trace.shapes for d in shape for n in names_in(d)})
     at = ", ".join(f"{axis} = {sizes.get(axis, DEFAULT_SIZE)}" for axis in axes)
     sentences = [
         f"{trace.function}, on arrays: counted at {at}." if at else f"{trace.function}, on arrays.",
-        f"The function itself {counts['primal']}; vector-Jacobian product {counts['vjp']}, "
-        f"{pulled.plan.muls} multiplications of them in its accumulation by "
-        f"{pulled.plan.found_by} elimination (reverse {pulled.sweep.muls}).",
-        f"Training keeps {module.passes.bytes} bytes (in float32), and the backward pass takes "
-        f"{counts['backward']}.",
+        f"The function itself {_with_formula(counts['primal'])}; value and vector-Jacobian "
+        f"product {_with_formula(counts['vjp'])}, {pulled.plan.muls:,} multiplications of them in "
+        f"its accumulation by {pulled.plan.found_by} elimination (reverse "
+        f"{pulled.sweep.muls:,}).",
+        f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
+        f"{_with_formula(counts['backward'])}.",
     ]
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 
 
-def _doc(module: ArrayModule, counts: Mapping[str, Operations]) -> str:
+def _with_formula(operations: ArrayOperations) -> str:
+    number = str(operations)
+    return number if operations.formula.isdigit() else f"{number} ({operations.formula})"
+
+
+def _doc(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> str:
     wrt = ", ".join(i.path for i in module.trace.inputs if i.wrt)
     return docstring_with(
         module.source,
-        f"Differentiable with respect to {wrt}: training keeps {module.passes.bytes} bytes (in "
+        f"Differentiable with respect to {wrt}: training keeps {module.passes.bytes:,} bytes (in "
         f"float32, at the sizes in the header), and the backward pass takes {counts['backward']}.",
     )
 
 
-def _metadata(module: ArrayModule, counts: Mapping[str, Operations]) -> list[str]:
+def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list[str]:
     trace = module.trace
     content: dict[str, Any] = {
         "version": module.generator.rpartition(" ")[2],

@@ -1,0 +1,70 @@
+"""Numbers of elements as formulas in the sizes of axes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+from gradgen.ir.shapes import Dim, Sizes, size
+
+Factors = tuple[str, ...]
+"""What is multiplied, in order: names of sizes, and sizes that are no multiple of a name."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A polynomial in the sizes of axes: `2*batch*n*n_in + batch*n`."""
+
+    terms: tuple[tuple[Factors, int], ...] = ()
+    """What stands with which coefficient, each once and none with zero."""
+
+    def __add__(self, other: Amount) -> Amount:
+        return _amount([*self.terms, *other.terms])
+
+    def __sub__(self, other: Amount) -> Amount:
+        return self + -1 * other
+
+    def __rmul__(self, number: int) -> Amount:
+        return _amount((factors, number * coefficient) for factors, coefficient in self.terms)
+
+    def at(self, sizes: Sizes) -> int:
+        """The number at these sizes."""
+        return sum(
+            coefficient * prod(size(factor, sizes) for factor in factors)
+            for factors, coefficient in self.terms
+        )
+
+    def __str__(self) -> str:
+        ordered = sorted(self.terms, key=lambda term: (-len(term[0]), term[0]))
+        text = " ".join(f"{'-' if n < 0 else '+'} {_product(abs(n), f)}" for f, n in ordered)
+        return ("-" + text[2:] if text.startswith("-") else text[2:]) or "0"
+
+
+def amount(dims: Iterable[Dim]) -> Amount:
+    """How many elements an array of these axes has."""
+    number, factors = 1, []
+    for dim in dims:
+        multiple = re.fullmatch(r"(?:(\d+)\*)?([^\W\d]\w*)", str(dim))
+        if isinstance(dim, int):
+            number *= dim
+        elif multiple:
+            number *= int(multiple[1] or 1)
+            factors.append(multiple[2])
+        else:
+            factors.append(dim)
+    return _amount([(tuple(sorted(factors)), number)])
+
+
+def _amount(terms: Iterable[tuple[Factors, int]]) -> Amount:
+    total: Counter[Factors] = Counter()
+    for factors, coefficient in terms:
+        total[factors] += coefficient
+    return Amount(tuple((factors, number) for factors, number in total.items() if number))
+
+
+def _product(number: int, factors: Factors) -> str:
+    shown = [f if f.isidentifier() else f"({f})" for f in factors]
+    return "*".join([str(number), *shown] if number != 1 or not shown else shown)
