@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/alif_recurrent.py",
     "function": "alif_recurrent",
     "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
-    "text": "sha256:406d9eed6d8314a48ef00073cdd847807267372fe773e8109d8fc3641e5c8ef0",
+    "text": "sha256:e3b524bfd5b7043921d5027b9373ef5e5efa15281434ef20fdcd54e030e5cc4e",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, n)",
@@ -381,7 +381,7 @@ def _flatten(state, x, w, r, decay=0.95, rho=0.995, beta=0.07, th=0.6):
 def _fitted(given):
     """The leaves as arrays, in the shapes and dtypes that were stated; or refused."""
     leaves = []
-    sizes: dict[str, int] = {}
+    sizes: dict[str | int, int] = {}
     for value, (name, axes, kind) in zip(given, _LEAVES):
         leaf = _leaf(value, name, kind)
         fits = leaf.ndim == len(axes)

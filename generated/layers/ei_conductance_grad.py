@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/ei_conductance.py",
     "function": "ei_conductance",
     "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:89fd5da6d4b7848f2bed2a6bc637995d76ec7f29fc5bf33a0c77f9dfbd85eb5b",
+    "text": "sha256:5283910827c2209e5ad39b94b2a2c072444fad5405444897bdb5ce37b2c58ba1",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, 5*m)",
@@ -784,7 +784,7 @@ def _flatten(
 def _fitted(given):
     """The leaves as arrays, in the shapes and dtypes that were stated; or refused."""
     leaves = []
-    sizes: dict[str, int] = {}
+    sizes: dict[str | int, int] = {}
     for value, (name, axes, kind) in zip(given, _LEAVES):
         leaf = _leaf(value, name, kind)
         fits = leaf.ndim == len(axes)

@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/layers/hh_gap_junctions.py",
     "function": "hh_gap_junctions",
     "digest": "sha256:5c2a11c4ca3c9e287a36b1aa4e08125c9934495cc44a15c581d8f8ea9c3a7b26",
-    "text": "sha256:f650a6423385e206e7c9ed563850aa89dcc30d36d61225f1a159e9500e563e4a",
+    "text": "sha256:9ef47445c3fe9e678956c3c4469231e3195e69914709ba8e55a52056888866c1",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -539,7 +539,7 @@ def _flatten(v, m, h, k, x, w, g, gNa=120.0, gK=36.0, gL=0.3):
 def _fitted(given):
     """The leaves as arrays, in the shapes and dtypes that were stated; or refused."""
     leaves = []
-    sizes: dict[str, int] = {}
+    sizes: dict[str | int, int] = {}
     for value, (name, axes, kind) in zip(given, _LEAVES):
         leaf = _leaf(value, name, kind)
         fits = leaf.ndim == len(axes)

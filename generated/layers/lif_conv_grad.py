@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/lif_conv.py",
     "function": "lif_conv",
     "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:95372b36816a00e13ab1cb93d969985ebf849f4909d526e9dfead9dec2e08680",
+    "text": "sha256:55805e6007eaef745502dc13529e6ed3a78d77a3199c0bb5f0898a73ec9594f1",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, c_out, height, width)",
@@ -455,7 +455,7 @@ def _flatten(v, x, kernel, bias, w, th=1.0):
 def _fitted(given):
     """The leaves as arrays, in the shapes and dtypes that were stated; or refused."""
     leaves = []
-    sizes: dict[str, int] = {}
+    sizes: dict[str | int, int] = {}
     for value, (name, axes, kind) in zip(given, _LEAVES):
         leaf = _leaf(value, name, kind)
         fits = leaf.ndim == len(axes)

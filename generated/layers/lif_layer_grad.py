@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/layers/lif_layer.py",
     "function": "lif_layer",
     "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:46e55a7d04d54819e610b09515e4abc24945479da82d08b0fa5dfd45176e6641",
+    "text": "sha256:3051e87b68e5b21f4b586ca1e222abe43b5341d8a358d4759d705520ee9fb599",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -322,7 +322,7 @@ def _flatten(v, i, z, x, w, a=0.95, b=0.9, th=1.0):
 def _fitted(given):
     """The leaves as arrays, in the shapes and dtypes that were stated; or refused."""
     leaves = []
-    sizes: dict[str, int] = {}
+    sizes: dict[str | int, int] = {}
     for value, (name, axes, kind) in zip(given, _LEAVES):
         leaf = _leaf(value, name, kind)
         fits = leaf.ndim == len(axes)

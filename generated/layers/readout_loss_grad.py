@@ -21,7 +21,7 @@ GRADGEN = {
     "source": "models/layers/readout_loss.py",
     "function": "readout_loss",
     "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
-    "text": "sha256:a5330d0ce3caa9bf2189b73a50f2723c738432aa55b93f51b0567cba9b3c21f4",
+    "text": "sha256:115509fa8ed672eba5a4b783b1b61efee7a126fa0fa36ad0ba48c32680e78ea3",
     "mode": "arrays",
     "shapes": {
         "s": "(time, batch, n)",
@@ -485,7 +485,7 @@ def _flatten(s, w, b, labels):
 def _fitted(given):
     """The leaves as arrays, in the shapes and dtypes that were stated; or refused."""
     leaves = []
-    sizes: dict[str, int] = {}
+    sizes: dict[str | int, int] = {}
     for value, (name, axes, kind) in zip(given, _LEAVES):
         leaf = _leaf(value, name, kind)
         fits = leaf.ndim == len(axes)

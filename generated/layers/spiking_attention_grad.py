@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:4f0d520d492269f68e66311248c376b7d77cb4461e7d764f57b7b02c198ab60b",
+    "text": "sha256:22d9e766bacc61841eec2e39733468f1974e1dd95b467c7a524d8fa70b7016b6",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -686,7 +686,7 @@ def _flatten(state, x, params, a=0.5, th=1.0):
 def _fitted(given):
     """The leaves as arrays, in the shapes and dtypes that were stated; or refused."""
     leaves = []
-    sizes: dict[str, int] = {}
+    sizes: dict[str | int, int] = {}
     for value, (name, axes, kind) in zip(given, _LEAVES):
         leaf = _leaf(value, name, kind)
         fits = leaf.ndim == len(axes)
