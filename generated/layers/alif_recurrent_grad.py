@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 GRADGEN = {
@@ -23,7 +22,7 @@ GRADGEN = {
     "source": "models/layers/alif_recurrent.py",
     "function": "alif_recurrent",
     "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
-    "text": "sha256:e3b524bfd5b7043921d5027b9373ef5e5efa15281434ef20fdcd54e030e5cc4e",
+    "text": "sha256:ff35ab6a3d6d4ff1f8d2ee1eadf8609780a789e4543a12a475cfdd5bac0294de",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, n)",
@@ -392,7 +391,8 @@ def _fitted(given):
                 known = sizes[symbol] = size // number
             fits = fits and known is not None and size == number * known
         if not fits:
-            shown = ", ".join(f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            said = (f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            shown = ", ".join(said)
             found = ", ".join(f"{a} is {n}" for a, n in sizes.items())
             raise ValueError(
                 f"alif_recurrent takes {name} of shape ({shown}), not {leaf.shape}"
@@ -406,14 +406,16 @@ def _leaf(value, name, kind):
     """A leaf as an array of its kind, or refused."""
     if kind == "float" and type(value) is int:
         value = float(value)
-    array = jnp.asarray(value) if not isinstance(value, (list, tuple, type(None))) else None
+    is_container = isinstance(value, (list, tuple, type(None)))
+    array = None if is_container else jnp.asarray(value)
     kinds = {"float": jnp.floating, "int": jnp.integer, "bool": jnp.bool_}
     wanted = {**kinds, "key": jax.dtypes.prng_key}.get(kind, kind)
     if array is None or not (
         array.dtype == wanted if wanted == kind else jnp.issubdtype(array.dtype, wanted)
     ):
         given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"alif_recurrent takes {kind} for {name}, not {given}")
+        refused = f"alif_recurrent takes {kind} for {name}, not {given}"
+        raise TypeError(refused)
     return array
 
 

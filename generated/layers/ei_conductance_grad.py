@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 GRADGEN = {
@@ -23,7 +22,7 @@ GRADGEN = {
     "source": "models/layers/ei_conductance.py",
     "function": "ei_conductance",
     "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:5283910827c2209e5ad39b94b2a2c072444fad5405444897bdb5ce37b2c58ba1",
+    "text": "sha256:2ddc469ee02b3afae133539df9ca213e6e00108315f326af1c9444697a92e7dc",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, 5*m)",
@@ -795,7 +794,8 @@ def _fitted(given):
                 known = sizes[symbol] = size // number
             fits = fits and known is not None and size == number * known
         if not fits:
-            shown = ", ".join(f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            said = (f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            shown = ", ".join(said)
             found = ", ".join(f"{a} is {n}" for a, n in sizes.items())
             raise ValueError(
                 f"ei_conductance takes {name} of shape ({shown}), not {leaf.shape}"
@@ -809,14 +809,16 @@ def _leaf(value, name, kind):
     """A leaf as an array of its kind, or refused."""
     if kind == "float" and type(value) is int:
         value = float(value)
-    array = jnp.asarray(value) if not isinstance(value, (list, tuple, type(None))) else None
+    is_container = isinstance(value, (list, tuple, type(None)))
+    array = None if is_container else jnp.asarray(value)
     kinds = {"float": jnp.floating, "int": jnp.integer, "bool": jnp.bool_}
     wanted = {**kinds, "key": jax.dtypes.prng_key}.get(kind, kind)
     if array is None or not (
         array.dtype == wanted if wanted == kind else jnp.issubdtype(array.dtype, wanted)
     ):
         given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"ei_conductance takes {kind} for {name}, not {given}")
+        refused = f"ei_conductance takes {kind} for {name}, not {given}"
+        raise TypeError(refused)
     return array
 
 

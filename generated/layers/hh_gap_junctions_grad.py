@@ -15,14 +15,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/layers/hh_gap_junctions.py",
     "function": "hh_gap_junctions",
     "digest": "sha256:5c2a11c4ca3c9e287a36b1aa4e08125c9934495cc44a15c581d8f8ea9c3a7b26",
-    "text": "sha256:9ef47445c3fe9e678956c3c4469231e3195e69914709ba8e55a52056888866c1",
+    "text": "sha256:8b331a93bae6e68423f61f6672bd4c561759ad10cc7bd907d427888c1486f6c5",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -550,7 +549,8 @@ def _fitted(given):
                 known = sizes[symbol] = size // number
             fits = fits and known is not None and size == number * known
         if not fits:
-            shown = ", ".join(f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            said = (f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            shown = ", ".join(said)
             found = ", ".join(f"{a} is {n}" for a, n in sizes.items())
             raise ValueError(
                 f"hh_gap_junctions takes {name} of shape ({shown}), not {leaf.shape}"
@@ -564,14 +564,16 @@ def _leaf(value, name, kind):
     """A leaf as an array of its kind, or refused."""
     if kind == "float" and type(value) is int:
         value = float(value)
-    array = jnp.asarray(value) if not isinstance(value, (list, tuple, type(None))) else None
+    is_container = isinstance(value, (list, tuple, type(None)))
+    array = None if is_container else jnp.asarray(value)
     kinds = {"float": jnp.floating, "int": jnp.integer, "bool": jnp.bool_}
     wanted = {**kinds, "key": jax.dtypes.prng_key}.get(kind, kind)
     if array is None or not (
         array.dtype == wanted if wanted == kind else jnp.issubdtype(array.dtype, wanted)
     ):
         given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"hh_gap_junctions takes {kind} for {name}, not {given}")
+        refused = f"hh_gap_junctions takes {kind} for {name}, not {given}"
+        raise TypeError(refused)
     return array
 
 
@@ -584,7 +586,8 @@ def _of_one_precision(leaves):
             f"hh_gap_junctions takes floats of one precision, not {' and '.join(sorted(dtypes))}"
         )
     if not dtypes <= {"float32", "float64"}:
-        raise TypeError(f"hh_gap_junctions takes float32 or float64, not {min(dtypes)}")
+        refused = f"hh_gap_junctions takes float32 or float64, not {min(dtypes)}"
+        raise TypeError(refused)
     return leaves
 
 

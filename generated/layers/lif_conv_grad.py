@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 GRADGEN = {
@@ -24,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/lif_conv.py",
     "function": "lif_conv",
     "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:55805e6007eaef745502dc13529e6ed3a78d77a3199c0bb5f0898a73ec9594f1",
+    "text": "sha256:0c20c4c3ffd8fc8e79702a18dad9b893596f33c870457890d40ee5cef0a95ed3",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, c_out, height, width)",
@@ -466,7 +465,8 @@ def _fitted(given):
                 known = sizes[symbol] = size // number
             fits = fits and known is not None and size == number * known
         if not fits:
-            shown = ", ".join(f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            said = (f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            shown = ", ".join(said)
             found = ", ".join(f"{a} is {n}" for a, n in sizes.items())
             raise ValueError(
                 f"lif_conv takes {name} of shape ({shown}), not {leaf.shape}"
@@ -480,14 +480,16 @@ def _leaf(value, name, kind):
     """A leaf as an array of its kind, or refused."""
     if kind == "float" and type(value) is int:
         value = float(value)
-    array = jnp.asarray(value) if not isinstance(value, (list, tuple, type(None))) else None
+    is_container = isinstance(value, (list, tuple, type(None)))
+    array = None if is_container else jnp.asarray(value)
     kinds = {"float": jnp.floating, "int": jnp.integer, "bool": jnp.bool_}
     wanted = {**kinds, "key": jax.dtypes.prng_key}.get(kind, kind)
     if array is None or not (
         array.dtype == wanted if wanted == kind else jnp.issubdtype(array.dtype, wanted)
     ):
         given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"lif_conv takes {kind} for {name}, not {given}")
+        refused = f"lif_conv takes {kind} for {name}, not {given}"
+        raise TypeError(refused)
     return array
 
 

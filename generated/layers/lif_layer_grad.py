@@ -15,14 +15,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/layers/lif_layer.py",
     "function": "lif_layer",
     "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:3051e87b68e5b21f4b586ca1e222abe43b5341d8a358d4759d705520ee9fb599",
+    "text": "sha256:ae7551ad9817f191fac7d2f553bcb7326235ed20d446c0ba776e2407b0d97cb3",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -333,7 +332,8 @@ def _fitted(given):
                 known = sizes[symbol] = size // number
             fits = fits and known is not None and size == number * known
         if not fits:
-            shown = ", ".join(f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            said = (f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            shown = ", ".join(said)
             found = ", ".join(f"{a} is {n}" for a, n in sizes.items())
             raise ValueError(
                 f"lif_layer takes {name} of shape ({shown}), not {leaf.shape}"
@@ -347,14 +347,16 @@ def _leaf(value, name, kind):
     """A leaf as an array of its kind, or refused."""
     if kind == "float" and type(value) is int:
         value = float(value)
-    array = jnp.asarray(value) if not isinstance(value, (list, tuple, type(None))) else None
+    is_container = isinstance(value, (list, tuple, type(None)))
+    array = None if is_container else jnp.asarray(value)
     kinds = {"float": jnp.floating, "int": jnp.integer, "bool": jnp.bool_}
     wanted = {**kinds, "key": jax.dtypes.prng_key}.get(kind, kind)
     if array is None or not (
         array.dtype == wanted if wanted == kind else jnp.issubdtype(array.dtype, wanted)
     ):
         given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"lif_layer takes {kind} for {name}, not {given}")
+        refused = f"lif_layer takes {kind} for {name}, not {given}"
+        raise TypeError(refused)
     return array
 
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 GRADGEN = {
@@ -21,7 +20,7 @@ GRADGEN = {
     "source": "models/layers/readout_loss.py",
     "function": "readout_loss",
     "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
-    "text": "sha256:115509fa8ed672eba5a4b783b1b61efee7a126fa0fa36ad0ba48c32680e78ea3",
+    "text": "sha256:4e49238d5025cc36fcbf5b0a1458073b8f7d8d4195aebf94a9ee5355add7a9e7",
     "mode": "arrays",
     "shapes": {
         "s": "(time, batch, n)",
@@ -496,7 +495,8 @@ def _fitted(given):
                 known = sizes[symbol] = size // number
             fits = fits and known is not None and size == number * known
         if not fits:
-            shown = ", ".join(f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            said = (f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            shown = ", ".join(said)
             found = ", ".join(f"{a} is {n}" for a, n in sizes.items())
             raise ValueError(
                 f"readout_loss takes {name} of shape ({shown}), not {leaf.shape}"
@@ -510,14 +510,16 @@ def _leaf(value, name, kind):
     """A leaf as an array of its kind, or refused."""
     if kind == "float" and type(value) is int:
         value = float(value)
-    array = jnp.asarray(value) if not isinstance(value, (list, tuple, type(None))) else None
+    is_container = isinstance(value, (list, tuple, type(None)))
+    array = None if is_container else jnp.asarray(value)
     kinds = {"float": jnp.floating, "int": jnp.integer, "bool": jnp.bool_}
     wanted = {**kinds, "key": jax.dtypes.prng_key}.get(kind, kind)
     if array is None or not (
         array.dtype == wanted if wanted == kind else jnp.issubdtype(array.dtype, wanted)
     ):
         given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"readout_loss takes {kind} for {name}, not {given}")
+        refused = f"readout_loss takes {kind} for {name}, not {given}"
+        raise TypeError(refused)
     return array
 
 
@@ -530,7 +532,8 @@ def _of_one_precision(leaves):
             f"readout_loss takes floats of one precision, not {' and '.join(sorted(dtypes))}"
         )
     if not dtypes <= {"float32", "float64"}:
-        raise TypeError(f"readout_loss takes float32 or float64, not {min(dtypes)}")
+        refused = f"readout_loss takes float32 or float64, not {min(dtypes)}"
+        raise TypeError(refused)
     return leaves
 
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 GRADGEN = {
@@ -23,7 +22,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:22d9e766bacc61841eec2e39733468f1974e1dd95b467c7a524d8fa70b7016b6",
+    "text": "sha256:a17f339c95864a3302f6933c9c425d46a544a02113f0a8f02acee54a3878c861",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -697,7 +696,8 @@ def _fitted(given):
                 known = sizes[symbol] = size // number
             fits = fits and known is not None and size == number * known
         if not fits:
-            shown = ", ".join(f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            said = (f"{a[0]}*{a[1]}" if isinstance(a, tuple) else str(a) for a in axes)
+            shown = ", ".join(said)
             found = ", ".join(f"{a} is {n}" for a, n in sizes.items())
             raise ValueError(
                 f"spiking_attention takes {name} of shape ({shown}), not {leaf.shape}"
@@ -711,14 +711,16 @@ def _leaf(value, name, kind):
     """A leaf as an array of its kind, or refused."""
     if kind == "float" and type(value) is int:
         value = float(value)
-    array = jnp.asarray(value) if not isinstance(value, (list, tuple, type(None))) else None
+    is_container = isinstance(value, (list, tuple, type(None)))
+    array = None if is_container else jnp.asarray(value)
     kinds = {"float": jnp.floating, "int": jnp.integer, "bool": jnp.bool_}
     wanted = {**kinds, "key": jax.dtypes.prng_key}.get(kind, kind)
     if array is None or not (
         array.dtype == wanted if wanted == kind else jnp.issubdtype(array.dtype, wanted)
     ):
         given = type(value).__name__ if array is None else array.dtype
-        raise TypeError(f"spiking_attention takes {kind} for {name}, not {given}")
+        refused = f"spiking_attention takes {kind} for {name}, not {given}"
+        raise TypeError(refused)
     return array
 
 
@@ -731,7 +733,8 @@ def _of_one_precision(leaves):
             f"spiking_attention takes floats of one precision, not {' and '.join(sorted(dtypes))}"
         )
     if not dtypes <= {"float32", "float64"}:
-        raise TypeError(f"spiking_attention takes float32 or float64, not {min(dtypes)}")
+        refused = f"spiking_attention takes float32 or float64, not {min(dtypes)}"
+        raise TypeError(refused)
     return leaves
 
 
@@ -912,7 +915,19 @@ def _no_tangent(tangent, name):
         )
 
 
-_DIFFERENTIATED = ("state.q", "state.k", "state.v", "state.o", "x", "params.gain", "params.shift", "params.wq", "params.wk", "params.wv", "params.wo")
+_DIFFERENTIATED = (
+    "state.q",
+    "state.k",
+    "state.v",
+    "state.o",
+    "x",
+    "params.gain",
+    "params.shift",
+    "params.wq",
+    "params.wk",
+    "params.wv",
+    "params.wo",
+)
 
 
 def _refuse_derivative(primals):

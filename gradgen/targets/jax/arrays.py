@@ -68,7 +68,9 @@ def array_context(module: ArrayModule) -> Context:
         ),
         **dict.fromkeys(_NOT_HERE, ""),
         "constant": any(is_float(i.dtype) and not i.wrt for i in trace.inputs),
-        "differentiated_paths": flat(tuple_of([quote(i.path) for i in trace.inputs if i.wrt])),
+        "differentiated_paths": "\n".join(
+            layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
+        ),
         "default_floats": trace.default_floats,
         "low_precision": trace.low_precision,
         "leaves": "\n".join(_leaves(module)),
