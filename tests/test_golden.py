@@ -42,11 +42,14 @@ def test_a_budget_is_what_the_file_takes(name: str) -> None:
     assert record.counts is not None
     found = (record.counts.muls, record.counts.ops, record.counts.residuals)
     assert target.budgets == dict(zip(BUDGETS, found, strict=True))
-    assert recount(text)["_value_and_entries"].total == record.counts.ops
+    if record.counts.forward_ops is not None:  # of neurons; on arrays what is counted has sizes
+        assert recount(text)["_value_and_entries"].total == record.counts.ops
 
 
 def test_every_model_is_a_target_and_there_are_no_orphans() -> None:
-    models = {path.stem for path in (ROOT / "models").glob("*.py")}
-    assert set(TARGETS) == models
-    committed = {path.stem for path in (ROOT / "generated").glob("*.py")}
-    assert committed == {f"{model}_grad" for model in models}
+    models = {path.relative_to(ROOT / "models") for path in (ROOT / "models").rglob("*.py")}
+    assert set(TARGETS) == {path.stem for path in models}
+    committed = {
+        path.relative_to(ROOT / "generated") for path in (ROOT / "generated").rglob("*.py")
+    }
+    assert committed == {path.with_stem(f"{path.stem}_grad") for path in models}

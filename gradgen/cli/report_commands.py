@@ -144,11 +144,13 @@ def _report_targets(
         terminal.stop()
         print_findings(outcome, terminal)
         if outcome.state != "error":
-            terminal.say(f"{outcome.output}: {outcome.state}, {outcome.sentence}")
+            terminal.say(f"{outcome.output or outcome.source}: {outcome.state}, {outcome.sentence}")
         outcomes.append(outcome)
-    failed = sum(outcome.state == "error" for outcome in outcomes)
-    total = f"{len(targets)} targets{f', {failed} failed' if failed else ''}"
-    terminal.say(f"{index_page(folder, form)}: {total}")
+    total = [f"{len(targets)} targets"]
+    for state, said in (("left out", "left out"), ("error", "failed")):
+        if count := sum(outcome.state == state for outcome in outcomes):
+            total.append(f"{count} {said}")
+    terminal.say(f"{index_page(folder, form)}: {', '.join(total)}")
     return worst(outcomes)
 
 

@@ -5,7 +5,8 @@ Nothing is written here, so that this can run in a process of its own.
 
 from __future__ import annotations
 
-from gradgen.compile.front import of_neurons, open_front
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.front import open_front
 from gradgen.compile.generation import Kept, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status, mute
@@ -22,10 +23,13 @@ from gradgen.targets.jax.seal import same_code
 def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Outcome:
     """Generate and verify a target and write its report, as the outcome's new text.
 
-    Raises GradgenError if there is nothing to report on.
+    Functions on arrays are left out. Raises GradgenError if there is nothing to report on.
     """
+    front = open_front(target.settings)
+    if isinstance(front, ArrayFront):
+        why = "it is on arrays, and there are no reports of such functions"
+        return Outcome(target.name, target.settings.path, None, "left out", sentence=why)
     old, record = committed(target.output)
-    front = of_neurons(open_front(target.settings), "report")
     graph = graph_of(front)
     recipe = credible_recipe(record, target.settings, graph)
     made = generate_from(front, status, recipe)

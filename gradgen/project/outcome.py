@@ -12,9 +12,10 @@ from gradgen.project.record import Counts
 FindingKind = Literal["stale", "over budget", "inexact", "orphan", "error", "warning"]
 State = Literal[
     "current", "written", "unchanged", "different", "stale", "over budget", "inexact", "orphan",
-    "error",
+    "error", "left out",
 ]  # fmt: skip
-"""`different`: a build would change the file, and was only asked for the difference."""
+"""`different`: a build would change the file, and was only asked for the difference; `left out`:
+there are no reports of such targets."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def report_all(
     for outcome, page in zip(run(work, targets, status, debug=debug), pages, strict=True):
         done = _written(outcome, str(Path(folder, page)), force)
         yield done
-        entries.append(_entry(done, page))
+        if done.state != "left out":
+            entries.append(_entry(done, page))
     write_atomically(index, write_index(entries, form))
 
 

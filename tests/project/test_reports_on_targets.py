@@ -134,6 +134,22 @@ def test_pages_and_index_lead_to_each_other(project: Project) -> None:
         assert others == {"index.html"}
 
 
+def test_functions_on_arrays_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "layer.py").write_text(
+        "# gradgen: shape x=(batch, n) w=(n, m)\n\ndef layer(x, w):\n    return x @ w\n"
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.gradgen.targets.layer]\nsource = "layer.py"\noutput = "layer_grad.py"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    result = gradgen("report", "--all", "-o", "made", "--format", "json")
+    assert result.exit_code == 0
+    assert "layer.py: left out, it is on arrays" in result.stderr
+    assert "made/index.json: 1 targets, 1 left out" in result.stderr
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["index.json"]
+    assert json.loads((tmp_path / "made/index.json").read_text()) == {"models": []}
+
+
 @needs_browser
 class TestTheIndexInABrowser:
     def test_it_lists_the_targets(self, project: Project, tmp_path: Path) -> None:

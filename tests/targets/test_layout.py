@@ -70,7 +70,7 @@ def test_committed_files_pass_mypy_even_strictly():
 
 def test_committed_files_have_one_line_for_tools():
     marks = re.compile(r"#\s*(noqa|type:|ruff:|mypy:|pylint:|fmt:|pragma)")
-    for path in (ROOT / "generated").glob("*.py"):
+    for path in (ROOT / "generated").rglob("*.py"):
         found = [
             line for line in path.read_text(encoding="utf-8").splitlines() if marks.search(line)
         ]

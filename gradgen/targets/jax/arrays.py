@@ -15,7 +15,7 @@ from gradgen.ir.program import Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in
 from gradgen.targets.jax.context import docstring_with, module_frame
-from gradgen.targets.jax.layout import Doc, Group, call, expression, flat, layout, quote, tuple_of
+from gradgen.targets.jax.layout import Doc, call, expression, flat, layout, quote, tuple_of
 from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
 from gradgen.targets.jax.ownership import users
@@ -68,7 +68,9 @@ def array_context(module: ArrayModule) -> Context:
         ),
         **dict.fromkeys(_NOT_HERE, ""),
         "constant": any(is_float(i.dtype) and not i.wrt for i in trace.inputs),
-        "differentiated_paths": flat(tuple_of([quote(i.path) for i in trace.inputs if i.wrt])),
+        "differentiated_paths": "\n".join(
+            layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
+        ),
         "default_floats": trace.default_floats,
         "low_precision": trace.low_precision,
         "leaves": "\n".join(_leaves(module)),
@@ -202,9 +204,16 @@ def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
         lines += bound_guards(argument, expressions)
         leaves += [e for p, e in expressions.items() if p in paths]
     fitted = call("_fitted", [tuple_of(leaves)])
-    if names.types:
-        fitted = Group("", (fitted, flat(tuple_of(names.type_sources))), "")
-    return [*lines, *(line.removeprefix("    ") for line in layout("return ", fitted, "", 4))]
+    if not names.types:
+        return [*lines, *_in_body("return ", fitted)]
+    kept = unique("leaves", {argument.name for argument in trace.arguments})
+    types = flat(tuple_of(names.type_sources))
+    return [*lines, *_in_body(f"{kept} = ", fitted), f"return {kept}, {types}"]
+
+
+def _in_body(prefix: str, doc: Doc) -> list[str]:
+    """Lines that are indented by four later."""
+    return [line.removeprefix("    ") for line in layout(prefix, doc, "", 4)]
 
 
 def _program(

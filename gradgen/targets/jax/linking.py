@@ -11,7 +11,7 @@ _DOCSTRING = re.compile('""".*?"""', re.S)
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 _DEFINED = re.compile(r"^(?:def |class )?(_\w+)(?=[(:]| =)", re.M)
 _CALLED = re.compile(r"\b_\w+")
-_ALWAYS_IMPORTED = ("jax", "jnp", "np")
+_ALWAYS_IMPORTED = ("jax", "jnp")
 
 
 def called_helpers(texts: Iterable[str], helpers: Sequence[str]) -> list[str]:
