@@ -3,11 +3,12 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 #
 # alif_recurrent, on arrays: counted at batch = 32, n = 256, n_in = 80.
-# The function itself 5644288 operations; vector-Jacobian product 16647680 operations,
-# 5545984 multiplications of them in its accumulation by reverse elimination (reverse
-# 5545984).
-# Training keeps 65536 bytes (in float32), and the backward pass takes 10978816
-# operations.
+# The function itself 5,644,288 operations (2*batch*n*n + 2*batch*n*n_in + 9*batch*n +
+# n*n); value and vector-Jacobian product 16,647,680 operations (6*batch*n*n +
+# 6*batch*n*n_in + 19*batch*n - batch*n_in - n*n_in), 5,545,984 multiplications of them
+# in its accumulation by reverse elimination (reverse 5,545,984).
+# Training keeps 65,536 bytes (in float32), and the backward pass takes 10,978,816
+# operations (4*batch*n*n + 4*batch*n*n_in + 7*batch*n - batch*n_in - n*n - n*n_in).
 """The exact derivative of `alif_recurrent`, generated from models/layers/alif_recurrent.py."""
 
 from functools import partial
@@ -22,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/alif_recurrent.py",
     "function": "alif_recurrent",
     "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
-    "text": "sha256:ff35ab6a3d6d4ff1f8d2ee1eadf8609780a789e4543a12a475cfdd5bac0294de",
+    "text": "sha256:e7ddbe33ae53caaffd7c90a95dfc0ab7831cc353715ea2d21dfa237c29bd4f40",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, n)",
@@ -44,6 +45,7 @@ GRADGEN = {
             "compare": 73728,
             "select": 65536,
             "total": 5644288,
+            "formula": "2*batch*n*n + 2*batch*n*n_in + 9*batch*n + n*n",
         },
         "vjp": {
             "mul": 8331264,
@@ -54,6 +56,7 @@ GRADGEN = {
             "compare": 65536,
             "select": 131072,
             "total": 16647680,
+            "formula": "6*batch*n*n + 6*batch*n*n_in + 19*batch*n - batch*n_in - n*n_in",
             "accumulation": {"muls": 5545984, "adds": 5408256, "reverse": 5545984},
         },
         "jvp": {
@@ -65,6 +68,7 @@ GRADGEN = {
             "compare": 73728,
             "select": 131072,
             "total": 16736256,
+            "formula": "6*batch*n*n + 6*batch*n*n_in + 19*batch*n + n*n",
         },
         "residuals": {
             "mul": 2793472,
@@ -75,6 +79,7 @@ GRADGEN = {
             "compare": 65536,
             "select": 65536,
             "total": 5668864,
+            "formula": "2*batch*n*n + 2*batch*n*n_in + 12*batch*n + n*n",
             "kept": {"bytes": 65536},
         },
         "backward": {
@@ -84,6 +89,7 @@ GRADGEN = {
             "sub": 8192,
             "select": 131072,
             "total": 10978816,
+            "formula": "4*batch*n*n + 4*batch*n*n_in + 7*batch*n - batch*n_in - n*n - n*n_in",
         },
     },
 }
@@ -106,8 +112,8 @@ def alif_recurrent(state, x, w, r, decay=0.95, rho=0.995, beta=0.07, th=0.6):
         The new state, whose z are the spikes.
 
     Differentiable with respect to state.v, state.a, state.z, x, w, r: training keeps
-    65536 bytes (in float32, at the sizes in the header), and the backward pass takes
-    10978816 operations.
+    65,536 bytes (in float32, at the sizes in the header), and the backward pass takes
+    10,978,816 operations.
     """
     leaves, types = _flatten(state, x, w, r, decay, rho, beta, th)
     return _result(_step(*leaves), types)
@@ -116,14 +122,14 @@ def alif_recurrent(state, x, w, r, decay=0.95, rho=0.995, beta=0.07, th=0.6):
 def alif_recurrent_forward(state, x, w, r, decay=0.95, rho=0.995, beta=0.07, th=0.6):
     """`alif_recurrent` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
-    Differentiable with respect to state.v, state.a, state.z, x, w, r: a tangent takes 16736256 operations.
+    Differentiable with respect to state.v, state.a, state.z, x, w, r: a tangent takes 16,736,256 operations.
     """
     leaves, types = _flatten(state, x, w, r, decay, rho, beta, th)
     return _result(_step_forward(*_hold_constant(*leaves)), types)
 
 
 def alif_recurrent_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 16647680 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 16,647,680 operations.
 
     Args:
         primals: tuple of the arguments of `alif_recurrent`.
@@ -145,7 +151,7 @@ def alif_recurrent_vjp(primals, cotangents):
 
 
 def alif_recurrent_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 16736256 operations.
+    """The result and its tangents, without forming the Jacobian: 16,736,256 operations.
 
     Args:
         primals: tuple of the arguments of `alif_recurrent`.
@@ -169,7 +175,7 @@ def alif_recurrent_jvp(primals, tangents):
 
 
 def _primal(v, a, z, x, w, r, decay, rho, beta, th):
-    """The function itself, operation by operation as in the source: 5644288 operations."""
+    """The function itself, operation by operation as in the source: 5,644,288 operations."""
     # sizes
     n = v.shape[1]
     # primal
@@ -183,7 +189,7 @@ def _primal(v, a, z, x, w, r, decay, rho, beta, th):
 
 
 def _vjp(v, a, z, x, w, r, decay, rho, beta, th, ct_v_new, ct_a_new, ct_z_new):
-    """Cotangents of the inputs from those of the outputs: 16647680 operations."""
+    """Cotangents of the inputs from those of the outputs: 16,647,680 operations."""
     # sizes
     n = v.shape[1]
     # primal
@@ -197,19 +203,19 @@ def _vjp(v, a, z, x, w, r, decay, rho, beta, th, ct_v_new, ct_a_new, ct_z_new):
     p3 = 0.3 * jnp.maximum(0.0, 1.0 - jnp.abs(x14))
     # accumulation
     t1 = ct_z_new * p3 / th
-    t3 = ct_a_new - t1 * beta
-    t4 = ct_v_new + t1
-    t7 = t4 @ w.T
-    t8 = x.T @ t4
-    t9 = t4 * decay
-    t10 = jnp.where(x4, 0.0, z.T @ t4)
-    t11 = t4 @ others.T + t3
-    t12 = t3 * rho
-    return (t9, t12, t11, t7, t8, t10)
+    d_a_new = ct_a_new - t1 * beta
+    d_v_new = ct_v_new + t1
+    d_x = d_v_new @ w.T
+    d_w = x.T @ d_v_new
+    d_v = d_v_new * decay
+    d_r = jnp.where(x4, 0.0, z.T @ d_v_new)
+    d_z = d_v_new @ others.T + d_a_new
+    d_a = d_a_new * rho
+    return (d_v, d_a, d_z, d_x, d_w, d_r)
 
 
 def _jvp(v, a, z, x, w, r, decay, rho, beta, th, t_v, t_a, t_z, t_x, t_w, t_r):
-    """Outputs and their tangents: 16736256 operations."""
+    """Outputs and their tangents: 16,736,256 operations."""
     # sizes
     n = v.shape[1]
     # primal
@@ -223,15 +229,15 @@ def _jvp(v, a, z, x, w, r, decay, rho, beta, th, t_v, t_a, t_z, t_x, t_w, t_r):
     # elemental partials
     p3 = 0.3 * jnp.maximum(0.0, 1.0 - jnp.abs(x14))
     # accumulation
-    t7 = t_z + rho * t_a
-    t10 = t_z @ others + z @ jnp.where(x4, 0.0, t_r)
-    t12 = decay * t_v + (t_x @ w + x @ t_w) + t10
-    t15 = p3 * ((t12 - beta * t7) / th)
-    return (v_new, a_new, x16), (t12, t7, t15)
+    t_a_new = t_z + rho * t_a
+    t8 = t_z @ others + z @ jnp.where(x4, 0.0, t_r)
+    t_v_new = decay * t_v + (t_x @ w + x @ t_w) + t8
+    t12 = p3 * ((t_v_new - beta * t_a_new) / th)
+    return (v_new, a_new, x16), (t_v_new, t_a_new, t12)
 
 
 def _residuals(v, a, z, x, w, r, decay, rho, beta, th):
-    """What the backward pass is given: 5668864 operations."""
+    """What the backward pass is given: 5,668,864 operations."""
     # sizes
     n = v.shape[1]
     # primal
@@ -247,20 +253,20 @@ def _residuals(v, a, z, x, w, r, decay, rho, beta, th):
 
 
 def _cotangents(z, x, w, r, decay, rho, beta, th, x4, p3, ct_v_new, ct_a_new, ct_z_new):
-    """Cotangents of the inputs from those of the outputs and what was kept: 10978816 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 10,978,816 operations."""
     # primal
     others = jnp.where(x4, 0.0, r)
     # accumulation
     t1 = ct_z_new * p3 / th
-    t3 = ct_a_new - t1 * beta
-    t4 = ct_v_new + t1
-    t7 = t4 @ w.T
-    t8 = x.T @ t4
-    t9 = t4 * decay
-    t10 = jnp.where(x4, 0.0, z.T @ t4)
-    t11 = t4 @ others.T + t3
-    t12 = t3 * rho
-    return (t9, t12, t11, t7, t8, t10)
+    d_a_new = ct_a_new - t1 * beta
+    d_v_new = ct_v_new + t1
+    d_x = d_v_new @ w.T
+    d_w = x.T @ d_v_new
+    d_v = d_v_new * decay
+    d_r = jnp.where(x4, 0.0, z.T @ d_v_new)
+    d_z = d_v_new @ others.T + d_a_new
+    d_a = d_a_new * rho
+    return (d_v, d_a, d_z, d_x, d_w, d_r)
 
 
 @jax.custom_vjp

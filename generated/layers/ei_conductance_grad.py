@@ -3,11 +3,12 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 #
 # ei_conductance, on arrays: counted at batch = 32, m = 64.
-# The function itself 6727686 operations; vector-Jacobian product 19927046 operations,
-# 6666240 multiplications of them in its accumulation by reverse elimination (reverse
-# 6666240).
-# Training keeps 163840 bytes (in float32), and the backward pass takes 13342726
-# operations.
+# The function itself 6,727,686 operations (50*batch*m*m + 85*batch*m + 6); value and
+# vector-Jacobian product 19,927,046 operations (150*batch*m*m + 180*batch*m - 25*m*m +
+# 6), 6,666,240 multiplications of them in its accumulation by reverse elimination
+# (reverse 6,666,240).
+# Training keeps 163,840 bytes (in float32), and the backward pass takes 13,342,726
+# operations (100*batch*m*m + 165*batch*m - 25*m*m + 6).
 """The exact derivative of `ei_conductance`, generated from models/layers/ei_conductance.py."""
 
 from functools import partial
@@ -22,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/ei_conductance.py",
     "function": "ei_conductance",
     "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:2ddc469ee02b3afae133539df9ca213e6e00108315f326af1c9444697a92e7dc",
+    "text": "sha256:28e59e0413400d9e8d1bb62816cadb001f3f54be5acb7483728dfeb46cc8391b",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, 5*m)",
@@ -45,6 +46,7 @@ GRADGEN = {
             "transcendental": 2,
             "compare": 10240,
             "total": 6727686,
+            "formula": "50*batch*m*m + 85*batch*m + 6",
         },
         "vjp": {
             "mul": 9984000,
@@ -55,6 +57,7 @@ GRADGEN = {
             "compare": 10240,
             "select": 10240,
             "total": 19927046,
+            "formula": "150*batch*m*m + 180*batch*m - 25*m*m + 6",
             "accumulation": {"muls": 6666240, "adds": 6440960, "reverse": 6666240},
         },
         "jvp": {
@@ -66,6 +69,7 @@ GRADGEN = {
             "compare": 10240,
             "select": 10240,
             "total": 20049926,
+            "formula": "150*batch*m*m + 190*batch*m + 6",
         },
         "residuals": {
             "mul": 3297280,
@@ -73,6 +77,7 @@ GRADGEN = {
             "add": 3287040,
             "transcendental": 2,
             "total": 6584324,
+            "formula": "50*batch*m*m + 15*batch*m + 4",
             "kept": {"bytes": 163840},
         },
         "backward": {
@@ -84,6 +89,7 @@ GRADGEN = {
             "compare": 10240,
             "select": 10240,
             "total": 13342726,
+            "formula": "100*batch*m*m + 165*batch*m - 25*m*m + 6",
         },
     },
 }
@@ -123,8 +129,8 @@ def ei_conductance(
         The new state, whose z are the spikes.
 
     Differentiable with respect to state.v, state.ge, state.gi, state.z, x, we, wi:
-    training keeps 163840 bytes (in float32, at the sizes in the header), and the
-    backward pass takes 13342726 operations.
+    training keeps 163,840 bytes (in float32, at the sizes in the header), and the
+    backward pass takes 13,342,726 operations.
     """
     leaves, types = _flatten(state, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr)
     return _result(_step(*leaves), types)
@@ -146,14 +152,14 @@ def ei_conductance_forward(
 ):
     """`ei_conductance` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
-    Differentiable with respect to state.v, state.ge, state.gi, state.z, x, we, wi: a tangent takes 20049926 operations.
+    Differentiable with respect to state.v, state.ge, state.gi, state.z, x, we, wi: a tangent takes 20,049,926 operations.
     """
     leaves, types = _flatten(state, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr)
     return _result(_step_forward(*_hold_constant(*leaves)), types)
 
 
 def ei_conductance_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 19927046 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 19,927,046 operations.
 
     Args:
         primals: tuple of the arguments of `ei_conductance`.
@@ -183,7 +189,7 @@ def ei_conductance_vjp(primals, cotangents):
 
 
 def ei_conductance_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 20049926 operations.
+    """The result and its tangents, without forming the Jacobian: 20,049,926 operations.
 
     Args:
         primals: tuple of the arguments of `ei_conductance`.
@@ -215,7 +221,7 @@ def ei_conductance_jvp(primals, tangents):
 
 
 def _primal(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
-    """The function itself, operation by operation as in the source: 6727686 operations."""
+    """The function itself, operation by operation as in the source: 6,727,686 operations."""
     # sizes
     batch = v.shape[0]
     m = wi.shape[0]
@@ -274,7 +280,7 @@ def _vjp(
     ct_gi_new,
     ct_z_new,
 ):
-    """Cotangents of the inputs from those of the outputs: 19927046 operations."""
+    """Cotangents of the inputs from those of the outputs: 19,927,046 operations."""
     # sizes
     batch = v.shape[0]
     m = wi.shape[0]
@@ -318,22 +324,22 @@ def _vjp(
     # elemental partials
     p3 = (1.0 + 10.0 * jnp.abs(x25)) ** 2
     # accumulation
-    t3 = ct_v_new - jnp.where(x26, ct_v_new, 0.0)
-    t6 = t3 + (ct_z_new + ct_v_new * x27) / p3 / x24
-    t7 = t6 * x14
-    t9 = ct_gi_new + t7 * x19
-    t13 = ct_ge_new + t7 * x16
-    t16 = t6 - t7 * gi_new - t7 * ge_new - t7
-    t17 = x12.T @ t9
-    t19 = jnp.zeros((batch, 5*m), v.dtype)
-    t18 = t9 @ wi.T
-    t21 = t9 * x8
-    t22 = x4.T @ t13
-    t23 = t13 @ we.T
-    t20 = lax.scatter_add(
-        t19,
+    t2 = ct_v_new - jnp.where(x26, ct_v_new, 0.0)
+    d_u = t2 + (ct_z_new + ct_v_new * x27) / p3 / x24
+    t5 = d_u * x14
+    d_gi_new = ct_gi_new + t5 * x19
+    d_x = ct_ge_new + t5 * x16
+    d_v = d_u - t5 * gi_new - t5 * ge_new - t5
+    d_wi = x12.T @ d_gi_new
+    t13 = jnp.zeros((batch, 5*m), v.dtype)
+    t12 = d_gi_new @ wi.T
+    d_gi = d_gi_new * x8
+    d_we = x4.T @ d_x
+    t15 = d_x @ we.T
+    t14 = lax.scatter_add(
+        t13,
         x11,
-        t18,
+        t12,
         lax.ScatterDimensionNumbers(
             update_window_dims=(0, 1),
             inserted_window_dims=(),
@@ -343,10 +349,10 @@ def _vjp(
         unique_indices=True,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    t24 = lax.scatter_add(
-        t19,
+    t16 = lax.scatter_add(
+        t13,
         x3,
-        t23,
+        t15,
         lax.ScatterDimensionNumbers(
             update_window_dims=(0, 1),
             inserted_window_dims=(),
@@ -356,9 +362,9 @@ def _vjp(
         unique_indices=True,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    t25 = t20 + t24
-    t26 = t13 * x1
-    return (t16, t26, t21, t25, t13, t22, t17)
+    d_z = t14 + t16
+    d_ge = d_x * x1
+    return (d_v, d_ge, d_gi, d_z, d_x, d_we, d_wi)
 
 
 def _jvp(
@@ -385,7 +391,7 @@ def _jvp(
     t_we,
     t_wi,
 ):
-    """Outputs and their tangents: 20049926 operations."""
+    """Outputs and their tangents: 20,049,926 operations."""
     # sizes
     batch = v.shape[0]
     m = wi.shape[0]
@@ -442,7 +448,7 @@ def _jvp(
         unique_indices=True,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    t9 = t_x + (x1 * t_ge + (x4 @ t_we + t2 @ we))
+    t_ge_new = t_x + (x1 * t_ge + (x4 @ t_we + t2 @ we))
     t3 = lax.gather(
         t_z,
         x11,
@@ -454,15 +460,16 @@ def _jvp(
         unique_indices=True,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    t13 = x8 * t_gi + (x12 @ t_wi + t3 @ wi)
-    t22 = t_v + x14 * (x16 * t9 - ge_new * t_v - t_v + (x19 * t13 - gi_new * t_v))
-    t24 = t22 / x24 / p3
-    t28 = t22 + (x27 * t24 - jnp.where(x26, t22, 0.0))
-    return (x29, ge_new, gi_new, z_new), (t28, t9, t13, t24)
+    t_gi_new = x8 * t_gi + (x12 @ t_wi + t3 @ wi)
+    t19 = x14 * (x16 * t_ge_new - ge_new * t_v - t_v + (x19 * t_gi_new - gi_new * t_v))
+    t_u = t_v + t19
+    t_z_new = t_u / x24 / p3
+    t24 = t_u + (x27 * t_z_new - jnp.where(x26, t_u, 0.0))
+    return (x29, ge_new, gi_new, z_new), (t24, t_ge_new, t_gi_new, t_z_new)
 
 
 def _residuals(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
-    """What the backward pass is given: 6584324 operations."""
+    """What the backward pass is given: 6,584,324 operations."""
     # sizes
     batch = v.shape[0]
     m = wi.shape[0]
@@ -535,7 +542,7 @@ def _cotangents(
     ct_gi_new,
     ct_z_new,
 ):
-    """Cotangents of the inputs from those of the outputs and what was kept: 13342726 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 13,342,726 operations."""
     # sizes
     batch = v.shape[0]
     m = wi.shape[0]
@@ -554,22 +561,22 @@ def _cotangents(
     # elemental partials
     p3 = (1.0 + 10.0 * jnp.abs(x25)) ** 2
     # accumulation
-    t3 = ct_v_new - jnp.where(x26, ct_v_new, 0.0)
-    t6 = t3 + (ct_z_new + ct_v_new * x27) / p3 / x24
-    t7 = t6 * x14
-    t9 = ct_gi_new + t7 * x19
-    t13 = ct_ge_new + t7 * x16
-    t16 = t6 - t7 * gi_new - t7 * ge_new - t7
-    t17 = x12.T @ t9
-    t19 = jnp.zeros((batch, 5*m), v.dtype)
-    t18 = t9 @ wi.T
-    t21 = t9 * x8
-    t22 = x4.T @ t13
-    t23 = t13 @ we.T
-    t20 = lax.scatter_add(
-        t19,
+    t2 = ct_v_new - jnp.where(x26, ct_v_new, 0.0)
+    d_u = t2 + (ct_z_new + ct_v_new * x27) / p3 / x24
+    t5 = d_u * x14
+    d_gi_new = ct_gi_new + t5 * x19
+    d_x = ct_ge_new + t5 * x16
+    d_v = d_u - t5 * gi_new - t5 * ge_new - t5
+    d_wi = x12.T @ d_gi_new
+    t13 = jnp.zeros((batch, 5*m), v.dtype)
+    t12 = d_gi_new @ wi.T
+    d_gi = d_gi_new * x8
+    d_we = x4.T @ d_x
+    t15 = d_x @ we.T
+    t14 = lax.scatter_add(
+        t13,
         x11,
-        t18,
+        t12,
         lax.ScatterDimensionNumbers(
             update_window_dims=(0, 1),
             inserted_window_dims=(),
@@ -579,10 +586,10 @@ def _cotangents(
         unique_indices=True,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    t24 = lax.scatter_add(
-        t19,
+    t16 = lax.scatter_add(
+        t13,
         x3,
-        t23,
+        t15,
         lax.ScatterDimensionNumbers(
             update_window_dims=(0, 1),
             inserted_window_dims=(),
@@ -592,9 +599,9 @@ def _cotangents(
         unique_indices=True,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    t25 = t20 + t24
-    t26 = t13 * x1
-    return (t16, t26, t21, t25, t13, t22, t17)
+    d_z = t14 + t16
+    d_ge = d_x * x1
+    return (d_v, d_ge, d_gi, d_z, d_x, d_we, d_wi)
 
 
 @jax.custom_vjp

@@ -3,11 +3,14 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 #
 # hh_gap_junctions, on arrays: counted at batch = 32, n = 128, n_in = 64.
-# The function itself 1863552 operations; vector-Jacobian product 3667712 operations,
-# 1785856 multiplications of them in its accumulation by reverse elimination (reverse
-# 1785856).
-# Training keeps 65536 bytes (in float32), and the backward pass takes 3667712
-# operations.
+# The function itself 1,863,552 operations (2*batch*n*n + 2*batch*n*n_in + 67*batch*n +
+# n*n - n); value and vector-Jacobian product 3,667,712 operations (4*batch*n*n +
+# 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in - 2*n), 1,785,856
+# multiplications of them in its accumulation by reverse elimination (reverse
+# 1,785,856).
+# Training keeps 65,536 bytes (in float32), and the backward pass takes 3,667,712
+# operations (4*batch*n*n + 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in -
+# 2*n).
 """The exact derivative of `hh_gap_junctions`, generated from models/layers/hh_gap_junctions.py."""
 
 from functools import partial
@@ -21,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/hh_gap_junctions.py",
     "function": "hh_gap_junctions",
     "digest": "sha256:5c2a11c4ca3c9e287a36b1aa4e08125c9934495cc44a15c581d8f8ea9c3a7b26",
-    "text": "sha256:8b331a93bae6e68423f61f6672bd4c561759ad10cc7bd907d427888c1486f6c5",
+    "text": "sha256:d45fff39f8fc752832b4ad53402d9cdd0099849769671fb52ab7b04636c4ccd9",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -46,6 +49,7 @@ GRADGEN = {
             "compare": 8192,
             "select": 16384,
             "total": 1863552,
+            "formula": "2*batch*n*n + 2*batch*n*n_in + 67*batch*n + n*n - n",
         },
         "vjp": {
             "mul": 1851392,
@@ -57,6 +61,7 @@ GRADGEN = {
             "compare": 8192,
             "select": 40960,
             "total": 3667712,
+            "formula": "4*batch*n*n + 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in - 2*n",
             "accumulation": {"muls": 1785856, "adds": 1546112, "reverse": 1785856},
         },
         "jvp": {
@@ -69,8 +74,9 @@ GRADGEN = {
             "compare": 8192,
             "select": 32768,
             "total": 5353216,
+            "formula": "6*batch*n*n + 6*batch*n*n_in + 147*batch*n + 2*n*n - 2*n",
         },
-        "residuals": {"total": 0, "kept": {"bytes": 65536}},
+        "residuals": {"total": 0, "formula": "0", "kept": {"bytes": 65536}},
         "backward": {
             "mul": 1851392,
             "div": 57344,
@@ -81,6 +87,7 @@ GRADGEN = {
             "compare": 8192,
             "select": 40960,
             "total": 3667712,
+            "formula": "4*batch*n*n + 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in - 2*n",
         },
     },
 }
@@ -104,8 +111,8 @@ def hh_gap_junctions(v, m, h, k, x, w, g, gNa=120.0, gK=36.0, gL=0.3):
     Returns:
         (v', m', h', n'): the new potentials and gating variables.
 
-    Differentiable with respect to v, m, h, k, x, w, g: training keeps 65536 bytes (in
-    float32, at the sizes in the header), and the backward pass takes 3667712
+    Differentiable with respect to v, m, h, k, x, w, g: training keeps 65,536 bytes (in
+    float32, at the sizes in the header), and the backward pass takes 3,667,712
     operations.
     """
     leaves = _flatten(v, m, h, k, x, w, g, gNa, gK, gL)
@@ -115,14 +122,14 @@ def hh_gap_junctions(v, m, h, k, x, w, g, gNa=120.0, gK=36.0, gL=0.3):
 def hh_gap_junctions_forward(v, m, h, k, x, w, g, gNa=120.0, gK=36.0, gL=0.3):
     """`hh_gap_junctions` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
-    Differentiable with respect to v, m, h, k, x, w, g: a tangent takes 5353216 operations.
+    Differentiable with respect to v, m, h, k, x, w, g: a tangent takes 5,353,216 operations.
     """
     leaves = _flatten(v, m, h, k, x, w, g, gNa, gK, gL)
     return _step_forward(*_hold_constant(*leaves))
 
 
 def hh_gap_junctions_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 3667712 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 3,667,712 operations.
 
     Args:
         primals: tuple of the arguments of `hh_gap_junctions`.
@@ -152,7 +159,7 @@ def hh_gap_junctions_vjp(primals, cotangents):
 
 
 def hh_gap_junctions_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 5353216 operations.
+    """The result and its tangents, without forming the Jacobian: 5,353,216 operations.
 
     Args:
         primals: tuple of the arguments of `hh_gap_junctions`.
@@ -184,7 +191,7 @@ def hh_gap_junctions_jvp(primals, tangents):
 
 
 def _primal(v, m, h, k, x, w, g, gNa, gK, gL):
-    """The function itself, operation by operation as in the source: 1863552 operations."""
+    """The function itself, operation by operation as in the source: 1,863,552 operations."""
     # primal
     x1 = (v + 40.0) / 10.0
     x3 = jnp.abs(x1) < 0.001
@@ -210,7 +217,7 @@ def _primal(v, m, h, k, x, w, g, gNa, gK, gL):
 
 
 def _vjp(v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k_next):
-    """Cotangents of the inputs from those of the outputs: 3667712 operations."""
+    """Cotangents of the inputs from those of the outputs: 3,667,712 operations."""
     # primal
     x1 = (v + 40.0) / 10.0
     x3 = jnp.abs(x1) < 0.001
@@ -251,32 +258,32 @@ def _vjp(v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k
     p6 = 4.0 * k**3
     # accumulation
     t0 = 0.01 * ct_k_next
-    t7 = 0.01 * ct_h_next
-    t14 = 0.01 * ct_m_next
-    t18 = t14 * x43
-    t21 = 0.01 * ct_v_next
-    t22 = t21 @ w.T
-    t23 = x.T @ t21
-    t33 = (-(t21 * v)).sum(0)[:, None] + v.T @ t21
-    t41 = ct_k_next - t0 * bn - t0 * an - t21 * x41 * gK * p6
-    t42 = t21 * x38
-    t46 = ct_h_next - t7 * bh - t7 * ah - t42 * x36
-    t50 = ct_m_next - t14 * bm - t14 * am - t42 * h * gNa * p4
-    t54 = 0.1 * (t0 * x45)
-    t56 = jnp.where(small, 0.0, t54)
-    t61 = t56 / x30 - jnp.where(small, 0.0, t56 * p2 * x29)
-    t44 = ct_v_next - t21 * x42 + t21 @ g.T - t21 * gL - t21 * x40 - t21 * x37
-    t65 = t44 + 0.1 * (t61 + 0.5 * jnp.where(small, t54, 0.0))
-    t73 = 0.0125 * (-0.125 * (t0 * k) * x34) + 0.05 * (0.07 * (t7 * x44) * x16)
-    t77 = t73 + 0.05555555555555555 * (-4.0 * (t14 * m) * x14)
-    t80 = jnp.where(x3, 0.0, t18)
-    t87 = t80 / x9 - jnp.where(x3, 0.0, t80 * p0 * x8) + 0.5 * jnp.where(x3, t18, 0.0)
-    t89 = t65 - 0.1 * (t7 * h * p1 * x20) - t77 + 0.1 * t87
-    return (t89, t50, t46, t41, t22, t23, t33)
+    t6 = 0.01 * ct_h_next
+    t12 = 0.01 * ct_m_next
+    d_am = t12 * x43
+    d_I_gap = 0.01 * ct_v_next
+    d_x = d_I_gap @ w.T
+    d_w = x.T @ d_I_gap
+    d_g = (-(d_I_gap * v)).sum(0)[:, None] + v.T @ d_I_gap
+    d_k = ct_k_next - t0 * bn - t0 * an - d_I_gap * x41 * gK * p6
+    t34 = d_I_gap * x38
+    t31 = ct_v_next - d_I_gap * x42 + d_I_gap @ g.T - d_I_gap * gL - d_I_gap * x40
+    d_h = ct_h_next - t6 * bh - t6 * ah - t34 * x36
+    d_m = ct_m_next - t12 * bm - t12 * am - t34 * h * gNa * p4
+    t44 = 0.1 * (t0 * x45)
+    t46 = jnp.where(small, 0.0, t44)
+    t51 = t46 / x30 - jnp.where(small, 0.0, t46 * p2 * x29)
+    t55 = t31 - d_I_gap * x37 + 0.1 * (t51 + 0.5 * jnp.where(small, t44, 0.0))
+    t63 = 0.0125 * (-0.125 * (t0 * k) * x34) + 0.05 * (0.07 * (t6 * x44) * x16)
+    t67 = t63 + 0.05555555555555555 * (-4.0 * (t12 * m) * x14)
+    t70 = jnp.where(x3, 0.0, d_am)
+    t77 = t70 / x9 - jnp.where(x3, 0.0, t70 * p0 * x8) + 0.5 * jnp.where(x3, d_am, 0.0)
+    d_v = t55 - 0.1 * (t6 * h * p1 * x20) - t67 + 0.1 * t77
+    return (d_v, d_m, d_h, d_k, d_x, d_w, d_g)
 
 
 def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
-    """Outputs and their tangents: 5353216 operations."""
+    """Outputs and their tangents: 5,353,216 operations."""
     # primal
     x1 = (v + 40.0) / 10.0
     x3 = jnp.abs(x1) < 0.001
@@ -326,18 +333,18 @@ def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
     # accumulation
     t14 = 0.1 * t_v
     t15 = 0.05 * t_v
-    t42 = jnp.where(small, t15, t14 / x30 - p2 * (x29 * jnp.where(small, 0.0, t14)))
-    t63 = t_v @ g + v @ t_g - (x44 * t_v + v * t_g.sum(1)) + (t_x @ w + x @ t_w)
-    t64 = t63 - (x38 * (x36 * t_h + h * (gNa * (p4 * t_m))) + x37 * t_v)
-    t68 = t_v + 0.01 * (t64 - (x41 * (gK * (p6 * t_k)) + x40 * t_v) - gL * t_v)
-    t22 = x52 * jnp.where(x3, t15, t14 / x9 - p0 * (x8 * jnp.where(x3, 0.0, t14)))
-    t71 = t22 - am * t_m - (bm * t_m + m * (4.0 * (x14 * (-0.05555555555555555 * t_v))))
-    t73 = t_m + 0.01 * t71
-    t75 = x57 * (0.07 * (x16 * (-0.05 * t_v))) - ah * t_h
-    t79 = t_h + 0.01 * (t75 + (h * (p1 * (x20 * (-0.1 * t_v))) - bh * t_h))
-    t48 = bn * t_k + k * (0.125 * (x34 * (-0.0125 * t_v)))
-    t84 = t_k + 0.01 * (x62 * (0.1 * t42) - an * t_k - t48)
-    return (v_next, m_next, h_next, k_next), (t68, t73, t79, t84)
+    t39 = jnp.where(small, t15, t14 / x30 - p2 * (x29 * jnp.where(small, 0.0, t14)))
+    t54 = t_v @ g + v @ t_g - (x44 * t_v + v * t_g.sum(1)) + (t_x @ w + x @ t_w)
+    t55 = t54 - (x38 * (x36 * t_h + h * (gNa * (p4 * t_m))) + x37 * t_v)
+    t_v_next = t_v + 0.01 * (t55 - (x41 * (gK * (p6 * t_k)) + x40 * t_v) - gL * t_v)
+    t21 = x52 * jnp.where(x3, t15, t14 / x9 - p0 * (x8 * jnp.where(x3, 0.0, t14)))
+    t61 = t21 - am * t_m - (bm * t_m + m * (4.0 * (x14 * (-0.05555555555555555 * t_v))))
+    t_m_next = t_m + 0.01 * t61
+    t64 = x57 * (0.07 * (x16 * (-0.05 * t_v))) - ah * t_h
+    t_h_next = t_h + 0.01 * (t64 + (h * (p1 * (x20 * (-0.1 * t_v))) - bh * t_h))
+    t43 = bn * t_k + k * (0.125 * (x34 * (-0.0125 * t_v)))
+    t_k_next = t_k + 0.01 * (x62 * (0.1 * t39) - an * t_k - t43)
+    return (v_next, m_next, h_next, k_next), (t_v_next, t_m_next, t_h_next, t_k_next)
 
 
 def _residuals(v, m, h, k, x, w, g, gNa, gK, gL):
@@ -348,7 +355,7 @@ def _residuals(v, m, h, k, x, w, g, gNa, gK, gL):
 def _cotangents(
     v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k_next
 ):
-    """Cotangents of the inputs from those of the outputs and what was kept: 3667712 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 3,667,712 operations."""
     # primal
     x1 = (v + 40.0) / 10.0
     x3 = jnp.abs(x1) < 0.001
@@ -389,28 +396,28 @@ def _cotangents(
     p6 = 4.0 * k**3
     # accumulation
     t0 = 0.01 * ct_k_next
-    t7 = 0.01 * ct_h_next
-    t14 = 0.01 * ct_m_next
-    t18 = t14 * x43
-    t21 = 0.01 * ct_v_next
-    t22 = t21 @ w.T
-    t23 = x.T @ t21
-    t33 = (-(t21 * v)).sum(0)[:, None] + v.T @ t21
-    t41 = ct_k_next - t0 * bn - t0 * an - t21 * x41 * gK * p6
-    t42 = t21 * x38
-    t46 = ct_h_next - t7 * bh - t7 * ah - t42 * x36
-    t50 = ct_m_next - t14 * bm - t14 * am - t42 * h * gNa * p4
-    t54 = 0.1 * (t0 * x45)
-    t56 = jnp.where(small, 0.0, t54)
-    t61 = t56 / x30 - jnp.where(small, 0.0, t56 * p2 * x29)
-    t44 = ct_v_next - t21 * x42 + t21 @ g.T - t21 * gL - t21 * x40 - t21 * x37
-    t65 = t44 + 0.1 * (t61 + 0.5 * jnp.where(small, t54, 0.0))
-    t73 = 0.0125 * (-0.125 * (t0 * k) * x34) + 0.05 * (0.07 * (t7 * x44) * x16)
-    t77 = t73 + 0.05555555555555555 * (-4.0 * (t14 * m) * x14)
-    t80 = jnp.where(x3, 0.0, t18)
-    t87 = t80 / x9 - jnp.where(x3, 0.0, t80 * p0 * x8) + 0.5 * jnp.where(x3, t18, 0.0)
-    t89 = t65 - 0.1 * (t7 * h * p1 * x20) - t77 + 0.1 * t87
-    return (t89, t50, t46, t41, t22, t23, t33)
+    t6 = 0.01 * ct_h_next
+    t12 = 0.01 * ct_m_next
+    d_am = t12 * x43
+    d_I_gap = 0.01 * ct_v_next
+    d_x = d_I_gap @ w.T
+    d_w = x.T @ d_I_gap
+    d_g = (-(d_I_gap * v)).sum(0)[:, None] + v.T @ d_I_gap
+    d_k = ct_k_next - t0 * bn - t0 * an - d_I_gap * x41 * gK * p6
+    t34 = d_I_gap * x38
+    t31 = ct_v_next - d_I_gap * x42 + d_I_gap @ g.T - d_I_gap * gL - d_I_gap * x40
+    d_h = ct_h_next - t6 * bh - t6 * ah - t34 * x36
+    d_m = ct_m_next - t12 * bm - t12 * am - t34 * h * gNa * p4
+    t44 = 0.1 * (t0 * x45)
+    t46 = jnp.where(small, 0.0, t44)
+    t51 = t46 / x30 - jnp.where(small, 0.0, t46 * p2 * x29)
+    t55 = t31 - d_I_gap * x37 + 0.1 * (t51 + 0.5 * jnp.where(small, t44, 0.0))
+    t63 = 0.0125 * (-0.125 * (t0 * k) * x34) + 0.05 * (0.07 * (t6 * x44) * x16)
+    t67 = t63 + 0.05555555555555555 * (-4.0 * (t12 * m) * x14)
+    t70 = jnp.where(x3, 0.0, d_am)
+    t77 = t70 / x9 - jnp.where(x3, 0.0, t70 * p0 * x8) + 0.5 * jnp.where(x3, d_am, 0.0)
+    d_v = t55 - 0.1 * (t6 * h * p1 * x20) - t67 + 0.1 * t77
+    return (d_v, d_m, d_h, d_k, d_x, d_w, d_g)
 
 
 @jax.custom_vjp

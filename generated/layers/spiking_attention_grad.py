@@ -3,11 +3,14 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 #
 # spiking_attention, on arrays: counted at batch = 16, d = 128, t = 64.
-# The function itself 170723328 operations; vector-Jacobian product 511382272
-# operations, 169610240 multiplications of them in its accumulation by reverse
-# elimination (reverse 169610240).
-# Training keeps 2883584 bytes (in float32), and the backward pass takes 341709568
-# operations.
+# The function itself 170,723,328 operations (8*batch*d*d*t + 4*batch*d*t*t +
+# 23*batch*d*t - batch*t*t + 2*batch*t); value and vector-Jacobian product 511,382,272
+# operations (24*batch*d*d*t + 12*batch*d*t*t + 63*batch*d*t - 2*batch*t*t + 5*batch*t -
+# 4*d*d - 2*d), 169,610,240 multiplications of them in its accumulation by reverse
+# elimination (reverse 169,610,240).
+# Training keeps 2,883,584 bytes (in float32), and the backward pass takes 341,709,568
+# operations (16*batch*d*d*t + 8*batch*d*t*t + 48*batch*d*t - batch*t*t + 5*batch*t -
+# 4*d*d - 2*d).
 """The exact derivative of `spiking_attention`, generated from models/layers/spiking_attention.py."""
 
 from functools import partial
@@ -22,7 +25,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:a17f339c95864a3302f6933c9c425d46a544a02113f0a8f02acee54a3878c861",
+    "text": "sha256:20c6835b49987c177cc3140ff21731e4c1dda7cd50d951a7362ec90dbdbf142a",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -61,6 +64,7 @@ GRADGEN = {
             "transcendental": 1024,
             "compare": 524288,
             "total": 170723328,
+            "formula": "8*batch*d*d*t + 4*batch*d*t*t + 23*batch*d*t - batch*t*t + 2*batch*t",
         },
         "vjp": {
             "mul": 256249856,
@@ -71,6 +75,7 @@ GRADGEN = {
             "transcendental": 525312,
             "compare": 393216,
             "total": 511382272,
+            "formula": "24*batch*d*d*t + 12*batch*d*t*t + 63*batch*d*t - 2*batch*t*t + 5*batch*t - 4*d*d - 2*d",
             "accumulation": {
                 "muls": 169610240,
                 "adds": 167245568,
@@ -86,6 +91,7 @@ GRADGEN = {
             "transcendental": 525312,
             "compare": 524288,
             "total": 512496640,
+            "formula": "24*batch*d*d*t + 12*batch*d*t*t + 71*batch*d*t - 2*batch*t*t + 5*batch*t",
         },
         "residuals": {
             "mul": 85327872,
@@ -95,6 +101,7 @@ GRADGEN = {
             "transcendental": 132096,
             "compare": 393216,
             "total": 170592256,
+            "formula": "8*batch*d*d*t + 4*batch*d*t*t + 22*batch*d*t - batch*t*t + 2*batch*t",
             "kept": {"bytes": 2883584},
         },
         "backward": {
@@ -106,6 +113,7 @@ GRADGEN = {
             "transcendental": 394240,
             "compare": 393216,
             "total": 341709568,
+            "formula": "16*batch*d*d*t + 8*batch*d*t*t + 48*batch*d*t - batch*t*t + 5*batch*t - 4*d*d - 2*d",
         },
     },
 }
@@ -125,9 +133,9 @@ def spiking_attention(state, x, params, a=0.5, th=1.0):
         (state', z): the new state and the spikes of the output.
 
     Differentiable with respect to state.q, state.k, state.v, state.o, x, params.gain,
-    params.shift, params.wq, params.wk, params.wv, params.wo: training keeps 2883584
+    params.shift, params.wq, params.wk, params.wv, params.wo: training keeps 2,883,584
     bytes (in float32, at the sizes in the header), and the backward pass takes
-    341709568 operations.
+    341,709,568 operations.
     """
     leaves, types = _flatten(state, x, params, a, th)
     return _result(_step(*leaves), types)
@@ -136,14 +144,14 @@ def spiking_attention(state, x, params, a=0.5, th=1.0):
 def spiking_attention_forward(state, x, params, a=0.5, th=1.0):
     """`spiking_attention` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
-    Differentiable with respect to state.q, state.k, state.v, state.o, x, params.gain, params.shift, params.wq, params.wk, params.wv, params.wo: a tangent takes 512496640 operations.
+    Differentiable with respect to state.q, state.k, state.v, state.o, x, params.gain, params.shift, params.wq, params.wk, params.wv, params.wo: a tangent takes 512,496,640 operations.
     """
     leaves, types = _flatten(state, x, params, a, th)
     return _result(_step_forward(*_hold_constant(*leaves)), types)
 
 
 def spiking_attention_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 511382272 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 511,382,272 operations.
 
     Args:
         primals: tuple of the arguments of `spiking_attention`.
@@ -177,7 +185,7 @@ def spiking_attention_vjp(primals, cotangents):
 
 
 def spiking_attention_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 512496640 operations.
+    """The result and its tangents, without forming the Jacobian: 512,496,640 operations.
 
     Args:
         primals: tuple of the arguments of `spiking_attention`.
@@ -225,7 +233,7 @@ def spiking_attention_jvp(primals, tangents):
 
 
 def _primal(q, k, v, o, x, gain, shift, wq, wk, wv, wo, a, th):
-    """The function itself, operation by operation as in the source: 170723328 operations."""
+    """The function itself, operation by operation as in the source: 170,723,328 operations."""
     # sizes
     d = q.shape[2]
     # primal
@@ -273,7 +281,7 @@ def _vjp(
     ct_0_o,
     ct_z,
 ):
-    """Cotangents of the inputs from those of the outputs: 511382272 operations."""
+    """Cotangents of the inputs from those of the outputs: 511,382,272 operations."""
     # sizes
     d = q.shape[2]
     # primal
@@ -309,28 +317,29 @@ def _vjp(
     p20 = jax.nn.sigmoid(4.0 * x27)
     p23 = 4.0 * p20 * (1.0 - p20)
     # accumulation
-    t1 = ct_0_o + ct_z * p23
-    t2 = t1 * a
-    t3 = x24.reshape(-1, x24.shape[-1]).T @ t1.reshape(-1, t1.shape[-1])
-    t5 = 0.125 * jnp.einsum("abc,dc->abd", t1, wo)
-    t7 = jnp.einsum("abc,adc->abd", t5, z_2)
-    t11 = ct_0_v + jnp.einsum("abc,abd->adc", t5, scores) * p18
-    t12 = t11 * a
-    t13 = s.reshape(-1, s.shape[-1]).T @ t11.reshape(-1, t11.shape[-1])
-    t16 = ct_0_k + jnp.einsum("abc,abd->acd", t7, z) * p13
-    t17 = t16 * a
-    t18 = s.reshape(-1, s.shape[-1]).T @ t16.reshape(-1, t16.shape[-1])
-    t22 = ct_0_q + t7 @ z_1 * p8
-    t23 = t22 * a
-    t24 = s.reshape(-1, s.shape[-1]).T @ t22.reshape(-1, t22.shape[-1])
-    t20 = jnp.einsum("abc,dc->abd", t11, wv) + jnp.einsum("abc,dc->abd", t16, wk)
-    t26 = t20 + jnp.einsum("abc,dc->abd", t22, wq)
-    t27 = t26.sum((0, 1))
-    t28 = t26 * x9
-    t32 = jnp.einsum("abc,abc->c", t28, centred)
-    t36 = t28 * gain + jnp.einsum("abc,abc->ab", t26, x7)[:, :, None] * p3 * p0 * p1
-    t40 = t36 + (-t36).sum(2, keepdims=True) * p0
-    return (t23, t17, t12, t2, t40, t32, t27, t24, t18, t13, t3)
+    d_u = ct_0_o + ct_z * p23
+    d_o = d_u * a
+    d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
+    t2 = 0.125 * jnp.einsum("abc,dc->abd", d_u, wo)
+    d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
+    d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
+    d_v = d_u_1 * a
+    d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
+    d_u_2 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
+    d_k = d_u_2 * a
+    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
+    d_u_3 = ct_0_q + d_scores @ z_1 * p8
+    d_q = d_u_3 * a
+    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
+    t7 = jnp.einsum("abc,dc->abd", d_u_1, wv) + jnp.einsum("abc,dc->abd", d_u_2, wk)
+    d_s = t7 + jnp.einsum("abc,dc->abd", d_u_3, wq)
+    d_shift = d_s.sum((0, 1))
+    t10 = d_s * x9
+    d_gain = jnp.einsum("abc,abc->c", t10, centred)
+    t15 = jnp.einsum("abc,abc->ab", d_s, x7)[:, :, None] * p3 * p0 * p1
+    d_centred = t10 * gain + t15
+    d_x = d_centred + (-d_centred).sum(2, keepdims=True) * p0
+    return (d_q, d_k, d_v, d_o, d_x, d_gain, d_shift, d_wq, d_wk, d_wv, d_wo)
 
 
 def _jvp(
@@ -359,7 +368,7 @@ def _jvp(
     t_wv,
     t_wo,
 ):
-    """Outputs and their tangents: 512496640 operations."""
+    """Outputs and their tangents: 512,496,640 operations."""
     # sizes
     d = q.shape[2]
     # primal
@@ -400,23 +409,24 @@ def _jvp(
     p20 = jax.nn.sigmoid(4.0 * x33)
     p23 = 4.0 * p20 * (1.0 - p20)
     # accumulation
-    t13 = t_x + (-(p0 * t_x.sum(2)))[:, :, None]
-    t22 = x7 * (p3 * (p0 * (p1 * t13).sum(2))[:, :, None])
-    t24 = t_shift + (x9 * (centred * t_gain + gain * t13) + t22)
-    t31 = s @ t_wq + t24 @ wq + a * t_q
-    t32 = p8 * t31
-    t34 = s @ t_wk + t24 @ wk + a * t_k
-    t35 = p13 * t34
-    t37 = jnp.einsum("abc,adc->adb", z_1, t32) + jnp.einsum("abc,adc->abd", z, t35)
-    t38 = s @ t_wv + t24 @ wv + a * t_v
-    t39 = p18 * t38
-    t46 = x30 @ t_wo + 0.125 * (scores @ t39 + t37 @ z_2) @ wo + a * t_o
-    t47 = p23 * t46
-    return (x16, x22, x28, x36, z_3), (t31, t34, t38, t46, t47)
+    t_centred = t_x + (-(p0 * t_x.sum(2)))[:, :, None]
+    t20 = x7 * (p3 * (p0 * (p1 * t_centred).sum(2))[:, :, None])
+    t_s = t_shift + (x9 * (centred * t_gain + gain * t_centred) + t20)
+    t_u = s @ t_wq + t_s @ wq + a * t_q
+    t_z = p8 * t_u
+    t_u_1 = s @ t_wk + t_s @ wk + a * t_k
+    t_z_1 = p13 * t_u_1
+    t28 = jnp.einsum("abc,adc->adb", z_1, t_z)
+    t_scores = t28 + jnp.einsum("abc,adc->abd", z, t_z_1)
+    t_u_2 = s @ t_wv + t_s @ wv + a * t_v
+    t_z_2 = p18 * t_u_2
+    t_u_3 = x30 @ t_wo + 0.125 * (scores @ t_z_2 + t_scores @ z_2) @ wo + a * t_o
+    t_z_3 = p23 * t_u_3
+    return (x16, x22, x28, x36, z_3), (t_u, t_u_1, t_u_2, t_u_3, t_z_3)
 
 
 def _residuals(q, k, v, o, x, gain, shift, wq, wk, wv, wo, a, th):
-    """What the backward pass is given: 170592256 operations."""
+    """What the backward pass is given: 170,592,256 operations."""
     # sizes
     d = q.shape[2]
     # primal
@@ -465,7 +475,7 @@ def _cotangents(
     ct_0_o,
     ct_z,
 ):
-    """Cotangents of the inputs from those of the outputs and what was kept: 341709568 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 341,709,568 operations."""
     # sizes
     d = x.shape[2]
     # primal
@@ -488,28 +498,29 @@ def _cotangents(
     p15 = jax.nn.sigmoid(4.0 * x21)
     p18 = 4.0 * p15 * (1.0 - p15)
     # accumulation
-    t1 = ct_0_o + ct_z * p23
-    t2 = t1 * a
-    t3 = x24.reshape(-1, x24.shape[-1]).T @ t1.reshape(-1, t1.shape[-1])
-    t5 = 0.125 * jnp.einsum("abc,dc->abd", t1, wo)
-    t7 = jnp.einsum("abc,adc->abd", t5, z_2)
-    t11 = ct_0_v + jnp.einsum("abc,abd->adc", t5, scores) * p18
-    t12 = t11 * a
-    t13 = s.reshape(-1, s.shape[-1]).T @ t11.reshape(-1, t11.shape[-1])
-    t16 = ct_0_k + jnp.einsum("abc,abd->acd", t7, z) * p13
-    t17 = t16 * a
-    t18 = s.reshape(-1, s.shape[-1]).T @ t16.reshape(-1, t16.shape[-1])
-    t22 = ct_0_q + t7 @ z_1 * p8
-    t23 = t22 * a
-    t24 = s.reshape(-1, s.shape[-1]).T @ t22.reshape(-1, t22.shape[-1])
-    t20 = jnp.einsum("abc,dc->abd", t11, wv) + jnp.einsum("abc,dc->abd", t16, wk)
-    t26 = t20 + jnp.einsum("abc,dc->abd", t22, wq)
-    t27 = t26.sum((0, 1))
-    t28 = t26 * x9
-    t32 = jnp.einsum("abc,abc->c", t28, centred)
-    t36 = t28 * gain + jnp.einsum("abc,abc->ab", t26, x7)[:, :, None] * p3 * p0 * p1
-    t40 = t36 + (-t36).sum(2, keepdims=True) * p0
-    return (t23, t17, t12, t2, t40, t32, t27, t24, t18, t13, t3)
+    d_u = ct_0_o + ct_z * p23
+    d_o = d_u * a
+    d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
+    t2 = 0.125 * jnp.einsum("abc,dc->abd", d_u, wo)
+    d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
+    d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
+    d_v = d_u_1 * a
+    d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
+    d_u_2 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
+    d_k = d_u_2 * a
+    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
+    d_u_3 = ct_0_q + d_scores @ z_1 * p8
+    d_q = d_u_3 * a
+    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
+    t7 = jnp.einsum("abc,dc->abd", d_u_1, wv) + jnp.einsum("abc,dc->abd", d_u_2, wk)
+    d_s = t7 + jnp.einsum("abc,dc->abd", d_u_3, wq)
+    d_shift = d_s.sum((0, 1))
+    t10 = d_s * x9
+    d_gain = jnp.einsum("abc,abc->c", t10, centred)
+    t15 = jnp.einsum("abc,abc->ab", d_s, x7)[:, :, None] * p3 * p0 * p1
+    d_centred = t10 * gain + t15
+    d_x = d_centred + (-d_centred).sum(2, keepdims=True) * p0
+    return (d_q, d_k, d_v, d_o, d_x, d_gain, d_shift, d_wq, d_wk, d_wv, d_wo)
 
 
 @jax.custom_vjp
