@@ -15,7 +15,7 @@ from gradgen.ir.program import Operations, Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in
 from gradgen.targets.jax.context import docstring_with, module_frame
-from gradgen.targets.jax.layout import Doc, Group, call, expression, flat, layout, quote, tuple_of
+from gradgen.targets.jax.layout import Doc, call, expression, flat, layout, quote, tuple_of
 from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
 from gradgen.targets.jax.ownership import users
@@ -196,9 +196,9 @@ def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
         lines += bound_guards(argument, expressions)
         leaves += [e for p, e in expressions.items() if p in paths]
     fitted = call("_fitted", [tuple_of(leaves)])
-    if names.types:
-        fitted = Group("", (fitted, flat(tuple_of(names.type_sources))), "")
-    return [*lines, *(line.removeprefix("    ") for line in layout("return ", fitted, "", 4))]
+    types = f", {flat(tuple_of(names.type_sources))}" if names.types else ""
+    found = layout("return ", fitted, types, 4)
+    return [*lines, *(line.removeprefix("    ") for line in found)]
 
 
 def _program(
