@@ -162,6 +162,8 @@ class Reading:
             raise self.unsupported(eqn, f"a form of '{name}' is not supported: {error}") from None
         if found is None:
             raise self.unsupported(eqn)
+        if len(eqn.outvars) != 1:
+            raise self.unsupported(eqn, f"a form of '{name}' is not supported: it has two results")
         return [self._moved(eqn, *found, operands)]
 
     def _elementwise(
