@@ -344,4 +344,10 @@ def f(x, key):
     key, now = jax.random.split(key)
     return x + jax.random.normal(now, x.shape, x.dtype), key
 """,
+    "numbers that are spaced evenly": """
+# gradgen: shape x=(n,)
+
+def f(x):
+    return 2 * x, jnp.linspace(0.0, 1.0, 5, dtype=x.dtype)
+""",
 }

@@ -209,6 +209,8 @@ class Reading:
         shape, dtype = shape_of(aval.shape), self.dtype(aval)
         if op == "reshape" and self.shape(operands[0]) == shape and isinstance(operands[0], str):
             return operands[0]
+        if op == "reshape" and isinstance(operands[0], Const):
+            return self.spread(operands[0], shape, dtype)
         if op == "broadcast":
             attributes = (*attributes, ("own", self.shape(operands[0])))
         atom = self.emit(op, operands, attributes, dtype, shape)
