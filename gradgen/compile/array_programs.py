@@ -43,7 +43,7 @@ def array_module(front: ArrayFront) -> ArrayModule:
         trace=trace,
         primal=ArrayCode(trace).primal(),
         vjp=vjp,
-        jvp=pushed and ArrayCode(trace).jvp(pushed.plan, tangents),
+        jvp=None if pushed is None else ArrayCode(trace).jvp(pushed.plan, tangents),
         gradient=_gradient(trace) if trace.is_loss else None,
         passes=split_arrays(vjp, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
