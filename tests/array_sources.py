@@ -350,4 +350,10 @@ def f(x, key):
 def f(x):
     return 2 * x, jnp.linspace(0.0, 1.0, 5, dtype=x.dtype)
 """,
+    "numbers of its own among the results": """
+# gradgen: shape x=(n,)
+
+def f(x):
+    return 2 * x, 5, True, jnp.arange(4)
+""",
 }
