@@ -319,4 +319,47 @@ def f(v, i, z, x, w, alpha=0.95, beta=0.9):
     v_next = alpha * v + (1.0 - alpha) * i_next - lax.stop_gradient(z)
     return v_next, i_next, spike(v_next - 1.0)
 """,
+    "attention with heads": """
+# gradgen: shape q=(b, h, t, d) k=(b, h, s, d) v=(b, h, s, d)
+
+def f(q, k, v):
+    a = jax.nn.softmax(jnp.einsum("bhtd,bhsd->bhts", q, k) / 3.0)
+    return a @ v
+""",
+    "a state, and numbers that take several lines": """
+# gradgen: shape s.v=(b, n) s.i=(b, n) inp=(b, n)
+
+class State(NamedTuple):
+    v: jax.Array
+    i: jax.Array
+
+def f(s: State, inp, tau_syn_inv=200.0, tau_mem_inv=100.0, v_leak=0.0, v_th=1.0, dt=0.001):
+    v = s.v + dt * tau_mem_inv * (v_leak - s.v + s.i)
+    return State(v, s.i - dt * tau_syn_inv * s.i + inp), spike(v - v_th)
+""",
+    "diagonals": """
+# gradgen: shape c=(k, i)
+
+def f(c):
+    return jnp.einsum("ij,ji->i", c, c.T), jnp.einsum("ii->i", c @ c.T), jnp.trace(c @ c.T)
+""",
+    "a key for the next step": """
+# gradgen: shape x=(b, n) key=():key
+
+def f(x, key):
+    key, now = jax.random.split(key)
+    return x + jax.random.normal(now, x.shape, x.dtype), key
+""",
+    "numbers that are spaced evenly": """
+# gradgen: shape x=(n,)
+
+def f(x):
+    return 2 * x, jnp.linspace(0.0, 1.0, 5, dtype=x.dtype)
+""",
+    "numbers of its own among the results": """
+# gradgen: shape x=(n,)
+
+def f(x):
+    return 2 * x, 5, True, jnp.arange(4)
+""",
 }

@@ -68,6 +68,18 @@ CASES = {
         "x @ w",
         ("w=(m, n)", "w=(n, m)"),
     ),
+    "an axis called as Python has it": Refused(
+        "# gradgen: shape x=(batch, in)\n\ndef f(x):\n    return 2 * x\n",
+        "an axis cannot be called 'in'",
+        "# gradgen: shape x=",
+        ("in)", "n_in)"),
+    ),
+    "the order of what is sorted": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x[jnp.argsort(x)]\n",
+        "a form of 'sort' is not supported: it has two results",
+        "jnp.argsort",
+        ("x[jnp.argsort(x)]", "jnp.sort(x)"),
+    ),
     "a loop over an axis": Refused(
         "# gradgen: shape x=(batch, n)\n\n"
         "def f(x):\n    return sum(x[k].sum() for k in range(x.shape[0]))\n",

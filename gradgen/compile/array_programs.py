@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.programs import GENERATOR
-from gradgen.elimination.arrays import cheapest, sweep, weighted_inputs, weighted_outputs
+from gradgen.elimination.arrays import (
+    cheapest,
+    goes_forward,
+    sweep,
+    weighted_inputs,
+    weighted_outputs,
+)
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.array_module import ArrayModule, Work
 from gradgen.ir.array_trace import ArrayTrace
@@ -28,18 +34,20 @@ def array_module(front: ArrayFront) -> ArrayModule:
     pulled = Work(cheapest(pulled_graph, sizes), sweep(pulled_graph, sizes))
     tangents = {f"tan{k}": i.variable for k, i in enumerate(trace.inputs) if i.wrt}
     pushed_graph = weighted_inputs(trace, tangents)
-    pushed = cheapest(pushed_graph, sizes)
+    pushed = None
+    if goes_forward(pushed_graph):
+        pushed = Work(cheapest(pushed_graph, sizes), sweep(pushed_graph, sizes))
     vjp = ArrayCode(trace).vjp(pulled.plan, cotangents)
     return ArrayModule(
         source=front.source,
         trace=trace,
         primal=ArrayCode(trace).primal(),
         vjp=vjp,
-        jvp=ArrayCode(trace).jvp(pushed, tangents),
+        jvp=None if pushed is None else ArrayCode(trace).jvp(pushed.plan, tangents),
         gradient=_gradient(trace) if trace.is_loss else None,
         passes=split_arrays(vjp, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
-        pushed=Work(pushed, sweep(pushed_graph, sizes)),
+        pushed=pushed,
         cotangents=tuple(weighed),
         tangents=tuple(zip((i.path for i in trace.inputs if i.wrt), tangents, strict=True)),
         emit=settings.emit,

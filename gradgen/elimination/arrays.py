@@ -61,6 +61,12 @@ def weighted_inputs(trace: ArrayTrace, tangents: Mapping[Var, Var]) -> ArrayGrap
     return _graph(trace, edges, kept, list(map(tip, reached)), backward=False)
 
 
+def goes_forward(graph: ArrayGraph) -> bool:
+    """Whether tangents can be pushed along all edges: none has a rule for cotangents alone."""
+    terms = [term for _, _, terms in graph.edges for term in terms]
+    return all(isinstance(term, Partial) or term.pushed is not None for term in terms)
+
+
 _Edges = dict[tuple[Var, Var], list[Partial | Operator]]
 
 
@@ -274,8 +280,7 @@ def _varying(shape: Shape) -> frozenset[int]:
 
 def cheapest(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
     """The plan with the fewest multiplications of the orders that need no search."""
-    sweep = "reverse" if graph.backward else "forward"
-    plans = [_swept(graph, sizes, sweep), _greedy(graph, sizes)]
+    plans = [sweep(graph, sizes), _greedy(graph, sizes)]
     return min((p for p in plans if p is not None), key=lambda p: (p.muls, p.adds))
 
 

@@ -113,7 +113,10 @@ class ArrayCode:
         found: list[tuple[Result, Atom]] = []
         for output, shape in zip(self._trace.outputs, self._trace.output_shapes, strict=True):
             atom = self._value(output.atom)
-            if self._shape(atom) != shape or isinstance(atom, Const):
+            if isinstance(atom, Const) and not shape and output.dtype in ("int", "bool"):
+                # an array, since the code around asks it for its shape
+                atom = self._broadcast(atom, (), (), output.dtype)
+            elif self._shape(atom) != shape or isinstance(atom, Const):
                 atom = self._spread(atom, shape, output.dtype)
             found.append((OutputValue(output.path), atom))
         self._primal_end = self._partials_end = len(self._builder.instructions)

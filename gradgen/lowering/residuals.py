@@ -195,7 +195,8 @@ def _computed_again(
     source, sink = 2 * len(number), 2 * len(number) + 1
     work = sum(cost.operations(i.target) for i in code) + sum(map(cost.handling, number))
     unit = _PER_BYTE if leaves.elements else 1 + work
-    never = unit * (2 + sum(cost.bytes(v) for v in inputs))
+    # what may be kept instead of all others: large arrays come of small ones
+    never = unit * (2 + sum(cost.bytes(v) for v in (number if leaves.elements else inputs)))
     if leaves.elements:
         never += work
     edges: dict[tuple[int, int], int] = {}

@@ -162,6 +162,8 @@ class Reading:
             raise self.unsupported(eqn, f"a form of '{name}' is not supported: {error}") from None
         if found is None:
             raise self.unsupported(eqn)
+        if len(eqn.outvars) != 1:
+            raise self.unsupported(eqn, f"a form of '{name}' is not supported: it has two results")
         return [self._moved(eqn, *found, operands)]
 
     def _elementwise(
@@ -207,6 +209,8 @@ class Reading:
         shape, dtype = shape_of(aval.shape), self.dtype(aval)
         if op == "reshape" and self.shape(operands[0]) == shape and isinstance(operands[0], str):
             return operands[0]
+        if op == "reshape" and isinstance(operands[0], Const):
+            return self.spread(operands[0], shape, dtype)
         if op == "broadcast":
             attributes = (*attributes, ("own", self.shape(operands[0])))
         atom = self.emit(op, operands, attributes, dtype, shape)

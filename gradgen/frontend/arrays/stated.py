@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from gradgen.ir.code import DType
 from gradgen.ir.shapes import Dim, Shape
 from gradgen.ir.source import Directive, Source
 
+_TAKEN = frozenset(
+    {*keyword.kwlist, "jax", "jnp", "lax", "np", "int", "min", "max", "mod", "floordiv"}
+)
+"""What stands for something else in a formula, or in the code that is written."""
 _NAMED = re.compile(r"(?:(\d+)\s*\*\s*)?([^\W\d]\w*)")
 
 
@@ -106,6 +111,11 @@ def _axis(text: str) -> Dim:
     if named is None or named[1] == "0":
         raise GradgenError(
             f"{text!r} is not an axis", hint="an axis is a name, a number, or a number times a name"
+        )
+    if named[2] in _TAKEN:
+        raise GradgenError(
+            f"an axis cannot be called '{named[2]}', which code has another use for",
+            hint=f"call it otherwise, as in n_{named[2]}",
         )
     return named[2] if named[1] in (None, "1") else f"{int(named[1])}*{named[2]}"
 

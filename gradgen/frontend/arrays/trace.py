@@ -362,7 +362,7 @@ def _require_same(single: Any, double: Any) -> None:
 
 def _require_same_dtype(single: str, double: str) -> None:
     """A dtype that is fixed may look like the usual one in one of the precisions."""
-    if (single, double) == ("float", "float32"):
+    if (single, double) in (("float", "float32"), ("uint", "uint32")):
         return
     alike = ({"int", "int32", "int64"}, {"float", "weak"})
     if single != double and not any({single, double} <= group for group in alike):

@@ -107,7 +107,8 @@ def _container_kind(value: Any) -> NodeKind | None:
 
 
 def _leaf_kind(value: Any) -> Any:
-    kind = jax.numpy.result_type(value).kind
+    dtype = jax.numpy.result_type(value)
+    kind = "key" if jax.numpy.issubdtype(dtype, jax.dtypes.prng_key) else dtype.kind
     if kind == "b":
         return "bool"
-    return "int" if kind in "iu" else "float"
+    return "int" if kind in ("i", "u", "key") else "float"
