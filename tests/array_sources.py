@@ -362,4 +362,16 @@ def f(x):
 def f(x):
     return 2 * x, 5, True, jnp.arange(4)
 """,
+    "sizes and a float of its own among the results": """
+# gradgen: shape x=(b, n)
+
+def f(x):
+    return 2 * x, x.shape[0], 1.0, x.shape[1] * 2 + x.shape[0]
+""",
+    "the dtype of an argument": """
+# gradgen: shape z=(batch, n) r=(n, n)
+
+def f(z, r):
+    return jnp.tanh(z @ (r * (1.0 - jnp.eye(r.shape[0], dtype=r.dtype))))
+""",
 }

@@ -7,8 +7,40 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from array_sources import SOURCES
 from test_arrays import pair
 
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.front import open_front
+from gradgen.config import Settings
+
+LARGEST = """
+# gradgen: shape w=(n, m) z=(6, b, n) y=(b,):int32
+
+def f(w, z, y):
+    i = z @ w
+    o, over_time = 0.0 * i[0], []
+    for t in range(6):
+        o = 0.9 * o + i[t]
+        over_time.append(o)
+    largest = jnp.stack(over_time).max(0)
+    return -jax.nn.log_softmax(largest)[jnp.arange(z.shape[1]), y].sum()
+"""
+ANNOTATED = """
+def f(w: Float[Array, "n m"], x: Rows, labels: Int[Array, " batch"], scale: float = 1.0):
+    return (jnp.tanh(x @ w) * scale)[jnp.arange(x.shape[0]), labels].sum()
+"""
+TYPES = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int
+
+    Rows = Float[Array, "batch n"]
+"""
 BACKWARD_ALONE = """
 # gradgen: shape x=(n,) y=(n,) b=()
 def f(x, y, b):
@@ -39,3 +71,41 @@ def test_a_backward_rule_that_is_not_elementwise_leaves_no_forward_mode(tmp_path
     )
     for one, other in zip(found, due, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_the_largest_is_found_where_xla_computes_it_twice(tmp_path: Path) -> None:
+    """Compiled with fusion, where what is compared may be rounded otherwise than its maximum."""
+    made = pair(tmp_path, LARGEST)
+    due, found = (jax.jit(jax.grad(function)) for function in (made.source, made.function()))
+    chance = np.random.default_rng(0)
+    for size in (1, 1, 1, 1, 1, 1, 3, 8):
+        w, z = chance.normal(size=(size, size)), chance.normal(size=(6, size, size))
+        given = jnp.asarray(w), jnp.asarray(z), jnp.zeros(size, jnp.int32)
+        np.testing.assert_allclose(found(*given), due(*given), rtol=1e-4, atol=1e-5)
+
+
+def test_an_array_that_is_weakly_typed_has_its_dtype(tmp_path: Path) -> None:
+    made = pair(tmp_path, SOURCES["the dtype of an argument"])
+    z, r = jnp.ones((2, 3), jnp.bfloat16), jnp.full((3, 3), 0.5)
+    with pytest.raises(TypeError, match="floats of one precision, not bfloat16 and float32"):
+        made.function()(z, r)
+    r = jnp.full((3, 3), 0.5, jnp.bfloat16)
+    assert made.function()(z, r).dtype == made.source(z, r).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("rows", ['Float[Array, "batch n"]', "Rows"])
+def test_shapes_are_those_of_annotations(rows: str, tmp_path: Path) -> None:
+    """Written in place, or by a name of the module's."""
+    path = tmp_path / "model.py"
+    path.write_text(TYPES + ANNOTATED.replace("x: Rows", f"x: {rows}"))
+    front = open_front(Settings(str(path)))
+    assert isinstance(front, ArrayFront)
+    paths = [i.path for i in front.trace.inputs]
+    shapes = dict(zip(paths, front.trace.shapes, strict=True))
+    assert shapes == {"w": ("n", "m"), "x": ("batch", "n"), "labels": ("batch",), "scale": ()}
+
+
+def test_annotations_leave_neurons_alone(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(TYPES + "def f(v: Rows, i: Rows):\n    return v + i\n")
+    assert not isinstance(open_front(Settings(str(path))), ArrayFront)

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/alif_recurrent.py",
     "function": "alif_recurrent",
     "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
-    "text": "sha256:e7ddbe33ae53caaffd7c90a95dfc0ab7831cc353715ea2d21dfa237c29bd4f40",
+    "text": "sha256:432d4698c04896c2bed63c2f0bb58ef349bdf6d5bf256d33518459a3dd94287e",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, n)",
@@ -428,7 +428,8 @@ def _leaf(value, name, kind):
 def _of_one_precision(leaves):
     """Refuse floats in whose precisions the source computes otherwise than this code."""
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    dtypes = {leaf.dtype.name for leaf in floats if not leaf.weak_type}
+    # an array that is weakly typed has a dtype that the source may ask for
+    dtypes = {leaf.dtype.name for leaf in floats if leaf.ndim or not leaf.weak_type}
     if len(dtypes) > 1:
         raise TypeError(
             f"alif_recurrent takes floats of one precision, not {' and '.join(sorted(dtypes))}"
@@ -539,6 +540,7 @@ def _result(outputs, types):
 
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
+    output = jnp.asarray(output)
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
 
 

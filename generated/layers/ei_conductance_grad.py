@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/ei_conductance.py",
     "function": "ei_conductance",
     "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:28e59e0413400d9e8d1bb62816cadb001f3f54be5acb7483728dfeb46cc8391b",
+    "text": "sha256:0b78c93d557e2b0c6c9ad17150ba88194a2e392787df86f566e332f000d2d28f",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, 5*m)",
@@ -239,7 +239,7 @@ def _primal(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
     ge_new = ge * jnp.exp(-0.1 / tau_e) + x4 @ we + x
-    x11 = jnp.full((1,), 4*m, int)
+    x11 = jnp.full((1,), 4 * m, int)
     x12 = lax.gather(
         z,
         x11,
@@ -300,7 +300,7 @@ def _vjp(
     )
     ge_new = ge * x1 + x4 @ we + x
     x8 = jnp.exp(-0.1 / tau_i)
-    x11 = jnp.full((1,), 4*m, int)
+    x11 = jnp.full((1,), 4 * m, int)
     x12 = lax.gather(
         z,
         x11,
@@ -331,7 +331,7 @@ def _vjp(
     d_x = ct_ge_new + t5 * x16
     d_v = d_u - t5 * gi_new - t5 * ge_new - t5
     d_wi = x12.T @ d_gi_new
-    t13 = jnp.zeros((batch, 5*m), v.dtype)
+    t13 = jnp.zeros((batch, 5 * m), v.dtype)
     t12 = d_gi_new @ wi.T
     d_gi = d_gi_new * x8
     d_we = x4.T @ d_x
@@ -411,7 +411,7 @@ def _jvp(
     )
     ge_new = ge * x1 + x4 @ we + x
     x8 = jnp.exp(-0.1 / tau_i)
-    x11 = jnp.full((1,), 4*m, int)
+    x11 = jnp.full((1,), 4 * m, int)
     x12 = lax.gather(
         z,
         x11,
@@ -487,7 +487,7 @@ def _residuals(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
     ge_new = ge * jnp.exp(-0.1 / tau_e) + x4 @ we + x
-    x11 = jnp.full((1,), 4*m, int)
+    x11 = jnp.full((1,), 4 * m, int)
     x12 = lax.gather(
         z,
         x11,
@@ -568,7 +568,7 @@ def _cotangents(
     d_x = ct_ge_new + t5 * x16
     d_v = d_u - t5 * gi_new - t5 * ge_new - t5
     d_wi = x12.T @ d_gi_new
-    t13 = jnp.zeros((batch, 5*m), v.dtype)
+    t13 = jnp.zeros((batch, 5 * m), v.dtype)
     t12 = d_gi_new @ wi.T
     d_gi = d_gi_new * x8
     d_we = x4.T @ d_x
@@ -832,7 +832,8 @@ def _leaf(value, name, kind):
 def _of_one_precision(leaves):
     """Refuse floats in whose precisions the source computes otherwise than this code."""
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    dtypes = {leaf.dtype.name for leaf in floats if not leaf.weak_type}
+    # an array that is weakly typed has a dtype that the source may ask for
+    dtypes = {leaf.dtype.name for leaf in floats if leaf.ndim or not leaf.weak_type}
     if len(dtypes) > 1:
         raise TypeError(
             f"ei_conductance takes floats of one precision, not {' and '.join(sorted(dtypes))}"
@@ -965,6 +966,7 @@ def _result(outputs, types):
 
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
+    output = jnp.asarray(output)
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
 
 

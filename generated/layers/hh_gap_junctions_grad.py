@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/hh_gap_junctions.py",
     "function": "hh_gap_junctions",
     "digest": "sha256:5c2a11c4ca3c9e287a36b1aa4e08125c9934495cc44a15c581d8f8ea9c3a7b26",
-    "text": "sha256:d45fff39f8fc752832b4ad53402d9cdd0099849769671fb52ab7b04636c4ccd9",
+    "text": "sha256:a5af742ed5994c197ff71fd7129f9a5f81ff863d741e7fba7dd904b7bf430992",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -587,7 +587,8 @@ def _leaf(value, name, kind):
 def _of_one_precision(leaves):
     """Refuse floats in whose precisions the source computes otherwise than this code."""
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    dtypes = {leaf.dtype.name for leaf in floats if not leaf.weak_type}
+    # an array that is weakly typed has a dtype that the source may ask for
+    dtypes = {leaf.dtype.name for leaf in floats if leaf.ndim or not leaf.weak_type}
     if len(dtypes) > 1:
         raise TypeError(
             f"hh_gap_junctions takes floats of one precision, not {' and '.join(sorted(dtypes))}"
@@ -698,6 +699,7 @@ def _full_tangents(outputs, tangents):
 
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
+    output = jnp.asarray(output)
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
 
 

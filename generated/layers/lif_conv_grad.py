@@ -26,7 +26,7 @@ GRADGEN = {
     "source": "models/layers/lif_conv.py",
     "function": "lif_conv",
     "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:97e07c1e7475492026b7a2469c2117af80de0bf311df693e3999b4110d855d42",
+    "text": "sha256:ad0f1960c545a30a81094ff53f75840a2becb218de487fcf2647860b06ea5e14",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, c_out, height, width)",
@@ -504,7 +504,8 @@ def _leaf(value, name, kind):
 def _of_one_precision(leaves):
     """Refuse floats in whose precisions the source computes otherwise than this code."""
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    dtypes = {leaf.dtype.name for leaf in floats if not leaf.weak_type}
+    # an array that is weakly typed has a dtype that the source may ask for
+    dtypes = {leaf.dtype.name for leaf in floats if leaf.ndim or not leaf.weak_type}
     if len(dtypes) > 1:
         raise TypeError(
             f"lif_conv takes floats of one precision, not {' and '.join(sorted(dtypes))}"
@@ -601,6 +602,7 @@ def _full_tangents(outputs, tangents):
 
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
+    output = jnp.asarray(output)
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
 
 

@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/layers/lif_layer.py",
     "function": "lif_layer",
     "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:d4c987bb2cc1735dbd6902955b1f3db000ee8f3b69113a19aabfb0977aec073a",
+    "text": "sha256:1cd5b201af567a723c6039ef5f3d8f32d7184c26a2449cff795a1aef2d117f2f",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -369,7 +369,8 @@ def _leaf(value, name, kind):
 def _of_one_precision(leaves):
     """Refuse floats in whose precisions the source computes otherwise than this code."""
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    dtypes = {leaf.dtype.name for leaf in floats if not leaf.weak_type}
+    # an array that is weakly typed has a dtype that the source may ask for
+    dtypes = {leaf.dtype.name for leaf in floats if leaf.ndim or not leaf.weak_type}
     if len(dtypes) > 1:
         raise TypeError(
             f"lif_layer takes floats of one precision, not {' and '.join(sorted(dtypes))}"
@@ -470,6 +471,7 @@ def _full_tangents(outputs, tangents):
 
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
+    output = jnp.asarray(output)
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
 
 

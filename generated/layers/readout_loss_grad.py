@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/readout_loss.py",
     "function": "readout_loss",
     "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
-    "text": "sha256:bea6edcaecc87152f6a372717689f56a9adfa401e1b2a8b3e7f171d99db2170b",
+    "text": "sha256:1db957a206d0f69c6230f47f7a2d6682b20e17e1a49f50e963a2d301e8cbcdc1",
     "mode": "arrays",
     "shapes": {
         "s": "(time, batch, n)",
@@ -257,12 +257,13 @@ def _vjp(s, w, b, labels, ct_out):
         ),
         mode=lax.GatherScatterMode.FILL_OR_DROP,
     )
-    t9 = x1 == largest.reshape(1, batch, classes)
+    t8 = lax.optimization_barrier(x1)
+    t11 = t8 == t8.max(0).reshape(1, batch, classes)
     d_largest = d_scores + (-d_scores).sum(1, keepdims=True) / x8 * x6
-    t13 = jnp.where(t9, d_largest / t9.astype(x1.dtype).sum(0), 0.0)
-    d_b = t13.sum((0, 1))
-    d_s = jnp.einsum("abc,dc->abd", t13, w)
-    d_w = s.reshape(-1, s.shape[-1]).T @ t13.reshape(-1, t13.shape[-1])
+    t15 = jnp.where(t11, d_largest / t11.astype(t8.dtype).sum(0), 0.0)
+    d_b = t15.sum((0, 1))
+    d_s = jnp.einsum("abc,dc->abd", t15, w)
+    d_w = s.reshape(-1, s.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
     return (d_s, d_w, d_b)
 
 
@@ -296,11 +297,12 @@ def _jvp(s, w, b, labels, t_s, t_w, t_b):
     )
     x21 = -(x17.sum((0, 1)) / batch)
     # accumulation
-    t5 = x1 == largest.reshape(1, batch, classes)
-    t9 = jnp.where(t5, t_b + (t_s @ w + s @ t_w), 0.0).sum(0)
-    t_largest = t9 / t5.astype(x1.dtype).sum(0)
+    t4 = lax.optimization_barrier(x1)
+    t7 = t4 == t4.max(0).reshape(1, batch, classes)
+    t11 = jnp.where(t7, t_b + (t_s @ w + s @ t_w), 0.0).sum(0)
+    t_largest = t11 / t7.astype(t4.dtype).sum(0)
     t_scores = t_largest - (x6 * t_largest).sum(1)[:, None] / x8
-    t14 = lax.gather(
+    t16 = lax.gather(
         t_scores,
         x16,
         lax.GatherDimensionNumbers(
@@ -314,8 +316,8 @@ def _jvp(s, w, b, labels, t_s, t_w, t_b):
         mode=lax.GatherScatterMode.FILL_OR_DROP,
         fill_value=0,
     )
-    t18 = -(t14.sum(0).reshape(()) / batch)
-    return (x21,), (t18,)
+    t20 = -(t16.sum(0).reshape(()) / batch)
+    return (x21,), (t20,)
 
 
 def _value_and_gradient(s, w, b, labels):
@@ -365,12 +367,13 @@ def _value_and_gradient(s, w, b, labels):
         ),
         mode=lax.GatherScatterMode.FILL_OR_DROP,
     )
-    t8 = x1 == largest.reshape(1, batch, classes)
+    t7 = lax.optimization_barrier(x1)
+    t10 = t7 == t7.max(0).reshape(1, batch, classes)
     d_largest = d_scores + (-d_scores).sum(1, keepdims=True) / x8 * x6
-    t12 = jnp.where(t8, d_largest / t8.astype(x1.dtype).sum(0), 0.0)
-    d_b = t12.sum((0, 1))
-    d_s = jnp.einsum("abc,dc->abd", t12, w)
-    d_w = s.reshape(-1, s.shape[-1]).T @ t12.reshape(-1, t12.shape[-1])
+    t14 = jnp.where(t10, d_largest / t10.astype(t7.dtype).sum(0), 0.0)
+    d_b = t14.sum((0, 1))
+    d_s = jnp.einsum("abc,dc->abd", t14, w)
+    d_w = s.reshape(-1, s.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
     return (x21,), (d_s, d_w, d_b)
 
 
@@ -384,11 +387,12 @@ def _residuals(s, w, b, labels):
     largest = x1.max(0)
     x6 = jnp.exp(largest - jnp.maximum(-jnp.inf, largest.max(1))[:, None])
     # accumulation
-    t9 = x1 == largest.reshape(1, batch, classes)
-    return (s, w, labels, x6, t9)
+    t8 = lax.optimization_barrier(x1)
+    t11 = t8 == t8.max(0).reshape(1, batch, classes)
+    return (s, w, labels, x6, t11)
 
 
-def _cotangents(s, w, labels, x6, t9, ct_out):
+def _cotangents(s, w, labels, x6, t11, ct_out):
     """Cotangents of the inputs from those of the outputs and what was kept: 64,842,221 operations."""
     # sizes
     batch = s.shape[1]
@@ -414,10 +418,10 @@ def _cotangents(s, w, labels, x6, t9, ct_out):
         mode=lax.GatherScatterMode.FILL_OR_DROP,
     )
     d_largest = d_scores + (-d_scores).sum(1, keepdims=True) / x8 * x6
-    t13 = jnp.where(t9, d_largest / t9.astype(s.dtype).sum(0), 0.0)
-    d_b = t13.sum((0, 1))
-    d_s = jnp.einsum("abc,dc->abd", t13, w)
-    d_w = s.reshape(-1, s.shape[-1]).T @ t13.reshape(-1, t13.shape[-1])
+    t15 = jnp.where(t11, d_largest / t11.astype(s.dtype).sum(0), 0.0)
+    d_b = t15.sum((0, 1))
+    d_s = jnp.einsum("abc,dc->abd", t15, w)
+    d_w = s.reshape(-1, s.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
     return (d_s, d_w, d_b)
 
 
@@ -547,7 +551,8 @@ def _leaf(value, name, kind):
 def _of_one_precision(leaves):
     """Refuse floats in whose precisions the source computes otherwise than this code."""
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    dtypes = {leaf.dtype.name for leaf in floats if not leaf.weak_type}
+    # an array that is weakly typed has a dtype that the source may ask for
+    dtypes = {leaf.dtype.name for leaf in floats if leaf.ndim or not leaf.weak_type}
     if len(dtypes) > 1:
         raise TypeError(
             f"readout_loss takes floats of one precision, not {' and '.join(sorted(dtypes))}"
@@ -618,6 +623,7 @@ def _result(outputs):
 
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
+    output = jnp.asarray(output)
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
 
 

@@ -25,7 +25,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:20c6835b49987c177cc3140ff21731e4c1dda7cd50d951a7362ec90dbdbf142a",
+    "text": "sha256:c9455325ed972b27cfa63bcdefeeafc247a84ee42c9810cd9bd96e407ea9fc66",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -738,7 +738,8 @@ def _leaf(value, name, kind):
 def _of_one_precision(leaves):
     """Refuse floats in whose precisions the source computes otherwise than this code."""
     floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    dtypes = {leaf.dtype.name for leaf in floats if not leaf.weak_type}
+    # an array that is weakly typed has a dtype that the source may ask for
+    dtypes = {leaf.dtype.name for leaf in floats if leaf.ndim or not leaf.weak_type}
     if len(dtypes) > 1:
         raise TypeError(
             f"spiking_attention takes floats of one precision, not {' and '.join(sorted(dtypes))}"
@@ -883,6 +884,7 @@ def _result(outputs, types):
 
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
+    output = jnp.asarray(output)
     return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
 
 

@@ -165,6 +165,7 @@ _ALL = (
     _array("broadcast"),
     _array("reshape"),
     _array("transpose"),
+    _array("barrier"),
     _array("size", 0),
     _array("iota", 0),
     _array("reduce_sum", numpy="sum"),

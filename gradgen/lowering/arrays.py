@@ -113,7 +113,7 @@ class ArrayCode:
         found: list[tuple[Result, Atom]] = []
         for output, shape in zip(self._trace.outputs, self._trace.output_shapes, strict=True):
             atom = self._value(output.atom)
-            if isinstance(atom, Const) and not shape and output.dtype in ("int", "bool"):
+            if not shape and output.dtype in ("int", "bool") and self._is_python(atom):
                 # an array, since the code around asks it for its shape
                 atom = self._broadcast(atom, (), (), output.dtype)
             elif self._shape(atom) != shape or isinstance(atom, Const):
@@ -121,6 +121,13 @@ class ArrayCode:
             found.append((OutputValue(output.path), atom))
         self._primal_end = self._partials_end = len(self._builder.instructions)
         return found
+
+    def _is_python(self, atom: Atom) -> bool:
+        """Whether it is a number of Python: a constant, or a size and what is made of sizes."""
+        found = self._builder.definition(atom)
+        if found is None or found.op == "size":
+            return isinstance(atom, Const) or found is not None
+        return bool(found.variables) and all(map(self._is_python, found.operands))
 
     def _program(self, results: Sequence[tuple[Result, Atom]]) -> Program:
         code = self._builder.instructions

@@ -15,8 +15,10 @@ from gradgen.verify.recount import recount
 _SAID = {
     "max-muls": "takes {} multiplications",
     "max-ops": "takes {} operations",
-    "max-residuals": "keeps {} bytes a neuron and step in training",
+    "max-residuals": "keeps {} bytes{} in training",
 }
+
+_LONGER = "--search-again --budget 60"
 
 
 def over_budget(target: Target, counts: Counts) -> tuple[Finding, ...]:
@@ -26,13 +28,16 @@ def over_budget(target: Target, counts: Counts) -> tuple[Finding, ...]:
         "max-ops": counts.ops,
         "max-residuals": counts.residuals or 0,
     }
+    on_arrays = counts.forward_ops is None
+    each = "" if on_arrays else " a neuron and step"
+    # there is no search on arrays
+    search = "" if on_arrays else f"search longer with `{target.command} {_LONGER}`, or "
     return tuple(
         Finding(
             "over budget",
-            f"{target.label} {_SAID[key].format(found[key])}, {found[key] - allowed} over its "
-            f"budget of {allowed}",
-            f"search longer with `{target.command} --search-again --budget 60`, "
-            f"or raise {key} to {found[key]}",
+            f"{target.label} {_SAID[key].format(found[key], each)}, {found[key] - allowed} over "
+            f"its budget of {allowed}",
+            f"{search}raise {key} to {found[key]}",
             target.configuration,
             target.line(key),
         )

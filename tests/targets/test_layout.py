@@ -42,7 +42,7 @@ def ruff(*arguments: str) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
     """Files generated now, and those that are committed."""
     folder = tmp_path_factory.mktemp("generated")
-    for path in (ROOT / "generated").glob("*.py"):
+    for path in (ROOT / "generated").rglob("*.py"):
         (folder / path.name).write_bytes(path.read_bytes())
     for path in chosen(pytestconfig, *FILES):
         (folder / path.name).write_text(generate(path).text, encoding="utf-8")

@@ -32,9 +32,11 @@ def annotated_shapes(source: Source) -> Directive | None:
 
 def _annotated(source: Source) -> Iterator[tuple[str, tuple[tuple[str, ...], str]]]:
     tree = ast.parse(source.text)
+    # aliases stand under `if TYPE_CHECKING` as well
+    conditional = [part for node in tree.body if isinstance(node, ast.If) for part in node.body]
     aliases = {
         target.id: node.value
-        for node in tree.body
+        for node in (*tree.body, *conditional)
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)

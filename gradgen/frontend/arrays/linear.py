@@ -42,6 +42,9 @@ _NO_CODE = (
     jax.errors.InconclusiveDimensionOperation,
 )
 """What shows that a rule of JAX cannot be written as code."""
+_EXTREMA = ("reduce_max", "reduce_min")
+"""What is compared with what it was computed from: XLA may compute that twice, otherwise rounded,
+and nothing would equal its own maximum."""
 
 
 class Differentiation:
@@ -241,7 +244,7 @@ class Differentiation:
         self._operators += 1
         due = jax_compat.shaped(out.shape, out.dtype)
         try:
-            transposed = self._applied(pull, due, avals, atoms, instruction.target)
+            transposed = self._applied(instruction.op, pull, due, avals, atoms, instruction.target)
         except _NO_CODE as error:
             if instruction.op == "copy":
                 message = f"JAX has no derivative of '{eqn.primitive.name}' here"
@@ -250,7 +253,7 @@ class Differentiation:
         pushed = None
         try:
             if not eqn.primitive.name.startswith("custom_vjp"):
-                pushed = self._applied(push, avals[slots[0]], avals, atoms, source)
+                pushed = self._applied(instruction.op, push, avals[slots[0]], avals, atoms, source)
         except _NO_CODE:
             if instruction.op != "copy":
                 shape = self.shape(instruction.target)
@@ -271,13 +274,21 @@ class Differentiation:
         return Applied(argument, (code,), code.target)
 
     def _applied(
-        self, function: Any, vector: Any, avals: Sequence[Any], atoms: Sequence[Atom], like: Var
+        self,
+        op: str,
+        function: Any,
+        vector: Any,
+        avals: Sequence[Any],
+        atoms: Sequence[Atom],
+        like: Var,
     ) -> Applied:
         closed = jax.make_jaxpr(function)(vector, *avals)
         reading = self._reading.on_top(f"o{self._operators}_")
         argument = f"u{self._operators}"
         reading.shapes[argument] = self.shape(like)
         start = len(reading.builder.instructions)
+        if op in _EXTREMA:
+            atoms = [reading.emit("barrier", (a,), shape=self.shape(a)) for a in atoms]
         (result,) = reading.run(closed, [argument, *atoms])
         code = live_code(reading.builder.instructions[start:], [result])
         return Applied(argument, code, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from gradgen.ir.code import Const, Instruction
@@ -28,8 +29,12 @@ def spelled(
 
 def print_shape(shape: Shape) -> str:
     """A shape as a tuple."""
-    inside = ", ".join(map(str, shape))
+    inside = ", ".join(map(_dim, shape))
     return f"({inside},)" if len(shape) == 1 else f"({inside})"
+
+
+def _dim(dim: Dim) -> str:
+    return re.sub(r"(?<=\w)(\*|//)(?=\w)", r" \1 ", str(dim))
 
 
 def _call(function: str, *arguments: str) -> Text:
@@ -111,7 +116,7 @@ def _broadcast(instruction: Instruction, operands: Sequence[Text], dtype: str) -
             name = "zeros" if operand.value == 0 else "ones"
             return _call(f"jnp.{name}", print_shape(shape), dtype)
         return _call("jnp.full", print_shape(shape), print_constant(operand).text, dtype)
-    if not dims and shape:
+    if not dims:
         # a number may be Python's, or weakly typed
         return _call("jnp.full", print_shape(shape), operands[0].text, dtype)
     added = [k for k in range(len(shape)) if k not in dims]
@@ -135,7 +140,7 @@ def _indexed(operand: Text, places: Sequence[str]) -> Text:
 
 def _reshape(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
     shape: Shape = instruction.attribute("shape")
-    return _method(operands[0], f"reshape({', '.join(map(str, shape)) or '()'})")
+    return _method(operands[0], f"reshape({', '.join(map(_dim, shape)) or '()'})")
 
 
 def _transpose(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
@@ -147,14 +152,14 @@ def _transpose(instruction: Instruction, operands: Sequence[Text], dtype: str) -
 
 def _size(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
     dim: Dim = instruction.attribute("dim")
-    text = str(dim)
+    text = _dim(dim)
     return Text(text, ATOM if text.isidentifier() else TERM - 10)
 
 
 def _iota(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
     shape: Shape = instruction.attribute("shape")
     if len(shape) == 1:
-        return _call("jnp.arange", str(shape[0]), f"dtype={dtype}")
+        return _call("jnp.arange", _dim(shape[0]), f"dtype={dtype}")
     dimension = instruction.attribute("dimension")
     return _call("lax.broadcasted_iota", dtype, print_shape(shape), str(dimension))
 
@@ -334,6 +339,7 @@ def _conv(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Tex
 _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     "reshape": _reshape,
     "transpose": _transpose,
+    "barrier": lambda i, o, d: _call("lax.optimization_barrier", o[0].text),
     "size": _size,
     "iota": _iota,
     "reduce_sum": _reduced("sum"),

@@ -249,19 +249,20 @@ def _program(
         for title, lines in printer.sections()
     ]
     shapes = {v: s for v, s in shapes_given(module).items() if v in program.inputs}
-    text = "\n".join(line for section in sections for line in section["lines"])
+    groups: dict[type[Result], list[Doc]] = {}
+    for key, atom in program.results:
+        groups.setdefault(type(key), []).append(printer.atom(atom))
+    returned = print_results(list(groups.values()))
+    text = "\n".join([line for section in sections for line in section["lines"]] + returned)
     used = sorted(axis for axis in axes if re.search(rf"(?<![.\w]){axis}\b", text))
     sizes = [_size_of(axis, program, shapes, named) for axis in used]
     if sizes:
         sections.insert(0, {"title": "sizes", "lines": sizes})
-    groups: dict[type[Result], list[Doc]] = {}
-    for key, atom in program.results:
-        groups.setdefault(type(key), []).append(printer.atom(atom))
     return {
         "signature": function_header(function, [named[v] for v in program.inputs]),
         "doc": f"{about}: {counted}.",
         "sections": sections,
-        "returned": "\n".join(print_results(list(groups.values()))),
+        "returned": "\n".join(returned),
     }
 
 
