@@ -99,19 +99,19 @@ CASES = {
         "def f(v):\n    w = v * 2.0\n    return v - jnp.mean(w)\n",
         3,
         "'reduce_sum' mixes different neurons",
-        "--per-neuron",
+        "# gradgen: shape v=(",
     ),
     "a dot product over neurons": (
         "def f(v, w):\n    return v + jnp.dot(v, w)\n",
         2,
         "'dot_general' mixes different neurons",
-        "--per-neuron",
+        "# gradgen: shape v=(",
     ),
     "a roll over neurons": (
         "def f(v):\n    return v + jnp.roll(v, 1)\n",
         2,
         "mixes different neurons",
-        "--per-neuron",
+        "# gradgen: shape v=(",
     ),
     "a neuron's number": (
         "def f(v):\n    return v + jnp.arange(jnp.size(v)).reshape(jnp.shape(v))\n",

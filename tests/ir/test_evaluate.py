@@ -37,7 +37,8 @@ ARITHMETIC = {
     "add", "sub", "mul", "div", "rem", "max", "min", "neg", "abs", "sign", "eq", "lt", "ge",
 }  # fmt: skip
 OTHER = {"select", "convert", "finfo", "copy", "stop_gradient", "is_finite"}
-FLOATS = sorted(set(OPERATIONS) - NO_COUNTERPART - ON_INTEGERS - OTHER)
+ON_ARRAYS = {name for name, operation in OPERATIONS.items() if operation.kind == "array"}
+FLOATS = sorted(set(OPERATIONS) - NO_COUNTERPART - ON_INTEGERS - ON_ARRAYS - OTHER)
 
 
 def jax_function(op, attributes=()):

@@ -129,7 +129,7 @@ def test_a_budget_counts_though_nothing_has_changed(project: Path) -> None:
         ("pyproject.toml", "max-muls = 10", 'wrt = ["v", "alpha"]',
          f"configuration of {GENERATED} has changed: wrt", "pyproject.toml:7:"),
         ("pyproject.toml", "max-muls = 10", "ranges = { v = [-1, 2] }",
-         f"configuration of {GENERATED} has changed: range", "pyproject.toml:4:"),
+         f"configuration of {GENERATED} has changed: range", "pyproject.toml:7:"),
         ("pyproject.toml", "max-muls = 10", 'emit = ["vjp"]',
          f"configuration of {GENERATED} has changed: emit", "pyproject.toml:7:"),
     ],
