@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
-from gradgen.ir.shapes import Dim, Sizes, size
+from gradgen.ir.shapes import Dim, Sizes, multiple, size
 
 Factors = tuple[str, ...]
 """What is multiplied, in order: names of sizes, and sizes that are no multiple of a name."""
@@ -47,12 +46,12 @@ def amount(dims: Iterable[Dim]) -> Amount:
     """How many elements an array of these axes has."""
     number, factors = 1, []
     for dim in dims:
-        multiple = re.fullmatch(r"(?:(\d+)\*)?([^\W\d]\w*)", str(dim))
+        found = multiple(dim)
         if isinstance(dim, int):
             number *= dim
-        elif multiple:
-            number *= int(multiple[1] or 1)
-            factors.append(multiple[2])
+        elif found is not None:
+            number *= found[0]
+            factors.append(found[1])
         else:
             factors.append(dim)
     return _amount([(tuple(sorted(factors)), number)])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.code import Var
 from gradgen.ir.emitted import EMITTED, EmittedFunction
 from gradgen.ir.module import Options, Passes
 from gradgen.ir.program import Program
+from gradgen.ir.shapes import Shape, shapes_of
 from gradgen.ir.source import Source
 
 
@@ -47,6 +50,17 @@ class ArrayModule:
     options: Options = ()
     imports: tuple[tuple[str, str], ...] = ()
     """The local modules that the source needs, and their digests."""
+
+    @cached_property
+    def shapes(self) -> dict[Var, Shape]:
+        """The shapes of whatever programs are given."""
+        trace, passes = self.trace, self.passes
+        by_path = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
+        by_path |= {i.path: s for i, s in zip(trace.inputs, trace.shapes, strict=True)}
+        found = dict(trace.shapes_by_variable)
+        found |= {v: by_path[path] for path, v in (*self.cotangents, *self.tangents)}
+        whole = shapes_of(passes.whole.instructions, found)
+        return found | {v: whole[v] for v in passes.kept}
 
     @property
     def functions(self) -> tuple[EmittedFunction, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradgen.ir.code import Atom, Instruction, Var, check_code, is_float
 from gradgen.ir.patterns import Pattern
@@ -83,7 +84,7 @@ class ArrayTrace:
         """The outputs that can carry derivatives."""
         return tuple(output for output in self.outputs if is_float(output.dtype))
 
-    @property
+    @cached_property
     def shapes_by_variable(self) -> dict[Var, Shape]:
         """Of all variables of the primal and the partials."""
         given = {i.variable: s for i, s in zip(self.inputs, self.shapes, strict=True)}

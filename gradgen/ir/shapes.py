@@ -41,10 +41,26 @@ def names_in(dim: Dim) -> frozenset[str]:
     return frozenset(names - {"min", "max"})
 
 
+def axes_in(shapes: Iterable[Shape]) -> list[str]:
+    """The names in the sizes of all axes, in order."""
+    return sorted({name for shape in shapes for dim in shape for name in names_in(dim)})
+
+
+def multiple(dim: Dim) -> tuple[int, str] | None:
+    """The number and the name of an axis such as `n` or `4*n`; None for any other."""
+    match = re.fullmatch(r"(?:(\d+)\*)?([^\W\d]\w*)", str(dim))
+    return None if match is None else (int(match[1] or 1), match[2])
+
+
 def told_by(shape: Shape) -> frozenset[str]:
     """The names whose sizes an array of this shape tells: of axes `n`, and of `4*n`."""
-    found = (re.fullmatch(r"(?:\d+\*)?([^\W\d]\w*)", str(dim)) for dim in shape)
-    return frozenset(match[1] for match in found if match)
+    return frozenset(found[1] for found in map(multiple, shape) if found is not None)
+
+
+def written(shape: Iterable[Dim]) -> str:
+    """A shape as Python writes a tuple: `(batch, n)`, `(n,)`."""
+    dims = tuple(map(str, shape))
+    return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
 
 
 def elements(shape: Shape, sizes: Sizes) -> int:

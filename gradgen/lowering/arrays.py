@@ -124,10 +124,12 @@ class ArrayCode:
 
     def _is_python(self, atom: Atom) -> bool:
         """Whether it is a number of Python: a constant, or a size and what is made of sizes."""
+        if isinstance(atom, Const):
+            return True
         found = self._builder.definition(atom)
-        if found is None or found.op == "size":
-            return isinstance(atom, Const) or found is not None
-        return bool(found.variables) and all(map(self._is_python, found.operands))
+        if found is None or not found.variables:
+            return found is not None and found.op == "size"
+        return all(map(self._is_python, found.operands))
 
     def _program(self, results: Sequence[tuple[Result, Atom]]) -> Program:
         code = self._builder.instructions

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import is_float
-from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in, size
+from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, axes_in, size
 from gradgen.ir.trace import Input
 from gradgen.verify.floats import Array
 from gradgen.verify.points import Range, default_values, numpy_dtype, stated_range
@@ -48,7 +48,7 @@ class Sample:
 
 def axes_of(trace: ArrayTrace) -> list[str]:
     """The names of all axes."""
-    return sorted({name for shape in trace.shapes for dim in shape for name in names_in(dim)})
+    return axes_in(trace.shapes)
 
 
 def recorded_sizes(trace: ArrayTrace) -> Sizes:

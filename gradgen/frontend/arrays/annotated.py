@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from gradgen.ir.shapes import written
 from gradgen.ir.source import Directive, Source
 
 _DTYPES = {
@@ -23,10 +24,7 @@ def annotated_shapes(source: Source) -> Directive | None:
     found = dict(_annotated(source))
     if not any(axes for axes, _ in found.values()):
         return None
-    shown = " ".join(
-        f"{name}=({', '.join(axes)}{',' if len(axes) == 1 else ''}){dtype}"
-        for name, (axes, dtype) in found.items()
-    )
+    shown = " ".join(f"{name}={written(axes)}{dtype}" for name, (axes, dtype) in found.items())
     return Directive("shape", shown, source.position)
 
 

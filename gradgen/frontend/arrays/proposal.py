@@ -12,6 +12,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.stated import read_stated
 from gradgen.frontend.arrays.trace import traces
 from gradgen.frontend.tracing.arguments import Signature
+from gradgen.ir.shapes import written
 from gradgen.ir.source import Directive, Position, Source
 
 _BATCH, _INPUTS, _NEURONS, _OUTPUTS = "batch", "n_in", "n", "n_out"
@@ -36,7 +37,7 @@ def proposed_shapes(
     states = ((_BATCH, _NEURONS), (_NEURONS,))
     for state, last in itertools.product(states, (_OUTPUTS, _NEURONS)):
         found = _shapes(passed, products, state, last)
-        shown = " ".join(f"{path}=({_axes(axes)})" for path, axes in found.items())
+        shown = " ".join(f"{path}={written(axes)}" for path, axes in found.items())
         directive = Directive("shape", shown, _NOWHERE)
         tried = replace(source, directives=(*source.directives, directive))
         try:
@@ -69,10 +70,6 @@ def _shapes(
         else:
             found[right] = (_NEURONS, last)
     return {path: found.get(path, state) for path in passed}
-
-
-def _axes(axes: tuple[str, ...]) -> str:
-    return ", ".join(axes) + ("," if len(axes) == 1 else "")
 
 
 def _products(source: Source) -> list[tuple[str | None, str | None]]:

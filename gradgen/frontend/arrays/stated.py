@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from gradgen.frontend.reading.directives import parse_shape, parse_size
 from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.jax_compat import Aval
 from gradgen.ir.code import DType
-from gradgen.ir.shapes import Dim, Shape
+from gradgen.ir.shapes import Dim, Shape, axes_in, multiple
 from gradgen.ir.source import Directive, Source
 
 _TAKEN = frozenset(
@@ -39,7 +39,7 @@ class Stated:
 
     def avals(self, working: str) -> list[Aval]:
         """Stand-ins for the leaves in one precision, their sizes symbols of one scope."""
-        names = sorted({d for shape in self.shapes for dim in shape for d in _names(dim)})
+        names = axes_in(self.shapes)
         symbols = dict(zip(names, export.symbolic_shape(", ".join(names)), strict=True))
         fixed: dict[str, Any] = {"float": working, "int": str(jnp.result_type(int))}
         if "key" in self.dtypes:
@@ -82,12 +82,12 @@ def read_stated(source: Source, signature: Signature) -> Stated:
         shape, dtype = given.get(leaf.path, ((), None))
         shapes.append(shape)
         dtypes.append(dtype or ("float" if leaf.kind == "float" else leaf.kind))
-    known = {name for shape in shapes for dim in shape for name in _names(dim)}
+    known = axes_in(shapes)
     for name in sizes:
         if name not in known:
             unknown = GradgenError(
                 f"there is a size for '{name}', which is no axis",
-                hint=f"the axes are {', '.join(sorted(known))}" if known else None,
+                hint=f"the axes are {', '.join(known)}" if known else None,
             )
             raise _placed(unknown, source, places[name])
     return Stated(tuple(shapes), tuple(dtypes), tuple(sizes.items()))
@@ -120,15 +120,9 @@ def _axis(text: str) -> Dim:
     return named[2] if named[1] in (None, "1") else f"{int(named[1])}*{named[2]}"
 
 
-def _names(dim: Dim) -> Sequence[str]:
-    return () if isinstance(dim, int) else (dim.rpartition("*")[2],)
-
-
 def _symbolic(dim: Dim, symbols: Mapping[str, Any]) -> Any:
-    if isinstance(dim, int):
-        return dim
-    number, _, name = dim.rpartition("*")
-    return symbols[name] if not number else int(number) * symbols[name]
+    found = multiple(dim)
+    return dim if found is None else found[0] * symbols[found[1]]
 
 
 def _placed(error: GradgenError, source: Source, directive: Directive) -> GradgenError:

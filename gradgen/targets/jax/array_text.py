@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from gradgen.ir.code import Const, Instruction
-from gradgen.ir.shapes import Dim, Shape
+from gradgen.ir.shapes import Dim, Shape, written
 from gradgen.targets.jax.expressions import ATOM, TERM, Text, print_constant
 
 
@@ -29,8 +29,7 @@ def spelled(
 
 def print_shape(shape: Shape) -> str:
     """A shape as a tuple."""
-    inside = ", ".join(map(_dim, shape))
-    return f"({inside},)" if len(shape) == 1 else f"({inside})"
+    return written(map(_dim, shape))
 
 
 def _dim(dim: Dim) -> str:

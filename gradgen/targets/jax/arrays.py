@@ -13,7 +13,7 @@ from gradgen.ir.code import Var, is_float
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import Program
 from gradgen.ir.results import Result
-from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, names_in
+from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, axes_in, multiple, written
 from gradgen.targets.jax.context import docstring_with, module_frame
 from gradgen.targets.jax.layout import Doc, call, expression, flat, layout, quote, tuple_of
 from gradgen.targets.jax.metadata import document
@@ -53,7 +53,7 @@ def array_context(module: ArrayModule) -> Context:
     """Everything that the templates need."""
     trace = module.trace
     counts = {name: counted(module, program) for name, program in module.programs.items()}
-    frame = module_frame(module, [n for shape in trace.shapes for d in shape for n in names_in(d)])
+    frame = module_frame(module, axes_in(trace.shapes))
     names: Mapping[Var, str] = frame.pop("by_variable")
     needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
     return frame | {
@@ -85,32 +85,13 @@ def array_context(module: ArrayModule) -> Context:
 
 def counted(module: ArrayModule, program: Program) -> ArrayOperations:
     """The operations of one of a module's programs, at the sizes that it records."""
-    return count_arrays(program, shapes_given(module), dict(module.trace.sizes))
-
-
-def shapes_given(module: ArrayModule) -> dict[Var, Shape]:
-    """The shapes of whatever programs are given."""
-    trace = module.trace
-    shapes = dict(trace.shapes_by_variable)
-    by_path = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
-    shapes |= {v: by_path[path] for path, v in module.cotangents}
-    inputs = {i.path: shapes[i.variable] for i in trace.inputs}
-    shapes |= {v: inputs[path] for path, v in module.tangents}
-    for kept in module.passes.kept:
-        shapes.setdefault(kept, _kept_shape(module, kept, shapes))
-    return shapes
-
-
-def _kept_shape(module: ArrayModule, kept: Var, shapes: Mapping[Var, Shape]) -> Shape:
-    from gradgen.ir.shapes import shapes_of
-
-    return shapes_of(module.passes.whole.instructions, shapes)[kept]
+    return count_arrays(program, module.shapes, dict(module.trace.sizes))
 
 
 def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list[str]:
     trace, pulled = module.trace, module.pulled
     sizes = dict(trace.sizes)
-    axes = sorted({n for shape in trace.shapes for d in shape for n in names_in(d)})
+    axes = axes_in(trace.shapes)
     at = ", ".join(f"{axis} = {sizes.get(axis, DEFAULT_SIZE)}" for axis in axes)
     sentences = [
         f"{trace.function}, on arrays: counted at {at}." if at else f"{trace.function}, on arrays.",
@@ -154,7 +135,7 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
     content |= {
         "mode": "arrays",
         "shapes": {
-            i.path: _shown(shape)
+            i.path: written(shape)
             for i, shape in zip(trace.inputs, trace.shapes, strict=True)
             if shape
         },
@@ -172,10 +153,6 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
     return layout(f"{METADATA} = ", document(content))
 
 
-def _shown(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-
-
 def _leaves(module: ArrayModule) -> list[str]:
     """What the text knows of each leaf: its path, its axes and its kind."""
     trace = module.trace
@@ -188,10 +165,11 @@ def _leaves(module: ArrayModule) -> list[str]:
 
 
 def _axis(dim: Dim) -> Doc:
-    if isinstance(dim, int):
+    found = multiple(dim)
+    if found is None:
         return str(dim)
-    number, _, name = dim.rpartition("*")
-    return quote(name) if not number else tuple_of([number, quote(name)])
+    number, name = found
+    return quote(name) if number == 1 else tuple_of([str(number), quote(name)])
 
 
 def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
@@ -227,7 +205,7 @@ def _program(
     trace, passes = module.trace, module.passes
     function, about = _ABOUT[name]
     whole = passes.whole if name in ("residuals", "backward") else program
-    axes = {n for shape in shapes_given(module).values() for d in shape for n in names_in(d)}
+    axes = set(axes_in(module.shapes.values()))
     taken = {*inputs.values(), *axes}
     given = dict(inputs)
     short = {i.path: inputs[i.variable] for i in trace.inputs}
@@ -248,7 +226,7 @@ def _program(
         {"title": title, "lines": [part for line in lines for part in _wrapped(line)]}
         for title, lines in printer.sections()
     ]
-    shapes = {v: s for v, s in shapes_given(module).items() if v in program.inputs}
+    shapes = {v: s for v, s in module.shapes.items() if v in program.inputs}
     groups: dict[type[Result], list[Doc]] = {}
     for key, atom in program.results:
         groups.setdefault(type(key), []).append(printer.atom(atom))
@@ -279,7 +257,7 @@ def _floats(module: ArrayModule, program: Program) -> list[Var]:
     trace = module.trace
     dtypes = {i.variable: i.dtype for i in trace.inputs}
     dtypes |= {i.target: i.dtype for i in module.passes.whole.instructions}
-    shapes = shapes_given(module)
+    shapes = module.shapes
     found = [v for v in program.inputs if is_float(dtypes.get(v, "float"))]
     return sorted(found, key=lambda v: not shapes.get(v, ()))
 
@@ -294,7 +272,7 @@ def _size_of(
                 return f"{axis} = {named[variable]}.shape[{k}]"
     for variable in program.inputs:
         for k, dim in enumerate(shapes.get(variable, ())):
-            number, _, name = str(dim).rpartition("*")
-            if name == axis and number.isdecimal():
-                return f"{axis} = {named[variable]}.shape[{k}] // {number}"
+            found = multiple(dim)
+            if found is not None and found[1] == axis:
+                return f"{axis} = {named[variable]}.shape[{k}] // {found[0]}"
     raise AssertionError(f"no argument of the program tells the size of {axis}")
