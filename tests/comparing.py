@@ -41,6 +41,8 @@ UNTOLD = (
 )
 """What gradgen may answer, and nobody checks whether it has to: integers that are carried through
 loops and branches have few dtypes that can be told."""
+BUDGET = 0.1
+"""Seconds of search: any order is exact, and proofs that none is cheaper take longest."""
 POINTS = 8
 BRANCH_POINTS = 4
 """Branches are differentiated point by point, which takes long."""
@@ -54,7 +56,7 @@ def check_model(text: str, *, verified: bool = False) -> str:
         source = partial(_module, "random_model", text)
         if not _has_derivative(source()):
             return "no derivative"
-        options = Settings(str(path))
+        options = Settings(str(path), budget=BUDGET)
         front = None
         try:
             front = open_front(options)
