@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _PART = r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'"""
 _HEADER = re.compile(rf"^\s*\[\s*((?:{_PART})(?:\s*\.\s*(?:{_PART}))*)\s*\]")
@@ -14,21 +15,27 @@ def line_of(text: str, table: tuple[str, ...], key: str) -> int:
 
     Tables in headers and dotted keys are followed, inline tables up to the line they start on.
     """
-    here: tuple[str, ...] = ()
     best, depth = 1, 0
     wanted = (*table, key) if key else table
-    for number, line in enumerate(text.splitlines(), start=1):
-        header, assignment = _HEADER.match(line), _KEY.match(line)
-        if header is not None:
-            here = path = _parts(header[1])
-        elif assignment is not None:
-            path = (*here, *_parts(assignment[1]))
-        else:
-            continue
+    for number, path in _paths(text):
         common = min(len(path), len(wanted))
         if path[:common] == wanted[:common] and common > depth and len(path) <= len(wanted):
             best, depth = number, common
     return best
+
+
+@lru_cache(maxsize=1)  # each key of a file is looked for, in one file after the other
+def _paths(text: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """The lines with a header or an assignment, and the tables and keys that these name."""
+    here: tuple[str, ...] = ()
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if (header := _HEADER.match(line)) is not None:
+            here = _parts(header[1])
+            found.append((number, here))
+        elif (assignment := _KEY.match(line)) is not None:
+            found.append((number, (*here, *_parts(assignment[1]))))
+    return tuple(found)
 
 
 def _parts(dotted: str) -> tuple[str, ...]:
