@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from generating import each
 from projects import gradgen
 
 from gradgen.project.configuration import read
@@ -17,6 +18,15 @@ from gradgen.verify.recount import recount
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {str(t.name): t for t in read(ROOT / "pyproject.toml").targets}
+COMPARED = frozenset((
+    # numbers alone, nested containers, integers, loops, rules of one's own, long equations
+    "lif", "alif_multi", "coba_lif", "cuba_lif_state", "lif_2023", "hodgkin_huxley",
+    # eligibility traces, polynomials, clipping, stopped gradients, differences of exponentials
+    "lif_traces", "izhikevich", "stdp", "theta", "srm0",
+    # arrays: products of matrices, containers of arrays, convolutions, batches of products, losses
+    "lif_layer", "alif_recurrent", "lif_conv", "spiking_attention", "readout_loss",
+))  # fmt: skip
+"""What the normal run compares with JAX; the other files were when they were written."""
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +35,14 @@ def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", [name for name in TARGETS if name not in COMPARED])
+def test_generated_file_is_current_and_within_its_budget(name: str) -> None:
+    result = gradgen("--check", "--diff", "--no-verify", name)
+    assert result.exit_code == 0, result.stderr + result.stdout
+    assert "; not verified" in result.stderr
+
+
+@pytest.mark.parametrize("name", each(*TARGETS, representatives=COMPARED))
 def test_generated_file_is_current_within_its_budget_and_exact(name: str) -> None:
     result = gradgen("--check", "--diff", name)
     assert result.exit_code == 0, result.stderr + result.stdout
