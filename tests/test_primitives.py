@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -41,7 +42,14 @@ RULES = {
 # what is rounded in x * x is multiplied by x * x in exp(-x * x)
 ULPS = {"lax.erf(x)": 512, "lax.erfc(x)": 512}
 POINTS = 600
+DTYPES = ("float32", "float64")
 EXTREME = np.array([np.inf, -np.inf, np.nan, 1e30, -1e30, 1e-30, 88.0, -100.0])
+
+
+@pytest.fixture
+def wide(pytestconfig) -> tuple[str, ...]:
+    """The precisions for code that is written without a number that depends on them."""
+    return DTYPES if pytestconfig.getoption("--full") else ("float64",)
 
 
 def batches(name: str, text: str, size: int = 24) -> list[Any]:
@@ -161,11 +169,17 @@ class Comparison:
 
 
 def compare(
-    generated: Generated, cases: list[str], points: list[Any], *, vmapped: bool = False, **tolerance
+    generated: Generated,
+    cases: list[str],
+    points: list[Any],
+    *,
+    vmapped: bool = False,
+    dtypes: Sequence[str] = DTYPES,
+    **tolerance,
 ) -> None:
-    """In both precisions on all points at once; what is exact also on five, and on one."""
+    """On all points at once; what is exact also on five, and on one."""
     comparison = Comparison(generated, cases, vmapped=vmapped)
-    for dtype in ("float32", "float64"):
+    for dtype in dtypes:
         with jax.enable_x64(dtype == "float64"):
             typed = [
                 jax.numpy.asarray(p, dtype if np.asarray(p).dtype.kind == "f" else None)
@@ -203,13 +217,14 @@ def test_activations(cases, tmp_path):
     compare(build(tmp_path, cases, "x"), cases, grid(1, extreme=False), value_ulps=4, ulps=64)
 
 
-def test_special_functions(tmp_path):
+def test_special_functions(wide, tmp_path):
     cases = expressions(SPECIAL)
     points = [np.abs(p) + 0.1 for p in grid(2, extreme=False)]
-    compare(build(tmp_path, cases, "x, y"), cases, points, ulps=16)
+    compare(build(tmp_path, cases, "x, y"), cases, points, dtypes=wide, ulps=16)
     points = [np.abs(p) + 0.1 for p in grid(3, extreme=False)]
     points[2] = points[2] / 30.0
-    compare(build(tmp_path, [BETA, "x"], "x, y, z"), [BETA, "x"], points, ulps=64)
+    cases = [BETA, "x"]
+    compare(build(tmp_path, cases, "x, y, z"), cases, points, dtypes=wide, ulps=64)
 
 
 @pytest.mark.parametrize("cases", batches("integer", INTEGER))
@@ -222,17 +237,18 @@ def test_integers_and_truth_values(cases, tmp_path):
 
 
 @pytest.mark.parametrize("cases", batches("stacked", STACKED))
-def test_short_axes(cases, tmp_path):
+def test_short_axes(cases, wide, tmp_path):
     generated = build(tmp_path, cases, "x, y, z", SHORT_AXES, per_neuron=True)
     # XLA sums from +0, so that minus zeros add up to zero
-    compare(generated, cases, grid(3, extreme=False), vmapped=True, signed_zeros=False)
+    points = grid(3, extreme=False)
+    compare(generated, cases, points, vmapped=True, dtypes=wide, signed_zeros=False)
 
 
 @pytest.mark.parametrize("cases", [expressions(DOT), expressions(CONTROL)], ids=["dot", "control"])
-def test_products_and_control_flow(cases, tmp_path):
+def test_products_and_control_flow(cases, wide, tmp_path):
     generated = build(tmp_path, cases, "x, y, z", SHORT_AXES, per_neuron=True)
     points = grid(3, extreme=False)
-    compare(generated, cases, points, vmapped=True, value_ulps=16, ulps=32)
+    compare(generated, cases, points, vmapped=True, dtypes=wide, value_ulps=16, ulps=32)
 
 
 def test_backward_rules(tmp_path):
