@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from array_sources import HEADER, SOURCES
+from compiling import run_compiled
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_generation import generate_arrays
@@ -145,8 +146,7 @@ def _both_ways(made: Pair, floats: Sequence[int], wrt: Sequence[int]) -> Callabl
             pairs.append((along(function, *chosen), pulled(function), ahead))
         return pairs
 
-    options = {"xla_backend_optimization_level": 0}
-    return lambda *given: jax.jit(everything).lower(*given).compile(options)(*given)
+    return partial(run_compiled, everything)
 
 
 @pytest.mark.full

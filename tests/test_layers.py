@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import run_compiled
 from generating import ROOT
 from test_models import load
 
@@ -96,9 +97,8 @@ def test_gradients_through_time_are_those_of_the_source(name: str) -> None:
         chosen = {path: leaves[path] for path in wrt}
 
         def gradient(step: Any) -> Any:
-            return jax.jit(
-                jax.value_and_grad(lambda chosen: through_time(front, step, leaves | chosen))
-            )(chosen)
+            loss = lambda chosen: through_time(front, step, leaves | chosen)  # noqa: E731
+            return run_compiled(jax.value_and_grad(loss), chosen)
 
         found, due = gradient(getattr(generated(name), name)), gradient(source(name))
         close(found, due)
@@ -114,10 +114,13 @@ def test_the_gradient_of_a_loss_is_that_of_the_source() -> None:
     with jax.enable_x64(True):
         leaves = drawn(front, np.random.default_rng(6))
         arguments, _ = front.signature.bind([leaves[i.path] for i in front.trace.inputs])
-        due = jax.value_and_grad(source("readout_loss"), argnums=(0, 1, 2))(*arguments)
         module = generated("readout_loss")
-        close(module.readout_loss_value_and_grad(*arguments), due)
-        close(jax.value_and_grad(module.readout_loss, argnums=(0, 1, 2))(*arguments), due)
+        due, found = (
+            run_compiled(jax.value_and_grad(loss, argnums=(0, 1, 2)), *arguments)
+            for loss in (source("readout_loss"), module.readout_loss)
+        )
+        close(found, due)
+        close(run_compiled(module.readout_loss_value_and_grad, *arguments), due)
 
 
 def run(step: Any, state: Any, inputs: Any) -> Any:
@@ -127,7 +130,7 @@ def run(step: Any, state: Any, inputs: Any) -> Any:
         new = step(state, x)
         return new, new
 
-    return jax.jit(lambda: jax.lax.scan(body, state, inputs)[1])()
+    return run_compiled(lambda: jax.lax.scan(body, state, inputs)[1])
 
 
 def test_lif_layer_settles_below_the_threshold_and_fires_more_with_more_input() -> None:
@@ -219,12 +222,14 @@ def test_attention_keeps_examples_apart_and_knows_no_order_of_tokens() -> None:
     arguments, _ = front.signature.bind([leaves[i.path] for i in front.trace.inputs])
     state, x, params, *_ = arguments
     outputs = lambda state, x: module.spiking_attention(state, x, params)  # noqa: E731
-    others = jax.grad(lambda x: sum(out[1:].sum() for out in jax.tree.leaves(outputs(state, x))))(x)
+    elsewhere = lambda x: sum(out[1:].sum() for out in jax.tree.leaves(outputs(state, x)))  # noqa: E731
+    others = run_compiled(jax.grad(elsewhere), x)
     assert not others[0].any()
     assert others[1].any()
     order = np.random.default_rng(5).permutation(SIZES["t"])
-    mixed = outputs(jax.tree.map(lambda u: u[:, order], state), x[:, order])
-    for one, other in zip(jax.tree.leaves(mixed), jax.tree.leaves(outputs(state, x)), strict=True):
+    mixed = run_compiled(outputs, jax.tree.map(lambda u: u[:, order], state), x[:, order])
+    kept = run_compiled(outputs, state, x)
+    for one, other in zip(jax.tree.leaves(mixed), jax.tree.leaves(kept), strict=True):
         np.testing.assert_allclose(one, other[:, order], atol=1e-5)
 
 

@@ -124,11 +124,22 @@ def made(source: str) -> Made:
     return Made(render_arrays(module), module, opened.function, signature.bind)
 
 
-@pytest.mark.parametrize("source", [LAYER, LOSS, ATTENTION, CONVOLUTION])
-def test_what_is_generated_is_exact(source: str) -> None:
-    verdict = made(source).verdict()
+@pytest.mark.parametrize(
+    ("source", "dtypes"),
+    [
+        (LAYER, ("float32", "float64")),
+        *((source, ("float32",)) for source in (LOSS, ATTENTION, CONVOLUTION)),
+        *(
+            pytest.param(source, ("float64",), marks=pytest.mark.full)
+            for source in (LOSS, ATTENTION, CONVOLUTION)
+        ),
+    ],
+)
+def test_what_is_generated_is_exact(source: str, dtypes: tuple[str, ...]) -> None:
+    verdict = made(source).verdict(dtypes=dtypes)
     assert verdict.exact, verdict.pretty()
     assert verdict.summary().startswith("exact: 24 sets of arguments, worst error")
+    assert {t.dtype for t in verdict.tallies} == set(dtypes)
     assert {t.function for t in verdict.tallies} == {f.name for f in made(source).module.functions}
     assert all(t.compared > 10 for t in verdict.tallies)
 
@@ -379,9 +390,9 @@ def test_both_modes_of_jax_agree() -> None:
     sample = draw_samples(subject, sizes, "float32", {}, 0)[0]
     given = sample.leaves, sample.cotangents, sample.tangents
     parts = ["cotangents", "jacobian", "tangents"]
-    found = source_program(subject, parts)(*given)
+    found = jax.jit(source_program(subject, parts))(*given)
     for part in parts:
         other = other_mode(subject, part)
         assert other is not None
-        for a, b in zip(found[part], other(*given), strict=True):
+        for a, b in zip(found[part], jax.jit(other)(*given), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
