@@ -488,6 +488,7 @@ def test_compare_shows_all_searches():
     assert costs["alphazero"] == costs["annealing"] == 22
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_model_is_generated_by_the_network(tmp_path):
     model = Path(__file__).parents[2] / "models" / "fitzhugh_nagumo.py"
     target = tmp_path / "out.py"

@@ -13,7 +13,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import ROOT, STYLES, generate, generate_text
+from generating import ROOT, STYLES, each, generate, generate_text
 
 from gradgen.compile.front import open_front, ranges_of
 from gradgen.compile.verdict import subject_of
@@ -122,7 +122,7 @@ def swapped_entries(node: ast.AST) -> ast.AST | None:
     return None
 
 
-@pytest.mark.parametrize("path", CHEAP)
+@pytest.mark.parametrize("path", each(*CHEAP, representatives=("izhikevich", "research_ties")))
 def test_generated_text_is_exact(path: str) -> None:
     report = checked(path, subject(path).text, points=1000)
     assert report.exact, report.pretty()
@@ -415,12 +415,11 @@ def test_orders_are_rejected_in_stated_ranges_alone(
     assert report.skipped == sum("left out" in warning for warning in report.warnings)
 
 
-@pytest.mark.parametrize(
-    "path", [path for p in STYLES if (path := str(p.relative_to(ROOT))) not in CHEAP]
-)
-def test_every_style_is_exact(path: str) -> None:
+@pytest.mark.parametrize("path", [str(p.relative_to(ROOT)) for p in STYLES])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
+def test_every_style_is_exact(path: str, dtype: str) -> None:
     """The models are checked with their committed files."""
-    report = checked(path, subject(path).text, points=1000)
+    report = checked(path, subject(path).text, points=1000, dtypes=(dtype,))
     assert report.exact, report.pretty()
 
 
