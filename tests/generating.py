@@ -36,7 +36,7 @@ MODELS = tuple(
 )
 """Models with every kind of argument and rule among them, for tests that generate each one.
 
-All models are generated and verified where they are compared with the committed files.
+All models are generated where they are compared with the committed files.
 """
 STYLES = tuple(sorted((ROOT / "tests" / "styles").glob("*.py")))
 REPRESENTATIVES = frozenset((
@@ -49,7 +49,8 @@ REPRESENTATIVES = frozenset((
 ))  # fmt: skip
 """What the normal run takes of models and styles where a test is repeated for each.
 
-Every style goes through verification, and every model with its committed file, in any run.
+Every style goes through verification, and every model is compared with its committed file, in any
+run.
 """
 
 SHARED = "GRADGEN_TESTS_SHARED"

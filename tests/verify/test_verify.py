@@ -418,7 +418,7 @@ def test_orders_are_rejected_in_stated_ranges_alone(
 @pytest.mark.parametrize("path", [str(p.relative_to(ROOT)) for p in STYLES])
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
 def test_every_style_is_exact(path: str, dtype: str) -> None:
-    """The models are checked with their committed files."""
+    """Models are verified with their committed files."""
     report = checked(path, subject(path).text, points=1000, dtypes=(dtype,))
     assert report.exact, report.pretty()
 
