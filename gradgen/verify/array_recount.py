@@ -159,6 +159,8 @@ class _Counting(ast.NodeTransformer):
         if isinstance(node.op, ast.MatMult):
             self.generic_visit(node)
             return _to_counter("product", [node.left, node.right])
+        if isinstance(node.op, ast.FloorDiv | ast.Mod):
+            return self.generic_visit(node)  # of sizes: what is done with arrays has a name
         return self._wrapped(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:

@@ -10,15 +10,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Bound
 
 
 def structure_of(
-    source: Source, parameter: Parameter, value: Any, classes: dict[str, type]
+    source: Source,
+    parameter: Parameter,
+    value: Any,
+    classes: dict[str, type],
+    *,
+    arrays: bool = False,
 ) -> Structure:
-    """The structure of a concrete value; containers it meets are added to `classes`."""
+    """The structure of a concrete value; containers it meets are added to `classes`.
+
+    With `arrays`, those of numbers, and keys for random numbers, are leaves as well.
+    """
 
     def refused(message: str, hint: str) -> GradgenError:
         place = parameter.position
@@ -55,6 +64,8 @@ def structure_of(
         return _array_leaf(value)
 
     def _array_leaf(value: Any) -> Structure:
+        if arrays and dtype_of(value) == "key":
+            return leaf("int")
         try:
             array = np.asarray(value)
         except TypeError:
@@ -63,7 +74,13 @@ def structure_of(
                 "no numbers",
                 "draw random numbers outside the step, and pass them",
             ) from None
-        if array.shape != ():
+        if array.shape != () and arrays:
+            if dtype_of(value) not in ARRAY_DTYPES:
+                raise refused(
+                    f"the argument '{parameter.name}' holds an array of dtype {array.dtype}",
+                    f"arrays are of one of: {', '.join(ARRAY_DTYPES)}",
+                )
+        elif array.shape != ():
             raise refused(
                 f"the argument '{parameter.name}' holds an array of shape {array.shape}",
                 "gradgen differentiates per-neuron step functions, traced on scalars; pass "
@@ -73,7 +90,8 @@ def structure_of(
             return leaf("bool")
         if array.dtype.kind in "iu":
             # what does not fit into JAX's integers is used as Python's
-            return leaf("int" if -(2**31) <= int(array) < 2**31 else "static")
+            fits = array.shape != () or -(2**31) <= int(array) < 2**31
+            return leaf("int" if fits else "static")
         if array.dtype.kind == "f" or str(array.dtype) == "bfloat16":
             return leaf("float")
         return leaf("static")
@@ -85,6 +103,21 @@ def structure_of(
             f"the argument '{parameter.name}' holds itself, or nests too deeply",
             "pass tuples, lists and dicts of numbers",
         ) from None
+
+
+ARRAY_DTYPES = ("float", "bool", "int", "uint8", "uint32", "key")
+"""What arrays may be of: `float` in any precision, `int` of JAX's usual width."""
+
+
+def dtype_of(value: Any) -> DType:
+    """The dtype of a value as shapes have it, among `ARRAY_DTYPES` or not."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return "key"
+    name = str(np.asarray(value).dtype) if dtype is None else str(dtype)
+    if name.startswith(("float", "bfloat")):
+        return "float"
+    return "int" if name in ("int32", "int64") else name
 
 
 def part_of(value: Any, structure: Structure, key: str) -> Any:
