@@ -163,6 +163,31 @@ CASES = {
         "@g.defjvp",
         ("t[0] * t[0]", "2 * p[0] * t[0]"),
     ),
+    "axes in front of which one is meant": Refused(
+        "# gradgen: shape x=(..., n)\n\ndef f(x):\n    return x - x.mean(0)\n",
+        "'...' in a shape stands for any number of axes, and 'f' does something else with no axis "
+        "in its place",
+        "# gradgen: shape x",
+        ("...", "batch"),
+    ),
+    "axes in front that there have to be": Refused(
+        "# gradgen: shape x=(..., n)\n\ndef f(x):\n    return x * x.shape[1]\n",
+        "and 'f' fails with no axis in its place: IndexError: tuple index out of range",
+        "# gradgen: shape x",
+        ("...", "batch"),
+    ),
+    "axes in front that end elsewhere": Refused(
+        "# gradgen: shape x=(..., n)\n\ndef f(x):\n    return x.T\n",
+        "and 'f' has an array with them elsewhere, of shape (n, ...)",
+        "# gradgen: shape x",
+        ("...", "batch"),
+    ),
+    "axes in front that are behind": Refused(
+        "# gradgen: shape x=(n, ...)\n\ndef f(x):\n    return x * 2\n",
+        "'...' is not an axis",
+        "# gradgen: shape x",
+        ("n, ...", "..., n"),
+    ),
     "an operation without code": Refused(
         "# gradgen: shape x=(n, n) y=(n, n)\n\ndef f(x, y):\n    return jnp.linalg.inv(x) @ y\n",
         "the primitive 'lu' is not supported in arrays",

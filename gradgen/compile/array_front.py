@@ -10,6 +10,7 @@ from gradgen.compile.opening import Opened
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.exampled import directive_of, with_names
+from gradgen.frontend.arrays.leading import require_any_front
 from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.recurrence import find_recurrence
@@ -41,6 +42,7 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
         found = directive_of(signature, stated)
     stated = with_sizes(opened.source, stated)
     trace = trace_arrays(opened.source, opened.function, signature, stated)
+    require_any_front(opened.source, opened.function, signature, stated, trace)
     trace = replace(trace, recurrence=find_recurrence(opened.source, trace))
     reached = {i.variable for i in trace.inputs if i.wrt} | {e.target for e in trace.elementals}
     if reached.isdisjoint(o.atom for o in trace.float_outputs if isinstance(o.atom, str)):

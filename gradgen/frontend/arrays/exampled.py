@@ -16,7 +16,7 @@ from typing import Any
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.arrays.trace import failure_of
 from gradgen.frontend.tracing.arguments import Signature
-from gradgen.ir.shapes import Dim, axes_in, multiple, written
+from gradgen.ir.shapes import Dim, axes_in, multiple, own_axes, shape_as_stated
 from gradgen.ir.source import Source
 
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
@@ -60,7 +60,7 @@ def directive_of(signature: Signature, stated: Stated) -> str:
         shape, dtype = stated.shapes[k], stated.dtypes[k]
         if shape or dtype != "float":
             end = "" if dtype == "float" else f":{dtype}"
-            shown.append(f"{signature.leaves[k].path}={written(shape)}{end}")
+            shown.append(f"{signature.leaves[k].path}={shape_as_stated(shape)}{end}")
     return f"# gradgen: shape {' '.join(shown)}"
 
 
@@ -201,7 +201,8 @@ def _called(stated: Stated, taken: Collection[str]) -> Stated:
 def _size(signature: Signature, stated: Stated, name: str) -> int | None:
     """The size of an axis that has a name, in the example."""
     for leaf, shape in zip(signature.leaves, stated.shapes, strict=True):
-        for dim, number in zip(shape, leaf.given.shape if leaf.given else (), strict=False):
+        numbers = reversed(leaf.given.shape if leaf.given else ())
+        for dim, number in zip(reversed(own_axes(shape)), numbers, strict=False):
             found = multiple(dim)
             if found is not None and found[1] == name:
                 return number // found[0]

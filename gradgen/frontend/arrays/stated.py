@@ -17,11 +17,11 @@ from gradgen.frontend.reading.directives import parse_shape, parse_size
 from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.jax_compat import Aval
 from gradgen.ir.code import DType
-from gradgen.ir.shapes import Dim, Shape, axes_in, multiple, written
+from gradgen.ir.shapes import LEADING, Dim, Shape, axes_in, multiple, own_axes, shape_as_stated
 from gradgen.ir.source import Directive, Source
 
 _TAKEN = frozenset(
-    {*keyword.kwlist, "jax", "jnp", "lax", "np", "int", "min", "max", "mod", "floordiv"}
+    {*keyword.kwlist, LEADING, "jax", "jnp", "lax", "np", "int", "min", "max", "mod", "floordiv"}
 )
 """What stands for something else in a formula, or in the code that is written."""
 _NAMED = re.compile(r"(?:(\d+)\s*\*\s*)?([^\W\d]\w*)")
@@ -69,9 +69,12 @@ class _Statement:
 
     def contradicts(self, shape: Shape, dtype: DType) -> bool:
         """Whether a leaf cannot be of this shape and dtype as well."""
-        pairs = zip(self.shape, shape, strict=False)
+        own, other = own_axes(self.shape), own_axes(shape)
+        pairs = zip(reversed(own), reversed(other), strict=False)
         numbers = any(a != b and isinstance(a, int) and isinstance(b, int) for a, b in pairs)
-        return numbers or len(self.shape) != len(shape) or _kind(self.dtype) != _kind(dtype)
+        open_ended = LEADING in self.shape and (LEADING in shape or len(own) <= len(other))
+        ranks = len(self.shape) != len(shape) and not open_ended
+        return numbers or ranks or _kind(self.dtype) != _kind(dtype)
 
 
 def has_shapes(source: Source) -> bool:
@@ -123,8 +126,8 @@ def _statements(
     try:
         for path, axes, dtype in parse_shape(directive.text):
             _require_leaf(path, leaves)
-            shape = tuple(map(_axis, axes))
-            found.append(_Statement(path, shape, dtype or leaves[path].kind, directive))
+            shape = (LEADING, *map(_axis, axes[1:])) if axes[:1] == ("...",) else map(_axis, axes)
+            found.append(_Statement(path, tuple(shape), dtype or leaves[path].kind, directive))
     except GradgenError as error:
         if directive in source.annotated:
             path = directive.text.partition("=")[0]
@@ -186,7 +189,8 @@ def _require_example(
         if statement.contradicts(given.shape, given.dtype):
             shown = f"the example's is {_shown(given.shape, given.dtype)}"
             raise _contradicted(source, statement, shown)
-        for dim, number in zip(statement.shape, given.shape, strict=True):
+        own = own_axes(statement.shape)
+        for dim, number in zip(own, given.shape[len(given.shape) - len(own) :], strict=True):
             factor, name = multiple(dim) or (number, "")
             size, first = sizes.setdefault(name, (number // factor, statement.path))
             if factor * size != number and name:
@@ -207,7 +211,7 @@ def _contradicted(source: Source, statement: _Statement, other: str) -> GradgenE
 
 
 def _shown(shape: Shape, dtype: DType) -> str:
-    return written(shape) + ("" if dtype == "float" else f":{dtype}")
+    return shape_as_stated(shape) + ("" if dtype == "float" else f":{dtype}")
 
 
 def _kind(dtype: DType) -> DType:
@@ -231,7 +235,9 @@ def _axis(text: str) -> Dim:
     named = _NAMED.fullmatch(text)
     if named is None or named[1] == "0":
         raise GradgenError(
-            f"{text!r} is not an axis", hint="an axis is a name, a number, or a number times a name"
+            f"{text!r} is not an axis",
+            hint="an axis is a name, a number, or a number times a name; '...' in front of all "
+            "stands for any number of axes",
         )
     if named[2] in _TAKEN:
         raise GradgenError(
