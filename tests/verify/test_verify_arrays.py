@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from gradgen.compile.array_front import array_front
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.opening import execute
 from gradgen.config import Settings
+from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_wrt
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.ir.array_module import ArrayModule
@@ -295,6 +297,19 @@ def test_a_missing_function_and_an_import_of_gradgen_are_found() -> None:
     assert source.verdict(text).failure.message == "the text has no function layer_jvp"
     text = source.text.replace("import jax\n", "import jax\nimport gradgen\n", 1)
     assert source.verdict(text).failure.message == "the text imports gradgen"
+
+
+def test_a_source_that_jax_does_not_differentiate_is_refused() -> None:
+    source = made(LAYER)
+
+    def looped(*given: Any) -> Any:
+        v, *others = source.function(*given)
+        return lax.while_loop(lambda v: v.sum() < -1e9, lambda v: 2 * v, v), *others
+
+    with pytest.raises(GradgenError) as refused:
+        replace(source, function=looped).verdict(quick=True)
+    assert refused.value.message == "JAX itself does not differentiate 'layer'"
+    assert "Reverse-mode differentiation does not work for lax.while_loop" in refused.value.hint
 
 
 def test_ranges_are_kept_to() -> None:

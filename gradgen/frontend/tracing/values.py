@@ -83,8 +83,9 @@ def structure_of(
         elif array.shape != ():
             raise refused(
                 f"the argument '{parameter.name}' holds an array of shape {array.shape}",
-                "gradgen differentiates per-neuron step functions, traced on scalars; pass "
-                "such an array's components one by one, or define it in the module as a constant",
+                "a step function of a neuron is traced on scalars: pass such an array's components "
+                "one by one, or define it in the module as a constant; a function on arrays takes "
+                "it without a default value, with its shape stated",
             )
         if array.dtype.kind == "b":
             return leaf("bool")
