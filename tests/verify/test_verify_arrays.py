@@ -299,6 +299,30 @@ def test_a_missing_function_and_an_import_of_gradgen_are_found() -> None:
     assert source.verdict(text).failure.message == "the text imports gradgen"
 
 
+NEXT_KEY = """
+# gradgen: shape x=(n,) key=():key
+import jax
+import jax.numpy as jnp
+
+
+def noisy(x, key):
+    key, now = jax.random.split(key)
+    return jnp.tanh(x * x.sum()), key
+"""
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_a_key_among_the_results_is_compared() -> None:
+    source = made(NEXT_KEY)
+    assert source.verdict(quick=True).exact
+    text = source.with_fault("_primal", r"return \((\w+), (\w+)\)", r"return (\1, key)")
+    failures = source.verdict(text, quick=True).failures
+    assert ("f", "result 1[0]") in {(f.function, f.entry) for f in failures}
+    text = source.with_fault("_primal", r"jnp\.tanh", "jnp.sin")
+    failures = source.verdict(text, quick=True).failures
+    assert ("f", "result 0[0]") in {(f.function, f.entry) for f in failures}
+
+
 def test_a_source_that_jax_does_not_differentiate_is_refused() -> None:
     source = made(LAYER)
 

@@ -15,6 +15,7 @@ from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.values import dtype_of
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import DType
 from gradgen.ir.shapes import LEADING, Shape, axes_in, names_in, own_axes, shape_as_stated, size
@@ -98,10 +99,10 @@ def _with(front: tuple[int, ...], value: Any, shape: Shape) -> Any:
 
 
 def _alike(one: Any, other: Any) -> bool:
+    if dtype_of(one) == "key":
+        one, other = map(jax.random.key_data, (one, other))
     if jnp.shape(one) != jnp.shape(other):
         return False
-    if jnp.issubdtype(jnp.result_type(one), jax.dtypes.prng_key):
-        one, other = map(jax.random.key_data, (one, other))
     return np.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True)
 
 
