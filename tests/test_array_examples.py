@@ -44,7 +44,7 @@ CASES = {
         "v=(n1, n2) x=(n1, n3) w=(n3, n2)",
     ),
     "a container, and an axis of size one": Exampled(
-        "def f(v, p):\n    return jnp.tanh(v @ p.w + p.b)\n",
+        "def f(v, p):\n    return P(2.0 * p.w, jnp.tanh(v @ p.w + p.b))\n",
         "jnp.ones((3, 4)), P(*ones((4, 4), (1, 4)))",
         "v=(n1, n2) p.w=(n2, n3) p.b=(1, n3)",
     ),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.containers import fields_of
 from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
 from gradgen.ir.source import Parameter, Source
@@ -35,6 +36,12 @@ def structure_of(
             message, hint=hint, path=source.path, line=place.line, column=place.column
         )
 
+    def note(kind: type) -> None:
+        # a file that is the example's as well has been executed twice: the function's class counts
+        known = classes.get(kind.__name__)
+        if known is None or fields_of(known) != fields_of(kind):
+            classes[kind.__name__] = kind
+
     def visit(value: Any) -> Structure:
         if value is None or isinstance(value, str) or callable(value):
             return leaf("static")
@@ -49,14 +56,14 @@ def structure_of(
                     )
             return mapping(tuple((key, visit(part)) for key, part in value.items()))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            classes[type(value).__name__] = type(value)
+            note(type(value))
             items = tuple((f, visit(getattr(value, f))) for f in value._fields)
             return record("namedtuple", type(value).__name__, items)
         if isinstance(value, tuple | list):
             children = tuple(visit(v) for v in value)
             return sequence("tuple" if isinstance(value, tuple) else "list", children)
         if dataclasses.is_dataclass(value):
-            classes[type(value).__name__] = type(value)
+            note(type(value))
             items = tuple(
                 (f.name, visit(getattr(value, f.name))) for f in dataclasses.fields(value)
             )
