@@ -107,7 +107,7 @@ def test_arrays_in_an_example_leave_neurons_alone(tmp_path: Path) -> None:
 
 TYPES = """
 import dataclasses
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Optional, TypedDict
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Int
@@ -127,9 +127,11 @@ class State:
 
 class Both(TypedDict):
     layer: Layer
-    rows: Rows
+    rows: Rows | None
 
-def f(state: State, both: Both, pair: tuple[Float[Array, ""], Float[Array, "m"]], scale=2.0):
+def f(
+    state: State, both: Both, pair: tuple[Float[Array, ""], Optional[Float[Array, "m"]]], scale=2.0
+):
     v = state.v * pair[0] + jnp.tanh(both["rows"] @ both["layer"].w + both["layer"].b)
     return v, v[jnp.arange(v.shape[0]), state.labels].sum() * pair[1] * scale
 """
@@ -204,6 +206,12 @@ CONTRADICTIONS = {
         "as in 'v'",
         "# gradgen: shape v",
         ("v=(n, n) x=(n, n)", "v=(m, n) x=(m, n)"),
+    ),
+    "an annotation of any size": Contradiction(
+        f"{ANNOTATED}def f(v: Float[Array, '_ n'], x):\n    return v - v.mean() + x\n",
+        "'_' is not an axis",
+        "def f(v",
+        ("'_ n'", "'batch n'"),
     ),
     "an annotation whose axes are none": Contradiction(
         f"{ANNOTATED}def f(v: Float[Array, '*b n'], x):\n    return v - v.mean() + x\n",

@@ -24,7 +24,7 @@ _TAKEN = frozenset(
     {*keyword.kwlist, LEADING, "jax", "jnp", "lax", "np", "int", "min", "max", "mod", "floordiv"}
 )
 """What stands for something else in a formula, or in the code that is written."""
-_NAMED = re.compile(r"(?:(\d+)\s*\*\s*)?([^\W\d]\w*)")
+_NAMED = re.compile(r"(?:(\d+)\s*\*\s*)?([^\W\d_]\w*|_\w+)")
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ class _Reader:
                 if definition is None:
                     alias = self.annotations.aliases.get(name)
                     yield from self.stated(alias, path, place, within)
+            case (
+                cst.BinaryOperation(left=part, operator=cst.BitOr(), right=cst.Name(value="None"))
+                | cst.BinaryOperation(left=cst.Name(value="None"), operator=cst.BitOr(), right=part)
+            ):
+                yield from self.stated(part, path, place, within)
             case cst.Subscript(value=value, slice=slices):
                 parts = [each.slice.value for each in slices if isinstance(each.slice, cst.Index)]
                 yield from self._subscripted(last_name(value), parts, path, place, within)
@@ -85,6 +90,8 @@ class _Reader:
             case [_, cst.SimpleString() as axes] if name in _DTYPES:
                 shape = written(str(axes.evaluated_value).split())
                 yield Directive("shape", f"{path}={shape}{_DTYPES[name]}", place)
+            case [part] if name == "Optional":
+                yield from self.stated(part, path, place, within)
             case [*_] if name in ("tuple", "Tuple"):
                 for number, part in enumerate(parts):
                     yield from self.stated(part, f"{path}.{number}", place, within)
