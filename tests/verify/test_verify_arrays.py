@@ -336,6 +336,15 @@ def test_a_source_that_jax_does_not_differentiate_is_refused() -> None:
     assert "Reverse-mode differentiation does not work for lax.while_loop" in refused.value.hint
 
 
+def test_arrays_that_are_too_large_to_compute_with_are_refused() -> None:
+    text = "# gradgen: shape x=(9999, 9999)\n\n\ndef doubled(x):\n    return 2 * x\n"
+    with pytest.raises(GradgenError) as refused:
+        made(text).verdict(quick=True)
+    assert "'x' has the shape (9999, 9999), which is too much" in refused.value.message
+    assert refused.value.line == 4
+    assert made(text.replace("(9999, 9999)", "(batch, n)")).verdict(quick=True).exact
+
+
 def test_ranges_are_kept_to() -> None:
     module = made(LAYER).module
     subject = ArraySubject("", module, made(LAYER).function, made(LAYER).bind)
