@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -84,24 +83,24 @@ def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
     """Two sets of pairwise different sizes and one of ones, as far as the source runs at them."""
     trace = subject.module.trace
     names = axes_of(trace)
+    candidates = (
+        _different(names, trace.shapes),
+        _different(names[::-1], trace.shapes, later=1),
+        iter([dict.fromkeys(names, 1)]),
+    )
     sets = [
-        next((s for s in map(with_front, candidates) if runs_at(subject, s, dtype)), None)
-        for with_front, candidates in zip(
-            (partial(_with_front, trace.shapes, number) for number in _NUMBERS_IN_FRONT),
-            (
-                _different(names, trace.shapes),
-                _different(names[::-1], trace.shapes, later=1),
-                iter([dict.fromkeys(names, 1)]),
-            ),
-            strict=True,
-        )
+        next((s for s in _with_front(trace, some, number) if runs_at(subject, s, dtype)), None)
+        for some, number in zip(candidates, _NUMBERS_IN_FRONT, strict=True)
     ]
     found = [s for s in sets if s is not None] or [recorded_sizes(trace)]
     return [s for k, s in enumerate(found) if s not in found[:k]]
 
 
-def _with_front(shapes: Sequence[Shape], number: int, sizes: Sizes) -> Sizes:
-    return sizes | {_IN_FRONT: number} if any(LEADING in shape for shape in shapes) else sizes
+def _with_front(trace: ArrayTrace, sets: Iterable[Sizes], number: int) -> Iterator[Sizes]:
+    """Sizes with as many axes in front, where `...` was stated."""
+    stated = any(LEADING in shape for shape in trace.shapes)
+    for sizes in sets:
+        yield sizes | {_IN_FRONT: number} if stated else sizes
 
 
 def _different(names: Sequence[str], shapes: Sequence[Shape], later: int = 0) -> Iterator[Sizes]:
