@@ -163,6 +163,146 @@ CASES = {
         "@g.defjvp",
         ("t[0] * t[0]", "2 * p[0] * t[0]"),
     ),
+    "products of another dtype": Refused(
+        "# gradgen: shape x=(n, m) w=(m, k)\n\n"
+        "def f(x, w):\n    return jnp.tanh(jnp.matmul(x, w, preferred_element_type='float32'))\n",
+        "a form of 'dot_general' is not supported: its products are of another dtype than its "
+        "operands",
+        "return jnp.tanh(jnp.matmul",
+        ("x=(n, m) w=(m, k)\n\n"
+         "def f(x, w):\n    return jnp.tanh(jnp.matmul(x, w, preferred_element_type='float32'))",
+         "x=(n, k)\n\ndef f(x):\n    return jnp.tanh(x)"),
+    ),
+    "two precisions": Refused(
+        "# gradgen: shape x=(n, m) w=(m, k)\n\n"
+        "def f(x, w):\n    return jnp.matmul(x, w, precision=('highest', 'default')) * 2\n",
+        "a form of 'dot_general' is not supported: its two operands have different precisions",
+        "return jnp.matmul",
+        ("x=(n, m) w=(m, k)\n\n"
+         "def f(x, w):\n    return jnp.matmul(x, w, precision=('highest', 'default'))",
+         "x=(n, k)\n\ndef f(x):\n    return x"),
+    ),
+    "unsigned integers": Refused(
+        "# gradgen: shape x=(n,) k=(n,):int\n\ndef f(x, k):\n    return x * k.astype('uint32')\n",
+        "conversions to unsigned integers are not supported",
+        "return x * k.astype",
+        ("k=(n,):int\n\ndef f(x, k):\n    return x * k.astype('uint32')",
+         "k=(n,):uint8\n\ndef f(x, k):\n    return x * k"),
+    ),
+    "complex numbers": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return jnp.abs(x + 1j)\n",
+        "complex numbers are not supported",
+        "return jnp.abs",
+        ("jnp.abs(x + 1j)", "jnp.sqrt(x * x + 1)"),
+    ),
+    "some platforms alone": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x):\n    return 2 * lax.platform_dependent(x, cpu=jnp.sin, tpu=jnp.tanh)\n",
+        "code for some platforms alone is not supported",
+        "return 2 * lax.platform_dependent",
+        ("lax.platform_dependent(x, cpu=jnp.sin, tpu=jnp.tanh)", "x"),
+    ),
+    "three cases": Refused(
+        "# gradgen: shape x=(n,) k=(n,):int32\n\n"
+        "def f(x, k):\n    return lax.select_n(k, x, 2 * x, x * x)\n",
+        "a choice between more than two cases is not supported",
+        "return lax.select_n",
+        ("lax.select_n(k, x, 2 * x, x * x)",
+         "jnp.where(k == 0, x, jnp.where(k == 1, 2 * x, x * x))"),
+    ),
+    "operations that follow the precision": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x):\n    return x * 2 if x.dtype == 'float32' else x * x\n",
+        "'f' computes with other operations in float32 than in float64",
+        "def f",
+        ("def f(x):\n    return x * 2 if x.dtype == 'float32' else x * x",
+         "def f(x, single=1.0):\n    return jnp.where(single == 1.0, x * 2, x * x)"),
+    ),
+    "a dtype that follows the precision": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n"
+        "    return x * jnp.floor(x).astype('int8' if x.dtype == 'float32' else 'int16')\n",
+        "'f' computes with another dtype (int8 and not int16) in float32 than in float64",
+        "def f",
+        ("x=(n,)\n\ndef f(x):\n"
+         "    return x * jnp.floor(x).astype('int8' if x.dtype == 'float32' else 'int16')",
+         "x=(n,) k=(n,):int\n\ndef f(x, k):\n    return x * k"),
+    ),
+    "an operation without a derivative": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x * jnp.nextafter(x, 9.0)\n",
+        "JAX has no derivative of the primitive 'nextafter'",
+        "return x * jnp.nextafter",
+        ("jnp.nextafter(x", "jnp.nextafter(lax.stop_gradient(x)"),
+    ),
+    "a backward rule that returns no tuple": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "@jax.custom_vjp\ndef vspiked(x):\n    return 2.0 * x\n\n"
+        "vspiked.defvjp(lambda x: (vspiked(x), x), lambda x, t: 2.0 * t)\n\n"
+        "def f(x):\n    return vspiked(x)\n",
+        "the derivative rule of 'vspiked' fails: TypeError: Custom VJP bwd rule must produce",
+        "vspiked.defvjp",
+        ("2.0 * t)", "(2.0 * t,))"),
+    ),
+    "a tangent of another shape": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "@jax.custom_jvp\ndef g(x):\n    return 2.0 * x\n\n"
+        "@g.defjvp\ndef _g(p, t):\n    return g(p[0]), t[0].sum()\n\n"
+        "def f(x):\n    return g(x)\n",
+        "the derivative rule of 'g' fails: TypeError: Custom JVP rule must produce",
+        "@g.defjvp",
+        ("t[0].sum()", "2.0 * t[0]"),
+    ),
+    "a rule that reads what is around it": Refused(
+        "# gradgen: shape x=(n,) y=(n,)\n\n"
+        "def f(x, y):\n"
+        "    @jax.custom_jvp\n    def g(x):\n        return 2.0 * x\n\n"
+        "    @g.defjvp\n    def _g(p, t):\n        return g(p[0]), t[0] * y\n\n"
+        "    return g(x)\n",
+        "the derivative rule of 'g' reads a value of the function around it",
+        "@g.defjvp",
+        ("def g(x):\n        return 2.0 * x\n\n"
+         "    @g.defjvp\n    def _g(p, t):\n        return g(p[0]), t[0] * y\n\n"
+         "    return g(x)",
+         "def g(x, y):\n        return 2.0 * x\n\n"
+         "    @g.defjvp\n    def _g(p, t):\n        return g(*p), t[0] * p[1]\n\n"
+         "    return g(x, y)"),
+    ),
+    "an array for a default": Refused(
+        "# gradgen: shape x=(n,) w=(3,)\n\ndef f(x, w=jnp.ones(3)):\n    return x * w.sum()\n",
+        "the argument 'w' holds an array of shape (3,)",
+        "def f(x, w",
+        ("w=jnp.ones(3)", "w"),
+    ),
+    "a name that stands for something else": Refused(
+        "# gradgen: shape x=(leading, n)\n\ndef f(x):\n    return 2 * x\n",
+        "an axis cannot be called 'leading', which code has another use for",
+        "# gradgen: shape x",
+        ("leading", "n_leading"),
+    ),
+    "axes in front of which one is meant": Refused(
+        "# gradgen: shape x=(..., n)\n\ndef f(x):\n    return x - x.mean(0)\n",
+        "'...' in a shape stands for any number of axes, and 'f' does something else with no axis "
+        "in its place",
+        "# gradgen: shape x",
+        ("...", "batch"),
+    ),
+    "axes in front that there have to be": Refused(
+        "# gradgen: shape x=(..., n)\n\ndef f(x):\n    return x * x.shape[1]\n",
+        "and 'f' fails with no axis in its place: IndexError: tuple index out of range",
+        "# gradgen: shape x",
+        ("...", "batch"),
+    ),
+    "axes in front that end elsewhere": Refused(
+        "# gradgen: shape x=(..., n)\n\ndef f(x):\n    return x.T\n",
+        "and 'f' has an array with them elsewhere, of shape (n, ...)",
+        "# gradgen: shape x",
+        ("...", "batch"),
+    ),
+    "axes in front that are behind": Refused(
+        "# gradgen: shape x=(n, ...)\n\ndef f(x):\n    return x * 2\n",
+        "'...' is not an axis",
+        "# gradgen: shape x",
+        ("n, ...", "..., n"),
+    ),
     "an operation without code": Refused(
         "# gradgen: shape x=(n, n) y=(n, n)\n\ndef f(x, y):\n    return jnp.linalg.inv(x) @ y\n",
         "the primitive 'lu' is not supported in arrays",

@@ -9,7 +9,9 @@ from typing import Any
 from gradgen.compile.opening import Opened
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
-from gradgen.frontend.arrays.stated import Stated, read_stated
+from gradgen.frontend.arrays.exampled import directive_of, with_names
+from gradgen.frontend.arrays.leading import require_any_front
+from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.recurrence import find_recurrence
 from gradgen.frontend.tracing.arguments import Signature
@@ -27,12 +29,20 @@ class ArrayFront:
     signature: Signature
     stated: Stated
     trace: ArrayTrace
+    found: str | None
+    """The directive that says what was found out of an example."""
 
 
 def array_front(settings: Settings, opened: Opened, signature: Signature) -> ArrayFront:
-    """Trace a function that states the shapes of its arguments."""
+    """Trace a function on arrays, whose shapes the source states, or an example."""
     stated = read_stated(opened.source, signature)
+    found = None
+    if stated.exampled:
+        stated = with_names(opened.source, opened.function, signature, stated)
+        found = directive_of(signature, stated)
+    stated = with_sizes(opened.source, stated)
     trace = trace_arrays(opened.source, opened.function, signature, stated)
+    require_any_front(opened.source, opened.function, signature, stated, trace)
     trace = replace(trace, recurrence=find_recurrence(opened.source, trace))
     reached = {i.variable for i in trace.inputs if i.wrt} | {e.target for e in trace.elementals}
     if reached.isdisjoint(o.atom for o in trace.float_outputs if isinstance(o.atom, str)):
@@ -46,4 +56,4 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
             line=position.line,
             column=position.column,
         )
-    return ArrayFront(settings, opened.source, opened.function, signature, stated, trace)
+    return ArrayFront(settings, opened.source, opened.function, signature, stated, trace, found)

@@ -10,9 +10,8 @@ from gradgen.compile.array_front import ArrayFront, array_front
 from gradgen.compile.opening import Opened, execute
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
-from gradgen.frontend.arrays.annotated import annotated_shapes
 from gradgen.frontend.arrays.proposal import proposed_shapes
-from gradgen.frontend.arrays.stated import has_shapes
+from gradgen.frontend.arrays.stated import has_shapes, may_have_shapes
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import Signature, read_signature
@@ -45,7 +44,10 @@ def open_front(settings: Settings) -> Front | ArrayFront:
 
 
 def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
-    """Trace a function whose source is read: on arrays if it states shapes, else on scalars."""
+    """Trace a function whose source is read: on arrays if a directive states shapes.
+
+    Else on scalars; what annotations or an example tell of arrays counts where that does not do.
+    """
     with calling(opened.source):
         signature = _signature(opened)
         if has_shapes(opened.source):
@@ -53,16 +55,14 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
         try:
             return _front_of(settings, opened, signature)
         except GradgenError as error:
-            if not any(sign in error.message for sign in _OF_ARRAYS):
-                raise
-            annotated = annotated_shapes(opened.source)
-            if annotated is not None:
-                directives = (*opened.source.directives, annotated)
-                stating = replace(opened, source=replace(opened.source, directives=directives))
-                return array_front(settings, stating, signature)
-            shapes = proposed_shapes(opened.source, opened.function, signature)
-            if shapes is not None:
-                error.hint = f"if it is a function of arrays, say so above it, as in: {shapes}"
+            may_be_on_arrays = any(sign in error.message for sign in _OF_ARRAYS)
+            if may_have_shapes(opened.source, signature):
+                if may_be_on_arrays or _COUNTS_NEURONS in error.message:
+                    return array_front(settings, opened, signature)
+            elif may_be_on_arrays:
+                shapes = proposed_shapes(opened.source, opened.function, signature)
+                if shapes is not None:
+                    error.hint = f"if it is a function of arrays, say so above it, as in: {shapes}"
             raise
 
 
@@ -72,6 +72,9 @@ _OF_ARRAYS = (
     "returns an array of shape",
 )
 """What messages say of functions that may be meant for arrays."""
+
+_COUNTS_NEURONS = "is not the same function of one neuron"
+"""What they say of those that are for arrays if anything tells of arrays, else for one neuron."""
 
 
 def of_neurons(front: Front | ArrayFront, what: str) -> Front:
@@ -83,7 +86,7 @@ def of_neurons(front: Front | ArrayFront, what: str) -> Front:
         return front
     position = front.source.position
     raise GradgenError(
-        f"'{front.source.function}' states shapes, and there is no {what} of functions on arrays",
+        f"'{front.source.function}' is on arrays, and there is no {what} of functions on arrays",
         hint="write its file with gradgen FILE -o FILE; what it counts stands in its header",
         path=front.source.path,
         line=position.line,

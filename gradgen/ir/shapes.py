@@ -18,6 +18,9 @@ Shape = tuple[Dim, ...]
 Sizes = Mapping[str, int]
 """What the names stand for where something is counted."""
 
+LEADING = "leading"
+"""The axis that stands for any number of axes in front, as one: `...` where it is stated."""
+
 DEFAULT_SIZE = 64
 """Of an axis for which no size is given."""
 
@@ -61,6 +64,16 @@ def written(shape: Iterable[Dim]) -> str:
     """A shape as Python writes a tuple: `(batch, n)`, `(n,)`."""
     dims = tuple(map(str, shape))
     return f"({', '.join(dims)}{',' if len(dims) == 1 else ''})"
+
+
+def shape_as_stated(shape: Shape) -> str:
+    """A shape as directives state it: `(batch, n)`, `(..., n)`."""
+    return written("..." if dim == LEADING else dim for dim in shape)
+
+
+def own_axes(shape: Shape) -> Shape:
+    """The axes of a shape behind those that `...` stands for."""
+    return shape[1:] if shape[:1] == (LEADING,) else shape
 
 
 def elements(shape: Shape, sizes: Sizes) -> int:

@@ -120,6 +120,8 @@ class Source:
 
     leaf_names: tuple[tuple[str, str], ...] = ()
     """What the target calls parts of its arguments, by dotted path: `v, i = state`."""
+    annotated: tuple[Directive, ...] = ()
+    """What annotations say of the shapes of leaves, as directives would."""
     parts: tuple[Part, ...] = ()
     """What the text is put together from; empty for a text that was executed as it is."""
 

@@ -48,6 +48,7 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     remark = ""
     if isinstance(front, ArrayFront):
         made = generate_arrays(front, status)
+        remark = "" if front.found is None else f"; the example says: {front.found}"
     else:
         recorded, again = _recorded(target, front, record, search_again)
         made = generate_from(front, status, recorded, search_again=again)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import is_float
-from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, axes_in, size
+from gradgen.ir.shapes import DEFAULT_SIZE, LEADING, Dim, Shape, axes_in, own_axes, size
 from gradgen.ir.trace import Input
 from gradgen.verify.floats import Array
 from gradgen.verify.points import Range, default_values, numpy_dtype, stated_range
@@ -29,6 +29,9 @@ _FEW = (-1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 """Their sums and products are exact, and meet thresholds."""
 _DENSE = (1.0, 0.3)
 """What share of them is not zero, as in spikes."""
+_IN_FRONT = "..."
+"""What sizes call the number of axes in front, where they are stated as `...`."""
+_NUMBERS_IN_FRONT = (2, 0, 1)
 _SMALL = ((3, 1), (6, 1), (2, 2), (9, 1), (3, 4), (30, 1))
 """Where sizes begin, and how far apart they are: the first at which a source runs are taken."""
 
@@ -59,9 +62,17 @@ def recorded_sizes(trace: ArrayTrace) -> Sizes:
 def abstract_leaves(trace: ArrayTrace, sizes: Sizes, dtype: str) -> list[Any]:
     """Stand-ins for the leaves."""
     return [
-        abstract(tuple(size(dim, sizes) for dim in shape), _dtype(leaf, dtype))
+        abstract(_numbers(shape, sizes), _dtype(leaf, dtype))
         for leaf, shape in zip(trace.inputs, trace.shapes, strict=True)
     ]
+
+
+def _numbers(shape: Shape, sizes: Sizes) -> tuple[int, ...]:
+    """A shape at some sizes, of which one may say how many axes stand in front."""
+    own = tuple(size(dim, sizes) for dim in own_axes(shape))
+    if LEADING not in shape:
+        return own
+    return (size(LEADING, sizes), 2)[: sizes.get(_IN_FRONT, 1)] + own
 
 
 def _dtype(leaf: Input, dtype: str) -> Any:
@@ -72,16 +83,24 @@ def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
     """Two sets of pairwise different sizes and one of ones, as far as the source runs at them."""
     trace = subject.module.trace
     names = axes_of(trace)
+    candidates = (
+        _different(names, trace.shapes),
+        _different(names[::-1], trace.shapes, later=1),
+        iter([dict.fromkeys(names, 1)]),
+    )
     sets = [
-        next((s for s in candidates if runs_at(subject, s, dtype)), None)
-        for candidates in (
-            _different(names, trace.shapes),
-            _different(names[::-1], trace.shapes, later=1),
-            iter([dict.fromkeys(names, 1)]),
-        )
+        next((s for s in _with_front(trace, some, number) if runs_at(subject, s, dtype)), None)
+        for some, number in zip(candidates, _NUMBERS_IN_FRONT, strict=True)
     ]
     found = [s for s in sets if s is not None] or [recorded_sizes(trace)]
     return [s for k, s in enumerate(found) if s not in found[:k]]
+
+
+def _with_front(trace: ArrayTrace, sets: Iterable[Sizes], number: int) -> Iterator[Sizes]:
+    """Sizes with as many axes in front, where `...` was stated."""
+    stated = any(LEADING in shape for shape in trace.shapes)
+    for sizes in sets:
+        yield sizes | {_IN_FRONT: number} if stated else sizes
 
 
 def _different(names: Sequence[str], shapes: Sequence[Shape], later: int = 0) -> Iterator[Sizes]:

@@ -32,7 +32,7 @@ _MOVES = frozenset((
     "dynamic_slice", "dynamic_update_slice", "GatherDimensionNumbers", "ScatterDimensionNumbers",
     "ConvDimensionNumbers", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "sort",
     "full", "normal", "uniform", "bernoulli", "split", "fold_in", "wrap_key_data", "key_data",
-    "optimization_barrier",
+    "optimization_barrier", "_merged", "_split",
 ))  # fmt: skip
 """What moves data about, or compares it along an axis."""
 _SUMS = {"sum": "add", "prod": "mul"}
@@ -159,6 +159,8 @@ class _Counting(ast.NodeTransformer):
         if isinstance(node.op, ast.MatMult):
             self.generic_visit(node)
             return _to_counter("product", [node.left, node.right])
+        if isinstance(node.op, ast.FloorDiv | ast.Mod):
+            return self.generic_visit(node)  # of sizes: what is done with arrays has a name
         return self._wrapped(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:

@@ -153,7 +153,7 @@ class Trial:
             other = _Lazily(partial(self._other, part, call))
             for function, results in found.items():
                 for number, array in enumerate(results.get(part, ())):
-                    arrays = np.asarray(array), np.asarray(due[part][number])
+                    arrays = _numbers(array), _numbers(due[part][number])
                     self._judge(function, part, number, *arrays, own, other)
 
     def _judge(
@@ -207,7 +207,7 @@ class Trial:
         runs: list[Results] = [program(one, *call) for one in signs]
 
         def largest(arrays: Sequence[Any]) -> float:
-            sizes = np.asarray(arrays, np.float64)
+            sizes = np.asarray([_numbers(array) for array in arrays], np.float64)
             return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
         return {
@@ -226,6 +226,12 @@ class Trial:
     def _fail(self, function: str, where: str, message: str) -> None:
         dtype, sizes = self.ledger.dtype, shown(self.sizes)
         self.ledger.failures.append(Failure("inexact", function, message, dtype, sizes, where))
+
+
+def _numbers(array: Any) -> Array:
+    """An array of NumPy's; of keys, the numbers that they hold."""
+    keys = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(array) if keys else array)
 
 
 def _stacked(*rows: Any) -> Any:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from gradgen.errors import GradgenError
 from gradgen.ir.array_module import ArrayModule
 from gradgen.verify.array_ledger import ArrayLedger
-from gradgen.verify.array_points import abstract_leaves, choose_sizes, draw_samples, runs_at, shown
+from gradgen.verify.array_points import (
+    Sizes,
+    abstract_leaves,
+    choose_sizes,
+    draw_samples,
+    runs_at,
+    shown,
+)
 from gradgen.verify.array_recount import miscounted
 from gradgen.verify.array_trial import Trial
 from gradgen.verify.compiling import precision
@@ -24,6 +33,8 @@ from gradgen.verify.verdict import SOURCE, Failure, Verdict
 
 _SETS = 3
 """Of sizes."""
+_MOST_ELEMENTS = 2**26
+"""Of one argument."""
 
 
 def verify_arrays(
@@ -81,6 +92,7 @@ def _in_dtype(
     ledger = ArrayLedger(dtype)
     with precision(dtype):
         sets = choose_sizes(subject, dtype)
+        _require_small(subject, sets, dtype)
         if not runs_at(subject, sets[0], dtype):
             message = f"the source does not run at {shown(sets[0])}"
             ledger.failures.append(Failure("inexact", SOURCE, message, dtype))
@@ -100,3 +112,19 @@ def _in_dtype(
             mapped = replace(trial, mapped=number == 1)
             (mapped if mapped.is_possible else trial).run()
     return ledger
+
+
+def _require_small(subject: ArraySubject, sets: Sequence[Sizes], dtype: str) -> None:
+    """Refuse arrays that cannot be computed with, since the source fixes their sizes."""
+    source, trace = subject.module.source, subject.module.trace
+    for sizes in sets:
+        for leaf, given in zip(trace.inputs, abstract_leaves(trace, sizes, dtype), strict=True):
+            if math.prod(given.shape) > _MOST_ELEMENTS:
+                raise GradgenError(
+                    f"'{leaf.path}' has the shape {given.shape}, which is too much to compare "
+                    "with JAX",
+                    hint="state axes by names, as in # gradgen: shape x=(batch, n): few are enough",
+                    path=source.path,
+                    line=source.position.line,
+                    column=source.position.column,
+                )

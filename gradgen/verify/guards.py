@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from gradgen.ir.shapes import Shape, names_in
+from gradgen.ir.shapes import LEADING, Shape, names_in
 from gradgen.verify.array_points import Sizes, abstract_leaves
 from gradgen.verify.generated import Generated, Given
 from gradgen.verify.subject import ArraySubject, abstract
@@ -50,9 +50,14 @@ def _unfit(
     """Shapes that a leaf must not have, with the leaves that may be blamed."""
     trace = subject.module.trace
     path, stated = subject.paths[position], trace.shapes[position]
-    yield (1, *shape), [path]
-    for axis, dim in enumerate(stated):
-        others = _sharing(subject, position, stated, axis)
+    in_front = [dim for dim in stated if dim == LEADING]
+    sharing = _sharing(subject, position, stated, 0) if in_front else []
+    if sharing or not in_front:
+        yield (1, *shape), [path, *sharing]
+    for axis, dim in enumerate(stated, start=len(shape) - len(stated)):
+        if dim == LEADING:
+            continue
+        others = _sharing(subject, position, stated, axis - len(shape))
         if isinstance(dim, int) or others or not dim.isidentifier():
             longer = [number + (k == axis) for k, number in enumerate(shape)]
             yield tuple(longer), [path, *others]
@@ -61,7 +66,7 @@ def _unfit(
 def _sharing(subject: ArraySubject, position: int, stated: Shape, axis: int) -> list[str]:
     """The leaves that have an axis of the same name."""
     names = names_in(stated[axis])
-    own = [d for k, d in enumerate(stated) if k != axis]
+    own = [d for k, d in enumerate(stated) if k != axis % len(stated)]
     return [
         path
         for k, (path, shape) in enumerate(

@@ -367,6 +367,51 @@ def test_the_first_function_has_the_comments_above_it():
     assert source.directives == ()
 
 
+RULED = """
+# gradgen: shape v=(n,) x=(n,)
+# gradgen: wrt v
+@jax.custom_jvp
+# gradgen: range x=0:1
+def spike(x):
+    return x > 0
+
+spike.defjvps(lambda t, y, x: t)
+
+def f(v, x):
+    return spike(v + x)
+"""
+
+
+def test_what_stands_above_a_function_with_a_rule_of_its_own_is_the_files():
+    found = [("shape", "v=(n,)"), ("shape", "x=(n,)"), ("wrt", "v")]
+    assert directives_of(read(RULED)) == found
+    assert directives_of(read(RULED, "f")) == found
+    alone = RULED.replace("v=(n,) ", "").replace("wrt v", "wrt x")
+    assert directives_of(read(alone, "spike")) == [
+        ("shape", "x=(n,)"),
+        ("wrt", "x"),
+        ("range", "x=0:1"),
+    ]
+
+
+def test_a_directive_of_another_function_names_its_arguments():
+    directives = "# gradgen: size n=3\n# gradgen: shape x=(n,)\n# gradgen: wrt v\n"
+    above, below = (
+        "def helper(x):\n    return 2 * x\n\n\n",
+        "def f(v, x):\n    return helper(v) + x\n",
+    )
+    error = failure(directives + above + below)
+    assert error.message == (
+        "the directive names 'v', which is not an argument of 'helper', to which it belongs"
+    )
+    assert error.hint == "write it right above 'f', if it is meant for that"
+    assert (error.line, error.column) == (3, 0)
+    assert len(read(above + directives + below).directives) == 3
+    error = failure("# gradgen: range x\n" + above + below)
+    assert "malformed range directive" in error.message
+    assert error.line == 1
+
+
 def test_the_functions_own_directives_and_the_command_line_override():
     text = """
         # gradgen: static dt=0.5, tau=2.0

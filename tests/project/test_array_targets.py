@@ -77,6 +77,28 @@ def test_the_command_line_states_shapes(folder: Path) -> None:
     assert '"shape": ("v=(batch, n)", "x=(batch, n_in)", "w=(n_in, n)")' in " ".join(text.split())
 
 
+def test_an_example_is_part_of_what_a_file_was_made_from(folder: Path) -> None:
+    example = "import jax.numpy as jnp\n\n\ndef given():\n    return {}\n"
+    arrays = "jnp.ones((4, 5)), jnp.ones((4, 4)), jnp.ones((4, 5))"
+    (folder / "given.py").write_text(example.format(arrays))
+    shapes = 'shapes = {v = "(batch, n)", x = "(batch, n_in)", w = "(n_in, n)"}\nsizes = '
+    target = TARGET.replace(shapes, 'example = "given.py:given"\nsizes = ')
+    target = target.replace("{n = 5, n_in = 7, batch = 3}", "{n1 = 3, n2 = 5, n3 = 7}")
+    (folder / "pyproject.toml").write_text(target)
+    built = gradgen()
+    assert built.exit_code == 0, built.stderr
+    said = "the example says: # gradgen: shape v=(n1, n2) x=(n1, n3) w=(n3, n2)"
+    assert said in built.stderr
+    text = (folder / "layer_grad.py").read_text()
+    assert "layer, on arrays: counted at n1 = 3, n2 = 5, n3 = 7." in text
+    checked = gradgen("--check")
+    assert checked.exit_code == 0, checked.stderr
+    (folder / "given.py").write_text(example.format(arrays.replace("5", "6")))
+    stale = gradgen("--check", "--no-verify")
+    assert stale.exit_code == 1
+    assert "given.py:1:1: stale: this module has changed" in stale.stderr
+
+
 def test_what_there_is_not_for_arrays(folder: Path) -> None:
     source = "# gradgen: shape v=(batch, n) x=(batch, m) w=(m, n)\n" + LAYER
     (folder / "layer.py").write_text(source)

@@ -14,11 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from gradgen.compile.array_front import array_front
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.opening import execute
 from gradgen.config import Settings
+from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_wrt
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.ir.array_module import ArrayModule
@@ -308,6 +310,52 @@ def test_a_missing_function_and_an_import_of_gradgen_are_found() -> None:
     assert source.verdict(text).failure.message == "the text has no function layer_jvp"
     text = source.text.replace("import jax\n", "import jax\nimport gradgen\n", 1)
     assert source.verdict(text).failure.message == "the text imports gradgen"
+
+
+NEXT_KEY = """
+# gradgen: shape x=(n,) key=():key
+import jax
+import jax.numpy as jnp
+
+
+def noisy(x, key):
+    key, now = jax.random.split(key)
+    return jnp.tanh(x * x.sum()), key
+"""
+
+
+@pytest.mark.usefixtures("uncounted")
+def test_a_key_among_the_results_is_compared() -> None:
+    source = made(NEXT_KEY)
+    assert source.verdict(quick=True).exact
+    text = source.with_fault("_primal", r"return \((\w+), (\w+)\)", r"return (\1, key)")
+    failures = source.verdict(text, quick=True).failures
+    assert ("f", "result 1[0]") in {(f.function, f.entry) for f in failures}
+    text = source.with_fault("_primal", r"jnp\.tanh", "jnp.sin")
+    failures = source.verdict(text, quick=True).failures
+    assert ("f", "result 0[0]") in {(f.function, f.entry) for f in failures}
+
+
+def test_a_source_that_jax_does_not_differentiate_is_refused() -> None:
+    source = made(LAYER)
+
+    def looped(*given: Any) -> Any:
+        v, *others = source.function(*given)
+        return lax.while_loop(lambda v: v.sum() < -1e9, lambda v: 2 * v, v), *others
+
+    with pytest.raises(GradgenError) as refused:
+        replace(source, function=looped).verdict(quick=True)
+    assert refused.value.message == "JAX itself does not differentiate 'layer'"
+    assert "Reverse-mode differentiation does not work for lax.while_loop" in refused.value.hint
+
+
+def test_arrays_that_are_too_large_to_compute_with_are_refused() -> None:
+    text = "# gradgen: shape x=(9999, 9999)\n\n\ndef doubled(x):\n    return 2 * x\n"
+    with pytest.raises(GradgenError) as refused:
+        made(text).verdict(quick=True)
+    assert "'x' has the shape (9999, 9999), which is too much" in refused.value.message
+    assert refused.value.line == 4
+    assert made(text.replace("(9999, 9999)", "(batch, n)")).verdict(quick=True).exact
 
 
 def test_ranges_are_kept_to() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,6 +11,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import dims
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.differentiate import only_if
 from gradgen.frontend.tracing.linear_rule import NOT_LINEAR
 from gradgen.frontend.tracing.linearity import nonlinear
@@ -34,6 +35,10 @@ from gradgen.ir.patterns import Label, Pattern
 from gradgen.ir.shapes import Dim, Shape, shape_of
 from gradgen.ir.source import Position
 
+_FITTING = (
+    "a rule gives each tangent, or cotangent, the shape and the dtype of what it belongs to, and "
+    "cotangents as a tuple"
+)
 _NO_CODE = (
     NotImplementedError,
     TypeError,
@@ -190,7 +195,10 @@ class Differentiation:
 
         avals = [jax_compat.shaped(v.aval.shape, v.aval.dtype) for v in (*weighed, *variables)]
         count = len(weighed)
-        closed = jax.make_jaxpr(lambda *flat: rule(flat[:count], *flat[count:]))(*avals)
+        place = jax_compat.rule_place(eqn, self._reading.source)
+        closed = self._rule_traced(
+            instruction, lambda *flat: rule(flat[:count], *flat[count:]), avals, place
+        )
         self._operators += 1
         reading = self._reading.on_top(f"r{self._operators}_")
         unknowns = {f"q{self._operators}_{k}": "float" for k in range(count)}
@@ -203,8 +211,28 @@ class Differentiation:
             kind = "backward rule" if backward else "rule"
             what = "cotangents" if backward else "tangents"
             message = f"the {kind} of '{jax_compat.rule_name(eqn)}' is not linear in its {what}"
-            place = jax_compat.rule_place(eqn, self._reading.source)
             raise self._without_partial(instruction, message, NOT_LINEAR, place)
+
+    def _rule_traced(
+        self,
+        instruction: Instruction,
+        rule: Callable[..., Any],
+        avals: Sequence[Any],
+        place: Sequence[Position],
+    ) -> Any:
+        """A rule as a jaxpr, which reads nothing but what it is given."""
+        source = self._reading.source
+        name = jax_compat.rule_name(self._reading.equations[instruction.target][0])
+        at = place[-1] if place else source.position
+        with users_code(
+            source.path, source.line_of, f"the derivative rule of '{name}' fails", _FITTING, at=at
+        ):
+            closed = jax.make_jaxpr(rule)(*avals)
+        if any(isinstance(value, jax.core.Tracer) for value in closed.consts):
+            message = f"the derivative rule of '{name}' reads a value of the function around it"
+            hint = f"give '{name}' one more argument for it"
+            raise self._without_partial(instruction, message, hint, place)
+        return closed
 
     def _at_unit(self, operator: Operator) -> Atom | None:
         """The partial that an elementwise rule multiplies with; None if it is another one."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.stated import read_stated
-from gradgen.frontend.arrays.trace import traces
+from gradgen.frontend.arrays.trace import failure_of
 from gradgen.frontend.tracing.arguments import Signature
 from gradgen.ir.shapes import written
 from gradgen.ir.source import Directive, Position, Source
@@ -41,7 +41,7 @@ def proposed_shapes(
         directive = Directive("shape", shown, _NOWHERE)
         tried = replace(source, directives=(*source.directives, directive))
         try:
-            if traces(tried, function, signature, read_stated(tried, signature)):
+            if failure_of(tried, function, signature, read_stated(tried, signature)) is None:
                 return f"# gradgen: shape {shown}"
         except GradgenError:
             continue

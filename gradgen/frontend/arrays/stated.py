@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -17,14 +17,14 @@ from gradgen.frontend.reading.directives import parse_shape, parse_size
 from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.jax_compat import Aval
 from gradgen.ir.code import DType
-from gradgen.ir.shapes import Dim, Shape, axes_in, multiple
+from gradgen.ir.shapes import LEADING, Dim, Shape, axes_in, multiple, own_axes, shape_as_stated
 from gradgen.ir.source import Directive, Source
 
 _TAKEN = frozenset(
-    {*keyword.kwlist, "jax", "jnp", "lax", "np", "int", "min", "max", "mod", "floordiv"}
+    {*keyword.kwlist, LEADING, "jax", "jnp", "lax", "np", "int", "min", "max", "mod", "floordiv"}
 )
 """What stands for something else in a formula, or in the code that is written."""
-_NAMED = re.compile(r"(?:(\d+)\s*\*\s*)?([^\W\d]\w*)")
+_NAMED = re.compile(r"(?:(\d+)\s*\*\s*)?([^\W\d_]\w*|_\w+)")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Stated:
     shapes: tuple[Shape, ...]
     dtypes: tuple[DType, ...]
     """`float` where the precision is open, else `int`, `bool` or a fixed dtype."""
-    sizes: tuple[tuple[str, int], ...]
+    exampled: frozenset[int]
+    """The numbers of the leaves whose shapes are those of an example, nothing else being said."""
+    sizes: tuple[tuple[str, int], ...] = ()
     """What axes count for, as far as it is said."""
 
     def avals(self, working: str) -> list[Aval]:
@@ -52,45 +54,168 @@ class Stated:
         ]
 
 
+@dataclass(frozen=True)
+class _Statement:
+    """What a directive, or an annotation, says of one leaf."""
+
+    path: str
+    shape: Shape
+    dtype: DType
+    directive: Directive
+
+    def pretty(self) -> str:
+        """As directives have it."""
+        return _shown(self.shape, self.dtype)
+
+    def contradicts(self, shape: Shape, dtype: DType) -> bool:
+        """Whether a leaf cannot be of this shape and dtype as well."""
+        own, other = own_axes(self.shape), own_axes(shape)
+        pairs = zip(reversed(own), reversed(other), strict=False)
+        numbers = any(a != b and isinstance(a, int) and isinstance(b, int) for a, b in pairs)
+        open_ended = LEADING in self.shape and (LEADING in shape or len(own) <= len(other))
+        ranks = len(self.shape) != len(shape) and not open_ended
+        return numbers or ranks or _kind(self.dtype) != _kind(dtype)
+
+
 def has_shapes(source: Source) -> bool:
     """Whether a source states shapes, so that it is one on arrays."""
     return any(d.kind == "shape" for d in source.directives)
 
 
+def may_have_shapes(source: Source, signature: Signature) -> bool:
+    """Whether annotations or an example tell of arrays, in case that it is one on arrays."""
+    exampled = any(leaf.given is not None and leaf.given.shape for leaf in signature.leaves)
+    return exampled or any("=()" not in directive.text for directive in source.annotated)
+
+
 def read_stated(source: Source, signature: Signature) -> Stated:
     """The shapes and dtypes of all leaves; those that nothing is said of are single numbers.
 
-    Raises GradgenError for a path that is no leaf, or an axis that is none.
+    A directive goes before an annotation, and that before an example.
+    Raises GradgenError for a path that is no leaf, for an axis that is none, and where one of them
+    contradicts another.
     """
-    given: dict[str, tuple[Shape, DType | None]] = {}
-    sizes: dict[str, int] = {}
-    places: dict[str, Directive] = {}
     leaves = {leaf.path: leaf for leaf in signature.leaves}
-    for directive in source.directives:
-        try:
-            if directive.kind == "shape":
-                for path, axes, dtype in parse_shape(directive.text):
-                    _require_leaf(path, leaves)
-                    given[path] = tuple(map(_axis, axes)), dtype
-            elif directive.kind == "size":
-                sizes |= dict(parse_size(directive.text))
-                places |= {name: directive for name, _ in parse_size(directive.text)}
-        except GradgenError as error:
-            raise _placed(error, source, directive) from None
+    directives = [d for d in source.directives if d.kind == "shape"]
+    directed = {s.path: s for d in directives for s in _statements(source, d, leaves)}
+    annotated = {}
+    for directive in source.annotated:
+        path = directive.text.partition("=")[0]
+        if path in directed:
+            _require_annotated(source, directed[path], directive, leaves)
+        elif path in leaves:
+            (annotated[path],) = _statements(source, directive, leaves)
+    stated = annotated | directed
+    _require_example(source, stated.values(), leaves)
     shapes, dtypes = [], []
     for leaf in signature.leaves:
-        shape, dtype = given.get(leaf.path, ((), None))
-        shapes.append(shape)
-        dtypes.append(dtype or ("float" if leaf.kind == "float" else leaf.kind))
-    known = axes_in(shapes)
-    for name in sizes:
-        if name not in known:
-            unknown = GradgenError(
-                f"there is a size for '{name}', which is no axis",
-                hint=f"the axes are {', '.join(known)}" if known else None,
-            )
-            raise _placed(unknown, source, places[name])
-    return Stated(tuple(shapes), tuple(dtypes), tuple(sizes.items()))
+        said = stated.get(leaf.path, leaf.given)
+        shapes.append(() if said is None else said.shape)
+        dtypes.append(leaf.kind if said is None else said.dtype)
+    return Stated(
+        tuple(shapes),
+        tuple(dtypes),
+        frozenset(k for k, x in enumerate(signature.leaves) if x.given and x.path not in stated),
+    )
+
+
+def _statements(
+    source: Source, directive: Directive, leaves: Mapping[str, Leaf]
+) -> list[_Statement]:
+    found = []
+    try:
+        for path, axes, dtype in parse_shape(directive.text):
+            _require_leaf(path, leaves)
+            shape = (LEADING, *map(_axis, axes[1:])) if axes[:1] == ("...",) else map(_axis, axes)
+            found.append(_Statement(path, tuple(shape), dtype or leaves[path].kind, directive))
+    except GradgenError as error:
+        if directive in source.annotated:
+            path = directive.text.partition("=")[0]
+            error.hint = f"state it with a directive, as in # gradgen: shape {path}=(batch, n)"
+        raise _placed(error, source, directive) from None
+    return found
+
+
+def with_sizes(source: Source, stated: Stated) -> Stated:
+    """With what directives say of how large the axes are, for counting.
+
+    Raises GradgenError for a name that is no axis.
+    """
+    axes = axes_in(stated.shapes)
+    sizes: dict[str, int] = {}
+    for directive in source.directives:
+        if directive.kind == "size":
+            try:
+                sizes |= parse_size(directive.text)
+                for name in sizes:
+                    _require_axis(name, axes)
+            except GradgenError as error:
+                raise _placed(error, source, directive) from None
+    return replace(stated, sizes=tuple(sizes.items()))
+
+
+def _require_axis(name: str, axes: Sequence[str]) -> None:
+    if name not in axes:
+        raise GradgenError(
+            f"there is a size for '{name}', which is no axis",
+            hint=f"the axes are {', '.join(axes)}" if axes else None,
+        )
+
+
+def _require_annotated(
+    source: Source, statement: _Statement, directive: Directive, leaves: Mapping[str, Leaf]
+) -> None:
+    """Refuse a directive where the annotation of the same leaf says another thing.
+
+    An annotation whose axes are none says nothing, and a directive is what it needs.
+    """
+    try:
+        (annotated,) = _statements(source, directive, leaves)
+    except GradgenError:
+        return
+    if statement.contradicts(annotated.shape, annotated.dtype):
+        raise _contradicted(source, statement, f"its annotation says {annotated.pretty()}")
+
+
+def _require_example(
+    source: Source, statements: Iterable[_Statement], leaves: Mapping[str, Leaf]
+) -> None:
+    """Refuse what is stated where the example arguments are others."""
+    sizes: dict[str, tuple[int, str]] = {}
+    for statement in statements:
+        given = leaves[statement.path].given
+        if given is None:
+            continue
+        if statement.contradicts(given.shape, given.dtype):
+            shown = f"the example's is {_shown(given.shape, given.dtype)}"
+            raise _contradicted(source, statement, shown)
+        own = own_axes(statement.shape)
+        for dim, number in zip(own, given.shape[len(given.shape) - len(own) :], strict=True):
+            factor, name = multiple(dim) or (number, "")
+            size, first = sizes.setdefault(name, (number // factor, statement.path))
+            if factor * size != number and name:
+                raise _contradicted(
+                    source,
+                    statement,
+                    f"the example's is {_shown(given.shape, given.dtype)}, where '{name}' cannot "
+                    f"be {size} as in '{first}'",
+                )
+
+
+def _contradicted(source: Source, statement: _Statement, other: str) -> GradgenError:
+    error = GradgenError(
+        f"the shape of '{statement.path}' is stated as {statement.pretty()}, and {other}",
+        hint="let both say the same, or leave out one of them",
+    )
+    return _placed(error, source, statement.directive)
+
+
+def _shown(shape: Shape, dtype: DType) -> str:
+    return shape_as_stated(shape) + ("" if dtype == "float" else f":{dtype}")
+
+
+def _kind(dtype: DType) -> DType:
+    return dtype if dtype in ("float", "bool", "key") else "int"
 
 
 def _require_leaf(path: str, leaves: Mapping[str, Leaf]) -> None:
@@ -110,7 +235,9 @@ def _axis(text: str) -> Dim:
     named = _NAMED.fullmatch(text)
     if named is None or named[1] == "0":
         raise GradgenError(
-            f"{text!r} is not an axis", hint="an axis is a name, a number, or a number times a name"
+            f"{text!r} is not an axis",
+            hint="an axis is a name, a number, or a number times a name; '...' in front of all "
+            "stands for any number of axes",
         )
     if named[2] in _TAKEN:
         raise GradgenError(

@@ -152,14 +152,16 @@ def _jaxpr(
             ) from error
 
 
-def traces(source: Source, function: Call, signature: Signature, stated: Stated) -> bool:
-    """Whether the function can be traced on arrays of these shapes at all."""
+def failure_of(
+    source: Source, function: Call, signature: Signature, stated: Stated
+) -> GradgenError | None:
+    """Why the function cannot be traced on arrays of these shapes; None if it can."""
     with jax_compat.x64(False), importable(Path(source.path).parent):
         try:
             _jaxpr(source, function, signature, stated.avals("float32"))
-        except GradgenError:
-            return False
-        return True
+        except GradgenError as error:
+            return error
+        return None
 
 
 def _follows(

@@ -88,7 +88,7 @@ class Annotations:
         """What an annotation says; `within` are the names being resolved, against circles."""
         match node:
             case cst.SimpleString() | cst.ConcatenatedString():
-                return self._quoted(node, within)
+                return self.shape(self.unquoted(node), within)
             case cst.Subscript():
                 return self._subscript(node, within)
             case cst.BinaryOperation(left=left, operator=cst.BitOr(), right=right):
@@ -138,13 +138,14 @@ class Annotations:
                 return Shape(kind, tuple(map(str, range(len(parts)))), children)
         return OPEN
 
-    def _quoted(
-        self, node: cst.SimpleString | cst.ConcatenatedString, within: frozenset[str]
-    ) -> Shape:
+    def unquoted(
+        self, node: cst.SimpleString | cst.ConcatenatedString
+    ) -> cst.BaseExpression | None:
+        """The annotation that stands in a string; None if it holds none."""
         try:
-            return self.shape(cst.parse_expression(str(node.evaluated_value)), within)
+            return cst.parse_expression(str(node.evaluated_value))
         except cst.ParserSyntaxError:
-            return OPEN
+            return None
 
     def _named(self, node: cst.Name | cst.Attribute, within: frozenset[str]) -> Shape:
         name = last_name(node)

@@ -14,7 +14,7 @@ import libcst as cst
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading import example
 from gradgen.frontend.reading.syntax import Syntax
-from gradgen.frontend.reading.target import declared
+from gradgen.frontend.reading.target import declared, has_own_rule
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Directive, Position
 
@@ -138,14 +138,15 @@ def read_directives(
     the command line's as (kind, text), override both. Raises GradgenError, with the place, for an
     unknown kind, a malformed text, a subject that is no argument, or one given twice.
     """
-    found = [_Found(d, _owner(syntax, d.position.line)) for d in _in_comments(syntax)]
+    found = [_Found(d, _owner(syntax, d.position.line, function)) for d in _in_comments(syntax)]
     own = [f.directive for f in found if f.owner is function]
     shared = [f.directive for f in found if f.owner is None]
     given = [_directive(kind, text, _COMMAND_LINE) for kind, text in extra]
-    arguments = {p.name.value for p in declared(function.params)}
-    others = {
-        p.name.value for other in syntax.functions.values() for p in declared(other.params)
-    } - arguments
+    arguments = _arguments(function)
+    others = set().union(*map(_arguments, syntax.functions.values())) - arguments
+    for each in found:
+        if each.owner is not None and each.owner is not function:
+            _require_own(syntax, each.directive, each.owner, function)
     layers = (
         _by_subject(syntax, shared, arguments, others),
         _by_subject(syntax, own, arguments),
@@ -185,19 +186,64 @@ def _directive(kind: str, text: str, place: Position) -> Directive:
     )
 
 
-def _owner(syntax: Syntax, line: int) -> cst.FunctionDef | None:
-    """The module-level function that a line is in, or is a comment immediately above."""
-    return next((f for f in syntax.functions.values() if line in _extent(syntax, f)), None)
+def _arguments(function: cst.FunctionDef) -> set[str]:
+    return {parameter.name.value for parameter in declared(function.params)}
+
+
+def _owner(syntax: Syntax, line: int, target: cst.FunctionDef) -> cst.FunctionDef | None:
+    """The module-level function that a line is in, or is a comment immediately above.
+
+    A comment above another function with a rule of its own is the whole file's: that is where the
+    first lines of a file come to stand, and nobody derives what has a derivative.
+    """
+    owner = next((f for f in syntax.functions.values() if line in _extent(syntax, f)), None)
+    if owner is None or owner is target or not has_own_rule(owner):
+        return owner
+    return None if line < _first_line(syntax, owner) else owner
+
+
+def _first_line(syntax: Syntax, function: cst.FunctionDef) -> int:
+    return syntax.position((*function.decorators, function)[0]).line
 
 
 def _extent(syntax: Syntax, function: cst.FunctionDef) -> range:
     """The lines of a function, with decorators, comments right above, and comments at its end."""
-    first = syntax.position((*function.decorators, function)[0]).line
+    first = _first_line(syntax, function)
     while first > 1 and syntax.lines[first - 2].lstrip().startswith("#"):
         first -= 1
     last = syntax.position(function).end_line
     footer = function.body.footer if isinstance(function.body, cst.IndentedBlock) else ()
     return range(first, max([last, *(syntax.position(line).line for line in footer)]) + 1)
+
+
+def _require_own(
+    syntax: Syntax, directive: Directive, owner: cst.FunctionDef, target: cst.FunctionDef
+) -> None:
+    """Refuse a directive of another function with names that only the target may mean."""
+    place = directive.position
+    try:
+        paths = _named(directive)
+    except GradgenError as error:
+        raise error.located(syntax.path, place.line, place.column) from None
+    for name in (path.partition(".")[0] for path in paths):
+        if name not in _arguments(owner):
+            raise GradgenError(
+                f"the directive names {name!r}, which is not an argument of "
+                f"'{owner.name.value}', to which it belongs",
+                hint=f"write it right above '{target.name.value}', if it is meant for that",
+                path=syntax.path,
+                line=place.line,
+                column=place.column,
+            )
+
+
+def _named(directive: Directive) -> tuple[str, ...]:
+    """The paths of arguments that a directive names."""
+    if directive.kind == "wrt":
+        return parse_wrt(directive.text)
+    if directive.kind == "size":
+        return ()
+    return tuple(name for name, _ in _items(directive.kind, directive.text))
 
 
 def _by_subject(

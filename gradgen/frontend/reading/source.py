@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.reading.annotated import annotated_shapes
 from gradgen.frontend.reading.annotations import read_annotations
 from gradgen.frontend.reading.bindings import read_assignments
 from gradgen.frontend.reading.containers import as_containers, read_definitions
@@ -40,6 +41,7 @@ def read_source(
     with deeper_recursion():
         target = find_target(syntax, function)
         definitions = read_definitions(syntax)
+        annotations = read_annotations(syntax, definitions)
         found = read_directives(syntax, target, directives)
         parameters = read_parameters(syntax, target)
         names = [parameter.name for parameter in parameters]
@@ -54,8 +56,7 @@ def read_source(
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
-            structures=read_structures(syntax, target, found, read_annotations(syntax, definitions))
-            if discover
-            else (),
+            structures=read_structures(syntax, target, found, annotations) if discover else (),
             leaf_names=read_leaf_names(syntax.text, target.name.value, names),
+            annotated=annotated_shapes(syntax, target, annotations),
         )

@@ -83,7 +83,7 @@ def _candidates(syntax: Syntax) -> list[cst.FunctionDef]:
         and function.name.value not in rules
         and _takes_arguments(function)
     ]
-    plain = [function for function in public if not _has_own_rule(function)]
+    plain = [function for function in public if not has_own_rule(function)]
     by_functions = _used_by(function for function in functions if _takes_arguments(function))
     by_anything = by_functions | _used_by(_methods(syntax))
     choices = (
@@ -110,7 +110,7 @@ def _methods(syntax: Syntax) -> Iterator[cst.FunctionDef]:
             yield from (n for n in walk(statement) if isinstance(n, cst.FunctionDef))
 
 
-def _has_own_rule(function: cst.FunctionDef) -> bool:
+def has_own_rule(function: cst.FunctionDef) -> bool:
     """Whether `custom_jvp` or one of its kin is among the decorators, perhaps within `partial`."""
     return any(
         last_name(node) in _CUSTOM_RULES

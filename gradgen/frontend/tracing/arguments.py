@@ -8,13 +8,24 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.containers import default_of, in_jax_order
-from gradgen.frontend.tracing.values import bind, literal_of, part_of, structure_of
+from gradgen.frontend.tracing.values import bind, dtype_of, literal_of, part_of, structure_of
+from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument, Bound
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What an example has in the place of a leaf."""
+
+    shape: tuple[int, ...]
+    dtype: DType
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +36,8 @@ class Leaf:
     kind: str
     """`float`, `int` or `bool`."""
     wrt: bool
+    given: Given | None = None
+    """None where there is no example, or none of this argument."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +147,19 @@ def read_signature(
         keyword_only = parameter.kind == "keyword"
         arguments.append(Argument(name, keyword_only, default, structure, bindings))
     arguments = _apply_wrt_kinds(arguments, wrt)
-    leaves = _leaves(source, arguments, wrt)
+    leaves = _leaves(source, arguments, wrt, examples)
     return Signature(tuple(arguments), leaves, bound, classes)
+
+
+def _given(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, Given]]:
+    """What an example has in the places of the leaves of an argument."""
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from _given(child, part_of(value, structure, key), join(path, key))
+    if structure.is_leaf and structure.kind not in ("static", "none"):
+        shape = value.shape if hasattr(value, "shape") else np.shape(value)
+        dtype = dtype_of(value)
+        own = dtype == "key" or (shape != () and structure.kind != "float")
+        yield path, Given(shape, dtype if own else structure.kind)
 
 
 def _static_parts(
@@ -224,7 +248,8 @@ def _structure(
     classes: dict[str, type],
 ) -> Structure:
     if parameter.name in examples:
-        return structure_of(source, parameter, examples[parameter.name], classes)
+        value = examples[parameter.name]
+        return structure_of(source, parameter, value, classes, arrays=True)
     known = source.structure(parameter.name)
     if parameter.has_default:
         default = given[parameter.name]
@@ -272,9 +297,17 @@ def _apply_wrt_kinds(arguments: list[Argument], wrt: Sequence[str]) -> list[Argu
     ]
 
 
-def _leaves(source: Source, arguments: Sequence[Argument], wrt: Sequence[str]) -> tuple[Leaf, ...]:
+def _leaves(
+    source: Source,
+    arguments: Sequence[Argument],
+    wrt: Sequence[str],
+    examples: Mapping[str, Any],
+) -> tuple[Leaf, ...]:
     found: list[tuple[str, str, bool]] = []
+    given: dict[str, Given] = {}
     for argument in arguments:
+        if argument.name in examples:
+            given |= _given(argument.structure, examples[argument.name], argument.name)
         for path, structure in argument.structure.leaves(argument.name):
             if structure.kind not in ("static", "none"):
                 found.append((path, structure.kind, argument.default is None))
@@ -301,7 +334,7 @@ def _leaves(source: Source, arguments: Sequence[Argument], wrt: Sequence[str]) -
         return any(_is_within(path, name) for name in wrt) if wrt else by_default
 
     return tuple(
-        Leaf(path, kind, kind == "float" and selected(path, by_default))
+        Leaf(path, kind, kind == "float" and selected(path, by_default), given.get(path))
         for path, kind, by_default in found
     )
 

@@ -10,21 +10,37 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.containers import fields_of
+from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Bound
 
 
 def structure_of(
-    source: Source, parameter: Parameter, value: Any, classes: dict[str, type]
+    source: Source,
+    parameter: Parameter,
+    value: Any,
+    classes: dict[str, type],
+    *,
+    arrays: bool = False,
 ) -> Structure:
-    """The structure of a concrete value; containers it meets are added to `classes`."""
+    """The structure of a concrete value; containers it meets are added to `classes`.
+
+    With `arrays`, those of numbers, and keys for random numbers, are leaves as well.
+    """
 
     def refused(message: str, hint: str) -> GradgenError:
         place = parameter.position
         return GradgenError(
             message, hint=hint, path=source.path, line=place.line, column=place.column
         )
+
+    def note(kind: type) -> None:
+        # a file that is the example's as well has been executed twice: the function's class counts
+        known = classes.get(kind.__name__)
+        if known is None or fields_of(known) != fields_of(kind):
+            classes[kind.__name__] = kind
 
     def visit(value: Any) -> Structure:
         if value is None or isinstance(value, str) or callable(value):
@@ -40,14 +56,14 @@ def structure_of(
                     )
             return mapping(tuple((key, visit(part)) for key, part in value.items()))
         if isinstance(value, tuple) and hasattr(value, "_fields"):
-            classes[type(value).__name__] = type(value)
+            note(type(value))
             items = tuple((f, visit(getattr(value, f))) for f in value._fields)
             return record("namedtuple", type(value).__name__, items)
         if isinstance(value, tuple | list):
             children = tuple(visit(v) for v in value)
             return sequence("tuple" if isinstance(value, tuple) else "list", children)
         if dataclasses.is_dataclass(value):
-            classes[type(value).__name__] = type(value)
+            note(type(value))
             items = tuple(
                 (f.name, visit(getattr(value, f.name))) for f in dataclasses.fields(value)
             )
@@ -55,6 +71,8 @@ def structure_of(
         return _array_leaf(value)
 
     def _array_leaf(value: Any) -> Structure:
+        if arrays and dtype_of(value) == "key":
+            return leaf("int")
         try:
             array = np.asarray(value)
         except TypeError:
@@ -63,17 +81,25 @@ def structure_of(
                 "no numbers",
                 "draw random numbers outside the step, and pass them",
             ) from None
-        if array.shape != ():
+        if array.shape != () and arrays:
+            if dtype_of(value) not in ARRAY_DTYPES:
+                raise refused(
+                    f"the argument '{parameter.name}' holds an array of dtype {array.dtype}",
+                    f"arrays are of one of: {', '.join(ARRAY_DTYPES)}",
+                )
+        elif array.shape != ():
             raise refused(
                 f"the argument '{parameter.name}' holds an array of shape {array.shape}",
-                "gradgen differentiates per-neuron step functions, traced on scalars; pass "
-                "such an array's components one by one, or define it in the module as a constant",
+                "a step function of a neuron is traced on scalars: pass such an array's components "
+                "one by one, or define it in the module as a constant; a function on arrays takes "
+                "it without a default value, with its shape stated",
             )
         if array.dtype.kind == "b":
             return leaf("bool")
         if array.dtype.kind in "iu":
             # what does not fit into JAX's integers is used as Python's
-            return leaf("int" if -(2**31) <= int(array) < 2**31 else "static")
+            fits = array.shape != () or -(2**31) <= int(array) < 2**31
+            return leaf("int" if fits else "static")
         if array.dtype.kind == "f" or str(array.dtype) == "bfloat16":
             return leaf("float")
         return leaf("static")
@@ -85,6 +111,21 @@ def structure_of(
             f"the argument '{parameter.name}' holds itself, or nests too deeply",
             "pass tuples, lists and dicts of numbers",
         ) from None
+
+
+ARRAY_DTYPES = ("float", "bool", "int", "uint8", "uint32", "key")
+"""What arrays may be of: `float` in any precision, `int` of JAX's usual width."""
+
+
+def dtype_of(value: Any) -> DType:
+    """The dtype of a value as shapes have it, among `ARRAY_DTYPES` or not."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return "key"
+    name = str(np.asarray(value).dtype) if dtype is None else str(dtype)
+    if name.startswith(("float", "bfloat")):
+        return "float"
+    return "int" if name in ("int32", "int64") else name
 
 
 def part_of(value: Any, structure: Structure, key: str) -> Any:

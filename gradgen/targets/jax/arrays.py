@@ -13,8 +13,17 @@ from gradgen.ir.code import Var, is_float
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import Program
 from gradgen.ir.results import Result
-from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, axes_in, multiple, written
+from gradgen.ir.shapes import (
+    DEFAULT_SIZE,
+    LEADING,
+    Dim,
+    Shape,
+    axes_in,
+    multiple,
+    shape_as_stated,
+)
 from gradgen.targets.jax.context import docstring_with, module_frame
+from gradgen.targets.jax.fronts import is_split, merging, numbers_of_own_axes, with_front
 from gradgen.targets.jax.layout import Doc, call, expression, flat, layout, quote, tuple_of
 from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
@@ -57,6 +66,7 @@ def array_context(module: ArrayModule) -> Context:
     names: Mapping[Var, str] = frame.pop("by_variable")
     needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
     return frame | {
+        "own_axes": numbers_of_own_axes(trace),
         "summary": _summary(module, counts),
         "metadata": "\n".join(_metadata(module, counts)),
         "counts": {name: str(operations) for name, operations in counts.items()},
@@ -135,7 +145,7 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
     content |= {
         "mode": "arrays",
         "shapes": {
-            i.path: written(shape)
+            i.path: shape_as_stated(shape)
             for i, shape in zip(trace.inputs, trace.shapes, strict=True)
             if shape
         },
@@ -168,6 +178,8 @@ def _axis(dim: Dim) -> Doc:
     found = multiple(dim)
     if found is None:
         return str(dim)
+    if dim == LEADING:
+        return quote("...")
     number, name = found
     return quote(name) if number == 1 else tuple_of([str(number), quote(name)])
 
@@ -227,15 +239,22 @@ def _program(
         for title, lines in printer.sections()
     ]
     shapes = {v: s for v, s in module.shapes.items() if v in program.inputs}
+    front = unique("front", taken | set(named.values()))
     groups: dict[type[Result], list[Doc]] = {}
     for key, atom in program.results:
-        groups.setdefault(type(key), []).append(printer.atom(atom))
+        value = printer.atom(atom)
+        split = is_split(key, atom, trace)
+        groups.setdefault(type(key), []).append(call("_split", [value, front]) if split else value)
     returned = print_results(list(groups.values()))
     text = "\n".join([line for section in sections for line in section["lines"]] + returned)
     used = sorted(axis for axis in axes if re.search(rf"(?<![.\w]){axis}\b", text))
     sizes = [_size_of(axis, program, shapes, named) for axis in used]
     if sizes:
         sections.insert(0, {"title": "sizes", "lines": sizes})
+    given_front = with_front(module, name, program)
+    in_front = merging(module, given_front, named, front, [text, *sizes])
+    if in_front:
+        sections.insert(0, {"title": "the axes in front as one", "lines": in_front})
     return {
         "signature": function_header(function, [named[v] for v in program.inputs]),
         "doc": f"{about}: {counted}.",
