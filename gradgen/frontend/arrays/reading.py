@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -15,12 +15,14 @@ from jax import lax
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import dim_of, shape_of
+from gradgen.frontend.arrays.looping import read_loop
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.shapes import Shape, joined
+from gradgen.ir.shapes import shape_of as shape_of_instruction
 from gradgen.ir.source import Position, Source
 
 MOST_ITERATIONS = 64
@@ -46,6 +48,8 @@ class Reading:
     calls: int = 0
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
+    _loops: int = 0
+    _given: int = 0
     _guard: Guard = ()
     _depth: int = 0
     _enclosing: tuple[Position, ...] = ()
@@ -54,6 +58,27 @@ class Reading:
         """To go on in code of its own, which may read all that is known here."""
         builder = Builder(prefix, self.builder.instructions)
         return Reading(self.source, self.working, builder, dict(self.shapes), {}, {}, 0)
+
+    def inside(self) -> Reading:
+        """To read the steps of a loop, in variables of their own; what is known of them is known
+        here as well."""
+        self._loops += 1
+        builder = Builder(f"{self.builder.prefix}l{self._loops}_")
+        inner = replace(self, builder=builder, _loops=0)
+        inner._given = 0
+        return inner
+
+    def new_name(self) -> Var:
+        """A name for what a step is given."""
+        self._given += 1
+        return f"{self.builder.prefix}g{self._given}"
+
+    def emit_as_is(self, instruction: Instruction) -> Atom:
+        """Write an instruction that has all its attributes, under a new name."""
+        atom = self.builder.emit_exactly(replace(instruction, target=""))
+        if isinstance(atom, str) and atom not in self.shapes:
+            self.shapes[atom] = shape_of_instruction(instruction, self.shapes)
+        return atom  # type: ignore[return-value]
 
     def dtype(self, aval: Aval) -> DType:
         """Our name for a value's dtype."""
@@ -440,9 +465,7 @@ def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
     """A loop of a fixed number of steps, written out."""
     length, body = eqn.params["length"], eqn.params["jaxpr"]
     if not isinstance(length, int) or length > MOST_ITERATIONS:
-        raise reading.unsupported(
-            eqn, f"loops of more than {MOST_ITERATIONS} steps are not supported in arrays yet"
-        )
+        return read_loop(reading, eqn, operands)
     constants, carried = jax_compat.scan_counts(eqn)
     given = operands[:constants]
     carry: list[Atom] = list(operands[constants : constants + carried])

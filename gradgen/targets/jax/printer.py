@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, uses
+from gradgen.ir.loops import ITEM, LOOP, loop_of
 from gradgen.ir.operations import OPERATIONS
-from gradgen.ir.program import PRIMAL, Program
+from gradgen.ir.program import ACCUMULATION, PRIMAL, Program, Section
 from gradgen.ir.references import DEFAULT, dtype_references
+from gradgen.ir.results import Kept
 from gradgen.targets.dialect import JAX
 from gradgen.targets.jax.array_text import spelled
 from gradgen.targets.jax.expressions import (
@@ -21,8 +23,10 @@ from gradgen.targets.jax.expressions import (
     Text,
     print_constant,
 )
+from gradgen.targets.jax.layout import WIDTH
+from gradgen.targets.jax.looping import print_loop
+from gradgen.targets.jax.names import identifier, name_variables, unique
 
-WIDTH = 88
 
 
 class Printer:
@@ -34,10 +38,11 @@ class Printer:
         names: Mapping[Var, str],
         float_inputs: Sequence[Var],
         follows: Mapping[Var, Var] | None = None,
+        width: int = WIDTH - 4,
     ) -> None:
         """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
-        one does, where its operand does not tell."""
-        self._names = names
+        one does, where its operand does not tell. Lines have at most `width` characters."""
+        self._names, self._width = names, width
         self._reference = float_inputs[0] if float_inputs else DEFAULT
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
@@ -70,6 +75,7 @@ class Printer:
             if i.op == "einsum" and len(i.attribute("spec").partition(",")[0]) > 2
             for v in i.variables
         }
+        named |= {v for i in program.instructions if i.op == LOOP for v in i.variables}
         results = {atom for _, atom in program.results}
         inline: set[Var] = set()
         for section in program.sections:
@@ -93,9 +99,14 @@ class Printer:
                 # a name or two, wherever it is read
                 self._sizes[instruction.target] = self._expression(instruction)
                 continue
+            if instruction.op == LOOP:
+                lines += self._loop(instruction)
+                continue
+            if instruction.op == ITEM:
+                continue
             inlined = [v for v in instruction.variables if v in self._pending]
             text = self._expression(instruction)
-            room = WIDTH - 4 - len(f"{self._names[instruction.target]} = ")
+            room = self._width - len(f"{self._names[instruction.target]} = ")
             while len(text.text) > room and inlined:
                 # write the longest operand on a line of its own
                 longest = max(inlined, key=lambda v: len(self._pending[v].text))
@@ -112,6 +123,40 @@ class Printer:
 
     def _assign(self, variable: Var, text: Text) -> str:
         return f"{self._names[variable]} = {text.text}"
+
+    def _loop(self, instruction: Instruction) -> list[str]:
+        """A function for a step, and the loop."""
+        loop = loop_of(instruction)
+        operands = [self._operand(a).text for a in instruction.operands]
+        items = {
+            i.attribute("index"): self._names[i.target]
+            for i in self._program.instructions
+            if i.op == ITEM and i.operands == (instruction.target,)
+        }
+        taken = {*self._names.values(), *(text for text in operands if text.isidentifier())}
+        step = unique("step_back" if loop.reverse else "step", taken)
+        names = dict(zip((g.variable for g in loop.constants), operands, strict=False))
+        hints = dict(loop.hints)
+        for g in (*loop.carry, *loop.sequences):
+            names[g.variable] = unique(identifier(hints.get(g.variable, "x")), taken)
+        program = Program(
+            tuple(g.variable for g in loop.given),
+            (Section(PRIMAL if instruction.target in self._primal else ACCUMULATION, loop.code),),
+            tuple((Kept(str(k)), a) for k, a in enumerate(loop.results)),
+            loop.hints,
+        )
+        reserved = {f"%{name}": name for name in taken}
+        floats = [g for g in loop.given if g.dtype == "float"]
+        floats.sort(key=lambda g: not g.shape)
+        inner = Printer(
+            program,
+            name_variables(program, reserved | names),
+            [g.variable for g in floats],
+            width=self._width - 4,
+        )
+        inside = [line for _, lines in inner.sections() for line in lines]
+        results = [inner.atom(a) for a in loop.results]
+        return print_loop(step, loop, operands, names, inside, results, items)
 
     def _operand(self, atom: Atom) -> Text:
         if isinstance(atom, Const):

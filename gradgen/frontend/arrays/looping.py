@@ -1,0 +1,73 @@
+"""Loops over time, as one instruction each: their steps are read once, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gradgen.frontend.arrays.dims import dim_of, shape_of
+from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing.jax_compat import Eqn
+from gradgen.ir.code import Atom, Const, Instruction, Var
+from gradgen.ir.fission import distribute
+from gradgen.ir.loops import Given, Loop
+
+if TYPE_CHECKING:
+    from gradgen.frontend.arrays.reading import Reading
+
+
+def read_loop(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom]:
+    """A scan as code on sequences and loops, whose variables are known to the reading."""
+    constants, carried = jax_compat.scan_counts(eqn)
+    body = eqn.params["jaxpr"]
+    inner = reading.inside()
+    given = []
+    for variable in body.jaxpr.invars:
+        aval = variable.aval
+        given.append(Given(inner.new_name(), shape_of(aval.shape), inner.dtype(aval)))
+    inner.shapes |= {g.variable: g.shape for g in given}
+    found = inner.run(body, [g.variable for g in given])
+    results = []
+    for atom, variable in zip(found, body.jaxpr.outvars, strict=True):
+        shape, dtype = shape_of(variable.aval.shape), inner.dtype(variable.aval)
+        if shape and (isinstance(atom, Const) or inner.shape(atom) != shape):
+            atom = inner.spread(atom, shape, dtype)
+        results.append(atom)
+    loop = Loop(
+        constants=tuple(given[:constants]),
+        carry=tuple(given[constants : constants + carried]),
+        sequences=tuple(given[constants + carried :]),
+        code=tuple(inner.builder.instructions),
+        carried=tuple(results[:carried]),
+        stacked=tuple(results[carried:]),
+        length=dim_of(eqn.params["length"]),
+        reverse=eqn.params["reverse"],
+    )
+
+    def moved(instruction: Instruction, known: Mapping[Var, Atom]) -> Atom | None:
+        return _moved(reading, instruction, known)
+
+    def reads(instruction: Instruction) -> list[Var]:
+        noted = reading.equations.get(instruction.target)
+        found = (*instruction.operands, *(noted[1] if noted is not None else ()))
+        return [a for a in dict.fromkeys(found) if isinstance(a, str)]
+
+    return distribute(loop, operands, reading.emit_as_is, moved, reads)
+
+
+def _moved(reading: Reading, instruction: Instruction, known: Mapping[Var, Atom]) -> Atom | None:
+    """What is the same in all steps, before the loop, with all that is known of it."""
+    noted = reading.equations.get(instruction.target)
+    operands: tuple[Atom, ...] = ()
+    if noted is not None:
+        operands = tuple(known.get(a, a) if isinstance(a, str) else a for a in noted[1])
+        if not all(isinstance(a, Const) or a in reading.shapes for a in operands):
+            return None
+    old = instruction.target
+    atom = reading.emit_as_is(instruction)
+    if isinstance(atom, str) and atom != old:
+        if noted is not None:
+            reading.equations.setdefault(atom, (noted[0], operands, noted[2]))
+        if old in reading.frames:
+            reading.frames.setdefault(atom, reading.frames[old])
+    return atom

@@ -1,0 +1,193 @@
+"""Cotangents and tangents through a loop: the loop that carries them, made from one step's program.
+
+Reverse mode runs the steps backwards. What a step of it reads of the forward loop is put out by
+that and read again; derivatives by what all steps read are summed up in the carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradgen.ir.array_plan import Through, weight
+from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.code import Atom, Const, Instruction, Var, live_code
+from gradgen.ir.fission import distribute
+from gradgen.ir.loops import Given, Loop, item_instruction, result_shape
+from gradgen.ir.module import Residuals
+from gradgen.ir.results import Cotangent, OutputValue, Tangent
+from gradgen.lowering.array_residuals import split_step
+
+Write = Callable[[Instruction], Atom]
+
+
+@dataclass(frozen=True)
+class Around:
+    """Where a loop stands."""
+
+    operands: tuple[Atom, ...]
+    place: Var
+    """The loop's variable."""
+    vectors: Mapping[int, Atom]
+    """Cotangents of its results, or tangents of its operands, those that are not zero."""
+    write: Write
+    is_given: Callable[[Atom], bool]
+    """Whether something is there whatever happens, so that it need not be kept."""
+
+
+def pulled_through(
+    step: Through, trace: ArrayTrace, loop: Loop, around: Around, residuals: Residuals
+) -> tuple[Loop, list[Atom]]:
+    """The loop with all that it has to put out, and where the cotangents of its operands are."""
+    from gradgen.lowering.arrays import ArrayCode
+
+    weights = {k: weight(step.loop, k) for k in step.steps.weighed}
+    results = [o.atom for o in trace.outputs]
+    chosen = {w: str(results[k]) for k, w in weights.items()}
+    program = ArrayCode(trace, f"{step.loop}_").step(step.steps.plan, chosen)
+    outputs = tuple(a for r, a in program.results if isinstance(r, OutputValue))
+    pulled = tuple((r, a) for r, a in program.results if isinstance(r, Cotangent))
+    stays = [
+        g.variable
+        for g, atom in zip(loop.given, around.operands, strict=True)
+        if g not in loop.carry and around.is_given(atom)
+    ]
+    passes = split_step(program, trace, stays, residuals)
+    given = {g.variable: k for k, g in enumerate(loop.given)}
+    shapes = loop.shapes
+    fresh = [v for v in passes.kept if v not in given]
+    fresh += [g.variable for g in loop.carry if g.variable in passes.kept]
+    code = program.instructions
+    carried = len(loop.carry)
+    stored = replace(
+        loop,
+        code=live_code(code, [*outputs, *fresh]),
+        carried=outputs[:carried],
+        stacked=(*outputs[carried:], *fresh),
+        hints=program.hints,
+    )
+    known, dtypes = stored.shapes, stored.dtypes
+    first, end = len(loop.constants), len(loop.constants) + carried
+    constants = [k for k in range(first) if loop.constants[k].variable in passes.kept]
+    sequences = [
+        k for k in range(end, len(loop.given)) if loop.given[k].variable in passes.kept
+    ]
+    stacks = []
+    for number, v in enumerate(fresh, start=len(outputs)):
+        shape = result_shape(stored, number, known[v])
+        stacks.append(around.write(item_instruction(around.place, number, shape, dtypes[v])))
+    cotangents = {r.input: a for r, a in pulled if isinstance(r, Cotangent)}
+    summed = [
+        k for k, i in enumerate(trace.inputs) if k < first and not _is_zero(cotangents.get(i.path))
+    ]
+    # what is carried backwards: the cotangents of the carry, and sums
+    back = [k for k in weights if k < carried]
+    put_out = [
+        k for k, i in enumerate(trace.inputs) if k >= end and not _is_zero(cotangents.get(i.path))
+    ]
+    total = {k: Given(f"{step.loop}_s{k}", loop.given[k].shape, "float") for k in summed}
+    adding = [
+        Instruction(f"{step.loop}_n{k}", "add", (g.variable, cotangents[trace.inputs[k].path]))
+        for k, g in total.items()
+    ]
+    backward = Loop(
+        constants=tuple(loop.constants[k] for k in constants),
+        carry=(
+            *(Given(weights[k], loop.carry[k].shape, "float") for k in back),
+            *total.values(),
+        ),
+        sequences=(
+            *(loop.given[k] for k in sequences),
+            *(Given(v, known[v], dtypes[v]) for v in fresh),
+            *(
+                Given(w, trace.output_shapes[k], "float")
+                for k, w in weights.items()
+                if k >= carried
+            ),
+        ),
+        code=(*passes.backward.instructions, *adding),
+        carried=(
+            *(cotangents.get(loop.carry[k].variable, Const(0.0)) for k in back),
+            *(i.target for i in adding),
+        ),
+        stacked=tuple(cotangents[trace.inputs[k].path] for k in put_out),
+        length=loop.length,
+        reverse=not loop.reverse,
+        hints=program.hints,
+    )
+    operands: list[Atom] = [around.operands[k] for k in constants]
+    operands += [around.vectors.get(k, Const(0.0)) for k in back]
+    operands += [Const(0.0)] * len(summed)
+    operands += [around.operands[k] for k in sequences]
+    operands += stacks
+    operands += [around.vectors[k] for k in weights if k >= carried]
+    found = distribute(
+        _full(backward), operands, around.write, lambda i, _: around.write(i), lambda i: i.variables
+    )
+    places = [first + k for k in back] + summed + put_out
+    by_operand = dict(zip(places, found, strict=True))
+    return stored, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
+
+
+def pushed_through(
+    step: Through, trace: ArrayTrace, loop: Loop, around: Around
+) -> list[Atom]:
+    """Where the tangents of a loop's results are; the steps run once more, along with them."""
+    from gradgen.lowering.arrays import ArrayCode
+
+    weights = {k: weight(step.loop, k) for k in step.steps.weighed}
+    chosen = {w: loop.given[k].variable for k, w in weights.items()}
+    program = ArrayCode(trace, f"{step.loop}_").jvp(step.steps.plan, chosen)
+    outputs = [a for r, a in program.results if isinstance(r, OutputValue)]
+    tangents = {int(r.output): a for r, a in program.results if isinstance(r, Tangent)}
+    first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
+    carried = [k for k in weights if first <= k < end]
+    stacked = [k for k, a in tangents.items() if k >= len(loop.carry) and not _is_zero(a)]
+
+    def vectors(low: int, high: int) -> list[tuple[Given, Atom]]:
+        return [
+            (Given(w, loop.given[k].shape, "float"), around.vectors.get(k, Const(0.0)))
+            for k, w in weights.items()
+            if low <= k < high
+        ]
+
+    groups = (
+        [*zip(loop.constants, around.operands, strict=False), *vectors(0, first)],
+        [*zip(loop.carry, around.operands[first:], strict=False), *vectors(first, end)],
+        [*zip(loop.sequences, around.operands[end:], strict=True), *vectors(end, len(loop.given))],
+    )
+    constants, carry, sequences = (tuple(g for g, _ in group) for group in groups)
+    forward = Loop(
+        constants=constants,
+        carry=carry,
+        sequences=sequences,
+        code=program.instructions,
+        carried=(*outputs[: len(loop.carry)], *(tangents[k - first] for k in carried)),
+        stacked=tuple(tangents[k] for k in stacked),
+        length=loop.length,
+        reverse=loop.reverse,
+        hints=program.hints,
+    )
+    operands = [atom for group in groups for _, atom in group]
+    found = distribute(
+        _full(forward), operands, around.write, lambda i, _: around.write(i), lambda i: i.variables
+    )
+    by_result = dict(zip((k - first for k in carried), found[len(loop.carry) :], strict=False))
+    by_result |= dict(zip(stacked, found[len(loop.carry) + len(carried) :], strict=True))
+    return [by_result.get(k, Const(0.0)) for k in range(len(trace.outputs))]
+
+
+def _full(loop: Loop) -> Loop:
+    """The loop with numbers that it carries as arrays."""
+    code, carried = list(loop.code), list(loop.carried)
+    for k, (given, atom) in enumerate(zip(loop.carry, loop.carried, strict=True)):
+        if isinstance(atom, Const) and given.shape:
+            attributes = (("dims", ()), ("own", ()), ("shape", given.shape))
+            target = f"{given.variable}_full"
+            code.append(Instruction(target, "broadcast", (atom,), attributes, given.dtype))
+            carried[k] = target
+    return replace(loop, code=tuple(code), carried=tuple(carried))
+
+
+def _is_zero(atom: Atom | None) -> bool:
+    return atom is None or (isinstance(atom, Const) and atom.value == 0)
