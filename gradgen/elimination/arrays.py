@@ -192,8 +192,8 @@ class Elimination:
     def legal(self, vertex: Var) -> bool:
         """Whether no operator would be multiplied but with a vector."""
         return all(
-            self._multiplies(left, right)
-            for lefts in self.targets(vertex).values()
+            self._multiplies(left, right, END in (source, target))
+            for target, lefts in self.targets(vertex).items()
             for left in lefts
             for source in self._sources.get(vertex, ())
             for right in self._terms[source][vertex]
@@ -286,17 +286,16 @@ class Elimination:
     def _place(self, vertex: Var) -> int:
         return self._number.get(vertex, -1)
 
-    def _multiplies(self, left: _Term, right: _Term) -> bool:
+    def _multiplies(self, left: _Term, right: _Term, with_vector: bool) -> bool:
         if isinstance(left, int) and isinstance(right, int):
             return True
         if isinstance(left, _Of) or isinstance(right, _Of):
             # a loop is passed when all its results, or operands, have met the vector
             return isinstance(left, Passed) or isinstance(right, Passed)
         if isinstance(right, Passed):
-            return isinstance(left, int) and self._graph.backward and not self._patterns[left].rows
+            return isinstance(left, int) and self._graph.backward and with_vector
         if isinstance(left, Passed):
-            forward = not self._graph.backward
-            return isinstance(right, int) and forward and not self._patterns[right].columns
+            return isinstance(right, int) and not self._graph.backward and with_vector
         if isinstance(left, int):
             return not self._patterns[left].rows and self._graph.backward
         return (

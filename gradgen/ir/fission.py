@@ -217,8 +217,11 @@ class _Stages:
         reads |= {c: [a] if isinstance(a, str) and a in made or a in after else []  # type: ignore[list-item]
                   for c, a in after.items()}
         reached = _reached(reads)
-        order = sorted(reads, key=lambda v: reached[v].bit_count())
         number = {v: k for k, v in enumerate(reads)}
+        # what depends on a recurrence alone depends on as many as that itself
+        order = sorted(
+            reads, key=lambda v: (reached[v].bit_count(), not reached[v] >> number[v] & 1)
+        )
         levels: dict[Var, int] = {}
         for group in _groups(order, reached):
             inside = set(group)

@@ -39,15 +39,17 @@ class Printer:
         float_inputs: Sequence[Var],
         follows: Mapping[Var, Var] | None = None,
         width: int = WIDTH - 4,
+        written: Mapping[Var, Text] | None = None,
     ) -> None:
         """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
-        one does, where its operand does not tell. Lines have at most `width` characters."""
+        one does, where its operand does not tell. Lines have at most `width` characters.
+        `written` are expressions that are written wherever they are read."""
         self._names, self._width = names, width
         self._reference = float_inputs[0] if float_inputs else DEFAULT
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
         self._pending: dict[Var, Text] = {}
-        self._sizes: dict[Var, Text] = {}
+        self._sizes: dict[Var, Text] = dict(written or {})
         self._program = program
         primal = [s for s in program.sections if s.title == PRIMAL]
         self._primal = {i.target for section in primal for i in section.instructions}
@@ -127,7 +129,8 @@ class Printer:
     def _loop(self, instruction: Instruction) -> list[str]:
         """A function for a step, and the loop."""
         loop = loop_of(instruction)
-        operands = [self._operand(a).text for a in instruction.operands]
+        texts = [self._operand(a) for a in instruction.operands]
+        operands = [text.text for text in texts]
         items = {
             i.attribute("index"): self._names[i.target]
             for i in self._program.instructions
@@ -153,6 +156,7 @@ class Printer:
             name_variables(program, reserved | names),
             [g.variable for g in floats],
             width=self._width - 4,
+            written=dict(zip((g.variable for g in loop.constants), texts, strict=False)),
         )
         inside = [line for _, lines in inner.sections() for line in lines]
         results = [inner.atom(a) for a in loop.results]
