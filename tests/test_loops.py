@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from loop_sources import LOOPS, loop_source
-from test_arrays import SIZES, Pair, _assert_close, check, pair
+from test_arrays import SIZES, Pair, assert_verifies, check, pair
 
 
 @pytest.fixture(scope="module", params=LOOPS)
@@ -16,3 +16,9 @@ def made(request, tmp_path_factory) -> Pair:
 
 def test_equals_jax(made: Pair) -> None:
     check(made, "float64")
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+def test_verifies(made: Pair) -> None:
+    assert_verifies(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradgen.frontend.arrays.dims import dim_of, shape_of
 from gradgen.frontend.tracing import jax_compat
@@ -11,6 +11,7 @@ from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.ir.code import Atom, Const, Instruction, Var
 from gradgen.ir.fission import distribute
 from gradgen.ir.loops import Given, Loop
+from gradgen.ir.shapes import Dim
 
 if TYPE_CHECKING:
     from gradgen.frontend.arrays.reading import Reading
@@ -19,7 +20,57 @@ if TYPE_CHECKING:
 def read_loop(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom]:
     """A scan as code on sequences and loops, whose variables are known to the reading."""
     constants, carried = jax_compat.scan_counts(eqn)
-    body = eqn.params["jaxpr"]
+    length, reverse = dim_of(eqn.params["length"]), bool(eqn.params["reverse"])
+    return _read(reading, eqn.params["jaxpr"], operands, (constants, carried), length, reverse)
+
+
+def read_counted(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom] | None:
+    """A `fori_loop` whose count is a size, which JAX makes a `while` of; None for any other.
+
+    At sizes that are known it is a scan, and has the derivatives of one.
+    """
+    params = eqn.params
+    conditions, constants = int(params["cond_nconsts"]), int(params["body_nconsts"])
+    carry = operands[conditions + constants :]
+    length = _count(reading, params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr, carry)
+    if length is None or conditions:
+        return None
+    return _read(
+        reading, params["body_jaxpr"], operands, (constants, len(carry)), length, reverse=False
+    )
+
+
+def _count(reading: Reading, condition: Any, body: Any, carry: Sequence[Atom]) -> Dim | None:
+    """How often a loop runs that counts its first carry up by one to its second, a size."""
+    if len(condition.eqns) != 1 or condition.eqns[0].primitive.name != "lt":
+        return None
+    if list(condition.eqns[0].invars) != list(condition.invars[:2]):
+        return None
+    first = len(body.invars) - len(carry)
+    counter, end = body.invars[first : first + 2]
+    steps = [e for e in body.eqns if e.outvars[0] is body.outvars[0]]
+    one = len(steps) == 1 and steps[0].primitive.name == "add"
+    if not one or body.outvars[1] is not end or steps[0].invars[0] is not counter:
+        return None
+    by = steps[0].invars[1]
+    start, size = carry[0], reading.builder.definition(carry[1])
+    if not jax_compat.is_literal(by) or by.val != 1 or not isinstance(start, Const):
+        return None
+    if size is None or size.op != "size":
+        return None
+    dim = size.attribute("dim")
+    return dim if start.value == 0 else f"{dim} - {start.value}"
+
+
+def _read(
+    reading: Reading,
+    body: Any,
+    operands: Sequence[Atom],
+    counts: tuple[int, int],
+    length: Dim,
+    reverse: bool,
+) -> list[Atom]:
+    constants, carried = counts
     inner = reading.inside()
     given = []
     for variable in body.jaxpr.invars:
@@ -40,8 +91,8 @@ def read_loop(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom
         code=tuple(inner.builder.instructions),
         carried=tuple(results[:carried]),
         stacked=tuple(results[carried:]),
-        length=dim_of(eqn.params["length"]),
-        reverse=eqn.params["reverse"],
+        length=length,
+        reverse=reverse,
     )
 
     def moved(instruction: Instruction, known: Mapping[Var, Atom]) -> Atom | None:

@@ -15,7 +15,7 @@ from jax import lax
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import dim_of, shape_of
-from gradgen.frontend.arrays.looping import read_loop
+from gradgen.frontend.arrays.looping import read_counted, read_loop
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard
@@ -25,7 +25,7 @@ from gradgen.ir.shapes import Shape, joined
 from gradgen.ir.shapes import shape_of as shape_of_instruction
 from gradgen.ir.source import Position, Source
 
-MOST_ITERATIONS = 64
+MOST_ITERATIONS = 8
 """Loops of a fixed number of steps are written out up to so many."""
 
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
@@ -492,6 +492,15 @@ def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
     return found
 
 
+def _while(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    found = read_counted(reading, eqn, operands)
+    if found is None:
+        raise reading.unsupported(
+            eqn, "a loop whose end is found at run time has no derivative in reverse mode"
+        )
+    return found
+
+
 _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] = {
     "select_n": _select,
     "dim_as_value": _size,
@@ -502,4 +511,5 @@ _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] 
     "stack": _stack,
     "unstack": _unstack,
     "scan": _scan,
+    "while": _while,
 }

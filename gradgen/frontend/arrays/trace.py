@@ -410,18 +410,28 @@ def _comparable(trace: ArrayTrace) -> ArrayTrace:
 def _all_code(
     trace: ArrayTrace, names: dict[str, Any], number: Iterator[int]
 ) -> Iterator[Instruction]:
-    """The primal, the partials and the operators, of loops too; arguments of operators are named.
-    """
+    """The primal, the partials and the operators, of loops too; what is no instruction is named."""
+    yield from _in_loops(trace.primal, names, number)
+    yield from trace.partials
     for _, step in trace.loops:
         yield from _all_code(step, names, number)
-    yield from nested(trace.primal)
-    yield from trace.partials
     for elemental in trace.elementals:
         for part in elemental.parts:
             if isinstance(part, Operator):
                 for applied in filter(None, (part.transposed, part.pushed)):
                     names[applied.argument] = f"%{next(number)}"
                     yield from applied.code
+
+
+def _in_loops(
+    code: Sequence[Instruction], names: dict[str, Any], number: Iterator[int]
+) -> Iterator[Instruction]:
+    for instruction in code:
+        if instruction.op == LOOP:
+            loop = loop_of(instruction)
+            names |= {g.variable: f"%{next(number)}" for g in loop.given}
+            yield from _in_loops(loop.code, names, number)
+        yield instruction
 
 
 def _widens(instruction: Instruction) -> bool:
