@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import jax
-import numpy as np
 import pytest
 from loop_sources import LOOPS, loop_source
-from test_arrays import SIZES, Pair, assert_verifies, check, pair
+from test_arrays import Pair, assert_verifies, check, pair
 
 
 @pytest.fixture(scope="module", params=LOOPS)

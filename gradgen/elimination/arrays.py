@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradgen.ir.array_plan import Add, Apply, ArrayPlan, Multiply, Step, Steps, Through, tip, weight
+from gradgen.ir.array_plan import (
+    Add,
+    Apply,
+    ArrayPlan,
+    Multiply,
+    Step,
+    Steps,
+    Through,
+    tip,
+    weight_of,
+)
 from gradgen.ir.array_trace import ArrayTrace, Operator, Part, Partial, Passed
 from gradgen.ir.code import Const, Var
 from gradgen.ir.loops import LOOP, loop_of
@@ -249,7 +259,9 @@ class Elimination:
             terms = self._terms[vertex][loop] if backward else self._terms[loop][vertex]
             shape = shapes[vertex]
             axes = tuple(range(len(shape)))
-            pattern = Pattern(() if backward else axes, axes if backward else (), _varying(shape), shape)
+            pattern = Pattern(
+                () if backward else axes, axes if backward else (), _varying(shape), shape
+            )
             ends = (vertex, END) if backward else (END, vertex)
             for term in terms:
                 assert isinstance(term, Passed)
@@ -376,12 +388,12 @@ def _steps(
     weighed = {k for k in given if not backward or isinstance(results[k], str)}
     while True:
         if backward:
-            chosen = {weight(loop, k): str(results[k]) for k in sorted(weighed)}
+            chosen = {weight_of(loop, k): str(results[k]) for k in sorted(weighed)}
             graph = weighted_outputs(trace, chosen)
             more = {result for place, result in carried if inputs[place] in graph.ends}
             more = {k for k in more if isinstance(results[k], str)}
         else:
-            graph = weighted_inputs(trace, {weight(loop, k): inputs[k] for k in sorted(weighed)})
+            graph = weighted_inputs(trace, {weight_of(loop, k): inputs[k] for k in sorted(weighed)})
             ends = set(graph.ends)
             more = {place for place, result in carried if tip(str(results[result])) in ends}
         if more <= weighed:

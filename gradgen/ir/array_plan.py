@@ -18,7 +18,7 @@ def tip(variable: Var) -> Var:
     return f"{TIP}{variable}"
 
 
-def weight(loop: Var, index: int) -> Var:
+def weight_of(loop: Var, index: int) -> Var:
     """The variable of the cotangent of a loop's result in one step, or of an operand's tangent."""
     return f"{loop}_w{index}"
 

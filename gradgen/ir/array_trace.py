@@ -126,7 +126,11 @@ class ArrayTrace:
                 if isinstance(part, Operator):
                     for applied in filter(None, (part.transposed, part.pushed)):
                         check_code(applied.code, (*known, applied.argument))
-                elif isinstance(part, Partial) and isinstance(part.atom, str) and part.atom not in known:
+                elif (
+                    isinstance(part, Partial)
+                    and isinstance(part.atom, str)
+                    and part.atom not in known
+                ):
                     raise ValueError(f"partial of {elemental.target}: {part.atom} is not defined")
         for _, step in self.loops:
             step.check()

@@ -8,6 +8,7 @@ from typing import Any
 
 from gradgen.ir.operations import OPERATIONS
 
+
 class Nested:
     """Code inside an instruction."""
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_zero, uses
 from gradgen.ir.loops import (
@@ -24,7 +25,7 @@ from gradgen.ir.loops import (
     with_numbers,
 )
 from gradgen.ir.operations import OPERATIONS
-from gradgen.ir.shapes import Shape
+from gradgen.ir.shapes import Dim, Shape
 
 HEAVY = ("einsum", "conv")
 _MOVED = ("einsum", "reduce_sum", "transpose", "broadcast", "reshape")
@@ -199,7 +200,7 @@ class _Stages:
             same = all(v in self._outer for v in self._reads(instruction))
             atom = None
             if same:
-                known = tuple(self._outer.get(a, a) for a in instruction.operands)  # type: ignore[arg-type]
+                known = tuple(map(self._known, instruction.operands))
                 atom = self._moved(replace(instruction, operands=known), self._outer)
             if atom is None:
                 left.append(instruction)
@@ -214,8 +215,10 @@ class _Stages:
         reads: dict[Var, list[Var]] = {
             i.target: [v for v in self._reads(i) if v in made or v in after] for i in code
         }
-        reads |= {c: [a] if isinstance(a, str) and a in made or a in after else []  # type: ignore[list-item]
-                  for c, a in after.items()}
+        reads |= {
+            c: [a] if isinstance(a, str) and (a in made or a in after) else []
+            for c, a in after.items()
+        }
         reached = _reached(reads)
         number = {v: k for k, v in enumerate(reads)}
         # what depends on a recurrence alone depends on as many as that itself
@@ -266,7 +269,7 @@ class _Stages:
         rank = len(self._shapes[instruction.target])
         for atom, varies in zip(instruction.operands, timed, strict=True):
             if not varies:
-                operands.append(self._outer.get(atom, atom))  # type: ignore[arg-type]
+                operands.append(self._known(atom))
                 continue
             assert isinstance(atom, str)
             found, own = self._stacks[atom], self._shapes[atom]
@@ -296,7 +299,9 @@ class _Stages:
         needed = {v for i in later for v in self._reads(i)}
         needed |= {a for k, a in enumerate(loop.carried) if k not in mine and isinstance(a, str)}
         needed |= {a for a in loop.stacked if isinstance(a, str)}
-        stacked = [v for v in (*(i.target for i in here), *(g.variable for g in carry)) if v in needed]
+        stacked = [
+            v for v in (*(i.target for i in here), *(g.variable for g in carry)) if v in needed
+        ]
         numbers = {v: a for v in constants if isinstance(a := self._outer[v], Const)}
         new = with_numbers(
             Loop(
@@ -325,6 +330,10 @@ class _Stages:
             for place, k in enumerate(mine)
         }
 
+    def _known(self, atom: Atom) -> Atom:
+        """What is the same in all steps, where it is outside."""
+        return self._outer.get(atom, atom) if isinstance(atom, str) else atom
+
     def _given(self, variable: Var) -> Given:
         return Given(variable, self._shapes[variable], self._dtypes[variable])
 
@@ -344,7 +353,7 @@ class _Stages:
         """What the steps put out, along time."""
         if isinstance(atom, str) and atom in self._stacks:
             return self._stacks[atom]
-        known = self._outer.get(atom, atom) if isinstance(atom, str) else atom
+        known = self._known(atom)
         own = self._shapes[atom] if isinstance(atom, str) else ()
         dtype = self._dtypes[atom] if isinstance(atom, str) else atom.dtype
         return self._full(known, (self._loop.length, *own), dtype, own)
@@ -377,24 +386,24 @@ def _groups(order: Sequence[Var], reached: Mapping[Var, int]) -> list[list[Var]]
 
 
 def _over_time(
-    instruction: Instruction, timed: Sequence[bool], length: object = None
+    instruction: Instruction, timed: Sequence[bool], length: Dim | None = None
 ) -> Instruction:
     """An operation with an axis of time in front of some operands, and of its result if there is a
     length; without one, time is summed over."""
-    attributes = dict(instruction.attributes)
+    attributes: dict[str, Any] = dict(instruction.attributes)
     if instruction.op == "einsum":
         inputs, _, result = str(attributes["spec"]).partition("->")
-        letter = next(c for c in string.ascii_lowercase if c not in attributes["spec"])  # type: ignore[operator]
+        letter = next(c for c in string.ascii_lowercase if c not in attributes["spec"])
         sides = [letter * t + s for t, s in zip(timed, inputs.split(","), strict=True)]
         attributes["spec"] = f"{','.join(sides)}->{letter * (length is not None)}{result}"
     if instruction.op == "reduce_sum":
-        attributes["axes"] = tuple(a + 1 for a in attributes["axes"])  # type: ignore[union-attr,operator]
+        attributes["axes"] = tuple(a + 1 for a in attributes["axes"])
     if instruction.op == "transpose":
-        moved = tuple(a + 1 for a in attributes["permutation"])  # type: ignore[union-attr,operator]
+        moved = tuple(a + 1 for a in attributes["permutation"])
         attributes["permutation"] = (0, *moved)
     if instruction.op == "broadcast":
-        attributes["dims"] = (0, *(a + 1 for a in attributes["dims"]))  # type: ignore[union-attr,operator]
-        attributes["own"] = (length, *attributes["own"])  # type: ignore[misc,assignment,arg-type]
+        attributes["dims"] = (0, *(a + 1 for a in attributes["dims"]))
+        attributes["own"] = (length, *attributes["own"])
     if "shape" in attributes and length is not None:
-        attributes["shape"] = (length, *attributes["shape"])  # type: ignore[assignment,misc]
+        attributes["shape"] = (length, *attributes["shape"])
     return replace(instruction, attributes=tuple(attributes.items()))

@@ -95,9 +95,7 @@ def nested(code: Iterable[Instruction]) -> Iterator[Instruction]:
         yield instruction
 
 
-def pruned(
-    code: Sequence[Instruction], roots: Iterable[Atom]
-) -> tuple[Instruction, ...]:
+def pruned(code: Sequence[Instruction], roots: Iterable[Atom]) -> tuple[Instruction, ...]:
     """The live code, its loops without what nobody reads of them."""
     roots = list(roots)
     code = live_code(code, roots)
@@ -142,9 +140,7 @@ def _pruned(instruction: Instruction, read: set[int]) -> tuple[Instruction, Mapp
     flags += [k in kept for k in range(count)]
     flags += [g.variable in used for g in loop.sequences]
     marked = iter(flags)
-    constants, carry, sequences = (
-        tuple(g for g in group if next(marked)) for group in groups
-    )
+    constants, carry, sequences = (tuple(g for g in group if next(marked)) for group in groups)
     fewer = replace(
         loop,
         constants=constants,
@@ -170,7 +166,9 @@ def without_copies(loop: Loop) -> Loop:
         if moved.op in ("copy", "stop_gradient"):
             same[moved.target] = moved.operands[0]
         elif moved.op == LOOP:
-            code.append(loop_instruction(without_copies(loop_of(moved)), moved.operands, moved.target))
+            code.append(
+                loop_instruction(without_copies(loop_of(moved)), moved.operands, moved.target)
+            )
         else:
             code.append(moved)
     return replace(

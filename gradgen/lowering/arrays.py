@@ -13,7 +13,15 @@ from gradgen.ir.array_plan import TIP, Apply, ArrayPlan, Multiply, Through, tip
 from gradgen.ir.array_trace import Applied, ArrayTrace
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Attribute, Const, Instruction, Var, substitute
-from gradgen.ir.loops import ITEM, LOOP, Loop, loop_instruction, loop_of, result_shape, without_copies
+from gradgen.ir.loops import (
+    ITEM,
+    LOOP,
+    Loop,
+    loop_instruction,
+    loop_of,
+    result_shape,
+    without_copies,
+)
 from gradgen.ir.module import Residuals
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.patterns import Label, Pattern, Product
@@ -121,7 +129,10 @@ class ArrayCode:
             # they tell what is differentiated, and compute nothing
             return moved.operands[0]
         if moved.op == LOOP:
-            moved = loop_instruction(without_copies(loop_of(moved)), moved.operands)
+            loop = without_copies(loop_of(moved))
+            steps = dict(self._trace.loops).get(instruction.target)
+            loop = loop if steps is None else replace(loop, hints=_names(steps))
+            moved = loop_instruction(loop, moved.operands)
         atom = self._builder.emit_exactly(moved)
         assert atom is not None
         if moved.op == LOOP:
@@ -187,9 +198,9 @@ class ArrayCode:
                 values.append(self._settled(self._apply(step.applied, given), axes))
                 patterns.append(step.pattern)
             elif isinstance(step, Through):
-                vectors = {k: (values[number], patterns[number]) for k, number in step.given}
+                met = {place: (values[k], patterns[k]) for place, k in step.given}
                 axes = tuple(range(len(step.pattern.dims)))
-                values.append(self._settled(self._through(step, vectors), axes))
+                values.append(self._settled(self._through(step, met), axes))
                 patterns.append(step.pattern)
             else:
                 one, two = values[step.left], values[step.right]
@@ -418,6 +429,14 @@ class ArrayCode:
                 self._shape(operand)
             self._shapes[atom] = shape_of(definition, self._shapes)
         return self._shapes[atom]
+
+
+def _names(steps: ArrayTrace) -> tuple[tuple[Var, str], ...]:
+    """What the source calls what a step of a loop is given, and what it computes."""
+    named = {i.variable: i.name for i in steps.inputs if not i.name.isdigit()}
+    labels = {label.variable: label.name for label in steps.labels if label.name}
+    renewed = {v: f"{n}_new" if n in named.values() else n for v, n in labels.items()}
+    return tuple((renewed | named).items())
 
 
 def _natural(pattern: Pattern) -> Layout:

@@ -6,10 +6,10 @@ that and read again; derivatives by what all steps read are summed up in the car
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from gradgen.ir.array_plan import Through, weight
+from gradgen.ir.array_plan import Through, weight_of
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, Instruction, Var, live_code
 from gradgen.ir.fission import distribute
@@ -41,7 +41,7 @@ def pulled_through(
     """The loop with all that it has to put out, and where the cotangents of its operands are."""
     from gradgen.lowering.arrays import ArrayCode
 
-    weights = {k: weight(step.loop, k) for k in step.steps.weighed}
+    weights = {k: weight_of(step.loop, k) for k in step.steps.weighed}
     results = [o.atom for o in trace.outputs]
     chosen = {w: str(results[k]) for k, w in weights.items()}
     program = ArrayCode(trace, f"{step.loop}_").step(step.steps.plan, chosen)
@@ -54,7 +54,9 @@ def pulled_through(
     ]
     passes = split_step(program, trace, stays, residuals)
     given = {g.variable: k for k, g in enumerate(loop.given)}
-    shapes = loop.shapes
+    named = {i.variable: i.name for i in trace.inputs if not i.name.isdigit()}
+    by_weight = {w: f"d_{named[k]}" for w, k in _carried_by(weights, loop) if k in named}
+    hints = (*program.hints, *named.items(), *by_weight.items())
     fresh = [v for v in passes.kept if v not in given]
     fresh += [g.variable for g in loop.carry if g.variable in passes.kept]
     code = program.instructions
@@ -64,14 +66,12 @@ def pulled_through(
         code=live_code(code, [*outputs, *fresh]),
         carried=outputs[:carried],
         stacked=(*outputs[carried:], *fresh),
-        hints=program.hints,
+        hints=hints,
     )
     known, dtypes = stored.shapes, stored.dtypes
     first, end = len(loop.constants), len(loop.constants) + carried
     constants = [k for k in range(first) if loop.constants[k].variable in passes.kept]
-    sequences = [
-        k for k in range(end, len(loop.given)) if loop.given[k].variable in passes.kept
-    ]
+    sequences = [k for k in range(end, len(loop.given)) if loop.given[k].variable in passes.kept]
     stacks = []
     for number, v in enumerate(fresh, start=len(outputs)):
         shape = result_shape(stored, number, known[v])
@@ -113,7 +113,7 @@ def pulled_through(
         stacked=tuple(cotangents[trace.inputs[k].path] for k in put_out),
         length=loop.length,
         reverse=not loop.reverse,
-        hints=program.hints,
+        hints=hints,
     )
     operands: list[Atom] = [around.operands[k] for k in constants]
     operands += [around.vectors.get(k, Const(0.0)) for k in back]
@@ -129,13 +129,11 @@ def pulled_through(
     return stored, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
 
 
-def pushed_through(
-    step: Through, trace: ArrayTrace, loop: Loop, around: Around
-) -> list[Atom]:
+def pushed_through(step: Through, trace: ArrayTrace, loop: Loop, around: Around) -> list[Atom]:
     """Where the tangents of a loop's results are; the steps run once more, along with them."""
     from gradgen.lowering.arrays import ArrayCode
 
-    weights = {k: weight(step.loop, k) for k in step.steps.weighed}
+    weights = {k: weight_of(step.loop, k) for k in step.steps.weighed}
     chosen = {w: loop.given[k].variable for k, w in weights.items()}
     program = ArrayCode(trace, f"{step.loop}_").jvp(step.steps.plan, chosen)
     outputs = [a for r, a in program.results if isinstance(r, OutputValue)]
@@ -151,6 +149,13 @@ def pushed_through(
             if low <= k < high
         ]
 
+    named = {i.variable: i.name for i in trace.inputs if not i.name.isdigit()}
+    by_weight = {
+        w: f"t_{named[loop.given[k].variable]}"
+        for k, w in weights.items()
+        if loop.given[k].variable in named
+    }
+    hints = (*program.hints, *named.items(), *by_weight.items())
     groups = (
         [*zip(loop.constants, around.operands, strict=False), *vectors(0, first)],
         [*zip(loop.carry, around.operands[first:], strict=False), *vectors(first, end)],
@@ -166,7 +171,7 @@ def pushed_through(
         stacked=tuple(tangents[k] for k in stacked),
         length=loop.length,
         reverse=loop.reverse,
-        hints=program.hints,
+        hints=hints,
     )
     operands = [atom for group in groups for _, atom in group]
     found = distribute(
@@ -175,6 +180,11 @@ def pushed_through(
     by_result = dict(zip((k - first for k in carried), found[len(loop.carry) :], strict=False))
     by_result |= dict(zip(stacked, found[len(loop.carry) + len(carried) :], strict=True))
     return [by_result.get(k, Const(0.0)) for k in range(len(trace.outputs))]
+
+
+def _carried_by(weights: Mapping[int, Var], loop: Loop) -> list[tuple[Var, Var]]:
+    """Whose cotangents the weights of a carry are."""
+    return [(w, loop.carry[k].variable) for k, w in weights.items() if k < len(loop.carry)]
 
 
 def _full(loop: Loop) -> Loop:

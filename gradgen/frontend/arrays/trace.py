@@ -25,7 +25,7 @@ from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.array_trace import ArrayElemental, ArrayTrace, Operator, Part, Partial, Passed
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import WORKING, Atom, Const, Instruction, is_float, live_code
+from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, live_code
 from gradgen.ir.loops import ITEM, LOOP, loop_of, nested
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Source
@@ -330,9 +330,18 @@ def _differentiate_steps(
         for a, g in zip(instruction.operands, loop.given, strict=True)
     ]
     first = len(loop.constants)
+    tape = Tape(primal=list(loop.code), frames=reading.frames)
+    labels = label_variables(reading.source, tape, loop.code, {})
+    called = {label.variable: label.name for label in labels if label.name}
+    # what is carried is called as what becomes of it
+    called |= {
+        g.variable: called[a]
+        for g, a in zip(loop.carry, loop.carried, strict=True)
+        if isinstance(a, str) and a in called
+    }
     while True:
         inputs = tuple(
-            Input(g.variable, g.variable, g.variable, g.dtype, wrt)
+            Input(g.variable, g.variable, called.get(g.variable, "0"), g.dtype, wrt)
             for g, wrt in zip(loop.given, varies, strict=True)
         )
         found = _differentiate(steps, inputs, outputs)
@@ -352,7 +361,7 @@ def _differentiate_steps(
         primal=loop.code,
         partials=found.partials,
         elementals=found.elementals,
-        labels=(),
+        labels=labels,
         sizes=(),
         default_floats=False,
         low_precision=False,

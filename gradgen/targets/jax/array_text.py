@@ -78,6 +78,8 @@ def _matrix_product(
     if batch:
         same = left[:-2] == batch == right[:-2] and left[-1] == c == right[-2]
         return _at(a, b) if same and result == left[:-1] + right[-1] else None
+    if not plain and left[-1] == c and len(right) == 2 and result == left[:-1] + right[0]:
+        return _at(a, _method(b, "T"))
     if plain or len(left) > 2 or len(right) > 2:
         return None
     one = a if left[-1] == c else _method(a, "T")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gradgen.ir.code import Var
 from gradgen.ir.loops import Loop
 from gradgen.ir.shapes import written
-from gradgen.targets.jax.layout import Doc, call, layout, tuple_of
+from gradgen.targets.jax.layout import WIDTH, Doc, call, layout, tuple_of
 
 
 def print_loop(
@@ -28,18 +28,19 @@ def print_loop(
     carry, taken = _parameter("carry", [names[g.variable] for g in loop.carry])
     now, seen = _parameter("now", [names[g.variable] for g in loop.sequences])
     count = len(loop.carry)
-    lines = [f"def {step}({carry}, {now}):"]
+    # blank lines as formatters have them
+    lines = ["", f"def {step}({carry}, {now}):"]
     lines += [f"    {line}" for line in (*taken, *seen, *inside)]
     after, out = _packed(results[:count]), _packed(results[count:])
-    lines += _laid_out("    return ", tuple_of([after, out]))
-    target = [_packed([items.get(k, "_") for k in range(*span)]) for span in _spans(loop)]
+    lines += [f"    {line}" for line in _returned(after, out)]
+    target = [_bound([items.get(k, "_") for k in range(*span)]) for span in _spans(loop)]
     arguments: list[Doc] = [step, _packed(operands[first:end]), _packed(operands[end:])]
     if not loop.sequences:
         arguments.append(f"length={written((loop.length,))[1:-2]}")
     if loop.reverse:
         arguments.append("reverse=True")
-    left = ", ".join("_" if isinstance(t, str) and t == "None" else _flat(t) for t in target)
-    return [*lines, *_laid_out(f"{left} = ", call("lax.scan", arguments))]
+    left = ", ".join(map(_flat, target))
+    return [*lines, "", *_laid_out(f"{left} = ", call("lax.scan", arguments))]
 
 
 def _spans(loop: Loop) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -61,6 +62,19 @@ def _packed(parts: Sequence[str]) -> Doc:
     if not parts:
         return "None"
     return parts[0] if len(parts) == 1 else tuple_of(list(parts))
+
+
+def _bound(names: Sequence[str]) -> Doc:
+    """What results are bound to; an underscore where none of them is read."""
+    return "_" if {*names} <= {"_"} else _packed(names)
+
+
+def _returned(after: Doc, out: Doc) -> list[str]:
+    """What a step returns."""
+    line = f"return {_flat(after)}, {_flat(out)}"
+    if len(line) <= WIDTH - 8:
+        return [line]
+    return [part.removeprefix(" " * 8) for part in layout("return ", tuple_of([after, out]), "", 8)]
 
 
 def _flat(doc: Doc) -> str:

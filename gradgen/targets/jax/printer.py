@@ -28,7 +28,6 @@ from gradgen.targets.jax.looping import print_loop
 from gradgen.targets.jax.names import identifier, name_variables, unique
 
 
-
 class Printer:
     """Prints a program's sections with given names."""
 
@@ -49,6 +48,8 @@ class Printer:
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
         self._pending: dict[Var, Text] = {}
+        self._taken = set(names.values())
+        """Names of functions for steps too."""
         self._sizes: dict[Var, Text] = dict(written or {})
         self._program = program
         primal = [s for s in program.sections if s.title == PRIMAL]
@@ -136,8 +137,8 @@ class Printer:
             for i in self._program.instructions
             if i.op == ITEM and i.operands == (instruction.target,)
         }
-        taken = {*self._names.values(), *(text for text in operands if text.isidentifier())}
-        step = unique("step_back" if loop.reverse else "step", taken)
+        step = unique("step_back" if loop.reverse else "step", self._taken)
+        taken = {*self._taken, *(text for text in operands if text.isidentifier())}
         names = dict(zip((g.variable for g in loop.constants), operands, strict=False))
         hints = dict(loop.hints)
         for g in (*loop.carry, *loop.sequences):
