@@ -29,7 +29,13 @@ from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Cotangent, OutputValue, Result, Tangent
 from gradgen.ir.shapes import Dim, Shape, shape_of
 from gradgen.lowering.passes import finish
-from gradgen.lowering.through import Around, pulled_through, pushed_through
+from gradgen.lowering.through import (
+    Around,
+    pulled_through,
+    pushed_through,
+    weighed_operands,
+    weighed_results,
+)
 
 Layout = tuple[Label | None, ...]
 """The label of each axis of an array; None for an axis of size one."""
@@ -227,11 +233,14 @@ class ArrayCode:
         key = place, tuple(given.items())
         if key not in self._passed:
             around = Around(definition.operands, place, given, self._write, self._is_given)
+            code, plan = ArrayCode(trace, f"{step.loop}_", self._residuals), step.steps.plan
             if self._is_pulled:
-                stored, found = pulled_through(step, trace, loop, around, self._residuals)
+                program = code.step(plan, weighed_results(step, trace))
+                stored, found = pulled_through(step, trace, program, loop, around, self._residuals)
                 self._storing[place] = stored
             else:
-                found = pushed_through(step, trace, loop, around)
+                program = code.jvp(plan, weighed_operands(step, loop))
+                found = pushed_through(step, trace, program, loop, around)
             self._passed[key] = found
         return self._passed[key][step.wanted]
 

@@ -15,6 +15,7 @@ from gradgen.ir.code import Atom, Const, Instruction, Var, live_code
 from gradgen.ir.fission import distribute
 from gradgen.ir.loops import Given, Loop, item_instruction, result_shape
 from gradgen.ir.module import Residuals
+from gradgen.ir.program import Program
 from gradgen.ir.results import Cotangent, OutputValue, Tangent
 from gradgen.lowering.array_residuals import split_step
 
@@ -35,16 +36,30 @@ class Around:
     """Whether something is there whatever happens, so that it need not be kept."""
 
 
-def pulled_through(
-    step: Through, trace: ArrayTrace, loop: Loop, around: Around, residuals: Residuals
-) -> tuple[Loop, list[Atom]]:
-    """The loop with all that it has to put out, and where the cotangents of its operands are."""
-    from gradgen.lowering.arrays import ArrayCode
+def weighed_results(step: Through, trace: ArrayTrace) -> dict[Var, Var]:
+    """The cotangents that a step of a loop is differentiated with, and whose they are."""
+    found = {weight_of(step.loop, k): trace.outputs[k].atom for k in step.steps.weighed}
+    return {weight: atom for weight, atom in found.items() if isinstance(atom, str)}
 
+
+def weighed_operands(step: Through, loop: Loop) -> dict[Var, Var]:
+    """The tangents that a step of a loop is differentiated with, and whose they are."""
+    return {weight_of(step.loop, k): loop.given[k].variable for k in step.steps.weighed}
+
+
+def pulled_through(
+    step: Through,
+    trace: ArrayTrace,
+    program: Program,
+    loop: Loop,
+    around: Around,
+    residuals: Residuals,
+) -> tuple[Loop, list[Atom]]:
+    """The loop with all that it has to put out, and where the cotangents of its operands are.
+
+    `program` is one step with cotangents of its results: outputs, and cotangents of its inputs.
+    """
     weights = {k: weight_of(step.loop, k) for k in step.steps.weighed}
-    results = [o.atom for o in trace.outputs]
-    chosen = {w: str(results[k]) for k, w in weights.items()}
-    program = ArrayCode(trace, f"{step.loop}_").step(step.steps.plan, chosen)
     outputs = tuple(a for r, a in program.results if isinstance(r, OutputValue))
     pulled = tuple((r, a) for r, a in program.results if isinstance(r, Cotangent))
     stays = [
@@ -129,13 +144,14 @@ def pulled_through(
     return stored, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
 
 
-def pushed_through(step: Through, trace: ArrayTrace, loop: Loop, around: Around) -> list[Atom]:
-    """Where the tangents of a loop's results are; the steps run once more, along with them."""
-    from gradgen.lowering.arrays import ArrayCode
+def pushed_through(
+    step: Through, trace: ArrayTrace, program: Program, loop: Loop, around: Around
+) -> list[Atom]:
+    """Where the tangents of a loop's results are; the steps run once more, along with them.
 
+    `program` is one step with tangents of what it is given: outputs, and their tangents.
+    """
     weights = {k: weight_of(step.loop, k) for k in step.steps.weighed}
-    chosen = {w: loop.given[k].variable for k, w in weights.items()}
-    program = ArrayCode(trace, f"{step.loop}_").jvp(step.steps.plan, chosen)
     outputs = [a for r, a in program.results if isinstance(r, OutputValue)]
     tangents = {int(r.output): a for r, a in program.results if isinstance(r, Tangent)}
     first, end = len(loop.constants), len(loop.constants) + len(loop.carry)

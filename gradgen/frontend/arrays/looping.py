@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradgen.frontend.arrays.dims import dim_of, shape_of
+from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.ir.code import Atom, Const, Instruction, Var
@@ -13,18 +14,18 @@ from gradgen.ir.fission import distribute
 from gradgen.ir.loops import Given, Loop
 from gradgen.ir.shapes import Dim
 
-if TYPE_CHECKING:
-    from gradgen.frontend.arrays.reading import Reading
 
-
-def read_loop(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom]:
-    """A scan as code on sequences and loops, whose variables are known to the reading."""
+def read_over_time(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom] | None:
+    """A loop as code on sequences and loops, whose variables are known to the reading; None where
+    its end is found at run time."""
+    if eqn.primitive.name == "while":
+        return _counted(reading, eqn, operands)
     constants, carried = jax_compat.scan_counts(eqn)
     length, reverse = dim_of(eqn.params["length"]), bool(eqn.params["reverse"])
     return _read(reading, eqn.params["jaxpr"], operands, (constants, carried), length, reverse)
 
 
-def read_counted(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom] | None:
+def _counted(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom] | None:
     """A `fori_loop` whose count is a size, which JAX makes a `while` of; None for any other.
 
     At sizes that are known it is a scan, and has the derivatives of one.

@@ -15,7 +15,6 @@ from jax import lax
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import dim_of, shape_of
-from gradgen.frontend.arrays.looping import read_counted, read_loop
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard
@@ -33,6 +32,9 @@ _DRAWN = ("_normal", "_uniform", "_bernoulli")
 _RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
+OverTime = Callable[["Reading", Eqn, Sequence[Atom]], "list[Atom] | None"]
+
+
 @dataclass
 class Reading:
     """What has been read of a source in one precision; it grows."""
@@ -41,6 +43,8 @@ class Reading:
     working: str
     builder: Builder
     shapes: dict[Var, Shape]
+    over_time: OverTime
+    """Reads a loop of many steps, or of a number that is a size; None where it is another one."""
     frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
     equations: dict[Var, tuple[Eqn, tuple[Atom, ...], int]] = field(default_factory=dict)
     """For what is not elementwise, or has a rule of its own: the equation, its operands, and which
@@ -57,7 +61,15 @@ class Reading:
     def on_top(self, prefix: str) -> Reading:
         """To go on in code of its own, which may read all that is known here."""
         builder = Builder(prefix, self.builder.instructions)
-        return Reading(self.source, self.working, builder, dict(self.shapes), {}, {}, 0)
+        return replace(
+            self,
+            builder=builder,
+            shapes=dict(self.shapes),
+            frames={},
+            equations={},
+            guards={},
+            calls=0,
+        )
 
     def inside(self) -> Reading:
         """To read the steps of a loop, in variables of their own; what is known of them is known
@@ -465,7 +477,9 @@ def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
     """A loop of a fixed number of steps, written out."""
     length, body = eqn.params["length"], eqn.params["jaxpr"]
     if not isinstance(length, int) or length > MOST_ITERATIONS:
-        return read_loop(reading, eqn, operands)
+        found = reading.over_time(reading, eqn, operands)
+        assert found is not None
+        return found
     constants, carried = jax_compat.scan_counts(eqn)
     given = operands[:constants]
     carry: list[Atom] = list(operands[constants : constants + carried])
@@ -493,7 +507,7 @@ def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
 
 
 def _while(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    found = read_counted(reading, eqn, operands)
+    found = reading.over_time(reading, eqn, operands)
     if found is None:
         raise reading.unsupported(
             eqn, "a loop whose end is found at run time has no derivative in reverse mode"

@@ -14,6 +14,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.linear import Differentiation
+from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
@@ -85,6 +86,7 @@ def _trace(
             working,
             Builder("v"),
             {i.variable: s for i, s in zip(inputs, given, strict=True)},
+            read_over_time,
         )
         atoms = reading.run(closed, [i.variable for i in inputs])
         result, paths = read_result(source, value, signature)
