@@ -121,5 +121,5 @@ def _moved(reading: Reading, instruction: Instruction, known: Mapping[Var, Atom]
         if noted is not None:
             reading.equations.setdefault(atom, (noted[0], operands, noted[2]))
         if old in reading.frames:
-            reading.frames.setdefault(atom, reading.frames[old])
+            reading.frames.setdefault(atom, reading.frames[old][-1:])
     return atom

@@ -332,7 +332,9 @@ def _differentiate_steps(
         for a, g in zip(instruction.operands, loop.given, strict=True)
     ]
     first = len(loop.constants)
-    tape = Tape(primal=list(loop.code), frames=reading.frames)
+    # names inside of what a step calls: it may return much at once
+    places = {v: found[-1:] for v, found in reading.frames.items()}
+    tape = Tape(primal=list(loop.code), frames=places)
     labels = label_variables(reading.source, tape, loop.code, {})
     called = {label.variable: label.name for label in labels if label.name}
     # what is carried is called as what becomes of it
