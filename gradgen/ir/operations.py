@@ -203,6 +203,7 @@ _ALL = (
     _array("fold_in", 2),
     _array("loop", -1),
     _array("item"),
+    _array("at_step", 2),
     _array("pullback", -1),
     _array("pushforward", -1),
 )

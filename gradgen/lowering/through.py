@@ -6,18 +6,21 @@ that and read again; derivatives by what all steps read are summed up in the car
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.ir.array_plan import Through, weight_of
 from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.code import Atom, Const, Instruction, Var, live_code
+from gradgen.ir.code import Atom, Const, DType, Instruction, Var, live_code
 from gradgen.ir.fission import distribute
 from gradgen.ir.loops import Given, Loop, item_instruction, result_shape
 from gradgen.ir.module import Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Cotangent, OutputValue, Tangent
+from gradgen.ir.shapes import Shape
 from gradgen.lowering.array_residuals import split_step
+from gradgen.lowering.over_time import BEFORE, Again, Steps, computed_again
+from gradgen.lowering.over_time import stored as stored_values
 
 Write = Callable[[Instruction], Atom]
 
@@ -72,25 +75,37 @@ def pulled_through(
     named = {i.variable: i.name for i in trace.inputs if not i.name.isdigit()}
     by_weight = {w: f"d_{named[k]}" for w, k in _carried_by(weights, loop) if k in named}
     hints = (*program.hints, *named.items(), *by_weight.items())
-    fresh = [v for v in passes.kept if v not in given]
-    fresh += [g.variable for g in loop.carry if g.variable in passes.kept]
-    code = program.instructions
     carried = len(loop.carry)
-    stored = replace(
+    first, end = len(loop.constants), len(loop.constants) + carried
+    steps = _steps(step, trace, program, loop, outputs, weights.values())
+    chosen = stored_values(steps, passes.kept) if residuals == "auto" else passes.kept
+    fresh = [v for v in chosen if v not in steps.free]
+    fresh = [i.target for i in steps.code if i.target in fresh] + [
+        g.variable for g in loop.carry if g.variable in fresh
+    ]
+    again = computed_again(steps, fresh, f"{step.loop}_later")
+    late = _late(program, weights.values())
+    extended = replace(
         loop,
-        code=live_code(code, [*outputs, *fresh]),
+        code=live_code(program.instructions, [*outputs, *fresh]),
         carried=outputs[:carried],
         stacked=(*outputs[carried:], *fresh),
         hints=hints,
     )
-    known, dtypes = stored.shapes, stored.dtypes
-    first, end = len(loop.constants), len(loop.constants) + carried
-    constants = [k for k in range(first) if loop.constants[k].variable in passes.kept]
-    sequences = [k for k in range(end, len(loop.given)) if loop.given[k].variable in passes.kept]
-    stacks = []
-    for number, v in enumerate(fresh, start=len(outputs)):
-        shape = result_shape(stored, number, known[v])
-        stacks.append(around.write(item_instruction(around.place, number, shape, dtypes[v])))
+    known, dtypes = extended.shapes, extended.dtypes
+    # what is put out anyway is read where it is
+    places = {v: k for k, v in reversed(list(enumerate(extended.stacked, start=carried)))}
+    used = {v for i in (*again.code, *late) for v in i.variables}
+    used |= {a for _, a in pulled if isinstance(a, str)}
+    read = [v for v in places if isinstance(v, str) and (v in used or v in again.before)]
+    stacks = {}
+    for v in read:
+        shape = result_shape(extended, places[v], known[v])
+        item = item_instruction(around.place, places[v], shape, dtypes[v])
+        stacks[v] = around.write(item)
+    constants = [k for k in range(first) if loop.constants[k].variable in used]
+    sequences = [k for k in range(end, len(loop.given)) if loop.given[k].variable in used]
+    neighbours = _Neighbours(step.loop, loop, again, {v: known[v] for v in read}, dtypes)
     cotangents = {r.input: a for r, a in pulled if isinstance(r, Cotangent)}
     summed = [
         k for k, i in enumerate(trace.inputs) if k < first and not _is_zero(cotangents.get(i.path))
@@ -106,21 +121,22 @@ def pulled_through(
         for k, g in total.items()
     ]
     backward = Loop(
-        constants=tuple(loop.constants[k] for k in constants),
+        constants=(*(loop.constants[k] for k in constants), *neighbours.constants),
         carry=(
             *(Given(weights[k], loop.carry[k].shape, "float") for k in back),
             *total.values(),
         ),
         sequences=(
             *(loop.given[k] for k in sequences),
-            *(Given(v, known[v], dtypes[v]) for v in fresh),
+            *(Given(v, known[v], dtypes[v]) for v in read),
+            *neighbours.sequences,
             *(
                 Given(w, trace.output_shapes[k], "float")
                 for k, w in weights.items()
                 if k >= carried
             ),
         ),
-        code=(*passes.backward.instructions, *adding),
+        code=(*neighbours.code, *again.code, *late, *adding),
         carried=(
             *(cotangents.get(loop.carry[k].variable, Const(0.0)) for k in back),
             *(i.target for i in adding),
@@ -131,17 +147,123 @@ def pulled_through(
         hints=hints,
     )
     operands: list[Atom] = [around.operands[k] for k in constants]
+    operands += [stacks[v] for v in again.before]
+    operands += [around.operands[given[v]] for v in again.first]
     operands += [around.vectors.get(k, Const(0.0)) for k in back]
     operands += [Const(0.0)] * len(summed)
     operands += [around.operands[k] for k in sequences]
-    operands += stacks
+    operands += stacks.values()
+    operands += neighbours.times(around.write)
     operands += [around.vectors[k] for k in weights if k >= carried]
     found = distribute(
         _full(backward), operands, around.write, lambda i, _: around.write(i), lambda i: i.variables
     )
-    places = [first + k for k in back] + summed + put_out
-    by_operand = dict(zip(places, found, strict=True))
-    return stored, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
+    ends = [first + k for k in back] + summed + put_out
+    by_operand = dict(zip(ends, found, strict=True))
+    return extended, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
+
+
+def _late(program: Program, weights: Collection[Var]) -> list[Instruction]:
+    """What depends on cotangents."""
+    known, found = set(weights), []
+    for instruction in program.instructions:
+        if not known.isdisjoint(instruction.variables):
+            known.add(instruction.target)
+            found.append(instruction)
+    return found
+
+
+def _steps(
+    step: Through,
+    trace: ArrayTrace,
+    program: Program,
+    loop: Loop,
+    outputs: Sequence[Atom],
+    weights: Collection[Var],
+) -> Steps:
+    """A step, and what its way back reads of it."""
+    late = _late(program, weights)
+    behind = {i.target for i in late} | set(weights)
+    pulled = [a for r, a in program.results if isinstance(r, Cotangent)]
+    read = dict.fromkeys(v for i in late for v in i.variables)
+    read |= dict.fromkeys(a for a in pulled if isinstance(a, str))
+    carried = len(loop.carry)
+    free = {g.variable for g in loop.sequences}
+    free |= {a for a in outputs[carried:] if isinstance(a, str)}
+    return Steps(
+        loop,
+        tuple(i for i in program.instructions if i.target not in behind),
+        tuple(outputs[:carried]),
+        tuple(v for v in read if v not in behind),
+        frozenset(free),
+        dict(trace.sizes),
+    )
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """How a step of the way back reads of the step before it on the way there."""
+
+    name: Var
+    loop: Loop
+    again: Again
+    shapes: Mapping[Var, Shape]
+    dtypes: Mapping[Var, DType]
+
+    @property
+    def constants(self) -> list[Given]:
+        """Whole stacks, and what the loop began with."""
+        carry = {g.variable: g for g in self.loop.carry}
+        whole = [
+            Given(f"{v}_all", (self.loop.length, *self.shapes[v]), self.dtypes[v])
+            for v in self.again.before
+        ]
+        return whole + [replace(carry[v], variable=f"{v}_start") for v in self.again.first]
+
+    @property
+    def sequences(self) -> list[Given]:
+        """The number of the step, where it is read."""
+        return [Given(f"{self.name}_t", (), "int")] if self._reads else []
+
+    def times(self, write: Write) -> list[Atom]:
+        """The numbers of all steps."""
+        if not self._reads:
+            return []
+        shape = (self.loop.length,)
+        attributes = (("dimension", 0), ("shape", shape))
+        return [write(Instruction("", "iota", (), attributes, "int"))]
+
+    @property
+    def _reads(self) -> bool:
+        return bool(self.again.first)
+
+    @property
+    def code(self) -> list[Instruction]:
+        """Whether there is a step before, and what is read of it."""
+        if not self._reads:
+            return []
+        time, later, place = (f"{self.name}_{what}" for what in ("t", "later", "neighbour"))
+        one, length = Const(1, "int"), self.loop.length
+        found = []
+        if self.loop.reverse:
+            last: Atom = f"{self.name}_last"
+            if isinstance(length, int):
+                last = Const(length - 1, "int")
+            else:
+                attributes = (("dim", f"{length} - 1"), ("shape", ()))
+                found.append(Instruction(str(last), "size", (), attributes, "weak"))
+            found.append(Instruction(later, "lt", (time, last), (), "bool"))
+            found.append(Instruction(place, "add", (time, one), (), "int"))
+        else:
+            found.append(Instruction(later, "gt", (time, Const(0, "int")), (), "bool"))
+            found.append(Instruction(place, "sub", (time, one), (), "int"))
+        for v in self.again.before:
+            operands, shape = (f"{v}_all", place), self.shapes[v]
+            moved = Instruction(
+                f"{v}{BEFORE}", "at_step", operands, (("shape", shape),), self.dtypes[v]
+            )
+            found.append(moved)
+        return found
 
 
 def pushed_through(

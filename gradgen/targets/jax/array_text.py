@@ -218,6 +218,11 @@ def _concatenate(instruction: Instruction, operands: Sequence[Text], dtype: str)
     return _call("jnp.concatenate", f"[{parts}]", f"axis={instruction.attribute('axis')}")
 
 
+def _at_step(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    stack, number = operands
+    return _call("lax.dynamic_index_in_dim", stack.text, number.text, "keepdims=False")
+
+
 def _dynamic_slice(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
     starts = _starts(operands[1:])
     sizes = print_shape(instruction.attribute("sizes"))
@@ -356,6 +361,7 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     "rev": lambda i, o, d: _call("lax.rev", o[0].text, print_shape(i.attribute("axes"))),
     "pad": _pad,
     "concatenate": _concatenate,
+    "at_step": _at_step,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update,
     "gather": _gather,
