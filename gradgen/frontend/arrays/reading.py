@@ -346,12 +346,17 @@ class Reading:
             column=place[-1].column if place else 0,
         )
 
-    def unsupported(self, eqn: Eqn, message: str | None = None) -> GradgenError:
+    def unsupported(
+        self,
+        eqn: Eqn,
+        message: str | None = None,
+        hint: str = "compute this outside the function, and pass the result as an argument",
+    ) -> GradgenError:
         """The error for an equation that cannot be read, at its source line."""
         place = self._place(eqn)
         return GradgenError(
             message or f"the primitive '{eqn.primitive.name}' is not supported in arrays",
-            hint="compute this outside the function, and pass the result as an argument",
+            hint=hint,
             path=self.source.path,
             line=place[-1].line if place else self.source.position.line,
             column=place[-1].column if place else 0,
@@ -510,7 +515,9 @@ def _while(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[A
     found = reading.over_time(reading, eqn, operands)
     if found is None:
         raise reading.unsupported(
-            eqn, "a loop whose end is found at run time has no derivative in reverse mode"
+            eqn,
+            "a loop whose end is found at run time has no derivative in reverse mode",
+            "count the steps, as in lax.fori_loop(0, 20, ...) or lax.scan, and mask those too many",
         )
     return found
 
