@@ -152,7 +152,11 @@ def _both_ways(made: Pair, floats: Sequence[int], wrt: Sequence[int]) -> Callabl
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
 def test_verifies(made: Pair) -> None:
-    """At sizes that differ, at which the operations of the text are counted again."""
+    assert_verifies(made)
+
+
+def assert_verifies(made: Pair) -> None:
+    """Verify at sizes that differ, at which the operations of the text are counted again."""
     trace = made.front.trace
     axes = sorted({name for shape in trace.shapes for dim in shape for name in names_in(dim)})
     sizes = dict(zip(axes, SIZES["float32"][0], strict=False))

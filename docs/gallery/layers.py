@@ -13,12 +13,13 @@ HEAD = """
 ## Layers and networks
 
 What couples neurons is a [function on arrays](arrays.md). Each of these is a file in
-`models/layers/`, with a committed and verified file in `generated/layers/`.
+`models/layers/` or `models/networks/`, with a committed and verified file in `generated/`. Layers
+are one step; networks have the loop over time inside, and their loss.
 
 The table counts the scalar operations of the function itself and of its value and
 vector-Jacobian product, all elements of all arrays, and the bytes that the drop-in function keeps
-of one step for the backward pass, beside its arguments and in float32: all at the sizes that the
-sources state, which change nothing in the code.
+for the backward pass, of one step or of all, beside its arguments and in float32: all at the sizes
+that the sources state, which change nothing in the code.
 
 | layer | sizes | operations: function | value and vjp | bytes kept |
 | --- | --- | ---: | ---: | ---: |
@@ -37,8 +38,9 @@ class Layer:
 
 
 def read_layers() -> tuple[Layer, ...]:
-    """All layers, in the order of their names."""
-    return tuple(_read_layer(path) for path in sorted((ROOT / "models/layers").glob("*.py")))
+    """All layers in the order of their names, then all networks."""
+    folders = (ROOT / "models/layers", ROOT / "models/networks")
+    return tuple(_read_layer(path) for folder in folders for path in sorted(folder.glob("*.py")))
 
 
 def _read_layer(path: Path) -> Layer:
@@ -46,7 +48,7 @@ def _read_layer(path: Path) -> Layer:
     docstring = ast.get_docstring(ast.parse(text)) or ""
     body = docstring.partition("\n\n")[2].partition("\n\nUnits:")[0]
     sizes = " ".join(re.findall(r"^# gradgen: size (.*)$", text, re.M))
-    generated = ROOT / "generated/layers" / f"{path.stem}_grad.py"
+    generated = ROOT / "generated" / path.parent.name / f"{path.stem}_grad.py"
     return Layer(read_model(path, generated), sizes, body)
 
 

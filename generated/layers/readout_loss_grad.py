@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/readout_loss.py",
     "function": "readout_loss",
     "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
-    "text": "sha256:1db957a206d0f69c6230f47f7a2d6682b20e17e1a49f50e963a2d301e8cbcdc1",
+    "text": "sha256:378b7d561ed21f4e576d3c4454e436847d8f309b99c1ea9cb00592eeb8eec09b",
     "mode": "arrays",
     "shapes": {
         "s": "(time, batch, n)",
@@ -262,7 +262,7 @@ def _vjp(s, w, b, labels, ct_out):
     d_largest = d_scores + (-d_scores).sum(1, keepdims=True) / x8 * x6
     t15 = jnp.where(t11, d_largest / t11.astype(t8.dtype).sum(0), 0.0)
     d_b = t15.sum((0, 1))
-    d_s = jnp.einsum("abc,dc->abd", t15, w)
+    d_s = t15 @ w.T
     d_w = s.reshape(-1, s.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
     return (d_s, d_w, d_b)
 
@@ -372,7 +372,7 @@ def _value_and_gradient(s, w, b, labels):
     d_largest = d_scores + (-d_scores).sum(1, keepdims=True) / x8 * x6
     t14 = jnp.where(t10, d_largest / t10.astype(t7.dtype).sum(0), 0.0)
     d_b = t14.sum((0, 1))
-    d_s = jnp.einsum("abc,dc->abd", t14, w)
+    d_s = t14 @ w.T
     d_w = s.reshape(-1, s.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
     return (x21,), (d_s, d_w, d_b)
 
@@ -420,7 +420,7 @@ def _cotangents(s, w, labels, x6, t11, ct_out):
     d_largest = d_scores + (-d_scores).sum(1, keepdims=True) / x8 * x6
     t15 = jnp.where(t11, d_largest / t11.astype(s.dtype).sum(0), 0.0)
     d_b = t15.sum((0, 1))
-    d_s = jnp.einsum("abc,dc->abd", t15, w)
+    d_s = t15 @ w.T
     d_w = s.reshape(-1, s.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
     return (d_s, d_w, d_b)
 

@@ -25,7 +25,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:c9455325ed972b27cfa63bcdefeeafc247a84ee42c9810cd9bd96e407ea9fc66",
+    "text": "sha256:e074472420c827dccf80a8512536e4f33a43a2eda51206405e54d51df17bf6fc",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -320,7 +320,7 @@ def _vjp(
     d_u = ct_0_o + ct_z * p23
     d_o = d_u * a
     d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = 0.125 * jnp.einsum("abc,dc->abd", d_u, wo)
+    t2 = 0.125 * (d_u @ wo.T)
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
@@ -331,8 +331,7 @@ def _vjp(
     d_u_3 = ct_0_q + d_scores @ z_1 * p8
     d_q = d_u_3 * a
     d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
-    t7 = jnp.einsum("abc,dc->abd", d_u_1, wv) + jnp.einsum("abc,dc->abd", d_u_2, wk)
-    d_s = t7 + jnp.einsum("abc,dc->abd", d_u_3, wq)
+    d_s = d_u_1 @ wv.T + d_u_2 @ wk.T + d_u_3 @ wq.T
     d_shift = d_s.sum((0, 1))
     t10 = d_s * x9
     d_gain = jnp.einsum("abc,abc->c", t10, centred)
@@ -501,7 +500,7 @@ def _cotangents(
     d_u = ct_0_o + ct_z * p23
     d_o = d_u * a
     d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = 0.125 * jnp.einsum("abc,dc->abd", d_u, wo)
+    t2 = 0.125 * (d_u @ wo.T)
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
@@ -512,8 +511,7 @@ def _cotangents(
     d_u_3 = ct_0_q + d_scores @ z_1 * p8
     d_q = d_u_3 * a
     d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
-    t7 = jnp.einsum("abc,dc->abd", d_u_1, wv) + jnp.einsum("abc,dc->abd", d_u_2, wk)
-    d_s = t7 + jnp.einsum("abc,dc->abd", d_u_3, wq)
+    d_s = d_u_1 @ wv.T + d_u_2 @ wk.T + d_u_3 @ wq.T
     d_shift = d_s.sum((0, 1))
     t10 = d_s * x9
     d_gain = jnp.einsum("abc,abc->c", t10, centred)

@@ -38,6 +38,8 @@ def array_module(front: ArrayFront) -> ArrayModule:
     if goes_forward(pushed_graph):
         pushed = Work(cheapest(pushed_graph, sizes), sweep(pushed_graph, sizes))
     vjp = ArrayCode(trace).vjp(pulled.plan, cotangents)
+    # a loop that has run is not run again for what it keeps
+    whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
     return ArrayModule(
         source=front.source,
         trace=trace,
@@ -45,7 +47,7 @@ def array_module(front: ArrayFront) -> ArrayModule:
         vjp=vjp,
         jvp=None if pushed is None else ArrayCode(trace).jvp(pushed.plan, tangents),
         gradient=_gradient(trace) if trace.is_loss else None,
-        passes=split_arrays(vjp, trace, {v: path for path, v in weighed}, settings.residuals),
+        passes=split_arrays(whole, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
         pushed=pushed,
         cotangents=tuple(weighed),

@@ -29,6 +29,14 @@ class Amount:
     def __rmul__(self, number: int) -> Amount:
         return _amount((factors, number * coefficient) for factors, coefficient in self.terms)
 
+    def times(self, dim: Dim) -> Amount:
+        """As much for each element of an axis."""
+        return _amount(
+            (tuple(sorted((*more, *factors))), number * coefficient)
+            for more, number in amount([dim]).terms
+            for factors, coefficient in self.terms
+        )
+
     def at(self, sizes: Sizes) -> int:
         """The number at these sizes."""
         return sum(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from gradgen.ir.amounts import Amount, amount
-from gradgen.ir.code import Var
+from gradgen.ir.code import Instruction, Var
+from gradgen.ir.loops import LOOP, loop_of
 from gradgen.ir.operations import KINDS, OPERATIONS, OperationKind
 from gradgen.ir.program import FREE, Operations, Program, count_operations
 from gradgen.ir.shapes import Dim, Shape, Sizes, shapes_of
@@ -55,10 +56,20 @@ def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) ->
     its result. Moving data about counts nothing, and neither do the numbers of Python that sizes
     are.
     """
-    shapes = shapes_of(program.instructions, inputs)
+    counts = _count(program.instructions, inputs)
+    return ArrayOperations(tuple((kind, counts[kind]) for kind in KINDS), sizes)
+
+
+def _count(code: Sequence[Instruction], inputs: Mapping[Var, Shape]) -> dict[str, Amount]:
+    shapes = shapes_of(code, inputs)
     counts: dict[str, Amount] = dict.fromkeys(KINDS, Amount())
     numbers: set[Var] = set()
-    for instruction in program.instructions:
+    for instruction in code:
+        if instruction.op == LOOP:
+            loop = loop_of(instruction)
+            for kind, each in _count(loop.code, {g.variable: g.shape for g in loop.given}).items():
+                counts[kind] += each.times(loop.length)
+            continue
         among_numbers = bool(instruction.variables) and numbers.issuperset(instruction.variables)
         arithmetic = bool(OPERATIONS[instruction.op].infix) or instruction.op == "neg"
         if instruction.op == "size" or (among_numbers and arithmetic):
@@ -85,7 +96,7 @@ def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) ->
         elif OPERATIONS[instruction.op].kind != "array":
             for kind, one in count_operations([instruction]).counts:
                 counts[kind] += one * number
-    return ArrayOperations(tuple((kind, counts[kind]) for kind in KINDS), sizes)
+    return counts
 
 
 def _indices(spec: str, shapes: list[Shape]) -> list[Dim]:

@@ -18,6 +18,11 @@ def tip(variable: Var) -> Var:
     return f"{TIP}{variable}"
 
 
+def weight_of(loop: Var, index: int) -> Var:
+    """The variable of the cotangent of a loop's result in one step, or of an operand's tangent."""
+    return f"{loop}_w{index}"
+
+
 @dataclass(frozen=True)
 class Multiply:
     """A product of two values, by number."""
@@ -47,7 +52,32 @@ class Apply:
     pattern: Pattern
 
 
-Step = Multiply | Add | Apply
+@dataclass(frozen=True)
+class Steps:
+    """How the steps of a loop are differentiated."""
+
+    plan: ArrayPlan
+    """Of one step: of the vector product by its results, or by what it is given."""
+    weighed: tuple[int, ...]
+    """The results of a step that have cotangents, or what it is given that has tangents: what the
+    loop is asked for, and what follows from that from step to step."""
+
+
+@dataclass(frozen=True)
+class Through:
+    """Vectors through a loop: the cotangent of one thing it is given, from those of its results;
+    or the tangent of a result."""
+
+    loop: Var
+    given: tuple[tuple[int, int], ...]
+    """Which results there are cotangents of, or operands there are tangents of, and their values,
+    by number."""
+    wanted: int
+    steps: Steps
+    pattern: Pattern
+
+
+Step = Multiply | Add | Apply | Through
 
 
 @dataclass(frozen=True)

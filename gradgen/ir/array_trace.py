@@ -44,12 +44,25 @@ class Operator:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """What a loop does with what it is given, or the choice of one of its results: the derivatives
+    by all of the first by all of the second are taken at once, by another loop."""
+
+    source: Var
+    index: int
+    """Which operand of the loop it is, or which result."""
+
+
+Part = Partial | Operator | Passed
+
+
+@dataclass(frozen=True)
 class ArrayElemental:
     """One differentiable operation on arrays: a vertex of the computational graph."""
 
     target: Var
     operation: str
-    parts: tuple[Partial | Operator, ...]
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,9 @@ class ArrayTrace:
     own_rules: bool
     """Whether some derivatives are not those of the code, as in `Trace`."""
     recurrence: Recurrence = ()
+    loops: tuple[tuple[Var, ArrayTrace], ...] = ()
+    """What one step of each loop computes, and the partials of its operations: by what it is given,
+    in the order of the loop's operands, of its results in theirs."""
 
     @property
     def float_outputs(self) -> tuple[Output, ...]:
@@ -110,5 +126,11 @@ class ArrayTrace:
                 if isinstance(part, Operator):
                     for applied in filter(None, (part.transposed, part.pushed)):
                         check_code(applied.code, (*known, applied.argument))
-                elif isinstance(part.atom, str) and part.atom not in known:
+                elif (
+                    isinstance(part, Partial)
+                    and isinstance(part.atom, str)
+                    and part.atom not in known
+                ):
                     raise ValueError(f"partial of {elemental.target}: {part.atom} is not defined")
+        for _, step in self.loops:
+            step.check()

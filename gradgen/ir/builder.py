@@ -23,7 +23,7 @@ class Builder:
     def __init__(self, prefix: str, known: Iterable[Instruction] = ()) -> None:
         """Start from instructions that are computed already; new variables begin with `prefix`."""
         self.instructions: list[Instruction] = []
-        self._prefix = prefix
+        self.prefix = prefix
         self._definitions: dict[Var, Instruction] = {}
         self._values: dict[_Key, Var] = {}
         for instruction in known:
@@ -88,7 +88,7 @@ class Builder:
         if (known := self._values.get(key)) is not None:
             return known
         if not instruction.target:
-            name = f"{self._prefix}{len(self._definitions)}"
+            name = f"{self.prefix}{len(self._definitions)}"
             instruction = replace(instruction, target=name)
         self.instructions.append(instruction)
         return self._record(instruction)

@@ -8,7 +8,12 @@ from typing import Any
 
 from gradgen.ir.operations import OPERATIONS
 
-Attribute = str | int | bool | tuple["Attribute", ...]
+
+class Nested:
+    """Code inside an instruction."""
+
+
+Attribute = str | int | bool | tuple["Attribute", ...] | Nested
 DType = str
 """`float` follows the inputs' dtype, `weak` is a weakly typed float; `int` and `bool`; or the name
 of a fixed dtype (`float32`, `int32`) that the source asks for."""

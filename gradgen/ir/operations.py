@@ -201,6 +201,9 @@ _ALL = (
     _array("unwrap_key"),
     _array("split_key"),
     _array("fold_in", 2),
+    _array("loop", -1),
+    _array("item"),
+    _array("at_step", 2),
     _array("pullback", -1),
     _array("pushforward", -1),
 )

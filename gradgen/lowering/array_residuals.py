@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
+from gradgen.ir.loops import nested
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Kept
 from gradgen.ir.shapes import elements, names_in, shapes_of, told_by
+from gradgen.lowering.passes import without_idle
 from gradgen.lowering.residuals import Leaves, passes_of
 
 
@@ -34,7 +36,7 @@ def split_arrays(
         [i.variable for i in trace.inputs if i.path not in state],
         {v: elements(shape, sizes) for v, shape in shapes.items()},
     )
-    passes = passes_of(program, leaves, residuals)
+    passes = _pruned(passes_of(program, leaves, residuals))
     paths = {i.variable: i.path for i in trace.inputs}
     outputs = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
     told = [given.get(v, ()) for v in passes.kept] + [outputs[weighed[v]] for v in cotangents]
@@ -47,9 +49,39 @@ def split_arrays(
     return replace(
         passes,
         kept=kept,
-        forward=replace(passes.forward, results=tuple((Kept(v), v) for v in kept)),
+        forward=replace(
+            passes.forward,
+            results=(
+                *(r for r in passes.forward.results if not isinstance(r[0], Kept)),
+                *((Kept(v), v) for v in kept),
+            ),
+        ),
         backward=replace(passes.backward, inputs=(*kept, *cotangents)),
     )
+
+
+def _pruned(passes: Passes) -> Passes:
+    """Each pass with what it reads of loops alone."""
+    return replace(
+        passes, forward=without_idle(passes.forward), backward=without_idle(passes.backward)
+    )
+
+
+def split_step(
+    program: Program, trace: ArrayTrace, stays: Collection[Var], residuals: Residuals
+) -> Passes:
+    """A forward and a backward pass of one step of a loop; of its inputs, `stays` cost nothing."""
+    given = {i.variable: s for i, s in zip(trace.inputs, trace.shapes, strict=True)}
+    vectors = dict.fromkeys((v for v in program.inputs if v not in given), ())
+    shapes = shapes_of(program.instructions, given | vectors)
+    sizes = dict(trace.sizes)
+    leaves = Leaves(
+        {i.variable: i.dtype for i in trace.inputs},
+        [i.variable for i in trace.inputs if i.variable not in stays],
+        stays,
+        {v: elements(shape, sizes) for v, shape in shapes.items()},
+    )
+    return passes_of(program, leaves, residuals)
 
 
 _WITH_SIZES = {
@@ -78,7 +110,7 @@ def _sizes_read(program: Program) -> set[str]:
         elif isinstance(value, str):
             found.update(names_in(value))
 
-    for instruction in program.instructions:
+    for instruction in nested(program.instructions):
         op, attributes = instruction.op, dict(instruction.attributes)
         if op in ("pullback", "pushforward"):
             op, attributes = str(attributes["op"]), dict(instruction.attribute("inner"))

@@ -9,16 +9,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gradgen.ir.array_plan import TIP, Apply, ArrayPlan, Multiply, tip
+from gradgen.ir.array_plan import TIP, Apply, ArrayPlan, Multiply, Through, tip
 from gradgen.ir.array_trace import Applied, ArrayTrace
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Attribute, Const, Instruction, Var, substitute
+from gradgen.ir.loops import (
+    ITEM,
+    LOOP,
+    Loop,
+    loop_instruction,
+    loop_of,
+    result_shape,
+    without_copies,
+)
+from gradgen.ir.module import Residuals
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.patterns import Label, Pattern, Product
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Cotangent, OutputValue, Result, Tangent
 from gradgen.ir.shapes import Dim, Shape, shape_of
 from gradgen.lowering.passes import finish
+from gradgen.lowering.through import (
+    Around,
+    pulled_through,
+    pushed_through,
+    weighed_operands,
+    weighed_results,
+)
 
 Layout = tuple[Label | None, ...]
 """The label of each axis of an array; None for an axis of size one."""
@@ -35,9 +52,15 @@ class Stored:
 class ArrayCode:
     """Code under construction: the primal first, then partials, then the accumulation."""
 
-    def __init__(self, trace: ArrayTrace) -> None:
+    def __init__(self, trace: ArrayTrace, prefix: str = "t", residuals: Residuals = "auto") -> None:
         self._trace = trace
-        self._builder = Builder("t")
+        self._residuals = residuals
+        self._builder = Builder(prefix)
+        self._loops: dict[Var, Var] = {}
+        """Where each loop of the trace is."""
+        self._storing: dict[Var, Loop] = {}
+        """Loops that put out more than those of the source, by where they are."""
+        self._passed: dict[tuple[Var, tuple[tuple[int, Atom], ...]], Sequence[Atom]] = {}
         self._values: dict[Var, Atom] = {}
         self._hints: dict[Var, str] = {}
         self._shapes: dict[Var, Shape] = {
@@ -73,6 +96,7 @@ class ArrayCode:
         return self._program(results)
 
     def _pulled(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> list[tuple[Result, Atom]]:
+        self._is_pulled = True
         values = self._accumulated(plan, cotangents)
         found: dict[Var, Atom] = {}
         for variable, numbers in plan.results:
@@ -89,6 +113,7 @@ class ArrayCode:
     def jvp(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> Program:
         """Outputs and their tangents, from the tangents of the differentiated inputs."""
         outputs = self._outputs()
+        self._is_pulled = False
         values = self._accumulated(plan, tangents)
         for number, variable in plan.complete:
             self._hint(values[number].atom, "t", variable)
@@ -99,13 +124,26 @@ class ArrayCode:
         ]
         return self._program([*outputs, *tangents_out])
 
+    def step(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> Program:
+        """Outputs, and the cotangents of the differentiated inputs from those of the outputs."""
+        outputs = self._outputs()
+        return self._program([*outputs, *self._pulled(plan, cotangents)])
+
     def _primal(self, instruction: Instruction) -> Atom:
         moved = substitute(instruction, self._values)
         if moved.op in ("copy", "stop_gradient"):
             # they tell what is differentiated, and compute nothing
             return moved.operands[0]
+        if moved.op == LOOP:
+            loop = without_copies(loop_of(moved))
+            steps = dict(self._trace.loops).get(instruction.target)
+            loop = loop if steps is None else replace(loop, hints=_names(steps))
+            moved = loop_instruction(loop, moved.operands)
         atom = self._builder.emit_exactly(moved)
         assert atom is not None
+        if moved.op == LOOP:
+            assert isinstance(atom, str)
+            self._loops[instruction.target] = atom
         return atom
 
     def _outputs(self) -> list[tuple[Result, Atom]]:
@@ -132,7 +170,7 @@ class ArrayCode:
         return all(map(self._is_python, found.operands))
 
     def _program(self, results: Sequence[tuple[Result, Atom]]) -> Program:
-        code = self._builder.instructions
+        code = [self._with_all_it_stores(i) for i in self._builder.instructions]
         sections = (
             Section(PRIMAL, tuple(code[: self._primal_end])),
             Section(PARTIALS, tuple(code[self._primal_end : self._partials_end])),
@@ -140,6 +178,12 @@ class ArrayCode:
         )
         inputs = (*(i.variable for i in self._trace.inputs), *self._more)
         return finish(Program(inputs, sections, tuple(results), tuple(self._hints.items())))
+
+    def _with_all_it_stores(self, instruction: Instruction) -> Instruction:
+        stored = self._storing.get(instruction.target)
+        if stored is None:
+            return instruction
+        return loop_instruction(stored, instruction.operands, instruction.target)
 
     def _accumulated(self, plan: ArrayPlan, vectors: Mapping[Var, Var]) -> list[Stored]:
         """Where each value of a plan is; `vectors` are cotangents or tangents: by each, whose."""
@@ -159,6 +203,11 @@ class ArrayCode:
                 axes = tuple(range(len(step.pattern.dims)))
                 values.append(self._settled(self._apply(step.applied, given), axes))
                 patterns.append(step.pattern)
+            elif isinstance(step, Through):
+                met = {place: (values[k], patterns[k]) for place, k in step.given}
+                axes = tuple(range(len(step.pattern.dims)))
+                values.append(self._settled(self._through(step, met), axes))
+                patterns.append(step.pattern)
             else:
                 one, two = values[step.left], values[step.right]
                 atoms, layout = self._aligned((one, two), _natural(step.pattern))
@@ -166,6 +215,44 @@ class ArrayCode:
                 values.append(self._settled(atom, layout))
                 patterns.append(step.pattern)
         return values
+
+    def _through(self, step: Through, vectors: Mapping[int, tuple[Stored, Pattern]]) -> Atom:
+        """A vector that has passed a loop: one of those that another loop gives."""
+        place = self._loops[step.loop]
+        definition = self._builder.definition(place)
+        assert definition is not None
+        loop = self._storing.get(place) or loop_of(definition)
+        trace = dict(self._trace.loops)[step.loop]
+        ends = [result_shape(loop, k, s) for k, s in enumerate(trace.output_shapes)]
+        if not self._is_pulled:
+            count = len(loop.constants) + len(loop.carry)
+            ends = [
+                (loop.length, *g.shape) if k >= count else g.shape for k, g in enumerate(loop.given)
+            ]
+        given = {k: self._full(*vector, ends[k]) for k, vector in vectors.items()}
+        key = place, tuple(given.items())
+        if key not in self._passed:
+            around = Around(definition.operands, place, given, self._write, self._is_given)
+            code, plan = ArrayCode(trace, f"{step.loop}_", self._residuals), step.steps.plan
+            if self._is_pulled:
+                program = code.step(plan, weighed_results(step, trace))
+                stored, found = pulled_through(step, trace, program, loop, around, self._residuals)
+                self._storing[place] = stored
+            else:
+                program = code.jvp(plan, weighed_operands(step, loop))
+                found = pushed_through(step, trace, program, loop, around)
+            self._passed[key] = found
+        return self._passed[key][step.wanted]
+
+    def _is_given(self, atom: Atom) -> bool:
+        return self._builder.definition(atom) is None
+
+    def _write(self, instruction: Instruction) -> Atom:
+        if instruction.op in (LOOP, ITEM):
+            atom = self._builder.emit_exactly(replace(instruction, target=""))
+            assert atom is not None
+            return atom
+        return self._builder.emit_instruction(replace(instruction, target=""))
 
     def _hint(self, atom: Atom, prefix: str, variable: Var) -> None:
         """Name a value after what it is the derivative of, or by, unless it is something else."""
@@ -351,6 +438,14 @@ class ArrayCode:
                 self._shape(operand)
             self._shapes[atom] = shape_of(definition, self._shapes)
         return self._shapes[atom]
+
+
+def _names(steps: ArrayTrace) -> tuple[tuple[Var, str], ...]:
+    """What the source calls what a step of a loop is given, and what it computes."""
+    named = {i.variable: i.name for i in steps.inputs if not i.name.isdigit()}
+    labels = {label.variable: label.name for label in steps.labels if label.name}
+    renewed = {v: f"{n}_new" if n in named.values() else n for v, n in labels.items()}
+    return tuple((renewed | named).items())
 
 
 def _natural(pattern: Pattern) -> Layout:

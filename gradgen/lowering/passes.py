@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, live_code, uses
+from gradgen.ir.loops import LOOP, pruned
 from gradgen.ir.program import PRIMAL, Program, Section
 
 
 def finish(program: Program) -> Program:
     """All passes in order; the result is checked."""
-    program = merge_reciprocals(eliminate_dead_code(program))
+    program = merge_reciprocals(without_idle(eliminate_dead_code(program)))
     program = absorb_signs(eliminate_dead_code(program))
     program.check()
     return program
@@ -24,6 +25,18 @@ def eliminate_dead_code(program: Program) -> Program:
     live = {i.target for i in live_code(program.instructions, (a for _, a in program.results))}
     sections = tuple(
         Section(s.title, tuple(i for i in s.instructions if i.target in live))
+        for s in program.sections
+    )
+    return replace(program, sections=tuple(s for s in sections if s.instructions))
+
+
+def without_idle(program: Program) -> Program:
+    """Keep of loops only what is read of them."""
+    if all(instruction.op != LOOP for instruction in program.instructions):
+        return program
+    found = {i.target: i for i in pruned(program.instructions, (a for _, a in program.results))}
+    sections = tuple(
+        Section(s.title, tuple(found[i.target] for i in s.instructions if i.target in found))
         for s in program.sections
     )
     return replace(program, sections=tuple(s for s in sections if s.instructions))

@@ -13,17 +13,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradgen.ir.code import Instruction, Var, live_code
+from gradgen.ir.loops import TUPLE
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import Program, Section, count_operations
-from gradgen.ir.results import Kept
+from gradgen.ir.results import Kept, OutputValue
 from gradgen.ir.trace import Trace
 
 _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
 """About what an operation takes beside an addition; one, where nothing else is said."""
 _HANDLING = 4
 """Writing an array and reading it again, in operations of the same sort."""
-_HEAVY = frozenset({"einsum", "conv", "sort", "random"})
+_HEAVY = frozenset({"einsum", "conv", "sort", "random", "loop"})
 """What is never computed again."""
 _PER_BYTE = 100
 """Operations on arrays that are done again rather than a byte be kept."""
@@ -72,8 +73,13 @@ def _leaves(trace: Trace) -> Leaves:
 
 
 def passes_of(program: Program, leaves: Leaves, residuals: Residuals) -> Passes:
-    """The two passes of one program, by what keeping its inputs costs."""
+    """The two passes of one program, by what keeping its inputs costs.
+
+    Outputs among the program's results are results of the forward pass.
+    """
     code = program.instructions
+    outputs = tuple((r, a) for r, a in program.results if isinstance(r, OutputValue))
+    program = replace(program, results=tuple(r for r in program.results if r not in outputs))
     cotangents = [v for v in program.inputs if v not in leaves.dtypes]
     late = _depending(code, cotangents)
     early = [i for i in code if i.target not in late]
@@ -92,7 +98,7 @@ def passes_of(program: Program, leaves: Leaves, residuals: Residuals) -> Passes:
     again_code = [i for i in early if i.target in again]
     kept_set = needed | {v for i in again_code for v in i.variables}
     kept = [v for v in (*program.inputs, *(i.target for i in early)) if v in kept_set - again]
-    live = {i.target for i in live_code(early, kept)}
+    live = {i.target for i in live_code(early, [*kept, *(a for _, a in outputs)])}
     return Passes(
         kept=tuple(kept),
         bytes=sum(cost.bytes(v) for v in kept),
@@ -100,7 +106,7 @@ def passes_of(program: Program, leaves: Leaves, residuals: Residuals) -> Passes:
         forward=replace(
             _restricted(program, live),
             inputs=tuple(v for v in program.inputs if v in leaves.dtypes),
-            results=tuple((Kept(v), v) for v in kept),
+            results=(*outputs, *((Kept(v), v) for v in kept)),
         ),
         backward=replace(_restricted(program, late | again), inputs=(*kept, *cotangents)),
         whole=program,
@@ -164,6 +170,10 @@ class _Costs:
         found = self._definitions.get(variable)
         return found is not None and OPERATIONS[found.op].kind == "array" and not found.variables
 
+    def is_many(self, variable: Var) -> bool:
+        """Whether it is a loop, of which results are kept one by one."""
+        return self._dtypes[variable] == TUPLE
+
     def is_heavy(self, variable: Var) -> bool:
         """Whether it takes far longer to compute than to keep."""
         return self._definitions[variable].op in _HEAVY
@@ -202,7 +212,7 @@ def _computed_again(
     edges: dict[tuple[int, int], int] = {}
     for v, k in number.items():
         keeping = unit * cost.bytes(v) + cost.handling(v)
-        edges[2 * k, 2 * k + 1] = never if cost.is_made(v) else keeping
+        edges[2 * k, 2 * k + 1] = never if cost.is_made(v) or cost.is_many(v) else keeping
         edges[2 * k + 1, 2 * k] = never
         cheap = k >= len(inputs) and not cost.is_heavy(v)
         edges[source, 2 * k] = cost.operations(v) if cheap else never

@@ -32,7 +32,7 @@ _MOVES = frozenset((
     "dynamic_slice", "dynamic_update_slice", "GatherDimensionNumbers", "ScatterDimensionNumbers",
     "ConvDimensionNumbers", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "sort",
     "full", "normal", "uniform", "bernoulli", "split", "fold_in", "wrap_key_data", "key_data",
-    "optimization_barrier", "_merged", "_split",
+    "optimization_barrier", "dynamic_index_in_dim", "_merged", "_split",
 ))  # fmt: skip
 """What moves data about, or compares it along an axis."""
 _SUMS = {"sum": "add", "prod": "mul"}
@@ -77,7 +77,9 @@ def _given(generated: Generated) -> dict[str, Callable[[], Sequence[Any]]]:
 
     def backward() -> Sequence[Any]:
         keep = loaded[own_name(_called("residuals"), loaded)]
-        return [*jax.eval_shape(keep, *leaves), *cotangents]
+        kept = jax.eval_shape(keep, *leaves)
+        # with loops, the function's value comes first
+        return [*(kept[1] if module.trace.loops else kept), *cotangents]
 
     given: dict[str, Callable[[], Sequence[Any]]] = {
         "vjp": lambda: [*leaves, *cotangents],
@@ -98,11 +100,22 @@ class _Counter:
 
     counts: Counter[str] = field(default_factory=Counter)
     ambiguous: int = 0
+    _times: int = 1
+
+    def loop(
+        self, step: Any, start: Any, sequences: Any, length: int | None = None, **_: Any
+    ) -> Any:
+        """A loop over time: what one step takes, as often as there are steps."""
+        number = length if length is not None else jax.tree.leaves(sequences)[0].shape[0]
+        outer, self._times = self._times, self._times * number
+        end, out = step(start, jax.tree.map(lambda x: x[0], sequences))
+        self._times = outer
+        return end, jax.tree.map(lambda x: jnp.broadcast_to(x, (number, *jnp.shape(x))), out)
 
     def elements(self, kinds: Sequence[str], ambiguous: bool, value: Any) -> Any:
         """The result of an elementwise operation; numbers of Python, as sizes are, are no data."""
         if not isinstance(value, int | float):
-            number = _elements(value)
+            number = _elements(value) * self._times
             self.counts.update({kind: kinds.count(kind) * number for kind in kinds})
             self.ambiguous += number * ambiguous
         return value
@@ -125,7 +138,7 @@ class _Counter:
     def reduction(self, name: str, operand: Any, *axes: Any, **options: Any) -> Any:
         """A sum or a product along axes, as a method of an array."""
         result = getattr(operand, name)(*axes, **options)
-        self.counts[_SUMS[name]] += _elements(operand) - _elements(result)
+        self.counts[_SUMS[name]] += self._times * (_elements(operand) - _elements(result))
         return result
 
     def window(self, operand: Any, start: Any, join: Any, window: Any, *more: Any) -> Any:
@@ -133,7 +146,7 @@ class _Counter:
         result = lax.reduce_window(operand, start, join, window, *more)
         kind = {lax.add: "add", lax.mul: "mul"}.get(join)
         if kind is not None:
-            self.counts[kind] += _elements(result) * (math.prod(window) - 1)
+            self.counts[kind] += self._times * _elements(result) * (math.prod(window) - 1)
         return result
 
     def convolution(self, left: Any, right: Any, *more: Any, **options: Any) -> Any:
@@ -144,8 +157,8 @@ class _Counter:
         return result
 
     def _contracted(self, products: int, result: Any) -> None:
-        self.counts["mul"] += products
-        self.counts["add"] += products - _elements(result)
+        self.counts["mul"] += self._times * products
+        self.counts["add"] += self._times * (products - _elements(result))
 
 
 def _elements(value: Any) -> int:
@@ -173,6 +186,9 @@ class _Counting(ast.NodeTransformer):
         if ast.unparse(node.func).startswith(("jax.vjp(", "jax.jvp")):
             return node  # a rule of JAX's own, of which nothing is known
         match node.func:
+            case ast.Attribute(attr="scan"):
+                self.generic_visit(node)
+                return _to_counter("loop", node.args, node.keywords)
             case ast.Attribute(attr="reduce_window"):
                 self.generic_visit(node)
                 return _to_counter("window", node.args, node.keywords)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -21,14 +21,18 @@ from gradgen.frontend.tracing.tape import Guard
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.shapes import Shape, joined
+from gradgen.ir.shapes import shape_of as shape_of_instruction
 from gradgen.ir.source import Position, Source
 
-MOST_ITERATIONS = 64
+MOST_ITERATIONS = 8
 """Loops of a fixed number of steps are written out up to so many."""
 
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
 _DRAWN = ("_normal", "_uniform", "_bernoulli")
 _RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+
+
+OverTime = Callable[["Reading", Eqn, Sequence[Atom]], "list[Atom] | None"]
 
 
 @dataclass
@@ -39,6 +43,8 @@ class Reading:
     working: str
     builder: Builder
     shapes: dict[Var, Shape]
+    over_time: OverTime
+    """Reads a loop of many steps, or of a number that is a size; None where it is another one."""
     frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
     equations: dict[Var, tuple[Eqn, tuple[Atom, ...], int]] = field(default_factory=dict)
     """For what is not elementwise, or has a rule of its own: the equation, its operands, and which
@@ -46,6 +52,8 @@ class Reading:
     calls: int = 0
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
+    _loops: int = 0
+    _given: int = 0
     _guard: Guard = ()
     _depth: int = 0
     _enclosing: tuple[Position, ...] = ()
@@ -53,7 +61,36 @@ class Reading:
     def on_top(self, prefix: str) -> Reading:
         """To go on in code of its own, which may read all that is known here."""
         builder = Builder(prefix, self.builder.instructions)
-        return Reading(self.source, self.working, builder, dict(self.shapes), {}, {}, 0)
+        return replace(
+            self,
+            builder=builder,
+            shapes=dict(self.shapes),
+            frames={},
+            equations={},
+            guards={},
+            calls=0,
+        )
+
+    def inside(self) -> Reading:
+        """To read the steps of a loop, in variables of their own; what is known of them is known
+        here as well."""
+        self._loops += 1
+        builder = Builder(f"{self.builder.prefix}l{self._loops}_")
+        inner = replace(self, builder=builder, _loops=0)
+        inner._given = 0
+        return inner
+
+    def new_name(self) -> Var:
+        """A name for what a step is given."""
+        self._given += 1
+        return f"{self.builder.prefix}g{self._given}"
+
+    def emit_as_is(self, instruction: Instruction) -> Atom:
+        """Write an instruction that has all its attributes, under a new name."""
+        atom = self.builder.emit_exactly(replace(instruction, target=""))
+        if isinstance(atom, str) and atom not in self.shapes:
+            self.shapes[atom] = shape_of_instruction(instruction, self.shapes)
+        return atom  # type: ignore[return-value]
 
     def dtype(self, aval: Aval) -> DType:
         """Our name for a value's dtype."""
@@ -309,12 +346,17 @@ class Reading:
             column=place[-1].column if place else 0,
         )
 
-    def unsupported(self, eqn: Eqn, message: str | None = None) -> GradgenError:
+    def unsupported(
+        self,
+        eqn: Eqn,
+        message: str | None = None,
+        hint: str = "compute this outside the function, and pass the result as an argument",
+    ) -> GradgenError:
         """The error for an equation that cannot be read, at its source line."""
         place = self._place(eqn)
         return GradgenError(
             message or f"the primitive '{eqn.primitive.name}' is not supported in arrays",
-            hint="compute this outside the function, and pass the result as an argument",
+            hint=hint,
             path=self.source.path,
             line=place[-1].line if place else self.source.position.line,
             column=place[-1].column if place else 0,
@@ -440,9 +482,9 @@ def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
     """A loop of a fixed number of steps, written out."""
     length, body = eqn.params["length"], eqn.params["jaxpr"]
     if not isinstance(length, int) or length > MOST_ITERATIONS:
-        raise reading.unsupported(
-            eqn, f"loops of more than {MOST_ITERATIONS} steps are not supported in arrays yet"
-        )
+        found = reading.over_time(reading, eqn, operands)
+        assert found is not None
+        return found
     constants, carried = jax_compat.scan_counts(eqn)
     given = operands[:constants]
     carry: list[Atom] = list(operands[constants : constants + carried])
@@ -469,6 +511,17 @@ def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
     return found
 
 
+def _while(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    found = reading.over_time(reading, eqn, operands)
+    if found is None:
+        raise reading.unsupported(
+            eqn,
+            "a loop whose end is found at run time has no derivative in reverse mode",
+            "count the steps, as in lax.fori_loop(0, 20, ...) or lax.scan, and mask those too many",
+        )
+    return found
+
+
 _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] = {
     "select_n": _select,
     "dim_as_value": _size,
@@ -479,4 +532,5 @@ _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] 
     "stack": _stack,
     "unstack": _unstack,
     "scan": _scan,
+    "while": _while,
 }

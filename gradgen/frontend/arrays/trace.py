@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.linear import Differentiation
+from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
@@ -23,9 +24,11 @@ from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.tape import Tape
-from gradgen.ir.array_trace import ArrayElemental, ArrayTrace, Operator, Partial
+from gradgen.ir.array_trace import ArrayElemental, ArrayTrace, Operator, Part, Partial, Passed
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import WORKING, Atom, Const, Instruction, is_float, live_code
+from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, live_code
+from gradgen.ir.loops import ITEM, LOOP, loop_of, nested
+from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output
 
@@ -83,6 +86,7 @@ def _trace(
             working,
             Builder("v"),
             {i.variable: s for i, s in zip(inputs, given, strict=True)},
+            read_over_time,
         )
         atoms = reading.run(closed, [i.variable for i in inputs])
         result, paths = read_result(source, value, signature)
@@ -92,8 +96,8 @@ def _trace(
             Output(path, atom, dtype)
             for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
         )
-        partials, elementals = _differentiate(reading, inputs, outputs)
-        needed: list[Atom] = [*atoms, *_read(partials, elementals)]
+        derived = _differentiate(reading, inputs, outputs)
+        needed: list[Atom] = [*atoms, *_read(derived.partials, derived.elementals)]
         primal = live_code(reading.builder.instructions, needed)
         tape = Tape(primal=list(primal), frames=reading.frames)
         return ArrayTrace(
@@ -105,14 +109,27 @@ def _trace(
             outputs=outputs,
             output_shapes=shapes,
             primal=primal,
-            partials=partials,
-            elementals=elementals,
+            partials=derived.partials,
+            elementals=derived.elementals,
             labels=label_variables(source, tape, primal, {}),
             sizes=stated.sizes,
             default_floats=False,
             low_precision=False,
-            own_rules=any(i.op in ("copy", "stop_gradient") for i in reading.builder.instructions),
+            own_rules=any(
+                i.op in ("copy", "stop_gradient") for i in nested(reading.builder.instructions)
+            ),
+            loops=_with_sizes(derived.loops, stated.sizes),
         )
+
+
+def _with_sizes(
+    loops: Sequence[tuple[Var, ArrayTrace]], sizes: tuple[tuple[str, int], ...]
+) -> tuple[tuple[Var, ArrayTrace], ...]:
+    """The traces of loops with what axes count for, as far as it is said."""
+    return tuple(
+        (loop, replace(step, sizes=sizes, loops=_with_sizes(step.loops, sizes)))
+        for loop, step in loops
+    )
 
 
 def _jaxpr(
@@ -234,9 +251,20 @@ def _inputs(
     )
 
 
+@dataclass(frozen=True)
+class _Derived:
+    """The partials of a piece of code."""
+
+    partials: tuple[Instruction, ...]
+    elementals: tuple[ArrayElemental, ...]
+    loops: tuple[tuple[Var, ArrayTrace], ...]
+    active: frozenset[Var]
+    """What depends differentiably on what the derivatives are by."""
+
+
 def _differentiate(
     reading: Reading, inputs: Sequence[Input], outputs: Sequence[Output]
-) -> tuple[tuple[Any, ...], tuple[ArrayElemental, ...]]:
+) -> _Derived:
     """The partials of every operation between a differentiated input and a float output."""
     reaching = {o.atom for o in outputs if isinstance(o.atom, str) and is_float(o.dtype)}
     for instruction in reversed(reading.builder.instructions):
@@ -248,28 +276,114 @@ def _differentiate(
     active = {i.variable for i in inputs if i.wrt}
     writing = Differentiation(reading, {i.variable: i.dtype for i in inputs})
     elementals = []
+    loops: dict[Var, ArrayTrace] = {}
+    varying: dict[Var, frozenset[int]] = {}
     for instruction in list(reading.builder.instructions):
         target = instruction.target
-        if target not in reaching or not is_float(instruction.dtype):
+        if target not in reaching:
             continue
-        if instruction.op == "stop_gradient":
+        parts: Sequence[Part]
+        if instruction.op == LOOP:
+            loops[target], varying[target] = _differentiate_steps(reading, instruction, active)
+            parts = [
+                Passed(atom, k)
+                for k, (atom, given) in enumerate(
+                    zip(instruction.operands, loops[target].inputs, strict=True)
+                )
+                if isinstance(atom, str) and atom in active and given.wrt
+            ]
+        elif instruction.op == ITEM:
+            (loop,), index = instruction.variables, instruction.attribute("index")
+            parts = [Passed(loop, index)] if index in varying[loop] else []
+        elif not is_float(instruction.dtype) or instruction.op == "stop_gradient":
             continue
-        if instruction.dtype not in WORKING and active.intersection(instruction.variables):
-            raise reading.refused(
-                target,
-                f"'{reading.source.function}' computes in {instruction.dtype}, "
-                "whatever it is given",
-                "convert to the dtype of an argument, as in y.astype(x.dtype)",
-            )
-        parts = [p for p in writing.parts(instruction, active) if not _is_zero(p)]
+        else:
+            if instruction.dtype not in WORKING and active.intersection(instruction.variables):
+                raise reading.refused(
+                    target,
+                    f"'{reading.source.function}' computes in {instruction.dtype}, "
+                    "whatever it is given",
+                    "convert to the dtype of an argument, as in y.astype(x.dtype)",
+                )
+            parts = [p for p in writing.parts(instruction, active) if not _is_zero(p)]
         if parts:
             active.add(target)
             elementals.append(ArrayElemental(target, instruction.op, tuple(parts)))
     roots = _read((), elementals)
-    return live_code(writing.builder.instructions, roots), tuple(elementals)
+    partials = live_code(writing.builder.instructions, roots)
+    return _Derived(partials, tuple(elementals), tuple(loops.items()), frozenset(active))
 
 
-def _is_zero(part: Partial | Operator) -> bool:
+def _differentiate_steps(
+    reading: Reading, instruction: Instruction, active: Collection[Var]
+) -> tuple[ArrayTrace, frozenset[int]]:
+    """What a step of a loop computes, with its partials, and which results of the loop vary.
+
+    What it carries varies if it does at the start, or after some step: a least fixed point.
+    """
+    loop = loop_of(instruction)
+    builder = Builder(f"{instruction.target}_", loop.code)
+    builder.instructions = list(loop.code)
+    steps = replace(reading, builder=builder, shapes=reading.shapes | loop.shapes)
+    outputs = tuple(
+        Output(str(k), atom, loop.dtypes[atom] if isinstance(atom, str) else atom.dtype)
+        for k, atom in enumerate(loop.results)
+    )
+    varies = [
+        isinstance(a, str) and a in active and is_float(g.dtype)
+        for a, g in zip(instruction.operands, loop.given, strict=True)
+    ]
+    first = len(loop.constants)
+    # names inside of what a step calls: it may return much at once
+    places = {v: found[-1:] for v, found in reading.frames.items()}
+    tape = Tape(primal=list(loop.code), frames=places)
+    labels = label_variables(reading.source, tape, loop.code, {})
+    called = {label.variable: label.name for label in labels if label.name}
+    # what is carried is called as what becomes of it
+    called |= {
+        g.variable: called[a]
+        for g, a in zip(loop.carry, loop.carried, strict=True)
+        if isinstance(a, str) and a in called
+    }
+    while True:
+        inputs = tuple(
+            Input(g.variable, g.variable, called.get(g.variable, "0"), g.dtype, wrt)
+            for g, wrt in zip(loop.given, varies, strict=True)
+        )
+        found = _differentiate(steps, inputs, outputs)
+        before = list(varies)
+        for k, (given, atom) in enumerate(zip(loop.carry, loop.carried, strict=True)):
+            varies[first + k] |= atom in found.active and is_float(given.dtype)
+        if varies == before:
+            break
+    trace = ArrayTrace(
+        function=reading.source.function,
+        arguments=(),
+        inputs=inputs,
+        shapes=tuple(g.shape for g in loop.given),
+        result=Structure("tuple"),
+        outputs=outputs,
+        output_shapes=tuple(loop.shapes[a] if isinstance(a, str) else () for a in loop.results),
+        primal=loop.code,
+        partials=found.partials,
+        elementals=found.elementals,
+        labels=labels,
+        sizes=(),
+        default_floats=False,
+        low_precision=False,
+        own_rules=False,
+        recurrence=tuple((g.variable, str(k)) for k, g in enumerate(loop.carry)),
+        loops=found.loops,
+    )
+    results = frozenset(
+        k for k, o in enumerate(outputs) if o.atom in found.active and is_float(o.dtype)
+    )
+    return trace, results
+
+
+def _is_zero(part: Part) -> bool:
+    if isinstance(part, Passed):
+        return False
     if isinstance(part, Operator):
         result = part.transposed.result
         return isinstance(result, Const) and result.value == 0
@@ -286,7 +400,7 @@ def _read(partials: Sequence[Any], elementals: Sequence[ArrayElemental]) -> list
                 for applied in filter(None, (part.transposed, part.pushed)):
                     found += [v for i in applied.code for v in i.variables]
                     found.append(applied.result)
-            else:
+            elif isinstance(part, Partial):
                 found.append(part.atom)
     return found
 
@@ -298,14 +412,7 @@ def _comparable(trace: ArrayTrace) -> ArrayTrace:
     """
     names: dict[str, Any] = {}
     number = itertools.count()
-    code = [*trace.primal, *trace.partials]
-    for elemental in trace.elementals:
-        for part in elemental.parts:
-            if isinstance(part, Operator):
-                for applied in filter(None, (part.transposed, part.pushed)):
-                    names[applied.argument] = f"%{next(number)}"
-                    code += applied.code
-    for instruction in code:
+    for instruction in _all_code(trace, names, number):
         if _widens(instruction):
             (operand,) = instruction.operands
             names[instruction.target] = _renamed(operand, names)
@@ -313,6 +420,33 @@ def _comparable(trace: ArrayTrace) -> ArrayTrace:
             names[instruction.target] = f"%{next(number)}"
     renamed: ArrayTrace = _renamed(trace, names)
     return replace(renamed, labels=())
+
+
+def _all_code(
+    trace: ArrayTrace, names: dict[str, Any], number: Iterator[int]
+) -> Iterator[Instruction]:
+    """The primal, the partials and the operators, of loops too; what is no instruction is named."""
+    yield from _in_loops(trace.primal, names, number)
+    yield from trace.partials
+    for _, step in trace.loops:
+        yield from _all_code(step, names, number)
+    for elemental in trace.elementals:
+        for part in elemental.parts:
+            if isinstance(part, Operator):
+                for applied in filter(None, (part.transposed, part.pushed)):
+                    names[applied.argument] = f"%{next(number)}"
+                    yield from applied.code
+
+
+def _in_loops(
+    code: Sequence[Instruction], names: dict[str, Any], number: Iterator[int]
+) -> Iterator[Instruction]:
+    for instruction in code:
+        if instruction.op == LOOP:
+            loop = loop_of(instruction)
+            names |= {g.variable: f"%{next(number)}" for g in loop.given}
+            yield from _in_loops(loop.code, names, number)
+        yield instruction
 
 
 def _widens(instruction: Instruction) -> bool:

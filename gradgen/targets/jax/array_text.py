@@ -78,6 +78,8 @@ def _matrix_product(
     if batch:
         same = left[:-2] == batch == right[:-2] and left[-1] == c == right[-2]
         return _at(a, b) if same and result == left[:-1] + right[-1] else None
+    if not plain and left[-1] == c and len(right) == 2 and result == left[:-1] + right[0]:
+        return _at(a, _method(b, "T"))
     if plain or len(left) > 2 or len(right) > 2:
         return None
     one = a if left[-1] == c else _method(a, "T")
@@ -214,6 +216,11 @@ def _pad(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text
 def _concatenate(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
     parts = ", ".join(o.text for o in operands)
     return _call("jnp.concatenate", f"[{parts}]", f"axis={instruction.attribute('axis')}")
+
+
+def _at_step(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    stack, number = operands
+    return _call("lax.dynamic_index_in_dim", stack.text, number.text, "keepdims=False")
 
 
 def _dynamic_slice(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
@@ -354,6 +361,7 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     "rev": lambda i, o, d: _call("lax.rev", o[0].text, print_shape(i.attribute("axes"))),
     "pad": _pad,
     "concatenate": _concatenate,
+    "at_step": _at_step,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update,
     "gather": _gather,

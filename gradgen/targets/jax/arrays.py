@@ -24,12 +24,12 @@ from gradgen.ir.shapes import (
 )
 from gradgen.targets.jax.context import docstring_with, module_frame
 from gradgen.targets.jax.fronts import is_split, merging, numbers_of_own_axes, with_front
-from gradgen.targets.jax.layout import Doc, call, expression, flat, layout, quote, tuple_of
+from gradgen.targets.jax.layout import WIDTH, Doc, call, expression, flat, layout, quote, tuple_of
 from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
 from gradgen.targets.jax.ownership import users
 from gradgen.targets.jax.plumbing import Names, bound_guards, forward_body
-from gradgen.targets.jax.printer import WIDTH, Printer
+from gradgen.targets.jax.printer import Printer
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
@@ -81,6 +81,7 @@ def array_context(module: ArrayModule) -> Context:
         "differentiated_paths": "\n".join(
             layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
         ),
+        "loops": bool(trace.loops),
         "default_floats": trace.default_floats,
         "low_precision": trace.low_precision,
         "leaves": "\n".join(_leaves(module)),
@@ -265,10 +266,13 @@ def _program(
 
 def _wrapped(line: str) -> list[str]:
     """A statement, in several lines where it is too long for one."""
-    if len(line) <= WIDTH - 4:
+    own = line.lstrip()
+    name, equals, value = own.partition(" = ")
+    if len(line) <= WIDTH - 4 or not equals or "(" in name:
         return [line]
-    name, _, value = line.partition(" = ")
-    return [part.removeprefix("    ") for part in layout(f"{name} = ", expression(value), "", 4)]
+    indent = 4 + len(line) - len(own)
+    lines = layout(f"{name} = ", expression(value), "", indent)
+    return [part.removeprefix("    ") for part in lines]
 
 
 def _floats(module: ArrayModule, program: Program) -> list[Var]:

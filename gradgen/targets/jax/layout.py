@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.printer import WIDTH
+
+WIDTH = 88
+"""Of lines, at most."""
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, uses
+from gradgen.ir.loops import ITEM, LOOP, loop_of
 from gradgen.ir.operations import OPERATIONS
-from gradgen.ir.program import PRIMAL, Program
+from gradgen.ir.program import ACCUMULATION, PRIMAL, Program, Section
 from gradgen.ir.references import DEFAULT, dtype_references
+from gradgen.ir.results import Kept
 from gradgen.targets.dialect import JAX
 from gradgen.targets.jax.array_text import spelled
 from gradgen.targets.jax.expressions import (
@@ -21,8 +23,9 @@ from gradgen.targets.jax.expressions import (
     Text,
     print_constant,
 )
-
-WIDTH = 88
+from gradgen.targets.jax.layout import WIDTH
+from gradgen.targets.jax.looping import print_loop
+from gradgen.targets.jax.names import identifier, name_variables, unique
 
 
 class Printer:
@@ -34,15 +37,20 @@ class Printer:
         names: Mapping[Var, str],
         float_inputs: Sequence[Var],
         follows: Mapping[Var, Var] | None = None,
+        width: int = WIDTH - 4,
+        written: Mapping[Var, Text] | None = None,
     ) -> None:
         """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
-        one does, where its operand does not tell."""
-        self._names = names
+        one does, where its operand does not tell. Lines have at most `width` characters.
+        `written` are expressions that are written wherever they are read."""
+        self._names, self._width = names, width
         self._reference = float_inputs[0] if float_inputs else DEFAULT
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
         self._pending: dict[Var, Text] = {}
-        self._sizes: dict[Var, Text] = {}
+        self._taken = set(names.values())
+        """Names of functions for steps too."""
+        self._sizes: dict[Var, Text] = dict(written or {})
         self._program = program
         primal = [s for s in program.sections if s.title == PRIMAL]
         self._primal = {i.target for section in primal for i in section.instructions}
@@ -70,6 +78,7 @@ class Printer:
             if i.op == "einsum" and len(i.attribute("spec").partition(",")[0]) > 2
             for v in i.variables
         }
+        named |= {v for i in program.instructions if i.op == LOOP for v in i.variables}
         results = {atom for _, atom in program.results}
         inline: set[Var] = set()
         for section in program.sections:
@@ -93,9 +102,14 @@ class Printer:
                 # a name or two, wherever it is read
                 self._sizes[instruction.target] = self._expression(instruction)
                 continue
+            if instruction.op == LOOP:
+                lines += self._loop(instruction)
+                continue
+            if instruction.op == ITEM:
+                continue
             inlined = [v for v in instruction.variables if v in self._pending]
             text = self._expression(instruction)
-            room = WIDTH - 4 - len(f"{self._names[instruction.target]} = ")
+            room = self._width - len(f"{self._names[instruction.target]} = ")
             while len(text.text) > room and inlined:
                 # write the longest operand on a line of its own
                 longest = max(inlined, key=lambda v: len(self._pending[v].text))
@@ -112,6 +126,42 @@ class Printer:
 
     def _assign(self, variable: Var, text: Text) -> str:
         return f"{self._names[variable]} = {text.text}"
+
+    def _loop(self, instruction: Instruction) -> list[str]:
+        """A function for a step, and the loop."""
+        loop = loop_of(instruction)
+        texts = [self._operand(a) for a in instruction.operands]
+        operands = [text.text for text in texts]
+        items = {
+            i.attribute("index"): self._names[i.target]
+            for i in self._program.instructions
+            if i.op == ITEM and i.operands == (instruction.target,)
+        }
+        step = unique("step_back" if loop.reverse else "step", self._taken)
+        taken = {*self._taken, *(text for text in operands if text.isidentifier())}
+        names = dict(zip((g.variable for g in loop.constants), operands, strict=False))
+        hints = dict(loop.hints)
+        for g in (*loop.carry, *loop.sequences):
+            names[g.variable] = unique(identifier(hints.get(g.variable, "x")), taken)
+        program = Program(
+            tuple(g.variable for g in loop.given),
+            (Section(PRIMAL if instruction.target in self._primal else ACCUMULATION, loop.code),),
+            tuple((Kept(str(k)), a) for k, a in enumerate(loop.results)),
+            loop.hints,
+        )
+        reserved = {f"%{name}": name for name in taken}
+        floats = [g for g in loop.given if g.dtype == "float"]
+        floats.sort(key=lambda g: not g.shape)
+        inner = Printer(
+            program,
+            name_variables(program, reserved | names),
+            [g.variable for g in floats],
+            width=self._width - 4,
+            written=dict(zip((g.variable for g in loop.constants), texts, strict=False)),
+        )
+        inside = [line for _, lines in inner.sections() for line in lines]
+        results = [inner.atom(a) for a in loop.results]
+        return print_loop(step, loop, operands, names, inside, results, items)
 
     def _operand(self, atom: Atom) -> Text:
         if isinstance(atom, Const):

@@ -13,9 +13,9 @@ from gradgen.ir.references import DEFAULT
 from gradgen.ir.results import OutputValue, Result
 from gradgen.ir.trace import Output, Trace
 from gradgen.targets.jax.expressions import print_constant
-from gradgen.targets.jax.layout import Doc, Group, call, layout, tuple_of
+from gradgen.targets.jax.layout import WIDTH, Doc, Group, call, layout, tuple_of
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
-from gradgen.targets.jax.printer import WIDTH, Printer
+from gradgen.targets.jax.printer import Printer
 from gradgen.targets.jax.signatures import function_header
 
 Context = dict[str, Any]

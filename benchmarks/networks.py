@@ -1,0 +1,220 @@
+"""Losses through time: time and memory of whole gradients, generated, by JAX, and by hand.
+
+`python -m benchmarks.networks` differentiates the losses in `models/networks/`, in float32 and by
+their weights, with `jax.grad`, with `jax.checkpoint` of the step, with the committed generated file
+and as a person writes it who sees the whole loop: the products of all steps in one, layer after
+layer, a backward loop that carries cotangents alone, weights' gradients in one product after it.
+The programs are called in turn, in an order shuffled anew in each round. Times are medians of the
+ratios to `jax.grad` in the same round, and memory is what XLA reports as temporary. `jax.grad` is
+compiled a second time: its ratio to itself tells what a ratio is worth. The table is Markdown.
+
+    python -m benchmarks.networks                            # all sizes
+    python -m benchmarks.networks recurrent_loss --rounds 5  # one network, quickly
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from benchmarks.training import Measured, measure
+from gradgen.verify.isolate import load
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = 21
+ALPHA, BETA, RHO, K = 0.95, 0.9, 0.97, 0.1
+SIZES = {
+    "recurrent_loss": (
+        (100, 32, 700, 256, 20),
+        (250, 1, 700, 256, 20),
+        (250, 8, 700, 512, 20),
+    ),
+    "feedforward_loss": (
+        (100, 32, 700, 256, 20),
+        (250, 4, 700, 256, 20),
+        (100, 128, 128, 128, 10),
+    ),
+}
+"""Steps, batch, inputs, neurons of a layer, outputs."""
+
+Function = Callable[..., Any]
+
+
+def arguments(name: str, sizes: tuple[int, ...]) -> tuple[Any, ...]:
+    """Weights with which neurons fire, sparse spike trains, labels."""
+    steps, batch, n_in, n, n_out = sizes
+    rng = np.random.default_rng(0)
+    shapes = ((n_in, n), (n, n), (n, n_out))
+    scales = (8.0, 1.0 if name == "recurrent_loss" else 4.0, 1.0)
+    weights = (
+        jnp.asarray(scale * rng.normal(size=shape) / shape[0] ** 0.5, jnp.float32)
+        for shape, scale in zip(shapes, scales, strict=True)
+    )
+    spikes = jnp.asarray(rng.uniform(size=(steps, batch, n_in)) < 0.03, jnp.float32)
+    labels = jnp.asarray(rng.integers(0, n_out, batch), jnp.int32)
+    return source(name).Weights(*weights), spikes, labels
+
+
+def source(name: str, *, checkpoint: bool = False) -> Any:
+    """The module of a loss, with `jax.checkpoint` around its step if so."""
+    text = (ROOT / "models" / "networks" / f"{name}.py").read_text(encoding="utf-8")
+    if checkpoint:
+        text = text.replace("lax.scan(step,", "lax.scan(jax.checkpoint(step, prevent_cse=False),")
+    return load(text)
+
+
+def programs(name: str) -> dict[str, Function]:
+    """Value and gradient by the weights, each in its way."""
+    generated = load((ROOT / "generated" / "networks" / f"{name}_grad.py").read_text("utf-8"))
+    plain = jax.value_and_grad(getattr(source(name), name))
+    whole = getattr(generated, f"{name}_value_and_grad")
+
+    def by_gradgen(*given: Any) -> Any:
+        value, (gradient,) = whole(*given)
+        return value, gradient
+
+    return {
+        "jax.grad": plain,
+        "again": lambda *given: plain(*given),
+        "checkpoint": jax.value_and_grad(getattr(source(name, checkpoint=True), name)),
+        "by hand": {"recurrent_loss": recurrent_by_hand, "feedforward_loss": layers_by_hand}[name],
+        "gradgen": by_gradgen,
+    }
+
+
+def _flat(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _slope(u: jax.Array) -> jax.Array:
+    return 1.0 / (10.0 * jnp.abs(u) + 1.0) ** 2
+
+
+def _read_out(counts: jax.Array, out: jax.Array, labels: jax.Array, steps: int) -> Any:
+    """The loss, and its derivatives by the counts of spikes and the weights of the readout."""
+
+    def loss(counts: jax.Array, out: jax.Array) -> jax.Array:
+        logits = jax.nn.log_softmax(counts @ out / steps)
+        return -jnp.mean(logits[jnp.arange(labels.shape[0]), labels])
+
+    return jax.value_and_grad(loss, argnums=(0, 1))(counts, out)
+
+
+def recurrent_by_hand(params: Any, xs: jax.Array, labels: jax.Array) -> Any:
+    """What is kept: each step's potential before it, and what is above the threshold."""
+    w, v_, out = params
+    zero = jnp.zeros((xs.shape[1], w.shape[1]))
+
+    def forth(carry: Any, current: jax.Array) -> Any:
+        v, i, q, z = carry
+        i = BETA * i + current + z @ v_
+        after = ALPHA * v * (1.0 - z) + (1.0 - ALPHA) * i
+        q = RHO * q + (1.0 - RHO) * z
+        u = after - 1.0 - K * q
+        return (after, i, q, (u > 0.0).astype(u.dtype)), (v, z > 0.0, u)
+
+    _, (vs, fired, us) = lax.scan(forth, (zero,) * 4, xs @ w)
+    value, (d_counts, d_out) = _read_out((us > 0.0).sum(0) * 1.0, out, labels, xs.shape[0])
+
+    def back(carry: Any, kept: Any) -> Any:
+        d_v, d_i, d_q, d_z = carry
+        v, z, u = kept
+        d_u = (d_z + d_counts) * _slope(u)
+        d_v, d_q = d_v + d_u, d_q - K * d_u
+        d_i = d_i + (1.0 - ALPHA) * d_v
+        d_z = (1.0 - RHO) * d_q - ALPHA * v * d_v + d_i @ v_.T
+        return (ALPHA * (1.0 - z) * d_v, BETA * d_i, RHO * d_q, d_z), d_i
+
+    _, currents = lax.scan(back, (zero,) * 4, (vs, fired, us), reverse=True)
+    before = fired.astype(w.dtype)
+    gradient = (_flat(xs).T @ _flat(currents), _flat(before).T @ _flat(currents), d_out)
+    return value, type(params)(*gradient)
+
+
+def layers_by_hand(params: Any, xs: jax.Array, labels: jax.Array) -> Any:
+    """Layer after layer, forth and back."""
+    first, second, out = params
+    zero = jnp.zeros((xs.shape[1], first.shape[1]))
+
+    def forth(carry: Any, current: jax.Array) -> Any:
+        v, i, z = carry
+        i = BETA * i + current
+        after = ALPHA * v * (1.0 - z) + (1.0 - ALPHA) * i
+        return (after, i, (after > 1.0).astype(v.dtype)), (v, after)
+
+    def back(carry: Any, kept: Any) -> Any:
+        d_v, d_i, d_z = carry
+        v, after, above = kept
+        d_v = d_v + (d_z + above) * _slope(after - 1.0)
+        d_i = d_i + (1.0 - ALPHA) * d_v
+        quiet = 1.0 - (v > 1.0)
+        return (ALPHA * quiet * d_v, BETA * d_i, -ALPHA * v * d_v), d_i
+
+    _, (v1, a1) = lax.scan(forth, (zero,) * 3, xs @ first)
+    z1 = (a1 > 1.0).astype(xs.dtype)
+    _, (v2, a2) = lax.scan(forth, (zero,) * 3, z1 @ second)
+    value, (d_counts, d_out) = _read_out((a2 > 1.0).sum(0) * 1.0, out, labels, xs.shape[0])
+    above = jnp.broadcast_to(d_counts, a2.shape)
+    _, i2 = lax.scan(back, (zero,) * 3, (v2, a2, above), reverse=True)
+    _, i1 = lax.scan(back, (zero,) * 3, (v1, a1, i2 @ second.T), reverse=True)
+    return value, type(params)(_flat(xs).T @ _flat(i1), _flat(z1).T @ _flat(i2), d_out)
+
+
+def measured(name: str, sizes: tuple[int, ...], rounds: int) -> dict[str, Measured]:
+    """The gradients of a network; raises AssertionError if one is another one."""
+    given, every = arguments(name, sizes), programs(name)
+    due = jax.jit(every["jax.grad"])(*given)
+    for way in ("by hand", "gradgen"):
+        found = jax.jit(every[way])(*given)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-3 * float(jnp.abs(other).max()))
+    return measure(every, given, rounds)
+
+
+def row(name: str, sizes: tuple[int, ...], rounds: int) -> str:
+    """A row of the table."""
+    found = measured(name, sizes, rounds)
+    plain = found["jax.grad"]
+
+    def ratio(way: str) -> str:
+        pairs = zip(found[way].seconds, plain.seconds, strict=True)
+        return f"{statistics.median(a / b for a, b in pairs):.2f}"
+
+    steps, batch, *neurons = sizes
+    ways = ("again", "checkpoint", "by hand", "gradgen")
+    cells = (
+        name,
+        f"{steps} x {batch}, {'-'.join(map(str, neurons))}",
+        f"{1e3 * plain.median:.1f}",
+        *map(ratio, ways),
+        *(f"{found[way].temporary / 1e6:.1f}" for way in ("jax.grad", *ways[1:])),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the table, a row as soon as it is measured."""
+    parser = argparse.ArgumentParser(description="Time and memory of losses through time.")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default all")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    chosen = parser.parse_args()
+    print(
+        "| network | steps x batch, neurons | `jax.grad`, ms | again | checkpoint | by hand "
+        "| gradgen | `jax.grad`, MB | checkpoint, MB | by hand, MB | gradgen, MB |"
+    )
+    print(f"| --- | --- |{' ---: |' * 9}")
+    for name in chosen.networks or SIZES:
+        for sizes in SIZES[name]:
+            print(row(name, sizes, chosen.rounds), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,409 @@
+"""Takes a loop over time apart: what does not hang on the carry is code on whole sequences.
+
+A product of matrices that every step takes by itself is one product over all steps, before the
+loop or after it, and what only such products couple are loops of their own: the operations of a
+step are sorted into stages by the strongly connected components of its recurrence, at the heavy
+operations only, since whatever is between two stages is stored for all steps (loop distribution:
+Allen and Kennedy, *Optimizing Compilers for Modern Architectures*, section 5.3). A sum over time of
+products is a product with a sum, or one contraction over time as well.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gradgen.ir.code import Atom, Const, Instruction, Var, is_zero, uses
+from gradgen.ir.loops import (
+    Given,
+    Loop,
+    item_instruction,
+    loop_instruction,
+    result_shape,
+    with_numbers,
+)
+from gradgen.ir.operations import OPERATIONS
+from gradgen.ir.shapes import Dim, Shape
+
+HEAVY = ("einsum", "conv")
+_MOVED = ("einsum", "reduce_sum", "transpose", "broadcast", "reshape")
+"""What is not elementwise and can be done for all steps at once."""
+_STAY = ("copy", "stop_gradient")
+"""Rules of their own belong to what a step computes."""
+
+
+Emit = Callable[[Instruction], Atom]
+"""Writes an instruction around the loop."""
+Reads = Callable[[Instruction], Iterable[Var]]
+"""What has to be known where an instruction stands, its operands and more."""
+Moved = Callable[[Instruction, Mapping[Var, Atom]], Atom | None]
+"""Writes what is the same in all steps before the loop, given where all that is the same is; None
+where it cannot stand there."""
+
+
+def distribute(
+    loop: Loop, operands: Sequence[Atom], emit: Emit, moved: Moved, reads: Reads
+) -> list[Atom]:
+    """Write a loop as code on sequences and smaller loops; returns where its results are."""
+    loop, operands, finals = _without_idle(loop, operands)
+    loop, operands, sums = _with_plain_sums(loop, operands)
+    found = _Stages(loop, operands, emit, moved, reads).run()
+    count, more = len(loop.carry), sum(len(s.stacks) for s in sums.values())
+    stacks = found[count : len(found) - more]
+    for number, pending in sums.items():
+        ends = [found[k] for k in pending.stacks] or [found[number]]
+        found[number] = pending.total(ends, emit)
+    carried = iter(found[:count])
+    return [next(carried) if end is None else end for end in finals] + stacks
+
+
+def _without_idle(
+    loop: Loop, operands: Sequence[Atom]
+) -> tuple[Loop, Sequence[Atom], list[Atom | None]]:
+    """The loop with a carry that never changes among the constants, and where that is."""
+    idle = [a == g.variable for a, g in zip(loop.carried, loop.carry, strict=True)]
+    first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
+    starts = operands[first:end]
+    still = [k for k, same in enumerate(idle) if same]
+    going = [k for k, same in enumerate(idle) if not same]
+    changed = replace(
+        loop,
+        constants=(*loop.constants, *(loop.carry[k] for k in still)),
+        carry=tuple(loop.carry[k] for k in going),
+        carried=tuple(loop.carried[k] for k in going),
+    )
+    given = [*operands[:first], *(starts[k] for k in still), *(starts[k] for k in going)]
+    finals = [start if same else None for start, same in zip(starts, idle, strict=True)]
+    return changed, [*given, *operands[end:]], finals
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A sum over time of products that is taken after the loop."""
+
+    product: Instruction
+    """On outer operands, but for those that vary."""
+    varying: tuple[int, ...]
+    """The operands that do."""
+    start: Atom
+    stacks: tuple[int, ...]
+    """Which results of the loop these are for all steps, where there are two."""
+
+    def total(self, found: Sequence[Atom], emit: Emit) -> Atom:
+        """The product with the sum of the operand that varies, or of both over all steps."""
+        operands = list(self.product.operands)
+        for slot, atom in zip(self.varying, found, strict=True):
+            operands[slot] = atom
+        product = replace(self.product, target="", operands=tuple(operands))
+        if self.stacks:
+            product = _over_time(product, (True, True))
+        total = emit(product)
+        if is_zero(self.start):
+            return total
+        return emit(Instruction("", "add", (self.start, total), (), product.dtype))
+
+
+def _with_plain_sums(
+    loop: Loop, operands: Sequence[Atom]
+) -> tuple[Loop, Sequence[Atom], dict[int, _Sum]]:
+    """The loop without carries that only add up products, and what is to be done instead."""
+    made = {i.target: i for i in loop.code}
+    count = uses(loop.code, loop.results)
+    outer = dict(zip((g.variable for g in loop.constants), operands, strict=False))
+    first = len(loop.constants)
+    given = list(operands)
+    carry, carried, stacked = list(loop.carry), list(loop.carried), list(loop.stacked)
+    code, shapes, dtypes = list(loop.code), loop.shapes, loop.dtypes
+    sums: dict[int, _Sum] = {}
+    for k, (own, after) in enumerate(zip(loop.carry, loop.carried, strict=True)):
+        adding = made.get(after) if isinstance(after, str) else None
+        if adding is None or adding.op != "add" or own.variable not in adding.operands:
+            continue
+        left, right = adding.operands
+        term = right if left == own.variable else left
+        product = made.get(term) if isinstance(term, str) else None
+        if product is None or product.op != "einsum" or loop.shapes[product.target] != own.shape:
+            continue
+        if {count[own.variable], count[adding.target], count[product.target]} != {1}:
+            continue
+        varying = tuple(j for j, a in enumerate(product.operands) if a not in outer)
+        known = tuple(outer.get(a, a) if isinstance(a, str) else a for a in product.operands)
+        if any(isinstance(a, Const) for a in known) or not varying:
+            continue
+        found: tuple[int, ...] = ()
+        code = [i for i in code if i.target not in (adding.target, product.target)]
+        start = given[first + k]
+        if len(varying) == 1:
+            (slot,) = varying
+            each = product.operands[slot]
+            assert isinstance(each, str)
+            carry[k] = Given(f"{own.variable}_sum", shapes[each], dtypes[each])
+            carried[k] = f"{after}_sum"
+            given[first + k] = Const(0.0)
+            sum_ = (carry[k].variable, each)
+            code.append(replace(adding, target=f"{after}_sum", operands=sum_))
+        else:
+            found = tuple(len(carry) + len(stacked) + j for j in (0, 1))
+            stacked += product.operands
+            # it does not change any more
+            carried[k] = own.variable
+        sums[k] = _Sum(replace(product, operands=known), varying, start, found)
+    changed = replace(
+        loop, carry=tuple(carry), carried=tuple(carried), stacked=tuple(stacked), code=tuple(code)
+    )
+    return changed, given, sums
+
+
+class _Stages:
+    """Sorts the code of a loop into stages, and writes them."""
+
+    def __init__(
+        self, loop: Loop, operands: Sequence[Atom], emit: Emit, moved: Moved, reads: Reads
+    ) -> None:
+        self._loop, self._emit, self._moved, self._reads = loop, emit, moved, reads
+        names = [g.variable for g in loop.given]
+        first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
+        self._outer = dict(zip(names[:first], operands[:first], strict=True))
+        """What is the same in all steps, by what steps call it."""
+        self._stacks = dict(zip(names[end:], operands[end:], strict=True))
+        """What differs between steps, for all of them."""
+        self._starts = operands[first:end]
+        self._shapes, self._dtypes = loop.shapes, loop.dtypes
+
+    def run(self) -> list[Atom]:
+        """Where the results are."""
+        loop = self._loop
+        code = self._without_invariants(loop.code)
+        levels = self._levels(code)
+        finals: dict[int, Atom] = {}
+        for level in range(max(levels.values(), default=0) + 1):
+            here = [i for i in code if levels[i.target] == level]
+            if level % 2 == 0:
+                for instruction in here:
+                    self._stacks[instruction.target] = self._lifted(instruction)
+                continue
+            later = [i for i in code if levels[i.target] > level]
+            mine = [k for k, g in enumerate(loop.carry) if levels[g.variable] == level]
+            finals |= self._write(here, mine, later)
+        for k, given in enumerate(loop.carry):
+            # what nothing reads and nothing changes was not among the levels
+            finals.setdefault(k, self._start(k, given))
+        carried = [finals[k] for k in range(len(loop.carry))]
+        return carried + [self._stack(atom) for atom in loop.stacked]
+
+    def _without_invariants(self, code: Iterable[Instruction]) -> list[Instruction]:
+        """The code without what is the same in all steps, which is written before the loop."""
+        left = []
+        for instruction in code:
+            same = all(v in self._outer for v in self._reads(instruction))
+            atom = None
+            if same:
+                known = tuple(map(self._known, instruction.operands))
+                atom = self._moved(replace(instruction, operands=known), self._outer)
+            if atom is None:
+                left.append(instruction)
+            else:
+                self._outer[instruction.target] = atom
+        return left
+
+    def _levels(self, code: Sequence[Instruction]) -> dict[Var, int]:
+        """The stage of each variable: even where it is made for all steps at once."""
+        after = {g.variable: a for g, a in zip(self._loop.carry, self._loop.carried, strict=True)}
+        made = {i.target: i for i in code}
+        reads: dict[Var, list[Var]] = {
+            i.target: [v for v in self._reads(i) if v in made or v in after] for i in code
+        }
+        reads |= {
+            c: [a] if isinstance(a, str) and (a in made or a in after) else []
+            for c, a in after.items()
+        }
+        reached = _reached(reads)
+        number = {v: k for k, v in enumerate(reads)}
+        # what depends on a recurrence alone depends on as many as that itself
+        order = sorted(
+            reads, key=lambda v: (reached[v].bit_count(), not reached[v] >> number[v] & 1)
+        )
+        levels: dict[Var, int] = {}
+        for group in _groups(order, reached):
+            inside = set(group)
+            before = [levels[w] for v in group for w in reads[v] if w not in inside]
+            level = max(before, default=0)
+            recurrent = bool(reached[group[0]] >> number[group[0]] & 1) or group[0] in after
+            if recurrent or not self._lifts(made[group[0]]):
+                level += 1 - level % 2
+            elif made[group[0]].op in HEAVY:
+                level += level % 2
+            levels |= dict.fromkeys(group, level)
+        self._bring_in(code, levels, after)
+        return levels
+
+    def _bring_in(
+        self, code: Sequence[Instruction], levels: dict[Var, int], after: Mapping[Var, Atom]
+    ) -> None:
+        """What is cheap runs in the loop that alone reads it, and is not stored for all steps."""
+        readers: dict[Var, set[int]] = {}
+        for v, atom in after.items():
+            if isinstance(atom, str):
+                readers.setdefault(atom, set()).add(levels[v])
+        for instruction in reversed(code):
+            target = instruction.target
+            found = readers.get(target, set())
+            cheap = instruction.op not in HEAVY and target not in self._loop.stacked
+            if levels[target] % 2 == 0 and cheap and len(found) == 1 and min(found) % 2:
+                levels[target] = min(found)
+            for v in self._reads(instruction):
+                readers.setdefault(v, set()).add(levels[target])
+
+    def _lifts(self, instruction: Instruction) -> bool:
+        """Whether an operation can be done for all steps at once."""
+        if instruction.op in _MOVED:
+            return True
+        return OPERATIONS[instruction.op].kind != "array" and instruction.op not in _STAY
+
+    def _lifted(self, instruction: Instruction) -> Atom:
+        """An operation for all steps at once."""
+        timed = tuple(a in self._stacks for a in instruction.operands)
+        operands = []
+        rank = len(self._shapes[instruction.target])
+        for atom, varies in zip(instruction.operands, timed, strict=True):
+            if not varies:
+                operands.append(self._known(atom))
+                continue
+            assert isinstance(atom, str)
+            found, own = self._stacks[atom], self._shapes[atom]
+            if OPERATIONS[instruction.op].kind != "array" and len(own) < rank:
+                # an axis of time goes in front of all others
+                shape = (self._loop.length, *(1,) * (rank - len(own)), *own)
+                attributes = (("shape", shape),)
+                found = self._emit(
+                    Instruction("", "reshape", (found,), attributes, self._dtypes[atom])
+                )
+            operands.append(found)
+        moved = replace(instruction, target="", operands=tuple(operands))
+        return self._emit(_over_time(moved, timed, self._loop.length))
+
+    def _write(
+        self, here: Sequence[Instruction], mine: Sequence[int], later: Sequence[Instruction]
+    ) -> dict[int, Atom]:
+        """A loop of one stage; returns where what it carries is in the end."""
+        loop = self._loop
+        carry = [loop.carry[k] for k in mine]
+        inside = {i.target for i in here} | {g.variable for g in carry}
+        carried = [loop.carried[k] for k in mine]
+        read = dict.fromkeys(v for i in here for v in self._reads(i))
+        read |= dict.fromkeys(a for a in carried if isinstance(a, str))
+        constants = [v for v in read if v in self._outer]
+        sequences = [v for v in read if v in self._stacks and v not in inside]
+        needed = {v for i in later for v in self._reads(i)}
+        needed |= {a for k, a in enumerate(loop.carried) if k not in mine and isinstance(a, str)}
+        needed |= {a for a in loop.stacked if isinstance(a, str)}
+        stacked = [
+            v for v in (*(i.target for i in here), *(g.variable for g in carry)) if v in needed
+        ]
+        numbers = {v: a for v in constants if isinstance(a := self._outer[v], Const)}
+        new = with_numbers(
+            Loop(
+                constants=tuple(map(self._given, constants)),
+                carry=tuple(carry),
+                sequences=tuple(map(self._given, sequences)),
+                code=tuple(here),
+                carried=tuple(carried),
+                stacked=tuple(stacked),
+                length=loop.length,
+                reverse=loop.reverse,
+                hints=loop.hints,
+            ),
+            numbers,
+        )
+        operands = [self._outer[v] for v in constants if v not in numbers]
+        operands += [self._start(k, loop.carry[k]) for k in mine]
+        operands += [self._stacks[v] for v in sequences]
+        made = self._emit(loop_instruction(new, operands))
+        assert isinstance(made, str)
+        for place, v in enumerate(stacked, start=len(carry)):
+            shape = result_shape(new, place, self._shapes[v])
+            self._stacks[v] = self._emit(item_instruction(made, place, shape, self._dtypes[v]))
+        return {
+            k: self._emit(item_instruction(made, place, loop.carry[k].shape, loop.carry[k].dtype))
+            for place, k in enumerate(mine)
+        }
+
+    def _known(self, atom: Atom) -> Atom:
+        """What is the same in all steps, where it is outside."""
+        return self._outer.get(atom, atom) if isinstance(atom, str) else atom
+
+    def _given(self, variable: Var) -> Given:
+        return Given(variable, self._shapes[variable], self._dtypes[variable])
+
+    def _start(self, number: int, given: Given) -> Atom:
+        """The carry at the start, as an array."""
+        atom = self._starts[number]
+        return self._full(atom, given.shape, given.dtype) if isinstance(atom, Const) else atom
+
+    def _full(self, atom: Atom, shape: Shape, dtype: str, own: Shape = ()) -> Atom:
+        if not shape:
+            return atom
+        dims = tuple(range(len(shape) - len(own), len(shape)))
+        attributes = (("dims", dims), ("own", own), ("shape", shape))
+        return self._emit(Instruction("", "broadcast", (atom,), attributes, dtype))
+
+    def _stack(self, atom: Atom) -> Atom:
+        """What the steps put out, along time."""
+        if isinstance(atom, str) and atom in self._stacks:
+            return self._stacks[atom]
+        known = self._known(atom)
+        own = self._shapes[atom] if isinstance(atom, str) else ()
+        dtype = self._dtypes[atom] if isinstance(atom, str) else atom.dtype
+        return self._full(known, (self._loop.length, *own), dtype, own)
+
+
+def _reached(reads: Mapping[Var, Sequence[Var]]) -> dict[Var, int]:
+    """What each variable depends on, as sets of numbers; itself only through a recurrence."""
+    number = {v: k for k, v in enumerate(reads)}
+    found = dict.fromkeys(reads, 0)
+    changed = True
+    while changed:
+        changed = False
+        for v, operands in reads.items():
+            new = found[v]
+            for w in operands:
+                new |= found[w] | 1 << number[w]
+            changed |= new != found[v]
+            found[v] = new
+    return found
+
+
+def _groups(order: Sequence[Var], reached: Mapping[Var, int]) -> list[list[Var]]:
+    """The strongly connected components, what they depend on first."""
+    number = {v: k for k, v in enumerate(reached)}
+    groups: dict[int, list[Var]] = {}
+    for v in order:
+        recurrent = reached[v] >> number[v] & 1
+        groups.setdefault(reached[v] if recurrent else -1 - number[v], []).append(v)
+    return list(groups.values())
+
+
+def _over_time(
+    instruction: Instruction, timed: Sequence[bool], length: Dim | None = None
+) -> Instruction:
+    """An operation with an axis of time in front of some operands, and of its result if there is a
+    length; without one, time is summed over."""
+    attributes: dict[str, Any] = dict(instruction.attributes)
+    if instruction.op == "einsum":
+        inputs, _, result = str(attributes["spec"]).partition("->")
+        letter = next(c for c in string.ascii_lowercase if c not in attributes["spec"])
+        sides = [letter * t + s for t, s in zip(timed, inputs.split(","), strict=True)]
+        attributes["spec"] = f"{','.join(sides)}->{letter * (length is not None)}{result}"
+    if instruction.op == "reduce_sum":
+        attributes["axes"] = tuple(a + 1 for a in attributes["axes"])
+    if instruction.op == "transpose":
+        moved = tuple(a + 1 for a in attributes["permutation"])
+        attributes["permutation"] = (0, *moved)
+    if instruction.op == "broadcast":
+        attributes["dims"] = (0, *(a + 1 for a in attributes["dims"]))
+        attributes["own"] = (length, *attributes["own"])
+    if "shape" in attributes and length is not None:
+        attributes["shape"] = (length, *attributes["shape"])
+    return replace(instruction, attributes=tuple(attributes.items()))

@@ -1,0 +1,190 @@
+"""Loops over time: what one step computes, and from what.
+
+A loop is one instruction, whose operands are what all steps read, the carry at the start, and
+sequences with an axis of time in front. Its results are `item`s: the carry at the end, then what
+the steps put out, stacked along time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gradgen.ir.code import Atom, Const, DType, Instruction, Nested, Var, live_code, substitute
+from gradgen.ir.shapes import Dim, Shape, shapes_of
+
+LOOP, ITEM = "loop", "item"
+TUPLE: DType = "tuple"
+"""The dtype of a loop: its results are of many."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a step is given, by a name of its own."""
+
+    variable: Var
+    shape: Shape
+    dtype: DType
+
+
+@dataclass(frozen=True)
+class Loop(Nested):
+    """A loop over time; the variables of its steps are its own."""
+
+    constants: tuple[Given, ...]
+    carry: tuple[Given, ...]
+    sequences: tuple[Given, ...]
+    """Each as one step has it."""
+    code: tuple[Instruction, ...]
+    carried: tuple[Atom, ...]
+    """The carry after a step."""
+    stacked: tuple[Atom, ...]
+    """What a step puts out."""
+    length: Dim
+    reverse: bool
+    hints: tuple[tuple[Var, str], ...] = ()
+    """What people would call a variable."""
+
+    @property
+    def given(self) -> tuple[Given, ...]:
+        """All inputs of a step, in the order of the operands."""
+        return (*self.constants, *self.carry, *self.sequences)
+
+    @property
+    def results(self) -> tuple[Atom, ...]:
+        """The carry after a step, then what it puts out."""
+        return (*self.carried, *self.stacked)
+
+    @property
+    def shapes(self) -> dict[Var, Shape]:
+        """Of all variables of a step."""
+        return shapes_of(self.code, {g.variable: g.shape for g in self.given})
+
+    @property
+    def dtypes(self) -> dict[Var, DType]:
+        """Of all variables of a step."""
+        return {g.variable: g.dtype for g in self.given} | {i.target: i.dtype for i in self.code}
+
+
+def loop_of(instruction: Instruction) -> Loop:
+    """The loop that an instruction is."""
+    found: Loop = instruction.attribute("loop")
+    return found
+
+
+def loop_instruction(loop: Loop, operands: Sequence[Atom], target: Var = "") -> Instruction:
+    """A loop on these operands, without its results."""
+    return Instruction(target, LOOP, tuple(operands), (("loop", loop), ("shape", ())), TUPLE)
+
+
+def item_instruction(loop: Var, index: int, shape: Shape, dtype: DType) -> Instruction:
+    """A result of a loop, by its number."""
+    return Instruction("", ITEM, (loop,), (("index", index), ("shape", shape)), dtype)
+
+
+def result_shape(loop: Loop, index: int, shape: Shape) -> Shape:
+    """The shape of a result, from what it is in one step."""
+    return shape if index < len(loop.carry) else (loop.length, *shape)
+
+
+def nested(code: Iterable[Instruction]) -> Iterator[Instruction]:
+    """All instructions, those in loops too."""
+    for instruction in code:
+        if instruction.op == LOOP:
+            yield from nested(loop_of(instruction).code)
+        yield instruction
+
+
+def pruned(code: Sequence[Instruction], roots: Iterable[Atom]) -> tuple[Instruction, ...]:
+    """The live code, its loops without what nobody reads of them."""
+    roots = list(roots)
+    code = live_code(code, roots)
+    if all(instruction.op != LOOP for instruction in code):
+        return code
+    read: dict[Var, set[int]] = {}
+    for instruction in code:
+        if instruction.op == ITEM:
+            read.setdefault(instruction.operands[0], set()).add(instruction.attribute("index"))  # type: ignore[arg-type]
+    numbers: dict[Var, Mapping[int, int]] = {}
+    found = []
+    for instruction in code:
+        if instruction.op == LOOP:
+            instruction, numbers[instruction.target] = _pruned(
+                instruction, read[instruction.target]
+            )
+        elif instruction.op == ITEM:
+            index = numbers[instruction.operands[0]][instruction.attribute("index")]  # type: ignore[index]
+            shape = instruction.attribute("shape")
+            instruction = replace(instruction, attributes=(("index", index), ("shape", shape)))
+        found.append(instruction)
+    # operands of loops may be read by nobody any more
+    return live_code(found, roots)
+
+
+def _pruned(instruction: Instruction, read: set[int]) -> tuple[Instruction, Mapping[int, int]]:
+    """A loop with what is read of it, and the new numbers of its results."""
+    loop, count = loop_of(instruction), len(loop_of(instruction).carry)
+    place = {g.variable: k for k, g in enumerate(loop.carry)}
+    kept, size = {k for k in read if k < count}, -1
+    stacked = sorted(k for k in read if k >= count)
+    while size != len(kept):
+        size = len(kept)
+        roots = [loop.results[k] for k in (*sorted(kept), *stacked)]
+        needed = {v for i in live_code(loop.code, roots) for v in i.variables} | set(roots)
+        kept |= {place[v] for v in needed if isinstance(v, str) and v in place}
+    order = (*sorted(kept), *stacked)
+    code = pruned(loop.code, roots)
+    used = {v for i in code for v in i.variables} | {a for a in roots if isinstance(a, str)}
+    groups = (loop.constants, loop.carry, loop.sequences)
+    flags = [g.variable in used for g in loop.constants]
+    flags += [k in kept for k in range(count)]
+    flags += [g.variable in used for g in loop.sequences]
+    marked = iter(flags)
+    constants, carry, sequences = (tuple(g for g in group if next(marked)) for group in groups)
+    fewer = replace(
+        loop,
+        constants=constants,
+        carry=carry,
+        sequences=sequences,
+        code=code,
+        carried=tuple(loop.carried[k] for k in sorted(kept)),
+        stacked=tuple(loop.results[k] for k in stacked),
+    )
+    operands = [o for o, flag in zip(instruction.operands, flags, strict=True) if flag]
+    return (
+        loop_instruction(fewer, operands, instruction.target),
+        {old: new for new, old in enumerate(order)},
+    )
+
+
+def without_copies(loop: Loop) -> Loop:
+    """The loop without what only tells what is differentiated, and computes nothing."""
+    same: dict[Var, Atom] = {}
+    code = []
+    for instruction in loop.code:
+        moved = substitute(instruction, same)
+        if moved.op in ("copy", "stop_gradient"):
+            same[moved.target] = moved.operands[0]
+        elif moved.op == LOOP:
+            code.append(
+                loop_instruction(without_copies(loop_of(moved)), moved.operands, moved.target)
+            )
+        else:
+            code.append(moved)
+    return replace(
+        loop,
+        code=tuple(code),
+        carried=tuple(same.get(a, a) if isinstance(a, str) else a for a in loop.carried),
+        stacked=tuple(same.get(a, a) if isinstance(a, str) else a for a in loop.stacked),
+    )
+
+
+def with_numbers(loop: Loop, values: Mapping[Var, Const]) -> Loop:
+    """The loop with some of its constants as numbers."""
+    return replace(
+        loop,
+        constants=tuple(g for g in loop.constants if g.variable not in values),
+        code=tuple(substitute(i, values) for i in loop.code),
+        carried=tuple(values.get(a, a) if isinstance(a, str) else a for a in loop.carried),
+        stacked=tuple(values.get(a, a) if isinstance(a, str) else a for a in loop.stacked),
+    )

@@ -1,0 +1,192 @@
+"""What a loop puts out for the loop that runs its steps backwards.
+
+What a step carries in is what the step before carried out: one stack serves both, read one place
+further. So of a neuron with a potential and a spike, the potential alone has to be stored. Which
+values to store is found by a local search on bytes, from a minimum cut that knows one step only:
+values that are carried in are to be had where what they were is, one step earlier, but not two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from gradgen.ir.code import Atom, Const, Instruction, Var, substitute
+from gradgen.ir.fission import HEAVY
+from gradgen.ir.loops import LOOP, Loop
+from gradgen.ir.shapes import Sizes, elements
+
+_BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
+_PER_BYTE = 100
+"""Operations on arrays that are done again rather than a byte be kept."""
+_ROUNDS = 30
+_MOST = 12
+"""Of stored values, above which only single ones are moved."""
+BEFORE = "_before"
+"""After the name of a variable: its value in the step before."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A step of a loop, and what is needed of it later."""
+
+    loop: Loop
+    code: tuple[Instruction, ...]
+    """What the step computes, before anything of the way back."""
+    carried: tuple[Atom, ...]
+    """The carry after a step, in this code."""
+    needed: tuple[Var, ...]
+    """What the way back reads."""
+    free: frozenset[Var]
+    """What a step is given, or puts out anyway, and costs nothing to have."""
+    sizes: Sizes
+
+
+@dataclass(frozen=True)
+class Again:
+    """What is read of the step before, and what is computed again on the way back."""
+
+    code: tuple[Instruction, ...]
+    """Once what is stored, and what was stored one step before, is there."""
+    before: tuple[Var, ...]
+    """What is read of the step before."""
+    first: tuple[Var, ...]
+    """The carry that a step was given, which in the first step is what the loop began with."""
+
+
+def stored(steps: Steps, start: Collection[Var]) -> frozenset[Var]:
+    """What to store: the fewest bytes, then the fewest operations, that a local search finds.
+
+    It begins with `start`, which has to suffice; values are dropped, up to two at once, with or
+    without another in their place.
+    """
+    search = _Search(steps)
+    best = frozenset(v for v in start if v not in steps.free)
+    cost = search.cost(best)
+    assert cost is not None
+    for _ in range(_ROUNDS):
+        for tried in search.neighbours(best):
+            found = search.cost(tried)
+            if found is not None and found < cost:
+                best, cost = tried, found
+                break
+        else:
+            return best
+    return best
+
+
+def computed_again(steps: Steps, kept: Collection[Var], later: Var) -> Again:
+    """The code that gives what the way back needs, from what is stored.
+
+    `later` is a truth value: whether this is not the loop's first step.
+    """
+    return _Writing(steps, frozenset(kept), later).run()
+
+
+class _Search:
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+        self._made = {i.target: i for i in steps.code}
+        loop = steps.loop
+        self._constants = {g.variable for g in loop.constants}
+        self._after = {g.variable: a for g, a in zip(loop.carry, steps.carried, strict=True)}
+        shapes = loop.shapes | replace(loop, code=steps.code, carried=(), stacked=()).shapes
+        dtypes = {g.variable: g.dtype for g in loop.given}
+        dtypes |= {i.target: i.dtype for i in steps.code}
+        self._number = {v: elements(shape, steps.sizes) for v, shape in shapes.items()}
+        self._bytes = {v: _BYTES.get(d, 4) * self._number[v] for v, d in dtypes.items()}
+        made = [v for v in self._made if dtypes[v] != "tuple"]
+        self._candidates = [*self._after, *made]
+
+    def neighbours(self, kept: frozenset[Var]) -> Iterator[frozenset[Var]]:
+        """Sets that differ in few values, smaller ones first."""
+        order = sorted(kept)
+        sizes = (1, 2) if len(order) <= _MOST else (1,)
+        for size in sizes:
+            dropped = [kept - set(some) for some in combinations(order, size)]
+            yield from dropped
+            yield from (left | {v} for left in dropped for v in self._candidates if v not in kept)
+
+    def cost(self, kept: frozenset[Var]) -> int | None:
+        """Bytes and operations; None where something needed cannot be had."""
+        known: dict[tuple[Var, int], bool] = {}
+        if not all(self._is_there(v, 0, kept, known) for v in self._steps.needed):
+            return None
+        again = sum(
+            self._number[v]
+            for (v, _), there in known.items()
+            if there and v in self._made and v not in kept and v not in self._steps.free
+        )
+        return _PER_BYTE * sum(self._bytes[v] for v in kept) + again
+
+    def _is_there(
+        self, v: Var, depth: int, kept: Collection[Var], known: dict[tuple[Var, int], bool]
+    ) -> bool:
+        if v in self._constants or v in kept or (v in self._steps.free and not depth):
+            return True
+        if v in self._steps.free and v in self._made:
+            return True
+        if (v, depth) in known:
+            return known[v, depth]
+        known[v, depth] = False
+        if v in self._after:
+            after = self._after[v]
+            there = not depth and (
+                isinstance(after, Const) or self._is_there(after, 1, kept, known)
+            )
+        else:
+            made = self._made.get(v)
+            there = (
+                made is not None
+                and made.op not in (*HEAVY, LOOP, "sort", "random", "item")
+                and all(self._is_there(w, depth, kept, known) for w in made.variables)
+            )
+        known[v, depth] = there
+        return there
+
+
+@dataclass
+class _Writing:
+    steps: Steps
+    kept: frozenset[Var]
+    later: Var
+    code: list[Instruction] = field(default_factory=list)
+    before: dict[Var, None] = field(default_factory=dict)
+    first: dict[Var, None] = field(default_factory=dict)
+    written: set[Var] = field(default_factory=set)
+
+    def run(self) -> Again:
+        self._made = {i.target: i for i in self.steps.code}
+        self._constants = {g.variable for g in self.steps.loop.constants}
+        pairs = zip(self.steps.loop.carry, self.steps.carried, strict=True)
+        self._after = {g.variable: (g, a) for g, a in pairs}
+        for v in self.steps.needed:
+            self._at(v, 0)
+        return Again(tuple(self.code), tuple(self.before), tuple(self.first))
+
+    def _at(self, atom: Atom, depth: int) -> Atom:
+        """A value in this step, or in the one before."""
+        if isinstance(atom, Const) or atom in self._constants:
+            return atom
+        stored = atom in self.kept or (atom in self.steps.free and atom in self._made)
+        if depth and stored:
+            self.before[atom] = None
+            return f"{atom}{BEFORE}"
+        if stored or atom in self.steps.free:
+            return atom
+        target = f"{atom}{BEFORE}" if depth else atom
+        if target in self.written:
+            return target
+        self.written.add(target)
+        if atom in self._after:
+            given, after = self._after[atom]
+            self.first[atom] = None
+            value = self._at(after, 1)
+            operands = (self.later, value, f"{atom}_start")
+            self.code.append(Instruction(target, "select", operands, (), given.dtype))
+            return target
+        made = self._made[atom]
+        values = {v: self._at(v, depth) for v in made.variables}
+        self.code.append(replace(substitute(made, values), target=target))
+        return target

@@ -1,0 +1,65 @@
+"""Random losses with loops over time through the whole pipeline, each compared with JAX.
+
+pytest tests/test_random_loops.py                                # 20 programs, always the same
+GRADGEN_EXAMPLES=500 pytest tests/test_random_loops.py -n 2      # others in each run
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import jax
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from loop_strategies import losses
+from test_arrays import check, pair
+
+from gradgen.errors import GradgenError
+
+SHARDS = 4
+EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "20"))
+SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
+CONSTANT = "depends differentiably"
+"""Of a loss that what it is differentiated by does not reach."""
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_random_loops(shard: int) -> None:
+    start = secrets.randbits(32) if SEED is None else int(SEED)
+    print(f"repeat with GRADGEN_EXAMPLES={EXAMPLES} GRADGEN_SEED={start}")
+    passed: set[str] = set()
+    constant: set[str] = set()
+
+    @seed(start * SHARDS + shard)
+    @settings(
+        max_examples=-(-EXAMPLES // SHARDS),
+        database=None,
+        deadline=None,
+        print_blob=False,
+        report_multiple_bugs=False,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(losses())
+    def one(text: str) -> None:
+        if text in passed | constant:
+            return
+        note(text)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                made = pair(Path(folder), text)
+            except GradgenError as error:
+                if CONSTANT not in error.message:
+                    raise
+                constant.add(text)
+                return
+            check(made, "float64")
+        passed.add(text)
+        if len(passed) % 50 == 0:
+            jax.clear_caches()
+
+    one()
+    assert len(constant) <= 1 + len(passed)
