@@ -51,15 +51,26 @@ Step = Multiply | Add | Apply
 
 
 @dataclass(frozen=True)
+class ArrayOrder:
+    """The intermediates of a graph in the order of their elimination."""
+
+    steps: tuple[Var, ...]
+    found_by: str
+    proved_optimal: bool = False
+    """Whether no order takes fewer multiplications at the recorded sizes."""
+
+
+@dataclass(frozen=True)
 class ArrayPlan:
     """The steps of an elimination, on top of the partials that are stored, and what is left."""
 
     partials: tuple[Partial, ...]
     steps: tuple[Step, ...]
-    results: tuple[tuple[Var, tuple[int, ...]], ...]
-    """For each end, the values that its derivative is the sum of."""
+    results: tuple[tuple[Var, Var, tuple[int, ...]], ...]
+    """For each end and what it is differentiated by, the values that the derivative is the sum
+    of."""
     complete: tuple[tuple[int, Var], ...]
     """Values that are the whole derivative of, or by, a variable."""
     muls: int
     adds: int
-    found_by: str
+    order: ArrayOrder

@@ -75,7 +75,7 @@ class ArrayCode:
     def _pulled(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> list[tuple[Result, Atom]]:
         values = self._accumulated(plan, cotangents)
         found: dict[Var, Atom] = {}
-        for variable, numbers in plan.results:
+        for _, variable, numbers in plan.results:
             found[variable] = self._sum(variable, [values[k] for k in numbers])
             self._hint(found[variable], "d", variable)
         for number, variable in plan.complete:
@@ -92,7 +92,10 @@ class ArrayCode:
         values = self._accumulated(plan, tangents)
         for number, variable in plan.complete:
             self._hint(values[number].atom, "t", variable)
-        found = {v: self._sum(v.removeprefix(TIP), [values[k] for k in n]) for v, n in plan.results}
+        found = {
+            v: self._sum(v.removeprefix(TIP), [values[k] for k in numbers])
+            for v, _, numbers in plan.results
+        }
         tangents_out: list[tuple[Result, Atom]] = [
             (Tangent(o.path), found.get(tip(str(o.atom)), Const(0.0)))
             for o in self._trace.float_outputs

@@ -97,12 +97,19 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"{trace.function}, on arrays: counted at {at}." if at else f"{trace.function}, on arrays.",
         f"The function itself {_with_formula(counts['primal'])}; value and vector-Jacobian "
         f"product {_with_formula(counts['vjp'])}, {pulled.plan.muls:,} multiplications of them in "
-        f"its accumulation by {pulled.plan.found_by} elimination (reverse "
+        f"its accumulation by {_elimination(pulled.plan.order.found_by)} (reverse "
         f"{pulled.sweep.muls:,}).",
         f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
+
+
+def _elimination(found_by: str) -> str:
+    """`reverse elimination`, or how another order was found."""
+    if found_by in ("reverse", "forward", "markowitz"):
+        return f"{found_by} elimination"
+    return f"elimination in an order found by {found_by}"
 
 
 def _with_formula(operations: ArrayOperations) -> str:
@@ -141,7 +148,7 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
         },
         "sizes": dict(trace.sizes),
         "wrt": tuple(i.path for i in trace.inputs if i.wrt),
-        "vjp_order": module.pulled.plan.found_by,
+        "vjp_order": module.pulled.plan.order.found_by,
         "counts": {name: operations.as_dict() for name, operations in counts.items()},
     }
     content["counts"]["vjp"]["accumulation"] = {
