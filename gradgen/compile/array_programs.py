@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_jacobian import jacobian_of
 from gradgen.compile.programs import GENERATOR
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
@@ -60,6 +61,7 @@ def array_module(front: ArrayFront) -> ArrayModule:
         source_name=settings.shown(front.source.path),
         options=settings.options(),
         imports=digests_of_imports(settings.path, settings.example),
+        jacobian=jacobian_of(trace, front.source, settings),
     )
 
 

@@ -71,6 +71,16 @@ def whole_jacobian(trace: ArrayTrace) -> ArrayGraph:
     return _graph(trace, edges, kept, ends)
 
 
+def ends_of(graph: ArrayGraph, source: Var, target: Var) -> tuple[list[Var], list[Var]]:
+    """What paths to one vertex come from, and where paths from another go to."""
+    edges = [(s, t) for s, t, _ in graph.edges]
+    above = _reach([source], _neighbours((t, s) for s, t in edges))
+    below = _reach([target], _neighbours(edges))
+    sources = dict.fromkeys(s for _, s in graph.ends if s in above)
+    targets = dict.fromkeys(t for t, _ in graph.ends if t in below)
+    return list(sources), list(targets)
+
+
 def goes_forward(graph: ArrayGraph) -> bool:
     """Whether tangents can be pushed along all edges: none has a rule for cotangents alone."""
     terms = [term for _, _, terms in graph.edges for term in terms]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gradgen.elimination.array_edges import Edges, Vertex, edges_of
-from gradgen.elimination.array_graphs import END, ArrayGraph
+from gradgen.elimination.array_graphs import END, ArrayGraph, ends_of
 from gradgen.elimination.array_table import applied_to_column, applied_to_row
 from gradgen.ir.array_plan import Add, Apply, ArrayOrder, ArrayPlan, Multiply, Step
 from gradgen.ir.array_trace import Operator, Partial
@@ -128,3 +128,18 @@ def reverse(graph: ArrayGraph) -> ArrayOrder:
 def forward(graph: ArrayGraph) -> ArrayOrder:
     """Forward mode: intermediates in topological order."""
     return ArrayOrder(graph.intermediates, "forward")
+
+
+def from_both_ends(graph: ArrayGraph) -> ArrayOrder:
+    """In reverse what only single numbers vary with, forward what varies with such alone, and in
+    reverse what is left: so operators meet vectors wherever they can."""
+    reversed_, pushed, left = [], [], []
+    for vertex in graph.intermediates:
+        sources, targets = ends_of(graph, vertex, vertex)
+        if not any(graph.shapes[t] for t in targets):
+            reversed_.append(vertex)
+        elif not any(graph.shapes[s] for s in sources):
+            pushed.append(vertex)
+        else:
+            left.append(vertex)
+    return ArrayOrder((*reversed(reversed_), *pushed, *reversed(left)), "reverse and forward")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradgen.ir.array_trace import Applied, Partial
 from gradgen.ir.code import Var
@@ -25,6 +26,11 @@ class Multiply:
     left: int
     right: int
     product: Product
+
+    @property
+    def pattern(self) -> Pattern:
+        """Of the product."""
+        return self.product.pattern
 
 
 @dataclass(frozen=True)
@@ -74,3 +80,9 @@ class ArrayPlan:
     muls: int
     adds: int
     order: ArrayOrder
+
+    @cached_property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """Of all values, by number."""
+        partials = tuple(partial.pattern for partial in self.partials)
+        return partials + tuple(step.pattern for step in self.steps)

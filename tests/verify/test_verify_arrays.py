@@ -378,7 +378,7 @@ def test_both_modes_of_jax_agree() -> None:
     sizes = {"batch": 2, "n": 3, "n_in": 4, "m": 5}
     sample = draw_samples(subject, sizes, "float32", {}, 0)[0]
     given = sample.leaves, sample.cotangents, sample.tangents
-    parts = ["cotangents", "jacobian", "tangents"]
+    parts = ["cotangents", "gradient", "tangents"]
     found = source_program(subject, parts)(*given)
     for part in parts:
         other = other_mode(subject, part)

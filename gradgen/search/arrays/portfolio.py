@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from gradgen.elimination.array_graphs import END, ArrayGraph
-from gradgen.elimination.arrays import forward, planned, reverse
+from gradgen.elimination.arrays import forward, from_both_ends, planned, reverse
 from gradgen.ir.array_plan import ArrayOrder, ArrayPlan
 from gradgen.ir.shapes import Sizes
 from gradgen.search.arrays.annealing import annealed
 from gradgen.search.arrays.exact import proved
 from gradgen.search.arrays.markowitz import markowitz
-from gradgen.search.arrays.states import Eliminations
+from gradgen.search.arrays.states import Eliminations, Priced
 
 FEW = 14
 """Graphs of so many intermediates are searched exactly; there are too many sets of more."""
@@ -32,8 +32,9 @@ def _mode(graph: ArrayGraph) -> ArrayOrder:
 def find_order(graph: ArrayGraph, sizes: Sizes) -> ArrayOrder | None:
     """The order with the fewest multiplications that is found; None if there is no order at all."""
     eliminations = Eliminations(graph, sizes)
-    modes = [_mode(graph), reverse(graph), forward(graph)]
-    known = [eliminations.priced(eliminations.numbers(o.steps), o.found_by) for o in modes]
+    known = [_priced(eliminations, mode(graph)) for mode in (_mode, reverse, forward)]
+    if not any(known):
+        known.append(_priced(eliminations, from_both_ends(graph)))
     known += [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
     possible = [order for order in known if order is not None]
     if not possible:
@@ -45,6 +46,19 @@ def find_order(graph: ArrayGraph, sizes: Sizes) -> ArrayOrder | None:
     if not optimal:
         best = annealed(eliminations, best, min(EACH * count, MOST))
     return eliminations.order(best, proved=optimal)
+
+
+def _priced(eliminations: Eliminations, order: ArrayOrder) -> Priced | None:
+    return eliminations.priced(eliminations.numbers(order.steps), order.found_by)
+
+
+def modes(graph: ArrayGraph, sizes: Sizes) -> dict[str, int]:
+    """The multiplications of forward and reverse mode, of that which is possible."""
+    found = {}
+    for order in (forward(graph), reverse(graph)):
+        if _priced(Eliminations(graph, sizes), order) is not None:
+            found[order.found_by] = planned(graph, order, sizes).muls
+    return found
 
 
 def candidates(graph: ArrayGraph, sizes: Sizes) -> tuple[ArrayPlan, ...]:

@@ -14,6 +14,7 @@ from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, axes_in, multiple, written
+from gradgen.targets.jax.array_jacobian import entries_of, entry_keys, jacobian_body
 from gradgen.targets.jax.context import docstring_with, module_frame
 from gradgen.targets.jax.layout import Doc, call, expression, flat, layout, quote, tuple_of
 from gradgen.targets.jax.metadata import document
@@ -34,6 +35,7 @@ _ABOUT = {
     "vjp": ("_vjp", _BACK),
     "jvp": ("_jvp", "Outputs and their tangents"),
     "gradient": ("_value_and_gradient", "The result and its gradient"),
+    "value_and_jacobian": ("_value_and_entries", "Outputs and the terms of Jacobian entries"),
 }  # fmt: skip
 """What each program is called, and what it computes."""
 _NOT_HERE = (
@@ -46,6 +48,9 @@ _STANDS_ON = {
     "vjp": ("primal", "vjp"),
     "jvp": ("jvp",),
     "value_and_grad": ("gradient",),
+    **dict.fromkeys(
+        ("value_and_jacobian", "jacobian", "jacobian_entries"), ("value_and_jacobian",)
+    ),
 }
 
 
@@ -56,6 +61,12 @@ def array_context(module: ArrayModule) -> Context:
     frame = module_frame(module, axes_in(trace.shapes))
     names: Mapping[Var, str] = frame.pop("by_variable")
     needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
+    jacobian = {}
+    if module.jacobian is not None:
+        jacobian = {
+            "entry_keys": "\n".join(entry_keys(module, module.jacobian)),
+            "jacobian_body": "\n".join(jacobian_body(module, frame["names"])),
+        }
     return frame | {
         "summary": _summary(module, counts),
         "metadata": "\n".join(_metadata(module, counts)),
@@ -67,6 +78,7 @@ def array_context(module: ArrayModule) -> Context:
             f"    {line}" for line in forward_body(trace.inputs, frame["names"], trace.own_rules)
         ),
         **dict.fromkeys(_NOT_HERE, ""),
+        **jacobian,
         "constant": any(is_float(i.dtype) and not i.wrt for i in trace.inputs),
         "differentiated_paths": "\n".join(
             layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
@@ -102,6 +114,15 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
+    if (jacobian := module.jacobian) is not None:
+        order = jacobian.plan.order
+        proof = ", proved optimal" if order.proved_optimal else ""
+        modes = "; ".join(f"{mode} {muls:,}" for mode, muls in jacobian.modes)
+        sentences.append(
+            f"The Jacobian's entries {_with_formula(counts['value_and_jacobian'])}, "
+            f"{jacobian.plan.muls:,} multiplications of them in its accumulation by "
+            f"{_elimination(order.found_by)}{proof}{f' ({modes})' if modes else ''}."
+        )
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 
 
@@ -157,6 +178,16 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
         "reverse": module.pulled.sweep.muls,
     }
     content["counts"]["residuals"]["kept"] = {"bytes": module.passes.bytes}
+    if (jacobian := module.jacobian) is not None:
+        order = jacobian.plan.order
+        content["jacobian_order"] = order.found_by
+        content["jacobian_proved_optimal"] = order.proved_optimal
+        content["entries"] = entries_of(jacobian)
+        content["counts"]["value_and_jacobian"]["accumulation"] = {
+            "muls": jacobian.plan.muls,
+            "adds": jacobian.plan.adds,
+            **dict(jacobian.modes),
+        }
     return layout(f"{METADATA} = ", document(content))
 
 
