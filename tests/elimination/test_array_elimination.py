@@ -13,8 +13,8 @@ from test_arrays import SIZES, check, pair
 from gradgen.compile import array_programs
 from gradgen.elimination.array_graphs import weighted_outputs
 from gradgen.elimination.arrays import planned
-from gradgen.search.arrays.portfolio import sweep
-from gradgen.search.arrays.states import Eliminations, Priced
+from gradgen.ir.array_plan import ArrayOrder
+from gradgen.search.arrays.portfolio import eliminations_of, sweep
 
 NAMES = (
     "recurrent adaptive layer",
@@ -27,7 +27,7 @@ NAMES = (
 
 def in_any_order(graph, sizes, chance):
     """Eliminate in a random order of those that are allowed."""
-    eliminations = Eliminations(graph, sizes)
+    eliminations = eliminations_of(graph, sizes)
     edges, steps = eliminations.start, []
     remaining = list(eliminations.intermediates)
     while remaining:
@@ -35,7 +35,8 @@ def in_any_order(graph, sizes, chance):
         edges = eliminations.without(edges, vertex)
         steps.append(vertex)
         remaining.remove(vertex)
-    return planned(graph, eliminations.order(Priced(tuple(steps), 0, "random")), sizes)
+    order = ArrayOrder(tuple(graph.vertices[v] for v in steps), "random")
+    return planned(graph, order, sizes)
 
 
 @pytest.mark.parametrize("number", range(3))

@@ -14,12 +14,18 @@ from gradgen.compile.front import open_front
 from gradgen.config import Settings
 from gradgen.elimination.array_graphs import weighted_outputs, whole_jacobian
 from gradgen.elimination.arrays import forward, planned, reverse
+from gradgen.ir.array_plan import ArrayOrder
 from gradgen.search.arrays import portfolio
 from gradgen.search.arrays.annealing import annealed
 from gradgen.search.arrays.exact import proved
 from gradgen.search.arrays.markowitz import markowitz
-from gradgen.search.arrays.portfolio import candidates, find_order, sweep
-from gradgen.search.arrays.states import Eliminations
+from gradgen.search.arrays.portfolio import (
+    candidates,
+    eliminations_of,
+    find_order,
+    priced,
+    sweep,
+)
 
 SMALL = (
     "diagonals",
@@ -48,7 +54,7 @@ def graphs_of(trace):
 
 def first_few(graph, count=6):
     """A graph in which all but a few intermediates are eliminated: the states of a search."""
-    eliminations = Eliminations(graph, {})
+    eliminations = eliminations_of(graph, {})
     edges = eliminations.start
     for vertex in reversed(eliminations.intermediates[count:]):
         if eliminations.price(edges, vertex) is None:
@@ -83,7 +89,7 @@ def test_exact_search_finds_the_best_of_all_orders(name, tmp_path):
 
 
 def test_without_work_nothing_is_proved_and_nothing_lost(tmp_path):
-    eliminations = Eliminations(graphs_of(trace_of("diagonals", tmp_path, {}))[0], {})
+    eliminations = eliminations_of(graphs_of(trace_of("diagonals", tmp_path, {}))[0], {})
     start = eliminations.priced(eliminations.intermediates[::-1], "reverse")
     assert proved(eliminations, start, 0) == (start, False)
     assert annealed(eliminations, start, 0) == start
@@ -94,16 +100,16 @@ def test_without_work_nothing_is_proved_and_nothing_lost(tmp_path):
 def test_a_plan_takes_what_the_search_says(name, sizes, tmp_path):
     trace = trace_of(name, tmp_path, sizes)
     for graph in graphs_of(trace):
-        eliminations = Eliminations(graph, sizes)
+        eliminations = eliminations_of(graph, sizes)
         orders = [forward(graph), reverse(graph), find_order(graph, sizes)]
         orders += [
-            eliminations.order(found)
+            ArrayOrder(tuple(graph.vertices[v] for v in found.steps), "markowitz")
             for sign in (1, -1)
             if (found := markowitz(eliminations, lambda v, s=sign: s * v))
         ]
         prices = []
         for order in filter(None, orders):
-            known = eliminations.priced(eliminations.numbers(order.steps), "")
+            known = priced(eliminations, graph, order)
             if known is None:
                 continue
             plan = planned(graph, order, sizes)
@@ -112,7 +118,7 @@ def test_a_plan_takes_what_the_search_says(name, sizes, tmp_path):
             assert applied == 0 or any(hasattr(step, "applied") for step in plan.steps)
             prices.append(known.price)
         if orders[2] is not None:
-            best = eliminations.priced(eliminations.numbers(orders[2].steps), "").price
+            best = priced(eliminations, graph, orders[2]).price
             assert best == min(prices)
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from gradgen.elimination.array_edges import Edges, Vertex
-from gradgen.elimination.array_table import Code
-from gradgen.search.arrays.states import Eliminations, Priced
+from gradgen.search.arrays.states import Code, Eliminations, Priced
 
 _Set = int
 """Of vertices, a bit for each."""

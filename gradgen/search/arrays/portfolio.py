@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gradgen.elimination.array_graphs import END, ArrayGraph
+from gradgen.elimination.array_table import coded
 from gradgen.elimination.arrays import forward, from_both_ends, planned, reverse
 from gradgen.ir.array_plan import ArrayOrder, ArrayPlan
 from gradgen.ir.shapes import Sizes
@@ -31,32 +34,51 @@ def _mode(graph: ArrayGraph) -> ArrayOrder:
 
 def find_order(graph: ArrayGraph, sizes: Sizes) -> ArrayOrder | None:
     """The order with the fewest multiplications that is found; None if there is no order at all."""
-    eliminations = Eliminations(graph, sizes)
-    known = [_priced(eliminations, mode(graph)) for mode in (_mode, reverse, forward)]
+    eliminations = eliminations_of(graph, sizes)
+    known = [priced(eliminations, graph, mode(graph)) for mode in (_mode, reverse, forward)]
     if not any(known):
-        known.append(_priced(eliminations, from_both_ends(graph)))
-    known += [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
-    possible = [order for order in known if order is not None]
+        known.append(priced(eliminations, graph, from_both_ends(graph)))
+    found = cheapest(eliminations, [order for order in known if order is not None])
+    if found is None:
+        return None
+    best, optimal = found
+    return ArrayOrder(tuple(graph.vertices[v] for v in best.steps), best.found_by, optimal)
+
+
+def cheapest(
+    eliminations: Eliminations, known: Sequence[Priced], most: int = MOST
+) -> tuple[Priced, bool] | None:
+    """The cheapest order that is found, from those that are known, and whether that is proved."""
+    greedy = [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
+    possible = [*known, *(order for order in greedy if order is not None)]
     if not possible:
         return None
     best, optimal = min(possible, key=lambda order: order.price), False
-    count = len(graph.intermediates)
+    count = len(eliminations.intermediates)
     if count <= FEW:
         best, optimal = proved(eliminations, best, EXACT)
     if not optimal:
-        best = annealed(eliminations, best, min(EACH * count, MOST))
-    return eliminations.order(best, proved=optimal)
+        best = annealed(eliminations, best, min(EACH * count, most))
+    return best, optimal
 
 
-def _priced(eliminations: Eliminations, order: ArrayOrder) -> Priced | None:
-    return eliminations.priced(eliminations.numbers(order.steps), order.found_by)
+def eliminations_of(graph: ArrayGraph, sizes: Sizes) -> Eliminations:
+    """A graph as a search sees it: vertices have the numbers of their places."""
+    number = {v: k for k, v in enumerate(graph.vertices)}
+    return Eliminations(*coded(graph, sizes), tuple(number[v] for v in graph.intermediates))
+
+
+def priced(eliminations: Eliminations, graph: ArrayGraph, order: ArrayOrder) -> Priced | None:
+    """An order with its price; None if it is impossible."""
+    number = {v: k for k, v in enumerate(graph.vertices)}
+    return eliminations.priced(tuple(number[v] for v in order.steps), order.found_by)
 
 
 def modes(graph: ArrayGraph, sizes: Sizes) -> dict[str, int]:
     """The multiplications of forward and reverse mode, of that which is possible."""
     found = {}
     for order in (forward(graph), reverse(graph)):
-        if _priced(Eliminations(graph, sizes), order) is not None:
+        if priced(eliminations_of(graph, sizes), graph, order) is not None:
             found[order.found_by] = planned(graph, order, sizes).muls
     return found
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gradgen.elimination.array_edges import Edges, Vertex
-from gradgen.elimination.array_graphs import ArrayGraph
-from gradgen.elimination.array_table import Code, coded
-from gradgen.ir.array_plan import ArrayOrder
-from gradgen.ir.shapes import Sizes
 
 Steps = tuple[Vertex, ...]
+Code = int
+"""What stands for a term."""
+
+
+class Prices(Protocol):
+    """What products and sums of terms are, and what products take."""
+
+    def product(self, left: Code, right: Code) -> tuple[Code, int] | None:
+        """A product and its multiplications; None if it is impossible."""
+
+    def sum(self, one: Code, other: Code) -> Code | None:
+        """The sum of two terms; None where they are to stay two."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +35,18 @@ class Priced:
 class Eliminations:
     """What can be eliminated from a graph, and for how much; counts the work of finding out."""
 
-    def __init__(self, graph: ArrayGraph, sizes: Sizes) -> None:
-        self._graph = graph
-        self._table, self.start = coded(graph, sizes)
-        self._number = {v: k for k, v in enumerate(graph.vertices)}
-        self.intermediates = self.numbers(graph.intermediates)
+    def __init__(self, prices: Prices, start: Edges[Code], intermediates: Steps) -> None:
+        self._prices = prices
+        self.start, self.intermediates = start, intermediates
         self.work = 0
         """Products that were looked up so far."""
 
-    def numbers(self, variables: Iterable[str]) -> Steps:
-        """Vertices by number."""
-        return tuple(self._number[v] for v in variables)
-
-    def order(self, found: Priced, *, proved: bool = False) -> ArrayOrder:
-        """An order of numbers as one of variables."""
-        names = self._graph.vertices
-        return ArrayOrder(tuple(names[v] for v in found.steps), found.found_by, proved)
-
     def price(self, edges: Edges[Code], vertex: Vertex) -> int | None:
-        """The multiplications of eliminating a vertex; None if that would multiply an operator with
-        what is no vector."""
+        """The multiplications of eliminating a vertex; None if that is impossible."""
         total = 0
         for left, right in edges.products(vertex):
             self.work += 1
-            found = self._table.product(left, right)
+            found = self._prices.product(left, right)
             if found is None:
                 return None
             total += found[1]
@@ -57,7 +54,7 @@ class Eliminations:
 
     def without(self, edges: Edges[Code], vertex: Vertex) -> Edges[Code]:
         """The edges when a vertex that has a price is eliminated."""
-        return edges.without(vertex, self._times, self._table.sum)
+        return edges.without(vertex, self._times, self._prices.sum)
 
     def walk(
         self, edges: Edges[Code], steps: Sequence[Vertex]
@@ -79,6 +76,6 @@ class Eliminations:
         return None if found is None else Priced(steps, sum(found[0]), found_by)
 
     def _times(self, left: Code, right: Code, middle: Vertex, target: Vertex) -> Code:
-        found = self._table.product(left, right)
+        found = self._prices.product(left, right)
         assert found is not None
         return found[0]
