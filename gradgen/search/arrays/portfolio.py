@@ -46,9 +46,12 @@ def find_order(graph: ArrayGraph, sizes: Sizes) -> ArrayOrder | None:
 
 
 def cheapest(
-    eliminations: Eliminations, known: Sequence[Priced], most: int = MOST
+    eliminations: Eliminations, known: Sequence[Priced], work: int | None = None
 ) -> tuple[Priced, bool] | None:
-    """The cheapest order that is found, from those that are known, and whether that is proved."""
+    """The cheapest order that is found, from those that are known, and whether that is proved.
+
+    `work` is that of annealing, if it is to be another than by the number of intermediates.
+    """
     greedy = [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
     possible = [*known, *(order for order in greedy if order is not None)]
     if not possible:
@@ -58,7 +61,7 @@ def cheapest(
     if count <= FEW:
         best, optimal = proved(eliminations, best, EXACT)
     if not optimal:
-        best = annealed(eliminations, best, min(EACH * count, most))
+        best = annealed(eliminations, best, work or min(EACH * count, MOST))
     return best, optimal
 
 
