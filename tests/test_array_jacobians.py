@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from array_sources import HEADER, SOURCES
+from array_strategies import array_programs
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from test_arrays import pair
 
 from gradgen.compile.array_front import ArrayFront
@@ -39,6 +43,17 @@ APPLIED = {
     "the same result twice",
 }
 """Sources that apply what is never stored between two arrays."""
+REPRESENTATIVES = {
+    "recurrent adaptive layer",
+    "layer normalisation",
+    "cross-entropy by indices",
+    "attention with heads",
+    "loss with what else is to be known",
+    "NamedTuple state",
+    "sizes and a float of its own among the results",
+    "arguments that are returned as they are",
+}
+"""Of the others, those of the normal run."""
 BOTH_ENDS = """
 # gradgen: shape x=(n,) a=()
 # gradgen: wrt x, a
@@ -104,7 +119,13 @@ def compare(made, sizes):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in APPLIED | REPRESENTATIVES else pytest.param(name, marks=pytest.mark.full)
+        for name in SOURCES
+    ],
+)
 def test_equals_jax(name, tmp_path):
     if name in APPLIED:
         with pytest.raises(GradgenError, match="goes through"):
@@ -112,6 +133,35 @@ def test_equals_jax(name, tmp_path):
         return
     made = pair(tmp_path, SOURCES[name], emit=JACOBIANS)
     compare(made, (2, 3, 1, 2, 2))
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+def test_random_programs():
+    compared, refused = [], []
+
+    @seed(0)
+    @settings(
+        max_examples=100,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(array_programs())
+    def one(text):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                made = pair(Path(folder), text, emit=JACOBIANS)
+            except GradgenError as error:
+                refused.append(error.message)
+                return
+            compare(made, (2, 3, 2, 2, 3, 2))
+            compared.append(text)
+
+    one()
+    assert len(compared) > 40
+    assert all("goes through" in message for message in refused)
 
 
 def test_numbers_at_one_end_meet_operators(tmp_path):
