@@ -79,11 +79,11 @@ def _leaf(
     return jnp.asarray(rng.integers(0, min(sizes.values()), shape), kind)
 
 
-def pair(folder: Path, text: str) -> Pair:
+def pair(folder: Path, text: str, **settings: Any) -> Pair:
     """Generate the module of a source on arrays; nothing is verified."""
     path = folder / "model.py"
     path.write_text(HEADER + text)
-    front = open_front(Settings(str(path)))
+    front = open_front(Settings(str(path), **settings))
     assert isinstance(front, ArrayFront)
     written = render_arrays(array_module(front))
     module = types.ModuleType("model_grad")

@@ -4,12 +4,12 @@
 #
 # hh_gap_junctions, on arrays: counted at batch = 32, n = 128, n_in = 64.
 # The function itself 1,863,552 operations (2*batch*n*n + 2*batch*n*n_in + 67*batch*n +
-# n*n - n); value and vector-Jacobian product 3,667,712 operations (4*batch*n*n +
-# 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in - 2*n), 1,785,856
-# multiplications of them in its accumulation by reverse elimination (reverse
-# 1,785,856).
-# Training keeps 65,536 bytes (in float32), and the backward pass takes 3,667,712
-# operations (4*batch*n*n + 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in -
+# n*n - n); value and vector-Jacobian product 3,602,176 operations (4*batch*n*n +
+# 4*batch*n*n_in + 110*batch*n - batch*n_in + n*n - n*n_in - 2*n), 1,732,608
+# multiplications of them in its accumulation by elimination in an order found by
+# annealing (reverse 1,785,856).
+# Training keeps 65,536 bytes (in float32), and the backward pass takes 3,602,176
+# operations (4*batch*n*n + 4*batch*n*n_in + 110*batch*n - batch*n_in + n*n - n*n_in -
 # 2*n).
 """The exact derivative of `hh_gap_junctions`, generated from models/layers/hh_gap_junctions.py."""
 
@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/hh_gap_junctions.py",
     "function": "hh_gap_junctions",
     "digest": "sha256:5c2a11c4ca3c9e287a36b1aa4e08125c9934495cc44a15c581d8f8ea9c3a7b26",
-    "text": "sha256:a5af742ed5994c197ff71fd7129f9a5f81ff863d741e7fba7dd904b7bf430992",
+    "text": "sha256:a110be394b71705145f537d0ef25af0cdd549a3509eaaec96c04a9e948bc2a7e",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -37,7 +37,7 @@ GRADGEN = {
     },
     "sizes": {"batch": 32, "n_in": 64, "n": 128},
     "wrt": ("v", "m", "h", "k", "x", "w", "g"),
-    "vjp_order": "reverse",
+    "vjp_order": "annealing",
     "counts": {
         "primal": {
             "mul": 897024,
@@ -52,42 +52,42 @@ GRADGEN = {
             "formula": "2*batch*n*n + 2*batch*n*n_in + 67*batch*n + n*n - n",
         },
         "vjp": {
-            "mul": 1851392,
+            "mul": 1794048,
             "div": 57344,
-            "add": 1640192,
-            "sub": 94208,
+            "add": 1668864,
+            "sub": 57344,
             "neg": 20480,
             "transcendental": 24576,
             "compare": 8192,
             "select": 40960,
-            "total": 3667712,
-            "formula": "4*batch*n*n + 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in - 2*n",
-            "accumulation": {"muls": 1785856, "adds": 1546112, "reverse": 1785856},
+            "total": 3602176,
+            "formula": "4*batch*n*n + 4*batch*n*n_in + 110*batch*n - batch*n_in + n*n - n*n_in - 2*n",
+            "accumulation": {"muls": 1732608, "adds": 1546112, "reverse": 1785856},
         },
         "jvp": {
-            "mul": 2686976,
+            "mul": 2662400,
             "div": 57344,
             "add": 2481920,
-            "sub": 102400,
+            "sub": 110592,
             "neg": 16384,
             "transcendental": 24576,
             "compare": 8192,
-            "select": 32768,
-            "total": 5353216,
-            "formula": "6*batch*n*n + 6*batch*n*n_in + 147*batch*n + 2*n*n - 2*n",
+            "select": 40960,
+            "total": 5336832,
+            "formula": "6*batch*n*n + 6*batch*n*n_in + 143*batch*n + 2*n*n - 2*n",
         },
         "residuals": {"total": 0, "formula": "0", "kept": {"bytes": 65536}},
         "backward": {
-            "mul": 1851392,
+            "mul": 1794048,
             "div": 57344,
-            "add": 1640192,
-            "sub": 94208,
+            "add": 1668864,
+            "sub": 57344,
             "neg": 20480,
             "transcendental": 24576,
             "compare": 8192,
             "select": 40960,
-            "total": 3667712,
-            "formula": "4*batch*n*n + 4*batch*n*n_in + 126*batch*n - batch*n_in + n*n - n*n_in - 2*n",
+            "total": 3602176,
+            "formula": "4*batch*n*n + 4*batch*n*n_in + 110*batch*n - batch*n_in + n*n - n*n_in - 2*n",
         },
     },
 }
@@ -112,7 +112,7 @@ def hh_gap_junctions(v, m, h, k, x, w, g, gNa=120.0, gK=36.0, gL=0.3):
         (v', m', h', n'): the new potentials and gating variables.
 
     Differentiable with respect to v, m, h, k, x, w, g: training keeps 65,536 bytes (in
-    float32, at the sizes in the header), and the backward pass takes 3,667,712
+    float32, at the sizes in the header), and the backward pass takes 3,602,176
     operations.
     """
     leaves = _flatten(v, m, h, k, x, w, g, gNa, gK, gL)
@@ -122,14 +122,14 @@ def hh_gap_junctions(v, m, h, k, x, w, g, gNa=120.0, gK=36.0, gL=0.3):
 def hh_gap_junctions_forward(v, m, h, k, x, w, g, gNa=120.0, gK=36.0, gL=0.3):
     """`hh_gap_junctions` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
-    Differentiable with respect to v, m, h, k, x, w, g: a tangent takes 5,353,216 operations.
+    Differentiable with respect to v, m, h, k, x, w, g: a tangent takes 5,336,832 operations.
     """
     leaves = _flatten(v, m, h, k, x, w, g, gNa, gK, gL)
     return _step_forward(*_hold_constant(*leaves))
 
 
 def hh_gap_junctions_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 3,667,712 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 3,602,176 operations.
 
     Args:
         primals: tuple of the arguments of `hh_gap_junctions`.
@@ -159,7 +159,7 @@ def hh_gap_junctions_vjp(primals, cotangents):
 
 
 def hh_gap_junctions_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 5,353,216 operations.
+    """The result and its tangents, without forming the Jacobian: 5,336,832 operations.
 
     Args:
         primals: tuple of the arguments of `hh_gap_junctions`.
@@ -217,7 +217,9 @@ def _primal(v, m, h, k, x, w, g, gNa, gK, gL):
 
 
 def _vjp(v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k_next):
-    """Cotangents of the inputs from those of the outputs: 3,667,712 operations."""
+    """Cotangents of the inputs from those of the outputs: 3,602,176 operations."""
+    # sizes
+    n = v.shape[1]
     # primal
     x1 = (v + 40.0) / 10.0
     x3 = jnp.abs(x1) < 0.001
@@ -239,51 +241,48 @@ def _vjp(v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k
     x30 = 1.0 - x29
     x31 = x23 / x30
     an = 0.1 * jnp.where(small, 1.0 + 0.5 * x23, x31)
-    x34 = jnp.exp(x12 / 80.0)
-    bn = 0.125 * x34
+    bn = 0.125 * jnp.exp(x12 / 80.0)
     x36 = gNa * m**3
     x37 = x36 * h
-    x38 = v - 50.0
-    x40 = gK * k**4
-    x41 = v + 77.0
-    x42 = g.sum(1)
-    x43 = 1.0 - m
-    x44 = 1.0 - h
-    x45 = 1.0 - k
+    x39 = gK * k**4
+    x40 = v + 77.0
+    x41 = g.sum(1)
+    x42 = 1.0 - m
+    x43 = 1.0 - h
+    x44 = 1.0 - k
+    x45 = bn * k
     # elemental partials
-    p0 = x10 / x9
-    p1 = bh / x21
-    p2 = x31 / x30
-    p4 = 3.0 * m**2
-    p6 = 4.0 * k**3
+    p0 = 1.0 / x9
+    p1 = x10 / x9
+    p2 = bh / x21
+    p3 = 1.0 / x30
+    p4 = x31 / x30
+    p6 = 3.0 * m**2
+    p8 = 4.0 * k**3
     # accumulation
-    t0 = 0.01 * ct_k_next
-    t6 = 0.01 * ct_h_next
-    t12 = 0.01 * ct_m_next
-    d_am = t12 * x43
-    d_I_gap = 0.01 * ct_v_next
-    d_x = d_I_gap @ w.T
-    d_w = x.T @ d_I_gap
-    d_g = (-(d_I_gap * v)).sum(0)[:, None] + v.T @ d_I_gap
-    d_k = ct_k_next - t0 * bn - t0 * an - d_I_gap * x41 * gK * p6
-    t34 = d_I_gap * x38
-    t31 = ct_v_next - d_I_gap * x42 + d_I_gap @ g.T - d_I_gap * gL - d_I_gap * x40
-    d_h = ct_h_next - t6 * bh - t6 * ah - t34 * x36
-    d_m = ct_m_next - t12 * bm - t12 * am - t34 * h * gNa * p4
-    t44 = 0.1 * (t0 * x45)
-    t46 = jnp.where(small, 0.0, t44)
-    t51 = t46 / x30 - jnp.where(small, 0.0, t46 * p2 * x29)
-    t55 = t31 - d_I_gap * x37 + 0.1 * (t51 + 0.5 * jnp.where(small, t44, 0.0))
-    t63 = 0.0125 * (-0.125 * (t0 * k) * x34) + 0.05 * (0.07 * (t6 * x44) * x16)
-    t67 = t63 + 0.05555555555555555 * (-4.0 * (t12 * m) * x14)
-    t70 = jnp.where(x3, 0.0, d_am)
-    t77 = t70 / x9 - jnp.where(x3, 0.0, t70 * p0 * x8) + 0.5 * jnp.where(x3, d_am, 0.0)
-    d_v = t55 - 0.1 * (t6 * h * p1 * x20) - t67 + 0.1 * t77
+    t13 = jnp.where(x3, 0.5, p0) - jnp.where(x3, 0.0, p1) * jnp.where(x3, 0.0, x8)
+    t25 = jnp.where(small, 0.0, p4) * jnp.where(small, 0.0, x29)
+    t34 = 0.01 * ct_v_next
+    d_x = t34 @ w.T
+    d_w = x.T @ t34
+    d_g = v.T @ t34 + (-(t34 * v)).sum(0, keepdims=True).reshape(n)[:, None]
+    t46 = t34 * (50.0 - v)
+    t47 = 0.01 * ct_m_next
+    t48 = 0.01 * ct_h_next
+    t28 = x44 * (0.010000000000000002 * (jnp.where(small, 0.5, p3) - t25))
+    t53 = 0.01 * ct_k_next
+    t58 = t47 * (x42 * (0.1 * t13) - m * (-0.2222222222222222 * x14))
+    d_m = ct_m_next + t46 * (h * (gNa * p6)) - t47 * (am + bm)
+    t59 = ct_v_next - t34 * (gL + x39 + (x37 + x41)) + t34 @ g.T + t58
+    d_h = ct_h_next + t46 * x36 - t48 * (ah + bh)
+    t62 = t59 + t48 * (h * (p2 * (-0.1 * x20)) + 0.07 * x43 * (-0.05 * x16))
+    d_v = t62 + t53 * (t28 + 0.0125 * x45)
+    d_k = ct_k_next - t34 * (x40 * (gK * p8)) - t53 * (an + bn)
     return (d_v, d_m, d_h, d_k, d_x, d_w, d_g)
 
 
 def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
-    """Outputs and their tangents: 5,353,216 operations."""
+    """Outputs and their tangents: 5,336,832 operations."""
     # primal
     x1 = (v + 40.0) / 10.0
     x3 = jnp.abs(x1) < 0.001
@@ -294,8 +293,7 @@ def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
     x12 = -(v + 65.0)
     x14 = jnp.exp(x12 / 18.0)
     bm = 4.0 * x14
-    x16 = jnp.exp(x12 / 20.0)
-    ah = 0.07 * x16
+    ah = 0.07 * jnp.exp(x12 / 20.0)
     x20 = jnp.exp(-(v + 35.0) / 10.0)
     x21 = 1.0 + x20
     bh = 1.0 / x21
@@ -304,13 +302,13 @@ def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
     x29 = jnp.exp(-jnp.where(small, 1.0, x23))
     x30 = 1.0 - x29
     x31 = x23 / x30
-    an = 0.1 * jnp.where(small, 1.0 + 0.5 * x23, x31)
+    x32 = jnp.where(small, 1.0 + 0.5 * x23, x31)
+    an = 0.1 * x32
     x34 = jnp.exp(x12 / 80.0)
     bn = 0.125 * x34
     x36 = gNa * m**3
     x37 = x36 * h
-    x38 = v - 50.0
-    I_Na = x37 * x38
+    I_Na = x37 * (v - 50.0)
     x40 = gK * k**4
     x41 = v + 77.0
     I_K = x40 * x41
@@ -320,31 +318,31 @@ def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
     v_next = v + 0.01 * (x @ w + I_gap - I_Na - I_K - I_L)
     x52 = 1.0 - m
     m_next = m + 0.01 * (am * x52 - bm * m)
-    x57 = 1.0 - h
-    h_next = h + 0.01 * (ah * x57 - bh * h)
+    x58 = ah * (1.0 - h)
+    h_next = h + 0.01 * (x58 - bh * h)
     x62 = 1.0 - k
     k_next = k + 0.01 * (an * x62 - bn * k)
     # elemental partials
-    p0 = x10 / x9
-    p1 = bh / x21
-    p2 = x31 / x30
-    p4 = 3.0 * m**2
-    p6 = 4.0 * k**3
+    p0 = 1.0 / x9
+    p1 = x10 / x9
+    p2 = bh / x21
+    p3 = 1.0 / x30
+    p4 = x31 / x30
+    p6 = 3.0 * m**2
+    p8 = 4.0 * k**3
     # accumulation
-    t14 = 0.1 * t_v
-    t15 = 0.05 * t_v
-    t39 = jnp.where(small, t15, t14 / x30 - p2 * (x29 * jnp.where(small, 0.0, t14)))
-    t54 = t_v @ g + v @ t_g - (x44 * t_v + v * t_g.sum(1)) + (t_x @ w + x @ t_w)
-    t55 = t54 - (x38 * (x36 * t_h + h * (gNa * (p4 * t_m))) + x37 * t_v)
-    t_v_next = t_v + 0.01 * (t55 - (x41 * (gK * (p6 * t_k)) + x40 * t_v) - gL * t_v)
-    t21 = x52 * jnp.where(x3, t15, t14 / x9 - p0 * (x8 * jnp.where(x3, 0.0, t14)))
-    t61 = t21 - am * t_m - (bm * t_m + m * (4.0 * (x14 * (-0.05555555555555555 * t_v))))
-    t_m_next = t_m + 0.01 * t61
-    t64 = x57 * (0.07 * (x16 * (-0.05 * t_v))) - ah * t_h
-    t_h_next = t_h + 0.01 * (t64 + (h * (p1 * (x20 * (-0.1 * t_v))) - bh * t_h))
-    t43 = bn * t_k + k * (0.125 * (x34 * (-0.0125 * t_v)))
-    t_k_next = t_k + 0.01 * (x62 * (0.1 * t39) - an * t_k - t43)
-    return (v_next, m_next, h_next, k_next), (t_v_next, t_m_next, t_h_next, t_k_next)
+    t32 = jnp.where(small, 0.0, p4) * jnp.where(small, 0.0, x29)
+    t43 = (50.0 - v) * (h * (gNa * (p6 * t_m)) + x36 * t_h)
+    t42 = 0.1 * (jnp.where(small, 0.0, p3) - t32 + jnp.where(small, 0.5, 0.0))
+    t55 = x52 * jnp.where(x3, 0.05, 0.1 * (p0 - p1 * jnp.where(x3, 0.0, x8)))
+    t60 = x @ t_w + v @ t_g - v * t_g.sum(1) + t43 + t_x @ w - (x40 + x37 + x44) * t_v
+    t64 = 0.01 * (t55 - 4.0 * m * (-0.05555555555555555 * x14)) * t_v
+    t71 = t_h + 0.01 * ((-0.05 * x58 - h * (p2 * (0.1 * x20))) * t_v - (bh + ah) * t_h)
+    t72 = t_m + (t64 - 0.01 * (bm * t_m + am * t_m))
+    t68 = (0.001 * x62 * t42 - 0.01 * (k * (-0.0015625 * x34))) * t_v
+    t76 = t68 + (1.0 - 0.001 * x32 - 0.00125 * x34) * t_k
+    t80 = t_v - 0.01 * (gL * t_v) + 0.01 * (t60 + t_v @ g - x41 * (gK * p8) * t_k)
+    return (v_next, m_next, h_next, k_next), (t80, t72, t71, t76)
 
 
 def _residuals(v, m, h, k, x, w, g, gNa, gK, gL):
@@ -355,7 +353,9 @@ def _residuals(v, m, h, k, x, w, g, gNa, gK, gL):
 def _cotangents(
     v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k_next
 ):
-    """Cotangents of the inputs from those of the outputs and what was kept: 3,667,712 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 3,602,176 operations."""
+    # sizes
+    n = v.shape[1]
     # primal
     x1 = (v + 40.0) / 10.0
     x3 = jnp.abs(x1) < 0.001
@@ -377,46 +377,43 @@ def _cotangents(
     x30 = 1.0 - x29
     x31 = x23 / x30
     an = 0.1 * jnp.where(small, 1.0 + 0.5 * x23, x31)
-    x34 = jnp.exp(x12 / 80.0)
-    bn = 0.125 * x34
+    bn = 0.125 * jnp.exp(x12 / 80.0)
     x36 = gNa * m**3
     x37 = x36 * h
-    x38 = v - 50.0
-    x40 = gK * k**4
-    x41 = v + 77.0
-    x42 = g.sum(1)
-    x43 = 1.0 - m
-    x44 = 1.0 - h
-    x45 = 1.0 - k
+    x39 = gK * k**4
+    x40 = v + 77.0
+    x41 = g.sum(1)
+    x42 = 1.0 - m
+    x43 = 1.0 - h
+    x44 = 1.0 - k
+    x45 = bn * k
     # elemental partials
-    p0 = x10 / x9
-    p1 = bh / x21
-    p2 = x31 / x30
-    p4 = 3.0 * m**2
-    p6 = 4.0 * k**3
+    p0 = 1.0 / x9
+    p1 = x10 / x9
+    p2 = bh / x21
+    p3 = 1.0 / x30
+    p4 = x31 / x30
+    p6 = 3.0 * m**2
+    p8 = 4.0 * k**3
     # accumulation
-    t0 = 0.01 * ct_k_next
-    t6 = 0.01 * ct_h_next
-    t12 = 0.01 * ct_m_next
-    d_am = t12 * x43
-    d_I_gap = 0.01 * ct_v_next
-    d_x = d_I_gap @ w.T
-    d_w = x.T @ d_I_gap
-    d_g = (-(d_I_gap * v)).sum(0)[:, None] + v.T @ d_I_gap
-    d_k = ct_k_next - t0 * bn - t0 * an - d_I_gap * x41 * gK * p6
-    t34 = d_I_gap * x38
-    t31 = ct_v_next - d_I_gap * x42 + d_I_gap @ g.T - d_I_gap * gL - d_I_gap * x40
-    d_h = ct_h_next - t6 * bh - t6 * ah - t34 * x36
-    d_m = ct_m_next - t12 * bm - t12 * am - t34 * h * gNa * p4
-    t44 = 0.1 * (t0 * x45)
-    t46 = jnp.where(small, 0.0, t44)
-    t51 = t46 / x30 - jnp.where(small, 0.0, t46 * p2 * x29)
-    t55 = t31 - d_I_gap * x37 + 0.1 * (t51 + 0.5 * jnp.where(small, t44, 0.0))
-    t63 = 0.0125 * (-0.125 * (t0 * k) * x34) + 0.05 * (0.07 * (t6 * x44) * x16)
-    t67 = t63 + 0.05555555555555555 * (-4.0 * (t12 * m) * x14)
-    t70 = jnp.where(x3, 0.0, d_am)
-    t77 = t70 / x9 - jnp.where(x3, 0.0, t70 * p0 * x8) + 0.5 * jnp.where(x3, d_am, 0.0)
-    d_v = t55 - 0.1 * (t6 * h * p1 * x20) - t67 + 0.1 * t77
+    t13 = jnp.where(x3, 0.5, p0) - jnp.where(x3, 0.0, p1) * jnp.where(x3, 0.0, x8)
+    t25 = jnp.where(small, 0.0, p4) * jnp.where(small, 0.0, x29)
+    t34 = 0.01 * ct_v_next
+    d_x = t34 @ w.T
+    d_w = x.T @ t34
+    d_g = v.T @ t34 + (-(t34 * v)).sum(0, keepdims=True).reshape(n)[:, None]
+    t46 = t34 * (50.0 - v)
+    t47 = 0.01 * ct_m_next
+    t48 = 0.01 * ct_h_next
+    t28 = x44 * (0.010000000000000002 * (jnp.where(small, 0.5, p3) - t25))
+    t53 = 0.01 * ct_k_next
+    t58 = t47 * (x42 * (0.1 * t13) - m * (-0.2222222222222222 * x14))
+    d_m = ct_m_next + t46 * (h * (gNa * p6)) - t47 * (am + bm)
+    t59 = ct_v_next - t34 * (gL + x39 + (x37 + x41)) + t34 @ g.T + t58
+    d_h = ct_h_next + t46 * x36 - t48 * (ah + bh)
+    t62 = t59 + t48 * (h * (p2 * (-0.1 * x20)) + 0.07 * x43 * (-0.05 * x16))
+    d_v = t62 + t53 * (t28 + 0.0125 * x45)
+    d_k = ct_k_next - t34 * (x40 * (gK * p8)) - t53 * (an + bn)
     return (d_v, d_m, d_h, d_k, d_x, d_w, d_g)
 
 

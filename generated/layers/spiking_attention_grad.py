@@ -4,13 +4,13 @@
 #
 # spiking_attention, on arrays: counted at batch = 16, d = 128, t = 64.
 # The function itself 170,723,328 operations (8*batch*d*d*t + 4*batch*d*t*t +
-# 23*batch*d*t - batch*t*t + 2*batch*t); value and vector-Jacobian product 511,382,272
-# operations (24*batch*d*d*t + 12*batch*d*t*t + 63*batch*d*t - 2*batch*t*t + 5*batch*t -
-# 4*d*d - 2*d), 169,610,240 multiplications of them in its accumulation by reverse
-# elimination (reverse 169,610,240).
-# Training keeps 2,883,584 bytes (in float32), and the backward pass takes 341,709,568
-# operations (16*batch*d*d*t + 8*batch*d*t*t + 48*batch*d*t - batch*t*t + 5*batch*t -
-# 4*d*d - 2*d).
+# 23*batch*d*t - batch*t*t + 2*batch*t); value and vector-Jacobian product 511,267,584
+# operations (24*batch*d*d*t + 12*batch*d*t*t + 62*batch*d*t - 2*batch*t*t + 5*batch*t -
+# 3*d*d - 2*d), 169,495,552 multiplications of them in its accumulation by elimination
+# in an order found by annealing (reverse 169,610,240).
+# Training keeps 2,883,584 bytes (in float32), and the backward pass takes 341,594,880
+# operations (16*batch*d*d*t + 8*batch*d*t*t + 47*batch*d*t - batch*t*t + 5*batch*t -
+# 3*d*d - 2*d).
 """The exact derivative of `spiking_attention`, generated from models/layers/spiking_attention.py."""
 
 from functools import partial
@@ -25,7 +25,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:e074472420c827dccf80a8512536e4f33a43a2eda51206405e54d51df17bf6fc",
+    "text": "sha256:7db853d33d48a026ca6aba1185870591e6fce14276d3a5062c887827b9ff8cd1",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -54,7 +54,7 @@ GRADGEN = {
         "params.wv",
         "params.wo",
     ),
-    "vjp_order": "reverse",
+    "vjp_order": "annealing",
     "counts": {
         "primal": {
             "mul": 85458944,
@@ -67,31 +67,30 @@ GRADGEN = {
             "formula": "8*batch*d*d*t + 4*batch*d*t*t + 23*batch*d*t - batch*t*t + 2*batch*t",
         },
         "vjp": {
-            "mul": 256249856,
+            "mul": 256135168,
             "div": 527360,
             "add": 252900096,
             "sub": 1179648,
             "neg": 131072,
             "transcendental": 525312,
             "compare": 393216,
-            "total": 511382272,
-            "formula": "24*batch*d*d*t + 12*batch*d*t*t + 63*batch*d*t - 2*batch*t*t + 5*batch*t - 4*d*d - 2*d",
+            "total": 511267584,
+            "formula": "24*batch*d*d*t + 12*batch*d*t*t + 62*batch*d*t - 2*batch*t*t + 5*batch*t - 3*d*d - 2*d",
             "accumulation": {
-                "muls": 169610240,
+                "muls": 169495552,
                 "adds": 167245568,
                 "reverse": 169610240,
             },
         },
         "jvp": {
-            "mul": 256774144,
+            "mul": 256659456,
             "div": 527360,
-            "add": 252965888,
-            "sub": 1703936,
-            "neg": 1024,
+            "add": 252834816,
+            "sub": 1835008,
             "transcendental": 525312,
             "compare": 524288,
-            "total": 512496640,
-            "formula": "24*batch*d*d*t + 12*batch*d*t*t + 71*batch*d*t - 2*batch*t*t + 5*batch*t",
+            "total": 512381952,
+            "formula": "24*batch*d*d*t + 12*batch*d*t*t + 70*batch*d*t - 2*batch*t*t + 5*batch*t + d*d",
         },
         "residuals": {
             "mul": 85327872,
@@ -105,15 +104,15 @@ GRADGEN = {
             "kept": {"bytes": 2883584},
         },
         "backward": {
-            "mul": 171315200,
+            "mul": 171200512,
             "div": 396288,
             "add": 169079552,
             "sub": 524288,
             "neg": 131072,
             "transcendental": 394240,
             "compare": 393216,
-            "total": 341709568,
-            "formula": "16*batch*d*d*t + 8*batch*d*t*t + 48*batch*d*t - batch*t*t + 5*batch*t - 4*d*d - 2*d",
+            "total": 341594880,
+            "formula": "16*batch*d*d*t + 8*batch*d*t*t + 47*batch*d*t - batch*t*t + 5*batch*t - 3*d*d - 2*d",
         },
     },
 }
@@ -135,7 +134,7 @@ def spiking_attention(state, x, params, a=0.5, th=1.0):
     Differentiable with respect to state.q, state.k, state.v, state.o, x, params.gain,
     params.shift, params.wq, params.wk, params.wv, params.wo: training keeps 2,883,584
     bytes (in float32, at the sizes in the header), and the backward pass takes
-    341,709,568 operations.
+    341,594,880 operations.
     """
     leaves, types = _flatten(state, x, params, a, th)
     return _result(_step(*leaves), types)
@@ -144,14 +143,14 @@ def spiking_attention(state, x, params, a=0.5, th=1.0):
 def spiking_attention_forward(state, x, params, a=0.5, th=1.0):
     """`spiking_attention` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
-    Differentiable with respect to state.q, state.k, state.v, state.o, x, params.gain, params.shift, params.wq, params.wk, params.wv, params.wo: a tangent takes 512,496,640 operations.
+    Differentiable with respect to state.q, state.k, state.v, state.o, x, params.gain, params.shift, params.wq, params.wk, params.wv, params.wo: a tangent takes 512,381,952 operations.
     """
     leaves, types = _flatten(state, x, params, a, th)
     return _result(_step_forward(*_hold_constant(*leaves)), types)
 
 
 def spiking_attention_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 511,382,272 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 511,267,584 operations.
 
     Args:
         primals: tuple of the arguments of `spiking_attention`.
@@ -185,7 +184,7 @@ def spiking_attention_vjp(primals, cotangents):
 
 
 def spiking_attention_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 512,496,640 operations.
+    """The result and its tangents, without forming the Jacobian: 512,381,952 operations.
 
     Args:
         primals: tuple of the arguments of `spiking_attention`.
@@ -281,7 +280,7 @@ def _vjp(
     ct_0_o,
     ct_z,
 ):
-    """Cotangents of the inputs from those of the outputs: 511,382,272 operations."""
+    """Cotangents of the inputs from those of the outputs: 511,267,584 operations."""
     # sizes
     d = q.shape[2]
     # primal
@@ -317,21 +316,23 @@ def _vjp(
     p20 = jax.nn.sigmoid(4.0 * x27)
     p23 = 4.0 * p20 * (1.0 - p20)
     # accumulation
+    t0 = 0.125 * wo
     d_u = ct_0_o + ct_z * p23
-    d_o = d_u * a
     d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = 0.125 * (d_u @ wo.T)
+    t2 = jnp.einsum("abc,dc->abd", d_u, t0)
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
+    d_u_2 = ct_0_q + d_scores @ z_1 * p8
+    d_q = d_u_2 * a
+    d_u_3 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
+    d_k = d_u_3 * a
+    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
+    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
     d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
-    d_u_2 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
-    d_k = d_u_2 * a
-    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
-    d_u_3 = ct_0_q + d_scores @ z_1 * p8
-    d_q = d_u_3 * a
-    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
-    d_s = d_u_1 @ wv.T + d_u_2 @ wk.T + d_u_3 @ wq.T
+    t8 = jnp.einsum("abc,dc->abd", d_u_3, wk) + jnp.einsum("abc,dc->abd", d_u_2, wq)
+    d_s = t8 + jnp.einsum("abc,dc->abd", d_u_1, wv)
+    d_o = d_u * a
     d_shift = d_s.sum((0, 1))
     t10 = d_s * x9
     d_gain = jnp.einsum("abc,abc->c", t10, centred)
@@ -367,7 +368,7 @@ def _jvp(
     t_wv,
     t_wo,
 ):
-    """Outputs and their tangents: 512,496,640 operations."""
+    """Outputs and their tangents: 512,381,952 operations."""
     # sizes
     d = q.shape[2]
     # primal
@@ -408,20 +409,20 @@ def _jvp(
     p20 = jax.nn.sigmoid(4.0 * x33)
     p23 = 4.0 * p20 * (1.0 - p20)
     # accumulation
-    t_centred = t_x + (-(p0 * t_x.sum(2)))[:, :, None]
-    t20 = x7 * (p3 * (p0 * (p1 * t_centred).sum(2))[:, :, None])
-    t_s = t_shift + (x9 * (centred * t_gain + gain * t_centred) + t20)
+    t_centred = t_x - p0 * t_x.sum(2, keepdims=True)
+    t19 = x7 * (p3 * (p0 * (p1 * t_centred).sum(2))[:, :, None])
+    t_s = t_shift + (x9 * (centred * t_gain + gain * t_centred) + t19)
     t_u = s @ t_wq + t_s @ wq + a * t_q
     t_z = p8 * t_u
-    t_u_1 = s @ t_wk + t_s @ wk + a * t_k
-    t_z_1 = p13 * t_u_1
+    t29 = s @ t_wk + t_s @ wk + a * t_k
+    t_z_1 = p13 * t29
+    t30 = s @ t_wv + t_s @ wv + a * t_v
+    t_z_2 = p18 * t30
     t28 = jnp.einsum("abc,adc->adb", z_1, t_z)
     t_scores = t28 + jnp.einsum("abc,adc->abd", z, t_z_1)
-    t_u_2 = s @ t_wv + t_s @ wv + a * t_v
-    t_z_2 = p18 * t_u_2
-    t_u_3 = x30 @ t_wo + 0.125 * (scores @ t_z_2 + t_scores @ z_2) @ wo + a * t_o
-    t_z_3 = p23 * t_u_3
-    return (x16, x22, x28, x36, z_3), (t_u, t_u_1, t_u_2, t_u_3, t_z_3)
+    t_u_1 = a * t_o + (x30 @ t_wo + (scores @ t_z_2 + t_scores @ z_2) @ (0.125 * wo))
+    t37 = p23 * t_u_1
+    return (x16, x22, x28, x36, z_3), (t_u, t29, t30, t_u_1, t37)
 
 
 def _residuals(q, k, v, o, x, gain, shift, wq, wk, wv, wo, a, th):
@@ -474,7 +475,7 @@ def _cotangents(
     ct_0_o,
     ct_z,
 ):
-    """Cotangents of the inputs from those of the outputs and what was kept: 341,709,568 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 341,594,880 operations."""
     # sizes
     d = x.shape[2]
     # primal
@@ -497,21 +498,23 @@ def _cotangents(
     p15 = jax.nn.sigmoid(4.0 * x21)
     p18 = 4.0 * p15 * (1.0 - p15)
     # accumulation
+    t0 = 0.125 * wo
     d_u = ct_0_o + ct_z * p23
-    d_o = d_u * a
     d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = 0.125 * (d_u @ wo.T)
+    t2 = jnp.einsum("abc,dc->abd", d_u, t0)
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
+    d_u_2 = ct_0_q + d_scores @ z_1 * p8
+    d_q = d_u_2 * a
+    d_u_3 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
+    d_k = d_u_3 * a
+    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
+    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
     d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
-    d_u_2 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
-    d_k = d_u_2 * a
-    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
-    d_u_3 = ct_0_q + d_scores @ z_1 * p8
-    d_q = d_u_3 * a
-    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
-    d_s = d_u_1 @ wv.T + d_u_2 @ wk.T + d_u_3 @ wq.T
+    t8 = jnp.einsum("abc,dc->abd", d_u_3, wk) + jnp.einsum("abc,dc->abd", d_u_2, wq)
+    d_s = t8 + jnp.einsum("abc,dc->abd", d_u_1, wv)
+    d_o = d_u * a
     d_shift = d_s.sum((0, 1))
     t10 = d_s * x9
     d_gain = jnp.einsum("abc,abc->c", t10, centred)

@@ -27,11 +27,12 @@ class VerifiedArrays:
 
     def sentence(self) -> str:
         """The counts against reverse mode, and how exact it is."""
-        module = self.module
+        module, order = self.module, self.module.pulled.plan.order
+        proof = ", proved optimal" if order.proved_optimal else ""
         return (
             f"on arrays: {counted(module, module.vjp)} for value and "
             f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "
-            f"(reverse {module.pulled.sweep.muls:,}; order: {module.pulled.plan.found_by}); "
+            f"(reverse {module.pulled.sweep.muls:,}; order: {order.found_by}{proof}); "
             f"{self.report.summary()}"
         )
 

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_jacobian import jacobian_of
 from gradgen.compile.programs import GENERATOR
-from gradgen.elimination.arrays import (
-    cheapest,
+from gradgen.elimination.array_graphs import (
+    ArrayGraph,
     goes_forward,
-    sweep,
     weighted_inputs,
     weighted_outputs,
 )
 from gradgen.frontend.reading.local_imports import digests_of_imports
+from gradgen.ir.array_counts import count_arrays
 from gradgen.ir.array_module import ArrayModule, Work
+from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.code import Var
 from gradgen.ir.program import Program
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
+from gradgen.search.arrays.portfolio import candidates, sweep
+
+_Vectors = Mapping[Var, Var]
+"""Cotangents, or tangents: by each, whose it is."""
 
 
 def array_module(front: ArrayFront) -> ArrayModule:
     """The programs of a source on arrays."""
     trace, settings = front.trace, front.settings
-    sizes = dict(trace.sizes)
     cotangents: dict[str, str] = {}
     weighed = []
     for output in trace.float_outputs:
@@ -30,14 +38,12 @@ def array_module(front: ArrayFront) -> ArrayModule:
             weight = f"ct{len(cotangents)}"
             cotangents[weight] = output.atom
             weighed.append((output.path, weight))
-    pulled_graph = weighted_outputs(trace, cotangents)
-    pulled = Work(cheapest(pulled_graph, sizes), sweep(pulled_graph, sizes))
     tangents = {f"tan{k}": i.variable for k, i in enumerate(trace.inputs) if i.wrt}
+    pulled, vjp = _cheapest(trace, weighted_outputs(trace, cotangents), cotangents, ArrayCode.vjp)
     pushed_graph = weighted_inputs(trace, tangents)
-    pushed = None
+    pushed, jvp = None, None
     if goes_forward(pushed_graph):
-        pushed = Work(cheapest(pushed_graph, sizes), sweep(pushed_graph, sizes))
-    vjp = ArrayCode(trace).vjp(pulled.plan, cotangents)
+        pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp)
     # a loop that has run is not run again for what it keeps
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
     return ArrayModule(
@@ -45,7 +51,7 @@ def array_module(front: ArrayFront) -> ArrayModule:
         trace=trace,
         primal=ArrayCode(trace).primal(),
         vjp=vjp,
-        jvp=None if pushed is None else ArrayCode(trace).jvp(pushed.plan, tangents),
+        jvp=jvp,
         gradient=_gradient(trace) if trace.is_loss else None,
         passes=split_arrays(whole, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
@@ -57,6 +63,7 @@ def array_module(front: ArrayFront) -> ArrayModule:
         source_name=settings.shown(front.source.path),
         options=settings.options(),
         imports=digests_of_imports(settings.path, settings.example),
+        jacobian=jacobian_of(trace, front.source, settings),
     )
 
 
@@ -66,5 +73,28 @@ def _gradient(trace: ArrayTrace) -> Program | None:
     if not isinstance(first, str):
         return None
     weighed = {"ct": first}
-    plan = cheapest(weighted_outputs(trace, weighed), dict(trace.sizes))
-    return ArrayCode(trace).gradient(plan, weighed)
+    return _cheapest(trace, weighted_outputs(trace, weighed), weighed, ArrayCode.gradient)[1]
+
+
+def _cheapest(
+    trace: ArrayTrace,
+    graph: ArrayGraph,
+    vectors: _Vectors,
+    lowered: Callable[[ArrayCode, ArrayPlan, _Vectors], Program],
+) -> tuple[Work, Program]:
+    """Of the plans of a vector product, that whose program has the fewest operations.
+
+    The plain mode is kept unless another one has fewer: its code is what people write.
+    """
+    sizes = dict(trace.sizes)
+    given = trace.shapes_by_variable
+    given = given | {vector: given[variable] for vector, variable in vectors.items()}
+
+    def operations(made: tuple[ArrayPlan, Program]) -> int:
+        return count_arrays(made[1], given, sizes).total
+
+    plans = candidates(graph, sizes)
+    plan, program = min(
+        ((plan, lowered(ArrayCode(trace), plan, vectors)) for plan in plans), key=operations
+    )
+    return Work(plan, sweep(graph, sizes)), program

@@ -1,18 +1,23 @@
-"""Vertex elimination on graphs of arrays: partials have patterns, products are contractions.
-
-The graph is that of a vector product: of the outputs weighted with cotangents, or of the inputs
-with tangents (Griewank and Walther, *Evaluating Derivatives*, section 10.1), so that one end of it
-is a single number. Operators can then be applied to what has met that end already.
-"""
+"""Vertex elimination on graphs of arrays: partials have patterns, products are contractions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gradgen.elimination.array_edges import Edges, Vertex, edges_of
+from gradgen.elimination.array_graphs import (
+    END,
+    ArrayGraph,
+    ends_of,
+    weighted_inputs,
+    weighted_outputs,
+)
+from gradgen.elimination.array_table import applied_to_column, applied_to_row
 from gradgen.ir.array_plan import (
     Add,
     Apply,
+    ArrayOrder,
     ArrayPlan,
     Multiply,
     Step,
@@ -21,362 +26,195 @@ from gradgen.ir.array_plan import (
     tip,
     weight_of,
 )
-from gradgen.ir.array_trace import ArrayTrace, Operator, Part, Partial, Passed
-from gradgen.ir.code import Const, Var
-from gradgen.ir.loops import LOOP, loop_of
+from gradgen.ir.array_trace import ArrayTrace, Operator, Partial, Passed
+from gradgen.ir.code import Var
 from gradgen.ir.patterns import Pattern, product, total
-from gradgen.ir.shapes import Dim, Shape, Sizes, size
-
-END = "1"
-"""The vertex of the single number."""
+from gradgen.ir.shapes import Shape, Sizes, size
 
 
 @dataclass(frozen=True)
-class ArrayGraph:
-    """The linearised graph of a vector product. Vertices are variables, in topological order."""
+class _Met:
+    """Vectors that have met a loop: which of its results or operands each belongs to."""
 
-    vertices: tuple[Var, ...]
-    intermediates: tuple[Var, ...]
-    ends: tuple[Var, ...]
-    """What is left besides the single number."""
-    edges: tuple[tuple[Var, Var, tuple[Part, ...]], ...]
-    """(source, target, terms)."""
-    loops: Mapping[Var, tuple[Dim, ArrayTrace]]
-    """The length of each loop, and what a step of it computes."""
-    shapes: Mapping[Var, Shape]
-    backward: bool
-    """Whether the single number is what all is summed up to, or what all varies with."""
+    vectors: tuple[tuple[int, int], ...]
 
 
-def weighted_outputs(trace: ArrayTrace, cotangents: Mapping[Var, Var]) -> ArrayGraph:
-    """The graph of the outputs' sum, weighted with cotangents: by each, whose it is."""
-    inputs = [i.variable for i in trace.inputs if i.wrt]
-    edges = _edges(trace)
-    kept = _between(trace, edges, inputs, list(cotangents.values()))
-    for weight, variable in cotangents.items():
-        edges.setdefault((variable, END), []).append(_vector(variable, weight, trace))
-    return _graph(trace, edges, kept, [v for v in inputs if v in kept], backward=True)
+_Term = int | Operator | Passed | _Met
+"""A value by number, a linear map, or what has to do with a loop."""
+
+Planning = Callable[[ArrayGraph, Sizes], ArrayPlan]
+"""How the graph of one step of a loop is eliminated."""
 
 
-def weighted_inputs(trace: ArrayTrace, tangents: Mapping[Var, Var]) -> ArrayGraph:
-    """The graph below one number, which feeds each input its tangent: by each, whose it is.
+def planned(
+    graph: ArrayGraph, order: ArrayOrder, sizes: Sizes, of_steps: Planning | None = None
+) -> ArrayPlan:
+    """The steps of eliminating a graph's intermediates in an order, in which that is possible.
 
-    Outputs have vertices of their own, since they may be read further.
+    `of_steps` plans one step of each loop, where there are loops.
     """
-    outputs = dict.fromkeys(o.atom for o in trace.float_outputs if isinstance(o.atom, str))
-    edges = _edges(trace)
-    kept = _between(trace, edges, list(tangents.values()), list(outputs))
-    for weight, variable in tangents.items():
-        edges[END, variable] = [_vector(variable, weight, trace, rows=True)]
-    reached = [v for v in outputs if v in kept]
-    for variable in reached:
-        edges[variable, tip(variable)] = [_identity(variable, trace)]
-    return _graph(trace, edges, kept, list(map(tip, reached)), backward=False)
+    accumulation = _Accumulation(graph, sizes, of_steps)
+    for vertex in order.steps:
+        accumulation.eliminate(vertex)
+    return accumulation.plan(order)
 
 
-def goes_forward(graph: ArrayGraph) -> bool:
-    """Whether tangents can be pushed along all edges: none has a rule for cotangents alone."""
-    terms = [term for _, _, terms in graph.edges for term in terms]
-    inside = all(
-        part.pushed is not None
-        for _, trace in graph.loops.values()
-        for step in _with_loops(trace)
-        for elemental in step.elementals
-        for part in elemental.parts
-        if isinstance(part, Operator)
-    )
-    return inside and all(
-        not isinstance(term, Operator) or term.pushed is not None for term in terms
-    )
+class _Accumulation:
+    """A graph under elimination, with the steps so far and what they take."""
 
-
-def _with_loops(trace: ArrayTrace) -> Iterator[ArrayTrace]:
-    yield trace
-    for _, step in trace.loops:
-        yield from _with_loops(step)
-
-
-_Edges = dict[tuple[Var, Var], list[Part]]
-
-
-def _edges(trace: ArrayTrace) -> _Edges:
-    edges: _Edges = {}
-    for elemental in trace.elementals:
-        for part in elemental.parts:
-            edges.setdefault((part.source, elemental.target), []).append(part)
-    return edges
-
-
-def _vector(variable: Var, weight: Var, trace: ArrayTrace, *, rows: bool = False) -> Partial:
-    shape = trace.shapes_by_variable[variable]
-    axes = tuple(range(len(shape)))
-    layout = tuple(None if dim == 1 else k for k, dim in enumerate(shape))
-    pattern = Pattern(axes if rows else (), () if rows else axes, _varying(shape), shape)
-    return Partial(variable, pattern, weight, layout)
-
-
-def _identity(variable: Var, trace: ArrayTrace) -> Partial:
-    shape = trace.shapes_by_variable[variable]
-    axes = tuple(range(len(shape)))
-    return Partial(variable, Pattern(axes, axes, frozenset(), shape, True), Const(1.0), ())
-
-
-def _graph(
-    trace: ArrayTrace, edges: _Edges, kept: set[Var], ends: Sequence[Var], *, backward: bool
-) -> ArrayGraph:
-    order = [i.variable for i in trace.inputs if i.wrt] + [e.target for e in trace.elementals]
-    vertices = [v for v in order if v in kept]
-    known = {END, *vertices, *ends}
-    found = [(s, t, tuple(parts)) for (s, t), parts in edges.items() if {s, t} <= known]
-    shapes = trace.shapes_by_variable
-    lengths = {i.target: loop_of(i).length for i in trace.primal if i.op == LOOP}
-    return ArrayGraph(
-        (*vertices, *(v for v in ends if v not in kept)),
-        tuple(v for v in vertices if v not in ends),
-        tuple(ends),
-        tuple(found),
-        {loop: (lengths[loop], step) for loop, step in trace.loops if loop in known},
-        shapes | {tip(v): shapes[v] for v in vertices},
-        backward,
-    )
-
-
-def _between(
-    trace: ArrayTrace, edges: _Edges, sources: Sequence[Var], targets: Sequence[Var]
-) -> set[Var]:
-    """The vertices on paths from sources to targets."""
-    successors: dict[Var, list[Var]] = {}
-    predecessors: dict[Var, list[Var]] = {}
-    for source, target in edges:
-        successors.setdefault(source, []).append(target)
-        predecessors.setdefault(target, []).append(source)
-    return _reach(sources, successors) & _reach(targets, predecessors)
-
-
-def _reach(start: Sequence[Var], neighbours: Mapping[Var, list[Var]]) -> set[Var]:
-    reached = set(start)
-    waiting = list(reached)
-    while waiting:
-        for vertex in neighbours.get(waiting.pop(), ()):
-            if vertex not in reached:
-                reached.add(vertex)
-                waiting.append(vertex)
-    return reached
-
-
-@dataclass(frozen=True)
-class _Of:
-    """A vector that belongs to one result of a loop, or to one of its operands."""
-
-    index: int
-    value: int
-
-
-_Term = int | Operator | Passed | _Of
-
-
-class Elimination:
-    """A graph under elimination, with what it has cost so far."""
-
-    def __init__(self, graph: ArrayGraph, sizes: Sizes) -> None:
-        self._graph, self._sizes = graph, sizes
+    def __init__(self, graph: ArrayGraph, sizes: Sizes, of_steps: Planning | None) -> None:
+        self._graph, self._sizes, self._of_steps = graph, sizes, of_steps
         self._number = {v: k for k, v in enumerate(graph.vertices)}
-        self.muls = self.adds = 0
-        self.steps: list[Step] = []
+        every = [(s, t, term) for s, t, terms in graph.edges for term in terms]
+        self._partials = [term for _, _, term in every if isinstance(term, Partial)]
+        self._patterns = [partial.pattern for partial in self._partials]
+        self._steps: list[Step] = []
         self._complete: list[tuple[int, Var]] = []
-        self.partials: list[Partial] = []
-        self._patterns: list[Pattern] = []
-        self._terms: dict[Var, dict[Var, list[_Term]]] = {}
-        self._sources: dict[Var, set[Var]] = {}
-        every = [(s, t, part) for s, t, parts in graph.edges for part in parts]
-        numbered = [part for _, _, part in every if isinstance(part, Partial)]
-        self.partials, self._patterns = numbered, [p.pattern for p in numbered]
-        number = iter(range(len(numbered)))
-        for source, target, part in every:
-            self._add(source, target, next(number) if isinstance(part, Partial) else part)
-
-    def targets(self, vertex: Var) -> dict[Var, list[_Term]]:
-        """The terms of the edges out of a vertex."""
-        return self._terms.get(vertex, {})
-
-    def legal(self, vertex: Var) -> bool:
-        """Whether no operator would be multiplied but with a vector."""
-        return all(
-            self._multiplies(left, right, END in (source, target))
-            for target, lefts in self.targets(vertex).items()
-            for left in lefts
-            for source in self._sources.get(vertex, ())
-            for right in self._terms[source][vertex]
-        )
-
-    def cost(self, vertex: Var) -> int:
-        """The multiplications of eliminating a vertex now."""
-        return sum(
-            product(self._patterns[left], self._patterns[right]).multiplications(
-                self._patterns[left], self._patterns[right], self._sizes
-            )
-            for lefts in self.targets(vertex).values()
-            for left in lefts
-            for source in self._sources.get(vertex, ())
-            for right in self._terms[source][vertex]
-            if isinstance(left, int) and isinstance(right, int)
+        self._muls = self._adds = 0
+        self._loops: dict[Var, Steps] = {}
+        values = iter(range(len(self._partials)))
+        self._edges: Edges[_Term] = edges_of(
+            len(graph.vertices),
+            (
+                (
+                    self._number[source],
+                    self._number[target],
+                    next(values) if isinstance(term, Partial) else term,
+                )
+                for source, target, term in every
+            ),
+            self._plus,
         )
 
     def eliminate(self, vertex: Var) -> None:
         """Join every edge into an intermediate with every edge out of it."""
+        number = self._number[vertex]
         if vertex in self._graph.loops:
-            self._pass_through(vertex)
-            return
-        lefts = self.targets(vertex)
-        self._note_complete(vertex)
-        for source in sorted(self._sources.get(vertex, ()), key=self._place):
-            for target in sorted(lefts, key=self._place):
-                for left in lefts[target]:
-                    for right in self._terms[source][vertex]:
-                        self._add(source, target, self._times(left, right, (vertex, target)))
-        self._remove(vertex)
+            self._gather(vertex)
+        else:
+            self._note_complete(number)
+        self._edges = self._edges.without(number, self._times, self._plus)
 
-    def _remove(self, vertex: Var) -> None:
-        for source in self._sources.get(vertex, ()):
-            del self._terms[source][vertex]
-        for target in self.targets(vertex):
-            self._sources[target].discard(vertex)
-        self._terms.pop(vertex, None)
-        self._sources.pop(vertex, None)
-
-    def _pass_through(self, loop: Var) -> None:
-        """Take all vectors that have met a loop through it, at once."""
-        backward, shapes = self._graph.backward, self._graph.shapes
-        vectors = self._terms[loop][END] if backward else self._terms[END][loop]
-        given = tuple(sorted((v.index, v.value) for v in vectors if isinstance(v, _Of)))
+    def _gather(self, loop: Var) -> None:
+        """Join the vectors that have met a loop, which pass it at once; and plan its steps."""
+        number, end = self._number[loop], self._number[END]
+        out = dict(self._edges.out)
+        backward = set(out[number]) == {end}
+        source, target = (number, end) if backward else (end, number)
+        met = [term for term in out[source][target] if isinstance(term, _Met)]
+        together = _Met(tuple(sorted(vector for term in met for vector in term.vectors)))
+        out[source] = {**out[source], target: (together,)}
+        self._edges = Edges(out, self._edges.into)
         length, trace = self._graph.loops[loop]
-        steps = _steps(trace, loop, [k for k, _ in given], self._sizes, backward=backward)
+        assert self._of_steps is not None
+        given = [k for k, _ in together.vectors]
+        found = _steps(trace, loop, given, self._sizes, self._of_steps, backward=backward)
+        self._loops[loop] = found
         times = size(length, self._sizes)
-        self.muls += times * steps.plan.muls
-        self.adds += times * steps.plan.adds
-        around = self._sources.get(loop, set()) if backward else set(self.targets(loop))
-        for vertex in sorted(around - {END}, key=self._place):
-            terms = self._terms[vertex][loop] if backward else self._terms[loop][vertex]
-            shape = shapes[vertex]
-            axes = tuple(range(len(shape)))
-            pattern = Pattern(
-                () if backward else axes, axes if backward else (), _varying(shape), shape
-            )
-            ends = (vertex, END) if backward else (END, vertex)
-            for term in terms:
-                assert isinstance(term, Passed)
-                through = Through(loop, given, term.index, steps, pattern)
-                self._add(*ends, self._take(through, pattern))
-        self._remove(loop)
+        self._muls += times * found.plan.muls
+        self._adds += times * found.plan.adds
 
-    def _note_complete(self, vertex: Var) -> None:
-        """Note if there is one vector left at a vertex: a cotangent, or a tangent."""
-        around = self.targets(vertex) if self._graph.backward else self._sources.get(vertex, ())
-        if list(around) == [END]:
-            ends = (vertex, END) if self._graph.backward else (END, vertex)
-            terms = self._terms[ends[0]][ends[1]]
-            if len(terms) == 1 and isinstance(terms[0], int):
-                self._complete.append((terms[0], vertex))
-
-    def plan(self, found_by: str) -> ArrayPlan:
+    def plan(self, order: ArrayOrder) -> ArrayPlan:
         """The steps so far, and the values that are left."""
-        results = []
-        for end in self._graph.ends:
-            source, target = (end, END) if self._graph.backward else (END, end)
-            terms = self._terms.get(source, {}).get(target, [])
-            results.append((end, tuple(term for term in terms if isinstance(term, int))))
         return ArrayPlan(
-            tuple(self.partials),
-            tuple(self.steps),
-            tuple(results),
+            tuple(self._partials),
+            tuple(self._steps),
+            tuple(
+                (target, source, self._left(target, source)) for target, source in self._graph.ends
+            ),
             tuple(self._complete),
-            self.muls,
-            self.adds,
-            found_by,
+            self._muls,
+            self._adds,
+            order,
         )
 
-    def _place(self, vertex: Var) -> int:
-        return self._number.get(vertex, -1)
+    def _left(self, target: Var, source: Var) -> tuple[int, ...]:
+        terms = self._edges.out[self._number[source]].get(self._number[target], ())
+        assert all(isinstance(term, int) for term in terms)
+        return tuple(term for term in terms if isinstance(term, int))
 
-    def _multiplies(self, left: _Term, right: _Term, with_vector: bool) -> bool:
-        if isinstance(left, int) and isinstance(right, int):
-            return True
-        if isinstance(left, _Of) or isinstance(right, _Of):
-            # a loop is passed when all its results, or operands, have met the vector
-            return isinstance(left, Passed) or isinstance(right, Passed)
-        if isinstance(right, Passed):
-            return isinstance(left, int) and self._graph.backward and with_vector
-        if isinstance(left, Passed):
-            return isinstance(right, int) and not self._graph.backward and with_vector
-        if isinstance(left, int):
-            return not self._patterns[left].rows and self._graph.backward
-        return (
-            isinstance(right, int)
-            and isinstance(left, Operator)
-            and left.pushed is not None
-            and not self._patterns[right].columns
-            and not self._graph.backward
-        )
+    def _note_complete(self, vertex: Vertex) -> None:
+        """Note if there is one vector left at a vertex: a cotangent, or a tangent."""
+        if END not in self._number:
+            return
+        end = self._number[END]
+        out, into = self._edges.out[vertex], self._edges.into[vertex]
+        found: tuple[_Term, ...] = ()
+        if set(out) == {end}:
+            found = out[end]
+        elif into == {end}:
+            found = self._edges.out[end][vertex]
+        if len(found) == 1 and isinstance(found[0], int):
+            self._complete.append((found[0], self._graph.vertices[vertex]))
 
-    def _times(self, left: _Term, right: _Term, ends: tuple[Var, Var]) -> int | _Of:
-        if isinstance(right, Passed):
-            assert isinstance(left, int)
-            return _Of(right.index, left)
-        if isinstance(left, Passed):
-            assert isinstance(right, int)
-            return _Of(left.index, right)
+    def _times(self, left: _Term, right: _Term, middle: Vertex, target: Vertex) -> _Term:
         if isinstance(left, int) and isinstance(right, int):
             one, two = self._patterns[left], self._patterns[right]
             found = product(one, two)
-            self.muls += found.multiplications(one, two, self._sizes)
-            self.adds += found.additions(one, two, self._sizes)
+            self._muls += found.multiplications(one, two, self._sizes)
+            self._adds += found.additions(one, two, self._sizes)
             return self._take(Multiply(left, right, found), found.pattern)
-        (middle, target), shapes = ends, self._graph.shapes
+        shapes, names = self._graph.shapes, self._graph.vertices
+        if isinstance(right, Passed) and isinstance(left, _Met):
+            return self._through(names[middle], left, right, _vector(shapes[right.source]))
+        if isinstance(left, Passed) and isinstance(right, _Met):
+            tangent = _vector(shapes[names[target]], rows=True)
+            return self._through(names[middle], right, left, tangent)
+        if isinstance(right, Passed):
+            assert isinstance(left, int)
+            assert names[target] == END
+            return _Met(((right.index, left),))
+        if isinstance(left, Passed):
+            assert isinstance(right, int)
+            return _Met(((left.index, right),))
         if isinstance(left, int):
             assert isinstance(right, Operator)
-            shape = shapes[right.source]
-            pattern = Pattern((), tuple(range(len(shape))), _varying(shape), shape)
-            return self._take(Apply(right.transposed, left, shapes[middle], pattern), pattern)
-        assert isinstance(right, int)
-        assert isinstance(left, Operator)
-        assert left.pushed is not None
-        shape = shapes[target]
-        pattern = Pattern(tuple(range(len(shape))), (), _varying(shape), shape)
-        return self._take(Apply(left.pushed, right, shapes[middle], pattern), pattern)
+            pattern = applied_to_row(self._patterns[left], shapes[right.source])
+            applied, value = right.transposed, left
+        else:
+            assert isinstance(right, int)
+            assert isinstance(left, Operator)
+            assert left.pushed is not None
+            pattern = applied_to_column(left, self._patterns[right], shapes[names[target]])
+            applied, value = left.pushed, right
+        assert pattern is not None
+        return self._take(Apply(applied, value, shapes[names[middle]], pattern), pattern)
+
+    def _through(self, loop: Var, met: _Met, wanted: Passed, pattern: Pattern) -> int:
+        through = Through(loop, met.vectors, wanted.index, self._loops[loop], pattern)
+        return self._take(through, pattern)
+
+    def _plus(self, one: _Term, other: _Term) -> _Term | None:
+        if isinstance(one, _Met) and isinstance(other, _Met):
+            ((index, value),), ((place, more),) = one.vectors, other.vectors
+            added = self._plus(value, more) if index == place else None
+            return None if added is None else _Met(((index, added),))  # type: ignore[arg-type]
+        if not isinstance(one, int) or not isinstance(other, int):
+            return None
+        pattern = total(self._patterns[one], self._patterns[other])
+        return None if pattern is None else self._take(Add(one, other, pattern), pattern)
 
     def _take(self, step: Step, pattern: Pattern) -> int:
-        self.steps.append(step)
+        self._steps.append(step)
         self._patterns.append(pattern)
         return len(self._patterns) - 1
 
-    def _add(self, source: Var, target: Var, term: _Term) -> None:
-        terms = self._terms.setdefault(source, {}).setdefault(target, [])
-        self._sources.setdefault(target, set()).add(source)
-        if isinstance(term, _Of):
-            for k, known in enumerate(terms):
-                if isinstance(known, _Of) and known.index == term.index:
-                    pattern = total(self._patterns[known.value], self._patterns[term.value])
-                    assert pattern is not None
-                    added = self._take(Add(known.value, term.value, pattern), pattern)
-                    terms[k] = _Of(term.index, added)
-                    return
-        if isinstance(term, int):
-            for k, other in enumerate(terms):
-                if not isinstance(other, int):
-                    continue
-                pattern = total(self._patterns[other], self._patterns[term])
-                if pattern is not None:
-                    terms[k] = self._take(Add(other, term, pattern), pattern)
-                    return
-        terms.append(term)
 
-
-def _varying(shape: Shape) -> frozenset[int]:
-    return frozenset(k for k, dim in enumerate(shape) if dim != 1)
+def _vector(shape: Shape, *, rows: bool = False) -> Pattern:
+    """The pattern of a cotangent, or of a tangent."""
+    axes = tuple(range(len(shape)))
+    held = frozenset(k for k, dim in enumerate(shape) if dim != 1)
+    return Pattern(axes if rows else (), () if rows else axes, held, shape)
 
 
 def _steps(
-    trace: ArrayTrace, loop: Var, given: Sequence[int], sizes: Sizes, *, backward: bool
+    trace: ArrayTrace,
+    loop: Var,
+    given: Sequence[int],
+    sizes: Sizes,
+    planning: Planning,
+    *,
+    backward: bool,
 ) -> Steps:
     """How the steps of a loop are differentiated, given which vectors there are at its ends.
 
@@ -387,59 +225,42 @@ def _steps(
     carried = [(inputs.index(i), int(o)) for i, o in trace.recurrence]
     weighed = {k for k in given if not backward or isinstance(results[k], str)}
     while True:
+        names = {k: weight_of(loop, k) for k in sorted(weighed)}
+        chosen: Mapping[Var, Var] = {
+            name: str(results[k]) if backward else inputs[k] for k, name in names.items()
+        }
+        graph = (weighted_outputs if backward else weighted_inputs)(trace, chosen)
+        targets, sources = {t for t, _ in graph.ends}, {s for _, s in graph.ends}
         if backward:
-            chosen = {weight_of(loop, k): str(results[k]) for k in sorted(weighed)}
-            graph = weighted_outputs(trace, chosen)
-            more = {result for place, result in carried if inputs[place] in graph.ends}
+            more = {k for place, k in carried if inputs[place] in sources}
             more = {k for k in more if isinstance(results[k], str)}
         else:
-            graph = weighted_inputs(trace, {weight_of(loop, k): inputs[k] for k in sorted(weighed)})
-            ends = set(graph.ends)
-            more = {place for place, result in carried if tip(str(results[result])) in ends}
+            more = {place for place, k in carried if tip(str(results[k])) in targets}
         if more <= weighed:
-            break
+            return Steps(planning(graph, sizes), tuple(sorted(weighed)))
         weighed |= more
-    return Steps(cheapest(graph, sizes), tuple(sorted(weighed)))
 
 
-def cheapest(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
-    """The plan with the fewest multiplications of the orders that need no search."""
-    plans = [sweep(graph, sizes), _greedy(graph, sizes)]
-    return min((p for p in plans if p is not None), key=lambda p: (p.muls, p.adds))
+def reverse(graph: ArrayGraph) -> ArrayOrder:
+    """Backpropagation: intermediates in reverse topological order."""
+    return ArrayOrder(tuple(reversed(graph.intermediates)), "reverse")
 
 
-def sweep(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
-    """Reverse mode for cotangents, forward mode for tangents."""
-    found = _swept(graph, sizes, "reverse" if graph.backward else "forward")
-    assert found is not None
-    return found
+def forward(graph: ArrayGraph) -> ArrayOrder:
+    """Forward mode: intermediates in topological order."""
+    return ArrayOrder(graph.intermediates, "forward")
 
 
-def _swept(graph: ArrayGraph, sizes: Sizes, mode: str) -> ArrayPlan | None:
-    order = reversed(graph.intermediates) if mode == "reverse" else graph.intermediates
-    elimination = Elimination(graph, sizes)
-    for vertex in order:
-        if not elimination.legal(vertex):
-            return None
-        elimination.eliminate(vertex)
-    return elimination.plan(mode)
-
-
-def _greedy(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan | None:
-    """Markowitz's rule with prices: always what takes the fewest multiplications now."""
-    elimination = Elimination(graph, sizes)
-    remaining = list(reversed(graph.intermediates))
-    if len(remaining) > _MANY:
-        return None
-    while remaining:
-        allowed = [v for v in remaining if elimination.legal(v)]
-        if not allowed:
-            return None
-        vertex = min(allowed, key=elimination.cost)
-        elimination.eliminate(vertex)
-        remaining.remove(vertex)
-    return elimination.plan("markowitz")
-
-
-_MANY = 150
-"""Vertices above which the greedy order is not tried: it looks at all of them for each."""
+def from_both_ends(graph: ArrayGraph) -> ArrayOrder:
+    """In reverse what only single numbers vary with, forward what varies with such alone, and in
+    reverse what is left: so operators meet vectors wherever they can."""
+    reversed_, pushed, left = [], [], []
+    for vertex in graph.intermediates:
+        sources, targets = ends_of(graph, vertex, vertex)
+        if not any(graph.shapes[t] for t in targets):
+            reversed_.append(vertex)
+        elif not any(graph.shapes[s] for s in sources):
+            pushed.append(vertex)
+        else:
+            left.append(vertex)
+    return ArrayOrder((*reversed(reversed_), *pushed, *reversed(left)), "reverse and forward")

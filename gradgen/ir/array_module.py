@@ -10,6 +10,7 @@ from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import EMITTED, EmittedFunction
 from gradgen.ir.module import Options, Passes
+from gradgen.ir.patterns import Pattern
 from gradgen.ir.program import Program
 from gradgen.ir.shapes import Shape, shapes_of
 from gradgen.ir.source import Source
@@ -21,6 +22,18 @@ class Work:
 
     plan: ArrayPlan
     sweep: ArrayPlan
+
+
+@dataclass(frozen=True)
+class ArrayJacobian:
+    """The terms of the Jacobian's entries."""
+
+    program: Program
+    plan: ArrayPlan
+    entries: tuple[tuple[tuple[str, str], tuple[Pattern, ...]], ...]
+    """For each output's and input's path the patterns of the terms, in the order of the results."""
+    modes: tuple[tuple[str, int], ...]
+    """The multiplications of forward and reverse mode, where these are possible."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class ArrayModule:
     options: Options = ()
     imports: tuple[tuple[str, str], ...] = ()
     """The local modules that the source needs, and their digests."""
+    jacobian: ArrayJacobian | None = None
+    """Where it is asked for."""
 
     @cached_property
     def shapes(self) -> dict[Var, Shape]:
@@ -67,6 +82,8 @@ class ArrayModule:
         """The functions asked for, as far as there are any for arrays, and for this result."""
         there = {"f": True, "vjp": True, "forward": self.jvp is not None}
         there |= {"jvp": self.jvp is not None, "value_and_grad": self.gradient is not None}
+        whole = ("value_and_jacobian", "jacobian", "jacobian_entries")
+        there |= dict.fromkeys(whole, self.jacobian is not None)
         return tuple(EMITTED[name] for name in self.emit if there.get(name, False))
 
     @property
@@ -77,4 +94,6 @@ class ArrayModule:
             found["jvp"] = self.jvp
         if self.gradient is not None:
             found["gradient"] = self.gradient
+        if self.jacobian is not None:
+            found["value_and_jacobian"] = self.jacobian.program
         return found | {"residuals": self.passes.forward, "backward": self.passes.backward}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradgen.ir.array_trace import Applied, Partial
 from gradgen.ir.code import Var
@@ -30,6 +31,11 @@ class Multiply:
     left: int
     right: int
     product: Product
+
+    @property
+    def pattern(self) -> Pattern:
+        """Of the product."""
+        return self.product.pattern
 
 
 @dataclass(frozen=True)
@@ -81,15 +87,32 @@ Step = Multiply | Add | Apply | Through
 
 
 @dataclass(frozen=True)
+class ArrayOrder:
+    """The intermediates of a graph in the order of their elimination."""
+
+    steps: tuple[Var, ...]
+    found_by: str
+    proved_optimal: bool = False
+    """Whether no order takes fewer multiplications at the recorded sizes."""
+
+
+@dataclass(frozen=True)
 class ArrayPlan:
     """The steps of an elimination, on top of the partials that are stored, and what is left."""
 
     partials: tuple[Partial, ...]
     steps: tuple[Step, ...]
-    results: tuple[tuple[Var, tuple[int, ...]], ...]
-    """For each end, the values that its derivative is the sum of."""
+    results: tuple[tuple[Var, Var, tuple[int, ...]], ...]
+    """For each end and what it is differentiated by, the values that the derivative is the sum
+    of."""
     complete: tuple[tuple[int, Var], ...]
     """Values that are the whole derivative of, or by, a variable."""
     muls: int
     adds: int
-    found_by: str
+    order: ArrayOrder
+
+    @cached_property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """Of all values, by number."""
+        partials = tuple(partial.pattern for partial in self.partials)
+        return partials + tuple(step.pattern for step in self.steps)

@@ -9,6 +9,7 @@ from gradgen.ir.code import Atom, Instruction, Var, check_code, is_float
 from gradgen.ir.patterns import Pattern
 from gradgen.ir.pytree import Structure
 from gradgen.ir.shapes import Shape, shapes_of
+from gradgen.ir.source import Position
 from gradgen.ir.trace import Argument, Input, Label, Output, Recurrence
 
 
@@ -63,6 +64,8 @@ class ArrayElemental:
     target: Var
     operation: str
     parts: tuple[Part, ...]
+    place: Position | None = None
+    """Where the source says it."""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ _FUNCTIONS = (
         ),
     ),
     EmittedFunction(
-        "value_and_grad", ("value_and_jacobian",), returns=("result", "jacobian"),
+        "value_and_grad", ("value_and_jacobian",), returns=("result", "gradient"),
         about=("The result, where that is one scalar, and its gradient; called like `f`.",),
         of_one_scalar=True,
     ),

@@ -38,6 +38,17 @@ class Entry(Result):
 
 
 @dataclass(frozen=True)
+class EntryTerm(Result):
+    """A term of the derivative of an output by an input, where both are arrays."""
+
+    kind = "d"
+    output: str
+    input: str
+    number: str
+    """Among the terms of its entry."""
+
+
+@dataclass(frozen=True)
 class EntrySoFar(Result):
     """The derivative of an output by an input in this step and in all before."""
 

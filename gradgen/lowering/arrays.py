@@ -7,7 +7,7 @@ array can be stretched along the other, contractions where a matrix product was,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradgen.ir.array_plan import TIP, Apply, ArrayPlan, Multiply, Through, tip
 from gradgen.ir.array_trace import Applied, ArrayTrace
@@ -26,8 +26,16 @@ from gradgen.ir.module import Residuals
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.patterns import Label, Pattern, Product
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
-from gradgen.ir.results import Cotangent, OutputValue, Result, Tangent
+from gradgen.ir.results import Cotangent, EntryTerm, OutputValue, Result, Tangent
 from gradgen.ir.shapes import Dim, Shape, shape_of
+from gradgen.lowering.array_layouts import (
+    Layout,
+    Stored,
+    layout_of_product,
+    named,
+    natural,
+    relabelled,
+)
 from gradgen.lowering.passes import finish
 from gradgen.lowering.through import (
     Around,
@@ -36,17 +44,6 @@ from gradgen.lowering.through import (
     weighed_operands,
     weighed_results,
 )
-
-Layout = tuple[Label | None, ...]
-"""The label of each axis of an array; None for an axis of size one."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A value and what its axes are."""
-
-    atom: Atom
-    layout: Layout
 
 
 class ArrayCode:
@@ -99,7 +96,7 @@ class ArrayCode:
         self._is_pulled = True
         values = self._accumulated(plan, cotangents)
         found: dict[Var, Atom] = {}
-        for variable, numbers in plan.results:
+        for _, variable, numbers in plan.results:
             found[variable] = self._sum(variable, [values[k] for k in numbers])
             self._hint(found[variable], "d", variable)
         for number, variable in plan.complete:
@@ -117,7 +114,10 @@ class ArrayCode:
         values = self._accumulated(plan, tangents)
         for number, variable in plan.complete:
             self._hint(values[number].atom, "t", variable)
-        found = {v: self._sum(v.removeprefix(TIP), [values[k] for k in n]) for v, n in plan.results}
+        found = {
+            v: self._sum(v.removeprefix(TIP), [values[k] for k in numbers])
+            for v, _, numbers in plan.results
+        }
         tangents_out: list[tuple[Result, Atom]] = [
             (Tangent(o.path), found.get(tip(str(o.atom)), Const(0.0)))
             for o in self._trace.float_outputs
@@ -128,6 +128,32 @@ class ArrayCode:
         """Outputs, and the cotangents of the differentiated inputs from those of the outputs."""
         outputs = self._outputs()
         return self._program([*outputs, *self._pulled(plan, cotangents)])
+
+    def jacobian(
+        self, plan: ArrayPlan
+    ) -> tuple[Program, tuple[tuple[tuple[str, str], tuple[Pattern, ...]], ...]]:
+        """Outputs and the terms of the Jacobian's entries; for each entry, its terms' patterns."""
+        results = self._outputs()
+        values = self._accumulated(plan, {})
+        patterns = plan.patterns
+        paths = {i.variable: i.path for i in self._trace.inputs}
+        entries = []
+        for output in self._trace.float_outputs:
+            for target, source, numbers in plan.results:
+                if target != tip(str(output.atom)):
+                    continue
+                pair = output.path, paths[source]
+                entries.append((pair, tuple(patterns[k] for k in numbers)))
+                for k, number in enumerate(numbers):
+                    atom = self._held(values[number], patterns[number])
+                    results.append((EntryTerm(*pair, str(k)), atom))
+        return self._program(results), tuple(entries)
+
+    def _held(self, value: Stored, pattern: Pattern) -> Atom:
+        """A value with all axes that it varies along, and no other."""
+        layout: Layout = tuple(sorted(pattern.held))
+        shape = tuple(pattern.dims[label] for label in sorted(pattern.held))
+        return self._spread(self._fitted(value, layout).atom, shape, "float")
 
     def _primal(self, instruction: Instruction) -> Atom:
         moved = substitute(instruction, self._values)
@@ -192,28 +218,24 @@ class ArrayCode:
             self._more.append(vector)
         self._values = self._builder.splice(self._trace.partials, self._values)
         self._partials_end = len(self._builder.instructions)
-        patterns = [p.pattern for p in plan.partials]
+        patterns = plan.patterns
         values = [self._settled(self._value(p.atom), p.layout) for p in plan.partials]
         for step in plan.steps:
             if isinstance(step, Multiply):
                 values.append(self._product(values[step.left], values[step.right], step.product))
-                patterns.append(step.product.pattern)
             elif isinstance(step, Apply):
                 given = self._full(values[step.value], patterns[step.value], step.shape)
                 axes = tuple(range(len(step.pattern.dims)))
                 values.append(self._settled(self._apply(step.applied, given), axes))
-                patterns.append(step.pattern)
             elif isinstance(step, Through):
                 met = {place: (values[k], patterns[k]) for place, k in step.given}
                 axes = tuple(range(len(step.pattern.dims)))
                 values.append(self._settled(self._through(step, met), axes))
-                patterns.append(step.pattern)
             else:
                 one, two = values[step.left], values[step.right]
-                atoms, layout = self._aligned((one, two), _natural(step.pattern))
+                atoms, layout = self._aligned((one, two), natural(step.pattern))
                 atom = self._builder.emit("add", *atoms)
                 values.append(self._settled(atom, layout))
-                patterns.append(step.pattern)
         return values
 
     def _through(self, step: Through, vectors: Mapping[int, tuple[Stored, Pattern]]) -> Atom:
@@ -262,19 +284,19 @@ class ArrayCode:
             self._hints.setdefault(definition.target, f"{prefix}_{name}")
 
     def _product(self, left: Stored, right: Stored, product: Product) -> Stored:
-        one = Stored(left.atom, _relabelled(left.layout, product.left))
-        two = Stored(right.atom, _relabelled(right.layout, product.right))
-        wanted = _named(_natural(product.pattern), product.kept)
+        one = Stored(left.atom, relabelled(left.layout, product.left))
+        two = Stored(right.atom, relabelled(right.layout, product.right))
+        wanted = named(natural(product.pattern), product.kept)
         shared = {*one.layout} & {*two.layout} & product.summed
         if product.pattern.contracts and shared:
             found = self._contracted(one, two, product, wanted)
         else:
-            atoms, layout = self._aligned((one, two), _order((one, two), wanted))
+            atoms, layout = self._aligned((one, two), layout_of_product((one, two), wanted))
             atom = self._builder.emit("mul", *atoms)
             found = self._summed(self._settled(atom, layout), product.summed, wanted)
         for dim in product.repeated:
             found = Stored(self._builder.emit("mul", self._size(dim), found.atom), found.layout)
-        return self._settled(found.atom, _relabelled(found.layout, product.kept))
+        return self._settled(found.atom, relabelled(found.layout, product.kept))
 
     def _contracted(self, one: Stored, two: Stored, product: Product, wanted: Layout) -> Stored:
         """A matrix product, or another contraction."""
@@ -446,33 +468,3 @@ def _names(steps: ArrayTrace) -> tuple[tuple[Var, str], ...]:
     labels = {label.variable: label.name for label in steps.labels if label.name}
     renewed = {v: f"{n}_new" if n in named.values() else n for v, n in labels.items()}
     return tuple((renewed | named).items())
-
-
-def _natural(pattern: Pattern) -> Layout:
-    """How an array with this pattern is best laid out: a vector as what it belongs to."""
-    labels = tuple(dict.fromkeys((*pattern.rows, *pattern.columns)))
-    if not pattern.of_vector:
-        return tuple(label for label in labels if label in pattern.held)
-    layout: Layout = tuple(label if label in pattern.held else None for label in labels)
-    while layout and layout[0] is None:
-        layout = layout[1:]
-    return layout
-
-
-def _order(values: Sequence[Stored], wanted: Layout) -> Layout:
-    """In which order to multiply: as the operand with the most axes has them, if that has all."""
-    every = {label for value in values for label in value.layout if label is not None}
-    largest = max(values, key=lambda value: len([a for a in value.layout if a is not None]))
-    if every <= set(largest.layout):
-        return largest.layout
-    return (*(label for label in sorted(every) if label not in wanted), *wanted)
-
-
-def _relabelled(layout: Layout, names: Mapping[Label, Label]) -> Layout:
-    return tuple(None if label is None else names.get(label) for label in layout)
-
-
-def _named(layout: Layout, kept: Mapping[Label, Label]) -> Layout:
-    """A layout in a product's own labels as one in those that are unified."""
-    unified = {label: name for name, label in kept.items()}
-    return tuple(None if label is None else unified[label] for label in layout)

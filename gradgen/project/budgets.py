@@ -30,7 +30,7 @@ def over_budget(target: Target, counts: Counts) -> tuple[Finding, ...]:
     }
     on_arrays = counts.forward_ops is None
     each = "" if on_arrays else " a neuron and step"
-    # there is no search on arrays
+    # the search on arrays takes no time limit
     search = "" if on_arrays else f"search longer with `{target.command} {_LONGER}`, or "
     return tuple(
         Finding(

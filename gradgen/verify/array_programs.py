@@ -11,12 +11,14 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from gradgen.ir.emitted import STEP, EmittedFunction
+from gradgen.verify.array_entries import dense_entries
 from gradgen.verify.generated import Generated, Given
 from gradgen.verify.subject import ArraySubject, result_leaves
 
 Vectors = Sequence[Any]
 Results = dict[str, list[Any]]
-"""Arrays by what they are: `result`, `cotangents`, `tangents`, `jacobian`, `through scan`."""
+"""Arrays by what they are: `result`, `cotangents`, `tangents`, `gradient`, `jacobian`, `entries`,
+`through scan`; the last but one are as many as pairs of a float output and an input."""
 Program = Callable[[Vectors, Vectors, Vectors], Any]
 """On leaves, cotangents of the float outputs, and tangents of the differentiated leaves."""
 
@@ -32,10 +34,12 @@ def source_program(subject: ArraySubject, parts: Sequence[str]) -> Program:
         chosen = tuple(leaves[k] for k in subject.wrt)
         along = _of_floats(subject, leaves)
         found: Results = {"result": result_leaves(subject.source(leaves))}
-        if {"cotangents", "jacobian"} & {*parts}:
+        if {"cotangents", "gradient"} & {*parts}:
             outputs, pull = jax.vjp(along, *chosen)
             found["cotangents"] = list(pull(list(cotangents)))
-            found["jacobian"] = list(pull(first_only(outputs)))
+            found["gradient"] = list(pull(first_only(outputs)))
+        if {"jacobian", "entries"} & {*parts}:
+            found["jacobian"] = found["entries"] = _jacobian(jax.jacrev, along, chosen)
         if "tangents" in parts:
             if goes_forward(along, chosen, tangents):
                 found["tangents"] = jax.jvp(along, chosen, tuple(tangents))[1]
@@ -61,6 +65,10 @@ def generated_program(
             values = generated.returned(function, given)
             if function.rule:
                 values |= generated.through(function, given)
+            if "entries" in values:
+                outputs = result_leaves(generated.subject.source(leaves))
+                floats = [outputs[k] for k in subject.floats]
+                values["entries"] = dense_entries(generated, values["entries"], floats, leaves)
             found[function.name] = {
                 part: _flat(subject, part, value) for part, value in values.items() if part in parts
             }
@@ -76,18 +84,31 @@ def generated_program(
 
 def other_mode(subject: ArraySubject, part: str) -> Program | None:
     """The same derivative by JAX's other mode, a column or a row at a time."""
-    if part not in ("cotangents", "tangents", "jacobian"):
+    if part not in ("cotangents", "tangents", "gradient", "jacobian", "entries"):
         return None
 
     def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> list[Any]:
         along, chosen = _of_floats(subject, leaves), tuple(leaves[k] for k in subject.wrt)
         if part == "tangents":
             return by_pulls(along, chosen, tangents)
-        if part == "jacobian":
+        if part in ("jacobian", "entries"):
+            return _jacobian(jax.jacfwd, along, chosen)
+        if part == "gradient":
             cotangents = first_only(along(*chosen))
         return _by_pushes(along, chosen, cotangents)
 
     return run
+
+
+def _jacobian(mode: Any, along: Callable[..., Any], chosen: Vectors) -> list[Any]:
+    """The derivatives of each output by each input, in the output's dtype."""
+    rows = mode(along, tuple(range(len(chosen))))(*chosen)
+    outputs = jax.eval_shape(along, *chosen)
+    return [
+        entry.astype(output.dtype)
+        for output, row in zip(outputs, rows, strict=True)
+        for entry in row
+    ]
 
 
 def goes_forward(along: Callable[..., Any], chosen: Vectors, tangents: Vectors) -> bool:

@@ -167,10 +167,15 @@ class Trial:
         other: Callable[[], list[Array] | None],
     ) -> None:
         outputs, trace = self._subject.module.trace.outputs, self._subject.module.trace
+        derived = [outputs[k].path for k in self._subject.floats]
+        inputs = [i.path for i in trace.inputs if i.wrt]
+        pairs = [f"{output} by {path}" for output in derived for path in inputs]
         paths = {
             "result": [o.path for o in outputs],
-            "tangents": [outputs[k].path for k in self._subject.floats],
-        }.get(part, [i.path for i in trace.inputs if i.wrt])
+            "tangents": derived,
+            "jacobian": pairs,
+            "entries": pairs,
+        }.get(part, inputs)
         where = ("vmapped " if self.mapped else "") + f"{part} {paths[number]}"
         if (found.shape, found.dtype) != (due.shape, due.dtype):
             message = f"is {found.dtype}{found.shape} where {due.dtype}{due.shape} is due"

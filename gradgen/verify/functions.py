@@ -41,6 +41,7 @@ _COMPARED = {
     "cotangents": Compared(_leaves, Due.cotangents),
     "tangents": Compared(_floats, Due.tangents),
     "jacobian": Compared(_leaves, Due.jacobian),
+    "gradient": Compared(_leaves, Due.jacobian),
     "entries": Compared(_by_path, Due.entries),
     "so_far": Compared(_by_path, Due.so_far),
 }

@@ -108,10 +108,13 @@ class Structures:
     def _cotangents(self, found: Any) -> str | None:
         return self._compare(found, self._over_arguments(), self._chosen)
 
-    def _nested(self, found: Any) -> str | None:
+    def _gradient(self, found: Any) -> str | None:
         if isinstance(self._subject.module, ArrayModule):
-            # a gradient is of the first output, whatever else is returned beside it
+            # of the first output, whatever else is returned beside it
             return self._cotangents(found)
+        return self._nested(found)
+
+    def _nested(self, found: Any) -> str | None:
         expected = [
             abstract(output.shape + leaf.shape, output.dtype)
             for output in self._floats
@@ -152,6 +155,8 @@ class Structures:
 
     def _entries(self, found: dict[tuple[str, str], Any]) -> str | None:
         """The keys are the pairs that a path joins; each value fits into its output."""
+        if isinstance(self._subject.module, ArrayModule):
+            return self._terms(self._subject.module, found)
         trace = self._subject.module.trace
         expected = reachable_pairs(self._subject)
         if set(found) != expected:
@@ -163,6 +168,20 @@ class Structures:
                 return f"the entry {key} of one neuron has shape {value.shape}"
             if not jnp.issubdtype(value.dtype, jnp.floating):
                 return f"the entry {key} of {outputs[key[0]].dtype} has dtype {value.dtype}"
+        return None
+
+    def _terms(self, module: ArrayModule, found: dict[tuple[str, str], Any]) -> str | None:
+        """The keys are those that the module knows; the terms are of their output's dtype."""
+        assert module.jacobian is not None
+        expected = {pair: len(terms) for pair, terms in module.jacobian.entries}
+        if (there := {pair: len(terms) for pair, terms in found.items()}) != expected:
+            return f"has so many terms: {there}, and not {expected}"
+        outputs = zip((o.path for o in module.trace.outputs), self._outputs, strict=True)
+        dtypes = {path: leaf.dtype for path, leaf in outputs}
+        for pair, terms in found.items():
+            for term in terms:
+                if term.dtype != dtypes[pair[0]]:
+                    return f"a term of {pair} has dtype {term.dtype}, not {dtypes[pair[0]]}"
         return None
 
     def _defaults(self, name: str) -> str | None:
@@ -260,6 +279,7 @@ _PARTS: dict[str, Callable[[Structures, Any], str | None]] = {
     "cotangents": Structures._cotangents,
     "tangents": Structures._tangents,
     "jacobian": Structures._nested,
+    "gradient": Structures._gradient,
     "entries": Structures._entries,
     "traces": Structures._of_any_shape,
     "so_far": Structures._of_any_shape,

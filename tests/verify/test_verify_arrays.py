@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,13 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
 from gradgen.compile.array_front import array_front
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.opening import execute
 from gradgen.config import Settings
-from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_wrt
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.ir.array_module import ArrayModule
@@ -126,22 +124,11 @@ def made(source: str) -> Made:
     return Made(render_arrays(module), module, opened.function, signature.bind)
 
 
-@pytest.mark.parametrize(
-    ("source", "dtypes"),
-    [
-        (LAYER, ("float32", "float64")),
-        *((source, ("float32",)) for source in (LOSS, ATTENTION, CONVOLUTION)),
-        *(
-            pytest.param(source, ("float64",), marks=pytest.mark.full)
-            for source in (LOSS, ATTENTION, CONVOLUTION)
-        ),
-    ],
-)
-def test_what_is_generated_is_exact(source: str, dtypes: tuple[str, ...]) -> None:
-    verdict = made(source).verdict(dtypes=dtypes)
+@pytest.mark.parametrize("source", [LAYER, LOSS, ATTENTION, CONVOLUTION])
+def test_what_is_generated_is_exact(source: str) -> None:
+    verdict = made(source).verdict()
     assert verdict.exact, verdict.pretty()
     assert verdict.summary().startswith("exact: 24 sets of arguments, worst error")
-    assert {t.dtype for t in verdict.tallies} == set(dtypes)
     assert {t.function for t in verdict.tallies} == {f.name for f in made(source).module.functions}
     assert all(t.compared > 10 for t in verdict.tallies)
 
@@ -153,14 +140,12 @@ def test_a_quick_verification_takes_one_set_of_sizes() -> None:
     assert {t.dtype for t in verdict.tallies} == {"float32"}
 
 
-as_above = partial(pytest.param, marks=pytest.mark.full)
-"""A fault of the same kind as the one before it."""
 FAULTS = [
     (LAYER, "_vjp", r"d_v_new \* alpha", "-(d_v_new * alpha)", "vjp"),
-    as_above(LAYER, "_cotangents", r"d_v_new \* alpha", "-(d_v_new * alpha)", "f"),
+    (LAYER, "_cotangents", r"d_v_new \* alpha", "-(d_v_new * alpha)", "f"),
     (LAYER, "_jvp", r"alpha \* t_v \+", "alpha * t_v -", "jvp"),
     (LAYER, "_cotangents", r"x\.T @ (\w+)", r"(x.T @ \1) * 1.00001", "f"),
-    as_above(LAYER, "_primal", r"beta \* i \+ x @ w", "x @ w + beta * i * 1.00001", "f"),
+    (LAYER, "_primal", r"beta \* i \+ x @ w", "x @ w + beta * i * 1.00001", "f"),
     (LAYER, "_primal", r"x6 > 0\.0", "x6 >= 0.0", "f"),  # a tie
     (LOSS, "_vjp", r"h\.T @ (\w+)", r"h.T @ jnp.flip(\1, 0)", "vjp"),
     (LOSS, "_value_and_gradient", r"h\.T @ (\w+)", r"h.T @ -\1", "value_and_grad"),
@@ -312,52 +297,6 @@ def test_a_missing_function_and_an_import_of_gradgen_are_found() -> None:
     assert source.verdict(text).failure.message == "the text imports gradgen"
 
 
-NEXT_KEY = """
-# gradgen: shape x=(n,) key=():key
-import jax
-import jax.numpy as jnp
-
-
-def noisy(x, key):
-    key, now = jax.random.split(key)
-    return jnp.tanh(x * x.sum()), key
-"""
-
-
-@pytest.mark.usefixtures("uncounted")
-def test_a_key_among_the_results_is_compared() -> None:
-    source = made(NEXT_KEY)
-    assert source.verdict(quick=True).exact
-    text = source.with_fault("_primal", r"return \((\w+), (\w+)\)", r"return (\1, key)")
-    failures = source.verdict(text, quick=True).failures
-    assert ("f", "result 1[0]") in {(f.function, f.entry) for f in failures}
-    text = source.with_fault("_primal", r"jnp\.tanh", "jnp.sin")
-    failures = source.verdict(text, quick=True).failures
-    assert ("f", "result 0[0]") in {(f.function, f.entry) for f in failures}
-
-
-def test_a_source_that_jax_does_not_differentiate_is_refused() -> None:
-    source = made(LAYER)
-
-    def looped(*given: Any) -> Any:
-        v, *others = source.function(*given)
-        return lax.while_loop(lambda v: v.sum() < -1e9, lambda v: 2 * v, v), *others
-
-    with pytest.raises(GradgenError) as refused:
-        replace(source, function=looped).verdict(quick=True)
-    assert refused.value.message == "JAX itself does not differentiate 'layer'"
-    assert "Reverse-mode differentiation does not work for lax.while_loop" in refused.value.hint
-
-
-def test_arrays_that_are_too_large_to_compute_with_are_refused() -> None:
-    text = "# gradgen: shape x=(9999, 9999)\n\n\ndef doubled(x):\n    return 2 * x\n"
-    with pytest.raises(GradgenError) as refused:
-        made(text).verdict(quick=True)
-    assert "'x' has the shape (9999, 9999), which is too much" in refused.value.message
-    assert refused.value.line == 4
-    assert made(text.replace("(9999, 9999)", "(batch, n)")).verdict(quick=True).exact
-
-
 def test_ranges_are_kept_to() -> None:
     module = made(LAYER).module
     subject = ArraySubject("", module, made(LAYER).function, made(LAYER).bind)
@@ -439,10 +378,10 @@ def test_both_modes_of_jax_agree() -> None:
     sizes = {"batch": 2, "n": 3, "n_in": 4, "m": 5}
     sample = draw_samples(subject, sizes, "float32", {}, 0)[0]
     given = sample.leaves, sample.cotangents, sample.tangents
-    parts = ["cotangents", "jacobian", "tangents"]
-    found = jax.jit(source_program(subject, parts))(*given)
+    parts = ["cotangents", "gradient", "tangents"]
+    found = source_program(subject, parts)(*given)
     for part in parts:
         other = other_mode(subject, part)
         assert other is not None
-        for a, b in zip(found[part], jax.jit(other)(*given), strict=True):
+        for a, b in zip(found[part], other(*given), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

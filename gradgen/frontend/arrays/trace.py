@@ -308,7 +308,10 @@ def _differentiate(
             parts = [p for p in writing.parts(instruction, active) if not _is_zero(p)]
         if parts:
             active.add(target)
-            elementals.append(ArrayElemental(target, instruction.op, tuple(parts)))
+            place = reading.frames.get(target, ())
+            elementals.append(
+                ArrayElemental(target, instruction.op, tuple(parts), place[-1] if place else None)
+            )
     roots = _read((), elementals)
     partials = live_code(writing.builder.instructions, roots)
     return _Derived(partials, tuple(elementals), tuple(loops.items()), frozenset(active))

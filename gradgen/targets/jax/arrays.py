@@ -22,6 +22,7 @@ from gradgen.ir.shapes import (
     multiple,
     shape_as_stated,
 )
+from gradgen.targets.jax.array_jacobian import entries_of, entry_keys, jacobian_body
 from gradgen.targets.jax.context import docstring_with, module_frame
 from gradgen.targets.jax.fronts import is_split, merging, numbers_of_own_axes, with_front
 from gradgen.targets.jax.layout import WIDTH, Doc, call, expression, flat, layout, quote, tuple_of
@@ -43,6 +44,7 @@ _ABOUT = {
     "vjp": ("_vjp", _BACK),
     "jvp": ("_jvp", "Outputs and their tangents"),
     "gradient": ("_value_and_gradient", "The result and its gradient"),
+    "value_and_jacobian": ("_value_and_entries", "Outputs and the terms of Jacobian entries"),
 }  # fmt: skip
 """What each program is called, and what it computes."""
 _NOT_HERE = (
@@ -55,6 +57,9 @@ _STANDS_ON = {
     "vjp": ("primal", "vjp"),
     "jvp": ("jvp",),
     "value_and_grad": ("gradient",),
+    **dict.fromkeys(
+        ("value_and_jacobian", "jacobian", "jacobian_entries"), ("value_and_jacobian",)
+    ),
 }
 
 
@@ -65,6 +70,12 @@ def array_context(module: ArrayModule) -> Context:
     frame = module_frame(module, axes_in(trace.shapes))
     names: Mapping[Var, str] = frame.pop("by_variable")
     needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
+    jacobian = {}
+    if module.jacobian is not None:
+        jacobian = {
+            "entry_keys": "\n".join(entry_keys(module, module.jacobian)),
+            "jacobian_body": "\n".join(jacobian_body(module, frame["names"])),
+        }
     return frame | {
         "own_axes": numbers_of_own_axes(trace),
         "summary": _summary(module, counts),
@@ -77,6 +88,7 @@ def array_context(module: ArrayModule) -> Context:
             f"    {line}" for line in forward_body(trace.inputs, frame["names"], trace.own_rules)
         ),
         **dict.fromkeys(_NOT_HERE, ""),
+        **jacobian,
         "constant": any(is_float(i.dtype) and not i.wrt for i in trace.inputs),
         "differentiated_paths": "\n".join(
             layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
@@ -108,12 +120,28 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"{trace.function}, on arrays: counted at {at}." if at else f"{trace.function}, on arrays.",
         f"The function itself {_with_formula(counts['primal'])}; value and vector-Jacobian "
         f"product {_with_formula(counts['vjp'])}, {pulled.plan.muls:,} multiplications of them in "
-        f"its accumulation by {pulled.plan.found_by} elimination (reverse "
+        f"its accumulation by {_elimination(pulled.plan.order.found_by)} (reverse "
         f"{pulled.sweep.muls:,}).",
         f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
+    if (jacobian := module.jacobian) is not None:
+        order = jacobian.plan.order
+        proof = ", proved optimal" if order.proved_optimal else ""
+        modes = "; ".join(f"{mode} {muls:,}" for mode, muls in jacobian.modes)
+        sentences.append(
+            f"The Jacobian's entries {_with_formula(counts['value_and_jacobian'])}, "
+            f"{jacobian.plan.muls:,} multiplications of them in its accumulation by "
+            f"{_elimination(order.found_by)}{proof}{f' ({modes})' if modes else ''}."
+        )
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
+
+
+def _elimination(found_by: str) -> str:
+    """`reverse elimination`, or how another order was found."""
+    if found_by in ("reverse", "forward", "markowitz"):
+        return f"{found_by} elimination"
+    return f"elimination in an order found by {found_by}"
 
 
 def _with_formula(operations: ArrayOperations) -> str:
@@ -152,7 +180,7 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
         },
         "sizes": dict(trace.sizes),
         "wrt": tuple(i.path for i in trace.inputs if i.wrt),
-        "vjp_order": module.pulled.plan.found_by,
+        "vjp_order": module.pulled.plan.order.found_by,
         "counts": {name: operations.as_dict() for name, operations in counts.items()},
     }
     content["counts"]["vjp"]["accumulation"] = {
@@ -161,6 +189,16 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
         "reverse": module.pulled.sweep.muls,
     }
     content["counts"]["residuals"]["kept"] = {"bytes": module.passes.bytes}
+    if (jacobian := module.jacobian) is not None:
+        order = jacobian.plan.order
+        content["jacobian_order"] = order.found_by
+        content["jacobian_proved_optimal"] = order.proved_optimal
+        content["entries"] = entries_of(jacobian)
+        content["counts"]["value_and_jacobian"]["accumulation"] = {
+            "muls": jacobian.plan.muls,
+            "adds": jacobian.plan.adds,
+            **dict(jacobian.modes),
+        }
     return layout(f"{METADATA} = ", document(content))
 
 

@@ -10,7 +10,7 @@ from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import count_operations
-from gradgen.targets.jax.layout import Doc, Group, layout, prefixed, quote, tuple_of
+from gradgen.targets.jax.layout import Doc, Group, flat, layout, prefixed, quote, tuple_of
 from gradgen.targets.jax.seal import UNSEALED
 
 
@@ -100,7 +100,9 @@ def _products(found: Accumulated) -> dict[str, int]:
 def document(value: object) -> Doc:
     """A literal of dictionaries, tuples, strings and numbers."""
     if isinstance(value, dict):
-        items = [prefixed(f"{quote(key)}: ", document(entry)) for key, entry in value.items()]
+        items = [
+            prefixed(f"{flat(document(key))}: ", document(entry)) for key, entry in value.items()
+        ]
         return Group("{", tuple(items), "}")
     if isinstance(value, tuple):
         return tuple_of([document(entry) for entry in value])

@@ -1,0 +1,1 @@
+"""AlphaGrad's tasks of vectors and matrices, counted as AlphaGrad counts them."""

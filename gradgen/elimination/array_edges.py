@@ -1,0 +1,84 @@
+"""Edges under elimination, each a sum of terms, whatever stands for a term."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Vertex = int
+
+
+@dataclass(frozen=True)
+class Edges(Generic[T]):
+    """The edges between vertices, which are numbered. Nothing in it ever changes."""
+
+    out: Mapping[Vertex, Mapping[Vertex, tuple[T, ...]]]
+    """For each vertex its successors, and the terms of the edges to them."""
+    into: Mapping[Vertex, frozenset[Vertex]]
+    """The predecessors of each vertex."""
+
+    def products(self, vertex: Vertex) -> Iterable[tuple[T, T]]:
+        """What eliminating a vertex multiplies: terms out of it with terms into it."""
+        lefts = [left for terms in self.out[vertex].values() for left in terms]
+        for source in self.into[vertex]:
+            for right in self.out[source][vertex]:
+                for left in lefts:
+                    yield left, right
+
+    def without(
+        self,
+        vertex: Vertex,
+        times: Callable[[T, T, Vertex, Vertex], T],
+        plus: Callable[[T, T], T | None],
+    ) -> Edges[T]:
+        """The edges when every one into a vertex is joined with every one out of it.
+
+        `times` multiplies a term to a target with one from a source, and is told the vertex and
+        the target; `plus` adds two terms of an edge, unless they are to stay two.
+        """
+        out, into = dict(self.out), dict(self.into)
+        lefts = out.pop(vertex)
+        sources = into.pop(vertex)
+        targets = sorted(lefts)
+        for source in sorted(sources):
+            edges = dict(out[source])
+            rights = edges.pop(vertex)
+            for target in targets:
+                terms = list(edges.get(target, ()))
+                for left in lefts[target]:
+                    for right in rights:
+                        _add(terms, times(left, right, vertex, target), plus)
+                edges[target] = tuple(terms)
+            out[source] = edges
+        for target in targets:
+            into[target] = (into[target] - {vertex}) | sources
+        return Edges(out, into)
+
+
+def edges_of(
+    vertices: int,
+    given: Iterable[tuple[Vertex, Vertex, T]],
+    plus: Callable[[T, T], T | None],
+) -> Edges[T]:
+    """The edges of a graph of so many vertices, from their terms."""
+    out: dict[Vertex, dict[Vertex, list[T]]] = {v: {} for v in range(vertices)}
+    into: dict[Vertex, set[Vertex]] = {v: set() for v in range(vertices)}
+    for source, target, term in given:
+        _add(out[source].setdefault(target, []), term, plus)
+        into[target].add(source)
+    return Edges(
+        {v: {t: tuple(terms) for t, terms in edges.items()} for v, edges in out.items()},
+        {v: frozenset(sources) for v, sources in into.items()},
+    )
+
+
+def _add(terms: list[T], term: T, plus: Callable[[T, T], T | None]) -> None:
+    """Add a term to the first that it can be added to."""
+    for k, other in enumerate(terms):
+        found = plus(other, term)
+        if found is not None:
+            terms[k] = found
+            return
+    terms.append(term)

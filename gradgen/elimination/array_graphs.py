@@ -1,0 +1,176 @@
+"""Linearised graphs of functions on arrays: of a vector product, and of the whole Jacobian.
+
+That of a vector product has the outputs weighted with cotangents, or the inputs with tangents
+(Griewank and Walther, *Evaluating Derivatives*, section 10.1), so that one end of it is a single
+number. Operators can then be applied to what has met that end already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from gradgen.ir.array_plan import tip
+from gradgen.ir.array_trace import ArrayTrace, Operator, Part, Partial
+from gradgen.ir.code import Const, Var
+from gradgen.ir.loops import LOOP, loop_of
+from gradgen.ir.patterns import Pattern
+from gradgen.ir.shapes import Dim, Shape
+
+END = "1"
+"""The vertex of the single number."""
+
+Term = Part
+"""What an edge is a sum of."""
+
+
+@dataclass(frozen=True)
+class ArrayGraph:
+    """A linearised graph. Vertices are variables, in topological order but for the single number,
+    which comes first."""
+
+    vertices: tuple[Var, ...]
+    intermediates: tuple[Var, ...]
+    ends: tuple[tuple[Var, Var], ...]
+    """(target, source): what is left, and what it is differentiated by."""
+    edges: tuple[tuple[Var, Var, tuple[Term, ...]], ...]
+    """(source, target, terms)."""
+    shapes: Mapping[Var, Shape]
+    loops: Mapping[Var, tuple[Dim, ArrayTrace]]
+    """The length of each loop, and what a step of it computes."""
+
+
+def weighted_outputs(trace: ArrayTrace, cotangents: Mapping[Var, Var]) -> ArrayGraph:
+    """The graph of the outputs' sum, weighted with cotangents: by each, whose it is."""
+    inputs = [i.variable for i in trace.inputs if i.wrt]
+    edges = _edges(trace)
+    kept = _between(edges, inputs, list(cotangents.values()))
+    for weight, variable in cotangents.items():
+        edges.setdefault((variable, END), []).append(_vector(variable, weight, trace))
+    return _graph(trace, edges, kept, [(END, v) for v in inputs if v in kept])
+
+
+def weighted_inputs(trace: ArrayTrace, tangents: Mapping[Var, Var]) -> ArrayGraph:
+    """The graph below one number, which feeds each input its tangent: by each, whose it is.
+
+    Outputs have vertices of their own, since they may be read further.
+    """
+    edges = _edges(trace)
+    outputs = _with_tips(trace, edges)
+    kept = _between(edges, list(tangents.values()), outputs)
+    for weight, variable in tangents.items():
+        edges[END, variable] = [_vector(variable, weight, trace, rows=True)]
+    return _graph(trace, edges, kept, [(v, END) for v in outputs if v in kept])
+
+
+def whole_jacobian(trace: ArrayTrace) -> ArrayGraph:
+    """The graph from the differentiated inputs to the outputs, which have vertices of their own."""
+    inputs = [i.variable for i in trace.inputs if i.wrt]
+    edges = _edges(trace)
+    outputs = _with_tips(trace, edges)
+    kept = _between(edges, inputs, outputs)
+    above = {t: _reach([t], _neighbours((b, a) for a, b in edges)) for t in outputs if t in kept}
+    ends = [(t, s) for t in above for s in inputs if s in above[t]]
+    return _graph(trace, edges, kept, ends)
+
+
+def ends_of(graph: ArrayGraph, source: Var, target: Var) -> tuple[list[Var], list[Var]]:
+    """What paths to one vertex come from, and where paths from another go to."""
+    edges = [(s, t) for s, t, _ in graph.edges]
+    above = _reach([source], _neighbours((t, s) for s, t in edges))
+    below = _reach([target], _neighbours(edges))
+    sources = dict.fromkeys(s for _, s in graph.ends if s in above)
+    targets = dict.fromkeys(t for t, _ in graph.ends if t in below)
+    return list(sources), list(targets)
+
+
+def goes_forward(graph: ArrayGraph) -> bool:
+    """Whether tangents can be pushed along all edges: none has a rule for cotangents alone."""
+    terms = [term for _, _, terms in graph.edges for term in terms]
+    steps = [step for _, trace in graph.loops.values() for step in _with_loops(trace)]
+    terms += [part for step in steps for e in step.elementals for part in e.parts]
+    return all(not isinstance(term, Operator) or term.pushed is not None for term in terms)
+
+
+def _with_loops(trace: ArrayTrace) -> Iterator[ArrayTrace]:
+    yield trace
+    for _, step in trace.loops:
+        yield from _with_loops(step)
+
+
+_Edges = dict[tuple[Var, Var], list[Term]]
+
+
+def _edges(trace: ArrayTrace) -> _Edges:
+    edges: _Edges = {}
+    for elemental in trace.elementals:
+        for part in elemental.parts:
+            edges.setdefault((part.source, elemental.target), []).append(part)
+    return edges
+
+
+def _with_tips(trace: ArrayTrace, edges: _Edges) -> list[Var]:
+    """The vertices of the outputs, joined to what they are."""
+    outputs = dict.fromkeys(o.atom for o in trace.float_outputs if isinstance(o.atom, str))
+    for variable in outputs:
+        edges[variable, tip(variable)] = [_identity(variable, trace)]
+    return [tip(variable) for variable in outputs]
+
+
+def _vector(variable: Var, weight: Var, trace: ArrayTrace, *, rows: bool = False) -> Partial:
+    shape = trace.shapes_by_variable[variable]
+    axes = tuple(range(len(shape)))
+    layout = tuple(None if dim == 1 else k for k, dim in enumerate(shape))
+    held = frozenset(label for label in layout if label is not None)
+    pattern = Pattern(axes if rows else (), () if rows else axes, held, shape)
+    return Partial(variable, pattern, weight, layout)
+
+
+def _identity(variable: Var, trace: ArrayTrace) -> Partial:
+    shape = trace.shapes_by_variable[variable]
+    axes = tuple(range(len(shape)))
+    return Partial(variable, Pattern(axes, axes, frozenset(), shape, True), Const(1.0), ())
+
+
+def _graph(
+    trace: ArrayTrace, edges: _Edges, kept: set[Var], ends: Sequence[tuple[Var, Var]]
+) -> ArrayGraph:
+    order = [i.variable for i in trace.inputs if i.wrt] + [e.target for e in trace.elementals]
+    order += dict.fromkeys(target for target, _ in ends if target != END and target not in order)
+    left = {vertex for pair in ends for vertex in pair}
+    vertices = (*([END] if END in left else []), *(v for v in order if v in kept))
+    found = [(s, t, tuple(parts)) for (s, t), parts in edges.items() if {s, t} <= {*vertices}]
+    shapes = trace.shapes_by_variable
+    lengths = {i.target: loop_of(i).length for i in trace.primal if i.op == LOOP}
+    return ArrayGraph(
+        vertices,
+        tuple(v for v in vertices if v not in left),
+        tuple(ends),
+        tuple(found),
+        shapes | {tip(v): shapes[v] for v in vertices if v in shapes},
+        {loop: (lengths[loop], step) for loop, step in trace.loops if loop in vertices},
+    )
+
+
+def _between(edges: _Edges, sources: Sequence[Var], targets: Sequence[Var]) -> set[Var]:
+    """The vertices on paths from sources to targets."""
+    down, up = _neighbours(edges), _neighbours((t, s) for s, t in edges)
+    return _reach(sources, down) & _reach(targets, up)
+
+
+def _neighbours(pairs: Iterable[tuple[Var, Var]]) -> dict[Var, list[Var]]:
+    found: dict[Var, list[Var]] = {}
+    for one, other in pairs:
+        found.setdefault(one, []).append(other)
+    return found
+
+
+def _reach(start: Sequence[Var], neighbours: Mapping[Var, list[Var]]) -> set[Var]:
+    reached = set(start)
+    waiting = list(reached)
+    while waiting:
+        for vertex in neighbours.get(waiting.pop(), ()):
+            if vertex not in reached:
+                reached.add(vertex)
+                waiting.append(vertex)
+    return reached

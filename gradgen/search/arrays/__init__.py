@@ -1,0 +1,1 @@
+"""Searches for vertex orders on graphs of arrays, by tables of their terms."""
