@@ -32,7 +32,7 @@ _MOVES = frozenset((
     "dynamic_slice", "dynamic_update_slice", "GatherDimensionNumbers", "ScatterDimensionNumbers",
     "ConvDimensionNumbers", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "sort",
     "full", "normal", "uniform", "bernoulli", "split", "fold_in", "wrap_key_data", "key_data",
-    "optimization_barrier",
+    "optimization_barrier", "array", "top_k", "scatter_mul", "scatter_min", "scatter_max",
 ))  # fmt: skip
 """What moves data about, or compares it along an axis."""
 _SUMS = {"sum": "add", "prod": "mul"}

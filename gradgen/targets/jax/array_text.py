@@ -248,8 +248,29 @@ def _gather(instruction: Instruction, operands: Sequence[Text], dtype: str) -> T
 
 
 def _sort(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
-    axis, stable = (instruction.attribute(name) for name in ("axis", "stable"))
-    return _call("lax.sort", operands[0].text, str(axis), f"is_stable={stable}")
+    axis, stable, keys = (instruction.attribute(name) for name in ("axis", "stable", "keys"))
+    number = dict(instruction.attributes).get("result")
+    if number is None:
+        return _call("lax.sort", operands[0].text, str(axis), f"is_stable={stable}")
+    given = f"({', '.join(o.text for o in operands)})"
+    sorted_by = _call("lax.sort", given, str(axis), f"is_stable={stable}", f"num_keys={keys}")
+    return Text(f"{sorted_by.text}[{number}]")
+
+
+def _top_k(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    k, axis, number = (instruction.attribute(name) for name in ("k", "axis", "result"))
+    last = axis == len(instruction.attribute("shape")) - 1
+    more = [] if last else [f"axis={axis}"]
+    return Text(f"{_call('lax.top_k', operands[0].text, _dim(k), *more).text}[{number}]")
+
+
+def _literal(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    """An array of numbers, row by row."""
+    items = [o.text for o in operands]
+    for size in reversed(instruction.attribute("shape")):
+        rows = range(0, len(items), size)
+        items = [f"[{', '.join(items[k : k + size])}]" for k in rows]
+    return _call("jnp.array", items[0], dtype)
 
 
 def _scatter(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
@@ -359,6 +380,9 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     "gather": _gather,
     "scatter": _scatter("scatter"),
     "scatter_add": _scatter("scatter_add"),
+    "scatter_mul": _scatter("scatter_mul"),
+    "scatter_min": _scatter("scatter_min"),
+    "scatter_max": _scatter("scatter_max"),
     "conv": _conv,
     "random": _random,
     "wrap_key": lambda i, o, d: _call("jax.random.wrap_key_data", o[0].text, 'impl="threefry2x32"'),
@@ -368,6 +392,9 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     ),
     "fold_in": lambda i, o, d: _call("jax.random.fold_in", *(x.text for x in o)),
     "sort": _sort,
+    "top_k": _top_k,
+    "literal": _literal,
+    "machine": lambda i, o, d: Text(f"jnp.finfo({d}).{i.attribute('field')}"),
     "reduce_window_sum": _window("add", "0.0"),
     "reduce_window_max": _window("max", "-jnp.inf"),
     "reduce_window_min": _window("min", "jnp.inf"),
