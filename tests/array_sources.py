@@ -374,4 +374,48 @@ def f(x):
 def f(z, r):
     return jnp.tanh(z @ (r * (1.0 - jnp.eye(r.shape[0], dtype=r.dtype))))
 """,
+    "arrays that the module makes": """
+# gradgen: shape x=(batch, 6) w=(3, n)
+
+DECAYS = jnp.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+PARTNERS = jnp.array([1, 0, 3, 2, 5, 4])
+INHIBITORY = jnp.array([False, True, False])
+COUNTS = jnp.array([[1, 2], [3, 4], [5, 6]])
+
+def f(x, w):
+    signed = jnp.where(INHIBITORY[:, None], -jnp.abs(w), jnp.abs(w))
+    return x * DECAYS + x[:, PARTNERS], x[:, jnp.array([2, 2, -1])], signed, COUNTS.T @ w
+""",
+    "places that are known": """
+# gradgen: shape x=(4, batch, n) y=(batch, n)
+
+def f(x, y):
+    total = sum(0.5 ** t * jnp.sin(x[t]) for t in range(4))
+    return total, x[2, 0], x[-1] * y, y[:, 0], y[-1], y[:, -1:], jnp.diff(y, axis=1), x[1:3, :, 0]
+""",
+    "repeated and tiled": """
+# gradgen: shape x=(batch, n) y=(n,)
+
+def f(x, y):
+    tiled = jnp.tile(x, (2, 3)) * jnp.tile(jnp.sin(y), 3)
+    return tiled, jnp.tile(y, (2, 1)), jnp.repeat(x, 2, axis=1)
+""",
+    "sorted by one another": """
+# gradgen: shape x=(batch, n) y=(batch, n) z=(batch, 8)
+
+def f(x, y, z):
+    best, places = lax.top_k(z, 3)
+    ordered = jnp.take_along_axis(jnp.sin(y), jnp.argsort(x, axis=1), axis=1)
+    one, other = lax.sort((x, y), dimension=1, num_keys=1)
+    return best, places, ordered, one * other, jnp.median(z, axis=1)
+""",
+    "changed at places": """
+# gradgen: shape x=(n, d) u=(d,) v=(k, d) idx=(k,):int32
+
+def f(x, u, v, idx):
+    kept = jax.ops.segment_sum(jnp.sin(v), idx, num_segments=x.shape[0])
+    most = jax.ops.segment_max(v, idx, num_segments=x.shape[0])
+    changed = x.at[0].multiply(u).at[0].min(0.5).at[-1].max(jnp.cos(u))
+    return kept, jnp.where(jnp.isfinite(most), most, 0.0), changed, x.at[idx].max(0.1)
+""",
 }
