@@ -391,7 +391,8 @@ def f(x, w):
 
 def f(x, y):
     total = sum(0.5 ** t * jnp.sin(x[t]) for t in range(4))
-    return total, x[2, 0], x[-1] * y, y[:, 0], y[-1], y[:, -1:], jnp.diff(y, axis=1), x[1:3, :, 0]
+    away = jnp.sin(y[1]) * y[-2] + x[7, 0]
+    return total, x[2, 0], x[-1] * y, y[:, 0], away, y[:, -1:], jnp.diff(y, axis=1), x[1:3, :, 0]
 """,
     "repeated and tiled": """
 # gradgen: shape x=(batch, n) y=(n,)

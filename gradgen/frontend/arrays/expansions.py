@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 from jax import lax
 
 from gradgen.frontend.tracing.jax_compat import Eqn
@@ -30,7 +32,26 @@ def slice_of(eqn: Eqn, places: Sequence[Any]) -> Expansion | None:
     for axis, place in zip(numbers.start_index_map, places, strict=True):
         starts[axis] = place
     limits = [start + size for start, size in zip(starts, sizes, strict=True)]
-    return lambda x: [lax.squeeze(lax.slice(x, starts, limits), numbers.collapsed_slice_dims)]
+    ends = zip(limits, eqn.invars[0].aval.shape, strict=True)
+    inside = all(_is_at_most(0, start) for start in starts)
+    inside = inside and all(_is_at_most(limit, size) for limit, size in ends)
+
+    def window(x: Any) -> Any:
+        if inside:
+            return lax.slice(x, starts, limits)
+        # at some sizes there may be no such place: JAX takes the next that there is
+        known = [jnp.maximum(start, 0) for start in starts]
+        return lax.dynamic_slice(x, known, sizes, allow_negative_indices=False)
+
+    return lambda x: [lax.squeeze(window(x), numbers.collapsed_slice_dims)]
+
+
+def _is_at_most(one: Any, other: Any) -> bool:
+    """Whether a size is so, whatever symbols stand for."""
+    try:
+        return bool(one <= other)
+    except jax.errors.InconclusiveDimensionOperation:
+        return False
 
 
 def _split(eqn: Eqn) -> Expansion:
