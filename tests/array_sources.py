@@ -211,7 +211,8 @@ def f(x):
 
 def f(x):
     nn = jax.nn
-    return nn.relu(x), nn.gelu(x), nn.softplus(x), nn.elu(x), nn.leaky_relu(x), nn.silu(x)
+    steps = jnp.select([x > 1.0, x > 0.0], [2.0 * x, x], nn.standardize(x))
+    return nn.relu(x), nn.gelu(x), nn.softplus(x), nn.elu(x), nn.leaky_relu(x), nn.silu(x), steps
 """,
     "normalised weights": """
 # gradgen: shape x=(batch, n) w=(n, m)
@@ -270,9 +271,10 @@ def f(v, key):
 # gradgen: shape v=(batch, n) key=():key
 
 def f(v, key, s=0.1):
-    k1, k2 = jax.random.split(key)
+    k1, k2, k3 = jax.random.split(key, 3)
     keep = jax.random.bernoulli(k2, 0.8, v.shape)
-    return jnp.where(keep, v / 0.8, 0.0) + s * jax.random.normal(k1, v.shape, v.dtype)
+    v = jnp.where(keep, v / 0.8, 0.0) + s * jax.random.normal(k1, v.shape, v.dtype)
+    return v + jax.random.gumbel(k3, v.shape, v.dtype), v[jax.random.randint(key, (3,), 0, 2)]
 """,
     "cross-entropy by indices": """
 # gradgen: shape x=(batch, n_in) params.w=(n_in, n) params.b=(n,) labels=(batch,):int32

@@ -156,6 +156,12 @@ CASES = {
         "@g.defjvp",
         ("t[0] * t[0]", "2 * p[0] * t[0]"),
     ),
+    "what JAX does not differentiate": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x.at[0].apply(jnp.sin)\n",
+        "JAX has no derivative of 'scatter' here",
+        "x.at[0]",
+        (".apply(jnp.sin)", ".set(jnp.sin(x[0]))"),
+    ),
     "an operation without code": Refused(
         "# gradgen: shape x=(n, n) y=(n, n)\n\ndef f(x, y):\n    return jnp.linalg.inv(x) @ y\n",
         "the primitive 'lu' is not supported in arrays",

@@ -33,6 +33,7 @@ _MOVES = frozenset((
     "ConvDimensionNumbers", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "sort",
     "full", "normal", "uniform", "bernoulli", "split", "fold_in", "wrap_key_data", "key_data",
     "optimization_barrier", "array", "top_k", "scatter_mul", "scatter_min", "scatter_max",
+    "randint",
 ))  # fmt: skip
 """What moves data about, or compares it along an axis."""
 _SUMS = {"sum": "add", "prod": "mul"}

@@ -246,7 +246,7 @@ class Differentiation:
         try:
             transposed = self._applied(instruction.op, pull, due, avals, atoms, instruction.target)
         except _NO_CODE as error:
-            if instruction.op == "copy":
+            if instruction.op == "copy" or not _is_traced(pull, due, *avals):
                 message = f"JAX has no derivative of '{eqn.primitive.name}' here"
                 raise self._without_partial(instruction, message) from error
             transposed = self._by_jax("pullback", instruction, source, self.shape(source))
@@ -292,6 +292,15 @@ class Differentiation:
         (result,) = reading.run(closed, [argument, *atoms])
         code = live_code(reading.builder.instructions[start:], [result])
         return Applied(argument, code, result)
+
+
+def _is_traced(function: Any, *avals: Any) -> bool:
+    """Whether JAX can compute a function at all."""
+    try:
+        jax.eval_shape(function, *avals)
+    except _NO_CODE:
+        return False
+    return True
 
 
 def _is_float(variable: Any) -> bool:

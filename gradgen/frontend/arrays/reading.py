@@ -30,7 +30,7 @@ MOST_ELEMENTS = 64
 """Arrays that are none of the arguments are written into the text up to so many elements."""
 
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
-_DRAWN = ("_normal", "_uniform", "_bernoulli")
+_DRAWN = ("_normal", "_uniform", "_bernoulli", "_randint")
 _RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
@@ -169,7 +169,8 @@ class Reading:
         if primitives.is_copy(name):
             return operands
         if _draws(eqn):
-            drawn: moving.Attributes = (("function", str(eqn.params["name"]).strip("_")),)
+            function, given = str(eqn.params["name"]).strip("_"), jax_compat.argument_names(eqn)
+            drawn: moving.Attributes = (("function", function), ("given", given))
             return [self._moved(eqn, "random", drawn, operands)]
         if name in _CALLS:
             return self._inline(eqn, operands)
@@ -424,9 +425,13 @@ def _kind(dtype: DType) -> str:
 
 def _select(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
     which, *cases = operands
-    if len(cases) != 2 or str(eqn.invars[0].aval.dtype) != "bool":
-        raise reading.unsupported(eqn, "a choice between more than two cases is not supported")
-    return [reading._elementwise(eqn, "select", (which, cases[1], cases[0]))]
+    chosen, dtype = cases[0], reading.dtype(eqn.invars[0].aval)
+    for number, case in enumerate(cases[1:], start=1):
+        taken = which
+        if dtype != "bool":
+            taken = reading.emit("eq", (which, Const(number, dtype)), (), "bool")
+        chosen = reading._elementwise(eqn, "select", (taken, case, chosen))
+    return [chosen]
 
 
 def _size(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:

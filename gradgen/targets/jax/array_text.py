@@ -329,11 +329,15 @@ def _random(instruction: Instruction, operands: Sequence[Text], dtype: str) -> T
     """What is drawn with a key; the bounds of a uniform distribution only if they are others."""
     function = instruction.attribute("function")
     shape = print_shape(instruction.attribute("shape"))
-    key, *given = (o.text for o in operands)
+    given = dict(zip(instruction.attribute("given"), (o.text for o in operands), strict=True))
     if function == "bernoulli":
-        return _call("jax.random.bernoulli", key, *given, shape)
-    bounds = [] if given == ["0.0", "1.0"] else given
-    return _call(f"jax.random.{function}", key, shape, dtype, *bounds)
+        return _call("jax.random.bernoulli", given["key"], given["p"], shape)
+    bounds = [given[name] for name in ("minval", "maxval") if name in given]
+    if function == "randint":
+        return _call("jax.random.randint", given["key"], shape, *bounds, dtype)
+    if bounds == ["0.0", "1.0"]:
+        bounds = []
+    return _call(f"jax.random.{function}", given["key"], shape, dtype, *bounds)
 
 
 def _conv(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
