@@ -179,6 +179,21 @@ def f(p, x, y):
     h = jnp.tanh(x @ p["w"])
     return ((h @ p["o"] - y) ** 2).mean() + 1e-3 * (p["w"] ** 2).sum()
 """,
+    "spikes made of numbers": """
+# gradgen: shape v=(batch, n)
+
+@jax.custom_jvp
+def fires(x):
+    return jnp.where(x > 0, 1.0, 0.0).astype(x.dtype)
+
+@fires.defjvp
+def _fires(p, t):
+    return fires(p[0]), t[0] / (1.0 + jnp.abs(p[0]))
+
+def f(v):
+    z = fires(v - 1.0)
+    return z, fires(v).sum(0), 2.0 * z, v - z
+""",
     "straight-through estimator": """
 # gradgen: shape v=(batch, n) z=(batch, n)
 

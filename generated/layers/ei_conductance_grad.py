@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/ei_conductance.py",
     "function": "ei_conductance",
     "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:0404cc4bf76d606205784d5bd168dc8a611e2861690998fb6b39d2fc05c9e185",
+    "text": "sha256:0d6e3862563d824ea60c79935d8a9d6a76e5bf8b873a3a14c26c5c46f6a8f21f",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, 5*m)",
@@ -225,8 +225,8 @@ def _primal(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
     # sizes
     m = wi.shape[0]
     # primal
-    ge_new = ge * jnp.exp(-0.1 / tau_e) + z[:, :4*m] @ we + x
-    gi_new = gi * jnp.exp(-0.1 / tau_i) + z[:, 4*m:] @ wi
+    ge_new = ge * jnp.exp(-0.1 / tau_e) + z[:, : 4 * m] @ we + x
+    gi_new = gi * jnp.exp(-0.1 / tau_i) + z[:, 4 * m :] @ wi
     u = v + 0.1 / tau * (EL - v + ge_new * (Ee - v) + gi_new * (Ei - v))
     x22 = (u - VT) / (VT - EL)
     z_new = (x22 > 0.0).astype(x22.dtype)
@@ -260,10 +260,10 @@ def _vjp(
     m = wi.shape[0]
     # primal
     x1 = jnp.exp(-0.1 / tau_e)
-    x3 = z[:, :4*m]
+    x3 = z[:, : 4 * m]
     ge_new = ge * x1 + x3 @ we + x
     x7 = jnp.exp(-0.1 / tau_i)
-    x9 = z[:, 4*m:]
+    x9 = z[:, 4 * m :]
     gi_new = gi * x7 + x9 @ wi
     x11 = 0.1 / tau
     x13 = Ee - v
@@ -321,10 +321,10 @@ def _jvp(
     m = wi.shape[0]
     # primal
     x1 = jnp.exp(-0.1 / tau_e)
-    x3 = z[:, :4*m]
+    x3 = z[:, : 4 * m]
     ge_new = ge * x1 + x3 @ we + x
     x7 = jnp.exp(-0.1 / tau_i)
-    x9 = z[:, 4*m:]
+    x9 = z[:, 4 * m :]
     gi_new = gi * x7 + x9 @ wi
     x11 = 0.1 / tau
     x13 = Ee - v
@@ -339,8 +339,8 @@ def _jvp(
     # elemental partials
     p3 = (1.0 + 10.0 * jnp.abs(x22)) ** 2
     # accumulation
-    t_ge_new = t_x + (x1 * t_ge + (x3 @ t_we + t_z[:, :4*m] @ we))
-    t_gi_new = x7 * t_gi + (x9 @ t_wi + t_z[:, 4*m:] @ wi)
+    t_ge_new = t_x + (x1 * t_ge + (x3 @ t_we + t_z[:, : 4 * m] @ we))
+    t_gi_new = x7 * t_gi + (x9 @ t_wi + t_z[:, 4 * m :] @ wi)
     t19 = x11 * (x13 * t_ge_new - ge_new * t_v - t_v + (x16 * t_gi_new - gi_new * t_v))
     t_u = t_v + t19
     t_z_new = t_u / x21 / p3
@@ -353,9 +353,9 @@ def _residuals(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
     # sizes
     m = wi.shape[0]
     # primal
-    x3 = z[:, :4*m]
+    x3 = z[:, : 4 * m]
     ge_new = ge * jnp.exp(-0.1 / tau_e) + x3 @ we + x
-    x9 = z[:, 4*m:]
+    x9 = z[:, 4 * m :]
     gi_new = gi * jnp.exp(-0.1 / tau_i) + x9 @ wi
     return (v, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr, x3, ge_new, x9, gi_new)
 

@@ -225,12 +225,13 @@ class Reading:
     def _converted(self, eqn: Eqn, operand: Atom, dtype: DType) -> Atom | None:
         """What a conversion comes to where nothing has to be written."""
         before = self.dtype(eqn.invars[0].aval)
-        among = {before, dtype} <= {"float", "weak"} or before == dtype
+        # what is weakly typed is made of numbers alone, and has the dtype of none of the arguments
+        same = before == dtype or (before, dtype) == ("float", "weak")
         found = self.builder.definition(operand)
         if found is not None and found.op == "size":
             # a number of Python, which takes the dtype of what it meets
             return operand
-        if among and isinstance(operand, str):
+        if same and isinstance(operand, str):
             return operand
         if isinstance(operand, Const):
             return Const(operand.value, dtype) if is_float(dtype) else None

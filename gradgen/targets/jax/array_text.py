@@ -196,11 +196,18 @@ def _slice(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Te
         *(instruction.attribute(name) for name in ("starts", "limits", "strides", "full")),
         strict=True,
     )
-    places = []
-    for start, limit, stride, full in parts:
-        place = f"{'' if start == 0 else start}:{'' if full else limit}"
-        places.append(place if stride == 1 else f"{place}:{stride}")
-    return _indexed(operands[0], places)
+    return _indexed(operands[0], [_range(*part) for part in parts])
+
+
+def _range(start: Dim, limit: Dim, stride: int, full: bool) -> str:
+    """A slice of one axis, with spaces around its colons where its ends are formulas."""
+    lower, upper = "" if start == 0 else _dim(start), "" if full else _dim(limit)
+    if " " not in lower + upper:
+        return f"{lower}:{upper}" if stride == 1 else f"{lower}:{upper}:{stride}"
+    wide = f"{lower} : {upper}".strip()
+    if stride == 1:
+        return wide
+    return f"{wide} : {stride}" if upper else f"{wide}: {stride}"
 
 
 def _pad(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
