@@ -77,10 +77,11 @@ def array_programs(draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(2, 9))):
         _STEPS[draw(st.sampled_from(sorted(_STEPS)))](draw, program)
     latest = list(reversed(program.names))[: draw(st.integers(1, 3))]
+    # something has a derivative, whatever has been stopped
     if draw(st.booleans()):
-        result = " + ".join(f"{name}.sum()" for name in latest)
+        result = " + ".join(("s", *(f"{name}.sum()" for name in latest)))
     else:
-        result = f"({', '.join(latest)},)"
+        result = f"({', '.join((*latest, 's'))})"
     shapes = " ".join(
         f"{n}=({', '.join(a)}{',' if len(a) == 1 else ''})" for n, a in ARGUMENTS.items()
     )
