@@ -412,11 +412,12 @@ def f(x, y):
     return total, x[2, 0], x[-1] * y, y[:, 0], away, y[:, -1:], jnp.diff(y, axis=1), x[1:3, :, 0]
 """,
     "repeated and tiled": """
-# gradgen: shape x=(batch, n) y=(n,)
+# gradgen: shape x=(batch, n) y=(n,) z=(batch, 5*c)
 
-def f(x, y):
+def f(x, y, z):
     tiled = jnp.tile(x, (2, 3)) * jnp.tile(jnp.sin(y), 3)
-    return tiled, jnp.tile(y, (2, 1)), jnp.repeat(x, 2, axis=1)
+    groups = jnp.sin(z).reshape(z.shape[0], -1, 5).mean(-1)
+    return tiled, jnp.tile(y, (2, 1)), jnp.repeat(x, 2, axis=1), groups
 """,
     "sorted by one another": """
 # gradgen: shape x=(batch, n) y=(batch, n) z=(batch, 8)

@@ -160,6 +160,8 @@ class _Counting(ast.NodeTransformer):
         if isinstance(node.op, ast.MatMult):
             self.generic_visit(node)
             return _to_counter("product", [node.left, node.right])
+        if isinstance(node.op, ast.FloorDiv):
+            return node  # it divides sizes alone
         return self._wrapped(node)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
