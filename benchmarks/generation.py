@@ -1,9 +1,10 @@
 """How long it takes to generate and verify a file, and how that grows with the source.
 
-`python -m benchmarks.generation` prints two tables. The first times whole processes, in turn: the
+`python -m benchmarks.generation` prints three tables. The first times whole processes, in turn: the
 command on a model, and beside it a process that imports JAX and jits `jax.jacrev` of the same
 function, which is the least that anybody pays for a Jacobian. The second times random functions of
-growing length with a fixed order.
+growing length with a fixed order, the third a neuron, the layer that it becomes with a matrix of
+synapses, and a network step that applies such a layer ten times.
 """
 
 from __future__ import annotations
@@ -35,6 +36,46 @@ names = [p.name for p in inspect.signature(step).parameters.values() if p.defaul
 jax.block_until_ready(jax.jit(jax.jacrev(step, argnums=tuple(range(len(names)))))(
     *(jax.numpy.float32(0.1 * (k + 1)) for k in range(len(names)))))
 """
+
+_SPIKE = """
+import jax
+import jax.numpy as jnp
+
+@jax.custom_jvp
+def spike(x):
+    return (x > 0).astype(x.dtype)
+
+@spike.defjvp
+def _superspike(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    return spike(x), dx / (10.0 * jnp.abs(x) + 1.0) ** 2
+"""
+_NEURON = """
+# gradgen: wrt v, i, z, x, w
+def step(v, i, z, x, w, alpha=0.95, beta=0.9):
+    i_next = beta * i + x * w
+    v_next = alpha * v + (1.0 - alpha) * i_next - z
+    return v_next, i_next, spike(v_next - 1.0)
+"""
+_SHAPES = "# gradgen: shape v=(batch, n) i=(batch, n) z=(batch, n) x=(batch, m) w=(m, n)\n"
+_LAYER = _SHAPES + _SPIKE + _NEURON.replace("x * w", "x @ w")
+_NETWORK = "".join((
+    "# gradgen: shape v=(batch, n) a=(batch, n) z=(batch, n) x=(batch, m) w=(m, n) r=(n, n)\n",
+    f"{_SPIKE}\n\ndef step(v, a, z, x, w, r):\n",
+    *(
+        f"    i = x @ (w * {0.1 * k + 0.5:.1f}) + z @ r\n"
+        "    v = 0.9 * v * (1.0 - z) + 0.1 * i - 0.05 * a\n"
+        "    a = a * jnp.exp(-0.1 * jnp.abs(v)) + z\n"
+        "    z = spike(v - 1.0 - jnp.tanh(a).mean(-1, keepdims=True))\n"
+        for k in range(10)
+    ),
+    "    return v, a, z\n",
+))  # fmt: skip
+ON_ARRAYS = {
+    "neuron of 10 operations": _SPIKE + _NEURON,
+    "layer of 10 operations": _LAYER,
+    "network step of 200 operations": _NETWORK,
+}
 
 
 def wall_time(command: Sequence[str]) -> float:
@@ -108,11 +149,32 @@ def growth() -> Table:
     return table
 
 
+def arrays() -> Table:
+    """A neuron, a layer and a network step."""
+    table = Table(title=f"On arrays, verification included, medians of {RUNS}, in turn")
+    for heading in ("source", "seconds", "to the neuron"):
+        table.add_column(heading, justify="left" if heading == "source" else "right")
+    seconds: dict[str, list[float]] = {name: [] for name in ON_ARRAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        for run in range(RUNS):
+            for name, text in ON_ARRAYS.items():
+                source = Path(folder) / f"{name.split()[0]}.py"
+                source.write_text(text)
+                command = [sys.executable, "-m", "gradgen", str(source)]
+                seconds[name].append(wall_time([*command, "-o", f"{folder}/out{run}.py"]))
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    first = next(iter(medians.values()))
+    for name, median in medians.items():
+        table.add_row(name, f"{median:.1f}", f"{median / first:.2f}")
+    return table
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print all tables."""
     console = Console()
     console.print(processes())
     console.print(growth())
+    console.print(arrays())
 
 
 if __name__ == "__main__":

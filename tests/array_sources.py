@@ -179,6 +179,21 @@ def f(p, x, y):
     h = jnp.tanh(x @ p["w"])
     return ((h @ p["o"] - y) ** 2).mean() + 1e-3 * (p["w"] ** 2).sum()
 """,
+    "spikes made of numbers": """
+# gradgen: shape v=(batch, n)
+
+@jax.custom_jvp
+def fires(x):
+    return jnp.where(x > 0, 1.0, 0.0).astype(x.dtype)
+
+@fires.defjvp
+def _fires(p, t):
+    return fires(p[0]), t[0] / (1.0 + jnp.abs(p[0]))
+
+def f(v):
+    z = fires(v - 1.0)
+    return z, fires(v).sum(0), 2.0 * z, v - z
+""",
     "straight-through estimator": """
 # gradgen: shape v=(batch, n) z=(batch, n)
 
@@ -211,7 +226,8 @@ def f(x):
 
 def f(x):
     nn = jax.nn
-    return nn.relu(x), nn.gelu(x), nn.softplus(x), nn.elu(x), nn.leaky_relu(x), nn.silu(x)
+    steps = jnp.select([x > 1.0, x > 0.0], [2.0 * x, x], nn.standardize(x))
+    return nn.relu(x), nn.gelu(x), nn.softplus(x), nn.elu(x), nn.leaky_relu(x), nn.silu(x), steps
 """,
     "normalised weights": """
 # gradgen: shape x=(batch, n) w=(n, m)
@@ -270,9 +286,10 @@ def f(v, key):
 # gradgen: shape v=(batch, n) key=():key
 
 def f(v, key, s=0.1):
-    k1, k2 = jax.random.split(key)
+    k1, k2, k3 = jax.random.split(key, 3)
     keep = jax.random.bernoulli(k2, 0.8, v.shape)
-    return jnp.where(keep, v / 0.8, 0.0) + s * jax.random.normal(k1, v.shape, v.dtype)
+    v = jnp.where(keep, v / 0.8, 0.0) + s * jax.random.normal(k1, v.shape, v.dtype)
+    return v + jax.random.gumbel(k3, v.shape, v.dtype), v[jax.random.randint(key, (3,), 0, 2)]
 """,
     "cross-entropy by indices": """
 # gradgen: shape x=(batch, n_in) params.w=(n_in, n) params.b=(n,) labels=(batch,):int32
@@ -373,5 +390,51 @@ def f(x):
 
 def f(z, r):
     return jnp.tanh(z @ (r * (1.0 - jnp.eye(r.shape[0], dtype=r.dtype))))
+""",
+    "arrays that the module makes": """
+# gradgen: shape x=(batch, 6) w=(3, n)
+
+DECAYS = jnp.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+PARTNERS = jnp.array([1, 0, 3, 2, 5, 4])
+INHIBITORY = jnp.array([False, True, False])
+COUNTS = jnp.array([[1, 2], [3, 4], [5, 6]])
+
+def f(x, w):
+    signed = jnp.where(INHIBITORY[:, None], -jnp.abs(w), jnp.abs(w))
+    return x * DECAYS + x[:, PARTNERS], x[:, jnp.array([2, 2, -1])], signed, COUNTS.T @ w
+""",
+    "places that are known": """
+# gradgen: shape x=(4, batch, n) y=(batch, n)
+
+def f(x, y):
+    total = sum(0.5 ** t * jnp.sin(x[t]) for t in range(4))
+    away = jnp.sin(y[1]) * y[-2] + x[7, 0]
+    return total, x[2, 0], x[-1] * y, y[:, 0], away, y[:, -1:], jnp.diff(y, axis=1), x[1:3, :, 0]
+""",
+    "repeated and tiled": """
+# gradgen: shape x=(batch, n) y=(n,) z=(batch, 5*c)
+
+def f(x, y, z):
+    tiled = jnp.tile(x, (2, 3)) * jnp.tile(jnp.sin(y), 3)
+    groups = jnp.sin(z).reshape(z.shape[0], -1, 5).mean(-1)
+    return tiled, jnp.tile(y, (2, 1)), jnp.repeat(x, 2, axis=1), groups
+""",
+    "sorted by one another": """
+# gradgen: shape x=(batch, n) y=(batch, n) z=(batch, 8)
+
+def f(x, y, z):
+    best, places = lax.top_k(z, 3)
+    ordered = jnp.take_along_axis(jnp.sin(y), jnp.argsort(x, axis=1), axis=1)
+    one, other = lax.sort((x, y), dimension=1, num_keys=1)
+    return best, places, ordered, one * other, jnp.median(z, axis=1)
+""",
+    "changed at places": """
+# gradgen: shape x=(n, d) u=(d,) v=(k, d) idx=(k,):int32
+
+def f(x, u, v, idx):
+    kept = jax.ops.segment_sum(jnp.sin(v), idx, num_segments=x.shape[0])
+    most = jax.ops.segment_max(v, idx, num_segments=x.shape[0])
+    changed = x.at[0].multiply(u).at[0].min(0.5).at[-1].max(jnp.cos(u))
+    return kept, jnp.where(jnp.isfinite(most), most, 0.0), changed, x.at[idx].max(0.1)
 """,
 }

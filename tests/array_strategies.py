@@ -20,7 +20,9 @@ _UNARY = (
     "jnp.tanh({0})", "jnp.sin({0})", "jax.nn.relu({0})", "jax.nn.sigmoid({0})", "jnp.abs({0})",
     "({0} ** 2)", "(-{0})", "(0.3 * {0})", "spike({0} - 0.1)", "vspike({0})",
     "lax.stop_gradient({0})", "jnp.exp(jnp.clip({0}, -2.0, 2.0))", "jnp.where({0} > 0, {0}, 0.1)",
-    "jax.nn.softplus({0})", "({0} / (1.0 + jnp.abs({0})))",
+    "jax.nn.softplus({0})", "({0} / (1.0 + jnp.abs({0})))", "jnp.nan_to_num({0})",
+    "({0}[..., None] * jnp.array([0.5, -1.0, 2.0])).sum(-1)",
+    "lax.top_k(jnp.stack([{0}, 0.5 * {0}, {0} + 0.1], -1), 2)[0].sum(-1)",
 )  # fmt: skip
 _BINARY = (
     "({0} + {1})", "({0} - {1})", "({0} * {1})", "jnp.maximum({0}, {1})",
@@ -30,14 +32,21 @@ _SAME_SHAPE = (
     "jnp.concatenate([{0}, {1}], -1)[..., : {0}.shape[-1]]",
     "jnp.stack([{0}, {1}])[1]",
     "jnp.stack([{0}, {1}], -1).sum(-1)",
+    "lax.sort(({0}, {1}), num_keys=1)[1]",
 )
 _WITH_AXES = (
     "jax.nn.softmax({0}, axis={k})", "jnp.cumsum({0}, axis={k})", "jnp.roll({0}, 1, {k})",
     "jnp.flip({0}, {k})", "({0} - {0}.mean({k}, keepdims=True))",
     "({0} / (1.0 + {0}.max({k}, keepdims=True) ** 2))", "jnp.sort({0}, {k})",
+    "jnp.take_along_axis({0}, jnp.argsort({0}, {k}), {k})",
+    "jnp.tile({0}, 2)[..., : {0}.shape[-1]]",
 )  # fmt: skip
 _REDUCED = ("{0}.sum({k})", "{0}.mean({k})", "{0}.max({k})", "jax.nn.logsumexp({0}, {k})")
-_INDEXED = ("{0}[idx]", "{0}[0]", "{0}.at[idx].add(1.0)", "{0}.at[idx].set(0.5)", "{0}[-1:]")
+_INDEXED = (
+    "{0}[idx]", "{0}[0]", "{0}.at[idx].add(1.0)", "{0}.at[idx].set(0.5)", "{0}[-1:]", "{0}[-1]",
+    "{0}[jnp.array([0, -1, 0])]", "{0}.at[idx].max(0.2)", "{0}.at[0].multiply(0.5)",
+    "jax.ops.segment_sum(jnp.sin({0})[idx], idx, num_segments={0}.shape[0])",
+)  # fmt: skip
 
 
 @dataclass
@@ -68,10 +77,11 @@ def array_programs(draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(2, 9))):
         _STEPS[draw(st.sampled_from(sorted(_STEPS)))](draw, program)
     latest = list(reversed(program.names))[: draw(st.integers(1, 3))]
+    # something has a derivative, whatever has been stopped
     if draw(st.booleans()):
-        result = " + ".join(f"{name}.sum()" for name in latest)
+        result = " + ".join(("s", *(f"{name}.sum()" for name in latest)))
     else:
-        result = f"({', '.join(latest)},)"
+        result = f"({', '.join((*latest, 's'))})"
     shapes = " ".join(
         f"{n}=({', '.join(a)}{',' if len(a) == 1 else ''})" for n, a in ARGUMENTS.items()
     )
@@ -127,7 +137,9 @@ def _indexed(draw: st.DrawFn, program: _Program) -> None:
     name = _recent(draw, program.with_axes())
     axes = program.names[name]
     text = draw(st.sampled_from(_INDEXED))
-    found = {"{0}[idx]": ("k", *axes[1:]), "{0}[0]": axes[1:], "{0}[-1:]": ("1", *axes[1:])}
+    leading = {"{0}[idx]": ("k",), "{0}[0]": (), "{0}[-1]": (), "{0}[-1:]": ("1",)}
+    leading["{0}[jnp.array([0, -1, 0])]"] = ("3",)
+    found = {text: (*first, *axes[1:]) for text, first in leading.items()}
     program.add(text.format(name), found.get(text, axes))
 
 

@@ -74,12 +74,6 @@ CASES = {
         "# gradgen: shape x=",
         ("in)", "n_in)"),
     ),
-    "the order of what is sorted": Refused(
-        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x[jnp.argsort(x)]\n",
-        "a form of 'sort' is not supported: it has two results",
-        "jnp.argsort",
-        ("x[jnp.argsort(x)]", "jnp.sort(x)"),
-    ),
     "a loop over an axis": Refused(
         "# gradgen: shape x=(batch, n)\n\n"
         "def f(x):\n    return sum(x[k].sum() for k in range(x.shape[0]))\n",
@@ -111,12 +105,12 @@ CASES = {
         ),
     ),
     "an array from outside": Refused(
-        "# gradgen: shape x=(4,)\n\nW = jnp.arange(4.0) + 1.0\n\ndef f(x):\n    return x * W\n",
-        "reads an array of shape (4,) that is none of its arguments",
+        "# gradgen: shape x=(65,)\n\nW = jnp.arange(65.0) + 1.0\n\ndef f(x):\n    return x * W\n",
+        "reads an array of shape (65,) that is none of its arguments, of more than 64 elements",
         "def f",
         (
-            "x=(4,)\n\nW = jnp.arange(4.0) + 1.0\n\ndef f(x):",
-            "x=(4,) W=(4,)\n\ndef f(x, W):",
+            "x=(65,)\n\nW = jnp.arange(65.0) + 1.0\n\ndef f(x):",
+            "x=(65,) W=(65,)\n\ndef f(x, W):",
         ),
     ),
     "a loop without an end": Refused(
@@ -138,11 +132,10 @@ CASES = {
     ),
     "a number that follows the precision": Refused(
         "# gradgen: shape x=(n,)\n\n"
-        "def f(x):\n    return x / (jnp.abs(x).sum() + jnp.finfo(x.dtype).eps)\n",
+        "def f(x):\n    return x / (jnp.abs(x).sum() + 10 * jnp.finfo(x.dtype).eps)\n",
         "computes with another number",
         "def f",
-        ("x=(n,)\n\ndef f(x):\n    return x / (jnp.abs(x).sum() + jnp.finfo(x.dtype).eps)",
-         "x=(n,)\n\ndef f(x, eps=1e-7):\n    return x / (jnp.abs(x).sum() + eps)"),
+        ("10 * jnp.finfo", "jnp.finfo"),
     ),
     "a precision of its own": Refused(
         "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x.astype(jnp.float32) * 0.1\n",
@@ -298,6 +291,12 @@ CASES = {
         "'...' is not an axis",
         "# gradgen: shape x",
         ("n, ...", "..., n"),
+    ),
+    "what JAX does not differentiate": Refused(
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x.at[0].apply(jnp.sin)\n",
+        "JAX has no derivative of 'scatter' here",
+        "x.at[0]",
+        (".apply(jnp.sin)", ".set(jnp.sin(x[0]))"),
     ),
     "an operation without code": Refused(
         "# gradgen: shape x=(n, n) y=(n, n)\n\ndef f(x, y):\n    return jnp.linalg.inv(x) @ y\n",

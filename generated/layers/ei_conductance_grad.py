@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/ei_conductance.py",
     "function": "ei_conductance",
     "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:0b78c93d557e2b0c6c9ad17150ba88194a2e392787df86f566e332f000d2d28f",
+    "text": "sha256:0d6e3862563d824ea60c79935d8a9d6a76e5bf8b873a3a14c26c5c46f6a8f21f",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, 5*m)",
@@ -223,40 +223,15 @@ def ei_conductance_jvp(primals, tangents):
 def _primal(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
     """The function itself, operation by operation as in the source: 6,727,686 operations."""
     # sizes
-    batch = v.shape[0]
     m = wi.shape[0]
     # primal
-    x3 = jnp.zeros((1,), int)
-    x4 = lax.gather(
-        z,
-        x3,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, 4 * m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    ge_new = ge * jnp.exp(-0.1 / tau_e) + x4 @ we + x
-    x11 = jnp.full((1,), 4 * m, int)
-    x12 = lax.gather(
-        z,
-        x11,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    gi_new = gi * jnp.exp(-0.1 / tau_i) + x12 @ wi
+    ge_new = ge * jnp.exp(-0.1 / tau_e) + z[:, : 4 * m] @ we + x
+    gi_new = gi * jnp.exp(-0.1 / tau_i) + z[:, 4 * m :] @ wi
     u = v + 0.1 / tau * (EL - v + ge_new * (Ee - v) + gi_new * (Ei - v))
-    x25 = (u - VT) / (VT - EL)
-    z_new = (x25 > 0.0).astype(x25.dtype)
-    x29 = u + z_new * (Vr - u)
-    return (x29, ge_new, gi_new, z_new)
+    x22 = (u - VT) / (VT - EL)
+    z_new = (x22 > 0.0).astype(x22.dtype)
+    x26 = u + z_new * (Vr - u)
+    return (x26, ge_new, gi_new, z_new)
 
 
 def _vjp(
@@ -282,87 +257,37 @@ def _vjp(
 ):
     """Cotangents of the inputs from those of the outputs: 19,927,046 operations."""
     # sizes
-    batch = v.shape[0]
     m = wi.shape[0]
     # primal
     x1 = jnp.exp(-0.1 / tau_e)
-    x3 = jnp.zeros((1,), int)
-    x4 = lax.gather(
-        z,
-        x3,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, 4 * m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    ge_new = ge * x1 + x4 @ we + x
-    x8 = jnp.exp(-0.1 / tau_i)
-    x11 = jnp.full((1,), 4 * m, int)
-    x12 = lax.gather(
-        z,
-        x11,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    gi_new = gi * x8 + x12 @ wi
-    x14 = 0.1 / tau
-    x16 = Ee - v
-    x19 = Ei - v
-    u = v + x14 * (EL - v + ge_new * x16 + gi_new * x19)
-    x24 = VT - EL
-    x25 = (u - VT) / x24
-    x26 = x25 > 0.0
-    x27 = Vr - u
+    x3 = z[:, : 4 * m]
+    ge_new = ge * x1 + x3 @ we + x
+    x7 = jnp.exp(-0.1 / tau_i)
+    x9 = z[:, 4 * m :]
+    gi_new = gi * x7 + x9 @ wi
+    x11 = 0.1 / tau
+    x13 = Ee - v
+    x16 = Ei - v
+    u = v + x11 * (EL - v + ge_new * x13 + gi_new * x16)
+    x21 = VT - EL
+    x22 = (u - VT) / x21
+    x23 = x22 > 0.0
+    x24 = Vr - u
     # elemental partials
-    p3 = (1.0 + 10.0 * jnp.abs(x25)) ** 2
+    p3 = (1.0 + 10.0 * jnp.abs(x22)) ** 2
     # accumulation
-    t2 = ct_v_new - jnp.where(x26, ct_v_new, 0.0)
-    d_u = t2 + (ct_z_new + ct_v_new * x27) / p3 / x24
-    t5 = d_u * x14
-    d_gi_new = ct_gi_new + t5 * x19
-    d_x = ct_ge_new + t5 * x16
+    t2 = ct_v_new - jnp.where(x23, ct_v_new, 0.0)
+    d_u = t2 + (ct_z_new + ct_v_new * x24) / p3 / x21
+    t5 = d_u * x11
+    d_gi_new = ct_gi_new + t5 * x16
+    d_x = ct_ge_new + t5 * x13
     d_v = d_u - t5 * gi_new - t5 * ge_new - t5
-    d_wi = x12.T @ d_gi_new
-    t13 = jnp.zeros((batch, 5 * m), v.dtype)
+    d_wi = x9.T @ d_gi_new
     t12 = d_gi_new @ wi.T
-    d_gi = d_gi_new * x8
-    d_we = x4.T @ d_x
-    t15 = d_x @ we.T
-    t14 = lax.scatter_add(
-        t13,
-        x11,
-        t12,
-        lax.ScatterDimensionNumbers(
-            update_window_dims=(0, 1),
-            inserted_window_dims=(),
-            scatter_dims_to_operand_dims=(1,),
-        ),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    t16 = lax.scatter_add(
-        t13,
-        x3,
-        t15,
-        lax.ScatterDimensionNumbers(
-            update_window_dims=(0, 1),
-            inserted_window_dims=(),
-            scatter_dims_to_operand_dims=(1,),
-        ),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    d_z = t14 + t16
+    d_gi = d_gi_new * x7
+    d_we = x3.T @ d_x
+    t15 = lax.pad(d_x @ we.T, jnp.asarray(0.0, v.dtype), [(0, 0, 0), (0, m, 0)])
+    d_z = lax.pad(t12, jnp.asarray(0.0, v.dtype), [(0, 0, 0), (4 * m, 0, 0)]) + t15
     d_ge = d_x * x1
     return (d_v, d_ge, d_gi, d_z, d_x, d_we, d_wi)
 
@@ -393,131 +318,46 @@ def _jvp(
 ):
     """Outputs and their tangents: 20,049,926 operations."""
     # sizes
-    batch = v.shape[0]
     m = wi.shape[0]
     # primal
     x1 = jnp.exp(-0.1 / tau_e)
-    x3 = jnp.zeros((1,), int)
-    x4 = lax.gather(
-        z,
-        x3,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, 4 * m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    ge_new = ge * x1 + x4 @ we + x
-    x8 = jnp.exp(-0.1 / tau_i)
-    x11 = jnp.full((1,), 4 * m, int)
-    x12 = lax.gather(
-        z,
-        x11,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    gi_new = gi * x8 + x12 @ wi
-    x14 = 0.1 / tau
-    x16 = Ee - v
-    x19 = Ei - v
-    u = v + x14 * (EL - v + ge_new * x16 + gi_new * x19)
-    x24 = VT - EL
-    x25 = (u - VT) / x24
-    x26 = x25 > 0.0
-    z_new = x26.astype(x25.dtype)
-    x27 = Vr - u
-    x29 = u + z_new * x27
+    x3 = z[:, : 4 * m]
+    ge_new = ge * x1 + x3 @ we + x
+    x7 = jnp.exp(-0.1 / tau_i)
+    x9 = z[:, 4 * m :]
+    gi_new = gi * x7 + x9 @ wi
+    x11 = 0.1 / tau
+    x13 = Ee - v
+    x16 = Ei - v
+    u = v + x11 * (EL - v + ge_new * x13 + gi_new * x16)
+    x21 = VT - EL
+    x22 = (u - VT) / x21
+    x23 = x22 > 0.0
+    z_new = x23.astype(x22.dtype)
+    x24 = Vr - u
+    x26 = u + z_new * x24
     # elemental partials
-    p3 = (1.0 + 10.0 * jnp.abs(x25)) ** 2
+    p3 = (1.0 + 10.0 * jnp.abs(x22)) ** 2
     # accumulation
-    t2 = lax.gather(
-        t_z,
-        x3,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, 4 * m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    t_ge_new = t_x + (x1 * t_ge + (x4 @ t_we + t2 @ we))
-    t3 = lax.gather(
-        t_z,
-        x11,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    t_gi_new = x8 * t_gi + (x12 @ t_wi + t3 @ wi)
-    t19 = x14 * (x16 * t_ge_new - ge_new * t_v - t_v + (x19 * t_gi_new - gi_new * t_v))
+    t_ge_new = t_x + (x1 * t_ge + (x3 @ t_we + t_z[:, : 4 * m] @ we))
+    t_gi_new = x7 * t_gi + (x9 @ t_wi + t_z[:, 4 * m :] @ wi)
+    t19 = x11 * (x13 * t_ge_new - ge_new * t_v - t_v + (x16 * t_gi_new - gi_new * t_v))
     t_u = t_v + t19
-    t_z_new = t_u / x24 / p3
-    t24 = t_u + (x27 * t_z_new - jnp.where(x26, t_u, 0.0))
-    return (x29, ge_new, gi_new, z_new), (t24, t_ge_new, t_gi_new, t_z_new)
+    t_z_new = t_u / x21 / p3
+    t24 = t_u + (x24 * t_z_new - jnp.where(x23, t_u, 0.0))
+    return (x26, ge_new, gi_new, z_new), (t24, t_ge_new, t_gi_new, t_z_new)
 
 
 def _residuals(v, ge, gi, z, x, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr):
     """What the backward pass is given: 6,584,324 operations."""
     # sizes
-    batch = v.shape[0]
     m = wi.shape[0]
     # primal
-    x3 = jnp.zeros((1,), int)
-    x4 = lax.gather(
-        z,
-        x3,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, 4 * m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    ge_new = ge * jnp.exp(-0.1 / tau_e) + x4 @ we + x
-    x11 = jnp.full((1,), 4 * m, int)
-    x12 = lax.gather(
-        z,
-        x11,
-        lax.GatherDimensionNumbers(
-            offset_dims=(0, 1), collapsed_slice_dims=(), start_index_map=(1,)
-        ),
-        (batch, m),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    gi_new = gi * jnp.exp(-0.1 / tau_i) + x12 @ wi
-    return (
-        v,
-        we,
-        wi,
-        tau,
-        tau_e,
-        tau_i,
-        EL,
-        Ee,
-        Ei,
-        VT,
-        Vr,
-        x4,
-        ge_new,
-        x11,
-        x12,
-        gi_new,
-    )
+    x3 = z[:, : 4 * m]
+    ge_new = ge * jnp.exp(-0.1 / tau_e) + x3 @ we + x
+    x9 = z[:, 4 * m :]
+    gi_new = gi * jnp.exp(-0.1 / tau_i) + x9 @ wi
+    return (v, we, wi, tau, tau_e, tau_i, EL, Ee, Ei, VT, Vr, x3, ge_new, x9, gi_new)
 
 
 def _cotangents(
@@ -532,10 +372,9 @@ def _cotangents(
     Ei,
     VT,
     Vr,
-    x4,
+    x3,
     ge_new,
-    x11,
-    x12,
+    x9,
     gi_new,
     ct_v_new,
     ct_ge_new,
@@ -544,62 +383,33 @@ def _cotangents(
 ):
     """Cotangents of the inputs from those of the outputs and what was kept: 13,342,726 operations."""
     # sizes
-    batch = v.shape[0]
     m = wi.shape[0]
     # primal
     x1 = jnp.exp(-0.1 / tau_e)
-    x3 = jnp.zeros((1,), int)
-    x8 = jnp.exp(-0.1 / tau_i)
-    x14 = 0.1 / tau
-    x16 = Ee - v
-    x19 = Ei - v
-    u = v + x14 * (EL - v + ge_new * x16 + gi_new * x19)
-    x24 = VT - EL
-    x25 = (u - VT) / x24
-    x26 = x25 > 0.0
-    x27 = Vr - u
+    x7 = jnp.exp(-0.1 / tau_i)
+    x11 = 0.1 / tau
+    x13 = Ee - v
+    x16 = Ei - v
+    u = v + x11 * (EL - v + ge_new * x13 + gi_new * x16)
+    x21 = VT - EL
+    x22 = (u - VT) / x21
+    x23 = x22 > 0.0
+    x24 = Vr - u
     # elemental partials
-    p3 = (1.0 + 10.0 * jnp.abs(x25)) ** 2
+    p3 = (1.0 + 10.0 * jnp.abs(x22)) ** 2
     # accumulation
-    t2 = ct_v_new - jnp.where(x26, ct_v_new, 0.0)
-    d_u = t2 + (ct_z_new + ct_v_new * x27) / p3 / x24
-    t5 = d_u * x14
-    d_gi_new = ct_gi_new + t5 * x19
-    d_x = ct_ge_new + t5 * x16
+    t2 = ct_v_new - jnp.where(x23, ct_v_new, 0.0)
+    d_u = t2 + (ct_z_new + ct_v_new * x24) / p3 / x21
+    t5 = d_u * x11
+    d_gi_new = ct_gi_new + t5 * x16
+    d_x = ct_ge_new + t5 * x13
     d_v = d_u - t5 * gi_new - t5 * ge_new - t5
-    d_wi = x12.T @ d_gi_new
-    t13 = jnp.zeros((batch, 5 * m), v.dtype)
+    d_wi = x9.T @ d_gi_new
     t12 = d_gi_new @ wi.T
-    d_gi = d_gi_new * x8
-    d_we = x4.T @ d_x
-    t15 = d_x @ we.T
-    t14 = lax.scatter_add(
-        t13,
-        x11,
-        t12,
-        lax.ScatterDimensionNumbers(
-            update_window_dims=(0, 1),
-            inserted_window_dims=(),
-            scatter_dims_to_operand_dims=(1,),
-        ),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    t16 = lax.scatter_add(
-        t13,
-        x3,
-        t15,
-        lax.ScatterDimensionNumbers(
-            update_window_dims=(0, 1),
-            inserted_window_dims=(),
-            scatter_dims_to_operand_dims=(1,),
-        ),
-        indices_are_sorted=True,
-        unique_indices=True,
-        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
-    )
-    d_z = t14 + t16
+    d_gi = d_gi_new * x7
+    d_we = x3.T @ d_x
+    t15 = lax.pad(d_x @ we.T, jnp.asarray(0.0, v.dtype), [(0, 0, 0), (0, m, 0)])
+    d_z = lax.pad(t12, jnp.asarray(0.0, v.dtype), [(0, 0, 0), (4 * m, 0, 0)]) + t15
     d_ge = d_x * x1
     return (d_v, d_ge, d_gi, d_z, d_x, d_we, d_wi)
 

@@ -190,8 +190,14 @@ _ALL = (
     _array("gather", 2),
     _array("scatter", 3),
     _array("scatter_add", 3),
+    _array("scatter_mul", 3),
+    _array("scatter_min", 3),
+    _array("scatter_max", 3),
     _array("conv", 2),
-    _array("sort"),
+    _array("sort", -1),
+    _array("top_k"),
+    _array("literal", -1),
+    _array("machine", 0),
     _array("reduce_window_sum"),
     _array("reduce_window_max"),
     _array("reduce_window_min"),
@@ -216,7 +222,9 @@ numbers the call. Three are not primitives: `finfo` is an attribute (`eps`, `tin
 operand's dtype; `library` is a call of a named JAX function that is kept whole; `derivative` is the
 derivative of such a function, or of a primitive, by JAX's own rule at run time. Of the operations
 on arrays, `pullback` and `pushforward` are JAX's own rules of another operation, its attribute
-`op`, applied to their first operand; the others are that operation's.
+`op`, applied to their first operand; the others are that operation's. `literal` is an array of the
+numbers that are its operands, `machine` a field of `finfo` of the dtype that a program's floats
+have. What has several results is an operation for each, its attribute `result`.
 """
 
 

@@ -32,7 +32,8 @@ _MOVES = frozenset((
     "dynamic_slice", "dynamic_update_slice", "GatherDimensionNumbers", "ScatterDimensionNumbers",
     "ConvDimensionNumbers", "cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "sort",
     "full", "normal", "uniform", "bernoulli", "split", "fold_in", "wrap_key_data", "key_data",
-    "optimization_barrier", "dynamic_index_in_dim", "_merged", "_split",
+    "optimization_barrier", "dynamic_index_in_dim", "_merged", "_split", "array", "top_k",
+    "scatter_mul", "scatter_min", "scatter_max", "randint",
 ))  # fmt: skip
 """What moves data about, or compares it along an axis."""
 _SUMS = {"sum": "add", "prod": "mul"}

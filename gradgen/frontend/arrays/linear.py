@@ -274,7 +274,7 @@ class Differentiation:
         try:
             transposed = self._applied(instruction.op, pull, due, avals, atoms, instruction.target)
         except _NO_CODE as error:
-            if instruction.op == "copy":
+            if instruction.op == "copy" or not _has_rule(pull, due, *avals):
                 message = f"JAX has no derivative of '{eqn.primitive.name}' here"
                 raise self._without_partial(instruction, message) from error
             transposed = self._by_jax("pullback", instruction, source, self.shape(source))
@@ -320,6 +320,15 @@ class Differentiation:
         (result,) = reading.run(closed, [argument, *atoms])
         code = live_code(reading.builder.instructions[start:], [result])
         return Applied(argument, code, result)
+
+
+def _has_rule(derivative: Any, *avals: Any) -> bool:
+    """Whether JAX has a derivative at all, if perhaps none for sizes that stay open."""
+    try:
+        jax.eval_shape(derivative, *avals)
+    except _NO_CODE as error:
+        return not isinstance(error, NotImplementedError)
+    return True
 
 
 def _is_float(variable: Any) -> bool:

@@ -88,7 +88,9 @@ def _slice(params: Mapping[str, Any], eqn: Eqn) -> Attributes:
     )  # fmt: skip
 
 
-def _gather(params: Mapping[str, Any], eqn: Eqn) -> Attributes:
+def gather(eqn: Eqn) -> Attributes:
+    """What a gather does, but for its operands."""
+    params = eqn.params
     numbers = params["dimension_numbers"]
     fields = (
         "offset_dims", "collapsed_slice_dims", "start_index_map",
@@ -172,6 +174,9 @@ _RENAMED = {
     "broadcast_in_dim": "broadcast",
     "squeeze": "reshape",
     "scatter-add": "scatter_add",
+    "scatter-mul": "scatter_mul",
+    "scatter-min": "scatter_min",
+    "scatter-max": "scatter_max",
     "conv_general_dilated": "conv",
 }
 _READERS: dict[str, Callable[[Mapping[str, Any], Eqn], Attributes]] = {
@@ -197,10 +202,15 @@ _READERS: dict[str, Callable[[Mapping[str, Any], Eqn], Attributes]] = {
     "concatenate": lambda p, e: (("axis", int(p["dimension"])),),
     "dynamic_slice": lambda p, e: (("sizes", shape_of(p["slice_sizes"])),),
     "dynamic_update_slice": _nothing,
-    "gather": _gather,
-    "scatter": _scatter,
-    "scatter-add": _scatter,
-    "sort": lambda p, e: (("axis", int(p["dimension"])), ("stable", bool(p["is_stable"]))),
+    **dict.fromkeys(
+        ("scatter", "scatter-add", "scatter-mul", "scatter-min", "scatter-max"), _scatter
+    ),
+    "sort": lambda p, e: (
+        ("axis", int(p["dimension"])),
+        ("stable", bool(p["is_stable"])),
+        ("keys", int(p["num_keys"])),
+    ),
+    "top_k": lambda p, e: (("axis", int(p["axis"])), ("k", dim_of(p["k"]))),
     **dict.fromkeys(
         ("reduce_window_sum", "reduce_window_max", "reduce_window_min", "reduce_window_mul"),
         _window,

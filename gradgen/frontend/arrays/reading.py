@@ -15,6 +15,7 @@ from jax import lax
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import dim_of, shape_of
+from gradgen.frontend.arrays.expansions import expansion_of, slice_of
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard
@@ -26,9 +27,11 @@ from gradgen.ir.source import Position, Source
 
 MOST_ITERATIONS = 8
 """Loops of a fixed number of steps are written out up to so many."""
+MOST_ELEMENTS = 64
+"""Arrays that are none of the arguments are written into the text up to so many elements."""
 
 _CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
-_DRAWN = ("_normal", "_uniform", "_bernoulli")
+_DRAWN = ("_normal", "_uniform", "_bernoulli", "_randint")
 _RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
@@ -49,6 +52,8 @@ class Reading:
     equations: dict[Var, tuple[Eqn, tuple[Atom, ...], int]] = field(default_factory=dict)
     """For what is not elementwise, or has a rule of its own: the equation, its operands, and which
     of its results this is."""
+    sizes: dict[Var, Any] = field(default_factory=dict)
+    """JAX's symbols for the numbers that are sizes of axes."""
     calls: int = 0
     guards: dict[Var, Guard] = field(default_factory=dict)
     """What is computed in one branch only, and when it is taken."""
@@ -68,6 +73,7 @@ class Reading:
             frames={},
             equations={},
             guards={},
+            sizes=dict(self.sizes),
             calls=0,
         )
 
@@ -150,6 +156,26 @@ class Reading:
             self.shapes.setdefault(atom, found)
         return atom  # type: ignore[return-value]
 
+    def indices(self, atom: Atom) -> tuple[Any, ...] | None:
+        """The integers in a number or a list, as far as they are known: numbers, or JAX's sizes."""
+        if isinstance(atom, Const):
+            return (int(atom.value),)
+        if atom in self.sizes:
+            return (self.sizes[atom],)
+        found, shape = self.builder.definition(atom), self.shape(atom)
+        if found is None or len(shape) > 1:
+            return None
+        inner = [self.indices(operand) for operand in found.operands]
+        known = [x for one in inner if one is not None for x in one]
+        if None in inner:
+            return None
+        if found.op == "broadcast" and len(known) == 1 and shape:
+            return tuple(known * int(shape[0])) if isinstance(shape[0], int) else None
+        if found.op in ("literal", "concatenate"):
+            return tuple(known)
+        is_kept = found.op == "convert" and found.attribute("from") == "int"
+        return tuple(known) if is_kept else None
+
     @contextmanager
     def only_if(self, guard: Guard) -> Iterator[None]:
         """Read what the source computes under these conditions alone."""
@@ -180,7 +206,8 @@ class Reading:
         if primitives.is_copy(name):
             return operands
         if _draws(eqn):
-            drawn: moving.Attributes = (("function", str(eqn.params["name"]).strip("_")),)
+            function, given = str(eqn.params["name"]).strip("_"), jax_compat.argument_names(eqn)
+            drawn: moving.Attributes = (("function", function), ("given", given))
             return [self._moved(eqn, "random", drawn, operands)]
         if name in _CALLS:
             return self._inline(eqn, operands)
@@ -189,6 +216,9 @@ class Reading:
         special = _SPECIAL.get(name)
         if special is not None:
             return special(self, eqn, operands)
+        expansion = expansion_of(eqn)
+        if expansion is not None:
+            return self.expanded(eqn, expansion, operands, [v.aval for v in eqn.invars])
         op = primitives.operation_of(name)
         attributes = None if op is None else primitives.attributes_of(op, eqn.params)
         if op is not None and attributes is not None:
@@ -199,9 +229,13 @@ class Reading:
             raise self.unsupported(eqn, f"a form of '{name}' is not supported: {error}") from None
         if found is None:
             raise self.unsupported(eqn)
-        if len(eqn.outvars) != 1:
-            raise self.unsupported(eqn, f"a form of '{name}' is not supported: it has two results")
-        return [self._moved(eqn, *found, operands)]
+        op, attributes = found
+        if len(eqn.outvars) == 1:
+            return [self._moved(eqn, op, attributes, operands)]
+        numbers = range(len(eqn.outvars))
+        return [
+            self._moved(eqn, op, (*attributes, ("result", k)), operands, number=k) for k in numbers
+        ]
 
     def _elementwise(
         self, eqn: Eqn, op: str, operands: tuple[Atom, ...], attributes: moving.Attributes = ()
@@ -228,21 +262,30 @@ class Reading:
     def _converted(self, eqn: Eqn, operand: Atom, dtype: DType) -> Atom | None:
         """What a conversion comes to where nothing has to be written."""
         before = self.dtype(eqn.invars[0].aval)
-        among = {before, dtype} <= {"float", "weak"} or before == dtype
+        # what is weakly typed is made of numbers alone, and has the dtype of none of the arguments
+        same = before == dtype or (before, dtype) == ("float", "weak")
         found = self.builder.definition(operand)
         if found is not None and found.op == "size":
             # a number of Python, which takes the dtype of what it meets
             return operand
-        if among and isinstance(operand, str):
+        if same and isinstance(operand, str):
             return operand
         if isinstance(operand, Const):
             return Const(operand.value, dtype) if is_float(dtype) else None
+        if found is not None and found.op == "literal" and is_float(dtype):
+            numbers = [Const(a.value, "weak") for a in found.operands if isinstance(a, Const)]
+            return self.emit("literal", numbers, (), dtype, self.shape(operand))
         return None
 
     def _moved(
-        self, eqn: Eqn, op: str, attributes: moving.Attributes, operands: tuple[Atom, ...]
+        self,
+        eqn: Eqn,
+        op: str,
+        attributes: moving.Attributes,
+        operands: tuple[Atom, ...],
+        number: int = 0,
     ) -> Atom:
-        aval = eqn.outvars[0].aval
+        aval = eqn.outvars[number].aval
         shape, dtype = shape_of(aval.shape), self.dtype(aval)
         if op == "reshape" and self.shape(operands[0]) == shape and isinstance(operands[0], str):
             return operands[0]
@@ -253,7 +296,7 @@ class Reading:
         atom = self.emit(op, operands, attributes, dtype, shape)
         self._noted(atom, eqn)
         if isinstance(atom, str):
-            self.equations.setdefault(atom, (eqn, operands, 0))
+            self.equations.setdefault(atom, (eqn, operands, number))
         return atom
 
     def _inline(self, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
@@ -292,18 +335,20 @@ class Reading:
         plain = array.astype(np.float64) if is_float(dtype) else array
         if plain.ndim == 0:
             return Const(plain.item(), "weak" if dtype == "float" else dtype)
-        first = plain.reshape(-1)[0].item()
-        if not (plain == first).all():
+        shape = shape_of(array.shape)
+        numbers = [Const(x, "weak" if dtype == "float" else dtype) for x in plain.ravel().tolist()]
+        if len(set(numbers)) < 2:
+            return self.spread(numbers[0] if numbers else Const(0, dtype), shape, dtype)
+        if len(numbers) > MOST_ELEMENTS:
             raise GradgenError(
                 f"'{self.source.function}' reads an array of shape {array.shape} that is none of "
-                "its arguments",
+                f"its arguments, of more than {MOST_ELEMENTS} elements",
                 hint="make it an argument, with a shape of its own",
                 path=self.source.path,
                 line=self.source.position.line,
                 column=self.source.position.column,
             )
-        number = Const(first, "weak" if dtype == "float" else dtype)
-        return self.spread(number, shape_of(array.shape), dtype)
+        return self.emit("literal", numbers, (), dtype, shape)
 
     def expanded(
         self,
@@ -423,30 +468,32 @@ def _kind(dtype: DType) -> str:
 
 def _select(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
     which, *cases = operands
-    if len(cases) != 2 or str(eqn.invars[0].aval.dtype) != "bool":
-        raise reading.unsupported(eqn, "a choice between more than two cases is not supported")
-    return [reading._elementwise(eqn, "select", (which, cases[1], cases[0]))]
+    chosen, dtype = cases[0], reading.dtype(eqn.invars[0].aval)
+    for number, case in enumerate(cases[1:], start=1):
+        taken = which
+        if dtype != "bool":
+            taken = reading.emit("eq", (which, Const(number, dtype)), (), "bool")
+        chosen = reading._elementwise(eqn, "select", (taken, case, chosen))
+    return [chosen]
 
 
 def _size(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
     dim = dim_of(eqn.params["dim"])
     if isinstance(dim, int):
         return [Const(dim, "int")]
-    return [reading.emit("size", (), (("dim", dim),), "weak", ())]
+    atom = reading.emit("size", (), (("dim", dim),), "weak", ())
+    assert isinstance(atom, str)
+    reading.sizes[atom] = eqn.params["dim"]
+    return [atom]
 
 
-def _split(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """One slice for each part."""
-    axis = eqn.params["axis"]
-
-    def parts(x: Any) -> list[Any]:
-        found, start = [], 0
-        for size in eqn.params["sizes"]:
-            found.append(lax.slice_in_dim(x, start, start + size, axis=axis))
-            start = start + size
-        return found
-
-    return reading.expanded(eqn, parts, operands, [eqn.invars[0].aval])
+def _gather(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """A slice, where it is known which."""
+    places = reading.indices(operands[1])
+    sliced = None if places is None else slice_of(eqn, places)
+    if sliced is None:
+        return [reading._moved(eqn, "gather", moving.gather(eqn), operands)]
+    return reading.expanded(eqn, sliced, operands[:1], [eqn.invars[0].aval])
 
 
 def _square_complement(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
@@ -455,27 +502,6 @@ def _square_complement(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -
     one = Const(1.0)
     factors = [reading.emit(op, (one, operands[0]), (), dtype) for op in ("add", "sub")]
     return [reading.emit("mul", factors, (), dtype)]
-
-
-def _stack(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """Each with an axis of size one more, one after the other."""
-    axis = eqn.params["axis"]
-
-    def stacked(*parts: Any) -> list[Any]:
-        return [lax.concatenate([lax.expand_dims(x, [axis]) for x in parts], axis)]
-
-    return reading.expanded(eqn, stacked, operands, [v.aval for v in eqn.invars])
-
-
-def _unstack(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """One slice for each place, without its axis."""
-    axis = eqn.params["axis"]
-
-    def places(x: Any) -> list[Any]:
-        numbers = range(len(eqn.outvars))
-        return [lax.index_in_dim(x, k, axis, keepdims=False) for k in numbers]
-
-    return reading.expanded(eqn, places, operands, [eqn.invars[0].aval])
 
 
 def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
@@ -525,12 +551,10 @@ def _while(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[A
 _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] = {
     "select_n": _select,
     "dim_as_value": _size,
-    "split": _split,
+    "gather": _gather,
     "one_minus_square": _square_complement,
     "cond": _branch,
     "platform_index": _platform,
-    "stack": _stack,
-    "unstack": _unstack,
     "scan": _scan,
     "while": _while,
 }

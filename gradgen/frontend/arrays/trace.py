@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.linear import Differentiation
 from gradgen.frontend.arrays.looping import read_over_time
+from gradgen.frontend.arrays.precisions import DTypeDependenceError, for_all_precisions
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
@@ -35,10 +35,6 @@ from gradgen.ir.trace import Input, Output
 Call = Callable[..., Any]
 
 
-class DTypeDependenceError(Exception):
-    """Two precisions give code that differs; the message says in what."""
-
-
 def trace_arrays(
     source: Source, function: Call, signature: Signature, stated: Stated
 ) -> ArrayTrace:
@@ -50,18 +46,20 @@ def trace_arrays(
     single = _trace(source, function, signature, stated, "float32", chosen)
     double = _trace(source, function, signature, stated, "float64", chosen)
     try:
-        _require_same(_comparable(single), _comparable(double))
+        merged, machine = for_all_precisions(single, double)
     except DTypeDependenceError as error:
         raise GradgenError(
             f"'{source.function}' computes with {error} in float32 than in float64",
-            hint="what depends on a precision is not supported in arrays: write it as an argument",
+            hint="one text is for every precision: pass what depends on it as an argument, but for "
+            "jnp.finfo(x.dtype)",
             path=source.path,
             line=source.position.line,
             column=source.position.column,
         ) from None
+    follows = _follows(source, function, signature, stated, "float32", True, machine)
     found = replace(
-        double,
-        default_floats=not _follows(source, function, signature, stated, "float32", True),
+        merged,
+        default_floats=not follows,
         low_precision=_follows(source, function, signature, stated, "bfloat16", False),
     )
     found.check()
@@ -182,30 +180,40 @@ def failure_of(
 
 
 def _follows(
-    source: Source, function: Call, signature: Signature, stated: Stated, dtype: str, wide: bool
+    source: Source,
+    function: Call,
+    signature: Signature,
+    stated: Stated,
+    dtype: str,
+    wide: bool,
+    machine: Collection[str] = (),
 ) -> bool:
-    """Whether all floats that are computed have the dtype of the arguments', given this one."""
+    """Whether all floats that are computed have the dtype of the arguments', given this one.
+
+    So have the machine constants among them, too.
+    """
+    due = {field: float(getattr(np.finfo(dtype), field)) for field in machine}
     with jax_compat.x64(wide), importable(Path(source.path).parent):
         try:
             closed, _ = _jaxpr(source, function, signature, stated.avals(dtype))
         except GradgenError:
             return False
-        return all(
-            str(a.dtype) == dtype or jax_compat.is_weak(a)
-            for a in _values(closed.jaxpr)
-            if is_float(str(a.dtype))
+        atoms = [atom for eqn in _equations(closed.jaxpr) for atom in (*eqn.invars, *eqn.outvars)]
+        numbers = {float(a.val) for a in atoms if jax_compat.is_literal(a) and a.aval.shape == ()}
+        return numbers.issuperset(due.values()) and all(
+            str(a.aval.dtype) == dtype or jax_compat.is_weak(a.aval)
+            for a in atoms
+            if not jax_compat.is_literal(a) and is_float(str(a.aval.dtype))
         )
 
 
-def _values(jaxpr: Any) -> list[Any]:
+def _equations(jaxpr: Any) -> Iterator[Any]:
     """All that is computed, in the functions called too."""
-    found = []
     for eqn in jaxpr.eqns:
-        found += [v.aval for v in eqn.outvars]
+        yield eqn
         for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_jaxpr):
             if _is_jaxpr(inner):
-                found += _values(getattr(inner, "jaxpr", inner))
-    return found
+                yield from _equations(getattr(inner, "jaxpr", inner))
 
 
 def _is_jaxpr(value: Any) -> bool:
@@ -406,103 +414,3 @@ def _read(partials: Sequence[Any], elementals: Sequence[ArrayElemental]) -> list
             elif isinstance(part, Partial):
                 found.append(part.atom)
     return found
-
-
-def _comparable(trace: ArrayTrace) -> ArrayTrace:
-    """The trace with its variables numbered anew, without what makes integers wider.
-
-    Those are written where there are 64-bit types alone, and do nothing where there are none.
-    """
-    names: dict[str, Any] = {}
-    number = itertools.count()
-    for instruction in _all_code(trace, names, number):
-        if _widens(instruction):
-            (operand,) = instruction.operands
-            names[instruction.target] = _renamed(operand, names)
-        else:
-            names[instruction.target] = f"%{next(number)}"
-    renamed: ArrayTrace = _renamed(trace, names)
-    return replace(renamed, labels=())
-
-
-def _all_code(
-    trace: ArrayTrace, names: dict[str, Any], number: Iterator[int]
-) -> Iterator[Instruction]:
-    """The primal, the partials and the operators, of loops too; what is no instruction is named."""
-    yield from _in_loops(trace.primal, names, number)
-    yield from trace.partials
-    for _, step in trace.loops:
-        yield from _all_code(step, names, number)
-    for elemental in trace.elementals:
-        for part in elemental.parts:
-            if isinstance(part, Operator):
-                for applied in filter(None, (part.transposed, part.pushed)):
-                    names[applied.argument] = f"%{next(number)}"
-                    yield from applied.code
-
-
-def _in_loops(
-    code: Sequence[Instruction], names: dict[str, Any], number: Iterator[int]
-) -> Iterator[Instruction]:
-    for instruction in code:
-        if instruction.op == LOOP:
-            loop = loop_of(instruction)
-            names |= {g.variable: f"%{next(number)}" for g in loop.given}
-            yield from _in_loops(loop.code, names, number)
-        yield instruction
-
-
-def _widens(instruction: Instruction) -> bool:
-    return (
-        instruction.op == "convert"
-        and instruction.dtype == "int"
-        and instruction.attribute("from") == "int"
-    )
-
-
-def _renamed(value: Any, names: Mapping[str, Any]) -> Any:
-    """Anything with some strings in it replaced."""
-    if isinstance(value, str):
-        return names.get(value, value)
-    if isinstance(value, tuple):
-        kept = [v for v in value if not (isinstance(v, Instruction) and _widens(v))]
-        return tuple(_renamed(v, names) for v in kept)
-    if is_dataclass(value) and not isinstance(value, Const | type):
-        return replace(
-            value, **{f.name: _renamed(getattr(value, f.name), names) for f in fields(value)}
-        )
-    return value
-
-
-def _require_same(single: Any, double: Any) -> None:
-    """Raise DTypeDependenceError where precisions differ in more than how numbers are rounded."""
-    if isinstance(single, Const) and isinstance(double, Const):
-        a, b = single.value, double.value
-        if is_float(double.dtype) and not np.array_equal(np.float32(b), np.float32(a), True):
-            raise DTypeDependenceError(f"another number ({a:.9g} and not {b:.9g})")
-        return
-    if type(single) is not type(double):
-        raise DTypeDependenceError("other operations")
-    if is_dataclass(single):
-        for f in fields(single):
-            one, two = getattr(single, f.name), getattr(double, f.name)
-            if f.name == "dtype":
-                _require_same_dtype(one, two)
-            else:
-                _require_same(one, two)
-    elif isinstance(single, tuple):
-        if len(single) != len(double):
-            raise DTypeDependenceError("other operations")
-        for one, two in zip(single, double, strict=True):
-            _require_same(one, two)
-    elif single != double:
-        raise DTypeDependenceError("other operations")
-
-
-def _require_same_dtype(single: str, double: str) -> None:
-    """A dtype that is fixed may look like the usual one in one of the precisions."""
-    if (single, double) in (("float", "float32"), ("uint", "uint32")):
-        return
-    alike = ({"int", "int32", "int64"}, {"float", "weak"})
-    if single != double and not any({single, double} <= group for group in alike):
-        raise DTypeDependenceError(f"another dtype ({single} and not {double})")

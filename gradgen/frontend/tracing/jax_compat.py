@@ -110,6 +110,11 @@ def rule_name(eqn: Eqn) -> str:
     return str(named)
 
 
+def argument_names(eqn: Eqn) -> tuple[str, ...]:
+    """What the function behind a call of `jit` calls its operands; by keyword they are sorted."""
+    return tuple(map(str, eqn.params["jaxpr"].jaxpr.debug_info.arg_names))
+
+
 def rule_place(eqn: Eqn, source: Source | None) -> tuple[Position, ...]:
     """Where the derivative rule behind a custom_jvp or custom_vjp call is defined in the source."""
     rule = eqn.params.get("jvp_jaxpr_fun", eqn.params.get("bwd"))

@@ -149,15 +149,23 @@ def _merge_constants(one: Const, two: Const, target: Var | None) -> Atom | Machi
         rounded = np.float32(two.value)
     if np.float32(one.value) == rounded and (np.isfinite(rounded) or math.isinf(two.value)):
         return Const(two.value, dtype)
-    for field in _FINFO:
-        if (one.value, two.value) == (
-            float(getattr(np.finfo(np.float32), field)),
-            float(getattr(np.finfo(np.float64), field)),
-        ):
-            return MachineConstant(field)
+    field = machine_field(one.value, two.value)
+    if field is not None:
+        return MachineConstant(field)
     raise DTypeDependence(
         f"a constant depends on the dtype: {one.value} in float32, {two.value} in float64", target
     )
+
+
+def machine_field(single: float, double: float) -> str | None:
+    """The field of `finfo` that is one number in float32, and the other in float64."""
+    for field in _FINFO:
+        if (single, double) == (
+            float(getattr(np.finfo(np.float32), field)),
+            float(getattr(np.finfo(np.float64), field)),
+        ):
+            return field
+    return None
 
 
 def merge_dtype(one: DType, two: DType) -> DType:

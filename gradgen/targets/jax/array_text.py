@@ -198,11 +198,18 @@ def _slice(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Te
         *(instruction.attribute(name) for name in ("starts", "limits", "strides", "full")),
         strict=True,
     )
-    places = []
-    for start, limit, stride, full in parts:
-        place = f"{'' if start == 0 else start}:{'' if full else limit}"
-        places.append(place if stride == 1 else f"{place}:{stride}")
-    return _indexed(operands[0], places)
+    return _indexed(operands[0], [_range(*part) for part in parts])
+
+
+def _range(start: Dim, limit: Dim, stride: int, full: bool) -> str:
+    """A slice of one axis, with spaces around its colons where its ends are formulas."""
+    lower, upper = "" if start == 0 else _dim(start), "" if full else _dim(limit)
+    if " " not in lower + upper:
+        return f"{lower}:{upper}" if stride == 1 else f"{lower}:{upper}:{stride}"
+    wide = f"{lower} : {upper}".strip()
+    if stride == 1:
+        return wide
+    return f"{wide} : {stride}" if upper else f"{wide}: {stride}"
 
 
 def _pad(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
@@ -255,8 +262,29 @@ def _gather(instruction: Instruction, operands: Sequence[Text], dtype: str) -> T
 
 
 def _sort(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
-    axis, stable = (instruction.attribute(name) for name in ("axis", "stable"))
-    return _call("lax.sort", operands[0].text, str(axis), f"is_stable={stable}")
+    axis, stable, keys = (instruction.attribute(name) for name in ("axis", "stable", "keys"))
+    number = dict(instruction.attributes).get("result")
+    if number is None:
+        return _call("lax.sort", operands[0].text, str(axis), f"is_stable={stable}")
+    given = f"({', '.join(o.text for o in operands)})"
+    sorted_by = _call("lax.sort", given, str(axis), f"is_stable={stable}", f"num_keys={keys}")
+    return Text(f"{sorted_by.text}[{number}]")
+
+
+def _top_k(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    k, axis, number = (instruction.attribute(name) for name in ("k", "axis", "result"))
+    last = axis == len(instruction.attribute("shape")) - 1
+    more = [] if last else [f"axis={axis}"]
+    return Text(f"{_call('lax.top_k', operands[0].text, _dim(k), *more).text}[{number}]")
+
+
+def _literal(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
+    """An array of numbers, row by row."""
+    items = [o.text for o in operands]
+    for size in reversed(instruction.attribute("shape")):
+        rows = range(0, len(items), size)
+        items = [f"[{', '.join(items[k : k + size])}]" for k in rows]
+    return _call("jnp.array", items[0], dtype)
 
 
 def _scatter(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
@@ -315,11 +343,15 @@ def _random(instruction: Instruction, operands: Sequence[Text], dtype: str) -> T
     """What is drawn with a key; the bounds of a uniform distribution only if they are others."""
     function = instruction.attribute("function")
     shape = print_shape(instruction.attribute("shape"))
-    key, *given = (o.text for o in operands)
+    given = dict(zip(instruction.attribute("given"), (o.text for o in operands), strict=True))
     if function == "bernoulli":
-        return _call("jax.random.bernoulli", key, *given, shape)
-    bounds = [] if given == ["0.0", "1.0"] else given
-    return _call(f"jax.random.{function}", key, shape, dtype, *bounds)
+        return _call("jax.random.bernoulli", given["key"], given["p"], shape)
+    bounds = [given[name] for name in ("minval", "maxval") if name in given]
+    if function == "randint":
+        return _call("jax.random.randint", given["key"], shape, *bounds, dtype)
+    if bounds == ["0.0", "1.0"]:
+        bounds = []
+    return _call(f"jax.random.{function}", given["key"], shape, dtype, *bounds)
 
 
 def _conv(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
@@ -367,6 +399,9 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     "gather": _gather,
     "scatter": _scatter("scatter"),
     "scatter_add": _scatter("scatter_add"),
+    "scatter_mul": _scatter("scatter_mul"),
+    "scatter_min": _scatter("scatter_min"),
+    "scatter_max": _scatter("scatter_max"),
     "conv": _conv,
     "random": _random,
     "wrap_key": lambda i, o, d: _call("jax.random.wrap_key_data", o[0].text, 'impl="threefry2x32"'),
@@ -376,6 +411,9 @@ _SPELLED: dict[str, Callable[[Instruction, Sequence[Text], str], Text]] = {
     ),
     "fold_in": lambda i, o, d: _call("jax.random.fold_in", *(x.text for x in o)),
     "sort": _sort,
+    "top_k": _top_k,
+    "literal": _literal,
+    "machine": lambda i, o, d: Text(f"jnp.finfo({d}).{i.attribute('field')}"),
     "reduce_window_sum": _window("add", "0.0"),
     "reduce_window_max": _window("max", "-jnp.inf"),
     "reduce_window_min": _window("min", "jnp.inf"),
