@@ -25,7 +25,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:7db853d33d48a026ca6aba1185870591e6fce14276d3a5062c887827b9ff8cd1",
+    "text": "sha256:39a190debff7cdde5562b463b97b6fab618f1d62a66b1264ef34a3ff87f74cdb",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -319,7 +319,7 @@ def _vjp(
     t0 = 0.125 * wo
     d_u = ct_0_o + ct_z * p23
     d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = jnp.einsum("abc,dc->abd", d_u, t0)
+    t2 = d_u @ t0.T
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
@@ -330,8 +330,7 @@ def _vjp(
     d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
     d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
     d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
-    t8 = jnp.einsum("abc,dc->abd", d_u_3, wk) + jnp.einsum("abc,dc->abd", d_u_2, wq)
-    d_s = t8 + jnp.einsum("abc,dc->abd", d_u_1, wv)
+    d_s = d_u_3 @ wk.T + d_u_2 @ wq.T + d_u_1 @ wv.T
     d_o = d_u * a
     d_shift = d_s.sum((0, 1))
     t10 = d_s * x9
@@ -501,7 +500,7 @@ def _cotangents(
     t0 = 0.125 * wo
     d_u = ct_0_o + ct_z * p23
     d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = jnp.einsum("abc,dc->abd", d_u, t0)
+    t2 = d_u @ t0.T
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
@@ -512,8 +511,7 @@ def _cotangents(
     d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
     d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
     d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
-    t8 = jnp.einsum("abc,dc->abd", d_u_3, wk) + jnp.einsum("abc,dc->abd", d_u_2, wq)
-    d_s = t8 + jnp.einsum("abc,dc->abd", d_u_1, wv)
+    d_s = d_u_3 @ wk.T + d_u_2 @ wq.T + d_u_1 @ wv.T
     d_o = d_u * a
     d_shift = d_s.sum((0, 1))
     t10 = d_s * x9
