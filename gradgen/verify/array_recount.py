@@ -109,6 +109,8 @@ class _Counter:
         """A loop over time: what one step takes, as often as there are steps."""
         number = length if length is not None else jax.tree.leaves(sequences)[0].shape[0]
         outer, self._times = self._times, self._times * number
+        # a carry is an array, though it starts as a number
+        start = jax.tree.map(jnp.asarray, start)
         end, out = step(start, jax.tree.map(lambda x: x[0], sequences))
         self._times = outer
         return end, jax.tree.map(lambda x: jnp.broadcast_to(x, (number, *jnp.shape(x))), out)
