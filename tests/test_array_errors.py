@@ -191,14 +191,6 @@ CASES = {
         "return 2 * lax.platform_dependent",
         ("lax.platform_dependent(x, cpu=jnp.sin, tpu=jnp.tanh)", "x"),
     ),
-    "three cases": Refused(
-        "# gradgen: shape x=(n,) k=(n,):int32\n\n"
-        "def f(x, k):\n    return lax.select_n(k, x, 2 * x, x * x)\n",
-        "a choice between more than two cases is not supported",
-        "return lax.select_n",
-        ("lax.select_n(k, x, 2 * x, x * x)",
-         "jnp.where(k == 0, x, jnp.where(k == 1, 2 * x, x * x))"),
-    ),
     "operations that follow the precision": Refused(
         "# gradgen: shape x=(n,)\n\n"
         "def f(x):\n    return x * 2 if x.dtype == 'float32' else x * x\n",

@@ -170,7 +170,13 @@ def test_numbers_at_one_end_meet_operators(tmp_path):
     compare(made, (4,))
 
 
-@pytest.mark.parametrize("name", ["feed-forward layer", "loss with what else is to be known"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "feed-forward layer",
+        pytest.param("loss with what else is to be known", marks=pytest.mark.full),
+    ],
+)
 def test_verifies(name, tmp_path):
     path = tmp_path / "model.py"
     path.write_text(HEADER + SOURCES[name])

@@ -33,7 +33,9 @@ def f(w, x, labels):
 """
 
 
-@pytest.mark.parametrize("text", [LAYER, LOSS], ids=["layer", "loss"])
+@pytest.mark.parametrize(
+    "text", [LAYER, pytest.param(LOSS, marks=pytest.mark.full)], ids=["layer", "loss"]
+)
 def test_any_number_of_axes_is_jax(text: str, tmp_path: Path) -> None:
     """Verification calls everything with none, one and two; here, with three."""
     made = pair(tmp_path, text)

@@ -44,7 +44,7 @@ def generated(name: str, suffix: str = "") -> Any:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("time", [1, 2, 300])
+@pytest.mark.parametrize("time", [1, pytest.param(2, marks=pytest.mark.full), 300])
 def test_gradients_are_those_of_jax(name: str, time: int) -> None:
     with jax.enable_x64(True):
         given = arguments(name, time, "float64")
@@ -64,7 +64,9 @@ def test_tangents_are_those_of_jax(name: str) -> None:
         close(jax.jvp(lambda w: generated(name, "_forward")(w, *rest), (weights,), (along,)), due)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", ["recurrent_loss", pytest.param("feedforward_loss", marks=pytest.mark.full)]
+)
 def test_a_batch_of_networks(name: str) -> None:
     """Under vmap with weights of each, and in float32."""
     weights, *rest = arguments(name, 20, "float32")
