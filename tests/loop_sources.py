@@ -314,6 +314,55 @@ def f(p, xs, y):
         return 0.9 * v + xs[k] @ p["w"]
     return ((lax.fori_loop(0, xs.shape[0], body, _zeros(xs, p)) - y) ** 2).mean()
 """,
+    "a start that is a number of Python": """
+def f(p, xs, y):
+    def step(c, x):
+        t, k = c
+        return (t + (jnp.tanh(x @ p["w"]) * y).sum() * k, k * 0.5), t
+    (t, _), ts = lax.scan(step, (0.0, 1.0), xs)
+    return t + ts.mean()
+""",
+    "places that a table is read at": """
+# gradgen: shape ids=(time,):int32 table=(k, n)
+# gradgen: wrt table
+
+def f(p, xs, y, ids, table):
+    def step(v, i):
+        v = 0.9 * v + table[i % table.shape[0]]
+        return v, v
+    return (lax.scan(step, y, ids)[1] ** 2).mean()
+""",
+    "keys that are carried": """
+# gradgen: shape key=():key
+
+def f(p, xs, y, key):
+    def step(c, x):
+        v, k = c
+        k, s = jax.random.split(k)
+        v = 0.9 * v + (x @ p["w"]) * jax.random.bernoulli(s, 0.5, v.shape)
+        return (v, k), v
+    return (lax.scan(step, (jnp.zeros_like(y), key), xs)[1] ** 2).mean()
+""",
+    "a convolution in each step": """
+# gradgen: shape im=(time, batch, 2, h, h) k=(3, 2, 3, 3)
+# gradgen: wrt k
+
+def f(p, xs, y, im, k):
+    def step(v, x):
+        v = 0.9 * v + lax.conv(x, k, (1, 1), "SAME")
+        z = spike(v - 0.5)
+        return v * (1.0 - z), z
+    v = jnp.zeros((im.shape[1], 3, im.shape[3], im.shape[4]), im.dtype)
+    return (lax.scan(step, v, im)[1].mean(0) ** 2).sum()
+""",
+    "a batch of losses": """
+def f(p, xs, y):
+    def one(b):
+        def step(v, x):
+            return 0.9 * v + jnp.tanh(x @ p["w"] + b), None
+        return lax.scan(step, jnp.zeros_like(y), xs)[0]
+    return (jax.vmap(one)(jnp.stack([p["b"], 2.0 * p["b"]])) ** 2).mean()
+""",
 }
 """All but the head, which is the same for all; f comes with a line of shapes of its own, if it has
 more arguments."""

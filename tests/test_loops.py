@@ -22,6 +22,7 @@ REPRESENTATIVES = {
     "masks over time",
     "the whole trajectory",
     "a count known at run time alone",
+    "places that a table is read at",
 }
 """What the normal run takes."""
 

@@ -19,13 +19,13 @@ def dtype_references(
     depends on. `floats` are the code's float inputs.
     """
     definitions = {i.target: i for i in code}
-    known = {*floats, DEFAULT}
+    known, first = {*floats, DEFAULT}, floats[0] if floats else DEFAULT
     references: dict[Var, Var] = {}
     for instruction in code:
         leaf = leaves.get(instruction.target)
         if instruction.op == "convert" and instruction.dtype == "float":
             found = _nearest_float(instruction.operands[0], definitions, set(floats))
-            references[instruction.target] = leaf if leaf in known else found or floats[0]
+            references[instruction.target] = leaf if leaf in known else found or first
         elif instruction.op == "finfo":
             references[instruction.target] = leaf if leaf in known else instruction.variables[0]
     return references

@@ -54,7 +54,12 @@ def _comparable(trace: ArrayTrace) -> ArrayTrace:
         else:
             names[instruction.target] = f"%{next(number)}"
     renamed: ArrayTrace = _replaced(trace, names, _resizes)
-    return replace(renamed, labels=())
+    return _without_labels(renamed)
+
+
+def _without_labels(trace: ArrayTrace) -> ArrayTrace:
+    loops = tuple((loop, _without_labels(step)) for loop, step in trace.loops)
+    return replace(trace, labels=(), loops=loops)
 
 
 def _all_code(

@@ -150,12 +150,14 @@ class Printer:
             loop.hints,
         )
         reserved = {f"%{name}": name for name in taken}
-        floats = [g for g in loop.given if g.dtype == "float"]
-        floats.sort(key=lambda g: not g.shape)
+        given = [g for g in loop.given if g.dtype == "float"]
+        floats = [g.variable for g in sorted(given, key=lambda g: not g.shape)]
+        if not floats and self._reference != DEFAULT:
+            floats, names[self._reference] = [self._reference], self._names[self._reference]
         inner = Printer(
             program,
             name_variables(program, reserved | names),
-            [g.variable for g in floats],
+            floats,
             width=self._width - 4,
             written=dict(zip((g.variable for g in loop.constants), texts, strict=False)),
         )
