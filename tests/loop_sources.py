@@ -332,6 +332,14 @@ def f(p, xs, y, ids, table):
         return v, v
     return (lax.scan(step, y, ids)[1] ** 2).mean()
 """,
+    "a step that its input does not reach": """
+def f(p, xs, y):
+    def step(c, x):
+        s, total = c
+        return (jnp.tanh(s @ p["r"]), total + s @ p["r"]), None
+    s, total = lax.scan(step, (y + p["b"], y), xs)[0]
+    return (s**2).mean() + (total**2).mean()
+""",
     "keys that are carried": """
 # gradgen: shape key=():key
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
-from gradgen.ir.loops import nested
+from gradgen.ir.loops import LOOP, loop_of, nested
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Kept
@@ -114,6 +114,8 @@ def _sizes_read(program: Program) -> set[str]:
         op, attributes = instruction.op, dict(instruction.attributes)
         if op in ("pullback", "pushforward"):
             op, attributes = str(attributes["op"]), dict(instruction.attribute("inner"))
+        if op == LOOP and not loop_of(instruction).sequences:
+            visit(loop_of(instruction).length)
         for name in _WITH_SIZES.get(op, ()):
             visit(attributes[name])
     return found
