@@ -14,7 +14,7 @@ from gradgen.ir.array_plan import tip
 from gradgen.ir.array_trace import ArrayTrace, Operator, Part, Partial
 from gradgen.ir.code import Const, Var
 from gradgen.ir.loops import LOOP, loop_of
-from gradgen.ir.patterns import Pattern
+from gradgen.ir.patterns import Pattern, vector
 from gradgen.ir.shapes import Dim, Shape
 
 END = "1"
@@ -119,11 +119,8 @@ def _with_tips(trace: ArrayTrace, edges: _Edges) -> list[Var]:
 
 def _vector(variable: Var, weight: Var, trace: ArrayTrace, *, rows: bool = False) -> Partial:
     shape = trace.shapes_by_variable[variable]
-    axes = tuple(range(len(shape)))
     layout = tuple(None if dim == 1 else k for k, dim in enumerate(shape))
-    held = frozenset(label for label in layout if label is not None)
-    pattern = Pattern(axes if rows else (), () if rows else axes, held, shape)
-    return Partial(variable, pattern, weight, layout)
+    return Partial(variable, vector(shape, rows=rows), weight, layout)
 
 
 def _identity(variable: Var, trace: ArrayTrace) -> Partial:

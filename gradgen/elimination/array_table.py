@@ -10,7 +10,7 @@ from gradgen.elimination.array_graphs import ArrayGraph, Term
 from gradgen.ir.array_counts import count_arrays
 from gradgen.ir.array_trace import Applied, Operator, Passed
 from gradgen.ir.code import Var
-from gradgen.ir.patterns import Pattern, product, total
+from gradgen.ir.patterns import Pattern, product, total, vector
 from gradgen.ir.program import ACCUMULATION, Program, Section
 from gradgen.ir.shapes import Shape, Sizes
 
@@ -96,18 +96,14 @@ def applied_to_row(left: Pattern, source: Shape) -> Pattern | None:
     """The pattern of a cotangent that is pulled through an operator; None if it is none."""
     if left.rows:
         return None
-    return Pattern((), tuple(range(len(source))), _varying(source), source)
+    return vector(source)
 
 
 def applied_to_column(operator: Operator, right: Pattern, target: Shape) -> Pattern | None:
     """The pattern of a tangent that is pushed through an operator; None where that cannot be."""
     if right.columns or operator.pushed is None:
         return None
-    return Pattern(tuple(range(len(target))), (), _varying(target), target)
-
-
-def _varying(shape: Shape) -> frozenset[int]:
-    return frozenset(k for k, dim in enumerate(shape) if dim != 1)
+    return vector(target, rows=True)
 
 
 def coded(graph: ArrayGraph, sizes: Sizes) -> tuple[Table, Edges[Code]]:

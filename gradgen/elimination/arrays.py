@@ -28,8 +28,8 @@ from gradgen.ir.array_plan import (
 )
 from gradgen.ir.array_trace import ArrayTrace, Operator, Partial, Passed
 from gradgen.ir.code import Var
-from gradgen.ir.patterns import Pattern, product, total
-from gradgen.ir.shapes import Shape, Sizes, size
+from gradgen.ir.patterns import Pattern, product, total, vector
+from gradgen.ir.shapes import Sizes, size
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,9 @@ class _Accumulation:
             return self._take(Multiply(left, right, found), found.pattern)
         shapes, names = self._graph.shapes, self._graph.vertices
         if isinstance(right, Passed) and isinstance(left, _Met):
-            return self._through(names[middle], left, right, _vector(shapes[right.source]))
+            return self._through(names[middle], left, right, vector(shapes[right.source]))
         if isinstance(left, Passed) and isinstance(right, _Met):
-            tangent = _vector(shapes[names[target]], rows=True)
+            tangent = vector(shapes[names[target]], rows=True)
             return self._through(names[middle], right, left, tangent)
         if isinstance(right, Passed):
             assert isinstance(left, int)
@@ -198,13 +198,6 @@ class _Accumulation:
         self._steps.append(step)
         self._patterns.append(pattern)
         return len(self._patterns) - 1
-
-
-def _vector(shape: Shape, *, rows: bool = False) -> Pattern:
-    """The pattern of a cotangent, or of a tangent."""
-    axes = tuple(range(len(shape)))
-    held = frozenset(k for k, dim in enumerate(shape) if dim != 1)
-    return Pattern(axes if rows else (), () if rows else axes, held, shape)
 
 
 def _steps(

@@ -110,6 +110,11 @@ class ArrayTrace:
         return shapes_of((*self.primal, *self.partials), given)
 
     @property
+    def input_names(self) -> dict[Var, str]:
+        """What the source calls the inputs, those that it does."""
+        return {i.variable: i.name for i in self.inputs if not i.name.isdigit()}
+
+    @property
     def is_loss(self) -> bool:
         """Whether the result is a single number, or a pair of one and of anything else."""
         alone = self.result.is_leaf

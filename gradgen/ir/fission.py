@@ -27,7 +27,7 @@ from gradgen.ir.loops import (
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.shapes import Dim, Shape
 
-HEAVY = ("einsum", "conv")
+_HEAVY = ("einsum", "conv")
 _MOVED = ("einsum", "reduce_sum", "transpose", "broadcast", "reshape")
 """What is not elementwise and can be done for all steps at once."""
 _STAY = ("copy", "stop_gradient")
@@ -124,7 +124,7 @@ def _with_plain_sums(
         left, right = adding.operands
         term = right if left == own.variable else left
         product = made.get(term) if isinstance(term, str) else None
-        if product is None or product.op != "einsum" or loop.shapes[product.target] != own.shape:
+        if product is None or product.op != "einsum" or shapes[product.target] != own.shape:
             continue
         if {count[own.variable], count[adding.target], count[product.target]} != {1}:
             continue
@@ -233,7 +233,7 @@ class _Stages:
             recurrent = bool(reached[group[0]] >> number[group[0]] & 1) or group[0] in after
             if recurrent or not self._lifts(made[group[0]]):
                 level += 1 - level % 2
-            elif made[group[0]].op in HEAVY:
+            elif made[group[0]].op in _HEAVY:
                 level += level % 2
             levels |= dict.fromkeys(group, level)
         self._bring_in(code, levels, after)
@@ -250,7 +250,7 @@ class _Stages:
         for instruction in reversed(code):
             target = instruction.target
             found = readers.get(target, set())
-            cheap = instruction.op not in HEAVY and target not in self._loop.stacked
+            cheap = instruction.op not in _HEAVY and target not in self._loop.stacked
             if levels[target] % 2 == 0 and cheap and len(found) == 1 and min(found) % 2:
                 levels[target] = min(found)
             for v in self._reads(instruction):

@@ -62,6 +62,13 @@ class Pattern:
         return not self.rows or not self.columns
 
 
+def vector(shape: Shape, *, rows: bool = False) -> Pattern:
+    """The pattern of a cotangent of what has this shape, or of a tangent."""
+    axes = tuple(range(len(shape)))
+    held = frozenset(k for k, dim in enumerate(shape) if dim != 1)
+    return Pattern(axes if rows else (), () if rows else axes, held, shape)
+
+
 @dataclass(frozen=True)
 class Product:
     """How two partials are multiplied: the labels are those of both, unified."""

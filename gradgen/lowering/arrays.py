@@ -71,7 +71,7 @@ class ArrayCode:
                 self._hints.setdefault(atom, labels[instruction.target])
         self._primal_end = self._partials_end = len(self._builder.instructions)
         self._primal_values = frozenset(i.target for i in self._builder.instructions)
-        inputs = {i.variable: i.name for i in trace.inputs if not i.name.isdigit()}
+        inputs = trace.input_names
         renewed = {v: f"{name}_new" for v, name in labels.items() if name in inputs.values()}
         self._called = labels | renewed | inputs
         self._more: list[Var] = []
@@ -464,7 +464,7 @@ class ArrayCode:
 
 def _names(steps: ArrayTrace) -> tuple[tuple[Var, str], ...]:
     """What the source calls what a step of a loop is given, and what it computes."""
-    named = {i.variable: i.name for i in steps.inputs if not i.name.isdigit()}
+    named = steps.input_names
     labels = {label.variable: label.name for label in steps.labels if label.name}
     renewed = {v: f"{n}_new" if n in named.values() else n for v, n in labels.items()}
     return tuple((renewed | named).items())

@@ -13,13 +13,10 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, substitute
-from gradgen.ir.fission import HEAVY
-from gradgen.ir.loops import LOOP, Loop
+from gradgen.ir.loops import TUPLE, Loop
 from gradgen.ir.shapes import Sizes, elements
+from gradgen.lowering.residuals import BYTES, HEAVY, PER_BYTE
 
-_BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
-_PER_BYTE = 100
-"""Operations on arrays that are done again rather than a byte be kept."""
 _ROUNDS = 30
 _MOST = 12
 """Of stored values, above which only single ones are moved."""
@@ -95,8 +92,8 @@ class _Search:
         dtypes = {g.variable: g.dtype for g in loop.given}
         dtypes |= {i.target: i.dtype for i in steps.code}
         self._number = {v: elements(shape, steps.sizes) for v, shape in shapes.items()}
-        self._bytes = {v: _BYTES.get(d, 4) * self._number[v] for v, d in dtypes.items()}
-        made = [v for v in self._made if dtypes[v] != "tuple"]
+        self._bytes = {v: BYTES.get(d, 4) * self._number[v] for v, d in dtypes.items()}
+        made = [v for v in self._made if dtypes[v] != TUPLE]
         self._candidates = [*self._after, *made]
 
     def neighbours(self, kept: frozenset[Var]) -> Iterator[frozenset[Var]]:
@@ -118,7 +115,7 @@ class _Search:
             for (v, _), there in known.items()
             if there and v in self._made and v not in kept and v not in self._steps.free
         )
-        return _PER_BYTE * sum(self._bytes[v] for v in kept) + again
+        return PER_BYTE * sum(self._bytes[v] for v in kept) + again
 
     def _is_there(
         self, v: Var, depth: int, kept: Collection[Var], known: dict[tuple[Var, int], bool]
@@ -139,7 +136,7 @@ class _Search:
             made = self._made.get(v)
             there = (
                 made is not None
-                and made.op not in (*HEAVY, LOOP, "sort", "random", "item")
+                and made.op not in HEAVY
                 and all(self._is_there(w, depth, kept, known) for w in made.variables)
             )
         known[v, depth] = there

@@ -24,12 +24,12 @@ _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
 """About what an operation takes beside an addition; one, where nothing else is said."""
 _HANDLING = 4
 """Writing an array and reading it again, in operations of the same sort."""
-_HEAVY = frozenset({"einsum", "conv", "sort", "random", "loop"})
+HEAVY = frozenset({"einsum", "conv", "sort", "random", "loop"})
 """What is never computed again."""
-_PER_BYTE = 100
+PER_BYTE = 100
 """Operations on arrays that are done again rather than a byte be kept."""
 _MOST_FLOW = 2**30
-_BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
+BYTES = {"bool": 1, "float16": 2, "bfloat16": 2, "float64": 8}
 """Of a value by its dtype; four, where nothing else is said: the working precision is float32."""
 
 
@@ -148,7 +148,7 @@ class _Costs:
         """Of a value, for each neuron and step; of an array, for each step."""
         if variable not in self._varying:
             return 0
-        return _BYTES.get(self._dtypes[variable], 4) * self._elements.get(variable, 1)
+        return BYTES.get(self._dtypes[variable], 4) * self._elements.get(variable, 1)
 
     def handling(self, variable: Var) -> int:
         """To write a value down and read it again, in operations."""
@@ -176,7 +176,7 @@ class _Costs:
 
     def is_heavy(self, variable: Var) -> bool:
         """Whether it takes far longer to compute than to keep."""
-        return self._definitions[variable].op in _HEAVY
+        return self._definitions[variable].op in HEAVY
 
     def is_free(self, variable: Var) -> bool:
         """Whether computing it takes no operation and nothing that keeping it does not: a
@@ -204,7 +204,7 @@ def _computed_again(
     number = {v: k for k, v in enumerate([*inputs, *(i.target for i in code)])}
     source, sink = 2 * len(number), 2 * len(number) + 1
     work = sum(cost.operations(i.target) for i in code) + sum(map(cost.handling, number))
-    unit = _PER_BYTE if leaves.elements else 1 + work
+    unit = PER_BYTE if leaves.elements else 1 + work
     # what may be kept instead of all others: large arrays come of small ones
     never = unit * (2 + sum(cost.bytes(v) for v in (number if leaves.elements else inputs)))
     if leaves.elements:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gradgen.ir.array_plan import Through, weight_of
 from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.code import Atom, Const, DType, Instruction, Var, live_code
+from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_zero, live_code
 from gradgen.ir.fission import distribute
 from gradgen.ir.loops import Given, Loop, item_instruction, result_shape
 from gradgen.ir.module import Residuals
@@ -72,7 +72,7 @@ def pulled_through(
     ]
     passes = split_step(program, trace, stays, residuals)
     given = {g.variable: k for k, g in enumerate(loop.given)}
-    named = {i.variable: i.name for i in trace.inputs if not i.name.isdigit()}
+    named = trace.input_names
     by_weight = {w: f"d_{named[k]}" for w, k in _carried_by(weights, loop) if k in named}
     hints = (*program.hints, *named.items(), *by_weight.items())
     carried = len(loop.carry)
@@ -108,12 +108,16 @@ def pulled_through(
     neighbours = _Neighbours(step.loop, loop, again, {v: known[v] for v in read}, dtypes)
     cotangents = {r.input: a for r, a in pulled if isinstance(r, Cotangent)}
     summed = [
-        k for k, i in enumerate(trace.inputs) if k < first and not _is_zero(cotangents.get(i.path))
+        k
+        for k, i in enumerate(trace.inputs)
+        if k < first and not is_zero(cotangents.get(i.path, Const(0.0)))
     ]
     # what is carried backwards: the cotangents of the carry, and sums
     back = [k for k in weights if k < carried]
     put_out = [
-        k for k, i in enumerate(trace.inputs) if k >= end and not _is_zero(cotangents.get(i.path))
+        k
+        for k, i in enumerate(trace.inputs)
+        if k >= end and not is_zero(cotangents.get(i.path, Const(0.0)))
     ]
     total = {k: Given(f"{step.loop}_s{k}", loop.given[k].shape, "float") for k in summed}
     adding = [
@@ -155,9 +159,7 @@ def pulled_through(
     operands += stacks.values()
     operands += neighbours.times(around.write)
     operands += [around.vectors[k] for k in weights if k >= carried]
-    found = distribute(
-        _full(backward), operands, around.write, lambda i, _: around.write(i), lambda i: i.variables
-    )
+    found = _written(backward, operands, around.write)
     ends = [first + k for k in back] + summed + put_out
     by_operand = dict(zip(ends, found, strict=True))
     return extended, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
@@ -278,7 +280,7 @@ def pushed_through(
     tangents = {int(r.output): a for r, a in program.results if isinstance(r, Tangent)}
     first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
     carried = [k for k in weights if first <= k < end]
-    stacked = [k for k, a in tangents.items() if k >= len(loop.carry) and not _is_zero(a)]
+    stacked = [k for k, a in tangents.items() if k >= len(loop.carry) and not is_zero(a)]
 
     def vectors(low: int, high: int) -> list[tuple[Given, Atom]]:
         return [
@@ -287,7 +289,7 @@ def pushed_through(
             if low <= k < high
         ]
 
-    named = {i.variable: i.name for i in trace.inputs if not i.name.isdigit()}
+    named = trace.input_names
     by_weight = {
         w: f"t_{named[loop.given[k].variable]}"
         for k, w in weights.items()
@@ -312,9 +314,7 @@ def pushed_through(
         hints=hints,
     )
     operands = [atom for group in groups for _, atom in group]
-    found = distribute(
-        _full(forward), operands, around.write, lambda i, _: around.write(i), lambda i: i.variables
-    )
+    found = _written(forward, operands, around.write)
     by_result = dict(zip((k - first for k in carried), found[len(loop.carry) :], strict=False))
     by_result |= dict(zip(stacked, found[len(loop.carry) + len(carried) :], strict=True))
     return [by_result.get(k, Const(0.0)) for k in range(len(trace.outputs))]
@@ -323,6 +323,11 @@ def pushed_through(
 def _carried_by(weights: Mapping[int, Var], loop: Loop) -> list[tuple[Var, Var]]:
     """Whose cotangents the weights of a carry are."""
     return [(w, loop.carry[k].variable) for k, w in weights.items() if k < len(loop.carry)]
+
+
+def _written(loop: Loop, operands: Sequence[Atom], write: Write) -> list[Atom]:
+    """Where the results of a loop are that is taken apart as it is written."""
+    return distribute(_full(loop), operands, write, lambda i, _: write(i), lambda i: i.variables)
 
 
 def _full(loop: Loop) -> Loop:
@@ -335,7 +340,3 @@ def _full(loop: Loop) -> Loop:
             code.append(Instruction(target, "broadcast", (atom,), attributes, given.dtype))
             carried[k] = target
     return replace(loop, code=tuple(code), carried=tuple(carried))
-
-
-def _is_zero(atom: Atom | None) -> bool:
-    return atom is None or (isinstance(atom, Const) and atom.value == 0)

@@ -333,11 +333,12 @@ def _differentiate_steps(
     What it carries varies if it does at the start, or after some step: a least fixed point.
     """
     loop = loop_of(instruction)
+    shapes, dtypes = loop.shapes, loop.dtypes
     builder = Builder(f"{instruction.target}_", loop.code)
     builder.instructions = list(loop.code)
-    steps = replace(reading, builder=builder, shapes=reading.shapes | loop.shapes)
+    steps = replace(reading, builder=builder, shapes=reading.shapes | shapes)
     outputs = tuple(
-        Output(str(k), atom, loop.dtypes[atom] if isinstance(atom, str) else atom.dtype)
+        Output(str(k), atom, dtypes[atom] if isinstance(atom, str) else atom.dtype)
         for k, atom in enumerate(loop.results)
     )
     varies = [
@@ -374,7 +375,7 @@ def _differentiate_steps(
         shapes=tuple(g.shape for g in loop.given),
         result=Structure("tuple"),
         outputs=outputs,
-        output_shapes=tuple(loop.shapes[a] if isinstance(a, str) else () for a in loop.results),
+        output_shapes=tuple(shapes[a] if isinstance(a, str) else () for a in loop.results),
         primal=loop.code,
         partials=found.partials,
         elementals=found.elementals,

@@ -25,7 +25,17 @@ from gradgen.ir.shapes import (
 from gradgen.targets.jax.array_jacobian import entries_of, entry_keys, jacobian_body
 from gradgen.targets.jax.context import docstring_with, module_frame
 from gradgen.targets.jax.fronts import is_split, merging, numbers_of_own_axes, with_front
-from gradgen.targets.jax.layout import WIDTH, Doc, call, expression, flat, layout, quote, tuple_of
+from gradgen.targets.jax.layout import (
+    WIDTH,
+    Doc,
+    call,
+    expression,
+    flat,
+    in_body,
+    layout,
+    quote,
+    tuple_of,
+)
 from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
 from gradgen.targets.jax.ownership import users
@@ -234,15 +244,10 @@ def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
         leaves += [e for p, e in expressions.items() if p in paths]
     fitted = call("_fitted", [tuple_of(leaves)])
     if not names.types:
-        return [*lines, *_in_body("return ", fitted)]
+        return [*lines, *in_body("return ", fitted)]
     kept = unique("leaves", {argument.name for argument in trace.arguments})
     types = flat(tuple_of(names.type_sources))
-    return [*lines, *_in_body(f"{kept} = ", fitted), f"return {kept}, {types}"]
-
-
-def _in_body(prefix: str, doc: Doc) -> list[str]:
-    """Lines that are indented by four later."""
-    return [line.removeprefix("    ") for line in layout(prefix, doc, "", 4)]
+    return [*lines, *in_body(f"{kept} = ", fitted), f"return {kept}, {types}"]
 
 
 def _program(

@@ -58,6 +58,11 @@ def layout(prefix: str, doc: Doc, suffix: str = "", indent: int = 0) -> list[str
     return [f"{space}{prefix}{doc.opening}", *body, f"{space}{doc.closing}{suffix}"]
 
 
+def in_body(prefix: str, doc: Doc) -> list[str]:
+    """Lines that are indented by four later."""
+    return [line.removeprefix("    ") for line in layout(prefix, doc, "", 4)]
+
+
 def call(function: str, arguments: Sequence[Doc]) -> Group:
     """A call."""
     return Group(f"{function}(", tuple(arguments), ")", collection=False)

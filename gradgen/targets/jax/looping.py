@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gradgen.ir.code import Var
 from gradgen.ir.loops import Loop
 from gradgen.ir.shapes import written
-from gradgen.targets.jax.layout import WIDTH, Doc, call, layout, tuple_of
+from gradgen.targets.jax.layout import WIDTH, Doc, call, flat, in_body, layout, tuple_of
 
 
 def print_loop(
@@ -39,8 +39,8 @@ def print_loop(
         arguments.append(f"length={written((loop.length,))[1:-2]}")
     if loop.reverse:
         arguments.append("reverse=True")
-    left = ", ".join(map(_flat, target))
-    return [*lines, "", *_laid_out(f"{left} = ", call("lax.scan", arguments))]
+    left = ", ".join(map(flat, target))
+    return [*lines, "", *in_body(f"{left} = ", call("lax.scan", arguments))]
 
 
 def _spans(loop: Loop) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -71,16 +71,7 @@ def _bound(names: Sequence[str]) -> Doc:
 
 def _returned(after: Doc, out: Doc) -> list[str]:
     """What a step returns."""
-    line = f"return {_flat(after)}, {_flat(out)}"
+    line = f"return {flat(after)}, {flat(out)}"
     if len(line) <= WIDTH - 8:
         return [line]
     return [part.removeprefix(" " * 8) for part in layout("return ", tuple_of([after, out]), "", 8)]
-
-
-def _flat(doc: Doc) -> str:
-    return doc if isinstance(doc, str) else doc.flat()
-
-
-def _laid_out(prefix: str, doc: Doc) -> list[str]:
-    """Lines that are indented by four later."""
-    return [line.removeprefix("    ") for line in layout(prefix, doc, "", 4)]
