@@ -187,9 +187,16 @@ CASES = {
     "some platforms alone": Refused(
         "# gradgen: shape x=(n,)\n\n"
         "def f(x):\n    return 2 * lax.platform_dependent(x, cpu=jnp.sin, tpu=jnp.tanh)\n",
-        "code for some platforms alone is not supported",
+        "code that differs between platforms is not supported",
         "return 2 * lax.platform_dependent",
         ("lax.platform_dependent(x, cpu=jnp.sin, tpu=jnp.tanh)", "x"),
+    ),
+    "platforms and a default": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x):\n    return 2 * lax.platform_dependent(x, cpu=jnp.sin, default=jnp.tanh)\n",
+        "code that differs between platforms is not supported",
+        "return 2 * lax.platform_dependent",
+        ("lax.platform_dependent(x, cpu=jnp.sin, default=jnp.tanh)", "x"),
     ),
     "operations that follow the precision": Refused(
         "# gradgen: shape x=(n,)\n\n"

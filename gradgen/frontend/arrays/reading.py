@@ -452,11 +452,18 @@ def _branch(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[
     return chosen
 
 
+_KERNELS = {"mosaic", "mosaic_gpu"}
+
+
 def _platform(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """Of ways that differ between platforms, the one for any: the text is for all of them."""
+    """Of ways that differ between platforms, the one for any: the text is for all of them.
+
+    JAX's own functions have other ways for the languages of kernels, which no array is in.
+    """
     platforms = list(eqn.params["platforms"])
-    if None not in platforms:
-        raise reading.unsupported(eqn, "code for some platforms alone is not supported")
+    others = {name for names in platforms if names for name in names}
+    if None not in platforms or not others <= _KERNELS:
+        raise reading.unsupported(eqn, "code that differs between platforms is not supported")
     return [Const(platforms.index(None), "int")]
 
 
