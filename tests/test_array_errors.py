@@ -51,7 +51,7 @@ CASES = {
     ),
     "a float's dtype": Refused(
         "# gradgen: shape x=(n,):float32\n\ndef f(x):\n    return 2 * x\n",
-        "'float32' is not the dtype of integers or truth values",
+        "the dtype 'float32' is not one of float, bool, int",
         "# gradgen: shape x=",
         (":float32", ""),
     ),

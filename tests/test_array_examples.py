@@ -188,6 +188,13 @@ CONTRADICTIONS = {
         "# gradgen: shape v",
         ("v=(n,)", "v=(3, n)"),
     ),
+    "directive and the dtype of an annotation": Contradiction(
+        f"{ANNOTATED}# gradgen: shape v=(b, n):int32 x=(b, n)\n"
+        "def f(v: Float[Array, 'b n'], x):\n    return v - v.mean() + x\n",
+        "the shape of 'v' is stated as (b, n):int32, and its annotation says (b, n)",
+        "# gradgen: shape v",
+        ("(b, n):int32", "(b, n)"),
+    ),
     "directive and example": Contradiction(
         "# gradgen: shape v=(batch, 5) x=(batch, 4)\ndef f(v, x):\n    return v * x.sum()\n",
         "the shape of 'v' is stated as (batch, 5), and the example's is (3, 4)",

@@ -14,7 +14,8 @@ from gradgen.ir.shapes import written
 from gradgen.ir.source import Directive, Position
 
 _DTYPES = {
-    "Float": "", "Float16": "", "Float32": "", "Float64": "", "BFloat16": "", "Inexact": "",
+    "Float": ":float", "Float16": ":float", "Float32": ":float", "Float64": ":float",
+    "BFloat16": ":float", "Inexact": ":float",
     "Real": "", "Num": "",
     "Int": ":int", "Integer": ":int", "Int32": ":int32", "Int64": ":int64",
     "UInt32": ":uint32", "UInt8": ":uint8", "Bool": ":bool", "Key": ":key",

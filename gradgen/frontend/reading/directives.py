@@ -32,8 +32,8 @@ FORMS: Mapping[DirectiveKind, str] = {
 _COMMENT = re.compile(r"#+\s*gradgen\s*:\s*(\w*)\s*(.*)", re.DOTALL)
 _PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
 _SUBJECT = re.compile(r"([^\W\d][\w.]*)\s*=(?!=)")
-_DTYPES = ("bool", "int", "int32", "int64", "uint8", "uint32", "key")
-"""What may be stated of an array that is not of floats."""
+_DTYPES = ("float", "bool", "int", "int32", "int64", "uint8", "uint32", "key")
+"""What may be stated of what an array holds."""
 _COMMAND_LINE = Position(0, 0, 0, 0)
 """The position of a directive that is not in the source."""
 
@@ -87,7 +87,7 @@ def parse_next(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def parse_shape(text: str) -> tuple[tuple[str, tuple[str, ...], str | None], ...]:
-    """Paths, axes and dtypes (None for a float's) in `x=(batch, n) labels=(batch,):int32`.
+    """Paths, axes and dtypes (None where it is not said) in `x=(batch, n) labels=(batch,):int32`.
 
     Raises GradgenError unless each is a list of axes in brackets.
     """
@@ -103,7 +103,7 @@ def _axes(name: str, text: str) -> tuple[tuple[str, ...], str | None]:
     if "" in axes:
         raise _malformed("shape", f"the shape of {name!r} has an axis without a name")
     if found[2] is not None and found[2] not in _DTYPES:
-        raise _malformed("shape", f"{found[2]!r} is not the dtype of integers or truth values")
+        raise _malformed("shape", f"the dtype {found[2]!r} is not one of {', '.join(_DTYPES)}")
     return axes, found[2]
 
 
