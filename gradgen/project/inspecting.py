@@ -92,6 +92,10 @@ def _replayed(target: Target, front: Front | ArrayFront, record: Record) -> _Com
         orders = credible_orders(record)
         arrays = None if orders is None else replayed_arrays(front, orders)
         text = None if arrays is None else render_arrays(arrays)
+        if arrays is not None and orders is not None:
+            # replaying may have refuted that one is optimal
+            same = arrays.recipe.by_graph.keys() == orders.by_graph.keys()
+            orders = arrays.recipe if same else orders
         return _Committed(target, front, record, orders, arrays, text)
     graph = graph_of(front)
     recipe = credible_recipe(record, target.settings, graph)

@@ -51,6 +51,11 @@ def find_order(graph: ArrayGraph, sizes: Sizes) -> Order | None:
     return graph.order((graph.vertices[v] for v in best.steps), best.found_by, proved=optimal)
 
 
+def _greedy(eliminations: Eliminations) -> list[Priced | None]:
+    """The orders of Markowitz's rule, with ties broken in two ways."""
+    return [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
+
+
 def cheapest(
     eliminations: Eliminations, known: Sequence[Priced], work: int | None = None
 ) -> tuple[Priced, bool] | None:
@@ -58,8 +63,7 @@ def cheapest(
 
     `work` is that of annealing, if it is to be another than by the number of intermediates.
     """
-    greedy = [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
-    possible = [*known, *(order for order in greedy if order is not None)]
+    possible = [*known, *(order for order in _greedy(eliminations) if order is not None)]
     if not possible:
         return None
     best, optimal = min(possible, key=lambda order: order.price), False
@@ -139,7 +143,7 @@ class Orders:
     def replayed(self, graph: ArrayGraph, sizes: Sizes) -> Order | None:
         """The order that is recorded for a graph; None if there is none, or none that is possible.
 
-        It is called optimal no more if the plain mode is cheaper.
+        It is called optimal no more if a plain mode, or Markowitz's rule, is cheaper.
         """
         recorded = self.recorded.get(graph.fingerprint)
         if self.given is not None and {*self.given.steps} == {
@@ -150,17 +154,20 @@ class Orders:
             return None
         order = _in_full(graph, recorded)
         if graph.loops:
-            plain = order.steps == _mode(graph).steps
-            return replace(order, proved_optimal=False) if plain else None
+            same = order.steps == _mode(graph).steps
+            return replace(order, proved_optimal=False) if same else None
         eliminations = eliminations_of(graph, sizes)
         try:
             price = priced(eliminations, graph, order)
         except OrderMismatchError:
             return None
-        mode = priced(eliminations, graph, _mode(graph))
-        if price is not None and mode is not None and mode.price < price.price:
-            order = replace(order, proved_optimal=False)
-        return None if price is None else order
+        if price is None:
+            return None
+        if order.proved_optimal:
+            plain = [priced(eliminations, graph, mode(graph)) for mode in (forward, reverse)]
+            at_hand = [one.price for one in (*plain, *_greedy(eliminations)) if one is not None]
+            order = replace(order, proved_optimal=price.price <= min(at_hand, default=price.price))
+        return order
 
     def of_steps(self, graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
         """The plan of a step with the fewest multiplications, the first one if there are more."""
@@ -206,9 +213,9 @@ def search_arrays(graph: ArrayGraph) -> SearchResult:
     found = {plan.order.found_by: plan.muls for plan in (sweep(graph, graph.sizes),)}
     if not graph.loops:
         eliminations = eliminations_of(graph, graph.sizes)
-        greedy = [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
         known = [priced(eliminations, graph, mode(graph)) for mode in (forward, reverse)]
-        prices = [(one.found_by, one.price) for one in (*known, *greedy) if one is not None]
+        every = (*known, *_greedy(eliminations))
+        prices = [(one.found_by, one.price) for one in every if one is not None]
         found = {name: min(p for n, p in prices if n == name) for name, _ in prices}
     order = plan.order
     return SearchResult(
