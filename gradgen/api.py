@@ -10,7 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradgen.compile import ordering
-from gradgen.compile.front import front_of, of_neurons
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_generation import VerifiedArrays, generate_arrays
+from gradgen.compile.front import front_of
 from gradgen.compile.generation import Verified, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.opening import open_function
@@ -24,16 +26,19 @@ from gradgen.config import (
     RESIDUALS,
     Settings,
 )
+from gradgen.elimination.array_graphs import ArrayGraph, vjp_graph
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text, write_atomically
 from gradgen.frontend.live.expressions import expression_of
 from gradgen.frontend.live.function import LiveFunction, find_function
 from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
+from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import EMITTED, public_name
 from gradgen.ir.graph import FACE, Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
 from gradgen.ir.plan import Objective, PlanObjective
 from gradgen.search.portfolio import SearchResult
+from gradgen.targets.jax.arrays import array_counts_of
 from gradgen.targets.jax.metadata import counts_of
 from gradgen.targets.jax.seal import is_generated, same_code
 from gradgen.verify.isolate import load, packages_of
@@ -45,14 +50,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Differentiated:
-    """A step function with its generated module: the text, how it was made, and what it offers.
+    """A function with its generated module: the text, how it was made, and what it offers.
 
-    The functions of the module are members by the names that they have in it, without the step
+    The functions of the module are members by the names that they have in it, without the
     function's own: `f`, `value_and_jacobian` and so on. What was not generated raises
     AttributeError.
     """
 
-    _outcome: Verified
+    _outcome: Verified | VerifiedArrays
     _running: ModuleType
     _path: str
 
@@ -66,19 +71,27 @@ class Differentiated:
         """The operations of every program by name, as the module's `GRADGEN` has them.
 
         `primal`, `value_and_jacobian`, `vjp` and `jvp` each have their `total`; those of the
-        derivatives also have `accumulation` and, to compare with, `forward` or `reverse`.
+        derivatives also have `accumulation` and, to compare with, `forward` or `reverse`. On arrays
+        they are counted at the recorded sizes, and have a `formula`.
         """
-        return counts_of(self._outcome.module)
+        module = self._outcome.module
+        return array_counts_of(module) if isinstance(module, ArrayModule) else counts_of(module)
 
     @property
     def order(self) -> Order:
-        """The order of elimination, which `differentiate(..., order=...)` takes again."""
-        return self._outcome.module.jacobian.chosen.order
+        """The order of elimination, which `differentiate(..., order=...)` takes again; on arrays
+        that of the vector-Jacobian product."""
+        module = self._outcome.module
+        if isinstance(module, ArrayModule):
+            return module.pulled.plan.order
+        return module.jacobian.chosen.order
 
     @property
-    def graph(self) -> LinearGraph:
-        """The graph whose vertices were eliminated."""
-        return self._outcome.module.graph
+    def graph(self) -> LinearGraph | ArrayGraph:
+        """The graph whose vertices were eliminated; on arrays that of the vector-Jacobian
+        product."""
+        module = self._outcome.module
+        return vjp_graph(module.trace) if isinstance(module, ArrayModule) else module.graph
 
     @property
     def report(self) -> Verdict:
@@ -109,11 +122,15 @@ class Differentiated:
         name = self._outcome.module.source.function
         found = getattr(self._running, public_name(name, member), None)
         if found is None:
-            why = (
-                "the output of the function is not one scalar"
-                if member in self._outcome.module.emit
-                else "it is not among those that emit= names"
-            )
+            module = self._outcome.module
+            why = "it is not among those that emit= names"
+            if isinstance(module, ArrayModule):
+                if "jacobian" in member:
+                    why = "of functions on arrays only emit= asks for it"
+                elif member in ("forward", "jvp") and module.jvp is None:
+                    why = "an operation has a rule for reverse mode alone"
+            if member in module.emit and member == "value_and_grad":
+                why = "the output of the function is not one scalar"
             raise AttributeError(f"'{member}' was not generated for '{name}': {why}")
         function: Function = found
         return function
@@ -149,6 +166,8 @@ def differentiate(
     wrt: str | Sequence[str] = (),
     static: Mapping[str, Any] | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    shapes: Mapping[str, str] | None = None,
+    sizes: Mapping[str, int] | None = None,
     example: Any = None,
     per_neuron: bool = False,
     objective: Objective = "muls",
@@ -167,13 +186,17 @@ def differentiate(
 
     Args:
         function: a function at the top level of a module, traced with a scalar for each leaf of
-            its arguments; the generated code broadcasts over arrays of neurons of any shape.
+            its arguments; the generated code broadcasts over arrays of neurons of any shape. One
+            that states shapes, here or in comments, is traced on arrays of these.
         wrt: what to differentiate with respect to, arguments or leaves of them such as
             `"params.tau"`. By default every argument without a default value.
         static: values that are baked into the generated code, by argument.
         ranges: `(low, high)` by input, within which it is verified.
+        shapes: the axes of arrays by argument or leaf, as in `{"x": "(batch, n)"}`.
+        sizes: for how large an axis operations are counted, by its name.
         example: example arguments, where the structure of arguments cannot be read from the
-            source: a tuple, a dict by name, or a function that returns either.
+            source: a tuple, a dict by name, or a function that returns either. Arrays among them
+            tell shapes.
         per_neuron: whether the function is meant for one neuron and vmapped by its callers.
         objective: the count that is made small: `"muls"`, `"edges"`, `"adds"`, `"peak"` or `"ops"`.
         elimination: what is eliminated one at a time: `"vertex"` or `"edge"`.
@@ -206,7 +229,9 @@ def differentiate(
     settings = Settings(
         path=_path(live),
         function=live.name,
-        directives=_directives(live, _names(wrt), static or {}, ranges or {}),
+        directives=_directives(
+            live, _names(wrt), static or {}, ranges or {}, shapes or {}, sizes or {}
+        ),
         example=recorded,
         order=order,
         objective=_one_of("objective", objective, OBJECTIVES),
@@ -219,8 +244,12 @@ def differentiate(
     )
     opened = open_function(settings, live, value)
     with placed_in_cells(opened.source.parts):
-        front = of_neurons(front_of(settings, opened), "differentiation in a running program")
-        outcome = generate_from(front, mute)
+        front = front_of(settings, opened)
+        outcome = (
+            generate_arrays(front, mute)
+            if isinstance(front, ArrayFront)
+            else generate_from(front, mute)
+        )
     running = load(outcome.text, packages_of(opened.source.text))
     return Differentiated(outcome, running, settings.path)
 
@@ -230,12 +259,15 @@ def graph(
     *,
     wrt: str | Sequence[str] = (),
     static: Mapping[str, Any] | None = None,
+    shapes: Mapping[str, str] | None = None,
+    sizes: Mapping[str, int] | None = None,
     example: Any = None,
     per_neuron: bool = False,
-) -> LinearGraph:
+) -> LinearGraph | ArrayGraph:
     """The linearised graph of a step function: its vertices, and edges with elemental partials.
 
-    The arguments are those of `differentiate`, and so are the errors. Nothing is generated.
+    The arguments are those of `differentiate`, and so are the errors. Nothing is generated. Of a
+    function on arrays it is the graph of its vector-Jacobian product.
 
     >>> import gradgen
     >>> def step(v, x, decay=0.9):
@@ -249,17 +281,18 @@ def graph(
     settings = Settings(
         path=_path(live),
         function=live.name,
-        directives=_directives(live, _names(wrt), static or {}, {}),
+        directives=_directives(live, _names(wrt), static or {}, {}, shapes or {}, sizes or {}),
         example=recorded,
         per_neuron=per_neuron,
     )
     opened = open_function(settings, live, value)
     with placed_in_cells(opened.source.parts):
-        return graph_of(of_neurons(front_of(settings, opened), "graph"))
+        front = front_of(settings, opened)
+        return vjp_graph(front.trace) if isinstance(front, ArrayFront) else graph_of(front)
 
 
 def search(
-    graph: LinearGraph,
+    graph: LinearGraph | ArrayGraph,
     *,
     objective: PlanObjective = "muls",
     elimination: Elimination = "vertex",
@@ -306,6 +339,8 @@ def _directives(
     wrt: Sequence[str],
     static: Mapping[str, Any],
     ranges: Mapping[str, tuple[float, float]],
+    shapes: Mapping[str, str],
+    sizes: Mapping[str, int],
 ) -> tuple[tuple[str, str], ...]:
     """What the options of the command would say."""
     found = [("wrt", ", ".join(wrt))] if wrt else []
@@ -313,6 +348,8 @@ def _directives(
         found.append(("static", f"{name}={expression_of(name, value, live.namespace)}"))
     for name, (low, high) in ranges.items():
         found.append(("range", f"{name}={low}:{high}"))
+    found += [("shape", f"{name}={axes}") for name, axes in shapes.items()]
+    found += [("size", f"{name}={number}") for name, number in sizes.items()]
     return tuple(found)
 
 

@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/alif_recurrent.py",
     "function": "alif_recurrent",
     "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
-    "text": "sha256:432d4698c04896c2bed63c2f0bb58ef349bdf6d5bf256d33518459a3dd94287e",
+    "text": "sha256:f64a0af1878f980052a0e7d7e4b9afe68485d17d15140ff7ccc645d98df6996a",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, n)",
@@ -35,7 +35,14 @@ GRADGEN = {
     },
     "sizes": {"batch": 32, "n_in": 80, "n": 256},
     "wrt": ("state.v", "state.a", "state.z", "x", "w", "r"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {
+            "graph": "8cb144762e095028",
+            "order": "reverse",
+            "proved_optimal": True,
+        },
+        "jvp": {"graph": "20f7c0abf1474b1a", "order": "forward"},
+    },
     "counts": {
         "primal": {
             "mul": 2785280,

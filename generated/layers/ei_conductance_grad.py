@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/ei_conductance.py",
     "function": "ei_conductance",
     "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:0d6e3862563d824ea60c79935d8a9d6a76e5bf8b873a3a14c26c5c46f6a8f21f",
+    "text": "sha256:5689bf0166deb7ad5023267cc083d4001fe31129c8db4c2d3b83d6a2756650db",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, 5*m)",
@@ -36,7 +36,10 @@ GRADGEN = {
     },
     "sizes": {"batch": 32, "m": 64},
     "wrt": ("state.v", "state.ge", "state.gi", "state.z", "x", "we", "wi"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {"graph": "80e812b0ecb4f9e0", "order": "reverse"},
+        "jvp": {"graph": "49d50a95cd57e5e6", "order": "forward"},
+    },
     "counts": {
         "primal": {
             "mul": 3338240,

@@ -26,7 +26,7 @@ GRADGEN = {
     "source": "models/layers/lif_conv.py",
     "function": "lif_conv",
     "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:ad0f1960c545a30a81094ff53f75840a2becb218de487fcf2647860b06ea5e14",
+    "text": "sha256:914a9d70f94aa24f9de6466b7234d224c97bfa3bbc7ddb7aa0a5a97da7675b4b",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, c_out, height, width)",
@@ -36,7 +36,14 @@ GRADGEN = {
     },
     "sizes": {"batch": 8, "c_in": 2, "c_out": 16, "height": 32, "width": 32},
     "wrt": ("v", "x", "kernel", "bias", "w"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {
+            "graph": "1e2b9aebc1e7e828",
+            "order": "reverse",
+            "proved_optimal": True,
+        },
+        "jvp": {"graph": "246b231c425c8f55", "order": "forward"},
+    },
     "counts": {
         "primal": {
             "mul": 2621440,

@@ -22,7 +22,7 @@ GRADGEN = {
     "source": "models/layers/lif_layer.py",
     "function": "lif_layer",
     "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:1cd5b201af567a723c6039ef5f3d8f32d7184c26a2449cff795a1aef2d117f2f",
+    "text": "sha256:1a6949fb4336a9341dbe6eb3fa1b9b65ce68beb65b7c061a50171c127f9e5200",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -33,7 +33,18 @@ GRADGEN = {
     },
     "sizes": {"batch": 32, "n_in": 700, "n": 256},
     "wrt": ("v", "i", "z", "x", "w"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {
+            "graph": "d748b75d9a99143e",
+            "order": "reverse",
+            "proved_optimal": True,
+        },
+        "jvp": {
+            "graph": "fa882ebf3c31a364",
+            "order": "forward",
+            "proved_optimal": True,
+        },
+    },
     "counts": {
         "primal": {
             "mul": 5767168,

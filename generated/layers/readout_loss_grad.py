@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/readout_loss.py",
     "function": "readout_loss",
     "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
-    "text": "sha256:378b7d561ed21f4e576d3c4454e436847d8f309b99c1ea9cb00592eeb8eec09b",
+    "text": "sha256:da868292093de878a216485c5093f7aa5874603ae2868b3df663a1ca7ad5aa42",
     "mode": "arrays",
     "shapes": {
         "s": "(time, batch, n)",
@@ -34,7 +34,14 @@ GRADGEN = {
     },
     "sizes": {"time": 100, "batch": 32, "n": 256, "classes": 20},
     "wrt": ("s", "w", "b"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {
+            "graph": "edd7c50f84f49305",
+            "order": "reverse",
+            "proved_optimal": True,
+        },
+        "jvp": {"graph": "a4ecc0cb68a945e3", "order": "forward"},
+    },
     "counts": {
         "primal": {
             "mul": 16384000,

@@ -27,7 +27,7 @@ GRADGEN = {
     "source": "models/networks/feedforward_loss.py",
     "function": "feedforward_loss",
     "digest": "sha256:ffba3bdf27c9ad3b5e09a465ee16aeaa2144792149a2027b3510b2541f2a0bfb",
-    "text": "sha256:a664ad56784fbbcdebad5da9b15d7a809ea99004819cf53709839e158179b0bd",
+    "text": "sha256:b91f357c940bab3b2f373bb57b572060ff67a9fa5d58b2e11a7c19a19c6bb9d5",
     "mode": "arrays",
     "shapes": {
         "params.first": "(n_in, n)",
@@ -38,7 +38,26 @@ GRADGEN = {
     },
     "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
     "wrt": ("params.first", "params.second", "params.out"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {"graph": "48c2cb03d2426b39", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "c682e7e6eed04eb8",
+            "order": "reverse",
+            "proved_optimal": True,
+        },
+        "vjp, loop 2": {
+            "graph": "57678a0a2f529e95",
+            "order": "reverse",
+            "proved_optimal": True,
+        },
+        "jvp": {"graph": "ce2eb2f602ace148", "order": "forward"},
+        "jvp, loop 1": {
+            "graph": "dc58abdc73cb68de",
+            "order": "forward",
+            "proved_optimal": True,
+        },
+        "jvp, loop 2": {"graph": "cfb04de2a565c063", "order": "forward"},
+    },
     "counts": {
         "primal": {
             "mul": 789872640,

@@ -27,7 +27,7 @@ GRADGEN = {
     "source": "models/networks/recurrent_loss.py",
     "function": "recurrent_loss",
     "digest": "sha256:8e3fe921b2f78ef9742cbf241e5db386fff9eb757fc8848d79dd34046d4a29dc",
-    "text": "sha256:7ccd894fd590c9420f44f1d0b65763e501cc49ddac01cd4d0e0cae430d2447ba",
+    "text": "sha256:6ae3c1b3bf94baca6643f4eef883b5a78eb15cb2eb66107b366315952f808503",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -38,7 +38,12 @@ GRADGEN = {
     },
     "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
     "wrt": ("params.w", "params.v", "params.u"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {"graph": "0d57347ccae8aa39", "order": "reverse"},
+        "vjp, loop 1": {"graph": "af1bf89f4ca31be7", "order": "reverse"},
+        "jvp": {"graph": "eed51cc21f6de8cd", "order": "forward"},
+        "jvp, loop 1": {"graph": "b3264285db0460f5", "order": "forward"},
+    },
     "counts": {
         "primal": {
             "mul": 789053440,

@@ -27,7 +27,7 @@ from gradgen.cli.options import (
 )
 from gradgen.cli.report_commands import explain, report, show
 from gradgen.cli.terminal import Command, Terminal, open_what_is_closed, printing
-from gradgen.cli.works import graph_from
+from gradgen.cli.works import graph_to_search
 from gradgen.compile.outputs import is_order, require_free
 from gradgen.config import SEARCHES
 from gradgen.files import write_atomically
@@ -207,7 +207,7 @@ def search(
         if output is not None:
             require_free(output, settings, is_order, force=force)
         terminal.status("reading")
-        graph = graph_from(settings, terminal.status, debug=debug)
+        graph = graph_to_search(settings, terminal.status, debug=debug)
         from gradgen.cli.search_table import as_document, print_table
         from gradgen.compile import ordering
 

@@ -30,7 +30,7 @@ from gradgen.report.formats import (
     is_report,
 )
 
-STAGES = ("source", "trace", "graph", "order", "plan", "program")
+STAGES = ("source", "trace", "graph", "order", "plan", "program", "text")
 
 
 @click.command(cls=Command)
@@ -147,9 +147,8 @@ def _report_targets(
             terminal.say(f"{outcome.output or outcome.source}: {outcome.state}, {outcome.sentence}")
         outcomes.append(outcome)
     total = [f"{len(targets)} targets"]
-    for state, said in (("left out", "left out"), ("error", "failed")):
-        if count := sum(outcome.state == state for outcome in outcomes):
-            total.append(f"{count} {said}")
+    if count := sum(outcome.state == "error" for outcome in outcomes):
+        total.append(f"{count} failed")
     terminal.say(f"{index_page(folder, form)}: {', '.join(total)}")
     return worst(outcomes)
 

@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 from gradgen.config import Settings
+from gradgen.elimination.array_graphs import ArrayGraph
 from gradgen.ir.graph import LinearGraph
 from gradgen.search.portfolio import SearchResult
 
 
-def as_document(settings: Settings, graph: LinearGraph, result: SearchResult) -> str:
+def as_document(settings: Settings, graph: LinearGraph | ArrayGraph, result: SearchResult) -> str:
     """The result as a JSON object: the costs by name, what is proved, and the order itself."""
     content = {
         "graph": graph.fingerprint,
@@ -32,16 +33,17 @@ def as_document(settings: Settings, graph: LinearGraph, result: SearchResult) ->
     return json.dumps(content, indent=1)
 
 
-def print_table(settings: Settings, graph: LinearGraph, result: SearchResult) -> None:
+def print_table(settings: Settings, graph: LinearGraph | ArrayGraph, result: SearchResult) -> None:
     """Print the costs, one a line, with how each was found."""
     table = Table()
     table.add_column("order")
     table.add_column(settings.objective, justify="right")
     table.add_column("how")
     for name, cost in result.baselines:
-        table.add_row(name, str(cost), "")
-    table.add_row("best", str(result.cost), result.found_by, style="bold")
-    table.add_row("lower bound", str(result.lower_bound), result.bound_by)
+        table.add_row(name, f"{cost:,}", "")
+    table.add_row("best", f"{result.cost:,}", result.found_by, style="bold")
+    if result.bound_by:
+        table.add_row("lower bound", f"{result.lower_bound:,}", result.bound_by)
     console = Console(highlight=False, markup=False)
     console.print(
         f"{settings.path}: {settings.elimination} elimination, "
@@ -56,6 +58,8 @@ def verdict(result: SearchResult) -> str:
     """Whether the order is proved to be the best, or how far from it it may be."""
     if result.proved:
         return f"optimal (proved), in {result.seconds:.2f} s"
+    if not result.bound_by:
+        return f"not proved to be optimal, in {result.seconds:.2f} s"
     gap = (result.cost - result.lower_bound) / result.cost
     return (
         f"at most {result.cost - result.lower_bound} above the optimum ({gap:.1%}), "

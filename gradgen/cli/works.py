@@ -11,6 +11,8 @@ from gradgen.compile.environment import require_jax
 from gradgen.compile.status import Status, mute
 from gradgen.compile.worker import apart
 from gradgen.config import Settings
+from gradgen.elimination.array_graphs import ArrayGraph
+from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module
 from gradgen.report.formats import DocumentFormat, PictureFormat
@@ -24,12 +26,21 @@ def graph_from(settings: Settings, status: Status = mute, *, debug: bool = False
     return apart(_graph, settings, path=settings.path, status=status, debug=debug)
 
 
+def graph_to_search(
+    settings: Settings, status: Status = mute, *, debug: bool = False
+) -> LinearGraph | ArrayGraph:
+    """The same, and the graph of a function on arrays."""
+    if settings.path.endswith(".json"):
+        return graph_from(settings, status)
+    return apart(_graph_to_search, settings, path=settings.path, status=status, debug=debug)
+
+
 def stage(settings: Settings, name: str, form: PictureFormat, *, debug: bool) -> str:
     """A stage of the pipeline as text."""
     return apart(_stage, settings, name, form, path=settings.path, debug=debug)
 
 
-def cheapest(settings: Settings, status: Status, *, debug: bool) -> Module:
+def cheapest(settings: Settings, status: Status, *, debug: bool) -> Module | ArrayModule:
     """The module that would be written if it is exact."""
     return apart(_cheapest, settings, path=settings.path, status=status, debug=debug)
 
@@ -48,22 +59,26 @@ def _graph(settings: Settings, status: Status) -> LinearGraph:
     return graph_from(settings)
 
 
+def _graph_to_search(settings: Settings, status: Status) -> LinearGraph | ArrayGraph:
+    from gradgen.compile.graphs import graph_to_search
+
+    return graph_to_search(settings)
+
+
 def _stage(settings: Settings, name: str, form: PictureFormat, status: Status) -> str:
     from gradgen.compile.stages import show
 
     return show(settings, name, form)
 
 
-def _cheapest(settings: Settings, status: Status) -> Module:
+def _cheapest(settings: Settings, status: Status) -> Module | ArrayModule:
     from gradgen.compile.stages import cheapest
 
     return cheapest(settings, status)
 
 
 def _reports(sources: Sequence[Settings], form: DocumentFormat, status: Status) -> str:
-    from gradgen.compile.generation import generate
-    from gradgen.report.collect import collect
+    from gradgen.compile.reporting import generate, report_on
     from gradgen.report.document import write_document
 
-    made = [generate(settings, status) for settings in sources]
-    return write_document([collect(m.module, m.text, m.report) for m in made], form)
+    return write_document([report_on(generate(each, status)) for each in sources], form)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import ranges_of
+from gradgen.compile.generation import Kept
 from gradgen.compile.status import Status
 from gradgen.compile.verdict import inexact
+from gradgen.elimination.vertex import OrderMismatchError
 from gradgen.frontend.tracing.blame import calling
 from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.recipe import ArrayRecipe
 from gradgen.targets.jax.arrays import counted
 from gradgen.targets.jax.render import render_arrays
 from gradgen.verify.arrays import verify_arrays
@@ -24,6 +27,7 @@ class VerifiedArrays:
     module: ArrayModule
     text: str
     report: Verdict
+    kept: Kept
 
     def sentence(self) -> str:
         """The counts against reverse mode, and how exact it is."""
@@ -37,15 +41,41 @@ class VerifiedArrays:
         )
 
 
-def generate_arrays(front: ArrayFront, status: Status) -> VerifiedArrays:
-    """Generate and verify a text; raises InexactError, with the evidence kept, if it is off."""
-    module = array_module(front)
+def generate_arrays(
+    front: ArrayFront,
+    status: Status,
+    recorded: ArrayRecipe | None = None,
+    *,
+    search_again: bool = False,
+) -> VerifiedArrays:
+    """Generate and verify a text; raises InexactError, with the evidence kept, if it is off.
+
+    Orders that are `recorded` are used again for the graphs that are still the same; with
+    `search_again` only where nothing cheaper is found.
+    """
+    module = array_module(front, recorded, "all" if search_again else "missing")
     text = render_arrays(module)
     status(f"verifying {front.source.function}")
     report = judge_arrays(front, module, text)
     if not report.exact:
         raise inexact(front, text, report)
-    return VerifiedArrays(module, text, report)
+    return VerifiedArrays(module, text, report, _kept(recorded, module.recipe))
+
+
+def _kept(recorded: ArrayRecipe | None, found: ArrayRecipe) -> Kept:
+    if recorded is None:
+        return "searched"
+    if recorded.by_graph.keys() != found.by_graph.keys():
+        return "another graph"
+    return "kept" if recorded.by_graph == found.by_graph else "improved"
+
+
+def replayed_arrays(front: ArrayFront, recorded: ArrayRecipe) -> ArrayModule | None:
+    """What the record gives; None if an order is missing, or is for another graph."""
+    try:
+        return array_module(front, recorded, "never")
+    except OrderMismatchError:
+        return None
 
 
 def judge_arrays(

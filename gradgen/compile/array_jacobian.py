@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.elimination.array_graphs import ArrayGraph, ends_of, whole_jacobian
-from gradgen.elimination.arrays import planned
 from gradgen.errors import GradgenError
 from gradgen.ir.array_module import ArrayJacobian
 from gradgen.ir.array_plan import TIP
@@ -15,10 +14,12 @@ from gradgen.ir.code import Var
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.source import Source
 from gradgen.lowering.arrays import ArrayCode
-from gradgen.search.arrays.portfolio import find_order, modes
+from gradgen.search.arrays.portfolio import Orders, modes
 
 
-def jacobian_of(trace: ArrayTrace, source: Source, settings: Settings) -> ArrayJacobian | None:
+def jacobian_of(
+    trace: ArrayTrace, source: Source, settings: Settings, orders: Orders
+) -> ArrayJacobian | None:
     """The program of the Jacobian's entries, if there are functions that stand on it.
 
     Only who names them gets them. Raises GradgenError, with the line of the operation, for a pair
@@ -32,9 +33,7 @@ def jacobian_of(trace: ArrayTrace, source: Source, settings: Settings) -> ArrayJ
     blocked = _blocked(graph)
     if blocked is not None:
         raise _never_formed(trace, source, asked, *blocked)
-    order = find_order(graph, sizes)
-    assert order is not None
-    plan = planned(graph, order, sizes)
+    plan = orders.cheapest(graph, sizes)
     program, entries = ArrayCode(trace).jacobian(plan)
     return ArrayJacobian(program, plan, entries, tuple(modes(graph, sizes).items()))
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
+from gradgen.compile.ordering import of_another_graph, order_of_arrays
 from gradgen.compile.programs import GENERATOR
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
+    cotangents_of,
     goes_forward,
     weighted_inputs,
     weighted_outputs,
@@ -20,30 +22,49 @@ from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.program import Program
+from gradgen.ir.recipe import ArrayRecipe, Searched
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
-from gradgen.search.arrays.portfolio import candidates, sweep
+from gradgen.search.arrays.portfolio import Orders, recipe_of, sweep
 
 _Vectors = Mapping[Var, Var]
 """Cotangents, or tangents: by each, whose it is."""
 
 
-def array_module(front: ArrayFront) -> ArrayModule:
-    """The programs of a source on arrays."""
+def array_module(
+    front: ArrayFront, recorded: ArrayRecipe | None = None, searched: Searched = "missing"
+) -> ArrayModule:
+    """The programs of a source on arrays, with the orders that are recorded, and others found.
+
+    Raises OrderMismatchError if something is not recorded, and nothing may be searched for.
+    """
     trace, settings = front.trace, front.settings
-    cotangents: dict[str, str] = {}
-    weighed = []
-    for output in trace.float_outputs:
-        if isinstance(output.atom, str):
-            weight = f"ct{len(cotangents)}"
-            cotangents[weight] = output.atom
-            weighed.append((output.path, weight))
+    given = order_of_arrays(settings)
+    orders = Orders({} if recorded is None else recorded.by_graph, searched, given)
+    cotangents = cotangents_of(trace)
+    varying = (o.path for o in trace.float_outputs if isinstance(o.atom, str))
+    weighed = tuple(zip(varying, cotangents, strict=True))
     tangents = {f"tan{k}": i.variable for k, i in enumerate(trace.inputs) if i.wrt}
-    pulled, vjp = _cheapest(trace, weighted_outputs(trace, cotangents), cotangents, ArrayCode.vjp)
+    outputs = weighted_outputs(trace, cotangents)
+    pulled, vjp = _cheapest(trace, outputs, cotangents, ArrayCode.vjp, orders)
     pushed_graph = weighted_inputs(trace, tangents)
     pushed, jvp = None, None
     if goes_forward(pushed_graph):
-        pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp)
+        pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp, orders)
+    gradient = _gradient(trace, orders) if trace.is_loss else None
+    jacobian = jacobian_of(trace, front.source, settings, orders)
+    plans = {"vjp": pulled.plan}
+    if pushed is not None:
+        plans["jvp"] = pushed.plan
+    if gradient is not None:
+        plans["gradient"] = gradient[0].plan
+    if jacobian is not None:
+        plans["value_and_jacobian"] = jacobian.plan
+    recipe = recipe_of(plans)
+    if given is not None and all(given.steps != order.steps for _, order in recipe.orders):
+        raise of_another_graph(
+            settings.order or "", "it names other vertices, or cannot be carried out"
+        )
     # a loop that has run is not run again for what it keeps
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
     return ArrayModule(
@@ -52,28 +73,30 @@ def array_module(front: ArrayFront) -> ArrayModule:
         primal=ArrayCode(trace).primal(),
         vjp=vjp,
         jvp=jvp,
-        gradient=_gradient(trace) if trace.is_loss else None,
+        gradient=None if gradient is None else gradient[1],
         passes=split_arrays(whole, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
         pushed=pushed,
-        cotangents=tuple(weighed),
+        cotangents=weighed,
         tangents=tuple(zip((i.path for i in trace.inputs if i.wrt), tangents, strict=True)),
         emit=settings.emit,
         generator=GENERATOR,
         source_name=settings.shown(front.source.path),
         options=settings.options(),
         imports=digests_of_imports(settings.path, settings.example),
-        jacobian=jacobian_of(trace, front.source, settings),
+        jacobian=jacobian,
+        recipe=recipe,
     )
 
 
-def _gradient(trace: ArrayTrace) -> Program | None:
+def _gradient(trace: ArrayTrace, orders: Orders) -> tuple[Work, Program] | None:
     """Value and gradient of the first output; none where that does not vary."""
     first = trace.outputs[0].atom
     if not isinstance(first, str):
         return None
     weighed = {"ct": first}
-    return _cheapest(trace, weighted_outputs(trace, weighed), weighed, ArrayCode.gradient)[1]
+    graph = weighted_outputs(trace, weighed)
+    return _cheapest(trace, graph, weighed, ArrayCode.gradient, orders)
 
 
 def _cheapest(
@@ -81,10 +104,12 @@ def _cheapest(
     graph: ArrayGraph,
     vectors: _Vectors,
     lowered: Callable[[ArrayCode, ArrayPlan, _Vectors], Program],
+    orders: Orders,
 ) -> tuple[Work, Program]:
     """Of the plans of a vector product, that whose program has the fewest operations.
 
-    The plain mode is kept unless another one has fewer: its code is what people write.
+    What is recorded, or else the plain mode, is kept unless another one has fewer: the plain
+    mode's code is what people write.
     """
     sizes = dict(trace.sizes)
     given = trace.shapes_by_variable
@@ -93,7 +118,7 @@ def _cheapest(
     def operations(made: tuple[ArrayPlan, Program]) -> int:
         return count_arrays(made[1], given, sizes).total
 
-    plans = candidates(graph, sizes)
+    plans = orders.candidates(graph, sizes)
     plan, program = min(
         ((plan, lowered(ArrayCode(trace), plan, vectors)) for plan in plans), key=operations
     )

@@ -87,7 +87,7 @@ def of_neurons(front: Front | ArrayFront, what: str) -> Front:
     position = front.source.position
     raise GradgenError(
         f"'{front.source.function}' is on arrays, and there is no {what} of functions on arrays",
-        hint="write its file with gradgen FILE -o FILE; what it counts stands in its header",
+        hint="gradgen search, show, explain and report take functions on arrays",
         path=front.source.path,
         line=position.line,
         column=position.column,

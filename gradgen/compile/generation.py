@@ -58,7 +58,7 @@ def generate(
     search_again: bool = False,
 ) -> Verified:
     """Generate and verify a text, as `generate_from` does, for a source file."""
-    front = of_neurons(open_front(settings), "report")
+    front = of_neurons(open_front(settings), "module of neurons")
     return generate_from(front, status, recorded, search_again=search_again)
 
 

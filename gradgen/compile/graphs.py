@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.front import Front, of_neurons, open_front
 from gradgen.config import Settings
+from gradgen.elimination.array_graphs import ArrayGraph, vjp_graph
 from gradgen.elimination.linearize import linearize
 from gradgen.errors import GradgenError
 from gradgen.files import read_text
@@ -40,8 +42,16 @@ def graph_from(settings: Settings) -> LinearGraph:
             hint="search for few multiplications, or write a file with --objective ops",
         )
     if not settings.path.endswith(".json"):
-        return graph_of(of_neurons(open_front(settings), "graph"))
+        return graph_of(of_neurons(open_front(settings), "learned search"))
     try:
         return read_graph(read_text(settings.path, "the graph"))
     except ValueError as error:
         raise GradgenError(f"this is no graph: {error}", path=settings.path) from None
+
+
+def graph_to_search(settings: Settings) -> LinearGraph | ArrayGraph:
+    """The same, and on arrays the graph of the vector-Jacobian product; with the same errors."""
+    if settings.path.endswith(".json") or settings.objective == "ops":
+        return graph_from(settings)
+    front = open_front(settings)
+    return vjp_graph(front.trace) if isinstance(front, ArrayFront) else graph_of(front)

@@ -7,11 +7,13 @@ from dataclasses import replace
 from gradgen.compile.status import Status
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.elimination.array_graphs import ArrayGraph
 from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text
 from gradgen.ir.graph import FaceOrderError, LinearGraph, Order
 from gradgen.ir.plan import PlanObjective
+from gradgen.search.arrays.portfolio import search_arrays
 from gradgen.search.elimination import search as search_order
 from gradgen.search.heuristics import propose
 from gradgen.search.portfolio import Progress, SearchResult, cheapest_known
@@ -35,12 +37,22 @@ def orders_for(
     return (search(settings, graph, status).order, *heuristics)
 
 
-def search(settings: Settings, graph: LinearGraph, status: Status | None = None) -> SearchResult:
+def search(
+    settings: Settings, graph: LinearGraph | ArrayGraph, status: Status | None = None
+) -> SearchResult:
     """Search for an order as the settings say.
 
     Operations depend on the program, so that under `ops` the multiplications lead the search.
-    Raises GradgenError for an objective that the elimination has not.
+    Raises GradgenError for an objective that the elimination has not. On arrays vertices are
+    eliminated for few multiplications, in work that is fixed.
     """
+    if isinstance(graph, ArrayGraph):
+        if (settings.objective, settings.elimination) != ("muls", "vertex"):
+            raise GradgenError(
+                "on arrays vertices are eliminated, for few multiplications",
+                hint="leave --elimination and --objective as they are",
+            )
+        return search_arrays(graph)
     objective = _searched(settings)
     tell = None if status is None else _told(status, objective)
     if settings.search == "alphazero":
@@ -131,23 +143,54 @@ def _told(status: Status, objective: str) -> Progress:
     )
 
 
-def _given_order(given: str | Order, graph: LinearGraph) -> Order:
-    """An order that fits the graph, itself or by its path."""
+def order_of_arrays(settings: Settings) -> Order | None:
+    """The order that is asked for, for a graph of arrays; None to look for one.
+
+    Raises GradgenError for the name of a heuristic, which stands for no one order there, and for
+    what is no order.
+    """
+    given = settings.order
+    if given in ("forward", "reverse", "markowitz"):
+        raise GradgenError(
+            f"functions on arrays have several graphs, of which {given} is no order of all",
+            hint="leave --order away, or name a file with an order, as gradgen show --stage order "
+            "writes it",
+            about="order",
+        )
+    if given is None:
+        return None
+    order = _readable(given)
+    return replace(order, found_by=GIVEN, proved_optimal=False)
+
+
+def of_another_graph(given: str | Order, error: object) -> GradgenError:
+    """The error for an order that does not fit."""
+    return GradgenError(
+        f"this order is for another graph: {error}",
+        hint="the source or --wrt has changed since; let gradgen search again",
+        path=given if isinstance(given, str) else None,
+    )
+
+
+def _readable(given: str | Order) -> Order:
     path = given if isinstance(given, str) else None
     try:
         order = given if isinstance(given, Order) else _stored_order(given)
         order.check()
-        accumulate(graph, order)
-    except OrderMismatchError as error:
-        raise GradgenError(
-            f"this order is for another graph: {error}",
-            hint="the source or --wrt has changed since; let gradgen search again",
-            path=path,
-        ) from None
     except FaceOrderError:
         raise no_faces(path) from None
     except ValueError as error:
         raise GradgenError(f"this is no stored order: {error}", path=path) from None
+    return order
+
+
+def _given_order(given: str | Order, graph: LinearGraph) -> Order:
+    """An order that fits the graph, itself or by its path."""
+    order = _readable(given)
+    try:
+        accumulate(graph, order)
+    except OrderMismatchError as error:
+        raise of_another_graph(given, error) from None
     return replace(order, fingerprint=graph.fingerprint)
 
 

@@ -7,15 +7,21 @@ number. Operators can then be applied to what has met that end already.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from gradgen.ir.array_plan import tip
-from gradgen.ir.array_trace import ArrayTrace, Operator, Part, Partial
+from gradgen.elimination.vertex import named
+from gradgen.ir.array_plan import TIP, tip
+from gradgen.ir.array_trace import ArrayTrace, Operator, Part, Partial, Passed
 from gradgen.ir.code import Const, Var
+from gradgen.ir.graph import Order
+from gradgen.ir.identity import stable_names
 from gradgen.ir.loops import LOOP, loop_of
-from gradgen.ir.patterns import Pattern, vector
-from gradgen.ir.shapes import Dim, Shape
+from gradgen.ir.patterns import Pattern, described, vector
+from gradgen.ir.shapes import DEFAULT_SIZE, Dim, Shape, Sizes, axes_in, written
 
 END = "1"
 """The vertex of the single number."""
@@ -38,6 +44,69 @@ class ArrayGraph:
     shapes: Mapping[Var, Shape]
     loops: Mapping[Var, tuple[Dim, ArrayTrace]]
     """The length of each loop, and what a step of it computes."""
+    names: Mapping[Var, str]
+    """Of the vertices, by what they compute: they outlive the variables."""
+    sizes: Sizes
+    """What the axes count for."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies the graph by its vertices' names, its edges and their patterns, and sizes."""
+        edges = sorted((self.names[s], self.names[t], [*map(_said, x)]) for s, t, x in self.edges)
+        content = {
+            "vertices": [self.names[v] for v in self.vertices],
+            "ends": [[self.names[v] for v in pair] for pair in self.ends],
+            "edges": edges,
+            "sizes": {
+                axis: self.sizes.get(axis, DEFAULT_SIZE)
+                for axis in axes_in(self.shapes[v] for v in self.vertices if v in self.shapes)
+            },
+        }
+        text = json.dumps(content, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def pretty(self) -> str:
+        """Vertices and edges with their patterns, one a line; then the steps of loops."""
+        inner, edges = set(self.intermediates), sum(len(terms) for _, _, terms in self.edges)
+        lines = [f"{len(inner)} intermediates, {edges} edges ({self.fingerprint})"]
+        for v in self.vertices:
+            shape = written(self.shapes.get(v, ()))
+            role = "intermediate" if v in inner else "end"
+            lines.append(f"  {v}: {shape} [{self.names[v]}] {role}")
+        for source, target, terms in self.edges:
+            for term in terms:
+                known = described(term.pattern) if isinstance(term, Partial) else "a linear map"
+                shown = f"number {term.index} of a loop" if isinstance(term, Passed) else known
+                lines.append(f"  {source} -> {target}  ({shown})")
+        return "\n".join(lines)
+
+    def order(self, steps: Iterable[Var], found_by: str, *, proved: bool = False) -> Order:
+        """The order that eliminates these vertices."""
+        names = tuple(self.names[v] for v in steps)
+        return Order("vertex", self.fingerprint, names, found_by, proved)
+
+    def steps(self, order: Order) -> tuple[Var, ...]:
+        """The vertices of an order; raises OrderMismatchError if it is for another graph."""
+        return named(order.steps, {v: (n, n) for v, n in self.names.items()}, self.intermediates)
+
+
+def _said(term: Term) -> str:
+    """A term, as far as the price of an elimination depends on it and vertices do not tell it."""
+    if isinstance(term, Partial):
+        p = term.pattern
+        return repr((p.rows, p.columns, sorted(p.held), p.dims, p.free))
+    return f"{type(term).__name__} {term.index if isinstance(term, Passed) else ''}"
+
+
+def cotangents_of(trace: ArrayTrace) -> dict[Var, Var]:
+    """The variables of the cotangents of all outputs that vary: by each, whose it is."""
+    varying = [o.atom for o in trace.float_outputs if isinstance(o.atom, str)]
+    return {f"ct{k}": variable for k, variable in enumerate(varying)}
+
+
+def vjp_graph(trace: ArrayTrace) -> ArrayGraph:
+    """The graph of the vector-Jacobian product by cotangents of all outputs."""
+    return weighted_outputs(trace, cotangents_of(trace))
 
 
 def weighted_outputs(trace: ArrayTrace, cotangents: Mapping[Var, Var]) -> ArrayGraph:
@@ -146,7 +215,26 @@ def _graph(
         tuple(found),
         shapes | {tip(v): shapes[v] for v in vertices if v in shapes},
         {loop: (lengths[loop], step) for loop, step in trace.loops if loop in vertices},
+        _names(trace, vertices),
+        dict(trace.sizes),
     )
+
+
+def _names(trace: ArrayTrace, vertices: Iterable[Var]) -> dict[Var, str]:
+    """Stable names for vertices, with a number to tell equal ones apart."""
+    # what a step of a loop is given has no path but its variable, whose number may change
+    given = {
+        i.variable: str(k) if i.path == i.variable else i.path for k, i in enumerate(trace.inputs)
+    }
+    names = stable_names(trace.primal, given)
+    found: dict[Var, str] = {}
+    seen: dict[str, int] = {}
+    for vertex in vertices:
+        variable = vertex.removeprefix(TIP)
+        name = f"{vertex[: -len(variable)]}{names.get(variable, variable)}"
+        seen[name] = seen.get(name, 0) + 1
+        found[vertex] = name if seen[name] == 1 else f"{name}.{seen[name]}"
+    return found
 
 
 def _between(edges: _Edges, sources: Sequence[Var], targets: Sequence[Var]) -> set[Var]:

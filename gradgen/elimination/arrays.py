@@ -17,7 +17,6 @@ from gradgen.elimination.array_table import applied_to_column, applied_to_row
 from gradgen.ir.array_plan import (
     Add,
     Apply,
-    ArrayOrder,
     ArrayPlan,
     Multiply,
     Step,
@@ -28,6 +27,7 @@ from gradgen.ir.array_plan import (
 )
 from gradgen.ir.array_trace import ArrayTrace, Operator, Partial, Passed
 from gradgen.ir.code import Var
+from gradgen.ir.graph import Order
 from gradgen.ir.patterns import Pattern, product, total, vector
 from gradgen.ir.shapes import Sizes, size
 
@@ -47,28 +47,32 @@ Planning = Callable[[ArrayGraph, Sizes], ArrayPlan]
 
 
 def planned(
-    graph: ArrayGraph, order: ArrayOrder, sizes: Sizes, of_steps: Planning | None = None
+    graph: ArrayGraph, order: Order, sizes: Sizes, of_steps: Planning | None = None
 ) -> ArrayPlan:
     """The steps of eliminating a graph's intermediates in an order, in which that is possible.
 
-    `of_steps` plans one step of each loop, where there are loops.
+    `of_steps` plans one step of each loop, where there are loops. Raises OrderMismatchError for an
+    order of another graph.
     """
-    accumulation = _Accumulation(graph, sizes, of_steps)
-    for vertex in order.steps:
+    accumulation = ArrayAccumulation(graph, sizes, of_steps)
+    for vertex in graph.steps(order):
         accumulation.eliminate(vertex)
     return accumulation.plan(order)
 
 
-class _Accumulation:
+class ArrayAccumulation:
     """A graph under elimination, with the steps so far and what they take."""
 
     def __init__(self, graph: ArrayGraph, sizes: Sizes, of_steps: Planning | None) -> None:
+        """`of_steps` plans one step of each loop, where there are loops."""
         self._graph, self._sizes, self._of_steps = graph, sizes, of_steps
         self._number = {v: k for k, v in enumerate(graph.vertices)}
         every = [(s, t, term) for s, t, terms in graph.edges for term in terms]
         self._partials = [term for _, _, term in every if isinstance(term, Partial)]
         self._patterns = [partial.pattern for partial in self._partials]
         self._steps: list[Step] = []
+        self._eliminated: list[Var] = []
+        self._now = ""
         self._complete: list[tuple[int, Var]] = []
         self._muls = self._adds = 0
         self._loops: dict[Var, Steps] = {}
@@ -88,12 +92,28 @@ class _Accumulation:
 
     def eliminate(self, vertex: Var) -> None:
         """Join every edge into an intermediate with every edge out of it."""
-        number = self._number[vertex]
+        number, self._now = self._number[vertex], vertex
         if vertex in self._graph.loops:
             self._gather(vertex)
         else:
             self._note_complete(number)
         self._edges = self._edges.without(number, self._times, self._plus)
+
+    @property
+    def muls(self) -> int:
+        """The multiplications so far."""
+        return self._muls
+
+    def edges(self) -> dict[tuple[Vertex, Vertex], tuple[Pattern | None, ...]]:
+        """The edges that there are, by the places of their ends, with the patterns of their terms;
+        a linear map that is applied has none."""
+        return {
+            (source, target): tuple(
+                self._patterns[term] if isinstance(term, int) else None for term in terms
+            )
+            for source, targets in self._edges.out.items()
+            for target, terms in targets.items()
+        }
 
     def _gather(self, loop: Var) -> None:
         """Join the vectors that have met a loop, which pass it at once; and plan its steps."""
@@ -114,11 +134,12 @@ class _Accumulation:
         self._muls += times * found.plan.muls
         self._adds += times * found.plan.adds
 
-    def plan(self, order: ArrayOrder) -> ArrayPlan:
+    def plan(self, order: Order) -> ArrayPlan:
         """The steps so far, and the values that are left."""
         return ArrayPlan(
             tuple(self._partials),
             tuple(self._steps),
+            tuple(self._eliminated),
             tuple(
                 (target, source, self._left(target, source)) for target, source in self._graph.ends
             ),
@@ -196,6 +217,7 @@ class _Accumulation:
 
     def _take(self, step: Step, pattern: Pattern) -> int:
         self._steps.append(step)
+        self._eliminated.append(self._now)
         self._patterns.append(pattern)
         return len(self._patterns) - 1
 
@@ -234,17 +256,17 @@ def _steps(
         weighed |= more
 
 
-def reverse(graph: ArrayGraph) -> ArrayOrder:
+def reverse(graph: ArrayGraph) -> Order:
     """Backpropagation: intermediates in reverse topological order."""
-    return ArrayOrder(tuple(reversed(graph.intermediates)), "reverse")
+    return graph.order(reversed(graph.intermediates), "reverse")
 
 
-def forward(graph: ArrayGraph) -> ArrayOrder:
+def forward(graph: ArrayGraph) -> Order:
     """Forward mode: intermediates in topological order."""
-    return ArrayOrder(graph.intermediates, "forward")
+    return graph.order(graph.intermediates, "forward")
 
 
-def from_both_ends(graph: ArrayGraph) -> ArrayOrder:
+def from_both_ends(graph: ArrayGraph) -> Order:
     """In reverse what only single numbers vary with, forward what varies with such alone, and in
     reverse what is left: so operators meet vectors wherever they can."""
     reversed_, pushed, left = [], [], []
@@ -256,4 +278,4 @@ def from_both_ends(graph: ArrayGraph) -> ArrayOrder:
             pushed.append(vertex)
         else:
             left.append(vertex)
-    return ArrayOrder((*reversed(reversed_), *pushed, *reversed(left)), "reverse and forward")
+    return graph.order((*reversed(reversed_), *pushed, *reversed(left)), "reverse and forward")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -21,7 +21,7 @@ _WINDOWS: dict[str, OperationKind] = {"reduce_window_sum": "add", "reduce_window
 class ArrayOperations:
     """How many operations a program has, by kind, in the sizes of axes; and those sizes."""
 
-    counts: tuple[tuple[str, Amount], ...]
+    counts: tuple[tuple[OperationKind, Amount], ...]
     sizes: Sizes
 
     @property
@@ -56,47 +56,62 @@ def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) ->
     its result. Moving data about counts nothing, and neither do the numbers of Python that sizes
     are.
     """
-    counts = _count(program.instructions, inputs)
+    counts: dict[OperationKind, Amount] = dict.fromkeys(KINDS, Amount())
+    for _, _, kind, number in amounts(program.instructions, inputs):
+        counts[kind] += number
     return ArrayOperations(tuple((kind, counts[kind]) for kind in KINDS), sizes)
 
 
-def _count(code: Sequence[Instruction], inputs: Mapping[Var, Shape]) -> dict[str, Amount]:
+def amounts(
+    code: Sequence[Instruction], inputs: Mapping[Var, Shape]
+) -> Iterator[tuple[Instruction, Instruction, OperationKind, Amount]]:
+    """What each instruction takes, kind by kind, below the one of the code that it is or is in.
+
+    Those of a loop count in all of its steps.
+    """
     shapes = shapes_of(code, inputs)
-    counts: dict[str, Amount] = dict.fromkeys(KINDS, Amount())
     numbers: set[Var] = set()
     for instruction in code:
         if instruction.op == LOOP:
             loop = loop_of(instruction)
-            for kind, each in _count(loop.code, {g.variable: g.shape for g in loop.given}).items():
-                counts[kind] += each.times(loop.length)
+            given = {g.variable: g.shape for g in loop.given}
+            for _, inner, kind, each in amounts(loop.code, given):
+                yield instruction, inner, kind, each.times(loop.length)
             continue
         among_numbers = bool(instruction.variables) and numbers.issuperset(instruction.variables)
         arithmetic = bool(OPERATIONS[instruction.op].infix) or instruction.op == "neg"
         if instruction.op == "size" or (among_numbers and arithmetic):
             numbers.add(instruction.target)
             continue
-        shape = shapes[instruction.target]
-        number = amount(shape)
-        if instruction.op == "einsum":
-            operands = [shapes[v] for v in instruction.variables]
-            spread = amount(_indices(instruction.attribute("spec"), operands))
-            counts["mul"] += spread
-            counts["add"] += spread - number
-        elif instruction.op == "conv":
-            right = shapes[instruction.variables[1]]
-            outputs = instruction.attribute("rhs_spec")[0]
-            spread = amount((*shape, *right[:outputs], *right[outputs + 1 :]))
-            counts["mul"] += spread
-            counts["add"] += spread - number
-        elif instruction.op in _WINDOWS:
-            window = prod(instruction.attribute("window"))
-            counts[_WINDOWS[instruction.op]] += (window - 1) * number
-        elif instruction.op in _SUMS:
-            counts[_SUMS[instruction.op]] += amount(shapes[instruction.variables[0]]) - number
-        elif OPERATIONS[instruction.op].kind != "array":
-            for kind, one in count_operations([instruction]).counts:
-                counts[kind] += one * number
-    return counts
+        for kind, found in _each(instruction, shapes):
+            yield instruction, instruction, kind, found
+
+
+def _each(
+    instruction: Instruction, shapes: Mapping[Var, Shape]
+) -> Iterator[tuple[OperationKind, Amount]]:
+    shape = shapes[instruction.target]
+    number = amount(shape)
+    if instruction.op == "einsum":
+        operands = [shapes[v] for v in instruction.variables]
+        spread = amount(_indices(instruction.attribute("spec"), operands))
+        yield "mul", spread
+        yield "add", spread - number
+    elif instruction.op == "conv":
+        right = shapes[instruction.variables[1]]
+        outputs = instruction.attribute("rhs_spec")[0]
+        spread = amount((*shape, *right[:outputs], *right[outputs + 1 :]))
+        yield "mul", spread
+        yield "add", spread - number
+    elif instruction.op in _WINDOWS:
+        window = prod(instruction.attribute("window"))
+        yield _WINDOWS[instruction.op], (window - 1) * number
+    elif instruction.op in _SUMS:
+        yield _SUMS[instruction.op], amount(shapes[instruction.variables[0]]) - number
+    elif OPERATIONS[instruction.op].kind != "array":
+        for kind, one in count_operations([instruction]).counts:
+            if one:
+                yield kind, one * number
 
 
 def _indices(spec: str, shapes: list[Shape]) -> list[Dim]:

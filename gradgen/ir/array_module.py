@@ -12,6 +12,7 @@ from gradgen.ir.emitted import EMITTED, EmittedFunction
 from gradgen.ir.module import Options, Passes
 from gradgen.ir.patterns import Pattern
 from gradgen.ir.program import Program
+from gradgen.ir.recipe import ArrayRecipe
 from gradgen.ir.shapes import Shape, shapes_of
 from gradgen.ir.source import Source
 
@@ -60,6 +61,8 @@ class ArrayModule:
     """Name and version of the generator, for the header."""
     source_name: str
     """The source's path as it is shown, never absolute."""
+    recipe: ArrayRecipe
+    """The orders of its plans; replayed, they give this module again."""
     options: Options = ()
     imports: tuple[tuple[str, str], ...] = ()
     """The local modules that the source needs, and their digests."""

@@ -7,7 +7,8 @@ from functools import cached_property
 
 from gradgen.ir.array_trace import Applied, Partial
 from gradgen.ir.code import Var
-from gradgen.ir.patterns import Pattern, Product
+from gradgen.ir.graph import Order
+from gradgen.ir.patterns import Pattern, Product, described
 from gradgen.ir.shapes import Shape
 
 TIP = "="
@@ -87,21 +88,13 @@ Step = Multiply | Add | Apply | Through
 
 
 @dataclass(frozen=True)
-class ArrayOrder:
-    """The intermediates of a graph in the order of their elimination."""
-
-    steps: tuple[Var, ...]
-    found_by: str
-    proved_optimal: bool = False
-    """Whether no order takes fewer multiplications at the recorded sizes."""
-
-
-@dataclass(frozen=True)
 class ArrayPlan:
     """The steps of an elimination, on top of the partials that are stored, and what is left."""
 
     partials: tuple[Partial, ...]
     steps: tuple[Step, ...]
+    eliminated: tuple[Var, ...]
+    """For each step the vertex that is eliminated by it; none for sums of parallel edges."""
     results: tuple[tuple[Var, Var, tuple[int, ...]], ...]
     """For each end and what it is differentiated by, the values that the derivative is the sum
     of."""
@@ -109,10 +102,44 @@ class ArrayPlan:
     """Values that are the whole derivative of, or by, a variable."""
     muls: int
     adds: int
-    order: ArrayOrder
+    order: Order
+    """If it is proved optimal, no order takes fewer multiplications at the recorded sizes."""
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:
         """Of all values, by number."""
         partials = tuple(partial.pattern for partial in self.partials)
         return partials + tuple(step.pattern for step in self.steps)
+
+    def pretty(self) -> str:
+        """The values by number, each with its pattern, then what is left; and those of loops."""
+        lines = [f"muls {self.muls:,}, adds {self.adds:,}, order: {self.order.found_by}"]
+        for number, partial in enumerate(self.partials):
+            atom = partial.atom if isinstance(partial.atom, str) else repr(partial.atom.value)
+            shown = described(partial.pattern)
+            lines.append(f"  #{number} = {atom}, by {partial.source}  ({shown})")
+        for number, step in enumerate(self.steps, start=len(self.partials)):
+            lines.append(f"  #{number} = {_said(step)}  ({described(step.pattern)})")
+        for target, source, values in self.results:
+            total = " + ".join(f"#{value}" for value in values) or "0"
+            lines.append(f"  d {target} / d {source} = {total}")
+        for loop, steps in self.of_steps.items():
+            below = steps.plan.pretty().split("\n")
+            lines += [f"a step of {loop}:", *(f"  {line}" for line in below)]
+        return "\n".join(lines)
+
+    @property
+    def of_steps(self) -> dict[Var, Steps]:
+        """How the steps of each loop are differentiated, in the order in which they are met."""
+        return {step.loop: step.steps for step in self.steps if isinstance(step, Through)}
+
+
+def _said(step: Step) -> str:
+    if isinstance(step, Multiply):
+        return f"#{step.left} * #{step.right}"
+    if isinstance(step, Add):
+        return f"#{step.left} + #{step.right}"
+    if isinstance(step, Apply):
+        return f"a linear map of #{step.value}"
+    met = ", ".join(f"#{value}" for _, value in step.given)
+    return f"{met} through {step.loop}, number {step.wanted}"

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gradgen.ir.code import Atom, Instruction, Var, check_code, is_float
-from gradgen.ir.patterns import Pattern
+from gradgen.ir.loops import pretty
+from gradgen.ir.patterns import Pattern, described
 from gradgen.ir.pytree import Structure
-from gradgen.ir.shapes import Shape, shapes_of
+from gradgen.ir.shapes import Shape, shapes_of, written
 from gradgen.ir.source import Position
 from gradgen.ir.trace import Argument, Input, Label, Output, Recurrence
 
@@ -126,6 +127,26 @@ class ArrayTrace:
             and is_float(first.dtype)
         )
 
+    def pretty(self) -> str:
+        """The primal with its names and lines, then the partials; what a step of each loop is."""
+        names = {label.variable: label.name for label in self.labels if label.name}
+        given = zip(self.inputs, self.shapes, strict=True)
+        shown = (f"{i.variable}={i.path}:{i.dtype}{written(shape)}" for i, shape in given)
+        lines = [f"inputs: {', '.join(shown)}"]
+        for instruction in self.primal:
+            first, *more = pretty([instruction])
+            line = "" if instruction.line is None else f"line {instruction.line}"
+            remark = ", ".join(filter(None, (names.get(instruction.target), line)))
+            lines += [f"{first}  # {remark}" if remark else first, *more]
+        lines.append("outputs: " + ", ".join(f"{o.path}={_text(o.atom)}" for o in self.outputs))
+        lines += ["partials:", *(f"  {line}" for line in pretty(self.partials))]
+        for elemental in self.elementals:
+            for part in elemental.parts:
+                lines.append(f"  d {elemental.target} / d {part.source} = {_part(part)}")
+        for loop, step in self.loops:
+            lines += [f"a step of {loop}:", *(f"  {line}" for line in step.pretty().split("\n"))]
+        return "\n".join(lines)
+
     def check(self) -> None:
         """Raise ValueError unless the code is in single assignment form and complete."""
         known = check_code((*self.primal, *self.partials), (i.variable for i in self.inputs))
@@ -142,3 +163,15 @@ class ArrayTrace:
                     raise ValueError(f"partial of {elemental.target}: {part.atom} is not defined")
         for _, step in self.loops:
             step.check()
+
+
+def _part(part: Part) -> str:
+    if isinstance(part, Partial):
+        return f"{_text(part.atom)} ({described(part.pattern)})"
+    if isinstance(part, Passed):
+        return f"through the loop, number {part.index}"
+    return "; ".join(["a linear map:", *pretty(part.transposed.code)])
+
+
+def _text(atom: Atom) -> str:
+    return atom if isinstance(atom, str) else repr(atom.value)

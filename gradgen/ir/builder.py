@@ -24,6 +24,8 @@ class Builder:
         """Start from instructions that are computed already; new variables begin with `prefix`."""
         self.instructions: list[Instruction] = []
         self.prefix = prefix
+        self.line: int | None = None
+        """Of the source, that asks for what is added from now on and knows no line of its own."""
         self._definitions: dict[Var, Instruction] = {}
         self._values: dict[_Key, Var] = {}
         for instruction in known:
@@ -46,6 +48,13 @@ class Builder:
 
     def emit_instruction(self, instruction: Instruction) -> Atom:
         """Add an instruction under a new name, simplified up to rounding."""
+        outer, self.line = self.line, instruction.line or self.line
+        try:
+            return self._simplified(instruction)
+        finally:
+            self.line = outer
+
+    def _simplified(self, instruction: Instruction) -> Atom:
         exact = self.emit_exactly(instruction, add=False)
         if exact is not None:
             return exact
@@ -90,6 +99,8 @@ class Builder:
         if not instruction.target:
             name = f"{self.prefix}{len(self._definitions)}"
             instruction = replace(instruction, target=name)
+        if instruction.line is None and self.line is not None:
+            instruction = replace(instruction, line=self.line)
         self.instructions.append(instruction)
         return self._record(instruction)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradgen.ir.operations import OPERATIONS
@@ -58,6 +58,8 @@ class Instruction:
     operands: tuple[Atom, ...]
     attributes: tuple[tuple[str, Attribute], ...] = ()
     dtype: DType = "float"
+    line: int | None = field(default=None, compare=False, repr=False)
+    """Of the source, that asks for it, as far as that is known; it is no part of what is said."""
 
     def attribute(self, name: str) -> Any:
         """An attribute by name; KeyError if there is none."""

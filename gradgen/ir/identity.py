@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float
+from gradgen.ir.loops import LOOP, Loop, loop_of
 from gradgen.ir.operations import OPERATIONS
 
 
@@ -37,10 +38,21 @@ def stable_names(
             op, attributes = "integer_pow", (("y", 2),)
         if op == "copy":
             attributes = ()
+        if op == LOOP:
+            attributes = (("loop", _of_steps(loop_of(instruction))),)
         if OPERATIONS[op].commutative:
             operands.sort()
         names[instruction.target] = _hash(op, operands, repr(attributes))
     return names
+
+
+def _of_steps(loop: Loop) -> str:
+    """A hash of what a step computes, whatever its variables are called."""
+    given = {g.variable: f"{k} {g.shape} {g.dtype}" for k, g in enumerate(loop.given)}
+    names = stable_names(loop.code, given)
+    results = [names[a] if isinstance(a, str) else repr(a.value) for a in loop.results]
+    parts = len(loop.constants), len(loop.carry), loop.length, loop.reverse
+    return _hash(LOOP, results, repr(parts))
 
 
 def _is_transparent(instruction: Instruction) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.ir.code import Atom, Const, DType, Instruction, Nested, Var, live_code, substitute
-from gradgen.ir.shapes import Dim, Shape, shapes_of
+from gradgen.ir.shapes import Dim, Shape, shapes_of, written
 
 LOOP, ITEM = "loop", "item"
 TUPLE: DType = "tuple"
@@ -93,6 +93,36 @@ def nested(code: Iterable[Instruction]) -> Iterator[Instruction]:
         if instruction.op == LOOP:
             yield from nested(loop_of(instruction).code)
         yield instruction
+
+
+def pretty(code: Iterable[Instruction]) -> list[str]:
+    """The code line by line, the steps of loops below these."""
+    lines = []
+    for instruction in code:
+        if instruction.op != LOOP:
+            lines.append(instruction.pretty())
+            continue
+        loop = loop_of(instruction)
+        given = ", ".join(a if isinstance(a, str) else repr(a.value) for a in instruction.operands)
+        way = "backwards over" if loop.reverse else "over"
+        lines.append(f"{instruction.target} = loop({given}), {way} {loop.length} steps of")
+        for what, group in (
+            ("the same in all", loop.constants),
+            ("carried", loop.carry),
+            ("one of each", loop.sequences),
+        ):
+            if group:
+                lines.append(f"  {what}: {', '.join(_shown(g) for g in group)}")
+        lines += [f"  {line}" for line in pretty(loop.code)]
+        for what, atoms in (("carries on", loop.carried), ("puts out", loop.stacked)):
+            if atoms:
+                shown = (a if isinstance(a, str) else repr(a.value) for a in atoms)
+                lines.append(f"  {what}: {', '.join(shown)}")
+    return lines
+
+
+def _shown(given: Given) -> str:
+    return f"{given.variable}:{given.dtype}{written(given.shape)}"
 
 
 def pruned(code: Sequence[Instruction], roots: Iterable[Atom]) -> tuple[Instruction, ...]:

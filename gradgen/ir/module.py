@@ -62,8 +62,9 @@ class Passes:
 
     kept: tuple[str, ...]
     """Variables of `whole` that go from one to the other."""
-    bytes: int
-    """What they take for each neuron and step, in float32, in a scan over time."""
+    sizes: tuple[int, ...]
+    """What each of them takes for each neuron and step, in float32, in a scan over time, in bytes:
+    none what is the same in every step."""
     input_bytes: int
     """What keeping the step's inputs would take."""
     forward: Program
@@ -72,6 +73,11 @@ class Passes:
     """From what is kept, and the cotangents of the outputs, to those of the inputs."""
     whole: Program
     """Both in one, without anything computed twice."""
+
+    @property
+    def bytes(self) -> int:
+        """What all of them take."""
+        return sum(self.sizes)
 
     @property
     def operations(self) -> Operations:

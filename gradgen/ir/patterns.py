@@ -8,10 +8,11 @@ partial of `x @ w` by `x` is `w` itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from gradgen.ir.shapes import Dim, Shape, Sizes, size
+from gradgen.ir.shapes import Dim, Shape, Sizes, multiple, size
 
 Label = int
 
@@ -145,3 +146,41 @@ def total(left: Pattern, right: Pattern) -> Pattern | None:
         left.rows, left.columns, left.held | right.held, left.dims, False,
         left.contracts and right.contracts,
     )  # fmt: skip
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+Letters = tuple[str, str, str]
+"""A letter for each axis: of the output, of the input, and of the array of a term."""
+
+
+def letters(pattern: Pattern) -> Letters:
+    """Letters for the labels of a pattern: those that axes begin with, where these differ."""
+    free = [letter for letter in _LETTERS if letter not in map(_first, pattern.dims)]
+    found: dict[Label, str] = {}
+    for label, dim in enumerate(pattern.dims):
+        first = _first(dim)
+        found[label] = first if first and first not in found.values() else free.pop(0)
+
+    def spelled(labels: Sequence[Label]) -> str:
+        return "".join(found[label] for label in labels)
+
+    return spelled(pattern.rows), spelled(pattern.columns), spelled(sorted(pattern.held))
+
+
+def _first(dim: Dim) -> str:
+    """The letter that the name of an axis begins with, if it is a plain one."""
+    named = multiple(dim)
+    return named[1][0] if named is not None and named[1][0] in _LETTERS else ""
+
+
+def arrow(pattern: Pattern) -> str:
+    """Which axes of a target hang on which of a source: `bn <- bm`, for short."""
+    rows, columns, _ = letters(pattern)
+    return f"{rows or '1'} <- {columns or '1'}"
+
+
+def described(pattern: Pattern) -> str:
+    """The same, and along which axes the values that are stored vary."""
+    held = letters(pattern)[2]
+    return f"{arrow(pattern)}, {f'stored along {held}' if held else 'a number'}"

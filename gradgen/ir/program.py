@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradgen.ir.code import Atom, Instruction, Var, check_code
-from gradgen.ir.operations import KINDS, OPERATIONS, integer_pow_multiplications
+from gradgen.ir.loops import pretty
+from gradgen.ir.operations import (
+    KINDS,
+    OPERATIONS,
+    OperationKind,
+    integer_pow_multiplications,
+)
 from gradgen.ir.results import Result
 
 PRIMAL = "primal"
@@ -49,7 +55,7 @@ class Program:
         lines = [f"inputs: {', '.join(self.inputs)}"]
         for section in self.sections:
             lines.append(f"# {section.title}")
-            lines += ["  " + i.pretty() for i in section.instructions]
+            lines += [f"  {line}" for line in pretty(section.instructions)]
         for key, atom in self.results:
             lines.append(f"{key} = {atom if isinstance(atom, str) else repr(atom.value)}")
         return "\n".join(lines)
@@ -63,7 +69,7 @@ FREE = ("neg", "compare", "select")
 class Operations:
     """How many operations a program has, by kind; `total` is what a budget is about."""
 
-    counts: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[OperationKind, int], ...]
 
     @property
     def total(self) -> int:
@@ -81,11 +87,12 @@ class Operations:
 
 def count_operations(instructions: Iterable[Instruction]) -> Operations:
     """Count scalar operations by kind, by the rule of `gradgen.ir.operations`."""
-    counts = dict.fromkeys(KINDS, 0)
+    counts: dict[OperationKind, int] = dict.fromkeys(KINDS, 0)
     for instruction in instructions:
         if instruction.op == "logistic":
-            for kind in ("transcendental", "add", "div"):
-                counts[kind] += 1
+            counts["transcendental"] += 1
+            counts["add"] += 1
+            counts["div"] += 1
         elif instruction.op in ("square", "integer_pow"):
             exponent = 2 if instruction.op == "square" else int(instruction.attribute("y"))
             counts["mul"] += integer_pow_multiplications(exponent)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 from gradgen.ir.graph import Order
 
@@ -22,3 +24,20 @@ class Recipe:
     """Of the vector-Jacobian product's accumulation."""
     jvp: Steps
     """Of the Jacobian-vector product's accumulation."""
+
+
+@dataclass(frozen=True)
+class ArrayRecipe:
+    """The same of a module on arrays: an order for each graph of its plans, by what it is of."""
+
+    orders: tuple[tuple[str, Order], ...]
+    """One for each fingerprint. Those of plain modes have no steps: the graph tells them."""
+
+    @cached_property
+    def by_graph(self) -> dict[str, Order]:
+        """By the fingerprint of the graph."""
+        return {order.fingerprint: order for _, order in self.orders}
+
+
+Searched = Literal["missing", "never", "all"]
+"""Which orders are searched for: those that are not recorded, none, or all, to keep the better."""

@@ -49,6 +49,7 @@ def split_arrays(
     return replace(
         passes,
         kept=kept,
+        sizes=(*([0] * len(telling)), *passes.sizes),
         forward=replace(
             passes.forward,
             results=(

@@ -220,7 +220,9 @@ class ArrayCode:
         self._partials_end = len(self._builder.instructions)
         patterns = plan.patterns
         values = [self._settled(self._value(p.atom), p.layout) for p in plan.partials]
-        for step in plan.steps:
+        lines = {i.target: i.line for i in self._trace.primal}
+        for step, vertex in zip(plan.steps, plan.eliminated, strict=True):
+            self._builder.line = lines.get(vertex)
             if isinstance(step, Multiply):
                 values.append(self._product(values[step.left], values[step.right], step.product))
             elif isinstance(step, Apply):

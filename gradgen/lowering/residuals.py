@@ -101,7 +101,7 @@ def passes_of(program: Program, leaves: Leaves, residuals: Residuals) -> Passes:
     live = {i.target for i in live_code(early, [*kept, *(a for _, a in outputs)])}
     return Passes(
         kept=tuple(kept),
-        bytes=sum(cost.bytes(v) for v in kept),
+        sizes=tuple(cost.bytes(v) for v in kept),
         input_bytes=sum(cost.bytes(v) for v in leaves.charged),
         forward=replace(
             _restricted(program, live),

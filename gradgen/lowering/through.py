@@ -120,10 +120,13 @@ def pulled_through(
         if k >= end and not is_zero(cotangents.get(i.path, Const(0.0)))
     ]
     total = {k: Given(f"{step.loop}_s{k}", loop.given[k].shape, "float") for k in summed}
-    adding = [
-        Instruction(f"{step.loop}_n{k}", "add", (g.variable, cotangents[trace.inputs[k].path]))
-        for k, g in total.items()
-    ]
+    lines = {i.target: i.line for i in program.instructions}
+    adding = []
+    for k, g in total.items():
+        each = cotangents[trace.inputs[k].path]
+        operands_now = g.variable, each
+        line = lines.get(each) if isinstance(each, str) else None
+        adding.append(Instruction(f"{step.loop}_n{k}", "add", operands_now, line=line))
     backward = Loop(
         constants=(*(loop.constants[k] for k in constants), *neighbours.constants),
         carry=(

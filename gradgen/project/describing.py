@@ -6,15 +6,16 @@ Nothing is written here, so that this can run in a process of its own.
 from __future__ import annotations
 
 from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_generation import VerifiedArrays, generate_arrays
 from gradgen.compile.front import open_front
-from gradgen.compile.generation import Kept, generate_from
+from gradgen.compile.generation import Kept, Verified, generate_from
 from gradgen.compile.graphs import graph_of
+from gradgen.compile.reporting import report_on
 from gradgen.compile.status import Status, mute
-from gradgen.project.claims import credible_recipe
+from gradgen.project.claims import credible_orders, credible_recipe
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import committed, counts_of
 from gradgen.project.target import Target
-from gradgen.report.collect import collect
 from gradgen.report.document import write_document
 from gradgen.report.formats import DocumentFormat
 from gradgen.targets.jax.seal import same_code
@@ -23,18 +24,18 @@ from gradgen.targets.jax.seal import same_code
 def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Outcome:
     """Generate and verify a target and write its report, as the outcome's new text.
 
-    Functions on arrays are left out. Raises GradgenError if there is nothing to report on.
+    Raises GradgenError if there is nothing to report on.
     """
     front = open_front(target.settings)
-    if isinstance(front, ArrayFront):
-        why = "it is on arrays, and there are no reports of such functions"
-        return Outcome(target.name, target.settings.path, None, "left out", sentence=why)
     old, record = committed(target.output)
-    graph = graph_of(front)
-    recipe = credible_recipe(record, target.settings, graph)
-    made = generate_from(front, status, recipe)
+    made: Verified | VerifiedArrays
+    if isinstance(front, ArrayFront):
+        made = generate_arrays(front, status, credible_orders(record))
+    else:
+        recipe = credible_recipe(record, target.settings, graph_of(front))
+        made = generate_from(front, status, recipe)
     basis = _basis(target, made.kept, old is not None, same_code(old, made.text))
-    report = collect(made.module, made.text, made.report, basis)
+    report = report_on(made, basis)
     path = target.settings.path
     return Outcome(
         target.name,

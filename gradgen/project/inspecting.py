@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from gradgen.compile.array_front import ArrayFront
-from gradgen.compile.array_generation import judge_arrays
-from gradgen.compile.array_programs import array_module
+from gradgen.compile.array_generation import judge_arrays, replayed_arrays
 from gradgen.compile.front import Front, open_front, ranges_of
 from gradgen.compile.generation import replayed
 from gradgen.compile.graphs import graph_of
@@ -19,9 +18,9 @@ from gradgen.compile.verdict import judge
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.graph import FACE
 from gradgen.ir.module import Module
-from gradgen.ir.recipe import Recipe
+from gradgen.ir.recipe import ArrayRecipe, Recipe
 from gradgen.project.budgets import miscounted, over_budget
-from gradgen.project.claims import credible_recipe
+from gradgen.project.claims import credible_orders, credible_recipe
 from gradgen.project.facts import facts_of, reasons
 from gradgen.project.outcome import Finding, Outcome, State
 from gradgen.project.record import Record, committed, counts_of
@@ -39,7 +38,7 @@ class _Committed:
     target: Target
     front: Front | ArrayFront
     record: Record
-    recipe: Recipe | None
+    recipe: Recipe | ArrayRecipe | None
     """What it records, as far as that can be believed."""
     module: Module | ArrayModule | None
     """None if the recipe is for another graph, or if there is none."""
@@ -79,32 +78,30 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
     Raises GradgenError if the source is at fault.
     """
     front = open_front(target.settings)
-    if isinstance(front, ArrayFront):
-        return _inspect_arrays(target, front, verified, status)
-    graph = graph_of(front)
     old, record = committed(target.output)
     if record is None:
         return _missing(target, old)
+    found = _replayed(target, front, record)
+    if found.module is None or not found.is_current:
+        return _stale(found)
+    return _current(found, found.module, verified, status)
+
+
+def _replayed(target: Target, front: Front | ArrayFront, record: Record) -> _Committed:
+    if isinstance(front, ArrayFront):
+        orders = credible_orders(record)
+        arrays = None if orders is None else replayed_arrays(front, orders)
+        text = None if arrays is None else render_arrays(arrays)
+        if arrays is not None and orders is not None:
+            # replaying may have refuted that one is optimal
+            same = arrays.recipe.by_graph.keys() == orders.by_graph.keys()
+            orders = arrays.recipe if same else orders
+        return _Committed(target, front, record, orders, arrays, text)
+    graph = graph_of(front)
     recipe = credible_recipe(record, target.settings, graph)
     module = None if recipe is None else replayed(front, graph, recipe)
     text = None if module is None else render(module)
-    found = _Committed(target, front, record, recipe, module, text)
-    if module is None or not found.is_current:
-        return _stale(found)
-    return _current(found, module, verified, status)
-
-
-def _inspect_arrays(target: Target, front: ArrayFront, verified: bool, status: Status) -> Outcome:
-    """The same of a source on arrays, whose text needs no recipe."""
-    old, record = committed(target.output)
-    if record is None:
-        return _missing(target, old)
-    module = array_module(front)
-    text = render_arrays(module)
-    found = _Committed(target, front, record, None, module, text)
-    if not found.is_current:
-        return _stale(found)
-    return _current(found, module, verified, status)
+    return _Committed(target, front, record, recipe, module, text)
 
 
 def _missing(target: Target, old: str | None) -> Outcome:
@@ -145,7 +142,7 @@ def _gradgen_changed(committed: _Committed) -> Finding:
     if record.elimination == FACE:
         message = f"{target.output} has an order of faces, and gradgen eliminates none any more"
         line = record.line_of("elimination")
-    elif record.recipe is None and isinstance(committed.front, Front):
+    elif record.recipe is None:
         message = f"gradgen changed: {wrote} did not record in {target.output} what is needed now"
         line = 1
     elif committed.text is None:
@@ -153,10 +150,11 @@ def _gradgen_changed(committed: _Committed) -> Finding:
             f"{target.output} is for another graph, though its source is the same: JAX "
             f"(now {version('jax')}) or gradgen traces it differently"
         )
-        line = record.line_of("graph")
+        line = record.line_of("orders" if isinstance(record.recipe, ArrayRecipe) else "graph")
     elif committed.recipe != record.recipe:
         message = f"{target.output} calls its order optimal, and there is no proof of that"
-        line = record.line_of("proved_optimal")
+        on_arrays = isinstance(record.recipe, ArrayRecipe)
+        line = record.line_of("orders" if on_arrays else "proved_optimal")
     else:
         release = "" if wrote == __version__ else f" (it was {wrote}, it is {__version__})"
         message = (

@@ -19,7 +19,7 @@ from gradgen.config import ELIMINATIONS
 from gradgen.errors import GradgenError
 from gradgen.ir.recipe import Recipe
 from gradgen.project.budgets import over_budget
-from gradgen.project.claims import credible_recipe
+from gradgen.project.claims import credible_orders, credible_recipe
 from gradgen.project.outcome import Finding, Outcome
 from gradgen.project.record import Record, committed, counts_of
 from gradgen.project.target import Target
@@ -47,12 +47,14 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     orders: tuple[str, ...] = ()
     remark = ""
     if isinstance(front, ArrayFront):
-        made = generate_arrays(front, status)
+        orders_then = credible_orders(record)
+        made = generate_arrays(front, status, orders_then, search_again=search_again)
         remark = "" if front.found is None else f"; the example says: {front.found}"
     else:
         recorded, again = _recorded(target, front, record, search_again)
         made = generate_from(front, status, recorded, search_again=again)
-        orders, remark = made.orders, _REMARKS.get(made.kept, "")
+        orders = made.orders
+    remark += _REMARKS.get(made.kept, "")
     counts = counts_of(made.module)
     same = same_code(old, made.text)
     findings = [Finding("warning", w, path=settings.path) for w in made.report.warnings]

@@ -12,10 +12,9 @@ from gradgen.project.record import Counts
 FindingKind = Literal["stale", "over budget", "inexact", "orphan", "error", "warning"]
 State = Literal[
     "current", "written", "unchanged", "different", "stale", "over budget", "inexact", "orphan",
-    "error", "left out",
+    "error",
 ]  # fmt: skip
-"""`different`: a build would change the file, and was only asked for the difference; `left out`:
-there are no reports of such targets."""
+"""`different`: a build would change the file, and was only asked for the difference."""
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,6 @@ def _cells(outcome: Outcome) -> list[str]:
         return ["", "", "", ""] * 2
     then = ("", "") if before is None else (str(before.ops), str(before.muls))
     return [
-        *(str(now.ops), then[0], _shown(now.forward_ops), str(now.reverse_ops)),
+        *(str(now.ops), then[0], _shown(now.forward_ops), _shown(now.reverse_ops)),
         *(str(now.muls), then[1], _shown(now.forward_muls), str(now.reverse_muls)),
     ]

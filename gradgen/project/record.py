@@ -16,7 +16,7 @@ from gradgen.ir.graph import Order
 from gradgen.ir.json_files import flag, line, number
 from gradgen.ir.module import Module
 from gradgen.ir.own_names import METADATA
-from gradgen.ir.recipe import Recipe
+from gradgen.ir.recipe import ArrayRecipe, Recipe
 from gradgen.ir.source import normalised
 from gradgen.targets.jax.arrays import counted
 from gradgen.targets.jax.seal import is_generated, text_digest
@@ -34,7 +34,8 @@ class Counts:
     forward_ops: int | None
     """None on arrays, where there is no such mode of a vector-Jacobian product."""
     forward_muls: int | None
-    reverse_ops: int
+    reverse_ops: int | None
+    """None on arrays, where the other order is not lowered."""
     reverse_muls: int
     residuals: int | None = None
     """Bytes that the drop-in function keeps for each neuron and step, or for all arrays; None
@@ -47,7 +48,7 @@ def counts_of(module: Module | ArrayModule) -> Counts:
         operations = counted(module, module.vjp).total
         plan, sweep = module.pulled.plan, module.pulled.sweep
         kept = module.passes.bytes
-        return Counts(operations, plan.muls, None, None, operations, sweep.muls, kept)
+        return Counts(operations, plan.muls, None, None, None, sweep.muls, kept)
     jacobian = module.jacobian
     return Counts(
         jacobian.chosen.operations.total,
@@ -76,7 +77,7 @@ class Record:
     """The digest of the text, as it says itself."""
     imports: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
-    recipe: Recipe | None = None
+    recipe: Recipe | ArrayRecipe | None = None
     """What was decided for the file; None if it does not tell, or not legibly."""
     counts: Counts | None = None
     """The counts that the file states; None if it does not."""
@@ -112,7 +113,7 @@ def read_record(text: str) -> Record | None:
         **{name: _string(content.get(key)) for name, key in _STRINGS.items()},
         imports={k: v for k, v in _by_name(content, "imports").items() if isinstance(v, str)},
         options=_by_name(content, "options"),
-        recipe=_recipe(content),
+        recipe=_array_recipe(content) if "orders" in content else _recipe(content),
         counts=_counts(_by_name(content, "counts")),
         stated=_by_name(content, "counts"),
     )
@@ -173,6 +174,29 @@ def _recipe(content: Mapping[Any, Any]) -> Recipe | None:
         return None
 
 
+def _array_recipe(content: Mapping[Any, Any]) -> ArrayRecipe | None:
+    try:
+        return ArrayRecipe(
+            tuple((line(name, "orders"), _order(o)) for name, o in content["orders"].items())
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _order(said: Mapping[str, Any]) -> Order:
+    """An order: steps and how they were found, or the name of a plain mode alone."""
+    steps, mode = said["order"], isinstance(said["order"], str)
+    order = Order(
+        "vertex",
+        line(said["graph"], "graph"),
+        () if mode else _steps(steps),
+        line(steps if mode else said["found_by"], "found_by"),
+        flag(said.get("proved_optimal", False), "proved_optimal"),
+    )
+    order.check()
+    return order
+
+
 def _counts(stated: Mapping[str, Any]) -> Counts | None:
     if "value_and_jacobian" not in stated:
         return _array_counts(stated)
@@ -204,7 +228,7 @@ def _array_counts(stated: Mapping[str, Any]) -> Counts | None:
         return None
     if not all(type(n) is int for n in (operations, muls, reverse, kept)):
         return None
-    return Counts(operations, muls, None, None, operations, reverse, kept)
+    return Counts(operations, muls, None, None, None, reverse, kept)
 
 
 def committed(path: str | None) -> tuple[str | None, Record | None]:

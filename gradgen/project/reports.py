@@ -42,8 +42,7 @@ def report_all(
     for outcome, page in zip(run(work, targets, status, debug=debug), pages, strict=True):
         done = _written(outcome, str(Path(folder, page)), force)
         yield done
-        if done.state != "left out":
-            entries.append(_entry(done, page))
+        entries.append(_entry(done, page))
     write_atomically(index, write_index(entries, form))
 
 
@@ -90,9 +89,6 @@ def _entry(outcome: Outcome, page: str) -> Entry:
     if outcome.state == "error" or counts is None:
         problem = "; ".join(f.message for f in outcome.findings if f.kind == "error")
         return Entry(name, outcome.source, problem=problem)
-    # reports are on modules of neurons, which have been accumulated in forward mode as well
-    assert counts.forward_muls is not None
-    assert counts.forward_ops is not None
     muls = Count(counts.forward_muls, counts.reverse_muls, counts.muls)
     ops = Count(counts.forward_ops, counts.reverse_ops, counts.ops)
     return Entry(name, outcome.source, page, muls, ops)

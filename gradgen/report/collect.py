@@ -9,8 +9,9 @@ from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Module
 from gradgen.ir.program import count_operations
+from gradgen.ir.source import Source
 from gradgen.lowering.lower import Lowering
-from gradgen.report.costs import line_costs
+from gradgen.report.costs import LineCost, line_costs
 from gradgen.report.model_report import (
     ComparedCount,
     Equation,
@@ -46,7 +47,7 @@ def collect(module: Module, text: str, verification: Verdict, basis: str = "") -
         jacobian=_sparsity(module, view),
         operations=_operations(module),
         verification=verification,
-        source=_source_lines(module, equations),
+        source=listed_lines(module.source, line_costs(module), equations),
         equations=equations,
         text=text,
         basis=basis,
@@ -156,18 +157,20 @@ def _equations(
     )
 
 
-def _source_lines(module: Module, equations: tuple[Equation, ...]) -> tuple[SourceLine, ...]:
+def listed_lines(
+    source: Source, line_costs: Sequence[LineCost], equations: tuple[Equation, ...]
+) -> tuple[SourceLine, ...]:
     """The lines of the functions that are traced, the target among them."""
     found: dict[int, list[int]] = {}
     for number, equation in enumerate(equations):
         for line in equation.lines:
             found.setdefault(line, []).append(number)
-    costs = {cost.line: cost for cost in line_costs(module)}
-    wanted = {*found, module.source.position.line}
-    lines = source_lines(module.source.text)
+    costs = {cost.line: cost for cost in line_costs}
+    wanted = {*found, source.position.line}
+    lines = source_lines(source.text)
     return tuple(
         SourceLine(number, lines[number - 1], tuple(found.get(number, ())), costs.get(number))
-        for first, last in _statements(module.source.text)
+        for first, last in _statements(source.text)
         if any(first <= line <= last for line in wanted)
         for number in range(first, last + 1)
     )

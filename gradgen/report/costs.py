@@ -22,7 +22,10 @@ Line = int | None
 
 @dataclass(frozen=True)
 class LineCost:
-    """What a line of the source costs before algebra is applied to the derivative."""
+    """What a line of the source costs before algebra is applied to the derivative.
+
+    On arrays, what it costs in the finished program of the vector-Jacobian product.
+    """
 
     line: Line
     step: int
@@ -33,6 +36,8 @@ class LineCost:
     """Multiplications that eliminate the vertices which the line computes."""
     adds: int
     """Additions that go with them."""
+    formula: str = ""
+    """On arrays, all of these in the sizes of axes."""
 
     @property
     def total(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from gradgen.report.dot import write_mermaid
 from gradgen.report.formats import MARK, DocumentFormat
-from gradgen.report.html import charts, dtypes_of, kinds_of, verified, write_html
+from gradgen.report.html import charts, dtypes_of, kinds_of, loop_charts, verified, write_html
 from gradgen.report.model_report import ModelReport
 from gradgen.report.templating import fill
 
@@ -34,6 +34,7 @@ def _markdown(report: ModelReport) -> str:
         ops=report.comparison("ops"),
         mermaid=write_mermaid(report.graph),
         charts=charts(report),
+        loops=[(loop, write_mermaid(loop.graph), loop_charts(loop)) for loop in report.loops],
         dtypes=dtypes_of(report),
         verified=verified(report),
         kinds=kinds_of(report),

@@ -76,6 +76,7 @@ def describe_vertex(vertex: VertexView) -> str:
 def describe_edge(view: GraphView, edge: EdgeView) -> str:
     """What an edge carries, in a line, and where the source computes what it leads to."""
     value = f" = {edge.partial}" if edge.partial else ""
+    value += f" [{edge.axes}]" if edge.axes else ""
     place = _place(view.vertices[edge.target])
     return f"{view.derivative(edge.source, edge.target)}{value} ({edge.kind}){place}"
 

@@ -39,6 +39,10 @@ class Line:
     title: str
     first: int
     last: int
+    axes: str
+    """On arrays, which axes hang on which; and where that is written."""
+    x: float
+    y: float
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,18 @@ class Drawing:
 def draw(view: GraphView, layout: Layout) -> Drawing:
     """The graph as it is."""
     lines = tuple(
-        Line(edge.kind, _path(points), describe_edge(view, edge), 0, 0)
+        _line(view, edge, points, 0, 0)
         for edge, points in zip(view.edges, layout.curves, strict=True)
     )
     return Drawing(layout.width, layout.height, _nodes(view, layout, {}), lines)
+
+
+def _line(view: GraphView, edge: EdgeView, points: Sequence[Point], first: int, last: int) -> Line:
+    """An edge; what is written at it stands between its second and third quarter."""
+    (x0, y0), (x, y) = points[len(points) // 2 - 1], points[len(points) // 2]
+    title = describe_edge(view, edge)
+    middle = round((x0 + x) / 2, 1), round((y0 + y) / 2, 1)
+    return Line(edge.kind, _path(points), title, first, last, edge.axes, *middle)
 
 
 def draw_replay(view: GraphView, layout: Layout, replay: Replay) -> Drawing:
@@ -73,8 +85,8 @@ def draw_replay(view: GraphView, layout: Layout, replay: Replay) -> Drawing:
         points = original.get((span.source, span.target))
         if points is None:
             points = curve(boxes[span.source], boxes[span.target])
-        edge = EdgeView(span.source, span.target, span.kind, span.value)
-        return Line(span.kind, _path(points), describe_edge(view, edge), span.first, span.last)
+        edge = EdgeView(span.source, span.target, span.kind, span.value, span.axes)
+        return _line(view, edge, points, span.first, span.last)
 
     lines = tuple(line(span) for span in replay.spans)
     return Drawing(layout.width, layout.height, _nodes(view, layout, gone), lines)

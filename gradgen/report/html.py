@@ -11,7 +11,13 @@ from gradgen.report.drawing import Drawing, draw_replay
 from gradgen.report.highlight import highlighted_lines
 from gradgen.report.index import entry_of
 from gradgen.report.layout import lay_out
-from gradgen.report.model_report import ComparedCount, Equation, ModelReport, SourceLine
+from gradgen.report.model_report import (
+    ComparedCount,
+    Equation,
+    LoopReport,
+    ModelReport,
+    SourceLine,
+)
 from gradgen.report.templating import fill
 
 _CHARTS = {
@@ -19,6 +25,7 @@ _CHARTS = {
     "edges": ("Products", "of the accumulation, every one counted"),
     "ops": ("Operations", "of value and Jacobian"),
 }
+_ON_ARRAYS = _CHARTS | {"ops": ("Operations", "of value and vector-Jacobian product")}
 _CHECKS = {"f": "the step itself", "source": "the source on arrays of neurons"}
 """What verification calls by short names."""
 
@@ -28,7 +35,8 @@ class Bar:
     """A bar of a chart: its length is a share of the longest."""
 
     name: str
-    count: int
+    count: int | None
+    """None where there is no such order."""
     share: float
 
 
@@ -65,6 +73,15 @@ class Verified:
 
 
 @dataclass(frozen=True)
+class LoopPage:
+    """A loop as its section of the page wants it."""
+
+    report: LoopReport
+    drawing: Drawing
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
 class Page:
     """A model as its section of the page wants it."""
 
@@ -79,6 +96,7 @@ class Page:
     """The kinds of operation that there are."""
     dtypes: tuple[str, ...]
     verified: tuple[Verified, ...]
+    loops: tuple[LoopPage, ...]
 
 
 def write_html(reports: Sequence[ModelReport], index: str | None = None) -> str:
@@ -90,7 +108,13 @@ def write_html(reports: Sequence[ModelReport], index: str | None = None) -> str:
 
 def charts(report: ModelReport) -> tuple[Chart, ...]:
     """The comparisons as charts."""
-    return tuple(_chart(comparison) for comparison in report.comparisons)
+    titles = _ON_ARRAYS if report.on_arrays else _CHARTS
+    return tuple(_chart(comparison, *titles[comparison.count]) for comparison in report.comparisons)
+
+
+def loop_charts(loop: LoopReport) -> tuple[Chart, ...]:
+    """The comparisons of a step of a loop."""
+    return tuple(_chart(c, "Multiplications", "of a step's accumulation") for c in loop.comparisons)
 
 
 def verified(report: ModelReport) -> tuple[Verified, ...]:
@@ -132,6 +156,12 @@ def _page(key: str, report: ModelReport) -> Page:
         kinds=kinds_of(report),
         dtypes=dtypes_of(report),
         verified=verified(report),
+        loops=tuple(
+            LoopPage(
+                loop, draw_replay(loop.graph, lay_out(loop.graph), loop.replay), loop_charts(loop)
+            )
+            for loop in report.loops
+        ),
     )
 
 
@@ -154,13 +184,13 @@ def _listing(report: ModelReport) -> tuple[Listed, ...]:
     return tuple(listed)
 
 
-def _chart(comparison: ComparedCount) -> Chart:
+def _chart(comparison: ComparedCount, title: str, of: str) -> Chart:
     counts = {
         "forward": comparison.forward,
         "reverse": comparison.reverse,
         "Markowitz": comparison.markowitz,
         "this file": comparison.best,
     }
-    longest = max(1, *counts.values())
-    bars = tuple(Bar(name, n, round(n / longest, 4)) for name, n in counts.items())
-    return Chart(*_CHARTS[comparison.count], bars)
+    longest = max(1, *(n for n in counts.values() if n is not None))
+    bars = tuple(Bar(name, n, round((n or 0) / longest, 4)) for name, n in counts.items())
+    return Chart(title, of, bars)

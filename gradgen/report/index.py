@@ -15,19 +15,20 @@ from gradgen.report.templating import fill
 class Count:
     """What a model takes of something."""
 
-    forward: int
-    reverse: int
+    forward: int | None
+    """None where that is not known, or impossible."""
+    reverse: int | None
     found: int
 
     @property
-    def saved(self) -> int:
+    def saved(self) -> int | None:
         """What it takes less than in reverse mode; negative if it takes more."""
-        return self.reverse - self.found
+        return None if self.reverse is None else self.reverse - self.found
 
     @property
     def share(self) -> str:
         """The same in per cent; empty where reverse mode takes nothing."""
-        return f"{self.saved / self.reverse:.0%}" if self.reverse else ""
+        return f"{1 - self.found / self.reverse:.0%}" if self.reverse else ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Entry:
     muls: Count | None = None
     """Multiplications of the accumulation."""
     ops: Count | None = None
-    """Operations of value and Jacobian."""
+    """Operations of value and Jacobian; on arrays, of value and vector-Jacobian product."""
     problem: str = ""
     """Why there is no report."""
 

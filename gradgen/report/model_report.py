@@ -23,6 +23,8 @@ class EdgeSpan:
     """The last frame that has it."""
     value: str
     """The elemental partial, or the products that were added up."""
+    axes: str = ""
+    """On arrays, which axes of the target hang on which of the source."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,10 @@ class ComparedCount:
 
     count: str
     """`muls`, `edges` or `ops`."""
-    forward: int
+    forward: int | None
+    """None where such an order is impossible: on arrays, where linear maps are applied."""
     reverse: int
-    markowitz: int
+    markowitz: int | None
     best: int
 
 
@@ -79,6 +82,48 @@ class Operations:
     program: str
     counts: tuple[tuple[str, int], ...]
     total: int
+    formula: str = ""
+    """On arrays, the total in the sizes of axes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of a program between the loops of it, or one of these."""
+
+    title: str
+    total: int
+    formula: str
+    generated: int | None
+    """The line of the generated text that it begins on."""
+
+
+@dataclass(frozen=True)
+class KeptValue:
+    """What the forward pass keeps for the backward pass."""
+
+    name: str
+    shape: str
+    bytes: int
+    """None for what is the same in every step, or the caller has."""
+
+
+@dataclass(frozen=True)
+class LoopReport:
+    """A loop of the source: how one of its steps is differentiated."""
+
+    title: str
+    line: int | None
+    """Of the source."""
+    length: str
+    """The axis, or the number, of its steps."""
+    steps: int
+    """At the recorded sizes."""
+    graph: GraphView
+    """Of a step."""
+    replay: Replay
+    comparisons: tuple[ComparedCount, ...]
+    recurrence: tuple[tuple[str, str], ...]
+    """What a step makes, and what that is to the next step."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +167,8 @@ class ModelReport:
     graph: GraphView
     replay: Replay
     comparisons: tuple[ComparedCount, ...]
-    jacobian: Sparsity
+    jacobian: Sparsity | None
+    """None on arrays, where none is formed."""
     operations: tuple[Operations, ...]
     verification: Verdict
     source: tuple[SourceLine, ...]
@@ -131,6 +177,18 @@ class ModelReport:
     """The generated file."""
     basis: str = ""
     """Where the order comes from, if it was not searched for just now."""
+    sizes: tuple[tuple[str, int], ...] = ()
+    """On arrays, what axes count for."""
+    loops: tuple[LoopReport, ...] = ()
+    parts: tuple[Part, ...] = ()
+    """Of the vector-Jacobian product, where there are loops."""
+    kept: tuple[KeptValue, ...] = ()
+    """On arrays."""
+
+    @property
+    def on_arrays(self) -> bool:
+        """Whether it is on arrays: elements are counted, and no Jacobian is formed."""
+        return self.jacobian is None
 
     def comparison(self, count: str) -> ComparedCount:
         """A count by name."""

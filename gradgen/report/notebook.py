@@ -9,13 +9,17 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Derivative, Module
 from gradgen.lowering.lower import Lowering
+from gradgen.report.array_view import differentiations, view_arrays
 from gradgen.report.drawing import draw
 from gradgen.report.layout import lay_out
 from gradgen.report.templating import fill
 from gradgen.report.view import view_graph
 from gradgen.report.wording import word
+from gradgen.targets.jax.arrays import counted
 
 _STYLE = "margin: 0; padding: 0 0.75em; overflow-x: auto; background: #ffffff; color: #1f2328"
 
@@ -30,11 +34,23 @@ class Row:
     reverse: str
 
 
-def write_notebook(module: Module, text: str) -> str:
+def write_notebook(module: Module | ArrayModule, text: str) -> str:
     """HTML without scripts, ids and styles of the page, so that many may stand in one notebook."""
-    view = view_graph(
-        module.graph, word(module.trace, Lowering(module.trace).primal()), module.source.text
-    )
+    if isinstance(module, ArrayModule):
+        whole = differentiations(module)[0]
+        view, order = view_arrays(whole, module.source.text), whole.plan.order
+        rows = tuple(_array_row(module, name) for name in ("primal", "vjp", "jvp", "gradient"))
+        rows = tuple(row for row in rows if row.chosen)
+    else:
+        view = view_graph(
+            module.graph, word(module.trace, Lowering(module.trace).primal()), module.source.text
+        )
+        order = module.jacobian.chosen.order
+        rows = (
+            _row("value and Jacobian", module.jacobian),
+            _row("vector-Jacobian product", module.vjp),
+            _row("Jacobian-vector product", module.jvp),
+        )
     name = module.source.function
     picture = fill(
         "picture.svg.jinja", title=f"The graph of {name}", drawing=draw(view, lay_out(view))
@@ -43,16 +59,27 @@ def write_notebook(module: Module, text: str) -> str:
         "notebook.html.jinja",
         name=name,
         wrt=[i.path for i in module.trace.inputs if i.wrt],
-        rows=(
-            _row("value and Jacobian", module.jacobian),
-            _row("vector-Jacobian product", module.vjp),
-            _row("Jacobian-vector product", module.jvp),
-        ),
-        order=module.jacobian.chosen.order,
+        rows=rows,
+        order=order,
         picture=base64.b64encode(picture.encode()).decode(),
         source=highlight(text, PythonLexer(), HtmlFormatter(noclasses=True, cssstyles=_STYLE)),
         lines=text.count("\n"),
     )
+
+
+def _array_row(module: ArrayModule, name: str) -> Row:
+    """The operations of a program at the recorded sizes; empty where there is none."""
+    program = module.programs.get(name)
+    title = PROGRAMS[name].title if name in PROGRAMS else "value and gradient"
+    if program is None:
+        return Row(title, "", "", "")
+    works = {"vjp": module.pulled, "jvp": module.pushed}
+    work, shown = works.get(name), f"{counted(module, program).total:,}"
+    if work is None:
+        return Row(title, shown, "", "")
+    sweep = f"({work.sweep.muls:,})"
+    modes = ("", sweep) if name == "vjp" else (sweep, "")
+    return Row(title, f"{shown} ({work.plan.muls:,})", *modes)
 
 
 def _row(name: str, derivative: Derivative) -> Row:

@@ -11,6 +11,7 @@ from gradgen.elimination.replay import Frame, replay
 from gradgen.ir.graph import LinearGraph, Order, PartialKind
 from gradgen.ir.module import Accumulated
 from gradgen.ir.steps import parse_edge_step
+from gradgen.report.array_view import Differentiation
 from gradgen.report.model_report import EdgeSpan, Eliminated, Replay
 from gradgen.report.view import GraphView
 
@@ -24,39 +25,58 @@ def replayed(graph: LinearGraph, view: GraphView, found: Accumulated) -> Replay:
     steps = [c.step for c in products]
     bounds = [bisect_left(steps, frame.done) for frame in frames]
     by_frame = [products[begin:end] for begin, end in pairwise(bounds)]
-    return Replay(
-        elimination=found.order.elimination,
-        found_by=found.order.found_by,
-        proved_optimal=found.order.proved_optimal,
-        steps=_steps(graph, view, found.order, frames, by_frame),
-        spans=_spans(view, frames, by_frame),
-    )
+    names = {vertex.name: view.vertices[v].name for v, vertex in enumerate(graph.vertices)}
+    labels = [_label(found.order, step, names) for step in found.order.steps]
+    muls = [sum(not c.free for c in done) for done in by_frame]
+    return _replay(view, found.order, labels, frames, by_frame, muls)
 
 
-def _steps(
-    graph: LinearGraph,
+def replayed_arrays(found: Differentiation, view: GraphView) -> Replay:
+    """The elimination on a graph of arrays, whose multiplications are those of all elements."""
+    frames, order = found.frames, found.plan.order
+    number = {v: k for k, v in enumerate(found.graph.vertices)}
+    steps = [number[v] for v in found.graph.steps(order)]
+    by_frame = [over(vertex, frame) for vertex, frame in zip(steps, frames, strict=False)]
+    labels = [view.vertices[v].name for v in steps]
+    muls = [after.muls - before.muls for before, after in pairwise(frames)]
+    return _replay(view, order, labels, frames, by_frame, muls)
+
+
+def over(vertex: int, frame: Frame) -> list[Contraction]:
+    """The products over a vertex, one for each edge into it and out of it."""
+    into = [source for source, target, _ in frame.edges if target == vertex]
+    out = [target for source, target, _ in frame.edges if source == vertex]
+    return [Contraction(s, vertex, t, frame.done, False) for t in out for s in into]
+
+
+def _replay(
     view: GraphView,
     order: Order,
+    labels: Sequence[str],
     frames: Sequence[Frame],
     products: Sequence[Sequence[Contraction]],
-) -> tuple[Eliminated, ...]:
-    names = {vertex.name: view.vertices[v].name for v, vertex in enumerate(graph.vertices)}
+    muls: Sequence[int],
+) -> Replay:
+    inner = {v for v, vertex in enumerate(view.vertices) if vertex.role == "intermediate"}
     steps = []
-    total = 0
-    for number, done in enumerate(products):
-        muls = sum(not c.free for c in done)
-        total += muls
+    for number, (label, done) in enumerate(zip(labels, products, strict=True)):
         gone = _joined(frames[number]) - _joined(frames[number + 1])
         steps.append(
             Eliminated(
-                label=_label(order, order.steps[number], names),
-                gone=tuple(sorted(gone.intersection(graph.intermediates))),
+                label=label,
+                gone=tuple(sorted(gone & inner)),
                 products=tuple(product_text(view, c) for c in done),
-                muls=muls,
-                total=total,
+                muls=muls[number],
+                total=sum(muls[: number + 1]),
             )
         )
-    return tuple(steps)
+    return Replay(
+        elimination=order.elimination,
+        found_by=order.found_by,
+        proved_optimal=order.proved_optimal,
+        steps=tuple(steps),
+        spans=_spans(view, frames, products),
+    )
 
 
 def product_text(view: GraphView, product: Contraction) -> str:
@@ -83,6 +103,9 @@ def _spans(
     """The edges of all frames, anew wherever a product was added to one."""
     original = {(edge.source, edge.target): edge.partial for edge in view.edges}
     spans: list[EdgeSpan] = []
+    axes = [
+        dict(zip(((s, t) for s, t, _ in frame.edges), frame.axes, strict=False)) for frame in frames
+    ]
     open_spans: dict[_Edge, tuple[int, str]] = {
         edge: (0, original[edge[0], edge[1]]) for edge in frames[0].edges
     }
@@ -92,7 +115,8 @@ def _spans(
         for edge in sorted(open_spans):
             if edge not in present or (edge[0], edge[1]) in written:
                 first, value = open_spans.pop(edge)
-                spans.append(EdgeSpan(*edge, first, number - 1, value))
+                seen = axes[first].get((edge[0], edge[1]), "")
+                spans.append(EdgeSpan(*edge, first, number - 1, value, seen))
         before = {(source, target) for source, target, _ in frames[number - 1].edges}
         for edge in sorted(present - open_spans.keys()):
             ends = edge[0], edge[1]
@@ -100,7 +124,9 @@ def _spans(
             sum_of = ["the value before", added] if ends in before else [added]
             open_spans[edge] = number, " + ".join(part for part in sum_of if part)
     last = len(frames) - 1
-    spans += [EdgeSpan(*edge, first, last, value) for edge, (first, value) in open_spans.items()]
+    for edge, (first, value) in open_spans.items():
+        seen = axes[first].get((edge[0], edge[1]), "")
+        spans.append(EdgeSpan(*edge, first, last, value, seen))
     return tuple(sorted(spans, key=lambda s: (s.first, s.source, s.target, s.kind)))
 
 

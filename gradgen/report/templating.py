@@ -30,7 +30,13 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["cell"] = _cell
+    environment.filters["number"] = _number
     return environment
+
+
+def _number(count: int | None) -> str:
+    """A count, with commas where it is long; a dash for one that there is not."""
+    return "–" if count is None else f"{count:,}"  # noqa: RUF001
 
 
 def _cell(text: str) -> str:

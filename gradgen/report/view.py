@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradgen.ir.code import Var
-from gradgen.ir.graph import LinearGraph, PartialKind, Vertex
+from gradgen.ir.graph import LinearGraph, PartialKind
 from gradgen.report.wording import Wording
 
 Role = Literal["input", "intermediate", "output"]
@@ -21,6 +21,8 @@ _SIGNS = {
     "neg": "−",  # noqa: RUF001
     "pow": "^",
     "integer_pow": "^",
+    "einsum": "@",
+    "reduce_sum": "Σ",
 }
 
 
@@ -50,6 +52,8 @@ class EdgeView:
     kind: PartialKind
     partial: str
     """Its value as an expression; empty where that is not known."""
+    axes: str = ""
+    """On arrays, which axes of the target hang on which of the source."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def view_graph(graph: LinearGraph, wording: Wording | None = None, source: str =
     if wording is None:
         return GraphView(
             tuple(
-                VertexView(_label(vertex), vertex.alias, _role(graph, v), None, "", "")
+                VertexView(label_of(vertex.alias), vertex.alias, _role(graph, v), None, "", "")
                 for v, vertex in enumerate(graph.vertices)
             ),
             tuple(EdgeView(e.source, e.target, e.kind, "") for e in graph.edges),
@@ -111,7 +115,7 @@ def view_graph(graph: LinearGraph, wording: Wording | None = None, source: str =
     return GraphView(
         tuple(
             VertexView(
-                label=_label(vertex),
+                label=label_of(vertex.alias),
                 name=names[v],
                 role=_role(graph, v),
                 line=lines.get(v),
@@ -149,8 +153,9 @@ def _role(graph: LinearGraph, v: int) -> Role:
     return "output" if v in graph.dependents else "intermediate"
 
 
-def _label(vertex: Vertex) -> str:
-    if not vertex.alias.startswith("("):
-        return vertex.alias
-    operation = vertex.alias.strip("()")
+def label_of(alias: str) -> str:
+    """The user's name, or the sign of an operation that stands in brackets."""
+    if not alias.startswith("("):
+        return alias
+    operation = alias.strip("()")
     return _SIGNS.get(operation, operation)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Instruction, Var, is_float, live_code
 from gradgen.ir.identity import stable_names
 from gradgen.ir.program import PARTIALS, PRIMAL, Program, Section
@@ -23,7 +24,7 @@ Aliases = Mapping[Var, Var]
 class Wording:
     """How a program that was lowered from a trace is written."""
 
-    trace: Trace
+    trace: Trace | ArrayTrace
     program: Program
     aliases: Aliases
     names: Mapping[Var, str]
@@ -49,7 +50,9 @@ class Wording:
         alone = Program(self.program.inputs, code, results, self.program.hints)
         variable = {self.names[target]: target for target in present}
         lines = self._printer(alone, self.names).sections()[0][1]
-        return {variable[line.partition(" = ")[0]]: line for line in lines}
+        # a loop is several lines, of which none is a variable's
+        split = ((line.partition(" = ")[0], line) for line in lines)
+        return {variable[name]: line for name, line in split if name in variable}
 
     def partial(self, partials: Sequence[Atom], known: Collection[Var]) -> str:
         """The value of an edge, the sum of these partials, in terms of values that are known."""
@@ -67,23 +70,28 @@ class Wording:
         taken = set(names.values())
         names |= {i.target: unique("p", taken) for i in code if i.target not in names}
         program = Program((), (Section(PARTIALS, code),), ((Kept(atom), atom),))
-        *before, last = self._printer(program, names).sections()[0][1]
+        printer = self._printer(program, names)
+        *before, last = printer.sections()[0][1] or [f" = {printer.atom(atom)}"]
         value = last.partition(" = ")[2]
         return f"{value} where {', '.join(before)}" if before else value
 
     def _printer(self, program: Program, names: Mapping[Var, str]) -> Printer:
         floats = [i.variable for i in self.trace.inputs if is_float(i.dtype)]
-        return Printer(program, names, floats, dict(self.trace.follows))
+        follows = () if isinstance(self.trace, ArrayTrace) else self.trace.follows
+        return Printer(program, names, floats, dict(follows))
 
 
-def word(trace: Trace, program: Program) -> Wording:
-    """Put a trace in the words of a program that was lowered from it."""
-    reserved = ("leaves", "types", trace.function)
-    names = name_variables(program, name_inputs(trace.inputs, reserved))
+def word(
+    trace: Trace | ArrayTrace, program: Program, names: Mapping[Var, str] | None = None
+) -> Wording:
+    """Put a trace in the words of a program that was lowered from it, or in given names."""
+    if names is None:
+        reserved = ("leaves", "types", trace.function)
+        names = name_variables(program, name_inputs(trace.inputs, reserved))
     return Wording(trace, program, _aliases(trace, program), names)
 
 
-def _aliases(trace: Trace, program: Program) -> Aliases:
+def _aliases(trace: Trace | ArrayTrace, program: Program) -> Aliases:
     """Equal computations are one; a call with a rule of its own is what it computes."""
     inputs = {i.variable: i.path for i in trace.inputs}
     ours = stable_names(trace.primal, inputs, calls_count=False)
@@ -121,15 +129,28 @@ def holders(code: Sequence[Instruction], assigned: Iterable[Var]) -> dict[Var, V
 
 def statement_lines(text: str, function: str) -> dict[str, int]:
     """The line on which a function of a generated text assigns each of its names."""
+    found = nested_lines(text, function)
+    return {name: line for (*scope, name), line in found.items() if not scope}
+
+
+def nested_lines(text: str, function: str) -> dict[tuple[str, ...], int]:
+    """The same, names in functions inside of it, for steps of loops, behind those of these."""
     body = next(
         node.body
         for node in ast.parse(text).body
         if isinstance(node, ast.FunctionDef) and node.name == function
     )
-    return {
-        target.id: node.lineno
-        for node in body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    return dict(_assigned(body, ()))
+
+
+def _assigned(
+    body: Sequence[ast.stmt], scope: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
+            yield (*scope, node.name), node.lineno
+            yield from _assigned(node.body, (*scope, node.name))
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    yield (*scope, target.id), node.lineno

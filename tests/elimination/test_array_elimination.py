@@ -10,11 +10,9 @@ import pytest
 from array_sources import SOURCES
 from test_arrays import SIZES, check, pair
 
-from gradgen.compile import array_programs
 from gradgen.elimination.array_graphs import weighted_outputs
 from gradgen.elimination.arrays import planned
-from gradgen.ir.array_plan import ArrayOrder
-from gradgen.search.arrays.portfolio import eliminations_of, sweep
+from gradgen.search.arrays.portfolio import Orders, eliminations_of, sweep
 
 NAMES = (
     "recurrent adaptive layer",
@@ -35,7 +33,7 @@ def in_any_order(graph, sizes, chance):
         edges = eliminations.without(edges, vertex)
         steps.append(vertex)
         remaining.remove(vertex)
-    order = ArrayOrder(tuple(graph.vertices[v] for v in steps), "random")
+    order = graph.order((graph.vertices[v] for v in steps), "random")
     return planned(graph, order, sizes)
 
 
@@ -44,7 +42,7 @@ def in_any_order(graph, sizes, chance):
 def test_every_order_gives_the_derivative(name, number, tmp_path, monkeypatch):
     chance = random.Random(f"{name} {number}")
     monkeypatch.setattr(
-        array_programs, "candidates", lambda graph, sizes: [in_any_order(graph, sizes, chance)]
+        Orders, "candidates", lambda _, graph, sizes: [in_any_order(graph, sizes, chance)]
     )
     check(pair(tmp_path, SOURCES[name]), "float64")
 

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from projects import gradgen
+
+from gradgen.compile import array_generation
+from gradgen.compile.front import open_front
+from gradgen.config import Settings
+from gradgen.elimination.array_graphs import vjp_graph
+from gradgen.elimination.arrays import reverse
+from gradgen.search.arrays import portfolio
+from gradgen.targets.jax.seal import UNSEALED, seal
+from gradgen.verify.verdict import Verdict
 
 LAYER = """
 import jax.numpy as jnp
@@ -99,11 +111,148 @@ def test_an_example_is_part_of_what_a_file_was_made_from(folder: Path) -> None:
     assert "given.py:1:1: stale: this module has changed" in stale.stderr
 
 
-def test_what_there_is_not_for_arrays(folder: Path) -> None:
-    source = "# gradgen: shape v=(batch, n) x=(batch, m) w=(m, n)\n" + LAYER
-    (folder / "layer.py").write_text(source)
-    for command in (("show", "layer.py"), ("report", "layer.py", "-o", "r.html")):
-        refused = gradgen(*command)
-        assert refused.exit_code == 2
-        assert "there is no" in refused.stderr
-        assert "of functions on arrays" in refused.stderr
+RICH = """
+# gradgen: shape x=(batch, n)
+# gradgen: size batch=3 n=5
+import jax.numpy as jnp
+
+
+def layer(x):
+    y = jnp.sin(x)
+    for _ in range(2):
+        y = jnp.tanh(y * jnp.sin(y))
+    return y
+"""
+LOSS = """
+# gradgen: shape w=(m, n) xs=(time, batch, m)
+# gradgen: size time=11 batch=3 n=5 m=7
+import jax
+import jax.numpy as jnp
+
+
+def layer(w, xs):
+    def step(v, x):
+        return jnp.tanh(jnp.sin(v) * v + jnp.tanh(v + x @ w)), None
+
+    v = jnp.zeros((xs.shape[1], w.shape[1]), xs.dtype)
+    return jnp.sum(jax.lax.scan(step, v, xs)[0])
+"""
+PLAIN = '[tool.gradgen.targets.layer]\nsource = "layer.py"\noutput = "layer_grad.py"\n'
+
+
+@pytest.fixture
+def trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With what is generated taken to be exact."""
+    verdict = Verdict(0, 0, 0, (), (), ())
+    monkeypatch.setattr(array_generation, "verify_arrays", lambda *_, **__: verdict)
+    (folder / "pyproject.toml").write_text(PLAIN)
+    return folder
+
+
+def recorded(folder: Path) -> dict[str, dict[str, Any]]:
+    namespace = runpy.run_path(str(folder / "layer_grad.py"))
+    orders: dict[str, dict[str, Any]] = namespace["GRADGEN"]["orders"]
+    return orders
+
+
+def write(folder: Path, text: str) -> None:
+    """The file, as if gradgen had written it so."""
+    path = folder / "layer_grad.py"
+    path.write_text(seal(text.replace(stated_digest(text), UNSEALED)))
+
+
+def stated_digest(text: str) -> str:
+    found = re.search(r'^    "text": "(.*)"', text, re.M)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("source", [RICH, LOSS])
+def test_a_check_never_searches(
+    source: str, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (trusted / "layer.py").write_text(source)
+    assert gradgen("--debug").exit_code == 0
+    orders = recorded(trusted)
+    assert {name.partition(",")[0] for name in orders} <= {"vjp", "jvp", "gradient"}
+    assert any(", loop 1" in name for name in orders) == (source is LOSS)
+    text = (trusted / "layer_grad.py").read_text()
+
+    def searching(*_: object) -> None:
+        raise AssertionError("a search")
+
+    monkeypatch.setattr(portfolio, "find_order", searching)
+    checked = gradgen("--check", "--debug")
+    assert checked.exit_code == 0, checked.stderr
+    again = gradgen("--debug")
+    assert again.exit_code == 0, again.stderr
+    assert (trusted / "layer_grad.py").read_text() == text
+    anew = gradgen("--search-again", "--debug")
+    assert anew.exit_code != 0
+    assert "a search" in f"{anew.exception!r} {anew.stderr}"
+
+
+def test_a_recorded_order_is_kept_and_called_optimal_only_if_it_may_be(trusted: Path) -> None:
+    (trusted / "layer.py").write_text(RICH)
+    assert gradgen("--debug").exit_code == 0
+    best = recorded(trusted)["vjp"]
+    assert best["proved_optimal"]
+    searched = (trusted / "layer_grad.py").read_text()
+    # a file whose order is that of reverse mode, and says that this is the best
+    front = open_front(Settings("layer.py"))
+    worse = reverse(vjp_graph(front.trace)).steps
+    assert set(worse) == set(best["order"])
+    places = dict(zip(best["order"], worse, strict=True))
+    names = re.compile("|".join(map(re.escape, sorted(places, key=len, reverse=True))))
+    head, entry, tail = re.split(r'("order": \(.*?\),)', searched, maxsplit=1, flags=re.S)
+    entry = names.sub(lambda found: places[found[0]], entry)
+    write(trusted, head + entry + tail)
+    stale = gradgen("--check", "--debug")
+    assert stale.exit_code == 1
+    assert "calls its order optimal, and there is no proof of that" in stale.stderr
+    assert gradgen("--debug").exit_code == 0
+    kept = recorded(trusted)["vjp"]
+    assert kept["order"] == worse
+    assert "proved_optimal" not in kept
+    assert gradgen("--check", "--debug").exit_code == 0
+    assert gradgen("--search-again", "--debug").exit_code == 0
+    assert recorded(trusted)["vjp"] == best
+    assert (trusted / "layer_grad.py").read_text() == searched
+
+
+def test_a_changed_graph_alone_is_searched_anew(trusted: Path) -> None:
+    (trusted / "layer.py").write_text(LOSS)
+    assert gradgen("--debug").exit_code == 0
+    before = recorded(trusted)
+    (trusted / "layer.py").write_text(LOSS.replace("jnp.sum(jax", "jnp.mean(jax"))
+    changed = gradgen("--check", "--debug")
+    assert changed.exit_code == 1
+    assert "its graph is another one now" in changed.stderr
+    built = gradgen("--debug")
+    assert built.exit_code == 0, built.stderr
+    assert "its graph is another one now, so that an order was searched for again" in built.stderr
+    after = recorded(trusted)
+    assert after["vjp"]["graph"] != before["vjp"]["graph"]
+    assert after["vjp, loop 1"] == before["vjp, loop 1"]
+    # another name of what is computed is no other graph
+    (trusted / "layer.py").write_text(
+        LOSS.replace("jnp.sum(jax", "jnp.mean(jax").replace("v = jnp.zeros", "start = jnp.zeros")
+        .replace("step, v, xs", "step, start, xs")
+    )  # fmt: skip
+    assert gradgen("--debug").exit_code == 0
+    assert recorded(trusted) == after
+
+
+@pytest.mark.parametrize(
+    "said", ["()", '("nothing",)', "None", "{}", '"markowitz"', '"order": ("sin", 3)']
+)
+def test_an_order_that_is_none_is_searched_for(said: str, trusted: Path) -> None:
+    (trusted / "layer.py").write_text(RICH)
+    assert gradgen("--debug").exit_code == 0
+    searched = (trusted / "layer_grad.py").read_text()
+    broken = re.sub(r'"order": \(.*?\),', f'"order": {said},', searched, count=1, flags=re.S)
+    write(trusted, broken)
+    assert gradgen("--check", "--debug").exit_code == 1
+    built = gradgen("--debug")
+    assert built.exit_code == 0, built.stderr
+    assert (trusted / "layer_grad.py").read_text() == searched

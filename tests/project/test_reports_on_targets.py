@@ -134,7 +134,9 @@ def test_pages_and_index_lead_to_each_other(project: Project) -> None:
         assert others == {"index.html"}
 
 
-def test_functions_on_arrays_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_functions_on_arrays_are_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "layer.py").write_text(
         "# gradgen: shape x=(batch, n) w=(n, m)\n\ndef layer(x, w):\n    return x @ w\n"
     )
@@ -143,11 +145,14 @@ def test_functions_on_arrays_are_left_out(tmp_path: Path, monkeypatch: pytest.Mo
     )
     monkeypatch.chdir(tmp_path)
     result = gradgen("report", "--all", "-o", "made", "--format", "json")
-    assert result.exit_code == 0
-    assert "layer.py: left out, it is on arrays" in result.stderr
-    assert "made/index.json: 1 targets, 1 left out" in result.stderr
-    assert [path.name for path in (tmp_path / "made").iterdir()] == ["index.json"]
-    assert json.loads((tmp_path / "made/index.json").read_text()) == {"models": []}
+    assert result.exit_code == 0, result.stderr
+    (entry,) = json.loads((tmp_path / "made/index.json").read_text())["models"]
+    (model,) = json.loads((tmp_path / "made" / entry["page"]).read_text())["models"]
+    # of 64 examples: x.T @ d, and d @ w.T
+    assert entry["muls"]["found"] == entry["muls"]["reverse"] == 2 * 64**3
+    assert entry["muls"]["forward"] is None
+    assert entry["ops"]["found"] == model["comparisons"][1]["best"]
+    assert "there is no layer_grad.py yet" in model["basis"]
 
 
 @needs_browser

@@ -14,13 +14,12 @@ from gradgen.compile.front import open_front
 from gradgen.config import Settings
 from gradgen.elimination.array_graphs import weighted_outputs, whole_jacobian
 from gradgen.elimination.arrays import forward, planned, reverse
-from gradgen.ir.array_plan import ArrayOrder
 from gradgen.search.arrays import portfolio
 from gradgen.search.arrays.annealing import annealed
 from gradgen.search.arrays.exact import proved
 from gradgen.search.arrays.markowitz import markowitz
 from gradgen.search.arrays.portfolio import (
-    candidates,
+    Orders,
     eliminations_of,
     find_order,
     priced,
@@ -103,7 +102,7 @@ def test_a_plan_takes_what_the_search_says(name, sizes, tmp_path):
         eliminations = eliminations_of(graph, sizes)
         orders = [forward(graph), reverse(graph), find_order(graph, sizes)]
         orders += [
-            ArrayOrder(tuple(graph.vertices[v] for v in found.steps), "markowitz")
+            graph.order((graph.vertices[v] for v in found.steps), "markowitz")
             for sign in (1, -1)
             if (found := markowitz(eliminations, lambda v, s=sign: s * v))
         ]
@@ -125,7 +124,7 @@ def test_a_plan_takes_what_the_search_says(name, sizes, tmp_path):
 def test_search_gains_where_there_is_something_to_gain(tmp_path):
     trace = trace_of("diagonals", tmp_path, {})
     graph, _ = graphs_of(trace)
-    plain, found = candidates(graph, {})
+    plain, found = Orders().candidates(graph, {})
     assert plain == sweep(graph, {})
     assert found.order.proved_optimal
     assert found.muls < 0.6 * plain.muls

@@ -202,6 +202,15 @@ class Reading:
         return operand if trailing else atom
 
     def _equation(self, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+        builder, place = self.builder, self._place(eqn)
+        outer = builder.line
+        if place:
+            builder.line = place[-1].line
+        found = self._read(eqn, operands)
+        builder.line = outer
+        return found
+
+    def _read(self, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
         name = eqn.primitive.name
         if primitives.is_copy(name):
             return operands

@@ -313,6 +313,7 @@ def _differentiate(
                     "whatever it is given",
                     "convert to the dtype of an argument, as in y.astype(x.dtype)",
                 )
+            writing.builder.line = instruction.line
             parts = [p for p in writing.parts(instruction, active) if not _is_zero(p)]
         if parts:
             active.add(target)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gradgen.elimination.array_graphs import END, ArrayGraph
 from gradgen.elimination.array_table import coded
 from gradgen.elimination.arrays import forward, from_both_ends, planned, reverse
-from gradgen.ir.array_plan import ArrayOrder, ArrayPlan
+from gradgen.elimination.vertex import OrderMismatchError
+from gradgen.ir.array_plan import ArrayPlan
+from gradgen.ir.graph import Order
+from gradgen.ir.recipe import ArrayRecipe, Searched
 from gradgen.ir.shapes import Sizes
 from gradgen.search.arrays.annealing import annealed
 from gradgen.search.arrays.exact import proved
 from gradgen.search.arrays.markowitz import markowitz
 from gradgen.search.arrays.states import Eliminations, Priced
+from gradgen.search.portfolio import SearchResult
 
 FEW = 14
 """Graphs of so many intermediates are searched exactly; there are too many sets of more."""
@@ -27,12 +33,12 @@ def sweep(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
     return planned(graph, _mode(graph), sizes, sweep)
 
 
-def _mode(graph: ArrayGraph) -> ArrayOrder:
+def _mode(graph: ArrayGraph) -> Order:
     pushed = all(source == END for _, source in graph.ends)
     return forward(graph) if pushed else reverse(graph)
 
 
-def find_order(graph: ArrayGraph, sizes: Sizes) -> ArrayOrder | None:
+def find_order(graph: ArrayGraph, sizes: Sizes) -> Order | None:
     """The order with the fewest multiplications that is found; None if there is no order at all."""
     eliminations = eliminations_of(graph, sizes)
     known = [priced(eliminations, graph, mode(graph)) for mode in (_mode, reverse, forward)]
@@ -42,7 +48,12 @@ def find_order(graph: ArrayGraph, sizes: Sizes) -> ArrayOrder | None:
     if found is None:
         return None
     best, optimal = found
-    return ArrayOrder(tuple(graph.vertices[v] for v in best.steps), best.found_by, optimal)
+    return graph.order((graph.vertices[v] for v in best.steps), best.found_by, proved=optimal)
+
+
+def _greedy(eliminations: Eliminations) -> list[Priced | None]:
+    """The orders of Markowitz's rule, with ties broken in two ways."""
+    return [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
 
 
 def cheapest(
@@ -52,8 +63,7 @@ def cheapest(
 
     `work` is that of annealing, if it is to be another than by the number of intermediates.
     """
-    greedy = [markowitz(eliminations, tie) for tie in (lambda v: v, lambda v: -v)]
-    possible = [*known, *(order for order in greedy if order is not None)]
+    possible = [*known, *(order for order in _greedy(eliminations) if order is not None)]
     if not possible:
         return None
     best, optimal = min(possible, key=lambda order: order.price), False
@@ -71,10 +81,10 @@ def eliminations_of(graph: ArrayGraph, sizes: Sizes) -> Eliminations:
     return Eliminations(*coded(graph, sizes), tuple(number[v] for v in graph.intermediates))
 
 
-def priced(eliminations: Eliminations, graph: ArrayGraph, order: ArrayOrder) -> Priced | None:
+def priced(eliminations: Eliminations, graph: ArrayGraph, order: Order) -> Priced | None:
     """An order with its price; None if it is impossible."""
     number = {v: k for k, v in enumerate(graph.vertices)}
-    return eliminations.priced(tuple(number[v] for v in order.steps), order.found_by)
+    return eliminations.priced(tuple(number[v] for v in graph.steps(order)), order.found_by)
 
 
 def modes(graph: ArrayGraph, sizes: Sizes) -> dict[str, int]:
@@ -86,21 +96,136 @@ def modes(graph: ArrayGraph, sizes: Sizes) -> dict[str, int]:
     return found
 
 
-def candidates(graph: ArrayGraph, sizes: Sizes) -> tuple[ArrayPlan, ...]:
-    """The plan of the plain mode of a vector product, then what was found to be cheaper.
+@dataclass(frozen=True)
+class Orders:
+    """Where the orders of graphs come from: from a record, from a search, or from both."""
 
-    Around loops the plain mode is taken, in which whatever follows a loop comes before it, or
-    after; their steps are searched.
+    recorded: Mapping[str, Order] = field(default_factory=dict)
+    """By the fingerprints of graphs."""
+    searched: Searched = "missing"
+    given: Order | None = None
+    """What is asked for, for the graph whose vertices it names."""
+
+    def candidates(self, graph: ArrayGraph, sizes: Sizes) -> tuple[ArrayPlan, ...]:
+        """The plan of the plain mode of a vector product, then what was found to be cheaper; or
+        that of the order that is recorded, first.
+
+        Around loops the plain mode is taken, in which whatever follows a loop comes before it, or
+        after; their steps are searched. Raises OrderMismatchError where nothing is recorded for
+        the graph, and nothing may be searched for.
+        """
+        known = self._known(graph, sizes)
+        orders = [] if known is None else [known]
+        if known is None or self.searched == "all":
+            plain = _mode(graph)
+            found = plain if graph.loops else find_order(graph, sizes)
+            assert found is not None
+            orders += [found] if found.steps == plain.steps else [plain, found]
+        return tuple(planned(graph, order, sizes, self.of_steps) for order in orders)
+
+    def cheapest(self, graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
+        """The plan of a graph without loops, whose modes may be impossible: that with the fewest
+        multiplications, what is recorded first. Raises OrderMismatchError as `candidates` does."""
+        known = self._known(graph, sizes)
+        orders = [] if known is None else [known]
+        if known is None or self.searched == "all":
+            found = find_order(graph, sizes)
+            assert found is not None
+            orders.append(found)
+        return min((planned(graph, order, sizes) for order in orders), key=lambda plan: plan.muls)
+
+    def _known(self, graph: ArrayGraph, sizes: Sizes) -> Order | None:
+        known = self.replayed(graph, sizes)
+        if known is None and self.searched == "never":
+            raise OrderMismatchError("no order is recorded for this graph")
+        return known
+
+    def replayed(self, graph: ArrayGraph, sizes: Sizes) -> Order | None:
+        """The order that is recorded for a graph; None if there is none, or none that is possible.
+
+        It is called optimal no more if a plain mode, or Markowitz's rule, is cheaper.
+        """
+        recorded = self.recorded.get(graph.fingerprint)
+        if self.given is not None and {*self.given.steps} == {
+            graph.names[v] for v in graph.intermediates
+        }:
+            recorded = replace(self.given, fingerprint=graph.fingerprint)
+        if recorded is None:
+            return None
+        order = _in_full(graph, recorded)
+        if graph.loops:
+            same = order.steps == _mode(graph).steps
+            return replace(order, proved_optimal=False) if same else None
+        eliminations = eliminations_of(graph, sizes)
+        try:
+            price = priced(eliminations, graph, order)
+        except OrderMismatchError:
+            return None
+        if price is None:
+            return None
+        if order.proved_optimal:
+            plain = [priced(eliminations, graph, mode(graph)) for mode in (forward, reverse)]
+            at_hand = [one.price for one in (*plain, *_greedy(eliminations)) if one is not None]
+            order = replace(order, proved_optimal=price.price <= min(at_hand, default=price.price))
+        return order
+
+    def of_steps(self, graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
+        """The plan of a step with the fewest multiplications, the first one if there are more."""
+        return min(self.candidates(graph, sizes), key=lambda plan: (plan.muls, plan.adds))
+
+
+_PLAIN = {"forward": forward, "reverse": reverse}
+
+
+def _in_full(graph: ArrayGraph, recorded: Order) -> Order:
+    """An order with its steps, where it only names a mode."""
+    if recorded.steps or recorded.found_by not in _PLAIN:
+        return recorded
+    mode = _PLAIN[recorded.found_by](graph)
+    return replace(mode, proved_optimal=recorded.proved_optimal)
+
+
+def recipe_of(plans: Mapping[str, ArrayPlan]) -> ArrayRecipe:
+    """The orders of plans, by what these are of, and those of the steps of their loops."""
+    orders: dict[str, tuple[str, Order]] = {}
+
+    def note(name: str, plan: ArrayPlan) -> None:
+        order = plan.order
+        kept = replace(order, steps=()) if order.found_by in _PLAIN else order
+        orders.setdefault(order.fingerprint, (name, kept))
+        for number, steps in enumerate(plan.of_steps.values(), start=1):
+            note(f"{name}, loop {number}", steps.plan)
+
+    for name, plan in plans.items():
+        note(name, plan)
+    return ArrayRecipe(tuple(orders.values()))
+
+
+def search_arrays(graph: ArrayGraph) -> SearchResult:
+    """Look for the order of a vector product, and what plain modes and Markowitz's rule take.
+
+    Around loops the plain mode is taken, and their steps are searched. What is proved is proved by
+    exact search, and no other bound is known.
     """
-    plain = _mode(graph)
-    if graph.loops:
-        return (planned(graph, plain, sizes, _best),)
-    found = find_order(graph, sizes)
-    assert found is not None
-    orders = [found] if found.steps == plain.steps else [plain, found]
-    return tuple(planned(graph, order, sizes) for order in orders)
-
-
-def _best(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
-    """The plan with the fewest multiplications, the plain mode if that is one of them."""
-    return min(candidates(graph, sizes), key=lambda plan: (plan.muls, plan.adds))
+    begin = time.monotonic()
+    plans = Orders().candidates(graph, graph.sizes)
+    plan = min(plans, key=lambda plan: plan.muls)
+    found = {plan.order.found_by: plan.muls for plan in (sweep(graph, graph.sizes),)}
+    if not graph.loops:
+        eliminations = eliminations_of(graph, graph.sizes)
+        known = [priced(eliminations, graph, mode(graph)) for mode in (forward, reverse)]
+        every = (*known, *_greedy(eliminations))
+        prices = [(one.found_by, one.price) for one in every if one is not None]
+        found = {name: min(p for n, p in prices if n == name) for name, _ in prices}
+    order = plan.order
+    return SearchResult(
+        order=order,
+        cost=plan.muls,
+        baselines=tuple(found.items()),
+        lower_bound=plan.muls if order.proved_optimal else 0,
+        proved=order.proved_optimal,
+        found_by=order.found_by,
+        bound_by="exact search" if order.proved_optimal else "",
+        complete=True,
+        seconds=time.monotonic() - begin,
+    )

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from gradgen.ir.array_module import ArrayJacobian, ArrayModule
-from gradgen.ir.patterns import Label, Pattern
-from gradgen.ir.shapes import Dim, multiple
+from gradgen.ir.patterns import Letters, letters
 from gradgen.targets.jax.layout import Doc, Group, call, layout, prefixed, quote, tuple_of
 from gradgen.targets.jax.plumbing import Names
 from gradgen.targets.jax.pytrees import construct
-
-_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-Letters = tuple[str, str, str]
-"""A letter for each axis: of the output, of the input, and of the array of a term."""
 
 
 def entries_of(jacobian: ArrayJacobian) -> dict[tuple[str, str], tuple[Letters, ...]]:
     """For each pair of an output and an input that has an entry, the letters of its terms."""
     return {pair: tuple(map(letters, terms)) for pair, terms in jacobian.entries}
-
-
-def letters(pattern: Pattern) -> Letters:
-    """Letters for the labels of a pattern: those that axes begin with, where these differ."""
-    free = [letter for letter in _LETTERS if letter not in map(_first, pattern.dims)]
-    found: dict[Label, str] = {}
-    for label, dim in enumerate(pattern.dims):
-        first = _first(dim)
-        found[label] = first if first and first not in found.values() else free.pop(0)
-
-    def spelled(labels: Sequence[Label]) -> str:
-        return "".join(found[label] for label in labels)
-
-    return spelled(pattern.rows), spelled(pattern.columns), spelled(sorted(pattern.held))
-
-
-def _first(dim: Dim) -> str:
-    """The letter that the name of an axis begins with, if it is a plain one."""
-    named = multiple(dim)
-    return named[1][0] if named is not None and named[1][0] in _LETTERS else ""
 
 
 def entry_keys(module: ArrayModule, jacobian: ArrayJacobian) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gradgen.ir.array_counts import ArrayOperations, count_arrays
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.code import Var, is_float
+from gradgen.ir.graph import Order
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import Program
 from gradgen.ir.results import Result
@@ -40,7 +42,7 @@ from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
 from gradgen.targets.jax.ownership import users
 from gradgen.targets.jax.plumbing import Names, bound_guards, forward_body
-from gradgen.targets.jax.printer import Printer
+from gradgen.targets.jax.printer import Printer, Statement
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
@@ -89,7 +91,7 @@ def array_context(module: ArrayModule) -> Context:
     return frame | {
         "own_axes": numbers_of_own_axes(trace),
         "summary": _summary(module, counts),
-        "metadata": "\n".join(_metadata(module, counts)),
+        "metadata": "\n".join(_metadata(module)),
         "counts": {name: str(operations) for name, operations in counts.items()},
         "step_doc": _doc(module, counts),
         "own_rules": trace.own_rules,
@@ -168,7 +170,7 @@ def _doc(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> str:
     )
 
 
-def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list[str]:
+def _metadata(module: ArrayModule) -> list[str]:
     trace = module.trace
     content: dict[str, Any] = {
         "version": module.generator.rpartition(" ")[2],
@@ -190,26 +192,42 @@ def _metadata(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> lis
         },
         "sizes": dict(trace.sizes),
         "wrt": tuple(i.path for i in trace.inputs if i.wrt),
-        "vjp_order": module.pulled.plan.order.found_by,
-        "counts": {name: operations.as_dict() for name, operations in counts.items()},
+        "orders": {name: _order(order) for name, order in module.recipe.orders},
+        "counts": array_counts_of(module),
     }
-    content["counts"]["vjp"]["accumulation"] = {
+    if module.jacobian is not None:
+        content["entries"] = entries_of(module.jacobian)
+    return layout(f"{METADATA} = ", document(content))
+
+
+def array_counts_of(module: ArrayModule) -> dict[str, dict[str, Any]]:
+    """The operations of every program, by name, at the recorded sizes and as formulas."""
+    counts: dict[str, dict[str, Any]] = {
+        name: dict(counted(module, program).as_dict()) for name, program in module.programs.items()
+    }
+    counts["vjp"]["accumulation"] = {
         "muls": module.pulled.plan.muls,
         "adds": module.pulled.plan.adds,
         "reverse": module.pulled.sweep.muls,
     }
-    content["counts"]["residuals"]["kept"] = {"bytes": module.passes.bytes}
+    counts["residuals"]["kept"] = {"bytes": module.passes.bytes}
     if (jacobian := module.jacobian) is not None:
-        order = jacobian.plan.order
-        content["jacobian_order"] = order.found_by
-        content["jacobian_proved_optimal"] = order.proved_optimal
-        content["entries"] = entries_of(jacobian)
-        content["counts"]["value_and_jacobian"]["accumulation"] = {
+        counts["value_and_jacobian"]["accumulation"] = {
             "muls": jacobian.plan.muls,
             "adds": jacobian.plan.adds,
             **dict(jacobian.modes),
         }
-    return layout(f"{METADATA} = ", document(content))
+    return counts
+
+
+def _order(order: Order) -> dict[str, Any]:
+    """An order as the text has it: the name of a plain mode, or steps and how they were found."""
+    found: dict[str, Any] = {"graph": order.fingerprint, "order": order.steps or order.found_by}
+    if order.steps:
+        found["found_by"] = order.found_by
+    if order.proved_optimal:
+        found["proved_optimal"] = True
+    return found
 
 
 def _leaves(module: ArrayModule) -> list[str]:
@@ -258,32 +276,16 @@ def _program(
     counted: str,
 ) -> Context:
     """One straight-line program as a function on flat leaves."""
-    trace, passes = module.trace, module.passes
+    trace = module.trace
     function, about = _ABOUT[name]
-    whole = passes.whole if name in ("residuals", "backward") else program
     axes = set(axes_in(module.shapes.values()))
-    taken = {*inputs.values(), *axes}
-    given = dict(inputs)
-    short = {i.path: inputs[i.variable] for i in trace.inputs}
-    labels = {label.variable: label.name for label in trace.labels if label.name}
-    called = {
-        o.path: renewed(labels.get(str(o.atom)) or o.path, inputs.values()) for o in trace.outputs
-    }
-    wanted = {v: f"ct_{called[path]}" for path, v in module.cotangents}
-    wanted |= {v: f"t_{short[path]}" for path, v in module.tangents}
-    for variable in whole.inputs:
-        if variable not in given:
-            given[variable] = unique(identifier(wanted[variable]), taken)
-    reserved = {f"%{axis}": axis for axis in axes}
-    named = name_variables(program, name_variables(whole, given | reserved))
-    floats = _floats(module, program)
-    printer = Printer(program, named, floats)
+    printer, named = _printed(module, name, program, inputs)
     sections = [
         {"title": title, "lines": [part for line in lines for part in _wrapped(line)]}
         for title, lines in printer.sections()
     ]
     shapes = {v: s for v, s in module.shapes.items() if v in program.inputs}
-    front = unique("front", taken | set(named.values()))
+    front = unique("front", {*inputs.values(), *axes, *named.values()})
     groups: dict[type[Result], list[Doc]] = {}
     for key, atom in program.results:
         value = printer.atom(atom)
@@ -305,6 +307,49 @@ def _program(
         "sections": sections,
         "returned": "\n".join(returned),
     }
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One of a module's programs as the text has it."""
+
+    function: str
+    """What it is called."""
+    statements: tuple[Statement, ...]
+    names: Mapping[Var, str]
+    """Of its variables."""
+
+
+def printed(module: ArrayModule, name: str) -> Printed:
+    """A program by the name of its counts."""
+    inputs = module_frame(module, axes_in(module.trace.shapes))["by_variable"]
+    printer, names = _printed(module, name, module.programs[name], inputs)
+    printer.sections()
+    return Printed(_ABOUT[name][0], tuple(printer.statements), names)
+
+
+def _printed(
+    module: ArrayModule, name: str, program: Program, inputs: Mapping[Var, str]
+) -> tuple[Printer, Mapping[Var, str]]:
+    """What prints a program, and the names of its variables."""
+    trace = module.trace
+    whole = module.passes.whole if name in ("residuals", "backward") else program
+    axes = set(axes_in(module.shapes.values()))
+    taken = {*inputs.values(), *axes}
+    given = dict(inputs)
+    short = {i.path: inputs[i.variable] for i in trace.inputs}
+    labels = {label.variable: label.name for label in trace.labels if label.name}
+    called = {
+        o.path: renewed(labels.get(str(o.atom)) or o.path, inputs.values()) for o in trace.outputs
+    }
+    wanted = {v: f"ct_{called[path]}" for path, v in module.cotangents}
+    wanted |= {v: f"t_{short[path]}" for path, v in module.tangents}
+    for variable in whole.inputs:
+        if variable not in given:
+            given[variable] = unique(identifier(wanted[variable]), taken)
+    reserved = {f"%{axis}": axis for axis in axes}
+    named = name_variables(program, name_variables(whole, given | reserved))
+    return Printer(program, named, _floats(module, program)), named
 
 
 def _wrapped(line: str) -> list[str]:

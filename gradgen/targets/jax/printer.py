@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, uses
 from gradgen.ir.loops import ITEM, LOOP, loop_of
@@ -28,6 +29,21 @@ from gradgen.targets.jax.looping import print_loop
 from gradgen.targets.jax.names import identifier, name_variables, unique
 
 
+@dataclass(frozen=True)
+class Statement:
+    """An assignment in a text."""
+
+    scope: tuple[str, ...]
+    """The functions for steps of loops that it stands in, inside of the program's own."""
+    name: str
+    variable: Var
+    text: str
+    line: int | None
+    """Of the source, that it is the value of."""
+    lines: frozenset[int]
+    """All those of the source that have a part in it."""
+
+
 class Printer:
     """Prints a program's sections with given names."""
 
@@ -48,6 +64,11 @@ class Printer:
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
         self._pending: dict[Var, Text] = {}
+        self._lines: dict[Var, frozenset[int]] = {}
+        """Of the source, for what is written in place."""
+        self._at: dict[Var, int | None] = {i.target: i.line for i in program.instructions}
+        self.statements: list[Statement] = []
+        """What was printed so far."""
         self._taken = set(names.values())
         """Names of functions for steps too."""
         self._sizes: dict[Var, Text] = dict(written or {})
@@ -108,6 +129,8 @@ class Printer:
             if instruction.op == ITEM:
                 continue
             inlined = [v for v in instruction.variables if v in self._pending]
+            parts = {instruction.line, *(n for v in inlined for n in self._lines[v])}
+            self._lines[instruction.target] = frozenset(n for n in parts if n is not None)
             text = self._expression(instruction)
             room = self._width - len(f"{self._names[instruction.target]} = ")
             while len(text.text) > room and inlined:
@@ -125,7 +148,11 @@ class Printer:
         return lines
 
     def _assign(self, variable: Var, text: Text) -> str:
-        return f"{self._names[variable]} = {text.text}"
+        name = self._names[variable]
+        said = f"{name} = {text.text}"
+        at, lines = self._at[variable], self._lines[variable]
+        self.statements.append(Statement((), name, variable, said, at, lines))
+        return said
 
     def _loop(self, instruction: Instruction) -> list[str]:
         """A function for a step, and the loop."""
@@ -162,6 +189,7 @@ class Printer:
             written=dict(zip((g.variable for g in loop.constants), texts, strict=False)),
         )
         inside = [line for _, lines in inner.sections() for line in lines]
+        self.statements += [replace(s, scope=(step, *s.scope)) for s in inner.statements]
         results = [inner.atom(a) for a in loop.results]
         return print_loop(step, loop, operands, names, inside, results, items)
 
