@@ -61,6 +61,7 @@ class Settings:
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     residuals: Residuals = "auto"
     """What the drop-in function keeps for its backward pass."""
+    taking: object = None
     dtypes: tuple[str, ...] = ("float32", "float64")
     """In which to verify."""
     per_neuron: bool = False

@@ -19,9 +19,11 @@ from gradgen.ir.array_module import ArrayModule, Work
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
+from gradgen.ir.loops import Given
 from gradgen.ir.program import Program
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
+from gradgen.lowering.blocks import Taking, in_blocks
 from gradgen.search.arrays.portfolio import candidates, sweep
 
 _Vectors = Mapping[Var, Var]
@@ -46,13 +48,27 @@ def array_module(front: ArrayFront) -> ArrayModule:
         pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp)
     # a loop that has run is not run again for what it keeps
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
+    sizes = dict(trace.sizes)
+    given = [
+        Given(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)
+    ]
+    given += [
+        Given(vector, trace.shapes_by_variable[v], "float")
+        for vector, v in (cotangents | {"ct": str(trace.outputs[0].atom)} | tangents).items()
+        if v in trace.shapes_by_variable
+    ]
+
+    def taken(program, late=()):
+        return in_blocks(program, given, settings.taking, sizes, late)
+
+    whole = taken(whole, cotangents)
     return ArrayModule(
         source=front.source,
         trace=trace,
-        primal=ArrayCode(trace).primal(),
-        vjp=vjp,
-        jvp=jvp,
-        gradient=_gradient(trace) if trace.is_loss else None,
+        primal=taken(ArrayCode(trace).primal()),
+        vjp=taken(vjp),
+        jvp=None if jvp is None else taken(jvp),
+        gradient=(taken(g) if trace.is_loss and (g := _gradient(trace)) is not None else None),
         passes=split_arrays(whole, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
         pushed=pushed,

@@ -67,8 +67,13 @@ def _count(code: Sequence[Instruction], inputs: Mapping[Var, Shape]) -> dict[str
     for instruction in code:
         if instruction.op == LOOP:
             loop = loop_of(instruction)
-            for kind, each in _count(loop.code, {g.variable: g.shape for g in loop.given}).items():
-                counts[kind] += each.times(loop.length)
+            found = _count(loop.code, {g.variable: g.shape for g in loop.given})
+            for kind, each in found.items():
+                if loop.blocks is None:
+                    counts[kind] += each.times(loop.length)
+                else:
+                    # whatever a block does, it does for each of its steps
+                    counts[kind] += each.where(loop.blocks.steps, loop.length)
             continue
         among_numbers = bool(instruction.variables) and numbers.issuperset(instruction.variables)
         arithmetic = bool(OPERATIONS[instruction.op].infix) or instruction.op == "neg"

@@ -13,7 +13,14 @@ from gradgen.ir.array_plan import Through, weight_of
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_zero, live_code
 from gradgen.ir.fission import distribute
-from gradgen.ir.loops import Given, Loop, item_instruction, result_shape
+from gradgen.ir.loops import (
+    COUNTED,
+    Given,
+    Loop,
+    item_instruction,
+    result_shape,
+    start_instruction,
+)
 from gradgen.ir.module import Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Cotangent, OutputValue, Tangent
@@ -152,7 +159,12 @@ def pulled_through(
     )
     operands: list[Atom] = [around.operands[k] for k in constants]
     operands += [stacks[v] for v in again.before]
-    operands += [around.operands[given[v]] for v in again.first]
+    operands += [
+        around.write(
+            start_instruction(around.operands[given[v]], around.place, loop.given[given[v]])
+        )
+        for v in again.first
+    ]
     operands += [around.vectors.get(k, Const(0.0)) for k in back]
     operands += [Const(0.0)] * len(summed)
     operands += [around.operands[k] for k in sequences]
@@ -232,7 +244,7 @@ class _Neighbours:
         if not self._reads:
             return []
         shape = (self.loop.length,)
-        attributes = (("dimension", 0), ("shape", shape))
+        attributes = (("dimension", 0), ("shape", shape), COUNTED)
         return [write(Instruction("", "iota", (), attributes, "int"))]
 
     @property
@@ -248,12 +260,10 @@ class _Neighbours:
         one, length = Const(1, "int"), self.loop.length
         found = []
         if self.loop.reverse:
-            last: Atom = f"{self.name}_last"
-            if isinstance(length, int):
-                last = Const(length - 1, "int")
-            else:
-                attributes = (("dim", f"{length} - 1"), ("shape", ()))
-                found.append(Instruction(str(last), "size", (), attributes, "weak"))
+            last = f"{self.name}_last"
+            dim = length - 1 if isinstance(length, int) else f"{length} - 1"
+            attributes = (("dim", dim), ("shape", ()), COUNTED)
+            found.append(Instruction(last, "size", (), attributes, "weak"))
             found.append(Instruction(later, "lt", (time, last), (), "bool"))
             found.append(Instruction(place, "add", (time, one), (), "int"))
         else:
