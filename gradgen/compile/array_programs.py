@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
 from gradgen.compile.programs import GENERATOR
+from gradgen.compile.through_time import choose_taking
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
     goes_forward,
@@ -23,9 +24,12 @@ from gradgen.ir.loops import Given
 from gradgen.ir.program import Program
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
-from gradgen.lowering.blocks import Taking, in_blocks
+from gradgen.lowering.blocks import in_blocks
+from gradgen.lowering.passes import unrolled
 from gradgen.search.arrays.portfolio import candidates, sweep
 
+_ONE = "ct"
+"""The cotangent of a single number, which is one."""
 _Vectors = Mapping[Var, Var]
 """Cotangents, or tangents: by each, whose it is."""
 
@@ -48,27 +52,29 @@ def array_module(front: ArrayFront) -> ArrayModule:
         pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp)
     # a loop that has run is not run again for what it keeps
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
-    sizes = dict(trace.sizes)
     given = [
         Given(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)
     ]
-    given += [
-        Given(vector, trace.shapes_by_variable[v], "float")
-        for vector, v in (cotangents | {"ct": str(trace.outputs[0].atom)} | tangents).items()
-        if v in trace.shapes_by_variable
-    ]
+    vectors = {**cotangents, **tangents, _ONE: str(trace.outputs[0].atom)}
+    known = trace.shapes_by_variable
+    given += [Given(v, known[of], "float") for v, of in vectors.items() if of in known]
+    taking, factor = choose_taking(
+        settings, front.source, trace, whole, given, list(cotangents)
+    )
 
-    def taken(program, late=()):
-        return in_blocks(program, given, settings.taking, sizes, late)
+    def taken(program: Program, late: Sequence[Var] = ()) -> Program:
+        made = in_blocks(program, given, taking, dict(trace.sizes), late)
+        return unrolled(made, 1 if settings.unroll == "auto" else int(settings.unroll))
 
-    whole = taken(whole, cotangents)
+    gradient = _gradient(trace) if trace.is_loss else None
+    whole = taken(whole, list(cotangents))
     return ArrayModule(
         source=front.source,
         trace=trace,
         primal=taken(ArrayCode(trace).primal()),
         vjp=taken(vjp),
         jvp=None if jvp is None else taken(jvp),
-        gradient=(taken(g) if trace.is_loss and (g := _gradient(trace)) is not None else None),
+        gradient=None if gradient is None else taken(gradient),
         passes=split_arrays(whole, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
         pushed=pushed,
@@ -88,7 +94,7 @@ def _gradient(trace: ArrayTrace) -> Program | None:
     first = trace.outputs[0].atom
     if not isinstance(first, str):
         return None
-    weighed = {"ct": first}
+    weighed = {_ONE: first}
     return _cheapest(trace, weighted_outputs(trace, weighed), weighed, ArrayCode.gradient)[1]
 
 
