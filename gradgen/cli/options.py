@@ -187,7 +187,7 @@ residuals_option = click.option(
 )
 
 
-class CountOrAuto(click.ParamType):
+class CountOrAuto(click.ParamType):  # type: ignore[type-arg]
     """A number from 1, or `auto`."""
 
     name = "N|auto"
@@ -199,7 +199,7 @@ class CountOrAuto(click.ParamType):
         return str(value)
 
 
-class Memory(click.ParamType):
+class Memory(click.ParamType):  # type: ignore[type-arg]
     """An amount of memory."""
 
     name = "BYTES"

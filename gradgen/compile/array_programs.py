@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
@@ -52,22 +52,19 @@ def array_module(front: ArrayFront) -> ArrayModule:
         pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp)
     # a loop that has run is not run again for what it keeps
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
-    given = [
-        Given(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)
-    ]
+    given = [Given(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)]
     vectors = {**cotangents, **tangents, _ONE: str(trace.outputs[0].atom)}
     known = trace.shapes_by_variable
     given += [Given(v, known[of], "float") for v, of in vectors.items() if of in known]
-    taking, factor = choose_taking(
-        settings, front.source, trace, whole, given, list(cotangents)
-    )
+    chosen = choose_taking(settings, front.source, trace, whole, given, list(cotangents))
+    times = 1 if settings.unroll == "auto" else int(settings.unroll)
 
-    def taken(program: Program, late: Sequence[Var] = ()) -> Program:
-        made = in_blocks(program, given, taking, dict(trace.sizes), late)
-        return unrolled(made, 1 if settings.unroll == "auto" else int(settings.unroll))
+    def taken(program: Program) -> Program:
+        made = in_blocks(program, given, chosen.taking, dict(trace.sizes))
+        return unrolled(made, times)
 
     gradient = _gradient(trace) if trace.is_loss else None
-    whole = taken(whole, list(cotangents))
+    whole = unrolled(chosen.program, times)
     return ArrayModule(
         source=front.source,
         trace=trace,
@@ -86,6 +83,8 @@ def array_module(front: ArrayFront) -> ArrayModule:
         options=settings.options(),
         imports=digests_of_imports(settings.path, settings.example),
         jacobian=jacobian_of(trace, front.source, settings),
+        memory=chosen.bytes if trace.loops else None,
+        factor=chosen.factor,
     )
 
 

@@ -1,9 +1,9 @@
-"""How loops over time are to run: in blocks or segments of steps, within a memory, or as they are."""
+"""How loops over time run: step by step, in blocks or segments, or within a memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradgen.config import Settings, bytes_in
 from gradgen.errors import GradgenError
@@ -59,13 +59,16 @@ def _error(source: Source, message: str, hint: str, about: str) -> GradgenError:
 
 @dataclass(frozen=True)
 class Chosen:
-    """How loops run, and what that takes at the recorded sizes."""
+    """How loops run, and what a function with its derivative takes so, at the recorded sizes."""
 
     taking: Taking | None
+    program: Program
+    """The function with its derivative."""
     bytes: int
     """Estimated: what is kept, and what else is there at a time."""
     operations: int
-    """Of the function and its derivative."""
+    factor: float = 1.0
+    """How many times the operations are those of what is usual."""
 
 
 def choose_taking(
@@ -75,38 +78,35 @@ def choose_taking(
     program: Program,
     inputs: Sequence[Given],
     late: Sequence[Var],
-) -> tuple[Taking | None, float]:
-    """How the loops of a program run, and how many times the operations of the plain one that
-    takes. `program` is the function with its derivative, `late` its cotangents.
+) -> Chosen:
+    """How the loops of a program run: the function with its derivative, `late` its cotangents.
 
     Raises GradgenError where no way stays within the memory that was asked for.
     """
-    sizes = dict(trace.sizes)
+    sizes, given = dict(trace.sizes), {g.variable: g for g in inputs}
+    shapes = {g.variable: g.shape for g in inputs}
+
+    def taken(way: Taking | None) -> Chosen:
+        made = in_blocks(program, inputs, way, sizes, late)
+        operations = count_arrays(made, shapes, sizes).total
+        return Chosen(way, made, live_bytes(made, given, sizes), operations)
+
     if settings.segments is not None:
         count = ROOT if settings.segments == "auto" else settings.segments
-        return Taking(_SEGMENTS.format(count), segments=True), 1.0
+        return taken(Taking(_SEGMENTS.format(count), segments=True))
     if settings.blocks != "auto":
-        return Taking(int(settings.blocks), segments=False), 1.0
+        return taken(Taking(int(settings.blocks), segments=False))
     best = block_size(program, inputs, sizes, late)
-    usual = None if best is None else Taking(best, segments=False)
-    if settings.memory is None:
-        return usual, 1.0
-    allowed, given = bytes_in(settings.memory), {g.variable: g for g in inputs}
-
-    def taking(way: Taking | None) -> Chosen:
-        made = in_blocks(program, inputs, way, sizes, late)
-        shapes = {g.variable: g.shape for g in inputs}
-        return Chosen(
-            way, live_bytes(made, given, sizes), count_arrays(made, shapes, sizes).total
-        )
-
+    usual = taken(None if best is None else Taking(best, segments=False))
+    if settings.memory is None or usual.bytes <= (allowed := bytes_in(settings.memory)):
+        return usual
     steps = max(size(length, sizes) for length in lengths_of(program))
-    tried: list[Chosen] = []
-    for way in (usual, *_ways(steps)):
-        tried.append(taking(way))
-        if tried[-1].bytes <= allowed:
-            return way, tried[-1].operations / tried[0].operations
-    least = min(c.bytes for c in tried)
+    least = usual.bytes
+    for way in _ways(steps):
+        tried = taken(way)
+        if tried.bytes <= allowed:
+            return replace(tried, factor=tried.operations / usual.operations)
+        least = min(least, tried.bytes)
     raise _error(
         source,
         f"'{source.function}' takes at least {least:,} bytes at these sizes, and "

@@ -26,9 +26,7 @@ class Along:
     """Whether the result is a sum over all steps; else there is one for each of them."""
 
 
-def along_time(
-    instruction: Instruction, shapes: Mapping[Var, Shape], length: Dim
-) -> Along | None:
+def along_time(instruction: Instruction, shapes: Mapping[Var, Shape], length: Dim) -> Along | None:
     """What an operation does along a first axis of this length; None if neither."""
     shape = shapes[instruction.target]
     given = [() if not isinstance(a, str) else shapes[a] for a in instruction.operands]

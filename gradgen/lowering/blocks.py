@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, live_code, substitute
+from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, live_code
 from gradgen.ir.loops import (
     ITEM,
     LOOP,
@@ -26,7 +26,7 @@ from gradgen.ir.loops import (
     loop_of,
 )
 from gradgen.ir.program import Program, Section
-from gradgen.ir.shapes import Dim, Shape, Sizes, shapes_of
+from gradgen.ir.shapes import Dim, Sizes, axes_in, shapes_of
 from gradgen.lowering.along_time import in_steps
 from gradgen.lowering.over_time import Steps, stored
 from gradgen.lowering.passes import in_one_piece, without_idle
@@ -61,8 +61,8 @@ def in_blocks(
 ) -> Program:
     """The program with its loops over time in blocks, as far as these can be taken so.
 
-    `inputs` are those of the program; `sizes` are what the stored bytes are counted at. What depends
-    on `late` has blocks of its own.
+    `inputs` are those of the program; `sizes` are what the stored bytes are counted at. What
+    depends on `late` has blocks of its own.
     """
     if taking is not None:
         program = without_spare_stacks(program)
@@ -129,8 +129,9 @@ class _Blocking:
         """
         regions = self.regions
         self._made = {i.target: i for i in regions.code}
-        axes = {d for s in regions.shapes.values() for d in s}
-        self._steps = next(n for n in ("steps", "block_steps", "steps_") if n not in axes)
+        axes = set(axes_in(regions.shapes.values()))
+        # a name as modules have for themselves, and beside it whatever axes are called
+        self._steps = next(n for n in ("_steps", "_steps_in_block") if n not in axes)
         bodies = [self._body(number) for number in sorted(regions.reverse)]
         read: set[Atom] = set(self.roots)
         for i in regions.code:
@@ -156,9 +157,7 @@ class _Blocking:
             and i.target not in regions.untimed
         ]
         pool = {i.target for i in earlier}
-        needed = [
-            v for i in own for v, timed in regions.reads(i) if timed and v in pool
-        ]
+        needed = [v for i in own for v, timed in regions.reads(i) if timed and v in pool]
         again = self._again(earlier, [v for v in dict.fromkeys(needed) if isinstance(v, str)])
         body = _Body(number, [*again, *own], mine)
         there = {i.target for i in body.members}
@@ -193,9 +192,8 @@ class _Blocking:
             shape = i.attribute("shape")
             if i.target not in regions.untimed:
                 shape = (steps, *shape[1:])
-            index: int = i.attribute("index")
-            item = replace(item_instruction(i.operands[0], index, shape, i.dtype), target=i.target)
-            body.code.append(item)
+            attributes = (("index", i.attribute("index")), ("shape", shape))
+            body.code.append(replace(i, attributes=attributes))
             return
         operands = [
             self._read(body, v, there, timed=timed) if isinstance(v, str) else v
@@ -241,9 +239,7 @@ class _Blocking:
         for k, g in enumerate(loop.carry):
             number = len(body.carry) - len(loop.carry) + k
             end = body.carry[number][2]
-            body.code.append(
-                replace(item_instruction(i.target, k, g.shape, g.dtype), target=end)
-            )
+            body.code.append(replace(item_instruction(i.target, k, g.shape, g.dtype), target=end))
             for v in self._items(i.target, k):
                 body.ends[v] = number
 

@@ -47,8 +47,9 @@ class Regions:
         """The operands, and whether a step reads its own part alone."""
         if self.is_loop(instruction):
             return loop_reads(instruction)
-        if instruction.op == ITEM and self.stage.get(instruction.operands[0], 0) % 2:
-            return [(instruction.operands[0], True)]
+        if instruction.op == ITEM:
+            (loop,) = instruction.variables
+            return [(loop, self.stage.get(loop, 0) % 2 == 1)]
         if instruction.target in self.along:
             return reads_along(instruction, self.along[instruction.target])
         return [(a, False) for a in instruction.operands]

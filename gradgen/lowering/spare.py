@@ -64,7 +64,9 @@ def _results(
         return target
 
     for v, alone in spare.items():
-        operands = [stacks[g.variable] if g.variable in stacks else outer[g.variable] for g in alone.given]
+        operands = [
+            stacks[g.variable] if g.variable in stacks else outer[g.variable] for g in alone.given
+        ]
         (made,) = distribute(alone, operands, emit, lambda i, _: emit(i), lambda i: i.variables)
         moved[stacks[v]] = made
     return found

@@ -8,6 +8,7 @@ from gradgen.ir.code import Var
 from gradgen.ir.loops import Loop
 from gradgen.ir.shapes import Dim, written
 from gradgen.targets.jax.layout import WIDTH, Doc, call, flat, in_body, layout, tuple_of
+from gradgen.targets.jax.names import unique
 
 
 def print_loop(
@@ -25,11 +26,13 @@ def print_loop(
     in it, and `items` what the loop's own results are called, by number.
     """
     first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
-    carry, taken = _parameter("carry", [names[g.variable] for g in loop.carry])
+    own = set(operands[:first])
+    carry, taken = _parameter(unique("carry", own), [names[g.variable] for g in loop.carry])
     given = [names[g.variable] for g in loop.sequences]
-    now, seen = _parameter("now", given)
+    now, seen = _parameter(unique("now", own), given)
     if loop.blocks is not None and given:
-        now, seen = "now", [f"{flat(tuple_of(given))} = now"]
+        now = unique("now", {*operands[:first]})
+        seen = [f"{flat(tuple_of(given))} = {now}"]
     count = len(loop.carry)
     steps = "" if loop.blocks is None else f", {loop.blocks.steps}"
     # blank lines as formatters have them
