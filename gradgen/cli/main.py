@@ -10,12 +10,12 @@ import click
 from click_default_group import DefaultGroup
 
 from gradgen.cli.alphazero_commands import compare, doctor, train
+from gradgen.cli.loop_options import loop_options
 from gradgen.cli.options import (
     differentiation_options,
     emit_option,
     emitted,
     force_option,
-    loop_options,
     objective_options,
     order_option,
     refuse_options,

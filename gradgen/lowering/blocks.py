@@ -11,13 +11,11 @@ and Walther, *Evaluating Derivatives*, chapter 12).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, live_code
+from gradgen.ir.code import Atom, Const, Instruction, Var, live_code
 from gradgen.ir.loops import (
-    ITEM,
     LOOP,
-    START,
     Blocks,
     Given,
     Loop,
@@ -27,10 +25,10 @@ from gradgen.ir.loops import (
 )
 from gradgen.ir.program import Program, Section
 from gradgen.ir.shapes import Dim, Sizes, axes_in, shapes_of
-from gradgen.lowering.along_time import in_steps
+from gradgen.lowering.block_body import Body, WholeError, carry_name
 from gradgen.lowering.over_time import Steps, stored
 from gradgen.lowering.passes import in_one_piece, without_idle
-from gradgen.lowering.regions import Regions, is_local, regions_of, stacks_of
+from gradgen.lowering.regions import Regions, regions_of
 from gradgen.lowering.spare import without_spare_stacks
 
 
@@ -46,10 +44,6 @@ class Taking:
     def of(self, length: Dim) -> Dim:
         """The size of a block of a loop of this length."""
         return self.size if isinstance(self.size, int) else self.size.replace("time", f"({length})")
-
-
-class _WholeError(Exception):
-    """Something needs all steps at once."""
 
 
 def in_blocks(
@@ -74,7 +68,7 @@ def in_blocks(
             regions = regions_of(code, roots, shapes, length, late)
             try:
                 units = _Blocking(regions, roots, dtypes, taking, sizes).units()
-            except _WholeError:
+            except WholeError:
                 continue
             program = _assembled(program, units)
     program = without_idle(without_idle(in_one_piece(program)))
@@ -88,32 +82,6 @@ def lengths_of(program: Program) -> list[Dim]:
     return list(dict.fromkeys(loop.length for loop in loops if loop.blocks is None))
 
 
-def carry_name(loop: Var, carry: Var) -> Var:
-    """What the code of a block calls what it is given of a loop's carry."""
-    return f"{loop}_{carry}"
-
-
-@dataclass
-class _Body:
-    """The code of a block of a region under construction."""
-
-    number: int
-    members: list[Instruction]
-    """Of the region, and of those before it what is computed again."""
-    own: frozenset[Var]
-    code: list[Instruction] = field(default_factory=list)
-    constants: dict[Var, None] = field(default_factory=dict)
-    timed: dict[Var, None] = field(default_factory=dict)
-    begun: dict[tuple[Var, Var], Given] = field(default_factory=dict)
-    """What loops of earlier regions carried where the block began, by the loop and by its name."""
-    local: set[Var] = field(default_factory=set)
-    """What was written here since it begins anew in each block."""
-    carry: list[tuple[Given, Atom, Var]] = field(default_factory=list)
-    """With where it begins, and where it is after the block."""
-    ends: dict[Var, int] = field(default_factory=dict)
-    """What the region has in the end, by which carry it is."""
-
-
 @dataclass
 class _Blocking:
     regions: Regions
@@ -125,7 +93,7 @@ class _Blocking:
     def units(self) -> dict[Var, list[Instruction]]:
         """For each instruction of a region the instructions in place of the region.
 
-        Raises _WholeError where a region needs all steps of something at once.
+        Raises WholeError where a region needs all steps of something at once.
         """
         regions = self.regions
         self._made = {i.target: i for i in regions.code}
@@ -145,7 +113,7 @@ class _Blocking:
             units |= dict.fromkeys(body.own, self._outer(body, read, begun))
         return units
 
-    def _body(self, number: int) -> _Body:
+    def _body(self, number: int) -> Body:
         regions = self.regions
         own = regions.region(number)
         mine = frozenset(i.target for i in own)
@@ -159,11 +127,7 @@ class _Blocking:
         pool = {i.target for i in earlier}
         needed = [v for i in own for v, timed in regions.reads(i) if timed and v in pool]
         again = self._again(earlier, [v for v in dict.fromkeys(needed) if isinstance(v, str)])
-        body = _Body(number, [*again, *own], mine)
-        there = {i.target for i in body.members}
-        for i in body.members:
-            self._write(body, i, there)
-        return body
+        return Body(regions, self._made, self._steps, number, [*again, *own], mine)
 
     def _again(self, code: Sequence[Instruction], needed: Sequence[Var]) -> list[Instruction]:
         """What is computed again of the regions before."""
@@ -185,132 +149,7 @@ class _Blocking:
         kept = stored(steps, [v for v in needed if v not in free])
         return list(live_code([i for i in live if i.target not in kept], needed))
 
-    def _write(self, body: _Body, i: Instruction, there: set[Var]) -> None:
-        regions = self.regions
-        length, steps = regions.length, self._steps
-        if i.op == ITEM:
-            shape = i.attribute("shape")
-            if i.target not in regions.untimed:
-                shape = (steps, *shape[1:])
-            attributes = (("index", i.attribute("index")), ("shape", shape))
-            body.code.append(replace(i, attributes=attributes))
-            return
-        operands = [
-            self._read(body, v, there, timed=timed) if isinstance(v, str) else v
-            for v, timed in regions.reads(i)
-        ]
-        if regions.is_loop(i):
-            self._write_loop(body, i, operands)
-            return
-        along = regions.along[i.target]
-        moved = replace(in_steps(i, along, length, steps), operands=tuple(operands))
-        if not along.sums:
-            body.code.append(moved)
-            return
-        part, total = f"{i.target}_part", f"{i.target}_total"
-        shape = regions.shapes[i.target]
-        body.code.append(replace(moved, target=part))
-        body.code.append(Instruction(i.target, "add", (total, part), (), i.dtype))
-        zero = Const(0.0) if is_float(i.dtype) else Const(0, i.dtype)
-        body.ends[i.target] = len(body.carry)
-        body.carry.append((Given(total, shape, i.dtype), zero, i.target))
-
-    def _write_loop(self, body: _Body, i: Instruction, operands: list[Atom]) -> None:
-        loop, steps = loop_of(i), self._steps
-        first = len(loop.constants)
-        stacks = stacks_of(loop)
-        constants = tuple(
-            replace(g, shape=(steps, *g.shape[1:])) if g.variable in stacks else g
-            for g in loop.constants
-        )
-        mine = i.target in body.own
-        for k, g in enumerate(loop.carry):
-            given = replace(g, variable=carry_name(i.target, g.variable))
-            if mine:
-                end = f"{given.variable}_end"
-                body.carry.append((given, i.operands[first + k], end))
-            else:
-                body.begun[i.target, g.variable] = given
-            operands[first + k] = given.variable
-        inner = replace(loop, constants=constants, length=steps)
-        body.code.append(loop_instruction(inner, operands, i.target))
-        if not mine:
-            return
-        for k, g in enumerate(loop.carry):
-            number = len(body.carry) - len(loop.carry) + k
-            end = body.carry[number][2]
-            body.code.append(replace(item_instruction(i.target, k, g.shape, g.dtype), target=end))
-            for v in self._items(i.target, k):
-                body.ends[v] = number
-
-    def _items(self, loop: Var, index: int) -> list[Var]:
-        return [
-            i.target
-            for i in self.regions.code
-            if i.op == ITEM and i.operands == (loop,) and i.attribute("index") == index
-        ]
-
-    def _read(self, body: _Body, v: Var, there: set[Var], *, timed: bool) -> Atom:
-        """What the code of a block calls a variable that it reads."""
-        regions, made = self.regions, self._made.get(v)
-        if (v in there and (timed or v not in regions.untimed)) or v in body.local:
-            if not timed:
-                raise _WholeError
-            return v
-        if is_local(made):
-            assert made is not None
-            return self._begin(body, made)
-        if self._is_tainted(v):
-            assert made is not None
-            if v not in regions.along or regions.along[v].sums:
-                raise _WholeError
-            operands = tuple(
-                self._read(body, w, there, timed=own) if isinstance(w, str) else w
-                for w, own in regions.reads(made)
-            )
-            moved = in_steps(made, regions.along[v], regions.length, self._steps)
-            body.code.append(replace(moved, operands=operands))
-            body.local.add(v)
-            return v
-        if timed:
-            body.timed[v] = None
-            return f"{v}_now"
-        body.constants[v] = None
-        return v
-
-    def _begin(self, body: _Body, made: Instruction) -> Var:
-        """What counts steps from the beginning of a block, and what a loop carried there."""
-        if made.op == START:
-            loop, carry = made.attribute("loop"), made.attribute("carry")
-            found = self._made.get(loop)
-            givens = () if found is None else loop_of(found).carry
-            given = next((g for g in givens if g.variable == carry), None)
-            number = self.regions.stage.get(loop, 0)
-            if given is None or number % 2 == 0 or number >= body.number:
-                raise _WholeError
-            given = replace(given, variable=carry_name(loop, carry))
-            body.begun[loop, carry] = given
-            return given.variable
-        if made.target not in body.local:
-            attributes = dict(made.attributes)
-            if made.op == "iota":
-                attributes["shape"] = (self._steps,)
-            else:
-                attributes["dim"] = f"{self._steps} - 1"
-            body.code.append(replace(made, attributes=tuple(attributes.items())))
-            body.local.add(made.target)
-        return made.target
-
-    def _is_tainted(self, v: Var) -> bool:
-        """Whether it was made outside of what counts steps, or of what a loop began with."""
-        if self.regions.stage.get(v, 0) % 2:
-            return False
-        made = self._made.get(v)
-        return made is not None and (is_local(made) or any(map(self._is_tainted, made.variables)))
-
-    def _outer(
-        self, body: _Body, read: set[Atom], begun: set[tuple[Var, Var]]
-    ) -> list[Instruction]:
+    def _outer(self, body: Body, read: set[Atom], begun: set[tuple[Var, Var]]) -> list[Instruction]:
         """The loop over blocks, with what it needs before it and with its results."""
         regions, steps = self.regions, self._steps
         shapes, dtypes = regions.shapes, self.dtypes
