@@ -10,6 +10,7 @@ compiled a second time: its ratio to itself tells what a ratio is worth. The tab
 
     python -m benchmarks.networks                            # all sizes
     python -m benchmarks.networks recurrent_loss --rounds 5  # one network, quickly
+    python -m benchmarks.networks --blocks                   # in blocks and segments, by generation
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ import numpy as np
 from jax import lax
 
 from benchmarks.training import Measured, measure
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_programs import array_module
+from gradgen.compile.front import open_front
+from gradgen.config import Settings
+from gradgen.targets.jax.render import render_arrays
 from gradgen.verify.isolate import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +50,8 @@ SIZES = {
     ),
 }
 """Steps, batch, inputs, neurons of a layer, outputs."""
+LONG = (1000, 32, 128, 128, 10)
+"""Where memory is what there is least of."""
 
 Function = Callable[..., Any]
 
@@ -179,6 +187,51 @@ def measured(name: str, sizes: tuple[int, ...], rounds: int) -> dict[str, Measur
     return measure(every, given, rounds)
 
 
+WAYS: dict[str, dict[str, str]] = {
+    "chosen": {},
+    "10": {"blocks": "10"},
+    "25": {"blocks": "25"},
+    "50": {"blocks": "50"},
+    "segments": {"segments": "auto"},
+}
+"""Of running the loops of generated code, by what a table calls them."""
+
+
+def generated(name: str, sizes: tuple[int, ...], options: dict[str, str]) -> Function:
+    """Value and gradient, generated at these sizes and not verified."""
+    steps, batch, n_in, n, n_out = sizes
+    text = f"time={steps} batch={batch} n_in={n_in} n={n} n_out={n_out}"
+    path = str(ROOT / "models" / "networks" / f"{name}.py")
+    front = open_front(Settings(path, directives=(("size", text),), **options))  # type: ignore[arg-type]
+    assert isinstance(front, ArrayFront)
+    whole = getattr(load(render_arrays(array_module(front))), f"{name}_value_and_grad")
+
+    def by_gradgen(*given: Any) -> Any:
+        value, (gradient,) = whole(*given)
+        return value, gradient
+
+    return by_gradgen
+
+
+def row_of_blocks(name: str, sizes: tuple[int, ...], rounds: int) -> str:
+    """A row of the table of blocks: for each way the time to `jax.grad`, and megabytes."""
+    given = arguments(name, sizes)
+    every = {
+        "jax.grad": jax.value_and_grad(getattr(source(name), name)),
+        "checkpoint": jax.value_and_grad(getattr(source(name, checkpoint=True), name)),
+    } | {way: generated(name, sizes, options) for way, options in WAYS.items()}
+    found = measure(every, given, rounds)
+    plain = found["jax.grad"]
+    steps, batch, *neurons = sizes
+    cells = [name, f"{steps} x {batch}, {'-'.join(map(str, neurons))}"]
+    for way, each in found.items():
+        pairs = zip(each.seconds, plain.seconds, strict=True)
+        ratio = statistics.median(a / b for a, b in pairs)
+        time = f"{1e3 * plain.median:.1f} ms" if way == "jax.grad" else f"{ratio:.2f}"
+        cells.append(f"{time}, {each.temporary / 1e6:.1f}")
+    return f"| {' | '.join(cells)} |"
+
+
 def row(name: str, sizes: tuple[int, ...], rounds: int) -> str:
     """A row of the table."""
     found = measured(name, sizes, rounds)
@@ -205,7 +258,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time and memory of losses through time.")
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="default all")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--blocks", action="store_true", help="compare ways to run the loops")
     chosen = parser.parse_args()
+    if chosen.blocks:
+        print(
+            f"| network | steps x batch, neurons | `jax.grad` | checkpoint | {' | '.join(WAYS)} |"
+        )
+        print(f"| --- | --- |{' ---: |' * (2 + len(WAYS))}")
+        for name in chosen.networks or SIZES:
+            for sizes in (*SIZES[name], LONG):
+                print(row_of_blocks(name, sizes, chosen.rounds), flush=True)
+        return
     print(
         "| network | steps x batch, neurons | `jax.grad`, ms | again | checkpoint | by hand "
         "| gradgen | `jax.grad`, MB | checkpoint, MB | by hand, MB | gradgen, MB |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,6 +23,8 @@ __all__ = [
     "RESIDUALS",
     "SEARCHES",
     "Settings",
+    "bytes_in",
+    "is_count_or_auto",
 ]
 
 Search = Literal["auto", "alphazero", "heuristics"]
@@ -32,6 +35,21 @@ SEARCHES: tuple[Search, ...] = get_args(Search)
 RESIDUALS: tuple[Residuals, ...] = get_args(Residuals)
 FORMATS = ("text", "json", "github", "sarif")
 """How findings are told to people and to programs."""
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def bytes_in(text: str) -> int:
+    """The bytes that `200MB`, `1.5GB` or `300000` say; raises ValueError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is no memory such as 200MB or 1.5GB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def is_count_or_auto(value: object) -> bool:
+    """Whether a text is a number from 1, or `auto`."""
+    text = str(value)
+    return text == "auto" or (text.isascii() and text.isdigit() and int(text) > 0)
 
 
 @dataclass(frozen=True)
@@ -61,12 +79,31 @@ class Settings:
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     residuals: Residuals = "auto"
     """What the drop-in function keeps for its backward pass."""
+    blocks: str = "auto"
+    """How many steps of a loop over time are taken at a time; `auto` where that is faster."""
+    segments: str | None = None
+    """Into how many segments loops over time are cut, of which the starts alone are stored; `auto`
+    for the square root of the number of steps."""
+    unroll: str = "auto"
+    """How many steps of a loop are written out in a row where it is compiled."""
+    memory: str | None = None
+    """What the gradient may take at the recorded sizes, such as `200MB`."""
     dtypes: tuple[str, ...] = ("float32", "float64")
     """In which to verify."""
     per_neuron: bool = False
     """Whether the source is meant for one neuron and vmapped by its callers."""
     root: str | None = None
     """The folder that paths in the text are relative to; None for the working folder."""
+
+    @property
+    def of_loops(self) -> tuple[tuple[str, str | None, str | None], ...]:
+        """The options about loops over time: their names, what they say, and what is usual."""
+        return (
+            ("blocks", self.blocks, "auto"),
+            ("segments", self.segments, None),
+            ("unroll", self.unroll, "auto"),
+            ("memory", self.memory, None),
+        )
 
     def shown(self, path: str) -> str:
         """A path as generated files show it: relative to the root, never absolute."""
@@ -104,6 +141,9 @@ class Settings:
             given["elimination"] = self.elimination
         if self.residuals != "auto":
             given["residuals"] = self.residuals
+        for name, value, default in self.of_loops:
+            if value is not None and value != default:
+                given[name] = value
         if self.emit != DEFAULT_FUNCTIONS:
             given["emit"] = ",".join(self.emit)
         return tuple(given.items())

@@ -10,6 +10,7 @@ import click
 from click_default_group import DefaultGroup
 
 from gradgen.cli.alphazero_commands import compare, doctor, train
+from gradgen.cli.loop_options import loop_options
 from gradgen.cli.options import (
     differentiation_options,
     emit_option,
@@ -76,6 +77,7 @@ def main(context: click.Context) -> None:
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @emit_option
 @residuals_option
+@loop_options
 @click.option(
     "--dtype",
     "dtypes",
@@ -164,6 +166,7 @@ _FOR_TARGETS = {
 @objective_options
 @emit_option
 @residuals_option
+@loop_options
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: SOURCE_grad.py.")
 @click.option("--name", help="Of the target; default: the name of the source file.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

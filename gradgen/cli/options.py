@@ -251,6 +251,10 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
         budget=options.get("budget", Settings.budget),
         seed=options.get("seed", Settings.seed),
         residuals=options.get("residuals", Settings.residuals),
+        blocks=options.get("blocks", Settings.blocks),
+        segments=options.get("segments", Settings.segments),
+        unroll=options.get("unroll", Settings.unroll),
+        memory=options.get("memory", Settings.memory),
         **more,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradgen.compile.opening import Opened
+from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.exampled import directive_of, with_names
@@ -42,6 +43,7 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
         found = directive_of(signature, stated)
     stated = with_sizes(opened.source, stated)
     trace = trace_arrays(opened.source, opened.function, signature, stated)
+    require_loops(settings, opened.source, loops=bool(trace.loops))
     require_any_front(opened.source, opened.function, signature, stated, trace)
     trace = replace(trace, recurrence=find_recurrence(opened.source, trace))
     reached = {i.variable for i in trace.inputs if i.wrt} | {e.target for e in trace.elementals}

@@ -37,8 +37,19 @@ class VerifiedArrays:
             f"on arrays: {counted(module, module.vjp)} for value and "
             f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "
             f"(reverse {module.pulled.sweep.muls:,}; order: {order.found_by}{proof}); "
-            f"{self.report.summary()}"
+            f"{_through_time(module)}{self.report.summary()}"
         )
+
+
+def _through_time(module: ArrayModule) -> str:
+    """How loops run, where that was asked for or is not step by step."""
+    asked = {"blocks", "segments", "memory"} & {name for name, _ in module.options}
+    if not module.blocks:
+        return "loops step by step, which need all steps at once; " if asked else ""
+    blocks = [loop.blocks for loop in module.blocks if loop.blocks is not None]
+    sizes = " and ".join(dict.fromkeys(str(found.size) for found in blocks))
+    more = f", with {module.factor:.2f} times the operations" if module.factor > 1.0 else ""
+    return f"loops in blocks of {sizes} steps{more}; "
 
 
 def generate_arrays(

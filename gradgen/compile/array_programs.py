@@ -8,6 +8,7 @@ from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
 from gradgen.compile.ordering import of_another_graph, order_of_arrays
 from gradgen.compile.programs import GENERATOR
+from gradgen.compile.through_time import choose_taking
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
     cotangents_of,
@@ -21,12 +22,17 @@ from gradgen.ir.array_module import ArrayModule, Work
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
+from gradgen.ir.loops import Given
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe, Searched
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
+from gradgen.lowering.blocks import in_blocks
+from gradgen.lowering.passes import unrolled
 from gradgen.search.arrays.portfolio import Orders, recipe_of, sweep
 
+_ONE = "ct"
+"""The cotangent of a single number, which is one."""
 _Vectors = Mapping[Var, Var]
 """Cotangents, or tangents: by each, whose it is."""
 
@@ -67,13 +73,27 @@ def array_module(
         )
     # a loop that has run is not run again for what it keeps
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
+    leaves = [
+        Given(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)
+    ]
+    vectors = {**cotangents, **tangents, _ONE: str(trace.outputs[0].atom)}
+    known = trace.shapes_by_variable
+    leaves += [Given(v, known[of], "float") for v, of in vectors.items() if of in known]
+    chosen = choose_taking(settings, front.source, trace, whole, leaves, list(cotangents))
+    times = 1 if settings.unroll == "auto" else int(settings.unroll)
+
+    def taken(program: Program) -> Program:
+        made = in_blocks(program, leaves, chosen.taking, dict(trace.sizes))
+        return unrolled(made, times)
+
+    whole = unrolled(chosen.program, times)
     return ArrayModule(
         source=front.source,
         trace=trace,
-        primal=ArrayCode(trace).primal(),
-        vjp=vjp,
-        jvp=jvp,
-        gradient=None if gradient is None else gradient[1],
+        primal=taken(ArrayCode(trace).primal()),
+        vjp=taken(vjp),
+        jvp=None if jvp is None else taken(jvp),
+        gradient=None if gradient is None else taken(gradient[1]),
         passes=split_arrays(whole, trace, {v: path for path, v in weighed}, settings.residuals),
         pulled=pulled,
         pushed=pushed,
@@ -86,6 +106,8 @@ def array_module(
         imports=digests_of_imports(settings.path, settings.example),
         jacobian=jacobian,
         recipe=recipe,
+        memory=chosen.bytes if trace.loops else None,
+        factor=chosen.factor,
     )
 
 
@@ -94,7 +116,7 @@ def _gradient(trace: ArrayTrace, orders: Orders) -> tuple[Work, Program] | None:
     first = trace.outputs[0].atom
     if not isinstance(first, str):
         return None
-    weighed = {"ct": first}
+    weighed = {_ONE: first}
     graph = weighted_outputs(trace, weighed)
     return _cheapest(trace, graph, weighed, ArrayCode.gradient, orders)
 

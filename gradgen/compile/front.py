@@ -8,6 +8,7 @@ from typing import Any
 
 from gradgen.compile.array_front import ArrayFront, array_front
 from gradgen.compile.opening import Opened, execute
+from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.proposal import proposed_shapes
@@ -116,6 +117,7 @@ def _signature(opened: Opened) -> Signature:
 def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front:
     source, function = opened.source, opened.function
     signature = with_numbers(source, function, signature)
+    require_loops(settings, source, loops=False)
     traced = trace(source, function, signature)
     spans = None if settings.per_neuron else spans_neurons(source, function, signature)
     if spans is None:

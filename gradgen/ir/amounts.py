@@ -37,6 +37,16 @@ class Amount:
             for factors, coefficient in self.terms
         )
 
+    def where(self, name: str, dim: Dim) -> Amount:
+        """The polynomial with another size in place of one, which it is linear in.
+
+        Raises ValueError where it is not, and so not the sum of what it is for parts of `dim`.
+        """
+        if any(factors.count(name) != 1 for factors, _ in self.terms):
+            raise ValueError(f"{self} is not linear in {name}")
+        rest = ((tuple(f for f in factors if f != name), n) for factors, n in self.terms)
+        return _amount(rest).times(dim)
+
     def at(self, sizes: Sizes) -> int:
         """The number at these sizes."""
         return sum(

@@ -76,7 +76,14 @@ def amounts(
             loop = loop_of(instruction)
             given = {g.variable: g.shape for g in loop.given}
             for _, inner, kind, each in amounts(loop.code, given):
-                yield instruction, inner, kind, each.times(loop.length)
+                # whatever a block does, it does for each of its steps
+                blocks = loop.blocks
+                number = (
+                    each.times(loop.length)
+                    if blocks is None
+                    else each.where(blocks.steps, loop.length)
+                )
+                yield instruction, inner, kind, number
             continue
         among_numbers = bool(instruction.variables) and numbers.issuperset(instruction.variables)
         arithmetic = bool(OPERATIONS[instruction.op].infix) or instruction.op == "neg"

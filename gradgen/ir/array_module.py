@@ -9,6 +9,7 @@ from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import EMITTED, EmittedFunction
+from gradgen.ir.loops import LOOP, Loop, loop_of
 from gradgen.ir.module import Options, Passes
 from gradgen.ir.patterns import Pattern
 from gradgen.ir.program import Program
@@ -68,6 +69,11 @@ class ArrayModule:
     """The local modules that the source needs, and their digests."""
     jacobian: ArrayJacobian | None = None
     """Where it is asked for."""
+    memory: int | None = None
+    """An estimate of the bytes that the derivative takes at the recorded sizes, where there are
+    loops over time."""
+    factor: float = 1.0
+    """How many times its operations that takes, for less memory."""
 
     @cached_property
     def shapes(self) -> dict[Var, Shape]:
@@ -79,6 +85,23 @@ class ArrayModule:
         found |= {v: by_path[path] for path, v in (*self.cotangents, *self.tangents)}
         whole = shapes_of(passes.whole.instructions, found)
         return found | {v: whole[v] for v in passes.kept}
+
+    @property
+    def blocks(self) -> tuple[Loop, ...]:
+        """The loops of the derivative that run over blocks of steps."""
+        code = self.passes.whole.instructions
+        loops = (loop_of(i) for i in code if i.op == LOOP)
+        return tuple(loop for loop in loops if loop.blocks is not None)
+
+    @property
+    def lengths_in_blocks(self) -> dict[str, int]:
+        """The axes of time whose steps are taken in blocks of one size, and that size."""
+        sizes = ((loop.length, loop.blocks and loop.blocks.size) for loop in self.blocks)
+        return {
+            length: size
+            for length, size in sizes
+            if isinstance(length, str) and length.isidentifier() and isinstance(size, int)
+        }
 
     @property
     def functions(self) -> tuple[EmittedFunction, ...]:

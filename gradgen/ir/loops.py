@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from gradgen.ir.code import Atom, Const, DType, Instruction, Nested, Var, live_code, substitute
 from gradgen.ir.shapes import Dim, Shape, shapes_of, written
 
-LOOP, ITEM = "loop", "item"
+LOOP, ITEM, START = "loop", "item", "start"
 TUPLE: DType = "tuple"
 """The dtype of a loop: its results are of many."""
+COUNTED = ("counted", True)
+"""The attribute of what counts the steps of a loop, and so begins anew where a part of a loop does:
+its steps' numbers (`iota`), and the last of these (`size`)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,17 @@ class Given:
     variable: Var
     shape: Shape
     dtype: DType
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """How a loop runs over blocks of steps: its code is that of a block."""
+
+    size: Dim
+    """How many steps a block has, but for the last one, which has what is left."""
+    steps: str
+    """The axis of a block's steps: what has it in front is read and put out step by step, all
+    else once a block."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,10 @@ class Loop(Nested):
     reverse: bool
     hints: tuple[tuple[Var, str], ...] = ()
     """What people would call a variable."""
+    blocks: Blocks | None = None
+    """Whether the steps are taken in blocks; operands and results have an axis of time even so."""
+    unroll: int = 1
+    """How many steps are written out in a row where it is compiled."""
 
     @property
     def given(self) -> tuple[Given, ...]:
@@ -54,6 +72,15 @@ class Loop(Nested):
     def results(self) -> tuple[Atom, ...]:
         """The carry after a step, then what it puts out."""
         return (*self.carried, *self.stacked)
+
+    @property
+    def each_step(self) -> tuple[bool, ...]:
+        """Of what a block puts out, whether it has an axis of steps, or is put out once."""
+        assert self.blocks is not None
+        shapes = self.shapes
+        return tuple(
+            isinstance(a, str) and shapes[a][:1] == (self.blocks.steps,) for a in self.stacked
+        )
 
     @property
     def shapes(self) -> dict[Var, Shape]:
@@ -80,6 +107,28 @@ def loop_instruction(loop: Loop, operands: Sequence[Atom], target: Var = "") -> 
 def item_instruction(loop: Var, index: int, shape: Shape, dtype: DType) -> Instruction:
     """A result of a loop, by its number."""
     return Instruction("", ITEM, (loop,), (("index", index), ("shape", shape)), dtype)
+
+
+def start_instruction(operand: Atom, loop: Var, carry: Given) -> Instruction:
+    """What a loop's carry began with: its operand, or another where a part of the loop begins."""
+    attributes = (("loop", loop), ("carry", carry.variable), ("shape", carry.shape))
+    return Instruction("", START, (operand,), attributes, carry.dtype)
+
+
+def without_starts(code: Iterable[Instruction]) -> tuple[dict[Var, Atom], list[Instruction]]:
+    """Code of loops that are not taken apart: what a carry began with is what the loop was given.
+
+    Returns where that is, and the rest of the code.
+    """
+    begun: dict[Var, Atom] = {}
+    left = []
+    for instruction in code:
+        instruction = substitute(instruction, begun)
+        if instruction.op == START:
+            begun[instruction.target] = instruction.operands[0]
+        else:
+            left.append(instruction)
+    return begun, left
 
 
 def result_shape(loop: Loop, index: int, shape: Shape) -> Shape:

@@ -210,6 +210,7 @@ _ALL = (
     _array("loop", -1),
     _array("item"),
     _array("at_step", 2),
+    _array("start"),
     _array("pullback", -1),
     _array("pushforward", -1),
 )

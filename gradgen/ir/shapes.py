@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Mapping
-from math import prod
+from math import isqrt, prod
 
 from gradgen.ir.code import Instruction, Var
 from gradgen.ir.operations import OPERATIONS
@@ -21,6 +21,9 @@ Sizes = Mapping[str, int]
 LEADING = "leading"
 """The axis that stands for any number of axes in front, as one: `...` where it is stated."""
 
+_FUNCTIONS = {"min": min, "max": max, "isqrt": isqrt}
+"""What the size of an axis may be a function of names by."""
+
 DEFAULT_SIZE = 64
 """Of an axis for which no size is given."""
 
@@ -30,7 +33,7 @@ def size(dim: Dim, sizes: Sizes) -> int:
     if isinstance(dim, int):
         return dim
     known = {name: sizes.get(name, DEFAULT_SIZE) for name in names_in(dim)}
-    return int(eval(dim, {"__builtins__": {}, "min": min, "max": max}, known))
+    return int(eval(dim, {"__builtins__": {}, **_FUNCTIONS}, known))
 
 
 def names_in(dim: Dim) -> frozenset[str]:
@@ -41,7 +44,7 @@ def names_in(dim: Dim) -> frozenset[str]:
         return frozenset((dim,))
     nodes = ast.walk(ast.parse(dim, mode="eval"))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return frozenset(names - {"min", "max"})
+    return frozenset(names - _FUNCTIONS.keys())
 
 
 def axes_in(shapes: Iterable[Shape]) -> list[str]:

@@ -103,6 +103,7 @@ _WITH_SIZES = {
 def _sizes_read(program: Program) -> set[str]:
     """The names of sizes that the code of a program has."""
     found: set[str] = set()
+    own: set[str] = set()
 
     def visit(value: object) -> None:
         if isinstance(value, tuple):
@@ -115,8 +116,13 @@ def _sizes_read(program: Program) -> set[str]:
         op, attributes = instruction.op, dict(instruction.attributes)
         if op in ("pullback", "pushforward"):
             op, attributes = str(attributes["op"]), dict(instruction.attribute("inner"))
-        if op == LOOP and not loop_of(instruction).sequences:
-            visit(loop_of(instruction).length)
+        if op == LOOP:
+            loop = loop_of(instruction)
+            if loop.blocks is not None:
+                visit((loop.length, loop.blocks.size))
+                own.add(loop.blocks.steps)
+            elif not loop.sequences:
+                visit(loop.length)
         for name in _WITH_SIZES.get(op, ()):
             visit(attributes[name])
-    return found
+    return found - own

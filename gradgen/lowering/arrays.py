@@ -36,7 +36,7 @@ from gradgen.lowering.array_layouts import (
     natural,
     relabelled,
 )
-from gradgen.lowering.passes import finish
+from gradgen.lowering.passes import finish, in_one_piece
 from gradgen.lowering.through import (
     Around,
     pulled_through,
@@ -259,7 +259,7 @@ class ArrayCode:
             around = Around(definition.operands, place, given, self._write, self._is_given)
             code, plan = ArrayCode(trace, f"{step.loop}_", self._residuals), step.steps.plan
             if self._is_pulled:
-                program = code.step(plan, weighed_results(step, trace))
+                program = in_one_piece(code.step(plan, weighed_results(step, trace)))
                 stored, found = pulled_through(step, trace, program, loop, around, self._residuals)
                 self._storing[place] = stored
             else:

@@ -8,13 +8,13 @@ values that are carried in are to be had where what they were is, one step earli
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
-from gradgen.ir.code import Atom, Const, Instruction, Var, substitute
-from gradgen.ir.loops import TUPLE, Loop
-from gradgen.ir.shapes import Sizes, elements
+from gradgen.ir.code import Atom, Const, DType, Instruction, Var, substitute
+from gradgen.ir.loops import COUNTED, TUPLE, Given, Loop
+from gradgen.ir.shapes import Shape, Sizes, elements
 from gradgen.lowering.residuals import BYTES, HEAVY, PER_BYTE
 
 _ROUNDS = 30
@@ -187,3 +187,67 @@ class _Writing:
         values = {v: self._at(v, depth) for v in made.variables}
         self.code.append(replace(substitute(made, values), target=target))
         return target
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """How a step of the way back reads of the step before it on the way there."""
+
+    name: Var
+    loop: Loop
+    again: Again
+    shapes: Mapping[Var, Shape]
+    dtypes: Mapping[Var, DType]
+
+    @property
+    def constants(self) -> list[Given]:
+        """Whole stacks, and what the loop began with."""
+        carry = {g.variable: g for g in self.loop.carry}
+        whole = [
+            Given(f"{v}_all", (self.loop.length, *self.shapes[v]), self.dtypes[v])
+            for v in self.again.before
+        ]
+        return whole + [replace(carry[v], variable=f"{v}_start") for v in self.again.first]
+
+    @property
+    def sequences(self) -> list[Given]:
+        """The number of the step, where it is read."""
+        return [Given(f"{self.name}_t", (), "int")] if self._reads else []
+
+    def times(self, write: Callable[[Instruction], Atom]) -> list[Atom]:
+        """The numbers of all steps."""
+        if not self._reads:
+            return []
+        shape = (self.loop.length,)
+        attributes = (("dimension", 0), ("shape", shape), COUNTED)
+        return [write(Instruction("", "iota", (), attributes, "int"))]
+
+    @property
+    def _reads(self) -> bool:
+        return bool(self.again.first)
+
+    @property
+    def code(self) -> list[Instruction]:
+        """Whether there is a step before, and what is read of it."""
+        if not self._reads:
+            return []
+        time, later, place = (f"{self.name}_{what}" for what in ("t", "later", "neighbour"))
+        one, length = Const(1, "int"), self.loop.length
+        found = []
+        if self.loop.reverse:
+            last = f"{self.name}_last"
+            dim = length - 1 if isinstance(length, int) else f"{length} - 1"
+            attributes = (("dim", dim), ("shape", ()), COUNTED)
+            found.append(Instruction(last, "size", (), attributes, "weak"))
+            found.append(Instruction(later, "lt", (time, last), (), "bool"))
+            found.append(Instruction(place, "add", (time, one), (), "int"))
+        else:
+            found.append(Instruction(later, "gt", (time, Const(0, "int")), (), "bool"))
+            found.append(Instruction(place, "sub", (time, one), (), "int"))
+        for v in self.again.before:
+            operands, shape = (f"{v}_all", place), self.shapes[v]
+            moved = Instruction(
+                f"{v}{BEFORE}", "at_step", operands, (("shape", shape),), self.dtypes[v]
+            )
+            found.append(moved)
+        return found

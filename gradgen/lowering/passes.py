@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, live_code, uses
-from gradgen.ir.loops import LOOP, pruned
+from gradgen.ir.loops import LOOP, loop_instruction, loop_of, pruned, without_starts
 from gradgen.ir.program import PRIMAL, Program, Section
 
 
@@ -40,6 +40,39 @@ def without_idle(program: Program) -> Program:
         for s in program.sections
     )
     return replace(program, sections=tuple(s for s in sections if s.instructions))
+
+
+def in_one_piece(program: Program) -> Program:
+    """The program where none of its loops is taken apart any more."""
+    begun, code = without_starts(program.instructions)
+    if not begun:
+        return program
+    left = {i.target: i for i in code}
+    sections = tuple(
+        Section(s.title, tuple(left[i.target] for i in s.instructions if i.target in left))
+        for s in program.sections
+    )
+    results = tuple((r, begun.get(a, a) if isinstance(a, str) else a) for r, a in program.results)
+    return replace(program, sections=sections, results=results)
+
+
+def unrolled(program: Program, times: int) -> Program:
+    """The program with so many steps of its loops written out in a row."""
+    if times == 1:
+        return program
+
+    def changed(i: Instruction) -> Instruction:
+        if i.op != LOOP:
+            return i
+        loop = loop_of(i)
+        code = tuple(map(changed, loop.code))
+        own = replace(loop, code=code, unroll=times if loop.blocks is None else 1)
+        return loop_instruction(own, i.operands, i.target)
+
+    sections = tuple(
+        Section(s.title, tuple(map(changed, s.instructions))) for s in program.sections
+    )
+    return replace(program, sections=sections)
 
 
 def merge_reciprocals(program: Program) -> Program:

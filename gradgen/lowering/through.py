@@ -11,15 +11,20 @@ from dataclasses import dataclass, replace
 
 from gradgen.ir.array_plan import Through, weight_of
 from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_zero, live_code
+from gradgen.ir.code import Atom, Const, Instruction, Var, is_zero, live_code
 from gradgen.ir.fission import distribute
-from gradgen.ir.loops import Given, Loop, item_instruction, result_shape
+from gradgen.ir.loops import (
+    Given,
+    Loop,
+    item_instruction,
+    result_shape,
+    start_instruction,
+)
 from gradgen.ir.module import Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Cotangent, OutputValue, Tangent
-from gradgen.ir.shapes import Shape
 from gradgen.lowering.array_residuals import split_step
-from gradgen.lowering.over_time import BEFORE, Again, Steps, computed_again
+from gradgen.lowering.over_time import Neighbours, Steps, computed_again
 from gradgen.lowering.over_time import stored as stored_values
 
 Write = Callable[[Instruction], Atom]
@@ -105,7 +110,7 @@ def pulled_through(
         stacks[v] = around.write(item)
     constants = [k for k in range(first) if loop.constants[k].variable in used]
     sequences = [k for k in range(end, len(loop.given)) if loop.given[k].variable in used]
-    neighbours = _Neighbours(step.loop, loop, again, {v: known[v] for v in read}, dtypes)
+    neighbours = Neighbours(step.loop, loop, again, {v: known[v] for v in read}, dtypes)
     cotangents = {r.input: a for r, a in pulled if isinstance(r, Cotangent)}
     summed = [
         k
@@ -155,7 +160,12 @@ def pulled_through(
     )
     operands: list[Atom] = [around.operands[k] for k in constants]
     operands += [stacks[v] for v in again.before]
-    operands += [around.operands[given[v]] for v in again.first]
+    operands += [
+        around.write(
+            start_instruction(around.operands[given[v]], around.place, loop.given[given[v]])
+        )
+        for v in again.first
+    ]
     operands += [around.vectors.get(k, Const(0.0)) for k in back]
     operands += [Const(0.0)] * len(summed)
     operands += [around.operands[k] for k in sequences]
@@ -203,72 +213,6 @@ def _steps(
         frozenset(free),
         dict(trace.sizes),
     )
-
-
-@dataclass(frozen=True)
-class _Neighbours:
-    """How a step of the way back reads of the step before it on the way there."""
-
-    name: Var
-    loop: Loop
-    again: Again
-    shapes: Mapping[Var, Shape]
-    dtypes: Mapping[Var, DType]
-
-    @property
-    def constants(self) -> list[Given]:
-        """Whole stacks, and what the loop began with."""
-        carry = {g.variable: g for g in self.loop.carry}
-        whole = [
-            Given(f"{v}_all", (self.loop.length, *self.shapes[v]), self.dtypes[v])
-            for v in self.again.before
-        ]
-        return whole + [replace(carry[v], variable=f"{v}_start") for v in self.again.first]
-
-    @property
-    def sequences(self) -> list[Given]:
-        """The number of the step, where it is read."""
-        return [Given(f"{self.name}_t", (), "int")] if self._reads else []
-
-    def times(self, write: Write) -> list[Atom]:
-        """The numbers of all steps."""
-        if not self._reads:
-            return []
-        shape = (self.loop.length,)
-        attributes = (("dimension", 0), ("shape", shape))
-        return [write(Instruction("", "iota", (), attributes, "int"))]
-
-    @property
-    def _reads(self) -> bool:
-        return bool(self.again.first)
-
-    @property
-    def code(self) -> list[Instruction]:
-        """Whether there is a step before, and what is read of it."""
-        if not self._reads:
-            return []
-        time, later, place = (f"{self.name}_{what}" for what in ("t", "later", "neighbour"))
-        one, length = Const(1, "int"), self.loop.length
-        found = []
-        if self.loop.reverse:
-            last: Atom = f"{self.name}_last"
-            if isinstance(length, int):
-                last = Const(length - 1, "int")
-            else:
-                attributes = (("dim", f"{length} - 1"), ("shape", ()))
-                found.append(Instruction(str(last), "size", (), attributes, "weak"))
-            found.append(Instruction(later, "lt", (time, last), (), "bool"))
-            found.append(Instruction(place, "add", (time, one), (), "int"))
-        else:
-            found.append(Instruction(later, "gt", (time, Const(0, "int")), (), "bool"))
-            found.append(Instruction(place, "sub", (time, one), (), "int"))
-        for v in self.again.before:
-            operands, shape = (f"{v}_all", place), self.shapes[v]
-            moved = Instruction(
-                f"{v}{BEFORE}", "at_step", operands, (("shape", shape),), self.dtypes[v]
-            )
-            found.append(moved)
-        return found
 
 
 def pushed_through(

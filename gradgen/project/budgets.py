@@ -16,6 +16,7 @@ _SAID = {
     "max-muls": "takes {} multiplications",
     "max-ops": "takes {} operations",
     "max-residuals": "keeps {} bytes{} in training",
+    "max-memory": "takes about {} bytes{} in training",
 }
 
 _LONGER = "--search-again --budget 60"
@@ -27,12 +28,21 @@ def over_budget(target: Target, counts: Counts) -> tuple[Finding, ...]:
         "max-muls": counts.muls,
         "max-ops": counts.ops,
         "max-residuals": counts.residuals or 0,
+        "max-memory": counts.memory or 0,
     }
     on_arrays = counts.forward_ops is None
     each = "" if on_arrays else " a neuron and step"
     # the search on arrays takes no time limit
     search = "" if on_arrays else f"search longer with `{target.command} {_LONGER}`, or "
-    return tuple(
+    without = Finding(
+        "over budget",
+        f"{target.label} has no loop over time, which max-memory is about",
+        "leave max-memory out; max-residuals is about what training keeps",
+        target.configuration,
+        target.line("max-memory"),
+    )
+    missing = "max-memory" in target.budgets and counts.memory is None
+    return (without,) * missing + tuple(
         Finding(
             "over budget",
             f"{target.label} {_SAID[key].format(found[key], each)}, {found[key] - allowed} over "

@@ -20,6 +20,8 @@ from gradgen.config import (
     OBJECTIVES,
     RESIDUALS,
     Settings,
+    bytes_in,
+    is_count_or_auto,
 )
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import SEPARATORS, read_text, resolved
@@ -183,6 +185,19 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
     return choose
 
 
+def _count_or_auto(value: Any) -> str:
+    if isinstance(value, bool | float) or not is_count_or_auto(value):
+        raise ValueError('a number from 1, or "auto"')
+    return str(value)
+
+
+def _memory(value: Any) -> str:
+    if isinstance(value, bool):
+        raise TypeError('a number of bytes, or a text such as "200MB"')
+    bytes_in(str(value))
+    return str(value)
+
+
 def _static(value: Any) -> tuple[str, ...]:
     """A number or truth value stands for itself, a string is a Python expression."""
     if not isinstance(value, dict) or not all(
@@ -242,6 +257,8 @@ _KEYS: Mapping[str, Callable[[Any], Any]] = {
     "wrt": _names,
     "example": _text,
     "shapes": _shapes,
+    **dict.fromkeys(("blocks", "segments", "unroll"), _count_or_auto),
+    "memory": _memory,
     **dict.fromkeys(BUDGETS, _count),
     **_DEFAULTS,
 }
@@ -273,6 +290,10 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
         elimination=given.get("elimination", "vertex"),
         emit=given.get("emit", DEFAULT_FUNCTIONS),
         residuals=given.get("residuals", "auto"),
+        blocks=given.get("blocks", "auto"),
+        segments=given.get("segments"),
+        unroll=given.get("unroll", "auto"),
+        memory=given.get("memory"),
         per_neuron=given.get("per-neuron", False),
         root=str(folder),
     )

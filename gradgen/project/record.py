@@ -40,6 +40,8 @@ class Counts:
     residuals: int | None = None
     """Bytes that the drop-in function keeps for each neuron and step, or for all arrays; None
     without it."""
+    memory: int | None = None
+    """An estimate of the bytes that the derivative takes, where there are loops over time."""
 
 
 def counts_of(module: Module | ArrayModule) -> Counts:
@@ -48,7 +50,7 @@ def counts_of(module: Module | ArrayModule) -> Counts:
         operations = counted(module, module.vjp).total
         plan, sweep = module.pulled.plan, module.pulled.sweep
         kept = module.passes.bytes
-        return Counts(operations, plan.muls, None, None, None, sweep.muls, kept)
+        return Counts(operations, plan.muls, None, None, None, sweep.muls, kept, module.memory)
     jacobian = module.jacobian
     return Counts(
         jacobian.chosen.operations.total,
@@ -224,11 +226,14 @@ def _array_counts(stated: Mapping[str, Any]) -> Counts | None:
         operations, muls = stated["vjp"]["total"], stated["vjp"]["accumulation"]["muls"]
         reverse = stated["vjp"]["accumulation"]["reverse"]
         kept = stated["residuals"]["kept"]["bytes"]
+        memory = stated["vjp"]["memory"]["bytes"] if "memory" in stated["vjp"] else None
     except (KeyError, TypeError):
         return None
     if not all(type(n) is int for n in (operations, muls, reverse, kept)):
         return None
-    return Counts(operations, muls, None, None, None, reverse, kept)
+    if not (memory is None or type(memory) is int):
+        return None
+    return Counts(operations, muls, None, None, None, reverse, kept, memory)
 
 
 def committed(path: str | None) -> tuple[str | None, Record | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 
-BUDGETS = ("max-muls", "max-ops", "max-residuals")
+BUDGETS = ("max-muls", "max-ops", "max-residuals", "max-memory")
 """The keys that limit counts: multiplications of the accumulation, operations of the program."""
 
 _KEYS = {"range": "ranges", "shape": "shapes", "size": "sizes"}

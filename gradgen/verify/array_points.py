@@ -93,7 +93,22 @@ def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
         for some, number in zip(candidates, _NUMBERS_IN_FRONT, strict=True)
     ]
     found = [s for s in sets if s is not None] or [recorded_sizes(trace)]
+    found = _with_blocks(subject, found, dtype)
     return [s for k, s in enumerate(found) if s not in found[:k]]
+
+
+def _with_blocks(subject: ArraySubject, sets: list[Sizes], dtype: str) -> list[Sizes]:
+    """Sizes at which loops in blocks have two and one over, one, and one short of one; the last of
+    several sets has a single step."""
+    lengths = subject.module.lengths_in_blocks
+    if not lengths:
+        return sets
+    first, *others = sets
+    wanted = [
+        first | {name: max(times * k + more, 1) for name, k in lengths.items()}
+        for times, more in ((2, 1), (1, 0), (1, -1))
+    ]
+    return [s for s in wanted if runs_at(subject, s, dtype)] + others[-1:] or sets
 
 
 def _with_front(trace: ArrayTrace, sets: Iterable[Sizes], number: int) -> Iterator[Sizes]:

@@ -115,6 +115,29 @@ class _Counter:
         self._times = outer
         return end, jax.tree.map(lambda x: jnp.broadcast_to(x, (number, *jnp.shape(x))), out)
 
+    def blocks(
+        self,
+        block: Any,
+        carry: Any,
+        parts: Any,
+        once: Any,
+        time: int,
+        size: int,
+        reverse: bool = False,
+    ) -> Any:
+        """A loop over blocks of steps: what one takes, as often as there are such, and the rest."""
+        outer, carry = self._times, jax.tree.map(jnp.asarray, carry)
+        count, rest = divmod(time, size)
+        for times, steps in ((count, size), (int(rest > 0), rest)):
+            if times:
+                self._times = outer * times
+                now = (*(x[:steps] for x in parts), *(x[0] for x in once))
+                carry, (found, ends) = block(carry, now, steps)
+        self._times = outer
+        whole = [jnp.broadcast_to(x[:1], (time, *x.shape[1:])) for x in found]
+        starts = [jnp.broadcast_to(x, (count + (rest > 0), *jnp.shape(x))) for x in ends]
+        return carry, (tuple(whole), tuple(starts))
+
     def elements(self, kinds: Sequence[str], ambiguous: bool, value: Any) -> Any:
         """The result of an elementwise operation; numbers of Python, as sizes are, are no data."""
         if not isinstance(value, int | float):
@@ -189,6 +212,9 @@ class _Counting(ast.NodeTransformer):
         if ast.unparse(node.func).startswith(("jax.vjp(", "jax.jvp")):
             return node  # a rule of JAX's own, of which nothing is known
         match node.func:
+            case ast.Name(id=name) if name.startswith("_in_blocks"):
+                self.generic_visit(node)
+                return _to_counter("blocks", node.args, node.keywords)
             case ast.Attribute(attr="scan"):
                 self.generic_visit(node)
                 return _to_counter("loop", node.args, node.keywords)

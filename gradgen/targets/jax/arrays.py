@@ -137,6 +137,11 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
+    if module.memory is not None:
+        sentences.append(
+            f"Loops over time run {_through_time(module)}; the gradient takes about "
+            f"{module.memory:,} bytes."
+        )
     if (jacobian := module.jacobian) is not None:
         order = jacobian.plan.order
         proof = ", proved optimal" if order.proved_optimal else ""
@@ -147,6 +152,13 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
             f"{_elimination(order.found_by)}{proof}{f' ({modes})' if modes else ''}."
         )
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
+
+
+def _through_time(module: ArrayModule) -> str:
+    """Step by step, or in which blocks."""
+    blocks = [loop.blocks for loop in module.blocks if loop.blocks is not None]
+    sizes = " and ".join(dict.fromkeys(str(found.size) for found in blocks))
+    return f"in blocks of {sizes} steps" if blocks else "step by step"
 
 
 def _elimination(found_by: str) -> str:
@@ -211,6 +223,8 @@ def array_counts_of(module: ArrayModule) -> dict[str, dict[str, Any]]:
         "reverse": module.pulled.sweep.muls,
     }
     counts["residuals"]["kept"] = {"bytes": module.passes.bytes}
+    if module.memory is not None:
+        counts["vjp"]["memory"] = {"bytes": module.memory}
     if (jacobian := module.jacobian) is not None:
         counts["value_and_jacobian"]["accumulation"] = {
             "muls": jacobian.plan.muls,

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from gradgen.ir.code import Var
 from gradgen.ir.loops import Loop
-from gradgen.ir.shapes import written
+from gradgen.ir.shapes import Dim, written
 from gradgen.targets.jax.layout import WIDTH, Doc, call, flat, in_body, layout, tuple_of
+from gradgen.targets.jax.names import unique
 
 
 def print_loop(
@@ -25,22 +26,67 @@ def print_loop(
     in it, and `items` what the loop's own results are called, by number.
     """
     first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
-    carry, taken = _parameter("carry", [names[g.variable] for g in loop.carry])
-    now, seen = _parameter("now", [names[g.variable] for g in loop.sequences])
+    own = set(operands[:first])
+    carry, taken = _parameter(unique("carry", own), [names[g.variable] for g in loop.carry])
+    given = [names[g.variable] for g in loop.sequences]
+    now, seen = _parameter(unique("now", own), given)
+    if loop.blocks is not None and given:
+        now = unique("now", {*operands[:first]})
+        seen = [f"{flat(tuple_of(given))} = {now}"]
     count = len(loop.carry)
+    steps = "" if loop.blocks is None else f", {loop.blocks.steps}"
     # blank lines as formatters have them
-    lines = ["", f"def {step}({carry}, {now}):"]
-    lines += [f"    {line}" for line in (*taken, *seen, *inside)]
+    lines = ["", f"def {step}({carry}, {now}{steps}):"]
+    lines += [f"    {line}" if line else "" for line in (*taken, *seen, *inside)]
     after, out = _packed(results[:count]), _packed(results[count:])
-    lines += [f"    {line}" for line in _returned(after, out)]
     target = [_bound([items.get(k, "_") for k in range(*span)]) for span in _spans(loop)]
-    arguments: list[Doc] = [step, _packed(operands[first:end]), _packed(operands[end:])]
+    if loop.blocks is not None:
+        out = _halves(loop, results[count:])
+        if loop.stacked:
+            target[1] = _halves(loop, [items.get(k, "_") for k in range(*_spans(loop)[1])])
+    lines += [f"    {line}" for line in _returned(after, out)]
+    left = ", ".join(map(flat, target))
+    start = _packed(operands[first:end])
+    if loop.blocks is not None:
+        found = _blocks(step, loop, start, operands[end:])
+    else:
+        found = _scan(step, loop, start, operands[end:])
+    return [*lines, "", *in_body(f"{left} = ", found)]
+
+
+def _scan(step: str, loop: Loop, start: Doc, sequences: Sequence[str]) -> Doc:
+    arguments: list[Doc] = [step, start, _packed(sequences)]
     if not loop.sequences:
-        arguments.append(f"length={written((loop.length,))[1:-2]}")
+        arguments.append(f"length={_written(loop.length)}")
     if loop.reverse:
         arguments.append("reverse=True")
-    left = ", ".join(map(flat, target))
-    return [*lines, "", *in_body(f"{left} = ", call("lax.scan", arguments))]
+    if loop.unroll > 1:
+        arguments.append(f"unroll={loop.unroll}")
+    return call("lax.scan", arguments)
+
+
+def _blocks(step: str, loop: Loop, start: Doc, sequences: Sequence[str]) -> Doc:
+    assert loop.blocks is not None
+    timed = [g.shape[:1] == (loop.blocks.steps,) for g in loop.sequences]
+    parts, once = (
+        tuple_of([s for s, t in zip(sequences, timed, strict=True) if t == wanted])
+        for wanted in (True, False)
+    )
+    arguments: list[Doc] = [step, start, parts, once]
+    arguments += [_written(loop.length), _written(loop.blocks.size)]
+    if loop.reverse:
+        arguments.append("reverse=True")
+    return call("_in_blocks", arguments)
+
+
+def _halves(loop: Loop, parts: Sequence[str]) -> Doc:
+    """What is put out step by step, then once a block."""
+    each = list(zip(parts, loop.each_step, strict=True))
+    return tuple_of([tuple_of([p for p, e in each if e == wanted]) for wanted in (True, False)])
+
+
+def _written(dim: Dim) -> str:
+    return written((dim,))[1:-2]
 
 
 def _spans(loop: Loop) -> tuple[tuple[int, int], tuple[int, int]]:

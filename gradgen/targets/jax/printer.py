@@ -164,10 +164,16 @@ class Printer:
             for i in self._program.instructions
             if i.op == ITEM and i.operands == (instruction.target,)
         }
-        step = unique("step_back" if loop.reverse else "step", self._taken)
+        name = "step" if loop.blocks is None else "block"
+        step = unique(f"{name}_back" if loop.reverse else name, self._taken)
         taken = {*self._taken, *(text for text in operands if text.isidentifier())}
         names = dict(zip((g.variable for g in loop.constants), operands, strict=False))
         hints = dict(loop.hints)
+        if loop.blocks is not None:
+            taken.add(loop.blocks.steps)
+            # what is read in parts is called after the whole
+            pairs = zip(reversed(loop.sequences), reversed(operands), strict=False)
+            hints = {g.variable: text for g, text in pairs if text.isidentifier()} | hints
         for g in (*loop.carry, *loop.sequences):
             names[g.variable] = unique(identifier(hints.get(g.variable, "x")), taken)
         program = Program(

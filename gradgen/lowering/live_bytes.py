@@ -1,0 +1,79 @@
+"""An estimate of the memory that a program takes while it runs, at some sizes.
+
+Arrays live from where they are made to where they are read last. Elementwise operations are written
+into what reads them, unless a loop or a contraction does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gradgen.ir.code import Atom, DType, Instruction, Var
+from gradgen.ir.loops import ITEM, LOOP, TUPLE, Given, loop_of
+from gradgen.ir.operations import OPERATIONS
+from gradgen.ir.program import Program
+from gradgen.ir.shapes import Shape, Sizes, elements, shapes_of, size
+from gradgen.lowering.residuals import BYTES
+
+_WRITTEN_IN = ("broadcast", "reshape", "transpose", "size", "iota")
+"""What takes no memory of its own, beside elementwise operations."""
+
+
+def live_bytes(program: Program, inputs: Mapping[Var, Given], sizes: Sizes) -> int:
+    """The most bytes that are there at a time beside the inputs, in float32."""
+    given = {v: inputs[v] for v in program.inputs}
+    return _most(program.instructions, [a for _, a in program.results], given, sizes)
+
+
+def _most(
+    code: Sequence[Instruction], roots: Sequence[Atom], given: Mapping[Var, Given], sizes: Sizes
+) -> int:
+    shapes = shapes_of(code, {v: g.shape for v, g in given.items()})
+    written = _written(code, roots)
+    last = _last_reads(code, roots)
+    alive: dict[Var, int] = {}
+    most = 0
+    for number, i in enumerate(code):
+        inside = 0
+        if i.op == LOOP:
+            loop = loop_of(i)
+            own = dict(sizes)
+            if loop.blocks is not None:
+                length = size(loop.length, sizes)
+                own[loop.blocks.steps] = min(size(loop.blocks.size, sizes), length)
+            parts = {g.variable: g for g in loop.given}
+            copied = loop.sequences if loop.blocks is not None else ()
+            inside = sum(_bytes(g.shape, g.dtype, own) for g in (*loop.carry, *copied))
+            inside += _most(loop.code, loop.results, parts, own)
+            for j in code[number:]:
+                if j.op == ITEM and j.operands == (i.target,):
+                    alive[j.target] = _bytes(shapes[j.target], j.dtype, sizes)
+        elif i.target in written and i.op != ITEM:
+            alive[i.target] = _bytes(shapes[i.target], i.dtype, sizes)
+        most = max(most, sum(alive.values()) + inside)
+        alive = {v: n for v, n in alive.items() if last.get(v, number) > number}
+    return most
+
+
+def _bytes(shape: Shape, dtype: DType, sizes: Sizes) -> int:
+    return 0 if dtype == TUPLE else BYTES.get(dtype, 4) * elements(shape, sizes)
+
+
+def _written(code: Sequence[Instruction], roots: Sequence[Atom]) -> set[Var]:
+    """What is written down, and not into what reads it."""
+    free = {i.target for i in code if OPERATIONS[i.op].kind != "array" or i.op in _WRITTEN_IN}
+    heavy = {v for i in code if i.op in (LOOP, "einsum", "conv") for v in i.variables}
+    return {i.target for i in code} - free | heavy | {a for a in roots if isinstance(a, str)}
+
+
+def _last_reads(code: Sequence[Instruction], roots: Sequence[Atom]) -> dict[Var, int]:
+    """The number of the last instruction that needs each variable, itself or by what it is
+    written into."""
+    written = _written(code, roots)
+    last: dict[Var, int] = {a: len(code) for a in roots if isinstance(a, str)}
+    for number in range(len(code) - 1, -1, -1):
+        i = code[number]
+        until = number if i.target in written or i.op == LOOP else last.get(i.target, number)
+        for v in i.variables:
+            last[v] = max(last.get(v, -1), until)
+    return last
