@@ -133,7 +133,9 @@ def test_generated_text_is_exact(path: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-@pytest.mark.parametrize("number", [0, 3, 6, 9])
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(k, marks=pytest.mark.full) for k in (3, 6)), 9]
+)
 @pytest.mark.usefixtures("uncounted")
 def test_another_operator_is_found(program: str, number: int) -> None:
     path = "models/cuba_lif_state.py"
@@ -152,7 +154,9 @@ def test_a_dropped_term_is_found(program: str) -> None:
     assert checked(path, text, dtypes=("float64",)).kind == "inexact"
 
 
-@pytest.mark.parametrize("path", ["models/lif.py", "models/izhikevich.py"])
+@pytest.mark.parametrize(
+    "path", ["models/lif.py", pytest.param("models/izhikevich.py", marks=pytest.mark.full)]
+)
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.usefixtures("uncounted")
 def test_a_constant_that_is_off_by_a_thousandth_is_found(path: str, program: str) -> None:
