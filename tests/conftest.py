@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -18,9 +18,6 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 LAST = ("test_examples.py", "test_alphazero_training.py")
 """Files that train networks: what fails in another one is known before. Long tests come before many
 short ones, with which no process stays idle at the end."""
-COMPILED_FASTER = "--xla_cpu_use_fusion_emitters=false"
-"""Has XLA write single operations as it did before it had a compiler for fusions, which takes it
-a third less of the time that tests of numbers take."""
 MOST_MEMORY = 2.5e9
 """The bytes that a process may have before it forgets what JAX compiled for earlier modules."""
 
@@ -55,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--full"):
         hypothesis.settings.load_profile("repeatable")
     # where JAX is loaded, commands execute sources in this process: no other has to be waited for
-    _load_jax(() if config.getoption("--full") else (COMPILED_FASTER,))
+    import jax  # noqa: F401
     from generating import SHARED
 
     if not hasattr(config, "workerinput"):
@@ -96,22 +93,6 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     from projects import trust
 
     trust(monkeypatch)
-
-
-def _load_jax(flags: Sequence[str]) -> None:
-    """Load JAX, with flags for XLA that hold in this process alone.
-
-    They are read once. Commands in processes of their own compile as those of users do.
-    """
-    before = os.environ.get("XLA_FLAGS")
-    os.environ["XLA_FLAGS"] = " ".join([*flags, before or ""])
-    import jax
-
-    jax.devices()
-    if before is None:
-        del os.environ["XLA_FLAGS"]
-    else:
-        os.environ["XLA_FLAGS"] = before
 
 
 def _memory() -> float:
