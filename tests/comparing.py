@@ -44,11 +44,24 @@ loops and branches have few dtypes that can be told."""
 BUDGET = 0.1
 """Seconds of search: any order is exact, and proofs that none is cheaper take longest."""
 POINTS = 8
-BRANCH_POINTS = 4
-"""Branches are differentiated point by point, which takes long."""
+PRECISIONS = ("float64", "float32")
 
 
-def check_model(text: str, *, verified: bool = False) -> str:
+@dataclass(frozen=True)
+class Extent:
+    """How much of a model is compared."""
+
+    precisions: Sequence[str] = PRECISIONS
+    """From the widest on."""
+    branch_points: int = 4
+    """At how many points, from the first on, branches are differentiated: one by one, which takes
+    long. Every other point is one where ties are likely."""
+
+
+WHOLE = Extent()
+
+
+def check_model(text: str, extent: Extent = WHOLE, *, verified: bool = False) -> str:
     """Generate code for a source file and compare it with JAX; returns how it went."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.py"
@@ -70,9 +83,9 @@ def check_model(text: str, *, verified: bool = False) -> str:
             return "refused"
         modules = candidates(front, graph, ordering.orders_for(options, graph))
         try:
-            _compare_first_finite(source, front, modules)
+            _compare_first_finite(source, front, modules, extent)
         except NotFiniteError:
-            _compare_first_finite(source, front, [_plain_sweeps(modules[0])])
+            _compare_first_finite(source, front, [_plain_sweeps(modules[0])], extent)
             return "plain sweeps"
         if verified:
             generate(options, lambda status: None)
@@ -113,13 +126,16 @@ def _has_derivative(source: types.ModuleType) -> bool:
 
 
 def _compare_first_finite(
-    source: Callable[[], types.ModuleType], front: Front, modules: Sequence[GeneratedModule]
+    source: Callable[[], types.ModuleType],
+    front: Front,
+    modules: Sequence[GeneratedModule],
+    extent: Extent,
 ) -> None:
     """Compare the cheapest, or else, as in the pipeline, the first that does not overflow."""
     for number, module in enumerate(modules):
         text = render(module)
         try:
-            compare(source, _module("random_model_grad", text), front)
+            compare(source, _module("random_model_grad", text), front, extent)
             return
         except AssertionError as error:
             if not isinstance(error, NotFiniteError) or number == len(modules) - 1:
@@ -155,7 +171,7 @@ def _module(name: str, text: str) -> types.ModuleType:
 
 
 def _assert_constant(module: types.ModuleType, front: Front) -> None:
-    for dtype in ("float64", "float32"):
+    for dtype in PRECISIONS:
         with jax.enable_x64(dtype == "float64"):
             source = Source(module, front, dtype)
             jacobian = source.jacobian(source.points())
@@ -192,10 +208,16 @@ class Source:
     """The source on flat leaves, in JAX's order; or a generated function called as the source."""
 
     def __init__(
-        self, module: types.ModuleType, front: Front, dtype: str, function: Any = None
+        self,
+        module: types.ModuleType,
+        front: Front,
+        dtype: str,
+        function: Any = None,
+        extent: Extent = WHOLE,
     ) -> None:
         self.function = function or module.step
         self.dtype = dtype
+        self.branch_points = extent.branch_points
         self.vmapped = front.vmapped
         self.narrows = any(i.dtype == "float32" for i in front.trace.primal)
         """Whether the source converts to float32, as then JAX's derivative passes through it."""
@@ -263,7 +285,7 @@ class Source:
             if not self.branches:
                 mapped = jax.vmap if self.vmapped else lambda function: function
                 return self._both(leaves, mapped)
-            found = [self.at(leaves, k) for k in range(BRANCH_POINTS)]
+            found = [self.at(leaves, k) for k in range(self.branch_points)]
             modes = [[(j.forward, j.reverse)[m] for j in found] for m in (0, 1)]
             # a custom_vjp may be met at some points alone
             known = [mode if all(j is not None for j in mode) else None for mode in modes]
@@ -334,18 +356,21 @@ def _stacked(entries: Sequence[Any], leaves: Sequence[Any]) -> np.ndarray:
 
 
 def compare(
-    source: Callable[[], types.ModuleType], generated: types.ModuleType, front: Front
+    source: Callable[[], types.ModuleType],
+    generated: types.ModuleType,
+    front: Front,
+    extent: Extent,
 ) -> None:
-    """Compare the generated module with its source, at points, in both precisions.
+    """Compare the generated module with its source, at points.
 
-    The source is executed in each: arrays that it makes depend on it.
+    The source is executed in each precision: arrays that it makes depend on it.
     """
     wide: Jacobian | None = None
-    for dtype in ("float64", "float32"):
+    for dtype in extent.precisions:
         with jax.enable_x64(dtype == "float64"):
             module = source()
-            by_jax = Source(module, front, dtype)
-            ours = Source(module, front, dtype, generated.step)
+            by_jax = Source(module, front, dtype, extent=extent)
+            ours = Source(module, front, dtype, generated.step, extent)
             leaves = by_jax.points()
             _compare_values(by_jax, ours, leaves, fused=front.trace.inlined_jit)
             if dtype == "float32":
@@ -382,9 +407,9 @@ def _where_values_agree(
                     together, by_jax.floats(*(leaf[k] for leaf in leaves)), strict=True
                 )
             )
-            for k in range(BRANCH_POINTS)
+            for k in range(by_jax.branch_points)
         ]
-    unknown = np.array([*differs, *[False] * (POINTS - BRANCH_POINTS)])[:, None, None]
+    unknown = np.array([*differs, *[False] * (POINTS - by_jax.branch_points)])[:, None, None]
     modes = (jacobian.forward, jacobian.reverse)
     return Jacobian(*(None if m is None else np.where(unknown, np.nan, m) for m in modes))
 

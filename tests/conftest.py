@@ -15,8 +15,9 @@ import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-LAST = ("test_alphazero_training.py", "test_examples.py")
-"""Files that train networks: what fails in another one is known before."""
+LAST = ("test_examples.py", "test_alphazero_training.py")
+"""Files that train networks: what fails in another one is known before. Long tests come before many
+short ones, with which no process stays idle at the end."""
 MOST_MEMORY = 2.5e9
 """The bytes that a process may have before it forgets what JAX compiled for earlier modules."""
 
@@ -66,7 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("full")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("full")]
-    items.sort(key=lambda item: item.path.name in LAST)
+    items.sort(key=lambda item: 1 + LAST.index(name) if (name := item.path.name) in LAST else 0)
 
 
 def pytest_collection_finish() -> None:

@@ -28,6 +28,18 @@ from gradgen.targets.jax.render import render_arrays
 
 SIZES = {"float32": ((3, 5, 7, 4, 6),), "float64": ((6, 2, 3, 5, 4), (1, 1, 1, 1, 1))}
 """Of the axes in the order of their names."""
+SHORTEST = frozenset((
+    # products of matrices, rows and scores, windows, places, sums and shifts, stretched and
+    # returned, loops, randomness, sorting
+    "recurrent adaptive layer", "custom_vjp and a matrix times a vector", "attention",
+    "layer normalisation", "split, concatenate and stack", "convolution", "maximum over windows",
+    "gather and scatter", "cross-entropy by indices", "reductions and cumulative sums",
+    "roll, pad, reverse, transpose, reshape", "vmap inside", "einsum with three operands",
+    "delay line", "axes of size one", "a sum whose cotangent is stretched along two axes",
+    "arguments that are returned as they are", "loop of fixed length", "branch", "sort",
+    "dropout and noise from a key", "diagonals", "repeated and tiled", "changed at places",
+))  # fmt: skip
+"""What the normal run tries where each axis has the size one."""
 ULPS = {"float32": 2**-23, "float64": 2**-52}
 
 
@@ -99,7 +111,16 @@ def made(request, tmp_path_factory) -> Pair:
 
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
 def test_equals_jax(made: Pair, dtype: str) -> None:
-    check(made, dtype)
+    check(made, dtype, sets=SIZES[dtype][:1])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [name if name in SHORTEST else pytest.param(name, marks=pytest.mark.full) for name in SOURCES],
+    indirect=True,
+)
+def test_equals_jax_on_axes_of_size_one(made: Pair) -> None:
+    check(made, "float64", sets=SIZES["float64"][1:])
 
 
 def check(

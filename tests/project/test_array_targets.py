@@ -60,6 +60,7 @@ def test_from_build_to_stale(folder: Path) -> None:
     assert "the source of layer_grad.py has changed" in stale.stderr
 
 
+@pytest.mark.usefixtures("trusted")
 def test_sizes_are_part_of_the_configuration(folder: Path) -> None:
     assert gradgen().exit_code == 0
     (folder / "pyproject.toml").write_text(TARGET.replace("n = 5", "n = 50"))
@@ -69,6 +70,7 @@ def test_sizes_are_part_of_the_configuration(folder: Path) -> None:
     assert f"pyproject.toml:{line}:1: stale: the configuration of layer_grad.py" in stale.stderr
 
 
+@pytest.mark.usefixtures("trusted")
 def test_budgets_count_elements(folder: Path) -> None:
     # a product for the input's cotangent is not taken: the weights' takes 3 * 7 * 5, tanh 3 * 5
     (folder / "pyproject.toml").write_text(TARGET + "max-muls = 134\n")
@@ -79,6 +81,7 @@ def test_budgets_count_elements(folder: Path) -> None:
     assert gradgen().exit_code == 0
 
 
+@pytest.mark.usefixtures("trusted")
 def test_the_command_line_states_shapes(folder: Path) -> None:
     made = gradgen(
         "layer.py", "-o", "other.py", "--shape", "v=(batch, n)", "--shape", "x=(batch, n_in)",
@@ -89,6 +92,7 @@ def test_the_command_line_states_shapes(folder: Path) -> None:
     assert '"shape": ("v=(batch, n)", "x=(batch, n_in)", "w=(n_in, n)")' in " ".join(text.split())
 
 
+@pytest.mark.usefixtures("trusted")
 def test_an_example_is_part_of_what_a_file_was_made_from(folder: Path) -> None:
     example = "import jax.numpy as jnp\n\n\ndef given():\n    return {}\n"
     arrays = "jnp.ones((4, 5)), jnp.ones((4, 4)), jnp.ones((4, 5))"
