@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from gradgen.ir.eligibility import Locality
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, FUNCTIONS
 from gradgen.ir.graph import Elimination, Order
 from gradgen.ir.module import Options, Residuals
@@ -18,6 +19,7 @@ __all__ = [
     "ELIMINATIONS",
     "FORMATS",
     "FUNCTIONS",
+    "LOCALITIES",
     "OBJECTIVES",
     "RESIDUALS",
     "SEARCHES",
@@ -29,6 +31,7 @@ Search = Literal["auto", "alphazero", "heuristics"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
 SEARCHES: tuple[Search, ...] = get_args(Search)
+LOCALITIES: tuple[Locality, ...] = get_args(Locality)
 RESIDUALS: tuple[Residuals, ...] = get_args(Residuals)
 FORMATS = ("text", "json", "github", "sarif")
 """How findings are told to people and to programs."""
@@ -61,6 +64,8 @@ class Settings:
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     residuals: Residuals = "auto"
     """What the drop-in function keeps for its backward pass."""
+    locality: Locality = "auto"
+    """What traces of a function on arrays keep of terms through which neurons are coupled."""
     dtypes: tuple[str, ...] = ("float32", "float64")
     """In which to verify."""
     per_neuron: bool = False
@@ -104,6 +109,8 @@ class Settings:
             given["elimination"] = self.elimination
         if self.residuals != "auto":
             given["residuals"] = self.residuals
+        if self.locality != "auto":
+            given["locality"] = self.locality
         if self.emit != DEFAULT_FUNCTIONS:
             given["emit"] = ",".join(self.emit)
         return tuple(given.items())

@@ -18,6 +18,7 @@ from gradgen.cli.options import (
     objective_options,
     order_option,
     refuse_options,
+    locality_option,
     residuals_option,
     search_option,
     search_options,
@@ -76,6 +77,7 @@ def main(context: click.Context) -> None:
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: standard output.")
 @emit_option
 @residuals_option
+@locality_option
 @click.option(
     "--dtype",
     "dtypes",
@@ -164,6 +166,7 @@ _FOR_TARGETS = {
 @objective_options
 @emit_option
 @residuals_option
+@locality_option
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: SOURCE_grad.py.")
 @click.option("--name", help="Of the target; default: the name of the source file.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

@@ -16,6 +16,7 @@ from gradgen.config import (
     FORMATS,
     FUNCTIONS,
     OBJECTIVES,
+    LOCALITIES,
     RESIDUALS,
     Settings,
 )
@@ -185,6 +186,16 @@ residuals_option = click.option(
 )
 
 
+locality_option = click.option(
+    "--locality",
+    type=click.Choice(LOCALITIES),
+    default="auto",
+    show_default=True,
+    help="What traces of a function on arrays keep where its state couples neurons. full: all. "
+    "layer: what stays within a layer. neuron: nothing. auto: all, if there is nothing.",
+)
+
+
 force_option = click.option(
     "--force", is_flag=True, help="Replace a file even if gradgen did not write it."
 )
@@ -251,6 +262,7 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
         budget=options.get("budget", Settings.budget),
         seed=options.get("seed", Settings.seed),
         residuals=options.get("residuals", Settings.residuals),
+        locality=options.get("locality", Settings.locality),
         **more,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
+from gradgen.compile.array_traces import online_traces
 from gradgen.compile.programs import GENERATOR
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
@@ -64,6 +65,7 @@ def array_module(front: ArrayFront) -> ArrayModule:
         options=settings.options(),
         imports=digests_of_imports(settings.path, settings.example),
         jacobian=jacobian_of(trace, front.source, settings),
+        traces=online_traces(trace, front.source, settings, cotangents),
     )
 
 

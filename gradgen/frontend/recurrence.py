@@ -40,7 +40,7 @@ def find_recurrence(source: Source, trace: Trace | ArrayTrace) -> Recurrence:
     return tuple((path, found[path]) for path in inputs if found.get(path) in outputs)
 
 
-def require_state(source: Source, trace: Trace) -> None:
+def require_state(source: Source, trace: Trace | ArrayTrace) -> None:
     """Raise GradgenError unless there is state, and all of it that is a float is differentiated."""
     if not trace.differentiated_state:
         raise _at(

@@ -18,6 +18,7 @@ from gradgen.config import (
     ELIMINATIONS,
     FUNCTIONS,
     OBJECTIVES,
+    LOCALITIES,
     RESIDUALS,
     Settings,
 )
@@ -233,6 +234,7 @@ _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
     "elimination": _one_of(ELIMINATIONS),
     "emit": _functions,
     "residuals": _one_of(RESIDUALS),
+    "locality": _one_of(LOCALITIES),
 }
 """What `[tool.gradgen]` may say for all targets, and how each value is read."""
 _KEYS: Mapping[str, Callable[[Any], Any]] = {
@@ -273,6 +275,7 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
         elimination=given.get("elimination", "vertex"),
         emit=given.get("emit", DEFAULT_FUNCTIONS),
         residuals=given.get("residuals", "auto"),
+        locality=given.get("locality", "auto"),
         per_neuron=given.get("per-neuron", False),
         root=str(folder),
     )

@@ -106,6 +106,7 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
         ("objective", settings.objective, "muls"),
         ("elimination", settings.elimination, "vertex"),
         ("residuals", settings.residuals, "auto"),
+        ("locality", settings.locality, "auto"),
     ):
         if value != default:
             entry[key] = value

@@ -14,6 +14,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify.array_ledger import ArrayLedger
+from gradgen.verify.array_online import ONLINE, learned_of
 from gradgen.verify.array_points import Sample, Sizes, shown
 from gradgen.verify.array_programs import (
     SCAN,
@@ -98,6 +99,9 @@ class Trial:
         """What there is to compare."""
         functions = self._functions
         parts = {part for f in functions for part in (*f.returns, f.rule) if part}
+        if "traces" in parts:
+            # they are what gradients come of
+            parts = parts - {"traces"} | {ONLINE}
         if self.scanned and any(f.name == STEP for f in functions) and self._is_scannable:
             parts.add(SCAN)
         return sorted(parts)
@@ -169,12 +173,14 @@ class Trial:
         outputs, trace = self._subject.module.trace.outputs, self._subject.module.trace
         derived = [outputs[k].path for k in self._subject.floats]
         inputs = [i.path for i in trace.inputs if i.wrt]
+        learned = [self._subject.paths[k] for k in learned_of(self._subject)]
         pairs = [f"{output} by {path}" for output in derived for path in inputs]
         paths = {
             "result": [o.path for o in outputs],
             "tangents": derived,
             "jacobian": pairs,
             "entries": pairs,
+            ONLINE: learned,
         }.get(part, inputs)
         where = ("vmapped " if self.mapped else "") + f"{part} {paths[number]}"
         if (found.shape, found.dtype) != (due.shape, due.dtype):
