@@ -15,8 +15,8 @@ from gradgen.config import (
     ELIMINATIONS,
     FORMATS,
     FUNCTIONS,
-    OBJECTIVES,
     LOCALITIES,
+    OBJECTIVES,
     RESIDUALS,
     Settings,
 )

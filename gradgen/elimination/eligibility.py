@@ -32,7 +32,7 @@ from gradgen.elimination.localities import couples, couplings_of, left_out_by
 from gradgen.ir.array_plan import tip
 from gradgen.ir.array_trace import ArrayTrace, Partial
 from gradgen.ir.code import Var
-from gradgen.ir.eligibility import Eligibility, Locality
+from gradgen.ir.eligibility import Eligibility, Locality, Meeting
 from gradgen.ir.eligibility import Term as Handed
 from gradgen.ir.patterns import Pattern, total
 
@@ -61,7 +61,7 @@ def eligibility_of(trace: ArrayTrace, locality: Locality) -> Eligibility:
     kept = _without(edges, {(c.source, c.target) for c in left_out})
     derived = _derived(trace, kept, states, sources)
     carried = {s: v for s, v in states.items() if s not in derived}
-    found = Eligibility(locality, carried, derived, sources, (), (), couplings, left_out)
+    found = Eligibility(locality, carried, derived, sources, (), (), (), couplings, left_out)
     factors = _terms(_pairs(_of_states(found, factor_graph(trace, found)), found.derived))
     found = replace(found, factors=factors)
     traces: _Pairs = {}
@@ -69,8 +69,37 @@ def eligibility_of(trace: ArrayTrace, locality: Locality) -> Eligibility:
         graph = moving_graph(trace, replace(found, traces=_terms(traces)))
         following = _joined(traces, _pairs(_forward(graph), found.carried))
         if following == traces:
-            return replace(found, traces=_terms(traces))
+            break
         traces = following
+    found = replace(found, traces=_terms(traces))
+    return replace(found, meetings=tuple(_meetings(trace, found)))
+
+
+def _meetings(trace: ArrayTrace, found: Eligibility) -> Iterator[Meeting]:
+    """The sources that have parameters in common, and all that have traces of the same states."""
+    above = {i.target: i.variables for i in trace.primal}
+    inputs = [i.variable for i in trace.inputs]
+    groups: list[tuple[set[Var], set[Var]]] = []
+    for source in found.sources:
+        parameters = reach([source], {v: list(operands) for v, operands in above.items()})
+        own = {v for v in inputs if v in parameters}
+        sharing = [group for group in groups if group[1] & own]
+        groups = [group for group in groups if group not in sharing]
+        groups.append(
+            ({source}.union(*(s for s, _ in sharing)), own.union(*(p for _, p in sharing)))
+        )
+    by_states: dict[tuple[Var, ...], tuple[set[Var], set[Var]]] = {}
+    for sources, parameters in groups:
+        traced = {term.state for term in found.traces if term.source in sources}
+        states = tuple(s for s in found.carried if s in traced)
+        known = by_states.get(states, (set(), set()))
+        by_states[states] = known[0] | sources, known[1] | parameters
+    for states, (sources, parameters) in by_states.items():
+        yield Meeting(
+            tuple(s for s in found.sources if s in sources),
+            tuple(p for p in inputs if p in parameters),
+            states,
+        )
 
 
 def moving_graph(trace: ArrayTrace, found: Eligibility) -> ArrayGraph:

@@ -27,13 +27,10 @@ def meeting_graphs(
 ) -> Iterator[ArrayGraph]:
     """From the sources to the outputs' sum, weighted with errors: by each, whose it is.
 
-    A graph for all sources that have traces of the same states.
+    A graph for each meeting.
     """
-    groups: dict[frozenset[Var], list[Var]] = {}
-    for source in found.sources:
-        states = frozenset(t.state for t in found.traces if t.source == source)
-        groups.setdefault(states, []).append(source)
-    for states, sources in groups.items():
+    for meeting in found.meetings:
+        sources, states = meeting.sources, meeting.states
         met = {found.carried[state] for state in states} - {*found.sources}
         edges = above(edges_in(trace), {*found.sources, *met})
         for variable in met:

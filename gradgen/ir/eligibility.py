@@ -58,6 +58,16 @@ class Coupling:
 
 
 @dataclass(frozen=True)
+class Meeting:
+    """Where errors meet the traces of sources that have parameters in common."""
+
+    sources: tuple[Var, ...]
+    parameters: tuple[Var, ...]
+    states: tuple[Var, ...]
+    """Carried ones: at their new values."""
+
+
+@dataclass(frozen=True)
 class Eligibility:
     """What has to be handed from step to step, so that errors find the gradient."""
 
@@ -71,6 +81,7 @@ class Eligibility:
     """Of carried states by sources."""
     factors: tuple[Term, ...]
     """Of derived states by carried ones."""
+    meetings: tuple[Meeting, ...]
     couplings: tuple[Coupling, ...]
     """All terms through which neurons are coupled."""
     left_out: tuple[Coupling, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gradgen.ir.array_plan import tip
+from gradgen.ir.array_plan import ArrayPlan, tip
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, DType, Var
 from gradgen.ir.eligibility import ArrayTraces, Eligibility, Held, Plans, Term
@@ -163,7 +163,7 @@ def traces_of(
 
 
 def _shapes(
-    whole: Program, trace: ArrayTrace, old: Mapping[Var, Shape], errors: Mapping[Var, Var]
+    whole: Program, trace: ArrayTrace, old: dict[Var, Shape], errors: Mapping[Var, Var]
 ) -> dict[Var, Shape]:
     given = {i.variable: s for i, s in zip(trace.inputs, trace.shapes, strict=True)}
     given |= old | {error: trace.shapes_by_variable[v] for error, v in errors.items()}

@@ -17,8 +17,8 @@ from gradgen.config import (
     DEFAULT_FUNCTIONS,
     ELIMINATIONS,
     FUNCTIONS,
-    OBJECTIVES,
     LOCALITIES,
+    OBJECTIVES,
     RESIDUALS,
     Settings,
 )

@@ -15,8 +15,6 @@ from gradgen.ir.program import Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import (
     DEFAULT_SIZE,
-    LEADING,
-    Dim,
     Shape,
     axes_in,
     multiple,
