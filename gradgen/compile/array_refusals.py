@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from gradgen.errors import GradgenError
 from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.code import Var
+from gradgen.ir.code import Var, is_float
 from gradgen.ir.eligibility import Coupling, Eligibility
+from gradgen.ir.shapes import shape_as_stated
 from gradgen.ir.source import Position, Source
 
 
@@ -27,6 +28,35 @@ def never_formed(
         line=place.line,
         column=place.column,
     )
+
+
+def require_learned(trace: ArrayTrace, source: Source) -> None:
+    """Raise GradgenError unless something is learned, and the state keeps its shape."""
+    states = dict(trace.differentiated_state)
+    inputs = zip(trace.inputs, trace.shapes, strict=True)
+    shapes = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
+    for leaf, shape in inputs:
+        following = shapes.get(states.get(leaf.path, ""), shape)
+        if following != shape:
+            raise GradgenError(
+                f"the state '{leaf.path}' has the shape {shape_as_stated(shape)}, and its next "
+                f"value {shape_as_stated(following)}",
+                hint="say which output is the next value of which argument: # gradgen: next "
+                f"{leaf.path}=0, and state it in the shape that it keeps",
+                path=source.path,
+                line=source.position.line,
+                column=source.position.column,
+            )
+    if all(not leaf.wrt or leaf.path in states for leaf in trace.inputs):
+        candidates = [i.path for i in trace.inputs if is_float(i.dtype) and i.path not in states]
+        chosen = ",".join([*states, *candidates])
+        raise GradgenError(
+            f"nothing is learned: of '{source.function}', only its state is differentiated",
+            hint=f"say by what traces are to be: --wrt {chosen}",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
 
 
 def couples_neurons(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradgen.compile.array_refusals import called, couples_neurons, described, never_formed
+from gradgen.compile.array_refusals import (
+    called,
+    couples_neurons,
+    described,
+    never_formed,
+    require_learned,
+)
 from gradgen.config import Settings
 from gradgen.elimination.array_graphs import ArrayGraph
 from gradgen.elimination.arrays import planned
@@ -38,6 +44,7 @@ def online_traces(
     if "traces" not in settings.emit:
         return None
     require_state(source, trace)
+    require_learned(trace, source)
     try:
         found = eligibility_of(trace, settings.locality)
     except NeverFormedError as error:
@@ -47,14 +54,15 @@ def online_traces(
             trace, source, what, hint, error.output, error.given, error.at
         ) from error
     if settings.locality == "auto" and found.couplings:
-        choices = [eligibility_of(trace, locality) for locality in _CHOICES]
-        raise couples_neurons(trace, source, choices)
+        choices = {e.left_out: e for e in (eligibility_of(trace, one) for one in _CHOICES)}
+        raise couples_neurons(trace, source, list(choices.values()))
     left_out = tuple(dict.fromkeys(described(trace, source, c) for c in found.left_out))
     plans = _plans(trace, found, errors)
     return traces_of(trace, found, plans, _names(trace, found), errors, left_out)
 
 
-_CHOICES: tuple[Locality, ...] = ("full", "layer", "neuron")
+_CHOICES: tuple[Locality, ...] = ("layer", "full", "neuron")
+"""Of those that leave out the same, the last is offered."""
 
 
 def _plans(trace: ArrayTrace, found: Eligibility, errors: Mapping[Var, Var]) -> Plans:
