@@ -27,7 +27,9 @@ class Run:
         self.state = [(self.paths.index(i), outputs.index(o)) for i, o in trace.recurrence]
         states = [place for place, _ in self.state]
         self.learned = [k for k, i in enumerate(trace.inputs) if i.wrt and k not in states]
-        fixed = {*states, *self.learned}
+        arguments = {self.paths[k].split(".")[0] for k in self.learned}
+        staying = {k for k, path in enumerate(self.paths) if path.split(".")[0] in arguments}
+        fixed = {*states, *staying}
         self.driven = [k for k, x in enumerate(self.leaves) if k not in fixed and x.ndim]
         self.drive = [random.normal(size=(steps, *self.leaves[k].shape)) for k in self.driven]
         due = made.types(made.source, self.leaves)

@@ -96,6 +96,8 @@ def test_layer_is_exact_within_a_layer(tmp_path):
         ("feed-forward LIF", {"v by w": "(batch, n_in)", "i by w": "(batch, n_in)"}),
         ("adaptive LIF", {"v by w": "(batch, n_in)", "a by w": "(batch, n, n_in)"}),
         ("hard reset", {"v by w": "(batch, n, n_in)", "v by b": "(batch, n)"}),
+        ("a mask that may change", {"v by w": "(batch, n, n_in)"}),
+        ("a mask in one argument with its weights", {"v by p.w": "(batch, n_in)"}),
         ("transformed weights", {"v by w": "(batch, n_in)", "v by u": "(batch, k)"}),
     ],
 )

@@ -62,6 +62,16 @@ def f(v, x, w, mask):
     v = 0.9 * v + x @ (w * mask)
     return v, spike(v - 1.0)
 """,
+    "a mask in one argument with its weights": """
+# gradgen: shape v=(batch, n) x=(batch, n_in) p.w=(n_in, n) p.mask=(n_in, n)
+# gradgen: example p={w, mask}
+# gradgen: wrt v, p.w
+# gradgen: next v=0
+
+def f(v, x, p):
+    v = 0.9 * v + x @ (p["w"] * p["mask"])
+    return v, spike(v - 1.0)
+""",
     "transformed weights": """
 # gradgen: shape v=(batch, n) x=(batch, n_in) y=(batch, k) w=(n_in, n) u=(n, k) s=(k, r) t=(r, n)
 # gradgen: wrt v, w, u, s, t

@@ -99,7 +99,8 @@ def _elemental_place(trace: ArrayTrace, coupling: Coupling) -> Position | None:
 
 
 def called(trace: ArrayTrace, variable: Var) -> str:
-    """What people would call a variable: by its path or its name, or by what it is computed of."""
+    """What people would call a variable: by its path or its name, or by what it is computed of,
+    what is differentiated first."""
     names = {label.variable: label.name for label in trace.labels if label.name}
     names |= {i.variable: i.path for i in trace.inputs}
     code = {i.target: i for i in trace.primal}
@@ -111,4 +112,5 @@ def called(trace: ArrayTrace, variable: Var) -> str:
             found[names[v]] = None
         elif v in code:
             waiting += reversed(code[v].variables)
-    return " and ".join(found) or "a constant"
+    held = {i.path for i in trace.inputs if not i.wrt}
+    return " and ".join([name for name in found if name not in held] or found) or "a constant"

@@ -191,7 +191,7 @@ def _sources(trace: ArrayTrace, edges: Edges) -> tuple[Var, ...]:
     """What traces are by: what errors reach parameters from, in the order of the trace."""
     states = {path for path, _ in trace.recurrence}
     inputs = [i.variable for i in trace.inputs if i.wrt and i.path not in states]
-    pure, fixed = set(inputs), set[Var]()
+    pure, fixed = set(inputs), {i.variable for i in trace.inputs if trace.stays(i)}
     for instruction in trace.primal:
         if fixed.issuperset(instruction.variables):
             fixed.add(instruction.target)

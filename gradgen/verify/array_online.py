@@ -119,7 +119,9 @@ def _at(subject: ArraySubject, leaves: Vectors, step: int) -> list[Any]:
     states = {path for path, _ in trace.recurrence}
     return [
         jnp.roll(leaf, step)
-        if is_float(i.dtype) and not i.wrt and i.path not in states and jnp.ndim(leaf)
+        if is_float(i.dtype)
+        and not (i.wrt or i.path in states or trace.stays(i))
+        and jnp.ndim(leaf)
         else leaf
         for i, leaf in zip(trace.inputs, leaves, strict=True)
     ]
