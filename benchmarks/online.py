@@ -107,7 +107,7 @@ def picture(found: dict[int, dict[str, Measured]]) -> None:
 
 def main() -> None:
     """Print the tables and draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description="Learning online beside backpropagation.")
     parser.add_argument("--layers", action="store_true", help="layers with their weights alone")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     chosen = parser.parse_args()

@@ -18,15 +18,40 @@ from test_arrays import pair
 from trace_sources import COUPLED, UNCOUPLED
 from trace_strategies import steps
 
+from gradgen.compile.array_generation import generate_arrays, judge_arrays
+from gradgen.compile.array_programs import array_module
+from gradgen.compile.front import open_front
+from gradgen.config import Settings
+from gradgen.targets.jax.render import render_arrays
 
-@pytest.mark.parametrize("name", UNCOUPLED)
+REPRESENTATIVES = {
+    "feed-forward LIF",
+    "adaptive LIF",
+    "hard reset",
+    "learned time constants, one for all",
+    "a mask in one argument with its weights",
+    "transformed weights",
+    "recurrent adaptive layer",
+    "two layers",
+}
+"""Those of the normal run."""
+
+
+def each(sources):
+    return [
+        name if name in REPRESENTATIVES else pytest.param(name, marks=pytest.mark.full)
+        for name in sources
+    ]
+
+
+@pytest.mark.parametrize("name", each(UNCOUPLED))
 def test_exact_without_coupling(name, tmp_path):
     with jax.enable_x64(True):
         run = Run(pair(tmp_path, UNCOUPLED[name], emit=EMIT))
         compare(run.online, run.through_time, run, 1e-12)
 
 
-@pytest.mark.parametrize("name", COUPLED)
+@pytest.mark.parametrize("name", each(COUPLED))
 def test_full_is_exact(name, tmp_path):
     with jax.enable_x64(True):
         run = Run(pair(tmp_path, COUPLED[name], emit=EMIT, locality="full"))
@@ -168,6 +193,68 @@ def test_a_step_may_be_mapped_and_is_not_differentiated(tmp_path):
         jax.grad(lambda w: step(traces, (*primals[:3], w, primals[4]))[0][1].sum())(primals[3])
 
 
+SMALL = """
+# gradgen: shape v=(batch, n) x=(batch, m) w=(m, n) r=(n, n) o=(n,)
+# gradgen: wrt v, w, r, o
+
+def f(v, x, w, r, o):
+    v = 0.75 * v + x @ w + jnp.tanh(v) @ r
+    return v, v * o
+"""
+
+
+@pytest.mark.parametrize(
+    ("locality", "right", "wrong"),
+    [
+        ("neuron", "", ""),
+        ("neuron", "0.75 * v_by_w", "0.5 * v_by_w"),
+        ("neuron", "v_by_w_new.T @", "2.0 * v_by_w_new.T @"),
+        pytest.param("full", "", "", marks=pytest.mark.full),
+        pytest.param("full", "0.75 * v_by_r + ", "0.75 * v_by_r - ", marks=pytest.mark.full),
+    ],
+)
+def test_a_wrong_trace_is_found(locality, right, wrong, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(HEADER + SMALL)
+    front = open_front(Settings(str(path), emit=("traces",), locality=locality))
+    module = array_module(front)
+    text = render_arrays(module)
+    assert right in text
+    found = judge_arrays(
+        front, module, text.replace(right, wrong, 1) if right else text, quick=True
+    )
+    assert found.exact == (right == wrong)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("locality", ["full", "layer", "neuron"])
+def test_verifies(locality, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(HEADER + COUPLED["two layers"])
+    front = open_front(Settings(str(path), emit=EMIT, locality=locality))
+    assert generate_arrays(front, lambda what: None).report.exact
+
+
+def test_any_number_of_axes_in_front(tmp_path):
+    text = SMALL.replace("v=(batch, n) x=(batch, m)", "v=(..., n) x=(..., m)")
+    text = text.replace(" + jnp.tanh(v) @ r", " + o")
+    made = pair(tmp_path, text, emit=EMIT)
+    random = np.random.default_rng(0)
+    v, x, w, r, o = (
+        jnp.asarray(random.normal(size=shape), "float32")
+        for shape in ((2, 3, 4), (2, 3, 5), (5, 4), (4, 4), (4,))
+    )
+
+    def learned(v, x):
+        primals = v, x, w, r, o
+        traces = made.function("_traces_init")(primals)
+        result, traces = made.function("_traces_step")(traces, primals)
+        return made.function("_traces_vjp")(traces, result)
+
+    for one, other in zip(learned(v, x), learned(v.reshape(6, 4), x.reshape(6, 5)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy as jnp\n\n\n"
 
 
@@ -179,6 +266,12 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
             (),
             "model.py:6:27: error: 'f' couples neurons through its state, by v in line 6",
             "--locality full keeps all, and is exact: ",
+        ),
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + x * w[0]\n    return v\n",
+            ("--shape", "v=(..., n)", "--shape", "x=(..., n)"),
+            "'x' has the axes that `...` stands for, and cannot be learned online",
+            "--wrt v,w",
         ),
         (
             "def f(v, x, w):\n    v = 0.9 * v + jnp.cumsum(x * w[0], axis=1)\n    return v\n",
@@ -205,7 +298,14 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
             "# gradgen: next v=0",
         ),
     ],
-    ids=["coupled", "never formed", "nothing learned", "constant state", "another shape"],
+    ids=[
+        "coupled",
+        "axes in front",
+        "never formed",
+        "nothing learned",
+        "constant state",
+        "another shape",
+    ],
 )
 def test_refused(text, more, message, hint, tmp_path, capfd):
     (tmp_path / "model.py").write_text(BEFORE + text)

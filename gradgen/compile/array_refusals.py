@@ -8,7 +8,7 @@ from gradgen.errors import GradgenError
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.eligibility import Coupling, Eligibility
-from gradgen.ir.shapes import shape_as_stated
+from gradgen.ir.shapes import LEADING, shape_as_stated
 from gradgen.ir.source import Position, Source
 
 
@@ -31,7 +31,8 @@ def never_formed(
 
 
 def require_learned(trace: ArrayTrace, source: Source) -> None:
-    """Raise GradgenError unless something is learned, and the state keeps its shape."""
+    """Raise GradgenError unless something is learned, in axes of its own, and the state keeps
+    its shape."""
     states = dict(trace.differentiated_state)
     inputs = zip(trace.inputs, trace.shapes, strict=True)
     shapes = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
@@ -43,6 +44,15 @@ def require_learned(trace: ArrayTrace, source: Source) -> None:
                 f"value {shape_as_stated(following)}",
                 hint="say which output is the next value of which argument: # gradgen: next "
                 f"{leaf.path}=0, and state it in the shape that it keeps",
+                path=source.path,
+                line=source.position.line,
+                column=source.position.column,
+            )
+        if leaf.wrt and leaf.path not in states and LEADING in shape:
+            others = [i.path for i in trace.inputs if i.wrt and i.path != leaf.path]
+            raise GradgenError(
+                f"'{leaf.path}' has the axes that `...` stands for, and cannot be learned online",
+                hint=f"state its axes by name, or hold it constant: --wrt {','.join(others)}",
                 path=source.path,
                 line=source.position.line,
                 column=source.position.column,

@@ -279,7 +279,7 @@ def _pushed(
             for row in jacobians
         ]
     else:
-        push = jax.vmap(lambda *t: jax.jvp(along, chosen, list(t))[1])
+        push: Any = jax.vmap(lambda *t: jax.jvp(along, chosen, list(t))[1])
         tangents = push(*(rows[k] for k in active))
     for k, tangent in zip(floats, tangents, strict=True):
         found[k] = tangent
