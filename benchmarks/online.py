@@ -3,11 +3,16 @@
 `python -m benchmarks.online` takes the gradient of a layer of LIF neurons by its input weights, by
 eligibility traces and by `jax.grad` of the source. It prints XLA's temporary memory and the time a
 step for growing sequences, beside the forward pass alone, and draws docs/_static/online.svg. The
-programs take turns in shuffled order, and times are medians.
+programs take turns in shuffled order, and times are medians. Then come layers with their weights
+inside (`benchmarks.online_layers`).
+
+    python -m benchmarks.online                 # everything
+    python -m benchmarks.online --layers        # layers with their weights alone
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.drawing import plotter, save
+from benchmarks.online_layers import print_table
 from benchmarks.training import Measured, front_of, generated, measure
 from gradgen.config import Settings
 
@@ -69,7 +75,9 @@ def loss_of(lif_step: Callable[..., Any]) -> Callable[..., jax.Array]:
     return loss
 
 
-def measured(steps: int, lif: ModuleType, source: Callable[..., Any]) -> dict[str, Measured]:
+def measured(
+    steps: int, lif: ModuleType, source: Callable[..., Any], rounds: int
+) -> dict[str, Measured]:
     """All programs on a sequence of so many steps; AssertionError if the gradients differ."""
     first, second, third = jax.random.split(jax.random.key(0), 3)
     weights = 2.0 * jax.random.normal(first, (PRESYNAPTIC, NEURONS))
@@ -82,7 +90,7 @@ def measured(steps: int, lif: ModuleType, source: Callable[..., Any]) -> dict[st
     }
     found, due = (programs[k](weights, activity, target) for k in ("online", "through time"))
     assert float(jnp.max(jnp.abs(found - due))) <= 1e-4 * float(jnp.max(jnp.abs(due)))
-    return measure(programs, (weights, activity, target), ROUNDS)
+    return measure(programs, (weights, activity, target), rounds)
 
 
 def picture(found: dict[int, dict[str, Measured]]) -> None:
@@ -98,7 +106,18 @@ def picture(found: dict[int, dict[str, Measured]]) -> None:
 
 
 def main() -> None:
-    """Print the table and draw the picture."""
+    """Print the tables and draw the picture."""
+    parser = argparse.ArgumentParser(description="Learning online beside backpropagation.")
+    parser.add_argument("--layers", action="store_true", help="layers with their weights alone")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    chosen = parser.parse_args()
+    if not chosen.layers:
+        neurons(chosen.rounds)
+    print_table(chosen.rounds)
+
+
+def neurons(rounds: int) -> None:
+    """The table and the picture of a neuron's step with its weights around it."""
     settings = Settings(str(ROOT / "models" / "lif.py"), emit=("f", "traces"))
     lif = generated(settings)
     source = front_of("lif").function
@@ -106,7 +125,7 @@ def main() -> None:
     headings = ("steps", "through time, MB", "online, MB", "forward, us/step")
     for heading in (*headings, "through time, us/step", "online, us/step"):
         table.add_column(heading, justify="right")
-    found = {steps: measured(steps, lif, source) for steps in STEPS}
+    found = {steps: measured(steps, lif, source, rounds) for steps in STEPS}
     for steps, points in found.items():
         memory = (f"{points[k].temporary / 1e6:.2f}" for k in ("through time", "online"))
         times = (

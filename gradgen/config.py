@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from gradgen.ir.eligibility import Locality
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, FUNCTIONS
 from gradgen.ir.graph import Elimination, Order
 from gradgen.ir.module import Options, Residuals
@@ -19,6 +20,7 @@ __all__ = [
     "ELIMINATIONS",
     "FORMATS",
     "FUNCTIONS",
+    "LOCALITIES",
     "OBJECTIVES",
     "RESIDUALS",
     "SEARCHES",
@@ -32,6 +34,7 @@ Search = Literal["auto", "alphazero", "heuristics"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
 SEARCHES: tuple[Search, ...] = get_args(Search)
+LOCALITIES: tuple[Locality, ...] = get_args(Locality)
 RESIDUALS: tuple[Residuals, ...] = get_args(Residuals)
 FORMATS = ("text", "json", "github", "sarif")
 """How findings are told to people and to programs."""
@@ -88,6 +91,8 @@ class Settings:
     """How many steps of a loop are written out in a row where it is compiled."""
     memory: str | None = None
     """What the gradient may take at the recorded sizes, such as `200MB`."""
+    locality: Locality = "auto"
+    """What traces of a function on arrays keep of terms through which neurons are coupled."""
     dtypes: tuple[str, ...] = ("float32", "float64")
     """In which to verify."""
     per_neuron: bool = False
@@ -144,6 +149,8 @@ class Settings:
         for name, value, default in self.of_loops:
             if value is not None and value != default:
                 given[name] = value
+        if self.locality != "auto":
+            given["locality"] = self.locality
         if self.emit != DEFAULT_FUNCTIONS:
             given["emit"] = ",".join(self.emit)
         return tuple(given.items())

@@ -57,7 +57,10 @@ def test_random_loops(shard: int) -> None:
                     raise
                 constant.add(text)
                 return
-            sizes = SIZES["float64"][crc32(text.encode()) % 2]
+            sets = SIZES["float64"]
+            if "GRADGEN_EXAMPLES" not in os.environ:
+                # told by the text, so that it is the same when hypothesis tries it again
+                sets = [sets[crc32(text.encode()) % 2]]
             check(made, "float64", value_ulps=1e4, sets=sets)
         passed.add(text)
         if len(passed) % 50 == 0:

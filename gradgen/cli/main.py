@@ -16,6 +16,7 @@ from gradgen.cli.options import (
     emit_option,
     emitted,
     force_option,
+    locality_option,
     objective_options,
     order_option,
     refuse_options,
@@ -78,6 +79,7 @@ def main(context: click.Context) -> None:
 @emit_option
 @residuals_option
 @loop_options
+@locality_option
 @click.option(
     "--dtype",
     "dtypes",
@@ -167,6 +169,7 @@ _FOR_TARGETS = {
 @emit_option
 @residuals_option
 @loop_options
+@locality_option
 @click.option("-o", "--output", metavar="OUT", help="The file to write; default: SOURCE_grad.py.")
 @click.option("--name", help="Of the target; default: the name of the source file.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

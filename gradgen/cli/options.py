@@ -15,6 +15,7 @@ from gradgen.config import (
     ELIMINATIONS,
     FORMATS,
     FUNCTIONS,
+    LOCALITIES,
     OBJECTIVES,
     RESIDUALS,
     Settings,
@@ -185,6 +186,16 @@ residuals_option = click.option(
 )
 
 
+locality_option = click.option(
+    "--locality",
+    type=click.Choice(LOCALITIES),
+    default="auto",
+    show_default=True,
+    help="What traces of a function on arrays keep where its state couples neurons. full: all. "
+    "layer: what stays within a layer. neuron: nothing. auto: all, if there is nothing.",
+)
+
+
 force_option = click.option(
     "--force", is_flag=True, help="Replace a file even if gradgen did not write it."
 )
@@ -255,6 +266,7 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
         segments=options.get("segments", Settings.segments),
         unroll=options.get("unroll", Settings.unroll),
         memory=options.get("memory", Settings.memory),
+        locality=options.get("locality", Settings.locality),
         **more,
     )
 

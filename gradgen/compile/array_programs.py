@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
+from gradgen.compile.array_traces import online_traces
 from gradgen.compile.ordering import of_another_graph, order_of_arrays
 from gradgen.compile.programs import GENERATOR
 from gradgen.compile.through_time import choose_taking
@@ -59,6 +60,7 @@ def array_module(
         pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp, orders)
     gradient = _gradient(trace, orders) if trace.is_loss else None
     jacobian = jacobian_of(trace, front.source, settings, orders)
+    traces = online_traces(trace, front.source, settings, cotangents, orders)
     plans = {"vjp": pulled.plan}
     if pushed is not None:
         plans["jvp"] = pushed.plan
@@ -66,6 +68,8 @@ def array_module(
         plans["gradient"] = gradient[0].plan
     if jacobian is not None:
         plans["value_and_jacobian"] = jacobian.plan
+    if traces is not None:
+        plans |= traces.plans.by_name
     recipe = recipe_of(plans)
     if given is not None and all(given.steps != order.steps for _, order in recipe.orders):
         raise of_another_graph(
@@ -108,6 +112,7 @@ def array_module(
         recipe=recipe,
         memory=chosen.bytes if trace.loops else None,
         factor=chosen.factor,
+        traces=traces,
     )
 
 

@@ -131,6 +131,14 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
         )
     traced = replace(traced, outputs=outputs)
     traced = replace(traced, recurrence=find_recurrence(source, traced))
+    if settings.locality != "auto":
+        raise GradgenError(
+            f"'{source.function}' is the step of one neuron, in which no others are to be kept",
+            hint="leave --locality out, or state the shapes of a layer: # gradgen: shape ...",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
     if "traces" in stands_on(settings.emit):
         require_state(source, traced)
     traced.check()

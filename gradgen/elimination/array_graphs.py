@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -112,11 +112,11 @@ def vjp_graph(trace: ArrayTrace) -> ArrayGraph:
 def weighted_outputs(trace: ArrayTrace, cotangents: Mapping[Var, Var]) -> ArrayGraph:
     """The graph of the outputs' sum, weighted with cotangents: by each, whose it is."""
     inputs = [i.variable for i in trace.inputs if i.wrt]
-    edges = _edges(trace)
-    kept = _between(edges, inputs, list(cotangents.values()))
+    edges = edges_in(trace)
+    kept = between(edges, inputs, list(cotangents.values()))
     for weight, variable in cotangents.items():
-        edges.setdefault((variable, END), []).append(_vector(variable, weight, trace))
-    return _graph(trace, edges, kept, [(END, v) for v in inputs if v in kept])
+        edges.setdefault((variable, END), []).append(vector_of(variable, weight, trace))
+    return graph_of(trace, edges, kept, [(END, v) for v in inputs if v in kept])
 
 
 def weighted_inputs(trace: ArrayTrace, tangents: Mapping[Var, Var]) -> ArrayGraph:
@@ -124,33 +124,46 @@ def weighted_inputs(trace: ArrayTrace, tangents: Mapping[Var, Var]) -> ArrayGrap
 
     Outputs have vertices of their own, since they may be read further.
     """
-    edges = _edges(trace)
-    outputs = _with_tips(trace, edges)
-    kept = _between(edges, list(tangents.values()), outputs)
+    edges = edges_in(trace)
+    outputs = with_tips(trace, edges)
+    kept = between(edges, list(tangents.values()), outputs)
     for weight, variable in tangents.items():
-        edges[END, variable] = [_vector(variable, weight, trace, rows=True)]
-    return _graph(trace, edges, kept, [(v, END) for v in outputs if v in kept])
+        edges[END, variable] = [vector_of(variable, weight, trace, rows=True)]
+    return graph_of(trace, edges, kept, [(v, END) for v in outputs if v in kept])
 
 
 def whole_jacobian(trace: ArrayTrace) -> ArrayGraph:
     """The graph from the differentiated inputs to the outputs, which have vertices of their own."""
     inputs = [i.variable for i in trace.inputs if i.wrt]
-    edges = _edges(trace)
-    outputs = _with_tips(trace, edges)
-    kept = _between(edges, inputs, outputs)
-    above = {t: _reach([t], _neighbours((b, a) for a, b in edges)) for t in outputs if t in kept}
+    edges = edges_in(trace)
+    outputs = with_tips(trace, edges)
+    kept = between(edges, inputs, outputs)
+    above = {t: reach([t], neighbours((b, a) for a, b in edges)) for t in outputs if t in kept}
     ends = [(t, s) for t in above for s in inputs if s in above[t]]
-    return _graph(trace, edges, kept, ends)
+    return graph_of(trace, edges, kept, ends)
 
 
 def ends_of(graph: ArrayGraph, source: Var, target: Var) -> tuple[list[Var], list[Var]]:
     """What paths to one vertex come from, and where paths from another go to."""
     edges = [(s, t) for s, t, _ in graph.edges]
-    above = _reach([source], _neighbours((t, s) for s, t in edges))
-    below = _reach([target], _neighbours(edges))
+    above = reach([source], neighbours((t, s) for s, t in edges))
+    below = reach([target], neighbours(edges))
     sources = dict.fromkeys(s for _, s in graph.ends if s in above)
     targets = dict.fromkeys(t for t, _ in graph.ends if t in below)
     return list(sources), list(targets)
+
+
+def blocked(graph: ArrayGraph) -> tuple[Var, Var, Var] | None:
+    """An output, an input, and the operation between them that is applied to vectors alone."""
+    for middle, target, terms in graph.edges:
+        for operator in (term for term in terms if not isinstance(term, Partial)):
+            inputs, outputs = ends_of(graph, middle, target)
+            wide = [v for v in outputs if graph.shapes[v]]
+            given = [v for v in inputs if graph.shapes[v]]
+            pushed = isinstance(operator, Operator) and operator.pushed is not None
+            if isinstance(operator, Passed) or (wide and (given or middle in inputs or not pushed)):
+                return (wide or outputs)[0].removeprefix(TIP), (given or inputs)[0], target
+    return None
 
 
 def goes_forward(graph: ArrayGraph) -> bool:
@@ -167,41 +180,50 @@ def _with_loops(trace: ArrayTrace) -> Iterator[ArrayTrace]:
         yield from _with_loops(step)
 
 
-_Edges = dict[tuple[Var, Var], list[Term]]
+Edges = dict[tuple[Var, Var], list[Term]]
 
 
-def _edges(trace: ArrayTrace) -> _Edges:
-    edges: _Edges = {}
+def edges_in(trace: ArrayTrace) -> Edges:
+    """The terms of all partials, by source and target."""
+    edges: Edges = {}
     for elemental in trace.elementals:
         for part in elemental.parts:
             edges.setdefault((part.source, elemental.target), []).append(part)
     return edges
 
 
-def _with_tips(trace: ArrayTrace, edges: _Edges) -> list[Var]:
+def with_tips(trace: ArrayTrace, edges: Edges) -> list[Var]:
     """The vertices of the outputs, joined to what they are."""
     outputs = dict.fromkeys(o.atom for o in trace.float_outputs if isinstance(o.atom, str))
     for variable in outputs:
-        edges[variable, tip(variable)] = [_identity(variable, trace)]
+        edges[variable, tip(variable)] = [identity(variable, trace)]
     return [tip(variable) for variable in outputs]
 
 
-def _vector(variable: Var, weight: Var, trace: ArrayTrace, *, rows: bool = False) -> Partial:
+def vector_of(variable: Var, weight: Var, trace: ArrayTrace, *, rows: bool = False) -> Partial:
+    """A cotangent of a variable, or a tangent, as a partial."""
     shape = trace.shapes_by_variable[variable]
     layout = tuple(None if dim == 1 else k for k, dim in enumerate(shape))
     return Partial(variable, vector(shape, rows=rows), weight, layout)
 
 
-def _identity(variable: Var, trace: ArrayTrace) -> Partial:
+def identity(variable: Var, trace: ArrayTrace) -> Partial:
+    """The derivative of a variable by itself."""
     shape = trace.shapes_by_variable[variable]
     axes = tuple(range(len(shape)))
     return Partial(variable, Pattern(axes, axes, frozenset(), shape, True), Const(1.0), ())
 
 
-def _graph(
-    trace: ArrayTrace, edges: _Edges, kept: set[Var], ends: Sequence[tuple[Var, Var]]
+def graph_of(
+    trace: ArrayTrace,
+    edges: Edges,
+    kept: Collection[Var],
+    ends: Sequence[tuple[Var, Var]],
+    first: Sequence[Var] = (),
 ) -> ArrayGraph:
-    order = [i.variable for i in trace.inputs if i.wrt] + [e.target for e in trace.elementals]
+    """The graph of some vertices; those that come `first` are above what the trace has before."""
+    inputs = [i.variable for i in trace.inputs if i.wrt]
+    order = list(dict.fromkeys((*first, *inputs, *(e.target for e in trace.elementals))))
     order += dict.fromkeys(target for target, _ in ends if target != END and target not in order)
     left = {vertex for pair in ends for vertex in pair}
     vertices = (*([END] if END in left else []), *(v for v in order if v in kept))
@@ -237,20 +259,22 @@ def _names(trace: ArrayTrace, vertices: Iterable[Var]) -> dict[Var, str]:
     return found
 
 
-def _between(edges: _Edges, sources: Sequence[Var], targets: Sequence[Var]) -> set[Var]:
+def between(edges: Edges, sources: Iterable[Var], targets: Iterable[Var]) -> set[Var]:
     """The vertices on paths from sources to targets."""
-    down, up = _neighbours(edges), _neighbours((t, s) for s, t in edges)
-    return _reach(sources, down) & _reach(targets, up)
+    down, up = neighbours(edges), neighbours((t, s) for s, t in edges)
+    return reach(sources, down) & reach(targets, up)
 
 
-def _neighbours(pairs: Iterable[tuple[Var, Var]]) -> dict[Var, list[Var]]:
+def neighbours(pairs: Iterable[tuple[Var, Var]]) -> dict[Var, list[Var]]:
+    """For each first of the pairs, its seconds."""
     found: dict[Var, list[Var]] = {}
     for one, other in pairs:
         found.setdefault(one, []).append(other)
     return found
 
 
-def _reach(start: Sequence[Var], neighbours: Mapping[Var, list[Var]]) -> set[Var]:
+def reach(start: Iterable[Var], neighbours: Mapping[Var, list[Var]]) -> set[Var]:
+    """The vertices that can be reached, the first ones included."""
     reached = set(start)
     waiting = list(reached)
     while waiting:

@@ -40,23 +40,24 @@ def find_recurrence(source: Source, trace: Trace | ArrayTrace) -> Recurrence:
     return tuple((path, found[path]) for path in inputs if found.get(path) in outputs)
 
 
-def require_state(source: Source, trace: Trace) -> None:
+def require_state(source: Source, trace: Trace | ArrayTrace) -> None:
     """Raise GradgenError unless there is state, and all of it that is a float is differentiated."""
+    floats = {i.path for i in trace.inputs if is_float(i.dtype)}
+    differentiated = dict(trace.differentiated_state)
+    chosen = ",".join(i.path for i in trace.inputs if i.wrt)
+    for path, _ in trace.recurrence:
+        if path in floats and path not in differentiated:
+            raise _at(
+                source,
+                f"'{path}' is state that is held constant: traces would miss what goes through it",
+                f"differentiate with respect to it too: --wrt {chosen},{path}",
+            )
     if not trace.differentiated_state:
         raise _at(
             source,
             f"'{source.function}' has no state: no output is the next value of an input",
             "say which one is: # gradgen: next v=0, the path of an argument and that of an output",
         )
-    floats = {i.path for i in trace.inputs if is_float(i.dtype)}
-    differentiated = dict(trace.differentiated_state)
-    for path, _ in trace.recurrence:
-        if path in floats and path not in differentiated:
-            raise _at(
-                source,
-                f"'{path}' is state that is held constant: traces would miss what goes through it",
-                f"differentiate with respect to it too: --wrt ...,{path}",
-            )
 
 
 def _told(source: Source) -> Iterator[tuple[str, str]]:

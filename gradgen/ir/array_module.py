@@ -8,7 +8,8 @@ from functools import cached_property
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
-from gradgen.ir.emitted import EMITTED, EmittedFunction
+from gradgen.ir.eligibility import ArrayTraces
+from gradgen.ir.emitted import EMITTED_ON_ARRAYS, EmittedFunction
 from gradgen.ir.loops import LOOP, Loop, loop_of
 from gradgen.ir.module import Options, Passes
 from gradgen.ir.patterns import Pattern
@@ -74,6 +75,8 @@ class ArrayModule:
     loops over time."""
     factor: float = 1.0
     """How many times its operations that takes, for less memory."""
+    traces: ArrayTraces | None = None
+    """Likewise."""
 
     @cached_property
     def shapes(self) -> dict[Var, Shape]:
@@ -84,7 +87,11 @@ class ArrayModule:
         found = dict(trace.shapes_by_variable)
         found |= {v: by_path[path] for path, v in (*self.cotangents, *self.tangents)}
         whole = shapes_of(passes.whole.instructions, found)
-        return found | {v: whole[v] for v in passes.kept}
+        kept = {v: whole[v] for v in passes.kept}
+        if self.traces is None:
+            return found | kept
+        held = {v: h.shape for h in self.traces.held for v in (h.variable, h.given) if v}
+        return found | kept | held
 
     @property
     def blocks(self) -> tuple[Loop, ...]:
@@ -110,7 +117,8 @@ class ArrayModule:
         there |= {"jvp": self.jvp is not None, "value_and_grad": self.gradient is not None}
         whole = ("value_and_jacobian", "jacobian", "jacobian_entries")
         there |= dict.fromkeys(whole, self.jacobian is not None)
-        return tuple(EMITTED[name] for name in self.emit if there.get(name, False))
+        there["traces"] = self.traces is not None
+        return tuple(EMITTED_ON_ARRAYS[name] for name in self.emit if there.get(name, False))
 
     @property
     def programs(self) -> dict[str, Program]:
@@ -122,4 +130,8 @@ class ArrayModule:
             found["gradient"] = self.gradient
         if self.jacobian is not None:
             found["value_and_jacobian"] = self.jacobian.program
+        if self.traces is not None:
+            found["traces_start"] = self.traces.start
+            found["traces"] = self.traces.step
+            found["traces_pulled"] = self.traces.pulled
         return found | {"residuals": self.passes.forward, "backward": self.passes.backward}

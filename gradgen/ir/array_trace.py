@@ -116,6 +116,20 @@ class ArrayTrace:
         return {i.variable: i.name for i in self.inputs if not i.name.isdigit()}
 
     @property
+    def differentiated_state(self) -> Recurrence:
+        """The floats of the state that are differentiated."""
+        inputs = {i.path for i in self.inputs if i.wrt and is_float(i.dtype)}
+        outputs = {o.path for o in self.float_outputs}
+        return tuple((i, o) for i, o in self.recurrence if i in inputs and o in outputs)
+
+    def stays(self, leaf: Input) -> bool:
+        """Whether an input is held constant in one argument with what is learned: it is taken to be
+        the same in every step, as that is."""
+        states = {path for path, _ in self.recurrence}
+        learned = {i.path.split(".")[0] for i in self.inputs if i.wrt and i.path not in states}
+        return not leaf.wrt and leaf.path not in states and leaf.path.split(".")[0] in learned
+
+    @property
     def is_loss(self) -> bool:
         """Whether the result is a single number, or a pair of one and of anything else."""
         alone = self.result.is_leaf

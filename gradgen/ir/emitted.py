@@ -142,8 +142,24 @@ _FUNCTIONS = (
         by_default=False,  # they need a state
     ),
 )  # fmt: skip
+_ON_ARRAYS = (
+    EmittedFunction(
+        "traces", ("traces_start", "traces", "traces_pulled"),
+        takes=("traces", "primals"), returns=("result", "traces"),
+        about=(
+            "Traces before the first step, in their shapes; `traces_init(primals)`.",
+            "Gradients of what is learned, from errors at the outputs of the step that was made; "
+            "`traces_vjp(traces, cotangents)`.",
+            "The result and the next traces; `traces_step(traces, primals)`.",
+        ),
+        members=("traces_init", "traces_vjp", "traces_step"),
+        by_default=False,
+    ),
+)  # fmt: skip
 EMITTED = {function.name: function for function in _FUNCTIONS}
 """By name, in the order of the text."""
+EMITTED_ON_ARRAYS = EMITTED | {function.name: function for function in _ON_ARRAYS}
+"""Those of modules on arrays."""
 FUNCTIONS = tuple(
     sorted(EMITTED, key=lambda f: (not EMITTED[f].by_default, EMITTED[f].of_one_scalar))
 )

@@ -79,3 +79,11 @@ class Kept(Result):
 
     kind = "kept"
     variable: Var
+
+
+@dataclass(frozen=True)
+class HeldValue(Result):
+    """An array that a step hands to the next, or to errors."""
+
+    kind = "held"
+    name: str

@@ -40,7 +40,7 @@ def split_arrays(
     paths = {i.variable: i.path for i in trace.inputs}
     outputs = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
     told = [given.get(v, ()) for v in passes.kept] + [outputs[weighed[v]] for v in cotangents]
-    missing = _sizes_read(passes.backward).difference(*map(told_by, told))
+    missing = sizes_read(passes.backward).difference(*map(told_by, told))
     free_first = sorted(given, key=lambda v: paths[v] in state)
     telling = {next(v for v in free_first if axis in told_by(given[v])) for axis in sorted(missing)}
     if not telling:
@@ -100,7 +100,7 @@ _WITH_SIZES = {
 """The attributes of operations in which code names sizes."""
 
 
-def _sizes_read(program: Program) -> set[str]:
+def sizes_read(program: Program) -> set[str]:
     """The names of sizes that the code of a program has."""
     found: set[str] = set()
     own: set[str] = set()

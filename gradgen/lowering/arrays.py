@@ -214,10 +214,21 @@ class ArrayCode:
     def _accumulated(self, plan: ArrayPlan, vectors: Mapping[Var, Var]) -> list[Stored]:
         """Where each value of a plan is; `vectors` are cotangents or tangents: by each, whose."""
         for vector, variable in vectors.items():
-            self._shapes[vector] = self._trace.shapes_by_variable[variable]
-            self._more.append(vector)
+            self._give(vector, self._trace.shapes_by_variable[variable])
+        self._add_partials()
+        return self._carried_out(plan)
+
+    def _give(self, variable: Var, shape: Shape) -> None:
+        """Take one more input."""
+        self._shapes[variable] = shape
+        self._more.append(variable)
+
+    def _add_partials(self) -> None:
         self._values = self._builder.splice(self._trace.partials, self._values)
         self._partials_end = len(self._builder.instructions)
+
+    def _carried_out(self, plan: ArrayPlan) -> list[Stored]:
+        """Where each value of a plan is."""
         patterns = plan.patterns
         values = [self._settled(self._value(p.atom), p.layout) for p in plan.partials]
         lines = {i.target: i.line for i in self._trace.primal}

@@ -17,6 +17,7 @@ from gradgen.config import (
     DEFAULT_FUNCTIONS,
     ELIMINATIONS,
     FUNCTIONS,
+    LOCALITIES,
     OBJECTIVES,
     RESIDUALS,
     Settings,
@@ -248,6 +249,7 @@ _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
     "elimination": _one_of(ELIMINATIONS),
     "emit": _functions,
     "residuals": _one_of(RESIDUALS),
+    "locality": _one_of(LOCALITIES),
 }
 """What `[tool.gradgen]` may say for all targets, and how each value is read."""
 _KEYS: Mapping[str, Callable[[Any], Any]] = {
@@ -294,6 +296,7 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
         segments=given.get("segments"),
         unroll=given.get("unroll", "auto"),
         memory=given.get("memory"),
+        locality=given.get("locality", "auto"),
         per_neuron=given.get("per-neuron", False),
         root=str(folder),
     )

@@ -107,6 +107,7 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
         ("elimination", settings.elimination, "vertex"),
         ("residuals", settings.residuals, "auto"),
         *settings.of_loops,
+        ("locality", settings.locality, "auto"),
     ):
         if value != default:
             entry[key] = value

@@ -12,13 +12,20 @@ from jax.flatten_util import ravel_pytree
 
 from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify.array_entries import dense_entries
+from gradgen.verify.array_locality import Couplings
+from gradgen.verify.array_online import (
+    ONLINE,
+    forward_in_time,
+    through_time,
+    without_couplings,
+)
 from gradgen.verify.generated import Generated, Given
 from gradgen.verify.subject import ArraySubject, result_leaves
 
 Vectors = Sequence[Any]
 Results = dict[str, list[Any]]
 """Arrays by what they are: `result`, `cotangents`, `tangents`, `gradient`, `jacobian`, `entries`,
-`through scan`; the last but one are as many as pairs of a float output and an input."""
+`through scan`, `online`; those of the Jacobian are as many as pairs of an output and an input."""
 Program = Callable[[Vectors, Vectors, Vectors], Any]
 """On leaves, cotangents of the float outputs, and tangents of the differentiated leaves."""
 
@@ -27,8 +34,10 @@ _STEPS = 3
 _AT_ONCE = 128
 
 
-def source_program(subject: ArraySubject, parts: Sequence[str]) -> Program:
-    """What JAX makes of the source."""
+def source_program(
+    subject: ArraySubject, parts: Sequence[str], couplings: Couplings = frozenset()
+) -> Program:
+    """What JAX makes of the source; `couplings` are what traces leave out."""
 
     def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> Results:
         chosen = tuple(leaves[k] for k in subject.wrt)
@@ -47,6 +56,12 @@ def source_program(subject: ArraySubject, parts: Sequence[str]) -> Program:
                 found["tangents"] = by_pulls(along, chosen, tangents)
         if SCAN in parts:
             found[SCAN] = _through_scan(subject, subject.source, leaves, cotangents)
+        if ONLINE in parts:
+            found[ONLINE] = (
+                without_couplings(subject, couplings, leaves, cotangents)
+                if couplings
+                else through_time(subject, leaves, cotangents)
+            )
         return {part: found[part] for part in parts}
 
     return run
@@ -69,6 +84,8 @@ def generated_program(
                 outputs = result_leaves(generated.subject.source(leaves))
                 floats = [outputs[k] for k in subject.floats]
                 values["entries"] = dense_entries(generated, values["entries"], floats, leaves)
+            if "traces" in values:
+                values[ONLINE] = forward_in_time(generated, leaves, cotangents, result)
             found[function.name] = {
                 part: _flat(subject, part, value) for part, value in values.items() if part in parts
             }

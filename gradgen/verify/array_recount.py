@@ -82,7 +82,28 @@ def _given(generated: Generated) -> dict[str, Callable[[], Sequence[Any]]]:
         # with loops, the function's value comes first
         return [*(kept[1] if module.trace.loops else kept), *cotangents]
 
+    def held() -> dict[str, Any]:
+        start = loaded[own_name(_called("traces_start"), loaded)]
+        assert module.traces is not None
+        names = [one.name for one in module.traces.held]
+        return dict(zip(names, jax.eval_shape(start, *leaves), strict=True))
+
+    def read() -> Sequence[Any]:
+        assert module.traces is not None
+        return [held()[one.name] for one in module.traces.read]
+
+    def met() -> Sequence[Any]:
+        assert module.traces is not None
+        return [held()[name] for name in module.traces.met]
+
+    def errors() -> Sequence[Any]:
+        assert module.traces is not None
+        paths = {v: path for path, v in module.cotangents}
+        return [by_path[paths[v]] for v in module.traces.errors]
+
     given: dict[str, Callable[[], Sequence[Any]]] = {
+        "traces": lambda: [*leaves, *read()],
+        "traces_pulled": lambda: [*met(), *errors()],
         "vjp": lambda: [*leaves, *cotangents],
         "jvp": lambda: [*leaves, *tangents],
         "backward": backward,
@@ -92,7 +113,9 @@ def _given(generated: Generated) -> dict[str, Callable[[], Sequence[Any]]]:
 
 def _called(program: str) -> str:
     """What the text calls a program."""
-    return PROGRAMS[program].function if program in PROGRAMS else "_value_and_gradient"
+    own = {"gradient": "_value_and_gradient"}
+    own |= {name: f"_{name}" for name in ("traces_start", "traces_pulled")}
+    return own.get(program) or PROGRAMS[program].function
 
 
 @dataclass

@@ -14,6 +14,8 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.verify.array_ledger import ArrayLedger
+from gradgen.verify.array_locality import Couplings, couplings_of
+from gradgen.verify.array_online import ONLINE, learned_of
 from gradgen.verify.array_points import Sample, Sizes, shown
 from gradgen.verify.array_programs import (
     SCAN,
@@ -98,6 +100,12 @@ class Trial:
         """What there is to compare."""
         functions = self._functions
         parts = {part for f in functions for part in (*f.returns, f.rule) if part}
+        if "traces" in parts:
+            # they are what gradients come of
+            parts -= {"traces"}
+            # where sizes are equal, nothing tells what goes to other neurons
+            if not self._leaves_out or len({*self.sizes.values()}) == len(self.sizes):
+                parts.add(ONLINE)
         if self.scanned and any(f.name == STEP for f in functions) and self._is_scannable:
             parts.add(SCAN)
         return sorted(parts)
@@ -115,7 +123,18 @@ class Trial:
 
     @cached_property
     def _source(self) -> Callable[..., Results]:
-        return self._over_samples(source_program(self._subject, self._parts))
+        couplings: Couplings = frozenset()
+        if self._leaves_out and ONLINE in self._parts:
+            first = self.samples[0].leaves
+            locality = self._leaves_out
+            couplings = couplings_of(self._subject, first, self.sizes, locality)
+        return self._over_samples(source_program(self._subject, self._parts, couplings))
+
+    @property
+    def _leaves_out(self) -> str:
+        """By which locality traces leave something out; empty if they do not."""
+        traces = self._subject.module.traces
+        return traces.eligibility.locality if traces is not None and traces.left_out else ""
 
     def _generated(self, functions: Sequence[EmittedFunction]) -> Callable[..., dict[str, Results]]:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self.samples[0].leaves)
@@ -169,12 +188,14 @@ class Trial:
         outputs, trace = self._subject.module.trace.outputs, self._subject.module.trace
         derived = [outputs[k].path for k in self._subject.floats]
         inputs = [i.path for i in trace.inputs if i.wrt]
+        learned = [self._subject.paths[k] for k in learned_of(self._subject)]
         pairs = [f"{output} by {path}" for output in derived for path in inputs]
         paths = {
             "result": [o.path for o in outputs],
             "tangents": derived,
             "jacobian": pairs,
             "entries": pairs,
+            ONLINE: learned,
         }.get(part, inputs)
         where = ("vmapped " if self.mapped else "") + f"{part} {paths[number]}"
         if (found.shape, found.dtype) != (due.shape, due.dtype):

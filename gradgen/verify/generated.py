@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import EmittedFunction, public_name
 from gradgen.verify.subject import Array, Verified, result_leaves
 from gradgen.verify.verdict import Failure
@@ -79,10 +80,13 @@ class Generated:
         return (*positional, *keyword.values())
 
     def _cotangents(self, given: Given) -> Any:
+        return self.vectors(given.cotangents, given.result)
+
+    def vectors(self, cotangents: Sequence[Any], result: Any) -> Any:
         """Cotangents in the result's pytree: of type float0 for what is not a float."""
-        leaves, tree = jax.tree.flatten(given.result)
+        leaves, tree = jax.tree.flatten(result)
         flat: list[Any] = [np.zeros(jnp.shape(leaf), jax.dtypes.float0) for leaf in leaves]
-        for position, cotangent in zip(self.subject.floats, given.cotangents, strict=True):
+        for position, cotangent in zip(self.subject.floats, cotangents, strict=True):
             flat[position] = cotangent
         return jax.tree.unflatten(tree, flat)
 
@@ -94,7 +98,9 @@ class Generated:
         return {path: tangents[path] for path, _ in traces.factors}
 
     def _traces(self, given: Given) -> Any:
-        """Each state's tangent as its traces."""
+        """Each state's tangent as its traces; on arrays those before the first step."""
+        if isinstance(self.subject.module, ArrayModule):
+            return self.function("traces_init")(self._primals(given))
         start = self._primals(given), self._presynaptic(given)
         zeros, tangents = self.function("traces_init")(*start), self._by_path(given)
         return {pair: jnp.broadcast_to(tangents[pair[0]], zeros[pair].shape) for pair in zeros}

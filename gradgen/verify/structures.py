@@ -125,6 +125,18 @@ class Structures:
     def _of_any_shape(self, found: Any) -> None:
         """Nothing: these have the axes of the traces that were given."""
 
+    def _traces(self, found: Any) -> str | None:
+        """On arrays they are what the next step takes, so that a loop can carry them."""
+        if not isinstance(self._subject.module, ArrayModule):
+            return None
+
+        def start(leaves: Any) -> Any:
+            positional, keyword = self._subject.bind(leaves)
+            return self._generated.function("traces_init")((*positional, *keyword.values()))
+
+        due = jax.eval_shape(start, self._leaves)
+        return self._compare(found, describe(due, lambda _: "*"), jax.tree.leaves(due))
+
     def _result(self) -> str:
         return describe(self.result, lambda _: "*")
 
@@ -281,7 +293,7 @@ _PARTS: dict[str, Callable[[Structures, Any], str | None]] = {
     "jacobian": Structures._nested,
     "gradient": Structures._gradient,
     "entries": Structures._entries,
-    "traces": Structures._of_any_shape,
+    "traces": Structures._traces,
     "so_far": Structures._of_any_shape,
 }
 """What is wrong with what functions return, by the names that their records have for it."""

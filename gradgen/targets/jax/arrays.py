@@ -17,14 +17,18 @@ from gradgen.ir.program import Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import (
     DEFAULT_SIZE,
-    LEADING,
-    Dim,
     Shape,
     axes_in,
     multiple,
     shape_as_stated,
 )
 from gradgen.targets.jax.array_jacobian import entries_of, entry_keys, jacobian_body
+from gradgen.targets.jax.array_traces import (
+    axes_of,
+    traces_context,
+    traces_metadata,
+    traces_sentences,
+)
 from gradgen.targets.jax.context import docstring_with, module_frame
 from gradgen.targets.jax.fronts import is_split, merging, numbers_of_own_axes, with_front
 from gradgen.targets.jax.layout import (
@@ -57,18 +61,24 @@ _ABOUT = {
     "jvp": ("_jvp", "Outputs and their tangents"),
     "gradient": ("_value_and_gradient", "The result and its gradient"),
     "value_and_jacobian": ("_value_and_entries", "Outputs and the terms of Jacobian entries"),
+    "traces_start": ("_traces_start", "Zeros in the shapes of what a step hands on"),
+    "traces": ("_traces", "Outputs, and what the step hands on from what it is given"),
+    "traces_pulled": ("_traces_pulled", "Gradients from errors and what the step handed on"),
 }  # fmt: skip
 """What each program is called, and what it computes."""
 _NOT_HERE = (
     "entry_keys", "eligible_keys", "trace_keys", "factor_keys", "states", "jacobian_body",
+    "learned", "left_out", "held_axes", "held_given", "held_met", "error_axes", "errors_body",
+    "over_learned_body",
 )  # fmt: skip
-"""What only modules on neurons have."""
+"""What modules have only where it is asked for, or on neurons."""
 _STANDS_ON = {
     "f": ("primal", "residuals", "backward"),
     "forward": ("primal", "jvp"),
     "vjp": ("primal", "vjp"),
     "jvp": ("jvp",),
     "value_and_grad": ("gradient",),
+    "traces": ("traces_start", "traces", "traces_pulled"),
     **dict.fromkeys(
         ("value_and_jacobian", "jacobian", "jacobian_entries"), ("value_and_jacobian",)
     ),
@@ -82,9 +92,11 @@ def array_context(module: ArrayModule) -> Context:
     frame = module_frame(module, axes_in(trace.shapes))
     names: Mapping[Var, str] = frame.pop("by_variable")
     needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
-    jacobian = {}
+    more = {}
+    if module.traces is not None:
+        more = traces_context(module, module.traces, frame["names"])
     if module.jacobian is not None:
-        jacobian = {
+        more |= {
             "entry_keys": "\n".join(entry_keys(module, module.jacobian)),
             "jacobian_body": "\n".join(jacobian_body(module, frame["names"])),
         }
@@ -100,7 +112,7 @@ def array_context(module: ArrayModule) -> Context:
             f"    {line}" for line in forward_body(trace.inputs, frame["names"], trace.own_rules)
         ),
         **dict.fromkeys(_NOT_HERE, ""),
-        **jacobian,
+        **more,
         "constant": any(is_float(i.dtype) and not i.wrt for i in trace.inputs),
         "differentiated_paths": "\n".join(
             layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
@@ -151,6 +163,9 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
             f"{jacobian.plan.muls:,} multiplications of them in its accumulation by "
             f"{_elimination(order.found_by)}{proof}{f' ({modes})' if modes else ''}."
         )
+    if module.traces is not None:
+        taken = (_with_formula(counts[name]) for name in ("traces", "traces_pulled"))
+        sentences += traces_sentences(module, module.traces, *taken)
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 
 
@@ -209,6 +224,8 @@ def _metadata(module: ArrayModule) -> list[str]:
     }
     if module.jacobian is not None:
         content["entries"] = entries_of(module.jacobian)
+    if module.traces is not None:
+        content["traces"] = traces_metadata(module, module.traces)
     return layout(f"{METADATA} = ", document(content))
 
 
@@ -248,21 +265,11 @@ def _leaves(module: ArrayModule) -> list[str]:
     """What the text knows of each leaf: its path, its axes and its kind."""
     trace = module.trace
     rows: list[Doc] = [
-        tuple_of([quote(i.path), tuple_of([_axis(d) for d in shape]), quote(i.dtype)])
+        tuple_of([quote(i.path), axes_of(shape), quote(i.dtype)])
         for i, shape in zip(trace.inputs, trace.shapes, strict=True)
     ]
     lines = layout("_LEAVES = ", tuple_of(rows))
     return [lines[0].removeprefix("_LEAVES = "), *lines[1:]]
-
-
-def _axis(dim: Dim) -> Doc:
-    found = multiple(dim)
-    if found is None:
-        return str(dim)
-    if dim == LEADING:
-        return quote("...")
-    number, name = found
-    return quote(name) if number == 1 else tuple_of([str(number), quote(name)])
 
 
 def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
@@ -348,6 +355,8 @@ def _printed(
     """What prints a program, and the names of its variables."""
     trace = module.trace
     whole = module.passes.whole if name in ("residuals", "backward") else program
+    if module.traces is not None and program is module.traces.pulled:
+        whole = module.traces.whole
     axes = set(axes_in(module.shapes.values()))
     taken = {*inputs.values(), *axes}
     given = dict(inputs)
@@ -358,6 +367,8 @@ def _printed(
     }
     wanted = {v: f"ct_{called[path]}" for path, v in module.cotangents}
     wanted |= {v: f"t_{short[path]}" for path, v in module.tangents}
+    if module.traces is not None:
+        wanted |= {h.given: h.name for h in module.traces.held if h.given is not None}
     for variable in whole.inputs:
         if variable not in given:
             given[variable] = unique(identifier(wanted[variable]), taken)
@@ -382,6 +393,8 @@ def _floats(module: ArrayModule, program: Program) -> list[Var]:
     trace = module.trace
     dtypes = {i.variable: i.dtype for i in trace.inputs}
     dtypes |= {i.target: i.dtype for i in module.passes.whole.instructions}
+    if module.traces is not None:
+        dtypes |= {i.target: i.dtype for i in module.traces.whole.instructions}
     shapes = module.shapes
     found = [v for v in program.inputs if is_float(dtypes.get(v, "float"))]
     return sorted(found, key=lambda v: not shapes.get(v, ()))

@@ -76,7 +76,7 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
         lines.append(f"    return {leaves_name}, {flat(tuple_of(names.type_sources))}")
     else:
         lines += layout("return ", result, "", 4)
-    return _dedent(lines)
+    return dedent(lines)
 
 
 def bound_guards(argument: Argument, expressions: Mapping[str, str]) -> list[str]:
@@ -136,7 +136,7 @@ def _compared(bound: Bound, expression: str) -> tuple[str, str]:
     return f"type({expression}).__name__", quote(bound.shown)
 
 
-def _dedent(lines: Sequence[str]) -> list[str]:
+def dedent(lines: Sequence[str]) -> list[str]:
     """Lines that were laid out at an indentation of four, without it."""
     return [line.removeprefix("    ") for line in lines]
 
@@ -168,7 +168,7 @@ def backward_body(module: Module | ArrayModule, names: Names) -> list[str]:
     pulled = call("_pull_back", ["_cotangents", "kept", "primals", tuple_of(used)])
     lines = unpack(targets, pulled, 4)
     everything: list[Doc] = [f"d_{names.leaves[i.path]}" if i.wrt else "None" for i in inputs]
-    return _dedent([*lines, *layout("return ", tuple_of(everything), "", 4)])
+    return dedent([*lines, *layout("return ", tuple_of(everything), "", 4)])
 
 
 def forward_body(inputs: Sequence[Input], names: Names, once: bool) -> list[str]:
@@ -182,17 +182,17 @@ def forward_body(inputs: Sequence[Input], names: Names, once: bool) -> list[str]
     alike: list[Doc] = [f"_like({names.leaves[i.path]})" for i in inputs if i.wrt]
     kept = tuple_of([call("_residuals", guarded), tuple_of(alike)])
     result = tuple_of([call("_primal", leaves), kept])
-    return _dedent(layout("return ", result, "", 4))
+    return dedent(layout("return ", result, "", 4))
 
 
 def differentiated_leaves(inputs: Sequence[Input]) -> list[str]:
     """The leaves that are differentiated, from all."""
     chosen: list[Doc] = [f"leaves[{k}]" for k, i in enumerate(inputs) if i.wrt]
     found = "leaves" if len(chosen) == len(inputs) else tuple_of(chosen)
-    return _dedent(layout("differentiated = ", found, "", 4))
+    return dedent(layout("differentiated = ", found, "", 4))
 
 
-def _nesting(expression: str, where: str, structure: Structure) -> list[str]:
+def nesting(expression: str, where: str, structure: Structure) -> list[str]:
     """The guard of how vectors are nested; a single one needs none."""
     if structure.is_leaf:
         return []
@@ -210,14 +210,14 @@ def cotangents_body(module: Module | ArrayModule | ArrayModule) -> list[str]:
     given: list[Doc] = [expressions[path] for path in floats]
     due: list[Doc] = [f"outputs[{number[path]}]" for path in floats]
     names: list[Doc] = [quote(path) for path in floats]
-    lines = _nesting("cotangents", "cotangents", trace.result)
+    lines = nesting("cotangents", "cotangents", trace.result)
     vectors = call("_vectors", [tuple_of(given), tuple_of(due), tuple_of(names)])
     used = [path for path, _ in module.cotangents]
     if used == floats:
-        return _dedent([*lines, *layout("return ", vectors, "", 4)])
+        return dedent([*lines, *layout("return ", vectors, "", 4)])
     lines += layout("vectors = ", vectors, "", 4)
     chosen: list[Doc] = [f"vectors[{floats.index(path)}]" for path in used]
-    return _dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
+    return dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
 
 def over_arguments_body(
@@ -231,7 +231,7 @@ def over_arguments_body(
         construct(a.structure, lambda path: local.get(path, "None"), names.types, a.name)
         for a in wrt
     ]
-    return _dedent([*lines, *layout("return ", tuple_of(trees), "", 4)])
+    return dedent([*lines, *layout("return ", tuple_of(trees), "", 4)])
 
 
 def tangents_body(module: Module | ArrayModule) -> list[str]:
@@ -248,10 +248,10 @@ def tangents_body(module: Module | ArrayModule) -> list[str]:
         if held and len(held) == len(leaves):
             lines.append(f"    _no_tangent({name}, {quote(argument.name)})")
         else:
-            lines += _nesting(name, argument.name, argument.structure)
+            lines += nesting(name, argument.name, argument.structure)
             lines += [f"    _no_tangent({e}, {quote(i.path)})" for i, e in held]
         chosen += [e for i, e in leaves if i.wrt]
-    return _dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
+    return dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
 
 def pushed_tangents(module: Module | ArrayModule) -> list[str]:
@@ -268,14 +268,14 @@ def pushed_tangents(module: Module | ArrayModule) -> list[str]:
     if used != selected:
         chosen: list[Doc] = [f"tangents[{selected.index(path)}]" for path in used]
         lines += layout("tangents = ", tuple_of(chosen), "", 4)
-    return _dedent(lines)
+    return dedent(lines)
 
 
 def result_body(module: Module | ArrayModule, names: Names) -> list[str]:
     """The outputs, in the result's pytree."""
     outputs = list(names.outputs.values())
     tree = construct(module.trace.result, lambda path: names.outputs[path], names.types)
-    return _dedent([*unpack(outputs, "outputs", 4), *layout("return ", tree, "", 4)])
+    return dedent([*unpack(outputs, "outputs", 4), *layout("return ", tree, "", 4)])
 
 
 def full_tangents_body(trace: Trace | ArrayTrace, names: Names) -> list[str]:
@@ -292,7 +292,7 @@ def full_tangents_body(trace: Trace | ArrayTrace, names: Names) -> list[str]:
     lines = unpack(list(names.outputs.values()), "outputs", 4)
     lines += unpack(list(tangents.values()), "tangents", 4)
     leaves = tuple_of([leaf(path) for path in names.outputs])
-    return _dedent([*lines, *layout("return ", leaves, "", 4)])
+    return dedent([*lines, *layout("return ", leaves, "", 4)])
 
 
 def push_forward_body(module: Module | ArrayModule) -> list[str]:
@@ -303,7 +303,7 @@ def push_forward_body(module: Module | ArrayModule) -> list[str]:
     if len(chosen) < len(inputs):
         lines = layout("tangents = ", tuple_of(chosen), "", 4)
     lines.append("    outputs, pushed = _jvp(*primals, *tangents)")
-    return _dedent([*lines, "    return outputs, _full_tangents(outputs, pushed)"])
+    return dedent([*lines, "    return outputs, _full_tangents(outputs, pushed)"])
 
 
 def eligible_keys(module: Module) -> list[str]:
@@ -315,7 +315,7 @@ def eligible_keys(module: Module) -> list[str]:
         prefixed(f"({quote(s)}, {quote(p)}): ", tuple_of([quote(following[s]), quote(p)]))
         for (s, p), _ in module.traces.eligible
     ]
-    return _after("_TRACES = ", Group("{", tuple(items), "}"))
+    return after("_TRACES = ", Group("{", tuple(items), "}"))
 
 
 def trace_keys(module: Module) -> list[str]:
@@ -324,16 +324,16 @@ def trace_keys(module: Module) -> list[str]:
         return []
     results = module.traces.derivative.chosen.program.results
     keys = [key for key, _ in results if isinstance(key, EntrySoFar)]
-    return _after("_SO_FAR = ", tuple_of([_pair(key.output, key.input) for key in keys]))
+    return after("_SO_FAR = ", tuple_of([_pair(key.output, key.input) for key in keys]))
 
 
 def factor_keys(module: Module) -> list[str]:
     """The inputs that may be driven by presynaptic activity."""
     paths = [] if module.traces is None else [quote(path) for path, _ in module.traces.factors]
-    return _after("_DRIVEN = ", tuple_of(paths))
+    return after("_DRIVEN = ", tuple_of(paths))
 
 
-def _after(name: str, value: Doc) -> list[str]:
+def after(name: str, value: Doc) -> list[str]:
     """A value as it is laid out after a name, without it."""
     lines = layout(name, value)
     return [lines[0].removeprefix(name), *lines[1:]]
@@ -352,7 +352,7 @@ def _pair(output: str, path: str) -> Doc:
 def entry_keys(module: Module) -> list[str]:
     """The pairs (output path, input path) of the structurally nonzero entries."""
     keys = [_pair(output, path) for output, path, _ in _entries(module)]
-    return _after("_ENTRIES = ", tuple_of(keys))
+    return after("_ENTRIES = ", tuple_of(keys))
 
 
 def jacobian_body(module: Module, wrt: Sequence[Argument], names: Names) -> list[str]:
@@ -388,4 +388,4 @@ def jacobian_body(module: Module, wrt: Sequence[Argument], names: Names) -> list
     tree = construct(module.trace.result, row, names.types)
     outputs = [name if path in used else "_" for path, name in names.outputs.items()]
     lines = unpack(outputs, "outputs", 4) + unpack(targets, "entries", 4)
-    return _dedent([*lines, *layout("return ", tree, "", 4)])
+    return dedent([*lines, *layout("return ", tree, "", 4)])

@@ -1,0 +1,126 @@
+"""Errors of what is asked for on arrays and cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradgen.errors import GradgenError
+from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.code import Var, is_float
+from gradgen.ir.eligibility import Coupling, Eligibility
+from gradgen.ir.shapes import LEADING, shape_as_stated
+from gradgen.ir.source import Position, Source
+
+
+def never_formed(
+    trace: ArrayTrace, source: Source, what: str, hint: str, output: Var, given: Var, at: Var
+) -> GradgenError:
+    """A derivative through an operation that is applied to vectors alone."""
+    paths = {o.atom: o.path for o in reversed(trace.float_outputs)}
+    elemental = next(e for e in trace.elementals if e.target == at)
+    operation = "a rule of its own" if elemental.operation == "copy" else elemental.operation
+    place = elemental.place or source.position
+    return GradgenError(
+        f"{what} of {paths[output]} by {called(trace, given)} goes through {operation}, which is "
+        "applied to vectors and never stored",
+        hint=hint,
+        path=source.path,
+        line=place.line,
+        column=place.column,
+    )
+
+
+def require_learned(trace: ArrayTrace, source: Source) -> None:
+    """Raise GradgenError unless something is learned, in axes of its own, and the state keeps
+    its shape."""
+    states = dict(trace.differentiated_state)
+    inputs = zip(trace.inputs, trace.shapes, strict=True)
+    shapes = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
+    for leaf, shape in inputs:
+        following = shapes.get(states.get(leaf.path, ""), shape)
+        if following != shape:
+            raise GradgenError(
+                f"the state '{leaf.path}' has the shape {shape_as_stated(shape)}, and its next "
+                f"value {shape_as_stated(following)}",
+                hint="say which output is the next value of which argument: # gradgen: next "
+                f"{leaf.path}=0, and state it in the shape that it keeps",
+                path=source.path,
+                line=source.position.line,
+                column=source.position.column,
+            )
+        if leaf.wrt and leaf.path not in states and LEADING in shape:
+            others = [i.path for i in trace.inputs if i.wrt and i.path != leaf.path]
+            raise GradgenError(
+                f"'{leaf.path}' has the axes that `...` stands for, and cannot be learned online",
+                hint=f"state its axes by name, or hold it constant: --wrt {','.join(others)}",
+                path=source.path,
+                line=source.position.line,
+                column=source.position.column,
+            )
+    if all(not leaf.wrt or leaf.path in states for leaf in trace.inputs):
+        candidates = [i.path for i in trace.inputs if is_float(i.dtype) and i.path not in states]
+        chosen = ",".join([*states, *candidates])
+        raise GradgenError(
+            f"nothing is learned: of '{source.function}', only its state is differentiated",
+            hint=f"say by what traces are to be: --wrt {chosen}",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
+
+
+def couples_neurons(
+    trace: ArrayTrace, source: Source, choices: Sequence[Eligibility]
+) -> GradgenError:
+    """Traces of a step that couples neurons, where nobody said what to keep of that."""
+    couplings = choices[0].couplings
+    place = _elemental_place(trace, couplings[0]) or source.position
+    sizes = dict(trace.sizes)
+    offers = "; ".join(
+        f"--locality {c.locality} {_KEEPS[c.locality]}: {4 * c.amount} = {c.bytes(sizes):,} bytes"
+        for c in choices
+    )
+    terms = ", ".join(described(trace, source, c) for c in couplings)
+    return GradgenError(
+        f"'{source.function}' couples neurons through its state, by {terms}: which of that are "
+        "traces to keep?",
+        hint=f"{offers} (in float32)",
+        path=source.path,
+        line=place.line,
+        column=place.column,
+    )
+
+
+_KEEPS = {
+    "full": "keeps all, and is exact",
+    "layer": "keeps what stays within a layer",
+    "neuron": "keeps nothing of it",
+}
+
+
+def described(trace: ArrayTrace, source: Source, coupling: Coupling) -> str:
+    """A term through which neurons are coupled, by the line of the source that says it."""
+    name, place = called(trace, coupling.source), _elemental_place(trace, coupling)
+    return name if place is None else f"{name} in line {place.line}"
+
+
+def _elemental_place(trace: ArrayTrace, coupling: Coupling) -> Position | None:
+    return next(e.place for e in trace.elementals if e.target == coupling.target)
+
+
+def called(trace: ArrayTrace, variable: Var) -> str:
+    """What people would call a variable: by its path or its name, or by what it is computed of,
+    what is differentiated first."""
+    names = {label.variable: label.name for label in trace.labels if label.name}
+    names |= {i.variable: i.path for i in trace.inputs}
+    code = {i.target: i for i in trace.primal}
+    found: dict[str, None] = {}
+    waiting = [variable]
+    while waiting:
+        v = waiting.pop()
+        if v in names:
+            found[names[v]] = None
+        elif v in code:
+            waiting += reversed(code[v].variables)
+    held = {i.path for i in trace.inputs if not i.wrt}
+    return " and ".join([name for name in found if name not in held] or found) or "a constant"

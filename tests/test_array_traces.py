@@ -1,0 +1,340 @@
+"""Learning online on arrays: traces against backpropagation through time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from array_sources import HEADER
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from learning_online import EMIT, Run, compare
+from test_arrays import pair
+from trace_sources import COUPLED, UNCOUPLED
+from trace_strategies import steps
+
+from gradgen.compile.array_generation import generate_arrays, judge_arrays
+from gradgen.compile.array_programs import array_module
+from gradgen.compile.front import open_front
+from gradgen.config import Settings
+from gradgen.targets.jax.render import render_arrays
+
+REPRESENTATIVES = {
+    "feed-forward LIF",
+    "adaptive LIF",
+    "hard reset",
+    "learned time constants, one for all",
+    "a mask in one argument with its weights",
+    "transformed weights",
+    "recurrent adaptive layer",
+    "two layers",
+}
+"""Those of the normal run."""
+
+
+def each(sources):
+    return [
+        name if name in REPRESENTATIVES else pytest.param(name, marks=pytest.mark.full)
+        for name in sources
+    ]
+
+
+@pytest.mark.parametrize("name", each(UNCOUPLED))
+def test_exact_without_coupling(name, tmp_path):
+    with jax.enable_x64(True):
+        run = Run(pair(tmp_path, UNCOUPLED[name], emit=EMIT))
+        compare(run.online, run.through_time, run, 1e-12)
+
+
+@pytest.mark.parametrize("name", each(COUPLED))
+def test_full_is_exact(name, tmp_path):
+    with jax.enable_x64(True):
+        run = Run(pair(tmp_path, COUPLED[name], emit=EMIT, locality="full"))
+        compare(run.online, run.through_time, run, 1e-10)
+
+
+RECURRENT = """
+# gradgen: shape v=(batch, n) z=(batch, n) x=(batch, n_in) w=(n_in, n) r=(n, n) o=(n, k)
+# gradgen: wrt v, z, w, r, o
+# gradgen: next v=0, z=1
+
+def f(v, z, x, w, r, o):
+    v = 0.9 * v - 0.5 * lax.stop_gradient(z) + x @ w + z @ r
+    z = spike(v - 1.0)
+    return v, z, z @ o
+"""
+
+
+def eprop(run):
+    """The gradients of a recurrent layer by e-prop (Bellec et al. 2020), by hand."""
+
+    def gradients(leaves):
+        v, z, _, w, r, o = leaves
+        e_w, e_r = jnp.zeros((v.shape[0], w.shape[0])), jnp.zeros_like(v)
+        d_w, d_r, d_o = jnp.zeros_like(w), jnp.zeros_like(r), jnp.zeros_like(o)
+        (xs,), (of_v, of_z, of_y) = run.drive, run.errors
+        for x, error_v, error_z, error_y in zip(xs, of_v, of_z, of_y, strict=True):
+            before = z
+            v = 0.9 * v - 0.5 * z + x @ w + z @ r
+            z = (v > 1.0) * 1.0
+            e_w, e_r = 0.9 * e_w + x, 0.9 * e_r + before
+            slope = 1.0 / (10.0 * jnp.abs(v - 1.0) + 1.0) ** 2
+            signal = error_v + (error_z + error_y @ o.T) * slope
+            d_w, d_r, d_o = d_w + e_w.T @ signal, d_r + e_r.T @ signal, d_o + z.T @ error_y
+        return [d_w, d_r, d_o]
+
+    return gradients
+
+
+def test_neuron_is_eprop(tmp_path):
+    with jax.enable_x64(True):
+        made = pair(tmp_path, RECURRENT, emit=EMIT, locality="neuron")
+        run = Run(made)
+        assert run.driven == [2]
+        compare(run.online, eprop(run), run, 1e-12)
+    found = made.generated.GRADGEN["traces"]
+    line = 1 + (HEADER + RECURRENT).split("\n").index(RECURRENT.split("\n")[6])
+    assert found["left_out"] == (f"z in line {line}",)
+    assert found["held"]["v by w"] == "(batch, n_in)"
+    assert found["held"]["v by r"] == "(batch, n)"
+    assert "by --locality neuron: what goes from one neuron" in made.text
+    assert f"to others by z in line {line}" in made.text.replace("\n# ", " ")
+
+
+def test_layer_is_exact_within_a_layer(tmp_path):
+    """Where the layer above has no memory, nothing is left out that counts."""
+    text = COUPLED["two layers"].replace("0.8 * j", "0.0 * j").replace("0.9 * u + 0.1 * j", "j")
+    with jax.enable_x64(True):
+        run = Run(pair(tmp_path, text, emit=EMIT, locality="layer"))
+        compare(run.online, run.through_time, run, 1e-12)
+    assert "i by o" not in run.made.generated.GRADGEN["traces"]["held"]
+
+
+@pytest.mark.parametrize(
+    ("name", "due"),
+    [
+        ("feed-forward LIF", {"v by w": "(batch, n_in)", "i by w": "(batch, n_in)"}),
+        ("adaptive LIF", {"v by w": "(batch, n_in)", "a by w": "(batch, n, n_in)"}),
+        ("hard reset", {"v by w": "(batch, n, n_in)", "v by b": "(batch, n)"}),
+        ("a mask that may change", {"v by w": "(batch, n, n_in)"}),
+        ("a mask in one argument with its weights", {"v by p.w": "(batch, n_in)"}),
+        ("transformed weights", {"v by w": "(batch, n_in)", "v by u": "(batch, k)"}),
+    ],
+)
+def test_axes_of_traces(name, due, tmp_path):
+    held = pair(tmp_path, UNCOUPLED[name], emit=EMIT).generated.GRADGEN["traces"]["held"]
+    assert due.items() <= held.items()
+    # a spike is computed of what has traces
+    assert not any(one.startswith("z by w") for one in held)
+
+
+def test_errors_at_some_outputs_take_less(tmp_path):
+    made = pair(tmp_path, UNCOUPLED["feed-forward LIF"], emit=EMIT)
+    with jax.enable_x64(True):
+        run = Run(made)
+        primals = run.primals(run.leaves)
+        traces = made.function("_traces_init")(primals)
+        _, traces = made.function("_traces_step")(traces, primals)
+        error = jnp.asarray(run.errors[2][0])
+        pulled = made.function("_traces_vjp")
+        zeros = jnp.zeros_like(error)
+        (found,), (due,) = (
+            pulled(traces, (None, None, error)),
+            pulled(traces, (zeros, zeros, error)),
+        )
+        np.testing.assert_array_equal(found, due)
+
+        def products(*errors):
+            lowered = jax.jit(lambda traces, e: pulled(traces, (*errors, e))).lower(traces, error)
+            return lowered.compile().as_text().count(" dot(")
+
+        assert (products(zeros, zeros), products(None, None)) == (2, 1)
+        with pytest.raises(ValueError, match="an error at one output at least"):
+            pulled(traces, (None, None, None))
+        with pytest.raises(ValueError, match="in the shape of output 2, not float64"):
+            pulled(traces, (None, None, error[:, :1]))
+
+
+def test_memory_does_not_grow_with_time(tmp_path):
+    made = pair(tmp_path, UNCOUPLED["feed-forward LIF"], emit=EMIT)
+
+    def kept(steps):
+        run = Run(made, (3, 4, 5), steps)
+        drive = [jax.ShapeDtypeStruct(x.shape, "float32") for x in (*run.drive, *run.errors)]
+
+        def online(leaves, drive):
+            run.drive, run.errors = drive[:1], drive[1:]
+            return run.online(leaves)
+
+        leaves = [jnp.asarray(leaf, "float32") for leaf in run.leaves]
+        compiled = jax.jit(online).lower(leaves, drive).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert kept(10) == kept(1_000)
+
+
+def test_a_step_may_be_mapped_and_is_not_differentiated(tmp_path):
+    made = pair(tmp_path, UNCOUPLED["hard reset"], emit=EMIT)
+    run = Run(made, (3, 4, 5))
+    primals = run.primals([jnp.asarray(leaf, "float32") for leaf in run.leaves])
+    traces = made.function("_traces_init")(primals)
+    step = made.function("_traces_step")
+    two = jax.tree.map(lambda x: jnp.stack([x, 2.0 * x]), primals)
+    mapped = jax.vmap(step, (None, 0))(traces, two)
+    alone = step(traces, jax.tree.map(lambda x: x[1], two))
+    for one, other in zip(jax.tree.leaves(mapped), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(one[1], other, rtol=1e-6)
+    with pytest.raises(TypeError, match="derivative rules of its own"):
+        jax.grad(lambda w: step(traces, (*primals[:3], w, primals[4]))[0][1].sum())(primals[3])
+
+
+SMALL = """
+# gradgen: shape v=(batch, n) x=(batch, m) w=(m, n) r=(n, n) o=(n,)
+# gradgen: wrt v, w, r, o
+
+def f(v, x, w, r, o):
+    v = 0.75 * v + x @ w + jnp.tanh(v) @ r
+    return v, v * o
+"""
+
+
+@pytest.mark.parametrize(
+    ("locality", "right", "wrong"),
+    [
+        ("neuron", "", ""),
+        ("neuron", "0.75 * v_by_w", "0.5 * v_by_w"),
+        ("neuron", "v_by_w_new.T @", "2.0 * v_by_w_new.T @"),
+        pytest.param("full", "", "", marks=pytest.mark.full),
+        pytest.param("full", "0.75 * v_by_r + ", "0.75 * v_by_r - ", marks=pytest.mark.full),
+    ],
+)
+def test_a_wrong_trace_is_found(locality, right, wrong, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(HEADER + SMALL)
+    front = open_front(Settings(str(path), emit=("traces",), locality=locality))
+    module = array_module(front)
+    text = render_arrays(module)
+    assert right in text
+    found = judge_arrays(
+        front, module, text.replace(right, wrong, 1) if right else text, quick=True
+    )
+    assert found.exact == (right == wrong)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("locality", ["full", "layer", "neuron"])
+def test_verifies(locality, tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(HEADER + COUPLED["two layers"])
+    front = open_front(Settings(str(path), emit=EMIT, locality=locality))
+    assert generate_arrays(front, lambda what: None).report.exact
+
+
+def test_any_number_of_axes_in_front(tmp_path):
+    text = SMALL.replace("v=(batch, n) x=(batch, m)", "v=(..., n) x=(..., m)")
+    text = text.replace(" + jnp.tanh(v) @ r", " + o")
+    made = pair(tmp_path, text, emit=EMIT)
+    random = np.random.default_rng(0)
+    v, x, w, r, o = (
+        jnp.asarray(random.normal(size=shape), "float32")
+        for shape in ((2, 3, 4), (2, 3, 5), (5, 4), (4, 4), (4,))
+    )
+
+    def learned(v, x):
+        primals = v, x, w, r, o
+        traces = made.function("_traces_init")(primals)
+        result, traces = made.function("_traces_step")(traces, primals)
+        return made.function("_traces_vjp")(traces, result)
+
+    for one, other in zip(learned(v, x), learned(v.reshape(6, 4), x.reshape(6, 5)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy as jnp\n\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "message", "hint"),
+    [
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + x @ w + jnp.tanh(v) @ w\n    return v\n",
+            (),
+            "model.py:6:27: error: 'f' couples neurons through its state, by v in line 6",
+            "--locality full keeps all, and is exact: ",
+        ),
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + x * w[0]\n    return v\n",
+            ("--shape", "v=(..., n)", "--shape", "x=(..., n)"),
+            "'x' has the axes that `...` stands for, and cannot be learned online",
+            "--wrt v,w",
+        ),
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + jnp.cumsum(x * w[0], axis=1)\n    return v\n",
+            ("--wrt", "v,w"),
+            "model.py:6:19: error: the trace of out by w goes through cumsum",
+            "leave traces out of --emit",
+        ),
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + x @ w\n    return v\n",
+            ("--wrt", "v"),
+            "nothing is learned: of 'f', only its state is differentiated",
+            "--wrt v,x,w",
+        ),
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + x @ w\n    return v\n",
+            ("--wrt", "w"),
+            "'v' is state that is held constant",
+            "--wrt w,v",
+        ),
+        (
+            "# gradgen: next v=0\ndef f(v, x, w):\n    return (0.9 * v + x @ w).sum(0), x\n",
+            (),
+            "the state 'v' has the shape (batch, n), and its next value (n,)",
+            "# gradgen: next v=0",
+        ),
+    ],
+    ids=[
+        "coupled",
+        "axes in front",
+        "never formed",
+        "nothing learned",
+        "constant state",
+        "another shape",
+    ],
+)
+def test_refused(text, more, message, hint, tmp_path, capfd):
+    (tmp_path / "model.py").write_text(BEFORE + text)
+    command = [sys.executable, "-m", "gradgen", "model.py", "-o", "out.py", "--emit", "f,traces"]
+    refused = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert message in refused.stderr
+    assert hint in refused.stderr
+    assert not (tmp_path / "out.py").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("number", [10, pytest.param(300, marks=pytest.mark.full)])
+def test_random_steps(number):
+    """`full` is exact for random steps, through time; where neurons are coupled, too."""
+
+    @seed(number)
+    @settings(
+        max_examples=number,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(steps())
+    def one(text):
+        note(text)
+        with tempfile.TemporaryDirectory() as folder, jax.enable_x64(True):
+            run = Run(pair(Path(folder), text, emit=EMIT, locality="full"), (2, 3, 4))
+            compare(run.online, run.through_time, run, 1e-10)
+
+    one()
