@@ -21,6 +21,7 @@ from gradgen.config import (
 )
 from gradgen.errors import GradgenError, no_faces
 from gradgen.ir.graph import FACE
+from gradgen.ir.source import is_dotted
 
 
 class FiniteRange(click.FloatRange):
@@ -267,9 +268,9 @@ def refuse_options(context: click.Context, allowed: Collection[str]) -> None:
 
 
 def split_source(source: str, function: str | None) -> tuple[str, str | None]:
-    """A path, or FILE:NAME; a file whose own name has a colon wins."""
+    """A path, or FILE:NAME, a method's name being Class.method; a file of that name wins."""
     path, colon, name = source.rpartition(":")
-    if colon and name.isidentifier() and path and not os.path.exists(source):
+    if colon and is_dotted(name) and path and not os.path.exists(source):
         if function is not None and function != name:
             raise GradgenError(f"both '{name}' and '{function}' are asked for", path=path)
         return path, name

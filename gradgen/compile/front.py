@@ -110,6 +110,7 @@ def _signature(opened: Opened) -> Signature:
         wrt=parse_wrt(chosen["wrt"]) if "wrt" in chosen else (),
         static=static,
         example=opened.example,
+        owner=opened.owner,
     )
 
 

@@ -15,6 +15,7 @@ OWN_IMPORTS = {
     "lax": "from jax import lax",
     "np": "import numpy as np",
     "partial": "from functools import partial",
+    "copy": "import copy",
     "NamedTuple": "from typing import NamedTuple",
 }
 """What a generated module may import for itself, by the name that it binds."""

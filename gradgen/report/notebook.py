@@ -35,7 +35,7 @@ def write_notebook(module: Module, text: str) -> str:
     view = view_graph(
         module.graph, word(module.trace, Lowering(module.trace).primal()), module.source.text
     )
-    name = module.source.function
+    name = module.source.name
     picture = fill(
         "picture.svg.jinja", title=f"The graph of {name}", drawing=draw(view, lay_out(view))
     )

@@ -148,7 +148,8 @@ class Structures:
             return "*" if isinstance(slot, Slot) and slot.number in subject.wrt else "None"
 
         arguments = subject.module.trace.arguments
-        return describe(tuple(given[a.name] for a in arguments if a.name in chosen), leaf)
+        trees = tuple(given[a.name] for a in arguments if a.name in chosen)
+        return describe(subject.without_objects(trees), leaf)
 
     def _positional_names(self) -> list[str]:
         return [a.name for a in self._subject.module.trace.arguments if not a.keyword_only]

@@ -8,11 +8,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.containers import default_of, in_jax_order
+from gradgen.frontend.tracing.instances import rebuilt, within
+from gradgen.frontend.tracing.owner import Owner
 from gradgen.frontend.tracing.values import bind, dtype_of, literal_of, part_of, structure_of
 from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, join, leaf
@@ -50,6 +53,8 @@ class Signature:
     """Static arguments, and static fields of arguments, by dotted path."""
     classes: Mapping[str, type]
     """The containers that structures name."""
+    owner: Any = None
+    """The instance that a method is read with."""
 
     def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of the source, from its traced leaves in order."""
@@ -57,7 +62,7 @@ class Signature:
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
         for argument in self.arguments:
-            value = self._build(argument.structure, remaining, argument.name)
+            value = self._build(argument.structure, remaining, argument.name, self.owner)
             if argument.keyword_only:
                 keyword[argument.name] = value
             else:
@@ -69,19 +74,53 @@ class Signature:
         positional, keyword = self.bind(values)
         return function(*positional, **keyword)
 
-    def _build(self, structure: Structure, values: Iterator[Any], path: str) -> Any:
-        """A pytree of the given structure, filled with values in order and with what is bound."""
+    def without_objects(self, tree: Any) -> Any:
+        """The pytree with tuples of what is traced in place of objects, which may be no pytrees."""
+        return self._without(tree, dict(self._objects()))
+
+    def _without(self, tree: Any, objects: Mapping[type, tuple[str, ...]]) -> Any:
+        def taken_apart(part: Any) -> Any:
+            keys = objects.get(type(part))
+            if keys is None:
+                return part
+            return tuple(self._without(within(getattr(part, key)), objects) for key in keys)
+
+        return jax.tree.map(taken_apart, tree, is_leaf=lambda part: type(part) in objects)
+
+    def _objects(self) -> Iterator[tuple[type, tuple[str, ...]]]:
+        """The classes of the objects among the arguments, with the attributes that are traced."""
+
+        def visit(structure: Structure, value: Any) -> Iterator[tuple[type, tuple[str, ...]]]:
+            children = dict(zip(structure.keys, structure.children, strict=True))
+            if structure.kind == "object":
+                yield type(value), tuple(k for k, c in children.items() if c.kind != "static")
+            for key, child in children.items():
+                if not child.is_leaf:
+                    yield from visit(child, part_of(value, structure, key))
+
+        for argument in self.arguments:
+            if argument.structure.kind == "object":
+                yield from visit(argument.structure, self.owner)
+
+    def _build(self, structure: Structure, values: Iterator[Any], path: str, like: Any) -> Any:
+        """A pytree of the given structure, filled with values in order and with what is bound.
+
+        Objects are copies of what is in their place in `like`.
+        """
         if structure.kind == "none":
             return None
         if structure.kind == "static":
             return self.bound[path]
         if structure.is_leaf:
             return next(values)
+        known = _parts(structure, like) if self.owner is not None else {}
         children = [
-            self._build(child, values, join(path, key))
+            self._build(child, values, join(path, key), known.get(key))
             for key, child in zip(structure.keys, structure.children, strict=True)
         ]
         match structure.kind:
+            case "object":
+                return rebuilt(like, dict(zip(structure.keys, children, strict=True)))
             case "tuple":
                 return tuple(children)
             case "list":
@@ -101,27 +140,33 @@ def read_signature(
     wrt: Sequence[str] = (),
     static: Mapping[str, str] | None = None,
     example: Any = None,
+    owner: Owner | None = None,
 ) -> Signature:
     """Settle every argument of the target.
 
     `namespace` holds the names that the target sees. `wrt` holds dotted paths, `static`
     expressions by argument name (evaluated in the namespace),
-    `example` what an example function returned: a tuple of arguments, or a dict of them by name.
+    `example` what an example function returned: a tuple of arguments, or a dict of them by name;
+    `owner` the instance of a method.
 
     Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
     differentiation with respect to an integer.
     """
     given = {p.name: _default(source, function, p.name) for p in source.parameters if p.has_default}
-    examples = _examples(source, example)
+    examples = examples_of(source, example)
+    if owner is not None and source.instance is not None:
+        examples |= {source.instance: owner.value}
     bound: dict[str, Any] = {}
     classes = {name: value for name, value in namespace.items() if isinstance(value, type)}
     arguments = []
-    for name in static or {}:
-        _require_known(source, name, [p.name for p in source.parameters], "argument")
+    values = dict(static or {})
+    for name in values:
+        if not (source.instance and _is_within(name, source.instance)):
+            _require_known(source, name, [p.name for p in source.parameters], "argument")
     for parameter in source.parameters:
         name = parameter.name
-        if static and name in static:
-            bound[name] = _evaluate(source, namespace, parameter, static[name])
+        if name in values:
+            bound[name] = _evaluate(source, namespace, parameter, values[name])
             structure = leaf("static")
         else:
             structure = _structure(source, parameter, given, examples, classes)
@@ -140,15 +185,51 @@ def read_signature(
                         hint += "--example FILE:FUNCTION"
                     raise _refused(source, parameter, message, hint)
                 bound[path] = part
+            if name == source.instance:
+                for path in (path for path in values if _is_within(path, name)):
+                    _require_known(source, path, [p for p, _ in structure.leaves(name)], "field")
+                    structure = _with_static(structure, path.split(".")[1:])
+                    bound[path] = _evaluate(source, namespace, parameter, values[path])
         bindings = tuple(bind(p, v) for p, v in bound.items() if _is_within(p, name))
         default = None
         if parameter.default is not None:
             default = _default_literal(bindings[0] if name in bound else None, given[name])
         keyword_only = parameter.kind == "keyword"
-        arguments.append(Argument(name, keyword_only, default, structure, bindings))
+        numbers: tuple[tuple[str, float], ...] = ()
+        if owner is not None and name == source.instance:
+            numbers = () if owner.made_up else tuple(_numbers(structure, owner.value, name))
+        arguments.append(Argument(name, keyword_only, default, structure, bindings, numbers))
     arguments = _apply_wrt_kinds(arguments, wrt)
-    leaves = _leaves(source, arguments, wrt, examples)
-    return Signature(tuple(arguments), leaves, bound, classes)
+    leaves = _leaves(source, arguments, wrt, examples, owner)
+    return Signature(tuple(arguments), leaves, bound, classes, owner and owner.value)
+
+
+def _parts(structure: Structure, value: Any) -> dict[str, Any]:
+    """The parts of a container that hold others, None where there is none."""
+    return {
+        key: None if value is None else part_of(value, structure, key)
+        for key, child in zip(structure.keys, structure.children, strict=True)
+        if not child.is_leaf
+    }
+
+
+def _numbers(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, float]]:
+    """The single numbers among the floats of a value, by path."""
+    if structure.kind == "float" and np.ndim(value) == 0:
+        yield path, float(value)
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from _numbers(child, part_of(value, structure, key), join(path, key))
+
+
+def _with_static(structure: Structure, steps: Sequence[str]) -> Structure:
+    """The structure with a part of it static."""
+    if not steps:
+        return leaf("static")
+    children = tuple(
+        _with_static(child, steps[1:]) if join("", key) == steps[0] else child
+        for key, child in zip(structure.keys, structure.children, strict=True)
+    )
+    return dataclasses.replace(structure, children=children)
 
 
 def _given(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, Given]]:
@@ -210,7 +291,8 @@ def _default(source: Source, function: Callable[..., Any], name: str) -> Any:
         ) from None
 
 
-def _examples(source: Source, example: Any) -> dict[str, Any]:
+def examples_of(source: Source, example: Any) -> dict[str, Any]:
+    """The example arguments by name, of what an example function has returned."""
     if example is None:
         return {}
     names = [parameter.name for parameter in source.parameters]
@@ -249,7 +331,8 @@ def _structure(
 ) -> Structure:
     if parameter.name in examples:
         value = examples[parameter.name]
-        return structure_of(source, parameter, value, classes, arrays=True)
+        instance = parameter.name == source.instance
+        return structure_of(source, parameter, value, classes, arrays=True, instance=instance)
     known = source.structure(parameter.name)
     if parameter.has_default:
         default = given[parameter.name]
@@ -302,15 +385,18 @@ def _leaves(
     arguments: Sequence[Argument],
     wrt: Sequence[str],
     examples: Mapping[str, Any],
+    owner: Owner | None,
 ) -> tuple[Leaf, ...]:
     found: list[tuple[str, str, bool]] = []
     given: dict[str, Given] = {}
     for argument in arguments:
-        if argument.name in examples:
+        own = owner if argument.name == source.instance else None
+        if argument.name in examples and not (own and own.made_up):
             given |= _given(argument.structure, examples[argument.name], argument.name)
+        held = set() if own is None else set(_held(argument.structure, own.value, argument.name))
         for path, structure in argument.structure.leaves(argument.name):
             if structure.kind not in ("static", "none"):
-                found.append((path, structure.kind, argument.default is None))
+                found.append((path, structure.kind, argument.default is None and path not in held))
     paths = [path for path, _, _ in found]
     for name in wrt:
         chosen = [path for path in paths if _is_within(path, name)]
@@ -337,6 +423,14 @@ def _leaves(
         Leaf(path, kind, kind == "float" and selected(path, by_default), given.get(path))
         for path, kind, by_default in found
     )
+
+
+def _held(structure: Structure, value: Any, path: str) -> Iterator[str]:
+    """The paths of numbers of Python in an instance, which no gradient of JAX is taken by."""
+    if structure.is_leaf and isinstance(value, float):
+        yield path
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from _held(child, part_of(value, structure, key), join(path, key))
 
 
 def _is_within(path: str, prefix: str) -> bool:

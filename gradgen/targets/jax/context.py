@@ -82,7 +82,7 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
     Leaves have other names than the `reserved` ones.
     """
     trace, source = module.trace, module.source
-    name = source.function
+    name = source.name
     by_variable = name_inputs(trace.inputs, reserved=("leaves", "types", name, *reserved))
     outputs = _output_names(trace, by_variable)
     passed = constructors_of(trace.arguments)
