@@ -126,13 +126,14 @@ class Structures:
         """Nothing: these have the axes of the traces that were given."""
 
     def _result(self) -> str:
-        return describe(self.result, lambda _: "*")
+        return describe(self._subject.without_objects(self.result), lambda _: "*")
 
     def _jacobian(self) -> str:
         """The result's containers, with a tuple over the arguments at every float."""
         row = self._over_arguments()
         slots = [Slot(k) for k in range(len(self._outputs))]
         labelled = jax.tree.unflatten(jax.tree.structure(self.result), slots)
+        labelled = self._subject.without_objects(labelled)
         floats = self._subject.floats
         return describe(labelled, lambda slot: row if slot.number in floats else "None")
 

@@ -11,7 +11,7 @@ from typing import Any
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.stated import read_stated
 from gradgen.frontend.arrays.trace import failure_of
-from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.shapes import written
 from gradgen.ir.source import Directive, Position, Source
 

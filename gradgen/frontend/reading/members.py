@@ -19,8 +19,6 @@ class Made:
 
     function: cst.FunctionDef
     """What runs when it is called."""
-    of: frozenset[str]
-    """The module's functions that it is made of: a factory, what `partial` is given."""
     given: tuple[cst.Arg, ...] = ()
     """The arguments that `functools.partial` has bound."""
 
@@ -31,7 +29,7 @@ def made_functions(syntax: Syntax) -> Mapping[str, Made]:
     `make_step(0.9)`, where `make_step` returns a function that it defines, `partial(f, dt=0.1)`,
     and `jax.jit` of either or of a function; the last assignment of a name counts.
     """
-    known = {name: Made(function, frozenset({name})) for name, function in syntax.functions.items()}
+    known = {name: Made(function) for name, function in syntax.functions.items()}
     found: dict[str, Made] = {}
     for statement in scope(syntax.module.body):
         match statement:
@@ -55,15 +53,15 @@ def _made(node: cst.BaseExpression, known: Mapping[str, Made]) -> Made | None:
         case cst.Call(func=called, args=[first, *_]) if last_name(called) in _WRAPPERS:
             return _made(first.value, known)
         case cst.Call(func=cst.Name(value=name)) if name in known:
-            return _returned(known[name])
+            return returned_by(known[name].function)
     return None
 
 
-def _returned(factory: Made) -> Made | None:
-    """The function that a factory returns, if all of its returns say the same one."""
-    body = factory.function.body.body
+def returned_by(factory: cst.FunctionDef) -> Made | None:
+    """The function that a function defines and returns, if all of its returns say the same one."""
+    body = factory.body.body
     inside = {
-        statement.name.value: Made(statement, factory.of)
+        statement.name.value: Made(statement)
         for statement in scope(body)
         if isinstance(statement, cst.FunctionDef)
     }

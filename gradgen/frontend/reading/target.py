@@ -10,7 +10,13 @@ from difflib import get_close_matches
 import libcst as cst
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.reading.members import Made, kind_of_method, made_functions, methods_of
+from gradgen.frontend.reading.members import (
+    Made,
+    kind_of_method,
+    made_functions,
+    methods_of,
+    returned_by,
+)
 from gradgen.frontend.reading.syntax import Syntax, children, last_name, scope, walk
 from gradgen.ir.source import Parameter
 
@@ -111,6 +117,14 @@ def _only_candidate(syntax: Syntax) -> Target:
 
 def _another(syntax: Syntax) -> str:
     """What may be meant where there is no public function."""
+    factories = [
+        (name, made.function.name.value)
+        for name, function in syntax.functions.items()
+        if (made := returned_by(function)) is not None
+    ]
+    if factories:
+        factory, name = factories[0]
+        return f"call {factory} at module level, as in {name} = {factory}(...)"
     methods = [name for owner in syntax.classes for name in _method_names(syntax, owner)]
     if methods:
         return f"name a method: --function {methods[0]}"
@@ -138,13 +152,13 @@ def _candidates(syntax: Syntax) -> list[Target]:
     functions = syntax.functions.values()
     rules = _registered_rules(syntax)
     made = made_functions(syntax)
-    of_others = set().union(*(each.of for each in made.values()))
     public = [
-        target
-        for target in (*map(_of_function, functions), *map(_of_made, made, made.values()))
-        if not target.name.startswith("_")
-        and target.name not in rules | of_others
-        and _takes_arguments(target.function)
+        _of_function(function)
+        for function in functions
+        if not function.name.value.startswith("_")
+        and function.name.value not in rules
+        and _takes_arguments(function)
+        and returned_by(function) is None
     ]
     plain = [target for target in public if not has_own_rule(target.function)]
     by_functions = _used_by(function for function in functions if _takes_arguments(function))
@@ -154,6 +168,7 @@ def _candidates(syntax: Syntax) -> list[Target]:
         [target for target in plain if target.name not in by_functions],
         [target for target in public if target.name not in by_functions],
         public,
+        [_of_made(name, each) for name, each in made.items() if not name.startswith("_")],
     )
     return next((choice for choice in choices if choice), [])
 
@@ -254,7 +269,16 @@ def _names(node: cst.CSTNode) -> Iterator[str]:
 def _named(syntax: Syntax, name: str) -> Target:
     name = unicodedata.normalize("NFKC", name)
     if name in syntax.functions:
-        return _of_function(syntax.functions[name])
+        function = syntax.functions[name]
+        inner = returned_by(function)
+        if inner is not None:
+            raise syntax.error(
+                f"{name!r} returns a function",
+                function,
+                f"name what a call of it makes: {inner.function.name.value} = {name}(...) at "
+                "module level",
+            )
+        return _of_function(function)
     made = made_functions(syntax)
     if name in made:
         return _of_made(name, made[name])

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.reading.local_imports import roots_of
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.owner import keeping_its_instance
@@ -34,11 +35,16 @@ def load_module(source: Source) -> dict[str, Any]:
         name = f"gradgen_source_{abs(hash(source.path))}"
     module = types.ModuleType(name)
     module.__file__ = source.path
+    folder, root = roots_of(Path(source.path))[0], roots_of(Path(source.path))[-1]
+    if folder != root:
+        # relative imports are from the package that the file is in
+        module.__package__ = ".".join(folder.relative_to(root).parts)
     # dataclasses and NamedTuple look their module up while the class is made
     sys.modules[name] = module
     namespace = module.__dict__
     with (
-        importable(Path(source.path).parent),
+        importable(root),
+        importable(folder),
         users_code(
             source.path,
             source.line_of,
@@ -69,8 +75,15 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
     if _arrays_in(namespace):
         function = _by_precision(function, _in_double(source, namespace))
     if source.instance is not None:
-        function = keeping_its_instance(source, function)
+        function = keeping_its_instance(source, _not_compiled(function))
     return namespace, function
+
+
+def _not_compiled(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method without `jax.jit`, for which its instance may be static: it cannot be traced."""
+    while isinstance(method, type(jax.jit(_member))) and hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    return method
 
 
 def _member(namespace: dict[str, Any], name: str) -> Any:

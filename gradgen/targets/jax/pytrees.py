@@ -53,7 +53,8 @@ def construct(
         case "object":
             parts = zip(structure.keys, structure.children, children, strict=True)
             values = [prefixed(f"{k}=", doc) for k, c, doc in parts if c.kind != "static"]
-            return call(constructors[path], values)
+            copying = constructors.get(path) or constructors[structure.type_name or ""]
+            return call(copying, values)
         case "tuple":
             return tuple_of(children)
         case "list":
@@ -83,6 +84,21 @@ def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
 
     for argument in arguments:
         visit(argument.structure, users(argument.name), argument.name)
+    return found
+
+
+def object_classes(arguments: Sequence[Argument]) -> dict[str, str]:
+    """The path of an object of each class, for results of that class."""
+    found: dict[str, str] = {}
+
+    def visit(structure: Structure, path: str) -> None:
+        if structure.kind == "object":
+            found.setdefault(structure.type_name or "", path)
+        for key, child in zip(structure.keys, structure.children, strict=True):
+            visit(child, join(path, key))
+
+    for argument in arguments:
+        visit(argument.structure, argument.name)
     return found
 
 
