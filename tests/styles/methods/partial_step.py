@@ -9,7 +9,8 @@ import jax.numpy as jnp
 def _izhikevich(a, b, v, u, current, dt, c=-65.0):
     """Izhikevich's neuron without its reset."""
     dv = 0.04 * v**2 + 5.0 * v + 140.0 - u + current
-    return v + dt * dv, u + dt * a * (b * v - u), jnp.tanh((v - c) / 30.0)
+    v_next = jnp.minimum(v + dt * dv, 30.0)
+    return v_next, u + dt * a * (b * v - u), jnp.tanh((v_next - c) / 30.0)
 
 
 # gradgen: range v=-70:30 u=-15:5 current=0:10
