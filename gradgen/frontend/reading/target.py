@@ -117,6 +117,15 @@ def _only_candidate(syntax: Syntax) -> Target:
 
 def _another(syntax: Syntax) -> str:
     """What may be meant where there is no public function."""
+    private = [name for name in syntax.functions if name.startswith("_")]
+    found = _better_named(syntax)
+    if found is None and private:
+        found = f"name a private one: --function {private[0]}"
+    return found or "define the step function with def, with its inputs as parameters"
+
+
+def _better_named(syntax: Syntax) -> str | None:
+    """What to do with a factory or a method, where there is one; None if there is none."""
     factories = [
         (name, made.function.name.value)
         for name, function in syntax.functions.items()
@@ -128,10 +137,7 @@ def _another(syntax: Syntax) -> str:
     methods = [name for owner in syntax.classes for name in _method_names(syntax, owner)]
     if methods:
         return f"name a method: --function {methods[0]}"
-    private = [name for name in syntax.functions if name.startswith("_")]
-    if private:
-        return f"name a private one: --function {private[0]}"
-    return "define the step function with def, with its inputs as parameters"
+    return None
 
 
 def _method_names(syntax: Syntax, owner: str) -> list[str]:
@@ -166,10 +172,13 @@ def _candidates(syntax: Syntax) -> list[Target]:
     choices = (
         [target for target in plain if target.name not in by_anything],
         [target for target in plain if target.name not in by_functions],
+        [_of_made(name, each) for name, each in made.items() if not name.startswith("_")],
         [target for target in public if target.name not in by_functions],
         public,
-        [_of_made(name, each) for name, each in made.items() if not name.startswith("_")],
     )
+    if _better_named(syntax) is not None:
+        # a spike's surrogate beside a class or a factory is not what is meant
+        choices = choices[:3]
     return next((choice for choice in choices if choice), [])
 
 
