@@ -62,7 +62,7 @@ differentiation_options = together(
         "--function",
         metavar="NAME",
         help="The step function; default: the one public function that no other one calls. "
-        "SOURCE may also be `FILE:NAME`.",
+        "SOURCE may also be `FILE:NAME`; a method is `Class.method`.",
     ),
     click.option(
         "--wrt",
@@ -75,7 +75,8 @@ differentiation_options = together(
         "--static",
         metavar="NAME=VALUE",
         multiple=True,
-        help="Bind an argument when generating; VALUE is a Python expression.",
+        help="Bind an argument, or a field such as self.dt, when generating; VALUE is a Python "
+        "expression.",
     ),
     click.option(
         "--range",
@@ -102,7 +103,8 @@ differentiation_options = together(
     click.option(
         "--example",
         metavar="FILE:FUNCTION",
-        help="A function that returns example arguments: a tuple, or a dict by name.",
+        help="A function that returns example arguments, a tuple or a dict by name, or the instance "
+        "of a method.",
     ),
     click.option(
         "--per-neuron",
