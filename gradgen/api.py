@@ -119,7 +119,7 @@ class Differentiated:
         return write_atomically(output, self.source)
 
     def _member(self, member: str) -> Function:
-        name = self._outcome.module.source.function
+        name = self._outcome.module.source.name
         found = getattr(self._running, public_name(name, member), None)
         if found is None:
             module = self._outcome.module

@@ -91,7 +91,7 @@ class Generated:
 
     def function(self, suffix: str = "") -> Callable[..., Any]:
         """A public function of the generated module: `function("vjp")` is `f_vjp`."""
-        name = self.front.source.function
+        name = self.front.source.name
         found: Callable[..., Any] = getattr(self.running, f"{name}_{suffix}" if suffix else name)
         return found
 

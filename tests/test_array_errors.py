@@ -325,6 +325,17 @@ PROPOSED = {
     "layer": "def f(v, z, x, w):\n    return 0.9 * v * (1 - z) + x @ w\n",
     "recurrent layer": "def f(v, x, p):\n    return 0.9 * v + x @ p['w'] + jnp.tanh(v) @ p['r']\n",
     "state and input": "def f(s, x, w):\n    return s['v'] + s['i'] + x @ w, s['i']\n",
+    "packed, sliced": "def f(y, x):\n    v, i = y[:, 0], y[:, 1]\n"
+    "    return jnp.stack([0.9 * v + i, jnp.tanh(i) + x], axis=1)\n",
+    "packed, under an ellipsis": "def f(t, y, x):\n    v, i = y[..., 0], y[..., 1]\n"
+    "    return jnp.stack([v * jnp.exp(-i), x - i], axis=-1)\n",
+    "packed, split": "def f(s, x):\n    v, i = jnp.split(s, 2, axis=-1)\n"
+    "    return jnp.concatenate([0.9 * v + i * v, 0.8 * i + x], -1), jnp.tanh(v)\n",
+    "packed, moved": "def f(s, x):\n    v, w, z = jnp.moveaxis(s, -1, 0)\n"
+    "    return jnp.stack([v * w + x, w - v, z], axis=-1)\n",
+    "packed in a container": "def f(p, x):\n    v, i = p['y'][:, 0], p['y'][:, 1]\n"
+    "    return {'y': jnp.stack([v + i * x, p['g'] * i], axis=1), 'g': p['g']}\n",
+    "packed, transposed": "def f(y):\n    v, i = y.T\n    return jnp.stack([v + i, i * v]).T\n",
     "one neuron's mean": "def f(v):\n    return v - v.mean(-1, keepdims=True)\n",
 }
 

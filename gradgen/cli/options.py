@@ -22,6 +22,7 @@ from gradgen.config import (
 )
 from gradgen.errors import GradgenError, no_faces
 from gradgen.ir.graph import FACE
+from gradgen.ir.source import is_dotted
 
 
 class FiniteRange(click.FloatRange):
@@ -62,7 +63,7 @@ differentiation_options = together(
         "--function",
         metavar="NAME",
         help="The step function; default: the one public function that no other one calls. "
-        "SOURCE may also be `FILE:NAME`.",
+        "SOURCE may also be `FILE:NAME`; a method is `Class.method`.",
     ),
     click.option(
         "--wrt",
@@ -75,7 +76,8 @@ differentiation_options = together(
         "--static",
         metavar="NAME=VALUE",
         multiple=True,
-        help="Bind an argument when generating; VALUE is a Python expression.",
+        help="Bind an argument, or a field such as self.dt, when generating; VALUE is a Python "
+        "expression.",
     ),
     click.option(
         "--range",
@@ -102,7 +104,8 @@ differentiation_options = together(
     click.option(
         "--example",
         metavar="FILE:FUNCTION",
-        help="A function that returns example arguments: a tuple, or a dict by name.",
+        help="A function that returns example arguments, a tuple or a dict by name, or the "
+        "instance of a method.",
     ),
     click.option(
         "--per-neuron",
@@ -283,9 +286,9 @@ def refuse_options(context: click.Context, allowed: Collection[str]) -> None:
 
 
 def split_source(source: str, function: str | None) -> tuple[str, str | None]:
-    """A path, or FILE:NAME; a file whose own name has a colon wins."""
+    """A path, or FILE:NAME, a method's name being Class.method; a file of that name wins."""
     path, colon, name = source.rpartition(":")
-    if colon and name.isidentifier() and path and not os.path.exists(source):
+    if colon and is_dotted(name) and path and not os.path.exists(source):
         if function is not None and function != name:
             raise GradgenError(f"both '{name}' and '{function}' are asked for", path=path)
         return path, name

@@ -15,7 +15,7 @@ from gradgen.frontend.arrays.leading import require_any_front
 from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.recurrence import find_recurrence
-from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.source import Source
 

@@ -99,6 +99,7 @@ def judge_arrays(
             module,
             front.function,
             front.signature.bind,
+            front.signature.without_objects,
             ranges=ranges_of(front),
             dtypes=front.settings.dtypes,
             quick=quick,

@@ -28,7 +28,7 @@ def jacobian_of(
     graph, sizes = whole_jacobian(trace), dict(trace.sizes)
     found = blocked(graph)
     if found is not None:
-        name = source.function
+        name = source.name
         raise never_formed(
             trace,
             source,

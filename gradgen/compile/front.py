@@ -15,10 +15,11 @@ from gradgen.frontend.arrays.proposal import proposed_shapes
 from gradgen.frontend.arrays.stated import has_shapes, may_have_shapes
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
 from gradgen.frontend.recurrence import find_recurrence, require_state
-from gradgen.frontend.tracing.arguments import Signature, read_signature
+from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.source import Source
@@ -111,6 +112,7 @@ def _signature(opened: Opened) -> Signature:
         wrt=parse_wrt(chosen["wrt"]) if "wrt" in chosen else (),
         static=static,
         example=opened.example,
+        owner=opened.owner,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,9 @@ from gradgen.files import decode, read_standard_input, read_text
 from gradgen.frontend.live.function import LiveFunction, require_current
 from gradgen.frontend.live.gather import gather, placed_in_cells
 from gradgen.frontend.reading.source import read_source
+from gradgen.frontend.tracing.arguments import examples_of
 from gradgen.frontend.tracing.load import load_example, load_function
+from gradgen.frontend.tracing.owner import Owner, find_owner
 from gradgen.ir.source import Part, Source
 
 
@@ -25,17 +27,23 @@ class Opened:
     """The names that the function sees."""
     example: Any = None
     """Example arguments: a tuple, or a dict by name."""
+    owner: Owner | None = None
+    """The instance of a method."""
 
 
-def read(settings: Settings) -> Source:
-    """Read the source file; raises GradgenError if there is none."""
+def read(settings: Settings, discover: Collection[str] | None = None) -> Source:
+    """Read the source file, and from it the structure of arguments: of all that no example gives.
+
+    With `discover`, of these. Raises GradgenError if there is no such file.
+    """
     path, text = settings.path, ""
     if path == "-":
         path = "<stdin>"
         text = decode(read_standard_input(), path, "the source")
     else:
         text = read_text(path, "the source file")
-    discover = settings.example is None
+    if discover is None and settings.example is not None:
+        discover = ()
     return read_source(path, text, settings.function, settings.directives, discover=discover)
 
 
@@ -43,8 +51,17 @@ def execute(settings: Settings) -> Opened:
     """Read a source file and execute it."""
     source = read(settings)
     namespace, function = load_function(source)
-    example = None if settings.example is None else load_example(settings.example)
-    return Opened(source, function, namespace, example)
+    examples: dict[str, Any] = {}
+    if settings.example is not None:
+        examples = examples_of(source, load_example(settings.example, source, namespace))
+        others = [p.name for p in source.parameters if p.name not in (*examples, source.instance)]
+        if others:
+            source = replace(source, structures=read(settings, others).structures)
+    owner = None
+    if source.instance is not None:
+        given = examples.get(source.instance)
+        owner = find_owner(source, namespace) if given is None else Owner(given)
+    return Opened(source, function, namespace, examples or None, owner)
 
 
 def open_function(settings: Settings, live: LiveFunction, example: Any = None) -> Opened:
@@ -59,7 +76,7 @@ def open_function(settings: Settings, live: LiveFunction, example: Any = None) -
         parts: tuple[Part, ...] = ()
     else:
         text, parts = gather(live)
-    discover = example is None
+    discover = None if example is None else ()
     with placed_in_cells(parts):
         source = read_source(settings.path, text, live.name, settings.directives, discover=discover)
     return Opened(replace(source, parts=parts), live.function, live.namespace, example)

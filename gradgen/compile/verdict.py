@@ -25,7 +25,10 @@ def judge(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) 
 
 def subject_of(front: Front, module: Module, text: str) -> Subject:
     """What is verified."""
-    return Subject(text, module, front.function, front.signature.bind, front.vmapped)
+    signature = front.signature
+    return Subject(
+        text, module, front.function, signature.bind, signature.without_objects, front.vmapped
+    )
 
 
 def couples_neurons(front: Front) -> GradgenError:

@@ -15,6 +15,7 @@ OWN_IMPORTS = {
     "lax": "from jax import lax",
     "np": "import numpy as np",
     "partial": "from functools import partial",
+    "copy": "import copy",
     "isqrt": "from math import isqrt",
     "NamedTuple": "from typing import NamedTuple",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 LeafKind = Literal["float", "int", "bool", "static", "none"]
-NodeKind = Literal["tuple", "list", "dict", "namedtuple", "dataclass"]
+NodeKind = Literal["tuple", "list", "dict", "namedtuple", "dataclass", "object"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Structure:
     """A leaf, or a container of structures. Leaves and nodes share one type: see `leaf` and `node`.
 
     A `static` leaf is bound when the code is generated; `none` is Python's None, which has no
-    leaves in JAX's sense.
+    leaves in JAX's sense. An `object` is an instance of any class with its attributes; others like
+    it are copies of it.
     """
 
     kind: LeafKind | NodeKind
@@ -23,7 +24,7 @@ class Structure:
     """Positions ("0", "1"), dict keys or field names, one per child."""
     children: tuple[Structure, ...] = ()
     type_name: str | None = None
-    """The class of a namedtuple or dataclass, by its name in the source."""
+    """The class of a namedtuple, a dataclass or an object, by its name in the source."""
 
     @property
     def is_leaf(self) -> bool:
@@ -44,7 +45,7 @@ class Structure:
             raise ValueError(f"{len(self.keys)} keys for {len(self.children)} children")
         if self.is_leaf and self.children:
             raise ValueError("a leaf has no children")
-        if self.kind in ("namedtuple", "dataclass") and self.type_name is None:
+        if self.kind in ("namedtuple", "dataclass", "object") and self.type_name is None:
             raise ValueError(f"a {self.kind} needs its class")
         for child in self.children:
             child.check()
@@ -98,9 +99,9 @@ def mapping(items: tuple[tuple[str, Structure], ...]) -> Structure:
 
 
 def record(
-    kind: Literal["namedtuple", "dataclass"],
+    kind: Literal["namedtuple", "dataclass", "object"],
     type_name: str,
     items: tuple[tuple[str, Structure], ...],
 ) -> Structure:
-    """A NamedTuple or a registered dataclass."""
+    """A NamedTuple, a registered dataclass or an object."""
     return Structure(kind, tuple(k for k, _ in items), tuple(v for _, v in items), type_name)

@@ -25,6 +25,11 @@ def is_file(path: str) -> bool:
     return path != "-" and not (path.startswith("<") and path.endswith(">"))
 
 
+def is_dotted(name: str) -> bool:
+    """Whether this may name a function: `step`, or `LIF.step` for a method."""
+    return all(part.isidentifier() for part in name.split("."))
+
+
 @dataclass(frozen=True, order=True)
 class Position:
     """A span of source text; lines count from 1, columns from 0, as in `ast` and in tracebacks."""
@@ -107,6 +112,7 @@ class Source:
     digest: str
     """sha256 of the text (UTF-8, line ends normalised to newline), in hexadecimal."""
     function: str
+    """As the module has it: `step`, or `LIF.step` for a method."""
     position: Position
     """Of the target's `def` line."""
     docstring: str | None
@@ -122,8 +128,16 @@ class Source:
     """What the target calls parts of its arguments, by dotted path: `v, i = state`."""
     annotated: tuple[Directive, ...] = ()
     """What annotations say of the shapes of leaves, as directives would."""
+    instance: str | None = None
+    """The parameter that takes the instance, where the target is a method."""
     parts: tuple[Part, ...] = ()
     """What the text is put together from; empty for a text that was executed as it is."""
+
+    @property
+    def name(self) -> str:
+        """What generated functions are called: `LIF_step` for a method, `LIF_call` for a class."""
+        owner, _, method = self.function.rpartition(".")
+        return f"{owner}_{method.strip('_')}" if owner else self.function
 
     def structure(self, parameter: str) -> Structure | None:
         """The structure of a parameter, None where the source does not tell."""

@@ -87,6 +87,13 @@ class Argument:
     structure: Structure
     bound: tuple[Bound, ...] = ()
     """What of it is bound when the code is generated."""
+    numbers: tuple[tuple[str, float], ...] = ()
+    """Those of the instance that a method was read with, by path."""
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether its values hardly vary: it has a default value, or those of an instance."""
+        return self.default is not None or bool(self.numbers)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def _different_options(record: Record, facts: Facts) -> list[str]:
     """The names of the options that are not those recorded."""
     before, now = record.options, dict(facts.options)
     different = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
-    if facts.function not in (None, record.function):
+    # a class stands for its __call__
+    if record.function not in (facts.function, f"{facts.function}.__call__") and facts.function:
         different.append("function")
     if record.source != facts.source:
         different.append("source")

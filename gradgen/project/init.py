@@ -28,7 +28,7 @@ def add_target(settings: Settings, output: str | None, name: str | None) -> Targ
     """
     source = Path(settings.path)
     text = read_text(settings.path, "the source file")
-    discover = settings.example is None
+    discover = None if settings.example is None else ()
     read_source(settings.path, text, settings.function, settings.directives, discover=discover)
     path = _nearest(Path.cwd())
     name = source.stem if name is None else name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gradgen.errors import GradgenError
 from gradgen.files import resolved
+from gradgen.ir.source import is_dotted
 from gradgen.project.configuration import FILE, Configuration, find, read
 from gradgen.project.target import Target, shown
 
@@ -15,7 +16,7 @@ from gradgen.project.target import Target, shown
 def is_source(word: str) -> bool:
     """Whether an argument is meant as a source file, and not as the name of a target."""
     path, colon, name = word.rpartition(":")
-    if word == "-" or os.path.isfile(word) or (colon and name.isidentifier() and path):
+    if word == "-" or os.path.isfile(word) or (colon and is_dotted(name) and path):
         return True
     return word.endswith((".py", ".json")) or "/" in word or os.sep in word
 

@@ -51,7 +51,7 @@ def write_notebook(module: Module | ArrayModule, text: str) -> str:
             _row("vector-Jacobian product", module.vjp),
             _row("Jacobian-vector product", module.jvp),
         )
-    name = module.source.function
+    name = module.source.name
     picture = fill(
         "picture.svg.jinja", title=f"The graph of {name}", drawing=draw(view, lay_out(view))
     )

@@ -42,6 +42,7 @@ def verify_arrays(
     module: ArrayModule,
     function: Callable[..., Any],
     bind: Callable[[Sequence[Any]], Call],
+    without_objects: Callable[[Any], Any] = lambda tree: tree,
     *,
     ranges: Mapping[str, Range] | None = None,
     dtypes: Sequence[str] = ("float32", "float64"),
@@ -50,10 +51,11 @@ def verify_arrays(
 ) -> Verdict:
     """Compare a text with JAX, by the rule for arrays of docs/exactness.md.
 
-    `function` is the source's, and `bind` makes the arguments of a call of flat leaves; `ranges`
-    are those of inputs by path. `quick` takes one set of sizes and the first dtype.
+    `function` is the source's, `bind` makes the arguments of a call of flat leaves, and
+    `without_objects` tuples of objects; `ranges` are those of inputs by path. `quick` takes one set
+    of sizes and the first dtype.
     """
-    subject = ArraySubject(text, module, function, bind)
+    subject = ArraySubject(text, module, function, bind, without_objects)
     try:
         generated = Generated(subject, load(text, packages_of(module.source.text)))
     except IsolationError as error:

@@ -39,7 +39,7 @@ class Generated:
 
     def function(self, member: str) -> Any:
         """A public function; AttributeError if the text lacks it."""
-        return getattr(self.loaded, public_name(self.subject.module.source.function, member))
+        return getattr(self.loaded, public_name(self.subject.module.source.name, member))
 
     def call(self, member: str, leaves: Sequence[Array]) -> Any:
         """A function that takes the source's arguments."""
@@ -53,6 +53,7 @@ class Generated:
             found = self.function(member)(*(_ARGUMENTS[n](self, given) for n in function.takes))
         else:
             found = self.call(member, given.leaves)
+        found = self.subject.without_objects(found)
         parts = (found,) if len(function.returns) == 1 else found
         return dict(zip(function.returns, parts, strict=True))
 
@@ -125,7 +126,7 @@ class Generated:
 
 def missing(generated: Generated) -> list[Failure]:
     """Public functions that were asked for and are not there."""
-    name = generated.subject.module.source.function
+    name = generated.subject.module.source.name
     failures = []
     for function in generated.subject.module.functions:
         for public in (public_name(name, member) for member in function.public):

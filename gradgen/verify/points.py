@@ -55,6 +55,7 @@ def default_values(arguments: Sequence[Argument]) -> dict[str, float]:
     """The numbers among the arguments' default values, by path."""
     found: dict[str, float] = {}
     for argument in arguments:
+        found.update(argument.numbers)
         if argument.default is not None:
             expression = ast.parse(argument.default, mode="eval").body
             found.update(_numbers(expression, argument.structure, argument.name))

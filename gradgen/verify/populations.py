@@ -48,7 +48,7 @@ def populations(
     """
     count = len(subject.paths)
     arguments = {a.name: a for a in subject.module.trace.arguments}
-    shared = [arguments[path.split(".")[0]].default is not None for path in subject.paths]
+    shared = [arguments[path.split(".")[0]].is_parameter for path in subject.paths]
     if not any(shared) or all(shared):
         shared = list(rng.permutation(np.arange(count) % 2 == 1)) if count > 1 else [False]
     mixed: list[Shape] = [((2, 3), (3,), ())[k % 3] for k in rng.permutation(count)]

@@ -138,13 +138,14 @@ class Structures:
         return self._compare(found, describe(due, lambda _: "*"), jax.tree.leaves(due))
 
     def _result(self) -> str:
-        return describe(self.result, lambda _: "*")
+        return describe(self._subject.without_objects(self.result), lambda _: "*")
 
     def _jacobian(self) -> str:
         """The result's containers, with a tuple over the arguments at every float."""
         row = self._over_arguments()
         slots = [Slot(k) for k in range(len(self._outputs))]
         labelled = jax.tree.unflatten(jax.tree.structure(self.result), slots)
+        labelled = self._subject.without_objects(labelled)
         floats = self._subject.floats
         return describe(labelled, lambda slot: row if slot.number in floats else "None")
 
@@ -160,7 +161,8 @@ class Structures:
             return "*" if isinstance(slot, Slot) and slot.number in subject.wrt else "None"
 
         arguments = subject.module.trace.arguments
-        return describe(tuple(given[a.name] for a in arguments if a.name in chosen), leaf)
+        trees = tuple(given[a.name] for a in arguments if a.name in chosen)
+        return describe(subject.without_objects(trees), leaf)
 
     def _positional_names(self) -> list[str]:
         return [a.name for a in self._subject.module.trace.arguments if not a.keyword_only]

@@ -31,6 +31,8 @@ class Verified(Generic[AnyModule]):
     """The source's function."""
     bind: Callable[[Sequence[Any]], Call]
     """The arguments of a call, from flat leaves in the order of the trace's inputs."""
+    without_objects: Callable[[Any], Any] = lambda tree: tree
+    """A pytree with tuples in place of objects, which JAX may not know."""
     vmapped: bool = False
     """Whether the source runs on scalars alone and has to be mapped with `jax.vmap`."""
 

@@ -144,7 +144,13 @@ def test_named_function():
     ("text", "function", "message"),
     [
         ("class Cell:\n    def step(self, x): return x\n", "step", "is a method of class Cell"),
-        ("class Cell:\n    def step(self, x): return x\n", "Cell.step", "is a method of class"),
+        ("class Cell:\n    def step(self, x): return x\n", "Cell", "no method '__call__'"),
+        ("class Cell:\n    def step(self): return 1.0\n", "Cell.step", "no arguments"),
+        (
+            "class Cell:\n    @classmethod\n    def step(cls, x): return x\n",
+            "Cell.step",
+            "is a classmethod of the class Cell",
+        ),
         (
             "def make():\n    def step(x): return x\n    return step\n",
             "step",

@@ -15,7 +15,7 @@ from typing import Any
 
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.arrays.trace import failure_of
-from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.shapes import Dim, axes_in, multiple, own_axes, shape_as_stated
 from gradgen.ir.source import Source
 

@@ -13,8 +13,8 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.values import dtype_of
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import DType

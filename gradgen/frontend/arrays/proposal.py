@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.arrays.packed import packed_arguments, path_of
 from gradgen.frontend.arrays.stated import read_stated
 from gradgen.frontend.arrays.trace import failure_of
-from gradgen.frontend.tracing.arguments import Signature
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.shapes import written
 from gradgen.ir.source import Directive, Position, Source
 
@@ -24,8 +25,9 @@ def proposed_shapes(
 ) -> str | None:
     """A directive with shapes on which the function can be traced; None if none was found.
 
-    What stands before a matrix in a product has a batch and the matrix's rows; all else that has
-    to be passed is taken for the state of the neurons in a batch, then for that of one neuron's.
+    What is packed has an axis for its variables, and all else has those of neurons. Else, what
+    stands before a matrix in a product has a batch and the matrix's rows; all else that has to be
+    passed is taken for the state of the neurons in a batch, then for that of one neuron's.
     """
     paths = {leaf.path for leaf in signature.leaves if leaf.kind == "float"}
     required = {a.name for a in signature.arguments if a.default is None}
@@ -35,8 +37,12 @@ def proposed_shapes(
         (a if a in paths else None, b if b in paths else None) for a, b in _products(source)
     ]
     states = ((_BATCH, _NEURONS), (_NEURONS,))
-    for state, last in itertools.product(states, (_OUTPUTS, _NEURONS)):
-        found = _shapes(passed, products, state, last)
+    guesses = [] if products else list(_with_packed(source, passed))
+    guesses += [
+        _shapes(passed, products, state, last)
+        for state, last in itertools.product(states, (_OUTPUTS, _NEURONS))
+    ]
+    for found in guesses:
         shown = " ".join(f"{path}={written(axes)}" for path, axes in found.items())
         directive = Directive("shape", shown, _NOWHERE)
         tried = replace(source, directives=(*source.directives, directive))
@@ -46,6 +52,20 @@ def proposed_shapes(
         except GradgenError:
             continue
     return None
+
+
+def _with_packed(source: Source, passed: list[str]) -> Iterator[dict[str, tuple[str, ...]]]:
+    """Guesses where variables are packed: all else has the axes of neurons, or is one number."""
+    packed = {
+        each.path: each
+        for each in packed_arguments(source.text, source.position.line)
+        if each.path in passed
+    }
+    fronts = {each.front for each in packed.values()}
+    if len(fronts) == 1:
+        (front,) = fronts
+        for others in (front, ()):
+            yield {path: packed[path].axes if path in packed else others for path in passed}
 
 
 def _shapes(
@@ -76,22 +96,9 @@ def _products(source: Source) -> list[tuple[str | None, str | None]]:
     """The operands of matrix products in the function, as paths where they are leaves."""
     found = []
     for node in ast.walk(ast.parse(source.text)):
-        if isinstance(node, ast.FunctionDef) and node.name == source.function:
+        if isinstance(node, ast.FunctionDef) and node.lineno == source.position.line:
             for inner in ast.walk(node):
                 if isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.MatMult):
                     place = inner.end_lineno or 0, inner.end_col_offset or 0
-                    found.append((place, _path(inner.left), _path(inner.right)))
+                    found.append((place, path_of(inner.left), path_of(inner.right)))
     return [(left, right) for _, left, right in sorted(found, key=lambda each: each[0])]
-
-
-def _path(node: ast.expr) -> str | None:
-    match node:
-        case ast.Name(id=name):
-            return name
-        case ast.Attribute(value=value, attr=name):
-            before = _path(value)
-            return None if before is None else f"{before}.{name}"
-        case ast.Subscript(value=value, slice=ast.Constant(value=str() | int() as key)):
-            before = _path(value)
-            return None if before is None else f"{before}.{key}"
-    return None

@@ -14,8 +14,8 @@ from jax import export
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_shape, parse_size
-from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.jax_compat import Aval
+from gradgen.frontend.tracing.signature import Leaf, Signature
 from gradgen.ir.code import DType
 from gradgen.ir.shapes import LEADING, Dim, Shape, axes_in, multiple, own_axes, shape_as_stated
 from gradgen.ir.source import Directive, Source

@@ -18,11 +18,11 @@ from gradgen.frontend.arrays.precisions import DTypeDependenceError, for_all_pre
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.blame import first_line, place_of, users_code
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.result import read_result
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.array_trace import ArrayElemental, ArrayTrace, Operator, Part, Partial, Passed
 from gradgen.ir.builder import Builder

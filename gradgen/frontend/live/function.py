@@ -59,7 +59,8 @@ def find_function(function: Any) -> LiveFunction:
         raise GradgenError(
             f"'{plain.__qualname__}' is not a function at the top level of its module",
             hint="define it with def in a file or in a cell of its own; what it takes from the "
-            "function around it is best an argument",
+            "function around it is best an argument; a method's file is written by the command, "
+            "gradgen FILE:Class.method",
         )
     return LiveFunction(known, plain)
 

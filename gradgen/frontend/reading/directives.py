@@ -143,7 +143,7 @@ def read_directives(
     shared = [f.directive for f in found if f.owner is None]
     given = [_directive(kind, text, _COMMAND_LINE) for kind, text in extra]
     arguments = _arguments(function)
-    others = set().union(*map(_arguments, syntax.functions.values())) - arguments
+    others = set().union(*map(_arguments, syntax.every_function)) - arguments
     for each in found:
         if each.owner is not None and each.owner is not function:
             _require_own(syntax, each.directive, each.owner, function)
@@ -191,13 +191,19 @@ def _arguments(function: cst.FunctionDef) -> set[str]:
 
 
 def _owner(syntax: Syntax, line: int, target: cst.FunctionDef) -> cst.FunctionDef | None:
-    """The module-level function that a line is in, or is a comment immediately above.
+    """The function or method that a line is in, or is a comment immediately above.
 
+    What stands in a function that makes the target is the target's.
     A comment above another function with a rule of its own is the whole file's: that is where the
     first lines of a file come to stand, and nobody derives what has a derivative.
     """
-    owner = next((f for f in syntax.functions.values() if line in _extent(syntax, f)), None)
-    if owner is None or owner is target or not has_own_rule(owner):
+    around = [f for f in syntax.every_function if line in _extent(syntax, f)]
+    if not around:
+        return None
+    if target in around or syntax.position(target).line in _extent(syntax, around[0]):
+        return target
+    owner = around[0]
+    if not has_own_rule(owner):
         return owner
     return None if line < _first_line(syntax, owner) else owner
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
@@ -20,6 +20,10 @@ class Notes:
     """What all frames of one reading share."""
 
     syntax: Syntax
+    instance: str | None = None
+    """The argument that takes the instance, where a method is read."""
+    methods: Mapping[str, cst.FunctionDef] = field(default_factory=dict)
+    """Those of its class."""
     module_names: Names = field(default_factory=dict)
     uses: dict[Use, None] = field(default_factory=dict)
     """In order and without repetitions."""

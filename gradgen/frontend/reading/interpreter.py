@@ -13,7 +13,7 @@ import libcst as cst
 from gradgen.frontend.reading.calls import effect_of
 from gradgen.frontend.reading.flow import Flow, Notes
 from gradgen.frontend.reading.syntax import Syntax
-from gradgen.frontend.reading.target import declared
+from gradgen.frontend.reading.target import Target, declared
 from gradgen.frontend.reading.uses import (
     UNKNOWN,
     Closure,
@@ -32,9 +32,10 @@ _DEEPEST = 40
 """Helpers within helpers further down than this are not followed."""
 
 
-def read_uses(syntax: Syntax, function: cst.FunctionDef) -> tuple[Use, ...]:
+def read_uses(syntax: Syntax, target: Target) -> tuple[Use, ...]:
     """Every use of the arguments of a function, in the order in which they are met."""
-    notes = Notes(syntax)
+    function = target.function
+    notes = Notes(syntax, instance=target.instance, methods=target.methods)
     module = _Frame(notes, notes.module_names)
     module.run(syntax.module)
     arguments = {
@@ -105,6 +106,11 @@ class _Frame(Flow):
 
     def method(self, base: Value, name: str, node: cst.Call) -> Value:
         """A call of a method of an argument or of a part of it."""
+        own = self.notes.methods.get(name)
+        if own is not None and base == located(Place(self.notes.instance or "")):
+            function = Closure(own, self.notes.module_names)
+            known = {declared(own.params)[0].name.value: base} if declared(own.params) else {}
+            return self.enter(function, self.matched(function, node, known))
         self.arguments(node.args)
         if name in _OPENING_METHODS:
             self.note(base, "open", node, how=f"used with .{name}(), which does not tell its parts")
@@ -188,11 +194,11 @@ class _Frame(Flow):
             values.append(UNKNOWN if argument.star else value)
         return values
 
-    def matched(self, function: Closure, node: cst.Call) -> Names:
-        """The arguments of a call of a function of the file, by parameter."""
+    def matched(self, function: Closure, node: cst.Call, known: Names | None = None) -> Names:
+        """The arguments of a call of a function of the file, by parameter, with what is `known`."""
         parameters = function.node.params
         positional = [p.name.value for p in (*parameters.posonly_params, *parameters.params)]
-        found: Names = {}
+        found: Names = dict(known or {})
         for argument in node.args:
             value = self.value(argument.value)
             if argument.star:
@@ -201,8 +207,8 @@ class _Frame(Flow):
                 found[argument.keyword.value] = value
             elif free := [name for name in positional if name not in found]:
                 found[free[0]] = value
-        known = {parameter.name.value for parameter in declared(parameters)}
-        return {name: value for name, value in found.items() if name in known}
+        names = {parameter.name.value for parameter in declared(parameters)}
+        return {name: value for name, value in found.items() if name in names}
 
     def spread(
         self, function: Closure, node: cst.Call, argument: cst.Arg, value: Value, bound: Names

@@ -8,18 +8,15 @@ from collections.abc import Iterable
 from gradgen.ir.pytree import join
 
 
-def read_leaf_names(
-    text: str, function: str, parameters: Iterable[str]
-) -> tuple[tuple[str, str], ...]:
+def read_leaf_names(text: str, line: int, parameters: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """Names by dotted path (`state.0`), from assignments of parts of parameters to plain names.
 
-    The first name of a path counts. `text` must be valid Python that defines the function.
+    The first name of a path counts. `text` must be valid Python, the function's `def` in `line`.
     """
     roots = set(parameters)
     found: dict[str, str] = {}
-    definitions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
-    for definition in definitions:
-        if definition.name != function:
+    for definition in ast.walk(ast.parse(text)):
+        if not isinstance(definition, ast.FunctionDef) or definition.lineno != line:
             continue
         for statement in definition.body:
             if isinstance(statement, ast.Assign) and len(statement.targets) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.annotated import annotated_shapes
@@ -24,15 +24,17 @@ def read_source(
     function: str | None = None,
     directives: Iterable[tuple[str, str]] = (),
     *,
-    discover: bool = True,
+    discover: Collection[str] | None = None,
 ) -> Source:
     """Read a file and its target: `function`, or the one public function that no other one uses.
 
     `directives` are further ones as (kind, text), from the command line; each overrides what the
-    source says of the same kind and subject. Without `discover` it is left to example arguments to
-    tell which arguments are containers. Raises GradgenError, with the place, if the text is not
-    Python, there is no such target or it is not one that can be differentiated, a directive is
-    malformed, or an argument is a container whose structure cannot be told.
+    source says of the same kind and subject. `discover` names the arguments whose structure is to
+    be told from the source: all but an instance, if None; examples tell that of others.
+
+    Raises GradgenError, with the place, if the text is not Python, there is no such target or it is
+    not one that can be differentiated, a directive is malformed, or an argument is a container
+    whose structure cannot be told.
     """
     if not path.isprintable():
         message = "the name of the source file holds what cannot be printed"
@@ -42,21 +44,23 @@ def read_source(
         target = find_target(syntax, function)
         definitions = read_definitions(syntax)
         annotations = read_annotations(syntax, definitions)
-        found = read_directives(syntax, target, directives)
+        found = read_directives(syntax, target.function, directives)
         parameters = read_parameters(syntax, target)
         names = [parameter.name for parameter in parameters]
+        discovered = set(names) - {target.instance} if discover is None else set(discover)
         return Source(
             path=path,
             text=syntax.text,
             digest=digest_of_text(syntax.text),
-            function=target.name.value,
-            position=syntax.position(target),
-            docstring=target.get_docstring(),
+            function=target.name,
+            position=syntax.position(target.function),
+            docstring=target.function.get_docstring(),
             parameters=parameters,
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
-            structures=read_structures(syntax, target, found, annotations) if discover else (),
-            leaf_names=read_leaf_names(syntax.text, target.name.value, names),
-            annotated=annotated_shapes(syntax, target, annotations),
+            structures=read_structures(syntax, target, found, annotations, discovered),
+            leaf_names=read_leaf_names(syntax.text, syntax.position(target.function).line, names),
+            annotated=annotated_shapes(syntax, target.function, annotations),
+            instance=target.instance,
         )

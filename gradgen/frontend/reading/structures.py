@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
-import libcst as cst
+from collections.abc import Collection, Iterable, Mapping
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.annotations import Annotations
@@ -13,18 +11,19 @@ from gradgen.frontend.reading.directives import parse_example, parse_shape, pars
 from gradgen.frontend.reading.evidence import evidence_of
 from gradgen.frontend.reading.interpreter import read_uses
 from gradgen.frontend.reading.syntax import Syntax
-from gradgen.frontend.reading.target import declared
+from gradgen.frontend.reading.target import Target, declared
 from gradgen.ir.pytree import LeafKind, Structure, leaf
 from gradgen.ir.source import Directive
 
 
 def read_structures(
     syntax: Syntax,
-    function: cst.FunctionDef,
+    target: Target,
     directives: Iterable[Directive],
     annotations: Annotations,
+    discovered: Collection[str],
 ) -> tuple[tuple[str, Structure], ...]:
-    """The structures of the arguments of which the source tells more than that they are numbers.
+    """The structures of `discovered` arguments, where the source tells more than that of a number.
 
     An example directive decides before an annotation, that before a default value that is written
     as a container, and that before use.
@@ -32,10 +31,12 @@ def read_structures(
     cannot be told.
     """
     given = _given(syntax, directives, annotations)
-    uses = read_uses(syntax, function)
+    uses = read_uses(syntax, target) if discovered else ()
     found: list[tuple[str, Structure]] = []
-    for parameter in declared(function.params):
+    for parameter in declared(target.function.params):
         name = parameter.name.value
+        if name not in discovered:
+            continue
         if name in given:
             structure: Structure | None = given[name]
         else:

@@ -52,6 +52,20 @@ class Syntax:
             if isinstance(statement, cst.FunctionDef)
         }
 
+    @cached_property
+    def classes(self) -> Mapping[str, cst.ClassDef]:
+        """The classes defined at module level."""
+        return {
+            statement.name.value: statement
+            for statement in scope(self.module.body)
+            if isinstance(statement, cst.ClassDef)
+        }
+
+    @cached_property
+    def every_function(self) -> tuple[cst.FunctionDef, ...]:
+        """All functions of the file: those at module level, methods, and functions in these."""
+        return tuple(node for node in walk(self.module) if isinstance(node, cst.FunctionDef))
+
     def position(self, node: cst.CSTNode) -> Position:
         """The span of a node without its own parentheses; columns count UTF-8 bytes, as in ast."""
         start, end = self.ranges[node].start, self.ranges[node].end

@@ -3,35 +3,81 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 import libcst as cst
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.reading.members import (
+    Made,
+    kind_of_method,
+    made_functions,
+    methods_of,
+    returned_by,
+)
 from gradgen.frontend.reading.syntax import Syntax, children, last_name, scope, walk
 from gradgen.ir.source import Parameter
 
 _CUSTOM_RULES = frozenset({"custom_jvp", "custom_vjp", "custom_gradient"})
 
 
-def find_target(syntax: Syntax, name: str | None = None) -> cst.FunctionDef:
-    """The function called `name`, or the one public function that no other function uses.
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The function to differentiate, and where the module has it."""
+
+    name: str
+    """Dotted for a method: `LIF.step`."""
+    function: cst.FunctionDef
+    given: tuple[cst.Arg, ...] = ()
+    """The arguments that `functools.partial` has bound."""
+    methods: Mapping[str, cst.FunctionDef] = field(default_factory=dict)
+    """Those of its class, where it is a method that takes its instance."""
+
+    @property
+    def instance(self) -> str | None:
+        """The parameter that takes the instance, where it is a method."""
+        return declared(self.function.params)[0].name.value if self.methods else None
+
+
+def find_target(syntax: Syntax, name: str | None = None) -> Target:
+    """What is called `name`, or the one public function that no other function uses.
+
+    A name is that of a function, `Class.method`, a class, which means its `__call__`, or what a
+    call at module level has made of functions.
 
     Functions without parameters (`main`, an example of the arguments) are not candidates, and what
     they call is not used by that. A use in a method, and a rule of one's own (`custom_jvp`), decide
     only between functions that nothing else tells apart.
 
     Raises GradgenError if there is no such function or several, or if it is not one that can be
-    differentiated (async, a generator, a method, `*args` or `**kwargs`).
+    differentiated (async, a generator, a class method, `*args` or `**kwargs`).
     """
-    function = _only_candidate(syntax) if name is None else _named(syntax, name)
-    _check(syntax, function)
-    return function
+    target = _only_candidate(syntax) if name is None else _named(syntax, name)
+    _check(syntax, target)
+    return target
 
 
-def read_parameters(syntax: Syntax, function: cst.FunctionDef) -> tuple[Parameter, ...]:
-    """The parameters as written, positional ones first."""
+def read_parameters(syntax: Syntax, target: Target) -> tuple[Parameter, ...]:
+    """The parameters as written, positional ones first; what `partial` has bound has that default.
+
+    As in Python, those after one that is bound by its name can be passed by name alone.
+    """
+    parameters = _as_written(syntax, target.function)
+    by_position = [argument for argument in target.given if argument.keyword is None]
+    by_name = {a.keyword.value: syntax.code(a.value) for a in target.given if a.keyword is not None}
+    found: list[Parameter] = []
+    for parameter in parameters[len(by_position) :]:
+        if parameter.name in by_name:
+            parameter = replace(parameter, kind="keyword", default=by_name[parameter.name])
+        elif any(p.name in by_name for p in found):
+            parameter = replace(parameter, kind="keyword")
+        found.append(parameter)
+    return tuple(found)
+
+
+def _as_written(syntax: Syntax, function: cst.FunctionDef) -> tuple[Parameter, ...]:
     return tuple(
         Parameter(
             parameter.name.value,
@@ -49,50 +95,99 @@ def declared(parameters: cst.Parameters) -> tuple[cst.Param, ...]:
     return (*parameters.posonly_params, *parameters.params, *parameters.kwonly_params)
 
 
-def _only_candidate(syntax: Syntax) -> cst.FunctionDef:
+def _only_candidate(syntax: Syntax) -> Target:
     candidates = _candidates(syntax)
     match candidates:
-        case [function]:
-            return function
+        case [target]:
+            return target
         case []:
-            private = [name for name in syntax.functions if name.startswith("_")]
             raise GradgenError(
                 "there is no public function at module level to differentiate",
-                hint=f"name a private one: --function {private[0]}"
-                if private
-                else "define the step function with def, with its inputs as parameters",
+                hint=_another(syntax),
                 path=syntax.path,
                 line=1,
             )
-    names = ", ".join(function.name.value for function in candidates)
+    names = ", ".join(target.name for target in candidates)
     raise syntax.error(
         f"several functions could be meant: {names}",
-        candidates[0],
-        f"choose one: --function {candidates[-1].name.value}",
+        candidates[0].function,
+        f"choose one: --function {candidates[-1].name}",
     )
 
 
-def _candidates(syntax: Syntax) -> list[cst.FunctionDef]:
+def _another(syntax: Syntax) -> str:
+    """What may be meant where there is no public function."""
+    private = [name for name in syntax.functions if name.startswith("_")]
+    found = _better_named(syntax)
+    if found is None and private:
+        found = f"name a private one: --function {private[0]}"
+    return found or "define the step function with def, with its inputs as parameters"
+
+
+def _better_named(syntax: Syntax) -> str | None:
+    """What to do with a factory or a method, where there is one; None if there is none."""
+    factories = [
+        (name, made.function.name.value)
+        for name, function in syntax.functions.items()
+        if (made := returned_by(function)) is not None
+    ]
+    if factories:
+        factory, name = factories[0]
+        return f"call {factory} at module level, as in {name} = {factory}(...)"
+    methods = [name for owner in syntax.classes for name in _method_names(syntax, owner)]
+    if methods:
+        return f"name a method: --function {methods[0]}"
+    return None
+
+
+def _method_names(syntax: Syntax, owner: str) -> list[str]:
+    """The methods of a class that may be meant, `__call__` first."""
+    public = [
+        name
+        for name, method in methods_of(syntax, owner).items()
+        if not name.startswith("_")
+        and kind_of_method(method) in ("instance", "staticmethod")
+        and len(declared(method.params)) > (kind_of_method(method) == "instance")
+    ]
+    called = [owner] if "__call__" in methods_of(syntax, owner) else []
+    return [*called, *(f"{owner}.{name}" for name in public)]
+
+
+def _candidates(syntax: Syntax) -> list[Target]:
     """The best of several ever wider choices that is not empty."""
     functions = syntax.functions.values()
     rules = _registered_rules(syntax)
+    made = made_functions(syntax)
     public = [
-        function
+        _of_function(function)
         for function in functions
         if not function.name.value.startswith("_")
         and function.name.value not in rules
         and _takes_arguments(function)
+        and returned_by(function) is None
     ]
-    plain = [function for function in public if not has_own_rule(function)]
+    plain = [target for target in public if not has_own_rule(target.function)]
     by_functions = _used_by(function for function in functions if _takes_arguments(function))
     by_anything = by_functions | _used_by(_methods(syntax))
     choices = (
-        [function for function in plain if function.name.value not in by_anything],
-        [function for function in plain if function.name.value not in by_functions],
-        [function for function in public if function.name.value not in by_functions],
+        [target for target in plain if target.name not in by_anything],
+        [target for target in plain if target.name not in by_functions],
+        [_of_made(name, each) for name, each in made.items() if not name.startswith("_")],
+        [target for target in public if target.name not in by_functions],
         public,
     )
+    if _better_named(syntax) is not None:
+        # a spike's surrogate beside a class or a factory is not what is meant
+        choices = choices[:3]
     return next((choice for choice in choices if choice), [])
+
+
+def _of_function(function: cst.FunctionDef) -> Target:
+    return Target(function.name.value, function)
+
+
+def _of_made(name: str, made: Made) -> Target:
+    return Target(name, made.function, made.given)
 
 
 def _takes_arguments(function: cst.FunctionDef) -> bool:
@@ -180,11 +275,25 @@ def _names(node: cst.CSTNode) -> Iterator[str]:
             yield from _names(child)
 
 
-def _named(syntax: Syntax, name: str) -> cst.FunctionDef:
+def _named(syntax: Syntax, name: str) -> Target:
     name = unicodedata.normalize("NFKC", name)
-    function = syntax.functions.get(name)
-    if function is not None:
-        return function
+    if name in syntax.functions:
+        function = syntax.functions[name]
+        inner = returned_by(function)
+        if inner is not None:
+            raise syntax.error(
+                f"{name!r} returns a function",
+                function,
+                f"name what a call of it makes: {inner.function.name.value} = {name}(...) at "
+                "module level",
+            )
+        return _of_function(function)
+    made = made_functions(syntax)
+    if name in made:
+        return _of_made(name, made[name])
+    cls, _, member = name.partition(".")
+    if cls in syntax.classes:
+        return _method(syntax, cls, member or "__call__")
     for owner in walk(syntax.module):
         if not isinstance(owner, cst.ClassDef | cst.FunctionDef):
             continue
@@ -194,7 +303,8 @@ def _named(syntax: Syntax, name: str) -> cst.FunctionDef:
                 f"{owner.name.value}.{node.name.value}",
             ):
                 raise _not_at_module_level(syntax, node, owner)
-    known = list(syntax.functions)
+    known = [*syntax.functions, *made]
+    known += [name for owner in syntax.classes for name in _method_names(syntax, owner)]
     close = get_close_matches(name, known, n=1)
     raise GradgenError(
         f"there is no function {name!r} in this file",
@@ -208,23 +318,53 @@ def _named(syntax: Syntax, name: str) -> cst.FunctionDef:
     )
 
 
+def _method(syntax: Syntax, owner: str, name: str) -> Target:
+    methods = methods_of(syntax, owner)
+    cls = syntax.classes[owner]
+    if name not in methods:
+        known = _method_names(syntax, owner)
+        raise syntax.error(
+            f"the class {owner} has no method {name!r} in this file",
+            cls,
+            f"there are: {', '.join(known)}"
+            if known
+            else f"define {name!r} in the class {owner}, or name a function",
+        )
+    method = methods[name]
+    kind = kind_of_method(method)
+    if kind == "staticmethod":
+        return Target(f"{owner}.{name}", method)
+    if kind != "instance":
+        raise syntax.error(
+            f"{name!r} is a {kind} of the class {owner}",
+            method,
+            "a step is a method that takes its instance, a staticmethod or a function",
+        )
+    if not declared(method.params):
+        raise syntax.error(f"{name!r} takes no instance", method, "give it the parameter self")
+    return Target(f"{owner}.{name}", method, methods=methods)
+
+
 def _not_at_module_level(
     syntax: Syntax, function: cst.FunctionDef, owner: cst.ClassDef | cst.FunctionDef
 ) -> GradgenError:
+    name = function.name.value
     if isinstance(owner, cst.ClassDef):
-        message = f"{function.name.value!r} is a method of class {owner.name.value}"
-    else:
-        message = f"{function.name.value!r} is defined inside function {owner.name.value}"
+        if owner.name.value in syntax.classes:
+            hint = f"name it with its class: --function {owner.name.value}.{name}"
+        else:
+            hint = f"define the class {owner.name.value} at the top level of the file"
+        return syntax.error(f"{name!r} is a method of class {owner.name.value}", function, hint)
     return syntax.error(
-        message,
+        f"{name!r} is defined inside function {owner.name.value}",
         function,
-        "only functions at module level can be differentiated: move the computation into one "
-        "that takes all that it needs as arguments",
+        f"call {owner.name.value} at module level, as in {name} = {owner.name.value}(...), and "
+        f"let it return {name}; or move the computation into a function at module level",
     )
 
 
-def _check(syntax: Syntax, function: cst.FunctionDef) -> None:
-    name = function.name.value
+def _check(syntax: Syntax, target: Target) -> None:
+    function, name = target.function, target.name
     if name.startswith("__") and name.endswith("__"):
         raise syntax.error(
             f"{name!r} is a name that modules have for themselves", function, "call it otherwise"
@@ -245,7 +385,7 @@ def _check(syntax: Syntax, function: cst.FunctionDef) -> None:
             variable.name,
             "name each argument, or gather several in a tuple, a dict or a NamedTuple",
         )
-    if not _takes_arguments(function):
+    if len(declared(function.params)) == bool(target.methods):
         raise syntax.error(
             f"{name!r} takes no arguments, so there is nothing to differentiate",
             function,

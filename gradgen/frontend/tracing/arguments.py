@@ -13,84 +13,12 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.containers import default_of, in_jax_order
+from gradgen.frontend.tracing.owner import Owner
+from gradgen.frontend.tracing.signature import Given, Leaf, Signature
 from gradgen.frontend.tracing.values import bind, dtype_of, literal_of, part_of, structure_of
-from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.source import Parameter, Source
 from gradgen.ir.trace import Argument, Bound
-
-
-@dataclasses.dataclass(frozen=True)
-class Given:
-    """What an example has in the place of a leaf."""
-
-    shape: tuple[int, ...]
-    dtype: DType
-
-
-@dataclasses.dataclass(frozen=True)
-class Leaf:
-    """One traced leaf of the arguments."""
-
-    path: str
-    kind: str
-    """`float`, `int` or `bool`."""
-    wrt: bool
-    given: Given | None = None
-    """None where there is no example, or none of this argument."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Signature:
-    """How to call the source: its arguments, its traced leaves and the objects bound to it."""
-
-    arguments: tuple[Argument, ...]
-    leaves: tuple[Leaf, ...]
-    bound: Mapping[str, Any]
-    """Static arguments, and static fields of arguments, by dotted path."""
-    classes: Mapping[str, type]
-    """The containers that structures name."""
-
-    def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Positional and keyword arguments of the source, from its traced leaves in order."""
-        remaining = iter(values)
-        positional: list[Any] = []
-        keyword: dict[str, Any] = {}
-        for argument in self.arguments:
-            value = self._build(argument.structure, remaining, argument.name)
-            if argument.keyword_only:
-                keyword[argument.name] = value
-            else:
-                positional.append(value)
-        return tuple(positional), keyword
-
-    def call(self, function: Callable[..., Any], values: Sequence[Any]) -> Any:
-        """Call the source's function with its traced leaves in order."""
-        positional, keyword = self.bind(values)
-        return function(*positional, **keyword)
-
-    def _build(self, structure: Structure, values: Iterator[Any], path: str) -> Any:
-        """A pytree of the given structure, filled with values in order and with what is bound."""
-        if structure.kind == "none":
-            return None
-        if structure.kind == "static":
-            return self.bound[path]
-        if structure.is_leaf:
-            return next(values)
-        children = [
-            self._build(child, values, join(path, key))
-            for key, child in zip(structure.keys, structure.children, strict=True)
-        ]
-        match structure.kind:
-            case "tuple":
-                return tuple(children)
-            case "list":
-                return children
-            case "dict":
-                return dict(zip(structure.keys, children, strict=True))
-        assert structure.type_name is not None
-        container = self.classes[structure.type_name]
-        return container(**dict(zip(structure.keys, children, strict=True)))
 
 
 def read_signature(
@@ -101,27 +29,33 @@ def read_signature(
     wrt: Sequence[str] = (),
     static: Mapping[str, str] | None = None,
     example: Any = None,
+    owner: Owner | None = None,
 ) -> Signature:
     """Settle every argument of the target.
 
     `namespace` holds the names that the target sees. `wrt` holds dotted paths, `static`
     expressions by argument name (evaluated in the namespace),
-    `example` what an example function returned: a tuple of arguments, or a dict of them by name.
+    `example` what an example function returned: a tuple of arguments, or a dict of them by name;
+    `owner` the instance of a method.
 
     Raises GradgenError for names that do not exist, arguments that cannot be understood, and for
     differentiation with respect to an integer.
     """
     given = {p.name: _default(source, function, p.name) for p in source.parameters if p.has_default}
-    examples = _examples(source, example)
+    examples = examples_of(source, example)
+    if owner is not None and source.instance is not None:
+        examples |= {source.instance: owner.value}
     bound: dict[str, Any] = {}
     classes = {name: value for name, value in namespace.items() if isinstance(value, type)}
     arguments = []
-    for name in static or {}:
-        _require_known(source, name, [p.name for p in source.parameters], "argument")
+    values = dict(static or {})
+    for name in values:
+        if not (source.instance and _is_within(name, source.instance)):
+            _require_known(source, name, [p.name for p in source.parameters], "argument")
     for parameter in source.parameters:
         name = parameter.name
-        if static and name in static:
-            bound[name] = _evaluate(source, namespace, parameter, static[name])
+        if name in values:
+            bound[name] = _evaluate(source, namespace, parameter, values[name])
             structure = leaf("static")
         else:
             structure = _structure(source, parameter, given, examples, classes)
@@ -140,15 +74,42 @@ def read_signature(
                         hint += "--example FILE:FUNCTION"
                     raise _refused(source, parameter, message, hint)
                 bound[path] = part
+            if name == source.instance:
+                for path in (path for path in values if _is_within(path, name)):
+                    _require_known(source, path, [p for p, _ in structure.leaves(name)], "field")
+                    structure = _with_static(structure, path.split(".")[1:])
+                    bound[path] = _evaluate(source, namespace, parameter, values[path])
         bindings = tuple(bind(p, v) for p, v in bound.items() if _is_within(p, name))
         default = None
         if parameter.default is not None:
             default = _default_literal(bindings[0] if name in bound else None, given[name])
         keyword_only = parameter.kind == "keyword"
-        arguments.append(Argument(name, keyword_only, default, structure, bindings))
+        numbers: tuple[tuple[str, float], ...] = ()
+        if owner is not None and name == source.instance:
+            numbers = () if owner.made_up else tuple(_numbers(structure, owner.value, name))
+        arguments.append(Argument(name, keyword_only, default, structure, bindings, numbers))
     arguments = _apply_wrt_kinds(arguments, wrt)
-    leaves = _leaves(source, arguments, wrt, examples)
-    return Signature(tuple(arguments), leaves, bound, classes)
+    leaves = _leaves(source, arguments, wrt, examples, owner)
+    return Signature(tuple(arguments), leaves, bound, classes, owner and owner.value)
+
+
+def _numbers(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, float]]:
+    """The single numbers among the floats of a value, by path."""
+    if structure.kind == "float" and np.ndim(value) == 0:
+        yield path, float(value)
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from _numbers(child, part_of(value, structure, key), join(path, key))
+
+
+def _with_static(structure: Structure, steps: Sequence[str]) -> Structure:
+    """The structure with a part of it static."""
+    if not steps:
+        return leaf("static")
+    children = tuple(
+        _with_static(child, steps[1:]) if join("", key) == steps[0] else child
+        for key, child in zip(structure.keys, structure.children, strict=True)
+    )
+    return dataclasses.replace(structure, children=children)
 
 
 def _given(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, Given]]:
@@ -210,7 +171,8 @@ def _default(source: Source, function: Callable[..., Any], name: str) -> Any:
         ) from None
 
 
-def _examples(source: Source, example: Any) -> dict[str, Any]:
+def examples_of(source: Source, example: Any) -> dict[str, Any]:
+    """The example arguments by name, of what an example function has returned."""
     if example is None:
         return {}
     names = [parameter.name for parameter in source.parameters]
@@ -249,7 +211,8 @@ def _structure(
 ) -> Structure:
     if parameter.name in examples:
         value = examples[parameter.name]
-        return structure_of(source, parameter, value, classes, arrays=True)
+        instance = parameter.name == source.instance
+        return structure_of(source, parameter, value, classes, arrays=True, instance=instance)
     known = source.structure(parameter.name)
     if parameter.has_default:
         default = given[parameter.name]
@@ -302,15 +265,18 @@ def _leaves(
     arguments: Sequence[Argument],
     wrt: Sequence[str],
     examples: Mapping[str, Any],
+    owner: Owner | None,
 ) -> tuple[Leaf, ...]:
     found: list[tuple[str, str, bool]] = []
     given: dict[str, Given] = {}
     for argument in arguments:
-        if argument.name in examples:
+        own = owner if argument.name == source.instance else None
+        if argument.name in examples and not (own and own.made_up):
             given |= _given(argument.structure, examples[argument.name], argument.name)
+        held = set() if own is None else set(_held(argument.structure, own.value, argument.name))
         for path, structure in argument.structure.leaves(argument.name):
             if structure.kind not in ("static", "none"):
-                found.append((path, structure.kind, argument.default is None))
+                found.append((path, structure.kind, argument.default is None and path not in held))
     paths = [path for path, _, _ in found]
     for name in wrt:
         chosen = [path for path in paths if _is_within(path, name)]
@@ -337,6 +303,14 @@ def _leaves(
         Leaf(path, kind, kind == "float" and selected(path, by_default), given.get(path))
         for path, kind, by_default in found
     )
+
+
+def _held(structure: Structure, value: Any, path: str) -> Iterator[str]:
+    """The paths of numbers of Python in an instance, which no gradient of JAX is taken by."""
+    if structure.is_leaf and isinstance(value, float):
+        yield path
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from _held(child, part_of(value, structure, key), join(path, key))
 
 
 def _is_within(path: str, prefix: str) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.integers import converts
 from gradgen.frontend.tracing.promotion import (
     NARROW,
@@ -24,6 +23,7 @@ from gradgen.frontend.tracing.promotion import (
     promotes_alike,
 )
 from gradgen.frontend.tracing.recording import Recording
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.frontend.tracing.trials import WHOLE, Trials
 from gradgen.ir.code import WORKING, Atom, Const, DType, Instruction, Var, is_float

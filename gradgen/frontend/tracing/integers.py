@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.promotion import WIDE, matched
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trials import Trials
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Source

@@ -17,8 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.reading.local_imports import roots_of
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import users_code
+from gradgen.frontend.tracing.owner import keeping_its_instance
 from gradgen.ir.source import Source
 
 
@@ -33,11 +35,16 @@ def load_module(source: Source) -> dict[str, Any]:
         name = f"gradgen_source_{abs(hash(source.path))}"
     module = types.ModuleType(name)
     module.__file__ = source.path
+    folder, root = roots_of(Path(source.path))[0], roots_of(Path(source.path))[-1]
+    if folder != root:
+        # relative imports are from the package that the file is in
+        module.__package__ = ".".join(folder.relative_to(root).parts)
     # dataclasses and NamedTuple look their module up while the class is made
     sys.modules[name] = module
     namespace = module.__dict__
     with (
-        importable(Path(source.path).parent),
+        importable(root),
+        importable(folder),
         users_code(
             source.path,
             source.line_of,
@@ -56,7 +63,7 @@ def load_module(source: Source) -> dict[str, Any]:
 def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
     """What the module defines, and the target function among it."""
     namespace = load_module(source)
-    function = namespace.get(source.function)
+    function = _member(namespace, source.function)
     if not callable(function):
         raise GradgenError(
             f"'{source.function}' is not a function once the file has run",
@@ -66,8 +73,25 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
             column=source.position.column,
         )
     if _arrays_in(namespace):
-        function = _by_precision(function, _in_double(source, namespace).get(source.function))
+        function = _by_precision(function, _in_double(source, namespace))
+    if source.instance is not None:
+        function = keeping_its_instance(source, _not_compiled(function))
     return namespace, function
+
+
+def _not_compiled(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method without `jax.jit`, for which its instance may be static: it cannot be traced."""
+    while isinstance(method, type(jax.jit(_member))) and hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    return method
+
+
+def _member(namespace: dict[str, Any], name: str) -> Any:
+    """What a dotted name stands for; None if there is nothing."""
+    first, *rest = name.split(".")
+    return functools.reduce(
+        lambda value, part: getattr(value, part, None), rest, namespace.get(first)
+    )
 
 
 def _arrays_in(namespace: dict[str, Any]) -> list[Any]:
@@ -84,10 +108,10 @@ def _arrays_in(namespace: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _in_double(source: Source, namespace: dict[str, Any]) -> dict[str, Any]:
-    """What the module defines where there are 64-bit types, with the same classes.
+def _in_double(source: Source, namespace: dict[str, Any]) -> Any:
+    """The function as the module defines it where there are 64-bit types, with the same classes.
 
-    Nothing, where it does not run then, or where its arrays are others: drawn at random, say.
+    None, where it does not run then, or where its arrays are others: drawn at random, say.
     """
     try:
         with jax_compat.x64(True), redirect_stdout(io.StringIO()):
@@ -97,11 +121,12 @@ def _in_double(source: Source, namespace: dict[str, Any]) -> dict[str, Any]:
                 for defined in (namespace, wide)
             )
     except GradgenError:
-        return {}
+        return None
     if len(ours) != len(theirs) or not all(map(np.array_equal, ours, theirs)):
-        return {}
+        return None
+    function = _member(wide, source.function)
     wide.update({key: value for key, value in namespace.items() if isinstance(value, type)})
-    return wide
+    return function
 
 
 def _by_precision(
@@ -133,8 +158,11 @@ def importable(folder: Path) -> Iterator[None]:
             sys.path.remove(entry)
 
 
-def load_example(text: str) -> Any:
-    """Call the example function `FILE:FUNCTION`; raises GradgenError if that fails."""
+def load_example(text: str, source: Source, namespace: dict[str, Any]) -> Any:
+    """Call the example function `FILE:FUNCTION`; raises GradgenError if that fails.
+
+    One of the source's own file is that which has been executed.
+    """
     path, _, name = text.rpartition(":")
     if not path or not name:
         raise GradgenError(f"'{text}' is not of the form FILE:FUNCTION")
@@ -145,13 +173,16 @@ def load_example(text: str) -> Any:
     except UnicodeDecodeError as error:
         message = f"the example file is not UTF-8 text (byte {error.start})"
         raise GradgenError(message, hint="save it as UTF-8", path=path) from None
-    namespace: dict[str, Any] = {"__name__": Path(path).stem, "__file__": path}
+    same = os.path.realpath(path) == os.path.realpath(source.path)
+    if not same:
+        namespace = {"__name__": Path(path).stem, "__file__": path}
 
     def line_of(file: str, line: int) -> int | None:
         return line if file == path else None
 
     with importable(Path(path).parent), users_code(path, line_of, "the example fails"):
-        exec(compile(code, path, "exec"), namespace)
+        if not same:
+            exec(compile(code, path, "exec"), namespace)
         if not callable(namespace.get(name)):
             raise GradgenError(f"there is no function '{name}'", path=path)
         return namespace[name]()

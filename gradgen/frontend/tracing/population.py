@@ -11,9 +11,9 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.recording import record
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import Atom, Const, Var
 from gradgen.ir.identity import stable_names

@@ -17,10 +17,10 @@ from gradgen.frontend.tracing import expansions as _expansions  # noqa: F401
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing import movement as _movement  # noqa: F401
 from gradgen.frontend.tracing import rules as _rules  # noqa: F401
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.blame import place_of, users_code
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor
 from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import DType, Var, is_float
 from gradgen.ir.source import Source
@@ -87,7 +87,9 @@ def record(
 def _make_jaxpr(
     source: Source, flat: Callable[..., Any], avals: Sequence[Any], working: str
 ) -> Any:
-    static = "bind an argument that is a plain setting with --static NAME=VALUE"
+    part = "a field" if source.instance else "an argument"
+    name = f"{source.instance}.NAME" if source.instance else "NAME"
+    static = f"bind {part} that is a plain setting with --static {name}=VALUE"
     with users_code(
         source.path,
         source.line_of,

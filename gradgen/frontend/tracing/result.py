@@ -8,9 +8,10 @@ from typing import Any
 import jax
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.carried import require_available
 from gradgen.frontend.tracing.containers import children_of, fields_of
+from gradgen.frontend.tracing.instances import children_of_instance, within
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.pytree import NodeKind, Structure, leaf
 from gradgen.ir.source import Source
 
@@ -31,6 +32,9 @@ def read_result(
 def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     if value is None:
         return leaf("none")
+    keys_of_object = signature.object_keys(value)
+    if keys_of_object is not None:
+        return _object(source, value, keys_of_object, signature)
     kind = _container_kind(value)
     if kind is None:
         if jax.tree_util.treedef_is_leaf(jax.tree.structure(value)):
@@ -78,6 +82,23 @@ def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     return Structure(
         kind, keys, tuple(_structure(source, v, signature) for _, v in children), type_name
     )
+
+
+def _object(source: Source, value: Any, keys: tuple[str, ...], signature: Signature) -> Structure:
+    """The structure of a result of the class of an argument, which is built by copying that."""
+    seen = children_of_instance(value)
+    kept = signature.is_kept(value)
+    if set(seen) != set(keys) or not kept:
+        what = "does not show all of its numbers to JAX" if kept else "has other static parts"
+        raise GradgenError(
+            f"'{source.function}' returns a {type(value).__name__} which {what}",
+            hint="return what changes in a tuple, a dict or a NamedTuple",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
+    children = tuple(_structure(source, within(getattr(value, k)), signature) for k in seen)
+    return Structure("object", tuple(seen), children, type(value).__name__)
 
 
 def _key(source: Source, path: Any) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.arguments import Leaf, Signature
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.dtypes import welcome
@@ -17,6 +16,7 @@ from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.result import read_result
+from gradgen.frontend.tracing.signature import Leaf, Signature
 from gradgen.frontend.tracing.strength import dtypes_of_constants
 from gradgen.frontend.tracing.trials import Trials
 from gradgen.ir.code import STRONG, Atom, Const, DType, Var, is_float, live_code

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.arguments import Signature
 from gradgen.frontend.tracing.promotion import WIDE, matched
 from gradgen.frontend.tracing.recording import Recording, record
+from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
 from gradgen.ir.source import Source
 

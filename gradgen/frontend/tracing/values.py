@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.containers import fields_of
+from gradgen.frontend.tracing.instances import attributes_of, within
 from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
 from gradgen.ir.source import Parameter, Source
@@ -24,10 +25,12 @@ def structure_of(
     classes: dict[str, type],
     *,
     arrays: bool = False,
+    instance: bool = False,
 ) -> Structure:
     """The structure of a concrete value; containers it meets are added to `classes`.
 
-    With `arrays`, those of numbers, and keys for random numbers, are leaves as well.
+    With `arrays`, those of numbers, and keys for random numbers, are leaves as well. An `instance`
+    is an object, and so is whatever has floats in its attributes there; integers are static.
     """
 
     def refused(message: str, hint: str) -> GradgenError:
@@ -41,6 +44,36 @@ def structure_of(
         known = classes.get(kind.__name__)
         if known is None or fields_of(known) != fields_of(kind):
             classes[kind.__name__] = kind
+
+    def attribute(value: Any) -> Structure:
+        """The structure of an attribute of an object: a float, or what holds floats, or static."""
+        value = within(value)
+        if value is None or isinstance(value, bool | int | str | type) or id(value) in known:
+            return leaf("static")
+        if isinstance(value, jax.Array | np.ndarray | float | np.generic):
+            return _array_leaf(value)
+        known.add(id(value))
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            note(type(value))
+            items = tuple((f, attribute(getattr(value, f))) for f in value._fields)
+            found = record("namedtuple", type(value).__name__, items)
+        elif isinstance(value, tuple | list):
+            kind: Literal["tuple", "list"] = "tuple" if isinstance(value, tuple) else "list"
+            found = sequence(kind, tuple(map(attribute, value)))
+        elif isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                return leaf("static")
+            found = mapping(tuple((key, attribute(part)) for key, part in value.items()))
+        else:
+            found = entity(value)
+        traced = any(part.kind != "static" for _, part in found.leaves())
+        return found if traced else leaf("static")
+
+    def entity(value: Any) -> Structure:
+        items = tuple((name, attribute(part)) for name, part in attributes_of(value).items())
+        return record("object", type(value).__name__, items)
+
+    known: set[int] = set()
 
     def visit(value: Any) -> Structure:
         if value is None or isinstance(value, str) or callable(value):
@@ -105,7 +138,7 @@ def structure_of(
         return leaf("static")
 
     try:
-        return visit(value)
+        return entity(value) if instance else visit(value)
     except RecursionError:
         raise refused(
             f"the argument '{parameter.name}' holds itself, or nests too deeply",
@@ -131,6 +164,8 @@ def dtype_of(value: Any) -> DType:
 def part_of(value: Any, structure: Structure, key: str) -> Any:
     """A part of a container of the given structure."""
     match structure.kind:
+        case "object":
+            return within(getattr(value, key))
         case "dict":
             return value[key]
         case "tuple" | "list":

@@ -37,7 +37,7 @@ from gradgen.targets.jax.plumbing import (
     tangents_body,
     trace_keys,
 )
-from gradgen.targets.jax.pytrees import classes_needed, constructors_of
+from gradgen.targets.jax.pytrees import classes_needed, constructors_of, object_classes
 from gradgen.targets.jax.signatures import (
     default_containers,
     define,
@@ -82,14 +82,15 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
     Leaves have other names than the `reserved` ones.
     """
     trace, source = module.trace, module.source
-    name = source.function
+    name = source.name
     by_variable = name_inputs(trace.inputs, reserved=("leaves", "types", name, *reserved))
     outputs = _output_names(trace, by_variable)
     passed = constructors_of(trace.arguments)
+    types = {cls: f"types[{k}]" for k, cls in enumerate(passed)}
     names = Names(
         {i.path: by_variable[i.variable] for i in trace.inputs},
         outputs,
-        {cls: f"types[{k}]" for k, cls in enumerate(passed)},
+        types | {cls: types[path] for cls, path in object_classes(trace.arguments).items()},
         tuple(passed.values()),
     )
     has_types = bool(names.types)
@@ -98,11 +99,11 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
     wrt = _differentiated(trace.arguments, trace.inputs)
     required = [k for k, a in enumerate(trace.arguments, start=1) if a.default is None]
     least, most = max(required, default=0), len(trace.arguments)
-    types = ", types" if has_types else ""
+    with_types = ", types" if has_types else ""
     containers = _containers(module, names)
     imported = imports_of(containers, source.text)
     guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
-    result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{types})")
+    result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{with_types})")
     shown = "".join(c if c.isprintable() else "?" for c in module.source_name)
     chosen = _escape(", ".join(i.path for i in trace.inputs if i.wrt))
     return {
@@ -117,7 +118,7 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
         "name": users(name),
         "has_types": has_types,
         "has_keyword_only": any(a.keyword_only for a in trace.arguments),
-        "types": types,
+        "types": with_types,
         "wrt": chosen,
         "guarded": guarded,
         "result_of": result_of,

@@ -38,7 +38,8 @@ def construct(
     """An expression that builds a pytree; `leaf` gives each leaf's expression by its path.
 
     `constructors` says by class name what builds the user's own containers: `type(state)` where an
-    argument has that type, so that the result has exactly the caller's type.
+    argument has that type, so that the result has exactly the caller's type. What copies an object
+    has its path. Of an object all that is static stays as it is.
     """
     if structure.kind == "none":
         return "None"
@@ -49,6 +50,11 @@ def construct(
         for key, child in zip(structure.keys, structure.children, strict=True)
     ]
     match structure.kind:
+        case "object":
+            parts = zip(structure.keys, structure.children, children, strict=True)
+            values = [prefixed(f"{k}=", doc) for k, c, doc in parts if c.kind != "static"]
+            copying = constructors.get(path) or constructors[structure.type_name or ""]
+            return call(copying, values)
         case "tuple":
             return tuple_of(children)
         case "list":
@@ -62,26 +68,46 @@ def construct(
 
 
 def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
-    """For each class among the arguments' containers: the expression for the type passed."""
+    """For each class among the arguments' containers: the expression for the type passed.
+
+    For each object, by its path, that for what copies it.
+    """
     found: dict[str, str] = {}
 
-    def visit(structure: Structure, expression: str) -> None:
-        if structure.type_name is not None:
+    def visit(structure: Structure, expression: str, path: str) -> None:
+        if structure.kind == "object":
+            found[path] = f"_copying({expression})"
+        elif structure.type_name is not None:
             found.setdefault(structure.type_name, f"type({expression})")
         for key, child in zip(structure.keys, structure.children, strict=True):
-            visit(child, _access(structure, expression, key))
+            visit(child, _access(structure, expression, key), join(path, key))
 
     for argument in arguments:
-        visit(argument.structure, users(argument.name))
+        visit(argument.structure, users(argument.name), argument.name)
+    return found
+
+
+def object_classes(arguments: Sequence[Argument]) -> dict[str, str]:
+    """The path of an object of each class, for results of that class."""
+    found: dict[str, str] = {}
+
+    def visit(structure: Structure, path: str) -> None:
+        if structure.kind == "object":
+            found.setdefault(structure.type_name or "", path)
+        for key, child in zip(structure.keys, structure.children, strict=True):
+            visit(child, join(path, key))
+
+    for argument in arguments:
+        visit(argument.structure, argument.name)
     return found
 
 
 def classes_needed(structures: Sequence[Structure]) -> tuple[str, ...]:
-    """The names of the user's containers within structures, each once."""
+    """The names of the user's containers within structures, but objects, each once."""
     found: dict[str, None] = {}
 
     def visit(structure: Structure) -> None:
-        if structure.type_name is not None:
+        if structure.type_name is not None and structure.kind != "object":
             found[structure.type_name] = None
         for child in structure.children:
             visit(child)
@@ -89,3 +115,11 @@ def classes_needed(structures: Sequence[Structure]) -> tuple[str, ...]:
     for structure in structures:
         visit(structure)
     return tuple(found)
+
+
+def objects_in(structure: Structure, path: str) -> Iterator[str]:
+    """The paths of the objects within a structure."""
+    if structure.kind == "object":
+        yield path
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from objects_in(child, join(path, key))

@@ -1,0 +1,90 @@
+"""Objects with numbers in their attributes: what a method's instance holds, and others like it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+
+_OF_LIBRARIES = ("_pytree__", "_object__")
+"""How attributes begin that Flax keeps its own accounts in."""
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object holds, by name: first what JAX sees, in its order.
+
+    Of a dataclass its fields, and what its `__post_init__` has added; nothing of what has neither
+    fields nor a `__dict__`, as numbers, arrays and functions of C.
+    """
+    own = dict(getattr(value, "__dict__", {}))
+    fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+    names = [field.name for field in fields if hasattr(value, field.name)]
+    names += [n for n in own if n not in names and not (fields and n.startswith("_"))]
+    names = [name for name in names if not name.startswith(_OF_LIBRARIES)]
+    seen = [name for name in children_of_instance(value) if name in names]
+    return {name: getattr(value, name) for name in dict.fromkeys([*seen, *names])}
+
+
+def children_of_instance(value: Any) -> list[str]:
+    """The attributes of an object that JAX sees, in its order, as far as its class names them."""
+    try:
+        children, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
+    except Exception:  # of what an object's own flattening raises nothing follows
+        return []
+    keys = [path[0] for path, _ in children if len(path) == 1]
+    return [key.name for key in keys if isinstance(key, jax.tree_util.GetAttrKey)]
+
+
+def is_wrapper(value: Any) -> bool:
+    """Whether this stands for the one array that it holds, as `flax.nnx.Param` does."""
+    return hasattr(value, "__jax_array__") and not isinstance(value, jax.Array)
+
+
+def within(value: Any) -> Any:
+    """The array that a wrapper stands for; what is none as it is."""
+    if not is_wrapper(value):
+        return value
+    leaves = jax.tree.leaves(value)
+    return leaves[0] if len(leaves) == 1 else value
+
+
+def rebuilt(value: Any, parts: Mapping[str, Any]) -> Any:
+    """A copy of an object with other values in some attributes; nothing of its class is called."""
+    made = copy.copy(value)
+    for name, part in parts.items():
+        kept = getattr(value, name)
+        if part is not None and is_wrapper(kept):
+            part = jax.tree.unflatten(jax.tree.structure(kept), [part])
+        object.__setattr__(made, name, part)
+    return made
+
+
+def changed(before: Any, after: Any) -> str | None:
+    """The attribute, as a dotted path, in which two states of one object differ; None if in none.
+
+    `before` is what `snapshot` gave.
+    """
+    now = snapshot(after)
+    for path in {**before, **now}:
+        if path not in before or path not in now or before[path] is not now[path]:
+            return str(path)
+    return None
+
+
+def snapshot(value: Any) -> dict[str, Any]:
+    """All that an object holds, with what the objects in its attributes hold, by dotted path."""
+    return dict(_held(value, "", set()))
+
+
+def _held(value: Any, path: str, known: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(value) in known:
+        return
+    known.add(id(value))
+    for name, part in attributes_of(value).items():
+        inner = f"{path}.{name}" if path else name
+        yield inner, within(part)
+        if not is_wrapper(part) and not isinstance(part, type):
+            yield from _held(part, inner, known)

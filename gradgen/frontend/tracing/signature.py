@@ -1,0 +1,149 @@
+"""How to call the source: its arguments, its traced leaves, and what is bound or copied."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from gradgen.frontend.tracing.instances import attributes_of, rebuilt, within
+from gradgen.frontend.tracing.values import part_of
+from gradgen.ir.code import DType
+from gradgen.ir.pytree import Structure, join
+from gradgen.ir.trace import Argument
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What an example has in the place of a leaf."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """One traced leaf of the arguments."""
+
+    path: str
+    kind: str
+    """`float`, `int` or `bool`."""
+    wrt: bool
+    given: Given | None = None
+    """None where there is no example, or none of this argument."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """How to call the source: its arguments, its traced leaves and the objects bound to it."""
+
+    arguments: tuple[Argument, ...]
+    leaves: tuple[Leaf, ...]
+    bound: Mapping[str, Any]
+    """Static arguments, and static fields of arguments, by dotted path."""
+    classes: Mapping[str, type]
+    """The containers that structures name."""
+    owner: Any = None
+    """The instance that a method is read with."""
+
+    def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments of the source, from its traced leaves in order."""
+        remaining = iter(values)
+        positional: list[Any] = []
+        keyword: dict[str, Any] = {}
+        for argument in self.arguments:
+            like = self.owner if argument.structure.kind == "object" else None
+            value = self._build(argument.structure, remaining, argument.name, like)
+            if argument.keyword_only:
+                keyword[argument.name] = value
+            else:
+                positional.append(value)
+        return tuple(positional), keyword
+
+    def call(self, function: Callable[..., Any], values: Sequence[Any]) -> Any:
+        """Call the source's function with its traced leaves in order."""
+        positional, keyword = self.bind(values)
+        return function(*positional, **keyword)
+
+    def object_keys(self, value: Any) -> tuple[str, ...] | None:
+        """What is traced of an object whose class is that of one among the arguments, else None.
+
+        None too where several are of that class: which of them is copied would be a guess.
+        """
+        found = [keys for kind, keys in self._objects() if kind is type(value)]
+        return found[0] if len(found) == 1 else None
+
+    def is_kept(self, value: Any) -> bool:
+        """Whether what is static of a result is that of the argument of its class."""
+        return type(value) is not type(self.owner) or all(
+            name in (self.object_keys(value) or ()) or part is getattr(self.owner, name, None)
+            for name, part in attributes_of(value).items()
+        )
+
+    def without_objects(self, tree: Any) -> Any:
+        """The pytree with tuples of what is traced in place of objects, which may be no pytrees."""
+        return self._without(tree, dict(self._objects()))
+
+    def _without(self, tree: Any, objects: Mapping[type, tuple[str, ...]]) -> Any:
+        def taken_apart(part: Any) -> Any:
+            keys = objects.get(type(part))
+            if keys is None:
+                return part
+            return tuple(self._without(within(getattr(part, key)), objects) for key in keys)
+
+        return jax.tree.map(taken_apart, tree, is_leaf=lambda part: type(part) in objects)
+
+    def _objects(self) -> Iterator[tuple[type, tuple[str, ...]]]:
+        """The classes of the objects among the arguments, with the attributes that are traced."""
+
+        def visit(structure: Structure, value: Any) -> Iterator[tuple[type, tuple[str, ...]]]:
+            children = dict(zip(structure.keys, structure.children, strict=True))
+            if structure.kind == "object":
+                yield type(value), tuple(k for k, c in children.items() if c.kind != "static")
+            for key, child in children.items():
+                if not child.is_leaf:
+                    yield from visit(child, part_of(value, structure, key))
+
+        for argument in self.arguments:
+            if argument.structure.kind == "object":
+                yield from visit(argument.structure, self.owner)
+
+    def _build(self, structure: Structure, values: Iterator[Any], path: str, like: Any) -> Any:
+        """A pytree of the given structure, filled with values in order and with what is bound.
+
+        Objects are copies of what is in their place in `like`.
+        """
+        if structure.kind == "none":
+            return None
+        if structure.kind == "static":
+            return self.bound[path]
+        if structure.is_leaf:
+            return next(values)
+        known = {} if like is None else _parts(structure, like)
+        children = [
+            self._build(child, values, join(path, key), known.get(key))
+            for key, child in zip(structure.keys, structure.children, strict=True)
+        ]
+        match structure.kind:
+            case "object":
+                return rebuilt(like, dict(zip(structure.keys, children, strict=True)))
+            case "tuple":
+                return tuple(children)
+            case "list":
+                return children
+            case "dict":
+                return dict(zip(structure.keys, children, strict=True))
+        assert structure.type_name is not None
+        container = self.classes[structure.type_name]
+        return container(**dict(zip(structure.keys, children, strict=True)))
+
+
+def _parts(structure: Structure, value: Any) -> dict[str, Any]:
+    """The parts of a container that hold others, None where there is none."""
+    return {
+        key: None if value is None else part_of(value, structure, key)
+        for key, child in zip(structure.keys, structure.children, strict=True)
+        if not child.is_leaf
+    }

@@ -1,0 +1,317 @@
+"""Methods, and functions that calls make: the user's objects, what is refused, hints followed."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from calling import HEADER
+from generating import Generated
+from test_method_styles import made
+
+from gradgen.compile.front import open_front
+from gradgen.config import Settings
+from gradgen.errors import GradgenError
+
+LENGTH = 6
+
+
+def names_of(generated: Generated) -> dict[str, Any]:
+    """What the source's module defines."""
+    return inspect.unwrap(generated.source).__globals__
+
+
+def loss_of(step: Callable[..., Any], start: Any, scale: Any = 1.0) -> Callable[..., jax.Array]:
+    """A loss through time by the owner of the step and by the inputs."""
+
+    def loss(owner: Any, inputs: jax.Array) -> jax.Array:
+        def one(state: Any, x: Any) -> Any:
+            state, z = step(owner, state, x)
+            return state, jnp.sum(z * scale)
+
+        return jnp.sum(jax.lax.scan(one, start, inputs)[1])
+
+    return loss
+
+
+def agree(found: Any, due: Any) -> None:
+    assert jax.tree.structure(found) == jax.tree.structure(due)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=1e-6)
+
+
+def test_an_equinox_module_under_jit_grad_vmap_and_scan() -> None:
+    generated = made("equinox_nested.py")
+    step, namespace = generated.function(), names_of(generated)
+    cell, state = namespace["neuron"], namespace["State"]
+    start = state(jnp.zeros(3), jnp.full(3, 0.2))
+    inputs = jnp.linspace(0.0, 2.0, LENGTH * 3).reshape(LENGTH, 3)
+
+    def gradients(step: Callable[..., Any]) -> Any:
+        loss = loss_of(step, start)
+        mapped = jax.vmap(eqx.filter_grad(loss), (None, 0))
+        return (
+            eqx.filter_jit(eqx.filter_grad(loss))(cell, inputs),
+            eqx.filter_jit(mapped)(cell, jnp.stack([inputs, 2.0 * inputs])),
+        )
+
+    agree(gradients(step), gradients(namespace["Neuron"].step))
+
+
+def test_objects_of_one_class_keep_what_each_of_them_is() -> None:
+    generated = made("equinox_nested.py")
+    namespace = names_of(generated)
+    cell, state = namespace["neuron"], namespace["State"]
+    primals = cell, state(jnp.array(0.3), jnp.array(0.2)), jnp.array(0.7)
+    result, pull = jax.vjp(namespace["Neuron"].step, *primals)
+    ones = jax.tree.map(jnp.ones_like, result)
+    agree(generated.function("vjp")(primals, ones), pull(ones))
+    found, _, _ = generated.function("vjp")(primals, ones)
+    assert (found.excitatory.sign, found.inhibitory.sign) == ("excitatory", "inhibitory")
+
+
+def test_flax_nnx_gradients_are_modules_of_parameters() -> None:
+    generated = made("flax_nnx_alif.py")
+    module = names_of(generated)["ALIF"]()
+    inputs = jnp.linspace(0.0, 2.0, LENGTH)
+
+    def gradient(step: Callable[..., Any]) -> Any:
+        def loss(module: Any) -> jax.Array:
+            def one(state: Any, x: Any) -> Any:
+                z, state = step(module, x, state)
+                return state, z + state[0]
+
+            return jnp.sum(jax.lax.scan(one, (jnp.array(0.1), jnp.array(0.0)), inputs)[1])
+
+        return jax.jit(jax.grad(loss))(module)
+
+    agree(gradient(generated.function()), gradient(type(module).__call__))
+
+
+def test_a_plain_object_is_taken_as_it_is_and_stays_as_it_is() -> None:
+    generated = made("plain_adex.py")
+    cell = names_of(generated)["AdEx"](tau_m=15.0)
+    state, current = {"v": jnp.full(3, -60.0), "w": jnp.ones(3)}, jnp.array(5.0)
+    before = dict(vars(cell))
+    step = jax.jit(lambda state, x: generated.function()(cell, state, x))
+    agree(step(state, current), cell.step(state, current))
+    assert vars(cell) == before
+    ones = ({"v": jnp.ones(3), "w": jnp.ones(3)}, jnp.ones(3))
+    gradient, _, _ = generated.function("vjp")((cell, state, current), ones)
+    assert type(gradient) is type(cell)
+    assert gradient.mode == "soft"
+    assert gradient.tau_w is None
+
+    def by_tau(tau: jax.Array) -> Any:
+        other = type(cell)(tau_m=tau)
+        return sum(map(jnp.sum, jax.tree.leaves(other.step(state, current))))
+
+    np.testing.assert_allclose(gradient.tau_m, jax.grad(by_tau)(15.0), rtol=1e-5)
+
+
+def test_it_can_be_the_method_itself() -> None:
+    generated = made("plain_adex.py")
+    kind = names_of(generated)["AdEx"]
+    cell = type("Faster", (kind,), {"step": generated.function()})()
+    given = {"v": jnp.array(-60.0), "w": jnp.array(1.0)}, jnp.array(5.0)
+    agree(cell.step(*given), kind().step(*given))
+
+
+def test_what_is_static_or_constant_is_guarded() -> None:
+    generated = made("plain_adex.py")
+    kind, step = names_of(generated)["AdEx"], generated.function()
+    given = {"v": jnp.array(-60.0), "w": jnp.array(1.0)}, jnp.array(5.0)
+    with pytest.raises(ValueError, match=r"generated with self.mode=soft, not hard"):
+        step(kind(mode="hard"), *given)
+    with pytest.raises(TypeError, match=r"self.tau_w held constant"):
+        jax.grad(lambda tau: step(kind(tau_w=tau), *given)[1])(jnp.array(90.0))
+
+
+def test_an_object_that_is_returned_is_a_copy_with_the_next_state() -> None:
+    generated = made("equinox_own_state.py")
+    kind = names_of(generated)["Integrator"]
+    cell = kind(3)
+    found, due = generated.function()(cell, jnp.array(0.5)), cell.step(jnp.array(0.5))
+    agree(found, due)
+    assert found[0].size == 3
+
+
+# --- what is refused, and hints ------------------------------------------------------------------
+
+CELL = """
+class Cell:
+    def __init__(self, tau):
+        self.tau = tau
+
+    def step(self, v, x):
+        return v + (x - v) / self.tau
+"""
+EXAMPLE = "\ndef example():\n    return Cell(20.0)\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "source.py"
+    path.write_text(HEADER + textwrap.dedent(text), encoding="utf-8")
+    return path
+
+
+def opened(folder: Path, text: str, function: str | None = None, **settings: Any) -> Any:
+    return open_front(Settings(str(written(folder, text)), function, **settings))
+
+
+def refusal(folder: Path, text: str, function: str | None = None, **settings: Any) -> GradgenError:
+    with pytest.raises(GradgenError) as caught:
+        opened(folder, text, function, **settings)
+    assert caught.value.exit_code == 2
+    assert caught.value.line
+    assert caught.value.hint
+    return caught.value
+
+
+def test_without_an_instance_the_hints_lead_to_one(tmp_path: Path) -> None:
+    error = refusal(tmp_path, CELL, "Cell.step")
+    assert "no instance of Cell" in error.message
+    assert "cell = Cell(...)" in str(error.hint)
+    assert "--example FILE:FUNCTION" in str(error.hint)
+    inside = opened(tmp_path, f"{CELL}\ncell = Cell(20.0)\n", "Cell.step")
+    path = str(written(tmp_path, CELL + EXAMPLE))
+    by_example = open_front(Settings(path, "Cell.step", example=f"{path}:example"))
+    for front in (inside, by_example):
+        assert [i.path for i in front.trace.inputs] == ["self.tau", "v", "x"]
+        assert [i.wrt for i in front.trace.inputs] == [False, True, True]
+
+
+def test_an_example_of_another_file_makes_the_instance(tmp_path: Path) -> None:
+    (tmp_path / "making.py").write_text("from source import Cell\n" + EXAMPLE)
+    example = f"{tmp_path / 'making.py'}:example"
+    front = opened(tmp_path, CELL, "Cell.step", example=example)
+    assert front.signature.owner.tau == 20.0
+
+
+def test_a_class_is_suggested_and_can_be_named(tmp_path: Path) -> None:
+    text = CELL + "\ncell = Cell(20.0)\n"
+    error = refusal(tmp_path, text)
+    assert "no public function" in error.message
+    name = str(error.hint).rpartition(" ")[2]
+    assert opened(tmp_path, text, name).source.name == "Cell_step"
+
+
+def test_a_method_by_its_own_name_is_suggested_with_its_class(tmp_path: Path) -> None:
+    text = CELL + "\ncell = Cell(20.0)\n"
+    error = refusal(tmp_path, text, "step")
+    assert "is a method of class Cell" in error.message
+    assert opened(tmp_path, text, str(error.hint).rpartition(" ")[2])
+
+
+def test_a_class_without_call_lists_its_methods(tmp_path: Path) -> None:
+    text = CELL + "\ncell = Cell(20.0)\n"
+    error = refusal(tmp_path, text, "Cell")
+    assert "no method '__call__'" in error.message
+    assert opened(tmp_path, text, str(error.hint).rpartition(" ")[2])
+
+
+def test_a_method_that_changes_its_instance_is_refused_where_it_does(tmp_path: Path) -> None:
+    text = """
+    class Cell:
+        def __init__(self):
+            self.v, self.tau = 0.0, 20.0
+
+        def step(self, x):
+            self.v = self.v + (x - self.v) / self.tau
+            return self.v
+    """
+    error = refusal(tmp_path, text, "Cell.step")
+    assert "changes 'v' of its instance" in error.message
+    line = (tmp_path / "source.py").read_text().splitlines()[error.line - 1]
+    assert line.strip().startswith("self.v = self.v +")
+    mended = text.replace("self, x", "self, v, x").replace("self.v =", "v =")
+    mended = mended.replace("self.v + (x - self.v)", "v + (x - v)").replace(
+        "return self.v", "return v"
+    )
+    assert opened(tmp_path, mended, "Cell.step")
+
+
+def test_a_field_that_is_branched_on_can_be_bound(tmp_path: Path) -> None:
+    text = """
+    class Cell:
+        def __init__(self):
+            self.ref, self.tau = 2.0, 20.0
+
+        def step(self, v, x):
+            v = v + (x - v) / self.tau
+            return v * 0.5 if self.ref > 1.0 else v
+    """
+    error = refusal(tmp_path, text, "Cell.step")
+    assert "--static self.NAME=VALUE" in str(error.hint)
+    front = opened(tmp_path, text, "Cell.step", directives=(("static", "self.ref=2.0"),))
+    assert [i.path for i in front.trace.inputs] == ["self.tau", "v", "x"]
+
+
+def test_a_function_that_returns_one_is_to_be_called(tmp_path: Path) -> None:
+    text = """
+    def make(alpha):
+        def step(v, x):
+            return alpha * v + x
+        return step
+    """
+    error = refusal(tmp_path, text)
+    assert "step = make(...)" in str(error.hint)
+    mended = f"{textwrap.dedent(text)}\nstep = make(0.9)\n"
+    assert opened(tmp_path, mended).source.function == "step"
+    assert "returns a function" in refusal(tmp_path, mended, "make").message
+
+
+def test_directives_belong_to_their_method(tmp_path: Path) -> None:
+    text = """
+    class Cell:
+        def __init__(self):
+            self.tau, self.gain = 20.0, 2.0
+
+        # gradgen: wrt self.tau, v
+        def step(self, v, x):
+            return v + (x - v) / self.tau
+
+        # gradgen: wrt current
+        def other(self, current):
+            return self.gain * current
+    """
+    one, other = (opened(tmp_path, text, f"Cell.{name}") for name in ("step", "other"))
+    assert [i.path for i in one.trace.inputs if i.wrt] == ["self.tau", "v"]
+    assert [i.path for i in other.trace.inputs if i.wrt] == ["current"]
+
+
+def test_a_static_method_takes_no_instance(tmp_path: Path) -> None:
+    text = """
+    class Cell:
+        @staticmethod
+        def leak(v, tau=20.0):
+            return v * jnp.exp(-1.0 / tau)
+    """
+    front = opened(tmp_path, text, "Cell.leak")
+    assert [i.path for i in front.trace.inputs] == ["v", "tau"]
+
+
+def test_methods_on_arrays_take_shapes_from_their_instance(tmp_path: Path) -> None:
+    text = """
+    # gradgen: shape v=(batch, n) x=(batch, n_in)
+    class Layer:
+        def __init__(self):
+            self.w, self.beta = jnp.ones((3, 4)), 0.9
+
+        def __call__(self, v, x):
+            return self.beta * v + x @ self.w
+    """
+    front = opened(tmp_path, text, "Layer")
+    shapes = dict(zip((i.path for i in front.trace.inputs), front.trace.shapes, strict=True))
+    assert shapes == {
+        "self.w": ("n_in", "n"), "self.beta": (), "v": ("batch", "n"), "x": ("batch", "n_in")
+    }  # fmt: skip
+    assert [i.path for i in front.trace.inputs if i.wrt] == ["self.w", "v", "x"]
