@@ -1,4 +1,4 @@
-"""Loops as text: a function for a step, and `lax.scan` over it."""
+"""Loops as text: a function for a step, and `_scan`, which is `lax.scan`, over it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def print_loop(
     if loop.reverse:
         arguments.append("reverse=True")
     left = ", ".join(map(flat, target))
-    return [*lines, "", *in_body(f"{left} = ", call("lax.scan", arguments))]
+    return [*lines, "", *in_body(f"{left} = ", call("_scan", arguments))]
 
 
 def _spans(loop: Loop) -> tuple[tuple[int, int], tuple[int, int]]:
