@@ -46,8 +46,8 @@ def test_cells(example, name, library):
     [
         ("loss_jax", "optax"),
         ("loss_equinox", "equinox"),
-        ("loss_flax", "flax"),
-        ("loss_haiku", "haiku"),
+        pytest.param("loss_flax", "flax", marks=pytest.mark.full),
+        pytest.param("loss_haiku", "haiku", marks=pytest.mark.full),
     ],
 )
 def test_whole_losses(example, name, library):

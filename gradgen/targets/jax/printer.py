@@ -71,7 +71,7 @@ class Printer:
         for variable in self._references.values():
             count[variable] = count.get(variable, 0) + 1
         hinted = {variable for variable, _ in program.hints}
-        # a loop's operands are
+        # what a loop is given has names
         named = {v for i in program.instructions if i.op == LOOP for v in i.variables}
         results = {atom for _, atom in program.results}
         inline: set[Var] = set()
