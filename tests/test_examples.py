@@ -41,6 +41,21 @@ def test_cells(example, name, library):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [
+        ("loss_jax", "optax"),
+        ("loss_equinox", "equinox"),
+        pytest.param("loss_flax", "flax", marks=pytest.mark.full),
+        pytest.param("loss_haiku", "haiku", marks=pytest.mark.full),
+    ],
+)
+def test_whole_losses(example, name, library):
+    difference, losses = example(name, library).main(updates=30)
+    assert difference < 1e-5
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
 def test_training_on_patterns(example):
     patterns = example("patterns")
     for task, runs in patterns.main(quick=True):

@@ -184,6 +184,12 @@ class _Counter:
         self._contracted(math.prod(sizes.values()), result)
         return result
 
+    def summed(self, left: Any, right: Any) -> Any:
+        """A product of matrices, summed over all axes in front."""
+        result = jnp.einsum("...i,...j->ij", left, right)
+        self._contracted(_elements(left) * right.shape[-1], result)
+        return result
+
     def reduction(self, name: str, operand: Any, *axes: Any, **options: Any) -> Any:
         """A sum or a product along axes, as a method of an array."""
         result = getattr(operand, name)(*axes, **options)
@@ -238,9 +244,12 @@ class _Counting(ast.NodeTransformer):
             case ast.Name(id=name) if name.startswith("_in_blocks"):
                 self.generic_visit(node)
                 return _to_counter("blocks", node.args, node.keywords)
-            case ast.Attribute(attr="scan"):
+            case ast.Name(id="_scan"):
                 self.generic_visit(node)
                 return _to_counter("loop", node.args, node.keywords)
+            case ast.Name(id="_summed_product"):
+                self.generic_visit(node)
+                return _to_counter("summed", node.args)
             case ast.Attribute(attr="reduce_window"):
                 self.generic_visit(node)
                 return _to_counter("window", node.args, node.keywords)

@@ -574,6 +574,19 @@ def test_a_record_unpacked_into_too_many_names():
     assert "unpacked into 2 names, and S has 1 fields" in failure(text).message
 
 
+@pytest.mark.parametrize("base", ["eqx.Module", "Module", "flax.struct.PyTreeNode"])
+def test_modules_of_libraries_have_fields(base):
+    text = f"""
+        class Network({base}):
+            first: jax.Array
+            out: jax.Array
+
+        def loss(network: Network, x):
+            return network.first * x + network.out
+        """
+    assert structures(text) == {"network": "Network(first, out)"}
+
+
 def test_a_dataclass_cannot_be_unpacked():
     text = """
         @dataclass

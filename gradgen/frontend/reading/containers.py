@@ -12,6 +12,8 @@ from gradgen.frontend.reading.syntax import Syntax, elements, last_name, scope
 from gradgen.ir.source import Container
 
 _DATACLASS_DECORATORS = frozenset({"dataclass", "register_dataclass", "register_pytree_node_class"})
+_DATACLASS_BASES = frozenset({"Module", "PyTreeNode"})
+"""Classes of Equinox and Flax whose subclasses are dataclasses without a decorator."""
 _STATIC_ARGUMENTS = {"static": "True", "pytree_node": "False"}
 """What marks a field that is no child: `metadata=dict(static=True)`, flax's `pytree_node=False`."""
 
@@ -95,7 +97,7 @@ def _class(
         # Annotations in a subclass of a NamedTuple are no fields; in one of a TypedDict they are.
         added = own if parents[0].kind == "dict" else ()
         return Definition(name, parents[0].kind, inherited + added, methods, text)
-    if not _is_dataclass(decorators):
+    if not (_is_dataclass(decorators) or {*bases} & _DATACLASS_BASES):
         return replace(parents[0], name=name, methods=methods, text=text) if parents else None
     overridden = {field.name for field in own}
     fields = tuple(field for field in inherited if field.name not in overridden) + own

@@ -169,7 +169,7 @@ def _candidates(syntax: Syntax) -> list[Target]:
     plain = [target for target in public if not has_own_rule(target.function)]
     by_functions = _used_by(function for function in functions if _takes_arguments(function))
     by_anything = by_functions | _used_by(_methods(syntax))
-    choices = (
+    choices: tuple[list[Target], ...] = (
         [target for target in plain if target.name not in by_anything],
         [target for target in plain if target.name not in by_functions],
         [_of_made(name, each) for name, each in made.items() if not name.startswith("_")],

@@ -94,15 +94,14 @@ def _batch(left: str, right: str, result: str) -> str:
 
 
 def _flat_product(left: str, right: str, result: str, a: Text, b: Text) -> Text | None:
-    """A sum over all axes but the last, as one matrix product: XLA would transpose both."""
+    """A sum over all axes but the last."""
     if len(left) < 3 or left[:-1] != right[:-1] or len(result) != 2 or {*result} & {*left[:-1]}:
         return None
     if result != left[-1] + right[-1]:
         if result != right[-1] + left[-1]:
             return None
         a, b = b, a
-    flat = [_method(o, f"reshape(-1, {o.within(ATOM)}.shape[-1])") for o in (a, b)]
-    return _at(_method(flat[0], "T"), flat[1])
+    return _call("_summed_product", a.text, b.text)
 
 
 def _at(a: Text, b: Text) -> Text:

@@ -1,4 +1,4 @@
-"""Loops as text: a function for a step, and `lax.scan` over it."""
+"""Loops as text: a function for a step, and `_scan`, which is `lax.scan`, over it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def print_loop(
     own = set(operands[:first])
     carry, taken = _parameter(unique("carry", own), [names[g.variable] for g in loop.carry])
     given = [names[g.variable] for g in loop.sequences]
-    now, seen = _parameter(unique("now", own), given)
+    whole = unique("now", own)
+    now, seen = _parameter(whole, given)
     if loop.blocks is not None and given:
-        now = unique("now", {*operands[:first]})
+        now = whole
         seen = [f"{flat(tuple_of(given))} = {now}"]
     count = len(loop.carry)
     steps = "" if loop.blocks is None else f", {loop.blocks.steps}"
@@ -62,7 +63,7 @@ def _scan(step: str, loop: Loop, start: Doc, sequences: Sequence[str]) -> Doc:
         arguments.append("reverse=True")
     if loop.unroll > 1:
         arguments.append(f"unroll={loop.unroll}")
-    return call("lax.scan", arguments)
+    return call("_scan", arguments)
 
 
 def _blocks(step: str, loop: Loop, start: Doc, sequences: Sequence[str]) -> Doc:

@@ -92,14 +92,8 @@ class Printer:
         for variable in self._references.values():
             count[variable] = count.get(variable, 0) + 1
         hinted = {variable for variable, _ in program.hints}
-        # operands of contractions over several axes are named: they are written twice
-        named = {
-            v
-            for i in program.instructions
-            if i.op == "einsum" and len(i.attribute("spec").partition(",")[0]) > 2
-            for v in i.variables
-        }
-        named |= {v for i in program.instructions if i.op == LOOP for v in i.variables}
+        # what a loop is given has names
+        named = {v for i in program.instructions if i.op == LOOP for v in i.variables}
         results = {atom for _, atom in program.results}
         inline: set[Var] = set()
         for section in program.sections:
