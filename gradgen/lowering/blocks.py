@@ -43,7 +43,10 @@ class Taking:
 
     def of(self, length: Dim) -> Dim:
         """The size of a block of a loop of this length."""
-        return self.size if isinstance(self.size, int) else self.size.replace("time", f"({length})")
+        if isinstance(self.size, int):
+            return self.size
+        simple = isinstance(length, int) or length.isidentifier()
+        return self.size.replace("time", str(length) if simple else f"({length})")
 
 
 def in_blocks(
