@@ -13,6 +13,7 @@
 # Training keeps 9,886,208 bytes (in float32), and the backward pass takes 2,010,717,514
 # operations (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 30*batch*n*time
 # - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + 2*time + 2).
+# Loops over time run step by step; the gradient takes about 13,652,376 bytes.
 """The exact derivative of `feedforward_loss`, generated from models/networks/feedforward_loss.py."""
 
 from functools import partial
@@ -27,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/feedforward_loss.py",
     "function": "feedforward_loss",
     "digest": "sha256:ffba3bdf27c9ad3b5e09a465ee16aeaa2144792149a2027b3510b2541f2a0bfb",
-    "text": "sha256:a664ad56784fbbcdebad5da9b15d7a809ea99004819cf53709839e158179b0bd",
+    "text": "sha256:06b7010c77a0ab89811447f7e3e21fb1c05c15976fa1a823f4f45bd6bfde7fb6",
     "mode": "arrays",
     "shapes": {
         "params.first": "(n_in, n)",
@@ -70,6 +71,7 @@ GRADGEN = {
                 "adds": 992121440,
                 "reverse": 1003029793,
             },
+            "memory": {"bytes": 13652376},
         },
         "jvp": {
             "mul": 1801093760,

@@ -13,6 +13,7 @@
 # Training keeps 6,588,928 bytes (in float32), and the backward pass takes 2,000,887,015
 # operations (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 18*batch*n*time
 # - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + time + 3).
+# Loops over time run step by step; the gradient takes about 13,521,308 bytes.
 """The exact derivative of `recurrent_loss`, generated from models/networks/recurrent_loss.py."""
 
 from functools import partial
@@ -27,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/recurrent_loss.py",
     "function": "recurrent_loss",
     "digest": "sha256:8e3fe921b2f78ef9742cbf241e5db386fff9eb757fc8848d79dd34046d4a29dc",
-    "text": "sha256:7ccd894fd590c9420f44f1d0b65763e501cc49ddac01cd4d0e0cae430d2447ba",
+    "text": "sha256:8fcc285c07ebee380ee71b30803d2a0ee5f174473da09d59678720cf1096aad8",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -70,6 +71,7 @@ GRADGEN = {
                 "adds": 985633376,
                 "reverse": 1000572193,
             },
+            "memory": {"bytes": 13521308},
         },
         "jvp": {
             "mul": 2005893760,
