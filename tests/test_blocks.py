@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from array_sources import HEADER
+from click.testing import CliRunner
 from generating import ROOT
 from loop_sources import LOOPS, loop_source
 from test_arrays import Pair, assert_verifies, check, pair
 from test_networks import close, type_of
 
+from gradgen.cli.main import main
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import open_front
@@ -23,6 +25,7 @@ from gradgen.errors import GradgenError
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.shapes import names_in
 from gradgen.project.budgets import over_budget
+from gradgen.project.configuration import parse
 from gradgen.project.record import counts_of
 from gradgen.project.target import Target
 from gradgen.targets.jax.render import render_arrays
@@ -207,3 +210,31 @@ def test_options_are_recorded(tmp_path: Path) -> None:
     options = made.generated.GRADGEN["options"]
     assert (options["segments"], options["unroll"]) == ("4", "2")
     assert "unroll=2" in made.text
+
+
+def configured(lines: str) -> Settings:
+    text = f'[tool.gradgen.targets.loss]\nsource = "loss.py"\noutput = "loss_grad.py"\n{lines}\n'
+    (target,) = parse(Path("pyproject.toml"), text).targets
+    return target.settings
+
+
+def test_keys_of_a_target() -> None:
+    found = configured('blocks = 25\nunroll = "auto"\nmax-memory = 10')
+    assert (found.blocks, found.segments, found.unroll) == ("25", None, "auto")
+    assert configured('segments = "auto"\nmemory = "1.5GB"').options() == (
+        ("segments", "auto"),
+        ("memory", "1.5GB"),
+    )
+    for wrong in ("blocks = 0", 'segments = "many"', "unroll = true", 'memory = "much"'):
+        with pytest.raises(GradgenError) as caught:
+            configured(wrong)
+        assert caught.value.line == 4
+
+
+@pytest.mark.parametrize(
+    "given", [["--blocks", "0"], ["--segments", "few"], ["--memory", "1 house"]]
+)
+def test_what_the_command_refuses(given: list[str]) -> None:
+    result = CliRunner().invoke(main, ["loss.py", *given])
+    assert result.exit_code == 2
+    assert given[1] in result.output

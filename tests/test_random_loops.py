@@ -27,8 +27,17 @@ CONSTANT = "depends differentiably"
 """Of a loss that what it is differentiated by does not reach."""
 
 
+WAYS = (
+    {},
+    pytest.param({"blocks": "2"}, marks=pytest.mark.full),
+    pytest.param({"segments": "2"}, marks=pytest.mark.full),
+)
+"""Of running loops."""
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_random_loops(shard: int) -> None:
+def test_random_loops(shard: int, way: dict[str, str]) -> None:
     start = secrets.randbits(32) if SEED is None else int(SEED)
     print(f"repeat with GRADGEN_EXAMPLES={EXAMPLES} GRADGEN_SEED={start}")
     passed: set[str] = set()
@@ -51,7 +60,7 @@ def test_random_loops(shard: int) -> None:
         note(text)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                made = pair(Path(folder), text)
+                made = pair(Path(folder), text, **way)
             except GradgenError as error:
                 if CONSTANT not in error.message:
                     raise

@@ -39,6 +39,7 @@ class Memory(click.ParamType):  # type: ignore[type-arg]
 loop_options = together(
     click.option(
         "--blocks",
+        metavar="N|auto",
         type=CountOrAuto(),
         default="auto",
         show_default=True,
@@ -47,12 +48,14 @@ loop_options = together(
     ),
     click.option(
         "--segments",
+        metavar="N|auto",
         type=CountOrAuto(),
         help="Cut loops over time into N segments, store what each begins with, and compute the "
         "rest again. auto: the square root of the number of steps.",
     ),
     click.option(
         "--unroll",
+        metavar="N|auto",
         type=CountOrAuto(),
         default="auto",
         show_default=True,

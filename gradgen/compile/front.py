@@ -119,8 +119,8 @@ def _signature(opened: Opened) -> Signature:
 def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front:
     source, function = opened.source, opened.function
     signature = with_numbers(source, function, signature)
-    require_loops(settings, source, loops=False)
     traced = trace(source, function, signature)
+    require_loops(settings, source, loops=False)
     spans = None if settings.per_neuron else spans_neurons(source, function, signature)
     if spans is None:
         # mapped over neurons, all outputs have the axes of all inputs

@@ -36,6 +36,8 @@ class Body:
     """All instructions of the program, by what they make."""
     steps: str
     """The axis of a block's steps."""
+    anew: frozenset[Var]
+    """What is made outside of regions, and is another in each block."""
     number: int
     members: list[Instruction]
     """Of the region, and of those before it what is computed again."""
@@ -137,7 +139,7 @@ class Body:
         if is_local(made):
             assert made is not None
             return self._begin(made)
-        if self._is_tainted(v):
+        if v in self.anew:
             assert made is not None
             if v not in regions.along or regions.along[v].sums:
                 raise WholeError
@@ -178,9 +180,11 @@ class Body:
             self.local.add(made.target)
         return made.target
 
-    def _is_tainted(self, v: Var) -> bool:
-        """Whether it was made outside of what counts steps, or of what a loop began with."""
-        if self.regions.stage.get(v, 0) % 2:
-            return False
-        made = self.made.get(v)
-        return made is not None and (is_local(made) or any(map(self._is_tainted, made.variables)))
+
+def made_anew(regions: Regions) -> frozenset[Var]:
+    """What is made outside of regions of what counts steps, or of what a loop began with."""
+    found: set[Var] = set()
+    for i in regions.code:
+        if regions.stage[i.target] % 2 == 0 and (is_local(i) or not found.isdisjoint(i.variables)):
+            found.add(i.target)
+    return frozenset(found)

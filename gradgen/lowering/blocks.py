@@ -25,7 +25,7 @@ from gradgen.ir.loops import (
 )
 from gradgen.ir.program import Program, Section
 from gradgen.ir.shapes import Dim, Sizes, axes_in, shapes_of
-from gradgen.lowering.block_body import Body, WholeError, carry_name
+from gradgen.lowering.block_body import Body, WholeError, carry_name, made_anew
 from gradgen.lowering.over_time import Steps, stored
 from gradgen.lowering.passes import in_one_piece, without_idle
 from gradgen.lowering.regions import Regions, regions_of
@@ -43,7 +43,10 @@ class Taking:
 
     def of(self, length: Dim) -> Dim:
         """The size of a block of a loop of this length."""
-        return self.size if isinstance(self.size, int) else self.size.replace("time", f"({length})")
+        if isinstance(self.size, int):
+            return self.size
+        simple = isinstance(length, int) or length.isidentifier()
+        return self.size.replace("time", str(length) if simple else f"({length})")
 
 
 def in_blocks(
@@ -97,6 +100,7 @@ class _Blocking:
         """
         regions = self.regions
         self._made = {i.target: i for i in regions.code}
+        self._anew = made_anew(regions)
         axes = set(axes_in(regions.shapes.values()))
         # a name as modules have for themselves, and beside it whatever axes are called
         self._steps = next(n for n in ("_steps", "_steps_in_block") if n not in axes)
@@ -127,7 +131,8 @@ class _Blocking:
         pool = {i.target for i in earlier}
         needed = [v for i in own for v, timed in regions.reads(i) if timed and v in pool]
         again = self._again(earlier, [v for v in dict.fromkeys(needed) if isinstance(v, str)])
-        return Body(regions, self._made, self._steps, number, [*again, *own], mine)
+        members = [*again, *own]
+        return Body(regions, self._made, self._steps, self._anew, number, members, mine)
 
     def _again(self, code: Sequence[Instruction], needed: Sequence[Var]) -> list[Instruction]:
         """What is computed again of the regions before."""

@@ -193,9 +193,10 @@ def _count_or_auto(value: Any) -> str:
 
 
 def _memory(value: Any) -> str:
-    if isinstance(value, bool):
-        raise TypeError('a number of bytes, or a text such as "200MB"')
-    bytes_in(str(value))
+    try:
+        bytes_in(str(value))
+    except ValueError:
+        raise ValueError('a memory, such as "200MB"') from None
     return str(value)
 
 
