@@ -26,7 +26,8 @@ from gradgen.report.replayed import over
 from gradgen.report.wording import nested_lines
 from gradgen.search.arrays.markowitz import markowitz
 from gradgen.search.arrays.portfolio import eliminations_of, priced
-from gradgen.targets.jax.arrays import counted, printed
+from gradgen.targets.jax.array_printing import printed
+from gradgen.targets.jax.arrays import counted
 
 _SUMS = ("add", "sub")
 
