@@ -166,7 +166,7 @@ def test_random_programs():
 
 def test_numbers_at_one_end_meet_operators(tmp_path):
     made = pair(tmp_path, BOTH_ENDS, emit=JACOBIANS)
-    assert made.generated.GRADGEN["jacobian_order"] != "reverse"
+    assert made.generated.GRADGEN["orders"]["value_and_jacobian"]["order"] != "reverse"
     compare(made, (4,))
 
 
@@ -190,7 +190,7 @@ def test_verifies(name, tmp_path):
     [
         ("jnp.asarray(next(values), ", "2 * jnp.asarray(next(values), "),
         (".add(spread)", ".set(spread)"),
-        ('"jacobian_order"', '"entries_by_hand"'),
+        ('"orders"', '"entries_by_hand"'),
         ('(("ab", "ab", "ab"),', '(("ab", "ba", "ab"),'),
     ],
 )

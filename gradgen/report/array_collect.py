@@ -14,7 +14,8 @@ from gradgen.report.model_report import Equation, LoopReport, ModelReport, Opera
 from gradgen.report.replayed import replayed_arrays
 from gradgen.report.view import GraphView
 from gradgen.report.wording import nested_lines
-from gradgen.targets.jax.arrays import counted, printed
+from gradgen.targets.jax.array_printing import printed
+from gradgen.targets.jax.arrays import counted
 from gradgen.verify.verdict import Verdict
 
 _TITLES = {"gradient": "value and gradient", "backward": "backward pass of training"}

@@ -26,7 +26,8 @@ from gradgen.report.replayed import over
 from gradgen.report.wording import nested_lines
 from gradgen.search.arrays.markowitz import markowitz
 from gradgen.search.arrays.portfolio import eliminations_of, priced
-from gradgen.targets.jax.arrays import counted, printed
+from gradgen.targets.jax.array_printing import printed
+from gradgen.targets.jax.arrays import counted
 
 _SUMS = ("add", "sub")
 
@@ -79,7 +80,7 @@ def _title(number: int, loops: list[Instruction]) -> str:
     if number % 2:
         loop = loop_of(loops[number // 2])
         way = "from the last" if loop.reverse else "from the first"
-        return f"in each of the steps ({loop.length}), {way} on"
+        return f"all of {loop.length} steps, {way} on"
     if number == 0:
         return "once, before the loop"
     return "once, after the loop" if number == 2 * len(loops) else "once, between loops"
@@ -97,12 +98,8 @@ def _begins(module: ArrayModule, text: str, place: dict[str, int]) -> dict[int, 
         line = lines.get((outer[variable],)) if variable in outer else None
         if line is not None:
             found.setdefault(part, line)
-    steps = sorted(line for (*scope, name), line in lines.items() if not scope and _is_step(name))
+    steps = sorted(line for (*scope, name), line in lines.items() if (len(scope), name) == (1, ""))
     return found | {2 * k + 1: line for k, line in enumerate(steps)}
-
-
-def _is_step(name: str) -> bool:
-    return name.startswith("step")
 
 
 def kept_by(module: ArrayModule) -> tuple[KeptValue, ...]:

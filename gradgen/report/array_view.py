@@ -18,7 +18,7 @@ from gradgen.lowering.arrays import ArrayCode
 from gradgen.report.view import EdgeView, GraphView, Role, VertexView, label_of, source_lines
 from gradgen.report.wording import Wording, word
 from gradgen.search.arrays.portfolio import Orders
-from gradgen.targets.jax.arrays import printed
+from gradgen.targets.jax.array_printing import printed
 from gradgen.targets.jax.names import identifier, name_variables, unique
 
 COTANGENTS = "cotangents"

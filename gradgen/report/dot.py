@@ -46,8 +46,9 @@ def write_dot(view: GraphView) -> str:
         lines.append(f"  {{ rank={rank}; {same} }}")
     for edge in view.edges:
         tooltip = _quoted(describe_edge(view, edge))
+        label = f", label={_quoted(edge.axes)}, fontsize=9" if edge.axes else ""
         lines.append(
-            f"  v{edge.source} -> v{edge.target} [{_STROKES[edge.kind]}, tooltip={tooltip}];"
+            f"  v{edge.source} -> v{edge.target} [{_STROKES[edge.kind]}, tooltip={tooltip}{label}];"
         )
     return "\n".join([*lines, "}"])
 
@@ -59,7 +60,9 @@ def write_mermaid(view: GraphView) -> str:
         opening, closing = _BRACKETS[vertex.role]
         label = vertex.label.replace('"', "#quot;")
         lines.append(f'  v{v}{opening}"{label}"{closing}:::{vertex.role}')
-    lines += [f"  v{edge.source} --> v{edge.target}" for edge in view.edges]
+    for edge in view.edges:
+        label = f'|"{edge.axes.replace("<-", "←")}"|' if edge.axes else ""
+        lines.append(f"  v{edge.source} -->{label} v{edge.target}")
     lines += [f"  classDef {role} {style}" for role, style in _CLASSES.items()]
     for kind, style in _LINKS.items():
         numbers = [str(k) for k, edge in enumerate(view.edges) if edge.kind == kind]

@@ -104,7 +104,7 @@ class KeptValue:
     name: str
     shape: str
     bytes: int
-    """None for what is the same in every step, or the caller has."""
+    """In float32; zero for what is the same in every step, and what the caller has anyway."""
 
 
 @dataclass(frozen=True)

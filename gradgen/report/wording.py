@@ -134,7 +134,10 @@ def statement_lines(text: str, function: str) -> dict[str, int]:
 
 
 def nested_lines(text: str, function: str) -> dict[tuple[str, ...], int]:
-    """The same, names in functions inside of it, for steps of loops, behind those of these."""
+    """The same, names in functions for steps of loops behind the names of these.
+
+    An empty name stands for where such a function begins.
+    """
     body = next(
         node.body
         for node in ast.parse(text).body
@@ -148,7 +151,7 @@ def _assigned(
 ) -> Iterator[tuple[tuple[str, ...], int]]:
     for node in body:
         if isinstance(node, ast.FunctionDef):
-            yield (*scope, node.name), node.lineno
+            yield (*scope, node.name, ""), node.lineno
             yield from _assigned(node.body, (*scope, node.name))
         elif isinstance(node, ast.Assign):
             for target in node.targets:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gradgen.ir.array_counts import ArrayOperations, count_arrays
@@ -23,6 +22,7 @@ from gradgen.ir.shapes import (
     shape_as_stated,
 )
 from gradgen.targets.jax.array_jacobian import entries_of, entry_keys, jacobian_body
+from gradgen.targets.jax.array_printing import ABOUT, printer_of
 from gradgen.targets.jax.array_traces import (
     axes_of,
     traces_context,
@@ -43,29 +43,14 @@ from gradgen.targets.jax.layout import (
     tuple_of,
 )
 from gradgen.targets.jax.metadata import document
-from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
+from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
 from gradgen.targets.jax.plumbing import Names, bound_guards, forward_body
-from gradgen.targets.jax.printer import Printer, Statement
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
 from gradgen.targets.jax.straight import Context, print_results
 
-_BACK = "Cotangents of the inputs from those of the outputs"
-_ABOUT = {
-    "primal": ("_primal", "The function itself, operation by operation as in the source"),
-    "residuals": ("_residuals", "What the backward pass is given"),
-    "backward": ("_cotangents", f"{_BACK} and what was kept"),
-    "vjp": ("_vjp", _BACK),
-    "jvp": ("_jvp", "Outputs and their tangents"),
-    "gradient": ("_value_and_gradient", "The result and its gradient"),
-    "value_and_jacobian": ("_value_and_entries", "Outputs and the terms of Jacobian entries"),
-    "traces_start": ("_traces_start", "Zeros in the shapes of what a step hands on"),
-    "traces": ("_traces", "Outputs, and what the step hands on from what it is given"),
-    "traces_pulled": ("_traces_pulled", "Gradients from errors and what the step handed on"),
-}  # fmt: skip
-"""What each program is called, and what it computes."""
 _NOT_HERE = (
     "entry_keys", "eligible_keys", "trace_keys", "factor_keys", "states", "jacobian_body",
     "learned", "left_out", "held_axes", "held_given", "held_met", "error_axes", "errors_body",
@@ -298,9 +283,9 @@ def _program(
 ) -> Context:
     """One straight-line program as a function on flat leaves."""
     trace = module.trace
-    function, about = _ABOUT[name]
+    function, about = ABOUT[name]
     axes = set(axes_in(module.shapes.values()))
-    printer, named = _printed(module, name, program, inputs)
+    printer, named = printer_of(module, name, program, inputs)
     sections = [
         {"title": title, "lines": [part for line in lines for part in _wrapped(line)]}
         for title, lines in printer.sections()
@@ -330,53 +315,6 @@ def _program(
     }
 
 
-@dataclass(frozen=True)
-class Printed:
-    """One of a module's programs as the text has it."""
-
-    function: str
-    """What it is called."""
-    statements: tuple[Statement, ...]
-    names: Mapping[Var, str]
-    """Of its variables."""
-
-
-def printed(module: ArrayModule, name: str) -> Printed:
-    """A program by the name of its counts."""
-    inputs = module_frame(module, axes_in(module.trace.shapes))["by_variable"]
-    printer, names = _printed(module, name, module.programs[name], inputs)
-    printer.sections()
-    return Printed(_ABOUT[name][0], tuple(printer.statements), names)
-
-
-def _printed(
-    module: ArrayModule, name: str, program: Program, inputs: Mapping[Var, str]
-) -> tuple[Printer, Mapping[Var, str]]:
-    """What prints a program, and the names of its variables."""
-    trace = module.trace
-    whole = module.passes.whole if name in ("residuals", "backward") else program
-    if module.traces is not None and program is module.traces.pulled:
-        whole = module.traces.whole
-    axes = set(axes_in(module.shapes.values()))
-    taken = {*inputs.values(), *axes}
-    given = dict(inputs)
-    short = {i.path: inputs[i.variable] for i in trace.inputs}
-    labels = {label.variable: label.name for label in trace.labels if label.name}
-    called = {
-        o.path: renewed(labels.get(str(o.atom)) or o.path, inputs.values()) for o in trace.outputs
-    }
-    wanted = {v: f"ct_{called[path]}" for path, v in module.cotangents}
-    wanted |= {v: f"t_{short[path]}" for path, v in module.tangents}
-    if module.traces is not None:
-        wanted |= {h.given: h.name for h in module.traces.held if h.given is not None}
-    for variable in whole.inputs:
-        if variable not in given:
-            given[variable] = unique(identifier(wanted[variable]), taken)
-    reserved = {f"%{axis}": axis for axis in axes}
-    named = name_variables(program, name_variables(whole, given | reserved))
-    return Printer(program, named, _floats(module, program)), named
-
-
 def _wrapped(line: str) -> list[str]:
     """A statement, in several lines where it is too long for one."""
     own = line.lstrip()
@@ -386,18 +324,6 @@ def _wrapped(line: str) -> list[str]:
     indent = 4 + len(line) - len(own)
     lines = layout(f"{name} = ", expression(value), "", indent)
     return [part.removeprefix("    ") for part in lines]
-
-
-def _floats(module: ArrayModule, program: Program) -> list[Var]:
-    """The float inputs of a program, those that have axes first: they are never weakly typed."""
-    trace = module.trace
-    dtypes = {i.variable: i.dtype for i in trace.inputs}
-    dtypes |= {i.target: i.dtype for i in module.passes.whole.instructions}
-    if module.traces is not None:
-        dtypes |= {i.target: i.dtype for i in module.traces.whole.instructions}
-    shapes = module.shapes
-    found = [v for v in program.inputs if is_float(dtypes.get(v, "float"))]
-    return sorted(found, key=lambda v: not shapes.get(v, ()))
 
 
 def _size_of(
