@@ -27,6 +27,15 @@ def test_online_learning(example):
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.full
+def test_online_learning_of_layers(example):
+    difference, online, behind = example("online_layers").main(rounds=40)
+    assert difference < 1e-5
+    assert online[-1] < 0.8 * behind[0]
+    # updates within a presentation do about as well as those after it
+    assert abs(online[-1] - behind[-1]) < 0.1 * behind[-1]
+
+
 def test_scan(example):
     assert example("scan").main() < 1e-5
 
