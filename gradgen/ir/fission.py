@@ -41,15 +41,26 @@ Reads = Callable[[Instruction], Iterable[Var]]
 Moved = Callable[[Instruction, Mapping[Var, Atom]], Atom | None]
 """Writes what is the same in all steps before the loop, given where all that is the same is; None
 where it cannot stand there."""
+Lift = Callable[[Instruction, Sequence[Atom], Sequence[bool]], Atom]
+"""Writes a convolution for all steps at once, given where its operands are and which of them have
+an axis of time."""
 
 
 def distribute(
-    loop: Loop, operands: Sequence[Atom], emit: Emit, moved: Moved, reads: Reads
+    loop: Loop,
+    operands: Sequence[Atom],
+    emit: Emit,
+    moved: Moved,
+    reads: Reads,
+    lift: Lift | None = None,
 ) -> list[Atom]:
-    """Write a loop as code on sequences and smaller loops; returns where its results are."""
+    """Write a loop as code on sequences and smaller loops; returns where its results are.
+
+    Without `lift`, convolutions stay in the loop.
+    """
     loop, operands, finals = _without_idle(loop, operands)
     loop, operands, sums = _with_plain_sums(loop, operands)
-    found = _Stages(loop, operands, emit, moved, reads).run()
+    found = _Stages(loop, operands, emit, moved, reads, lift).run()
     count, more = len(loop.carry), sum(len(s.stacks) for s in sums.values())
     stacks = found[count : len(found) - more]
     for number, pending in sums.items():
@@ -160,9 +171,16 @@ class _Stages:
     """Sorts the code of a loop into stages, and writes them."""
 
     def __init__(
-        self, loop: Loop, operands: Sequence[Atom], emit: Emit, moved: Moved, reads: Reads
+        self,
+        loop: Loop,
+        operands: Sequence[Atom],
+        emit: Emit,
+        moved: Moved,
+        reads: Reads,
+        lift: Lift | None,
     ) -> None:
         self._loop, self._emit, self._moved, self._reads = loop, emit, moved, reads
+        self._lift = lift
         names = [g.variable for g in loop.given]
         first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
         self._outer = dict(zip(names[:first], operands[:first], strict=True))
@@ -260,12 +278,19 @@ class _Stages:
         """Whether an operation can be done for all steps at once."""
         if instruction.op in _MOVED:
             return True
+        if instruction.op == "conv":
+            varying = [v for v in instruction.variables if v not in self._outer]
+            return self._lift is not None and len(varying) == 1
         return OPERATIONS[instruction.op].kind != "array" and instruction.op not in _STAY
 
     def _lifted(self, instruction: Instruction) -> Atom:
         """An operation for all steps at once."""
         timed = tuple(a in self._stacks for a in instruction.operands)
-        operands = []
+        operands: list[Atom] = []
+        if instruction.op == "conv":
+            assert self._lift is not None
+            operands = [self._stacks.get(v) or self._outer[v] for v in instruction.variables]
+            return self._lift(instruction, operands, timed)
         rank = len(self._shapes[instruction.target])
         for atom, varies in zip(instruction.operands, timed, strict=True):
             if not varies:
