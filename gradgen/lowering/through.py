@@ -17,8 +17,9 @@ from gradgen.ir.loops import Given, Loop, item_instruction, result_shape
 from gradgen.ir.module import Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Cotangent, OutputValue, Tangent
-from gradgen.ir.shapes import Shape
+from gradgen.ir.shapes import Shape, shapes_of
 from gradgen.lowering.array_residuals import split_step
+from gradgen.lowering.late_sums import late_sums
 from gradgen.lowering.over_time import BEFORE, Again, Steps, computed_again
 from gradgen.lowering.over_time import stored as stored_values
 
@@ -119,10 +120,19 @@ def pulled_through(
         for k, i in enumerate(trace.inputs)
         if k >= end and not is_zero(cotangents.get(i.path, Const(0.0)))
     ]
-    total = {k: Given(f"{step.loop}_s{k}", loop.given[k].shape, "float") for k in summed}
+    given_shapes = {g.variable: g.shape for g in loop.given}
+    given_shapes |= {w: trace.output_shapes[k] for k, w in weights.items()}
+    shapes = shapes_of(program.instructions, given_shapes)
+    more, sums = late_sums(
+        late, [a for _, a in pulled], [cotangents[trace.inputs[k].path] for k in summed], shapes
+    )
+    total = {
+        k: Given(f"{step.loop}_s{k}", sum_.shape or loop.given[k].shape, "float")
+        for k, sum_ in zip(summed, sums, strict=True)
+    }
     adding = [
-        Instruction(f"{step.loop}_n{k}", "add", (g.variable, cotangents[trace.inputs[k].path]))
-        for k, g in total.items()
+        Instruction(f"{step.loop}_n{k}", "add", (g.variable, sum_.each))
+        for (k, g), sum_ in zip(total.items(), sums, strict=True)
     ]
     backward = Loop(
         constants=(*(loop.constants[k] for k in constants), *neighbours.constants),
@@ -140,7 +150,7 @@ def pulled_through(
                 if k >= carried
             ),
         ),
-        code=(*neighbours.code, *again.code, *late, *adding),
+        code=(*neighbours.code, *again.code, *late, *more, *adding),
         carried=(
             *(cotangents.get(loop.carry[k].variable, Const(0.0)) for k in back),
             *(i.target for i in adding),
@@ -160,6 +170,8 @@ def pulled_through(
     operands += neighbours.times(around.write)
     operands += [around.vectors[k] for k in weights if k >= carried]
     found = _written(backward, operands, around.write)
+    for place, sum_ in enumerate(sums, start=len(back)):
+        found[place] = sum_.finished(found[place], around.write)
     ends = [first + k for k in back] + summed + put_out
     by_operand = dict(zip(ends, found, strict=True))
     return extended, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
