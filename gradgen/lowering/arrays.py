@@ -28,6 +28,7 @@ from gradgen.ir.patterns import Label, Pattern, Product
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Cotangent, EntryTerm, OutputValue, Result, Tangent
 from gradgen.ir.shapes import Dim, Shape, shape_of
+from gradgen.ir.truths import truths
 from gradgen.lowering.array_layouts import (
     Layout,
     Stored,
@@ -203,7 +204,8 @@ class ArrayCode:
             Section(ACCUMULATION, tuple(code[self._partials_end :])),
         )
         inputs = (*(i.variable for i in self._trace.inputs), *self._more)
-        return finish(Program(inputs, sections, tuple(results), tuple(self._hints.items())))
+        program = Program(inputs, sections, tuple(results), tuple(self._hints.items()))
+        return finish(program)
 
     def _with_all_it_stores(self, instruction: Instruction) -> Instruction:
         stored = self._storing.get(instruction.target)
@@ -254,7 +256,8 @@ class ArrayCode:
         given = {k: self._full(*vector, ends[k]) for k, vector in vectors.items()}
         key = place, tuple(given.items())
         if key not in self._passed:
-            around = Around(definition.operands, place, given, self._write, self._is_given)
+            known = truths(self._builder.instructions)
+            around = Around(definition.operands, place, given, self._write, self._is_given, known)
             code, plan = ArrayCode(trace, f"{step.loop}_", self._residuals), step.steps.plan
             if self._is_pulled:
                 program = code.step(plan, weighed_results(step, trace))

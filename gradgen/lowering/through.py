@@ -38,6 +38,8 @@ class Around:
     write: Write
     is_given: Callable[[Atom], bool]
     """Whether something is there whatever happens, so that it need not be kept."""
+    truths: Collection[Var]
+    """What is 0 or 1."""
 
 
 def weighed_results(step: Through, trace: ArrayTrace) -> dict[Var, Var]:
@@ -169,7 +171,7 @@ def pulled_through(
     operands += stacks.values()
     operands += neighbours.times(around.write)
     operands += [around.vectors[k] for k in weights if k >= carried]
-    found = _written(backward, operands, around.write)
+    found = _written(backward, operands, around)
     for place, sum_ in enumerate(sums, start=len(back)):
         found[place] = sum_.finished(found[place], around.write)
     ends = [first + k for k in back] + summed + put_out
@@ -326,7 +328,7 @@ def pushed_through(
         hints=hints,
     )
     operands = [atom for group in groups for _, atom in group]
-    found = _written(forward, operands, around.write)
+    found = _written(forward, operands, around)
     by_result = dict(zip((k - first for k in carried), found[len(loop.carry) :], strict=False))
     by_result |= dict(zip(stacked, found[len(loop.carry) + len(carried) :], strict=True))
     return [by_result.get(k, Const(0.0)) for k in range(len(trace.outputs))]
@@ -337,9 +339,16 @@ def _carried_by(weights: Mapping[int, Var], loop: Loop) -> list[tuple[Var, Var]]
     return [(w, loop.carry[k].variable) for k, w in weights.items() if k < len(loop.carry)]
 
 
-def _written(loop: Loop, operands: Sequence[Atom], write: Write) -> list[Atom]:
+def _written(loop: Loop, operands: Sequence[Atom], around: Around) -> list[Atom]:
     """Where the results of a loop are that is taken apart as it is written."""
-    return distribute(_full(loop), operands, write, lambda i, _: write(i), lambda i: i.variables)
+    return distribute(
+        _full(loop),
+        operands,
+        around.write,
+        lambda i, _: around.write(i),
+        lambda i: i.variables,
+        outer_truths=around.truths,
+    )
 
 
 def _full(loop: Loop) -> Loop:
