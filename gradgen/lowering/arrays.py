@@ -37,6 +37,7 @@ from gradgen.lowering.array_layouts import (
     natural,
     relabelled,
 )
+from gradgen.lowering.feeding import fed_inside
 from gradgen.lowering.passes import finish
 from gradgen.lowering.through import (
     Around,
@@ -205,7 +206,8 @@ class ArrayCode:
         )
         inputs = (*(i.variable for i in self._trace.inputs), *self._more)
         program = Program(inputs, sections, tuple(results), tuple(self._hints.items()))
-        return finish(program)
+        dtypes = {i.variable: i.dtype for i in self._trace.inputs}
+        return finish(fed_inside(program, self._shapes, dtypes, dict(self._trace.sizes)))
 
     def _with_all_it_stores(self, instruction: Instruction) -> Instruction:
         stored = self._storing.get(instruction.target)

@@ -30,7 +30,7 @@ def print_loop(
     count = len(loop.carry)
     # blank lines as formatters have them
     lines = ["", f"def {step}({carry}, {now}):"]
-    lines += [f"    {line}" for line in (*taken, *seen, *inside)]
+    lines += [f"    {line}".rstrip() for line in (*taken, *seen, *inside)]
     after, out = _packed(results[:count]), _packed(results[count:])
     lines += [f"    {line}" for line in _returned(after, out)]
     target = [_bound([items.get(k, "_") for k in range(*span)]) for span in _spans(loop)]
