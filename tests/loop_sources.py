@@ -363,6 +363,64 @@ def f(p, xs, y, im, k):
     v = jnp.zeros((im.shape[1], 3, im.shape[3], im.shape[4]), im.dtype)
     return (lax.scan(step, v, im)[1].mean(0) ** 2).sum()
 """,
+    "convolutions layer after layer": """
+# gradgen: shape im=(time, batch, 2, h, h) k=(3, 2, 3, 3) q=(2, 3, 3, 3) c=(3,)
+# gradgen: wrt k, q, c, im
+
+def f(p, xs, y, im, k, q, c):
+    def conv(x, k):
+        return lax.conv(x, k, (1, 1), "SAME")
+    def step(s, x):
+        u, v = s
+        u = 0.9 * u + conv(x, k) + c[:, None, None]
+        v = 0.8 * v + conv(jnp.tanh(u), q)
+        return (u, v), v
+    u = jnp.zeros((im.shape[1], 3, *im.shape[3:]), im.dtype)
+    v = jnp.zeros((im.shape[1], 2, *im.shape[3:]), im.dtype)
+    return (lax.scan(step, (u, v), im, reverse=True)[1] ** 2).sum()
+""",
+    "a convolution of what is carried": """
+# gradgen: shape im=(time, batch, 2, h, h) k=(2, 2, 3, 3)
+# gradgen: wrt k
+
+def f(p, xs, y, im, k):
+    def step(v, x):
+        v = 0.5 * v + 0.1 * lax.conv(v, k, (1, 1), "SAME") + x
+        return v, v
+    return (lax.scan(step, jnp.zeros_like(im[0]), im)[1] ** 2).sum()
+""",
+    "products in steps within steps": """
+def f(p, xs, y):
+    def step(v, x):
+        def substep(v, _):
+            return 0.9 * v + 0.1 * jnp.tanh(v @ p["r"] + p["b"]) + x @ p["w"], None
+        v, _ = lax.scan(substep, v, length=12)
+        return v, v
+    return ((lax.scan(step, _zeros(xs, p), xs)[1] - y) ** 2).mean()
+""",
+    "spikes that arrive later": """
+# gradgen: shape delays=(n,):int32
+
+def f(p, xs, y, delays):
+    places = jnp.clip(delays, 0, 2)[None, None, :]
+    def step(c, x):
+        v, buffer = c
+        z = jnp.take_along_axis(buffer, places, axis=0)[0]
+        v = 0.9 * v + x @ p["w"] + z @ p["r"]
+        return (v, jnp.concatenate([spike(v - 1.0)[None], buffer[:-1]])), v
+    z = _zeros(xs, p)
+    return ((lax.scan(step, (z, jnp.stack([z] * 3)), xs)[1] - y) ** 2).mean()
+""",
+    "a loss of each step, with weights over time": """
+# gradgen: shape weights=(time,)
+
+def f(p, xs, y, weights):
+    def step(v, x):
+        v = 0.9 * v + x @ p["w"]
+        return v, jnp.tanh(v)
+    hs = lax.scan(step, _zeros(xs, p), xs)[1]
+    return ((weights[:, None, None] * (hs @ p["r"] - y)) ** 2).mean() + (hs * p["b"]).mean()
+""",
     "a batch of losses": """
 def f(p, xs, y):
     def one(b):

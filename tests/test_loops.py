@@ -23,6 +23,8 @@ REPRESENTATIVES = {
     "the whole trajectory",
     "a count known at run time alone",
     "places that a table is read at",
+    "convolutions layer after layer",
+    "a loss of each step, with weights over time",
 }
 """What the normal run takes."""
 

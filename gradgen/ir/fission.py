@@ -11,7 +11,7 @@ products is a product with a sum, or one contraction over time as well.
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from gradgen.ir.loops import (
 )
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.shapes import Dim, Shape
+from gradgen.ir.truths import truths
 
 _HEAVY = ("einsum", "conv")
 _MOVED = ("einsum", "reduce_sum", "transpose", "broadcast", "reshape")
@@ -41,15 +42,28 @@ Reads = Callable[[Instruction], Iterable[Var]]
 Moved = Callable[[Instruction, Mapping[Var, Atom]], Atom | None]
 """Writes what is the same in all steps before the loop, given where all that is the same is; None
 where it cannot stand there."""
+Lift = Callable[[Instruction, Sequence[Atom], Sequence[bool]], Atom]
+"""Writes a convolution for all steps at once, given where its operands are and which of them have
+an axis of time."""
 
 
 def distribute(
-    loop: Loop, operands: Sequence[Atom], emit: Emit, moved: Moved, reads: Reads
+    loop: Loop,
+    operands: Sequence[Atom],
+    emit: Emit,
+    moved: Moved,
+    reads: Reads,
+    lift: Lift | None = None,
+    outer_truths: Collection[Var] = (),
 ) -> list[Atom]:
-    """Write a loop as code on sequences and smaller loops; returns where its results are."""
+    """Write a loop as code on sequences and smaller loops; returns where its results are.
+
+    Without `lift`, convolutions stay in the loop. What is 0 or 1 by `outer_truths`, a fact about
+    the operands, is put out as truth values where no other loop reads it.
+    """
     loop, operands, finals = _without_idle(loop, operands)
     loop, operands, sums = _with_plain_sums(loop, operands)
-    found = _Stages(loop, operands, emit, moved, reads).run()
+    found = _Stages(loop, operands, emit, moved, reads, lift, outer_truths).run()
     count, more = len(loop.carry), sum(len(s.stacks) for s in sums.values())
     stacks = found[count : len(found) - more]
     for number, pending in sums.items():
@@ -160,9 +174,17 @@ class _Stages:
     """Sorts the code of a loop into stages, and writes them."""
 
     def __init__(
-        self, loop: Loop, operands: Sequence[Atom], emit: Emit, moved: Moved, reads: Reads
+        self,
+        loop: Loop,
+        operands: Sequence[Atom],
+        emit: Emit,
+        moved: Moved,
+        reads: Reads,
+        lift: Lift | None,
+        outer_truths: Collection[Var],
     ) -> None:
         self._loop, self._emit, self._moved, self._reads = loop, emit, moved, reads
+        self._lift, self._outer_truths = lift, outer_truths
         names = [g.variable for g in loop.given]
         first, end = len(loop.constants), len(loop.constants) + len(loop.carry)
         self._outer = dict(zip(names[:first], operands[:first], strict=True))
@@ -186,7 +208,8 @@ class _Stages:
                 continue
             later = [i for i in code if levels[i.target] > level]
             mine = [k for k, g in enumerate(loop.carry) if levels[g.variable] == level]
-            finals |= self._write(here, mine, later)
+            looping = [i for i in later if levels[i.target] % 2]
+            finals |= self._write(*self._narrowed(here, looping), mine, later)
         for k, given in enumerate(loop.carry):
             # what nothing reads and nothing changes was not among the levels
             finals.setdefault(k, self._start(k, given))
@@ -260,12 +283,19 @@ class _Stages:
         """Whether an operation can be done for all steps at once."""
         if instruction.op in _MOVED:
             return True
+        if instruction.op == "conv":
+            varying = [v for v in instruction.variables if v not in self._outer]
+            return self._lift is not None and len(varying) == 1
         return OPERATIONS[instruction.op].kind != "array" and instruction.op not in _STAY
 
     def _lifted(self, instruction: Instruction) -> Atom:
         """An operation for all steps at once."""
         timed = tuple(a in self._stacks for a in instruction.operands)
-        operands = []
+        operands: list[Atom] = []
+        if instruction.op == "conv":
+            assert self._lift is not None
+            operands = [self._stacks.get(v) or self._outer[v] for v in instruction.variables]
+            return self._lift(instruction, operands, timed)
         rank = len(self._shapes[instruction.target])
         for atom, varies in zip(instruction.operands, timed, strict=True):
             if not varies:
@@ -284,10 +314,39 @@ class _Stages:
         moved = replace(instruction, target="", operands=tuple(operands))
         return self._emit(_over_time(moved, timed, self._loop.length))
 
+    def _narrowed(
+        self, here: Sequence[Instruction], looping: Sequence[Instruction]
+    ) -> tuple[list[Instruction], dict[Var, Var]]:
+        """The code of a stage with truth values for what is 0 or 1, and whose they are.
+
+        What later loops read stays as it is, since they would have to convert it in every step.
+        """
+        if not self._outer_truths:
+            return list(here), {}
+        known = [v for v, a in self._outer.items() if _holds(a, self._outer_truths)]
+        read = {v for i in looping for v in self._reads(i)} | {*self._loop.carried}
+        found = truths(here, known)
+        more: list[Instruction] = []
+        narrow: dict[Var, Var] = {}
+        for instruction in here:
+            v = instruction.target
+            if v in found and instruction.dtype == "float" and v not in read:
+                narrow[v] = f"{v}_is"
+                more.append(Instruction(narrow[v], "ne", (v, Const(0.0)), (), "bool"))
+                self._shapes[narrow[v]], self._dtypes[narrow[v]] = self._shapes[v], "bool"
+        return [*here, *more], narrow
+
     def _write(
-        self, here: Sequence[Instruction], mine: Sequence[int], later: Sequence[Instruction]
+        self,
+        here: Sequence[Instruction],
+        narrow: Mapping[Var, Var],
+        mine: Sequence[int],
+        later: Sequence[Instruction],
     ) -> dict[int, Atom]:
-        """A loop of one stage; returns where what it carries is in the end."""
+        """A loop of one stage; returns where what it carries is in the end.
+
+        What is in `narrow` is put out as its truth value.
+        """
         loop = self._loop
         carry = [loop.carry[k] for k in mine]
         inside = {i.target for i in here} | {g.variable for g in carry}
@@ -310,7 +369,7 @@ class _Stages:
                 sequences=tuple(map(self._given, sequences)),
                 code=tuple(here),
                 carried=tuple(carried),
-                stacked=tuple(stacked),
+                stacked=tuple(narrow.get(v, v) for v in stacked),
                 length=loop.length,
                 reverse=loop.reverse,
                 hints=loop.hints,
@@ -323,8 +382,11 @@ class _Stages:
         made = self._emit(loop_instruction(new, operands))
         assert isinstance(made, str)
         for place, v in enumerate(stacked, start=len(carry)):
-            shape = result_shape(new, place, self._shapes[v])
-            self._stacks[v] = self._emit(item_instruction(made, place, shape, self._dtypes[v]))
+            shape, own = result_shape(new, place, self._shapes[v]), narrow.get(v, v)
+            item = self._emit(item_instruction(made, place, shape, self._dtypes[own]))
+            if own != v:
+                item = self._emit(Instruction("", "convert", (item,), (("from", "bool"),)))
+            self._stacks[v] = item
         return {
             k: self._emit(item_instruction(made, place, loop.carry[k].shape, loop.carry[k].dtype))
             for place, k in enumerate(mine)
@@ -357,6 +419,10 @@ class _Stages:
         own = self._shapes[atom] if isinstance(atom, str) else ()
         dtype = self._dtypes[atom] if isinstance(atom, str) else atom.dtype
         return self._full(known, (self._loop.length, *own), dtype, own)
+
+
+def _holds(atom: Atom, known: Collection[Var]) -> bool:
+    return atom.value in (0, 1) if isinstance(atom, Const) else atom in known
 
 
 def _reached(reads: Mapping[Var, Sequence[Var]]) -> dict[Var, int]:

@@ -28,6 +28,7 @@ from gradgen.ir.patterns import Label, Pattern, Product
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Cotangent, EntryTerm, OutputValue, Result, Tangent
 from gradgen.ir.shapes import Dim, Shape, shape_of
+from gradgen.ir.truths import truths
 from gradgen.lowering.array_layouts import (
     Layout,
     Stored,
@@ -36,6 +37,7 @@ from gradgen.lowering.array_layouts import (
     natural,
     relabelled,
 )
+from gradgen.lowering.feeding import fed_inside
 from gradgen.lowering.passes import finish, in_one_piece
 from gradgen.lowering.through import (
     Around,
@@ -203,7 +205,9 @@ class ArrayCode:
             Section(ACCUMULATION, tuple(code[self._partials_end :])),
         )
         inputs = (*(i.variable for i in self._trace.inputs), *self._more)
-        return finish(Program(inputs, sections, tuple(results), tuple(self._hints.items())))
+        program = Program(inputs, sections, tuple(results), tuple(self._hints.items()))
+        dtypes = {i.variable: i.dtype for i in self._trace.inputs}
+        return finish(fed_inside(program, self._shapes, dtypes, dict(self._trace.sizes)))
 
     def _with_all_it_stores(self, instruction: Instruction) -> Instruction:
         stored = self._storing.get(instruction.target)
@@ -267,7 +271,8 @@ class ArrayCode:
         given = {k: self._full(*vector, ends[k]) for k, vector in vectors.items()}
         key = place, tuple(given.items())
         if key not in self._passed:
-            around = Around(definition.operands, place, given, self._write, self._is_given)
+            known = truths(self._builder.instructions)
+            around = Around(definition.operands, place, given, self._write, self._is_given, known)
             code, plan = ArrayCode(trace, f"{step.loop}_", self._residuals), step.steps.plan
             if self._is_pulled:
                 program = in_one_piece(code.step(plan, weighed_results(step, trace)))

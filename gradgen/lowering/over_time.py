@@ -4,6 +4,7 @@ What a step carries in is what the step before carried out: one stack serves bot
 further. So of a neuron with a potential and a spike, the potential alone has to be stored. Which
 values to store is found by a local search on bytes, from a minimum cut that knows one step only:
 values that are carried in are to be had where what they were is, one step earlier, but not two.
+A loop within a step is run again rather than that all of its steps be stored, unless it takes long.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, substitute
-from gradgen.ir.loops import COUNTED, TUPLE, Given, Loop
-from gradgen.ir.shapes import Shape, Sizes, elements
+from gradgen.ir.loops import COUNTED, ITEM, LOOP, TUPLE, Given, Loop, loop_of, nested
+from gradgen.ir.shapes import Shape, Sizes, elements, size
 from gradgen.lowering.residuals import BYTES, HEAVY, PER_BYTE
 
 _ROUNDS = 30
@@ -55,22 +56,14 @@ class Again:
 def stored(steps: Steps, start: Collection[Var]) -> frozenset[Var]:
     """What to store: the fewest bytes, then the fewest operations, that a local search finds.
 
-    It begins with `start`, which has to suffice; values are dropped, up to two at once, with or
-    without another in their place.
+    It begins with `start`, which has to suffice, and with what is carried in; values are dropped,
+    up to two at once, with or without another in their place.
     """
     search = _Search(steps)
-    best = frozenset(v for v in start if v not in steps.free)
-    cost = search.cost(best)
-    assert cost is not None
-    for _ in range(_ROUNDS):
-        for tried in search.neighbours(best):
-            found = search.cost(tried)
-            if found is not None and found < cost:
-                best, cost = tried, found
-                break
-        else:
-            return best
-    return best
+    carried = {g.variable for g in steps.loop.carry} | {v for v in start if search.is_heavy(v)}
+    starts = [frozenset(some) - steps.free for some in (start, carried)]
+    found = [search.improved(some) for some in starts if search.cost(some) is not None]
+    return min(found, key=lambda some: search.cost(some) or 0)
 
 
 def computed_again(steps: Steps, kept: Collection[Var], later: Var) -> Again:
@@ -93,15 +86,42 @@ class _Search:
         dtypes |= {i.target: i.dtype for i in steps.code}
         self._number = {v: elements(shape, steps.sizes) for v, shape in shapes.items()}
         self._bytes = {v: BYTES.get(d, 4) * self._number[v] for v, d in dtypes.items()}
+        self._work = self._number | {
+            i.target: _work(loop_of(i), steps.sizes) for i in steps.code if i.op == LOOP
+        }
+        """How many elements it takes to compute a value."""
         made = [v for v in self._made if dtypes[v] != TUPLE]
         self._candidates = [*self._after, *made]
+
+    def improved(self, best: frozenset[Var]) -> frozenset[Var]:
+        """What a local search finds from a set that suffices."""
+        cost = self.cost(best)
+        assert cost is not None
+        for _ in range(_ROUNDS):
+            for tried in self.neighbours(best):
+                found = self.cost(tried)
+                if found is not None and found < cost:
+                    best, cost = tried, found
+                    break
+            else:
+                return best
+        return best
+
+    def is_heavy(self, v: Var) -> bool:
+        """Whether it takes far longer to compute than to keep; a loop, where it has such inside."""
+        made = self._made.get(v)
+        if made is None:
+            return False
+        if made.op == ITEM:
+            return self.is_heavy(made.variables[0])
+        return any(i.op in HEAVY and i.op != LOOP for i in nested([made]))
 
     def neighbours(self, kept: frozenset[Var]) -> Iterator[frozenset[Var]]:
         """Sets that differ in few values, smaller ones first."""
         order = sorted(kept)
-        sizes = (1, 2) if len(order) <= _MOST else (1,)
-        for size in sizes:
-            dropped = [kept - set(some) for some in combinations(order, size)]
+        counts = (1, 2) if len(order) <= _MOST else (1,)
+        for count in counts:
+            dropped = [kept - set(some) for some in combinations(order, count)]
             yield from dropped
             yield from (left | {v} for left in dropped for v in self._candidates if v not in kept)
 
@@ -111,7 +131,7 @@ class _Search:
         if not all(self._is_there(v, 0, kept, known) for v in self._steps.needed):
             return None
         again = sum(
-            self._number[v]
+            self._work[v]
             for (v, _), there in known.items()
             if there and v in self._made and v not in kept and v not in self._steps.free
         )
@@ -136,11 +156,19 @@ class _Search:
             made = self._made.get(v)
             there = (
                 made is not None
-                and made.op not in HEAVY
+                and not self.is_heavy(v)
                 and all(self._is_there(w, depth, kept, known) for w in made.variables)
             )
         known[v, depth] = there
         return there
+
+
+def _work(loop: Loop, sizes: Sizes) -> int:
+    """The elements that all steps of a loop compute."""
+    inner = [loop_of(i) for i in loop.code if i.op == LOOP]
+    shapes = loop.shapes
+    own = sum(elements(shapes[i.target], sizes) for i in loop.code)
+    return size(loop.length, sizes) * (own + sum(_work(i, sizes) for i in inner))
 
 
 @dataclass

@@ -23,7 +23,9 @@ from gradgen.ir.loops import (
 from gradgen.ir.module import Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Cotangent, OutputValue, Tangent
+from gradgen.ir.shapes import shapes_of
 from gradgen.lowering.array_residuals import split_step
+from gradgen.lowering.late_sums import late_sums
 from gradgen.lowering.over_time import Neighbours, Steps, computed_again
 from gradgen.lowering.over_time import stored as stored_values
 
@@ -42,6 +44,8 @@ class Around:
     write: Write
     is_given: Callable[[Atom], bool]
     """Whether something is there whatever happens, so that it need not be kept."""
+    truths: Collection[Var]
+    """What is 0 or 1."""
 
 
 def weighed_results(step: Through, trace: ArrayTrace) -> dict[Var, Var]:
@@ -124,14 +128,26 @@ def pulled_through(
         for k, i in enumerate(trace.inputs)
         if k >= end and not is_zero(cotangents.get(i.path, Const(0.0)))
     ]
-    total = {k: Given(f"{step.loop}_s{k}", loop.given[k].shape, "float") for k in summed}
-    lines = {i.target: i.line for i in program.instructions}
-    adding = []
-    for k, g in total.items():
-        each = cotangents[trace.inputs[k].path]
-        operands_now = g.variable, each
-        line = lines.get(each) if isinstance(each, str) else None
-        adding.append(Instruction(f"{step.loop}_n{k}", "add", operands_now, line=line))
+    given_shapes = {g.variable: g.shape for g in loop.given}
+    given_shapes |= {w: trace.output_shapes[k] for k, w in weights.items()}
+    shapes = shapes_of(program.instructions, given_shapes)
+    more, sums = late_sums(
+        late, [a for _, a in pulled], [cotangents[trace.inputs[k].path] for k in summed], shapes
+    )
+    total = {
+        k: Given(f"{step.loop}_s{k}", sum_.shape or loop.given[k].shape, "float")
+        for k, sum_ in zip(summed, sums, strict=True)
+    }
+    lines = {i.target: i.line for i in (*program.instructions, *more)}
+    adding = [
+        Instruction(
+            f"{step.loop}_n{k}",
+            "add",
+            (g.variable, sum_.each),
+            line=lines.get(sum_.each) if isinstance(sum_.each, str) else None,
+        )
+        for (k, g), sum_ in zip(total.items(), sums, strict=True)
+    ]
     backward = Loop(
         constants=(*(loop.constants[k] for k in constants), *neighbours.constants),
         carry=(
@@ -148,7 +164,7 @@ def pulled_through(
                 if k >= carried
             ),
         ),
-        code=(*neighbours.code, *again.code, *late, *adding),
+        code=(*neighbours.code, *again.code, *late, *more, *adding),
         carried=(
             *(cotangents.get(loop.carry[k].variable, Const(0.0)) for k in back),
             *(i.target for i in adding),
@@ -172,7 +188,9 @@ def pulled_through(
     operands += stacks.values()
     operands += neighbours.times(around.write)
     operands += [around.vectors[k] for k in weights if k >= carried]
-    found = _written(backward, operands, around.write)
+    found = _written(backward, operands, around)
+    for place, sum_ in enumerate(sums, start=len(back)):
+        found[place] = sum_.finished(found[place], around.write)
     ends = [first + k for k in back] + summed + put_out
     by_operand = dict(zip(ends, found, strict=True))
     return extended, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
@@ -261,7 +279,7 @@ def pushed_through(
         hints=hints,
     )
     operands = [atom for group in groups for _, atom in group]
-    found = _written(forward, operands, around.write)
+    found = _written(forward, operands, around)
     by_result = dict(zip((k - first for k in carried), found[len(loop.carry) :], strict=False))
     by_result |= dict(zip(stacked, found[len(loop.carry) + len(carried) :], strict=True))
     return [by_result.get(k, Const(0.0)) for k in range(len(trace.outputs))]
@@ -272,9 +290,16 @@ def _carried_by(weights: Mapping[int, Var], loop: Loop) -> list[tuple[Var, Var]]
     return [(w, loop.carry[k].variable) for k, w in weights.items() if k < len(loop.carry)]
 
 
-def _written(loop: Loop, operands: Sequence[Atom], write: Write) -> list[Atom]:
+def _written(loop: Loop, operands: Sequence[Atom], around: Around) -> list[Atom]:
     """Where the results of a loop are that is taken apart as it is written."""
-    return distribute(_full(loop), operands, write, lambda i, _: write(i), lambda i: i.variables)
+    return distribute(
+        _full(loop),
+        operands,
+        around.write,
+        lambda i, _: around.write(i),
+        lambda i: i.variables,
+        outer_truths=around.truths,
+    )
 
 
 def _full(loop: Loop) -> Loop:

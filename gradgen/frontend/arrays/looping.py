@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import jax
 
 from gradgen.frontend.arrays.dims import dim_of, shape_of
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.ir.code import Atom, Const, Instruction, Var
-from gradgen.ir.fission import distribute
+from gradgen.ir.fission import Lift, distribute
 from gradgen.ir.loops import Given, Loop
 from gradgen.ir.shapes import Dim
 
@@ -22,7 +25,9 @@ def read_over_time(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list
         return _counted(reading, eqn, operands)
     constants, carried = jax_compat.scan_counts(eqn)
     length, reverse = dim_of(eqn.params["length"]), bool(eqn.params["reverse"])
-    return _read(reading, eqn.params["jaxpr"], operands, (constants, carried), length, reverse)
+    lift = partial(_lifted, reading, eqn.params["length"])
+    counts = constants, carried
+    return _read(reading, eqn.params["jaxpr"], operands, counts, length, reverse, lift)
 
 
 def _counted(reading: Reading, eqn: Eqn, operands: Sequence[Atom]) -> list[Atom] | None:
@@ -70,6 +75,7 @@ def _read(
     counts: tuple[int, int],
     length: Dim,
     reverse: bool,
+    lift: Lift | None = None,
 ) -> list[Atom]:
     constants, carried = counts
     inner = reading.inside()
@@ -104,7 +110,31 @@ def _read(
         found = (*instruction.operands, *(noted[1] if noted is not None else ()))
         return [a for a in dict.fromkeys(found) if isinstance(a, str)]
 
-    return distribute(loop, operands, reading.emit_as_is, moved, reads)
+    return distribute(loop, operands, reading.emit_as_is, moved, reads, lift)
+
+
+def _lifted(
+    reading: Reading,
+    length: Any,
+    instruction: Instruction,
+    operands: Sequence[Atom],
+    timed: Sequence[bool],
+) -> Atom:
+    """A convolution for all steps at once, as JAX maps it."""
+    eqn, _, number = reading.equations[instruction.target]
+    function = jax.vmap(
+        jax_compat.equation_function(eqn), in_axes=[0 if varies else None for varies in timed]
+    )
+    avals = [
+        jax_compat.shaped((length, *v.aval.shape) if varies else v.aval.shape, v.aval.dtype)
+        for v, varies in zip(eqn.invars, timed, strict=True)
+    ]
+    start = len(reading.builder.instructions)
+    found = reading.run(jax.make_jaxpr(function)(*avals), operands)
+    place = reading.frames.get(instruction.target, ())[-1:]
+    for written in reading.builder.instructions[start:]:
+        reading.frames[written.target] = place
+    return found[number]
 
 
 def _moved(reading: Reading, instruction: Instruction, known: Mapping[Var, Atom]) -> Atom | None:

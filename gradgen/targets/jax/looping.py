@@ -38,7 +38,7 @@ def print_loop(
     steps = "" if loop.blocks is None else f", {loop.blocks.steps}"
     # blank lines as formatters have them
     lines = ["", f"def {step}({carry}, {now}{steps}):"]
-    lines += [f"    {line}" if line else "" for line in (*taken, *seen, *inside)]
+    lines += [f"    {line}".rstrip() for line in (*taken, *seen, *inside)]
     after, out = _packed(results[:count]), _packed(results[count:])
     target = [_bound([items.get(k, "_") for k in range(*span)]) for span in _spans(loop)]
     if loop.blocks is not None:
