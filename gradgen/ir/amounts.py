@@ -47,6 +47,10 @@ class Amount:
         rest = ((tuple(f for f in factors if f != name), n) for factors, n in self.terms)
         return _amount(rest).times(dim)
 
+    def varying_with(self, name: str) -> Amount:
+        """The terms in which this size is a factor."""
+        return Amount(tuple(term for term in self.terms if name in term[0]))
+
     def at(self, sizes: Sizes) -> int:
         """The number at these sizes."""
         return sum(

@@ -74,15 +74,12 @@ def amounts(
     for instruction in code:
         if instruction.op == LOOP:
             loop = loop_of(instruction)
-            given = {g.variable: g.shape for g in loop.given}
-            for _, inner, kind, each in amounts(loop.code, given):
-                # whatever a block does, it does for each of its steps
-                blocks = loop.blocks
-                number = (
-                    each.times(loop.length)
-                    if blocks is None
-                    else each.where(blocks.steps, loop.length)
-                )
+            inside = list(amounts(loop.code, {g.variable: g.shape for g in loop.given}))
+            if loop.blocks is None:
+                parts = [(inner, kind, each.times(loop.length)) for _, inner, kind, each in inside]
+            else:
+                parts = list(_in_blocks(inside, loop.blocks.steps, loop.length))
+            for inner, kind, number in parts:
                 yield instruction, inner, kind, number
             continue
         among_numbers = bool(instruction.variables) and numbers.issuperset(instruction.variables)
@@ -92,6 +89,25 @@ def amounts(
             continue
         for kind, found in _each(instruction, shapes):
             yield instruction, instruction, kind, found
+
+
+def _in_blocks(
+    inside: Sequence[tuple[Instruction, Instruction, OperationKind, Amount]],
+    steps: str,
+    length: Dim,
+) -> Iterator[tuple[Instruction, OperationKind, Amount]]:
+    """What a block of so many steps takes, in all blocks of a loop of this length.
+
+    Whatever a block does, it does for each of its steps: a sum over the steps of a block takes an
+    addition less, and adding it to those of other blocks takes that one.
+    """
+    totals: dict[OperationKind, Amount] = {}
+    for _, _, kind, each in inside:
+        totals[kind] = totals.get(kind, Amount()) + each
+    for total in totals.values():
+        total.where(steps, length)  # which it is linear in
+    for _, inner, kind, each in inside:
+        yield inner, kind, each.varying_with(steps).where(steps, length)
 
 
 def _each(
