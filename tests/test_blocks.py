@@ -105,7 +105,7 @@ def network(name: str, sizes: str, **options: Any) -> ArrayModule:
 @pytest.mark.parametrize(
     ("name", "sizes", "size"),
     [
-        ("feedforward_loss", "time=100 batch=128 n_in=128 n=128 n_out=10", 10),
+        ("feedforward_loss", "time=100 batch=128 n_in=128 n=128 n_out=10", 20),
         ("feedforward_loss", "time=100 batch=32 n_in=700 n=256 n_out=20", None),
         ("recurrent_loss", "time=250 batch=1 n_in=700 n=2048 n_out=20", None),
         ("recurrent_loss", "time=1000 batch=4 n_in=700 n=256 n_out=20", None),

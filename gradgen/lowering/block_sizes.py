@@ -4,9 +4,8 @@ In blocks, what a region makes for itself stays in the cache, and what it is giv
 more; the weights are read, and their gradients added to, once a block. So blocks pay where the
 first is more than the others, and does not fit the cache as a whole.
 
-The constants are those of a machine with two cores and some MB of cache for each. They were set by
-`python -m benchmarks.networks --blocks`: of its sizes, blocks are faster at 100 steps of 128
-examples and three layers of 128, and at no other.
+The constants are those of a machine with two cores and some MB of cache for each, and are to be set
+by `python -m benchmarks.networks --blocks`: its column `chosen` should be the fastest, or as fast.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from gradgen.lowering.spare import without_spare_stacks
 
 _FITS = 24_000_000
 """Bytes between operations along time that are no slower than in blocks, all in all."""
-_BLOCK = 6_000_000
+_BLOCK = 14_000_000
 """Bytes that a block may make for itself and be given."""
 _COPIED = 2
 """How much a byte that is copied into a block weighs, beside one that stays there."""
