@@ -225,7 +225,9 @@ derivative of such a function, or of a primitive, by JAX's own rule at run time.
 on arrays, `pullback` and `pushforward` are JAX's own rules of another operation, its attribute
 `op`, applied to their first operand; the others are that operation's. `literal` is an array of the
 numbers that are its operands, `machine` a field of `finfo` of the dtype that a program's floats
-have. What has several results is an operation for each, its attribute `result`.
+have. What has several results is an operation for each, its attribute `result`. `loop` is a loop
+over time and `item` one of its results; `at_step` is one step of an array, and `start` what a
+loop's carry began with.
 """
 
 
