@@ -103,7 +103,7 @@ differentiation_options = together(
     click.option(
         "--example",
         metavar="FILE:FUNCTION",
-        help="A function that returns example arguments, a tuple or a dict by name, or the instance "
+        help="A function that returns example arguments, a tuple or a dict by name, or the object "
         "of a method.",
     ),
     click.option(
