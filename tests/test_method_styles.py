@@ -35,7 +35,7 @@ TARGETS = {
 """Which function of each file is meant; None for the only one."""
 REPRESENTATIVES = (
     "equinox_nested.py", "equinox_own_state.py", "flax_nnx_alif.py", "frozen_dataclass.py",
-    "haiku_closure.py", "packaged/inner/relative.py", "partial_step.py", "plain_adex.py",
+    "haiku_closure.py", "packaged/inner/relative.py", "plain_adex.py",
 )  # fmt: skip
 """Objects in objects, one returned, wrapped arrays, a compiled method, closures, a plain class."""
 LENGTH = 20

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from calling import HEADER
-from generating import Generated
+from generating import Generated, generate
 from test_method_styles import made
 
 from gradgen.compile.front import open_front
@@ -315,3 +315,74 @@ def test_methods_on_arrays_take_shapes_from_their_instance(tmp_path: Path) -> No
         "self.w": ("n_in", "n"), "self.beta": (), "v": ("batch", "n"), "x": ("batch", "n_in")
     }  # fmt: skip
     assert [i.path for i in front.trace.inputs if i.wrt] == ["self.w", "v", "x"]
+
+
+def test_what_an_attribute_may_be(tmp_path: Path) -> None:
+    text = """
+    import functools
+
+
+    class Cell:
+        def __init__(self):
+            self.tau, self.np, self.activation = 20.0, jnp, jnp.tanh
+            self.options = {"gain": 2.0, 1: "one"}
+            self.weights = [0.5, 0.25]
+
+        @functools.cached_property
+        def decay(self):
+            return jnp.exp(-1.0 / self.tau)
+
+        def step(self, v, x):
+            v = self.decay * v + self.weights[0] * x
+            return v, self.activation(v)
+
+
+    cell = Cell()
+    cell.decay
+    """
+    directives = (("wrt", "self.tau, v"),)
+    front = opened(tmp_path, text, "Cell.step", directives=directives)
+    paths = [i.path for i in front.trace.inputs]
+    assert paths == ["self.tau", "self.weights.0", "self.weights.1", "v", "x"]
+    decay = [e for e in front.trace.elementals if e.operation == "exp"]
+    assert decay, "the derivative by tau goes through the property"
+
+
+def test_lists_that_a_method_changes_are_refused(tmp_path: Path) -> None:
+    text = """
+    class Cell:
+        def __init__(self):
+            self.tau, self.seen = 20.0, []
+
+        def step(self, v, x):
+            self.seen.append(v)
+            return v + x / self.tau
+    """
+    assert "changes 'seen.0' of its instance" in refusal(tmp_path, text, "Cell.step").message
+
+
+def test_an_object_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    text = CELL.replace("self.tau = tau", "self.tau, self.itself = tau, self")
+    error = refusal(tmp_path, f"{text}\ncell = Cell(20.0)\n", "Cell.step")
+    assert "'self' holds itself" in error.message
+
+
+def test_what_is_static_in_an_object_inside_is_guarded(tmp_path: Path) -> None:
+    text = """
+    class Settings:
+        def __init__(self, order):
+            self.order = order
+
+
+    class Cell:
+        def __init__(self, order=2):
+            self.tau, self.settings = 20.0, Settings(order)
+
+        def step(self, v, x):
+            return v**self.settings.order + x / self.tau
+    """
+    generated = generate(written(tmp_path, text), function="Cell.step")
+    kind = names_of(generated)["Cell"]
+    agree(generated.function()(kind(), 3.0, 4.0), kind().step(3.0, 4.0))
+    with pytest.raises(ValueError, match=r"self.settings.order=2, not 3"):
+        generated.function()(kind(3), 3.0, 4.0)

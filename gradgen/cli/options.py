@@ -105,7 +105,7 @@ differentiation_options = together(
         "--example",
         metavar="FILE:FUNCTION",
         help="A function that returns example arguments, a tuple or a dict by name, or the "
-        "instance of a method.",
+        "object of a method.",
     ),
     click.option(
         "--per-neuron",

@@ -170,7 +170,8 @@ class Source:
         lines = [f"{self.path}:{self.position.line}: {self.function}"]
         for parameter in self.parameters:
             structure = self.structure(parameter.name)
-            shown = "float" if structure is None else structure.pretty()
+            unknown = "object" if parameter.name == self.instance else "float"
+            shown = unknown if structure is None else structure.pretty()
             default = "" if parameter.default is None else f" = {parameter.default}"
             lines.append(f"  {parameter.name}: {shown}{default}")
         lines += [f"  # gradgen: {d.kind} {d.text}" for d in self.directives]

@@ -323,3 +323,18 @@ def test_neurons_together_with_the_option_that_the_hint_gives(tmp_path: Path) ->
     path.write_text(f"{HEADER}\n\n{rule}\n\ndef step(v):\n    return f(v)\n")
     made = generate(Settings(str(path), per_neuron=True), lambda status: None)
     assert made.report.exact
+
+
+def test_a_rule_with_a_named_dtype_is_mended_as_the_hint_says(tmp_path: Path) -> None:
+    text = (
+        f"{HEADER}\n\n@jax.custom_jvp\ndef f(x):\n    return (x > 0).astype(jnp.float32)\n\n\n"
+        "@f.defjvp\ndef _rule(p, t):\n    return f(*p), t[0] / (jnp.abs(p[0]) + 1.0)\n\n\n"
+        "def step(v):\n    return f(0.9 * v)\n"
+    )
+    path = tmp_path / "model.py"
+    path.write_text(text)
+    with pytest.raises(GradgenError) as caught:
+        open_front(Settings(str(path)))
+    assert "(x > 0).astype(x.dtype)" in str(caught.value.hint)
+    path.write_text(text.replace(".astype(jnp.float32)", ".astype(x.dtype)"))
+    assert open_front(Settings(str(path)))

@@ -396,3 +396,16 @@ def test_targets_added_at_the_same_time_are_all_there(folder: Path) -> None:
     assert {future.result().name for future in add} == set(names)
     path = folder / "pyproject.toml"
     assert set(names) <= {target.name for target in parse(path, path.read_text()).targets}
+
+
+@pytest.mark.parametrize("function", ["Cell", "Cell.__call__"])
+def test_a_method_is_a_target(folder: Path, function: str) -> None:
+    (folder / "cell.py").write_text(
+        "class Cell:\n    def __init__(self):\n        self.tau = 20.0\n\n"
+        "    def __call__(self, v, x):\n        return v + (x - v) / self.tau\n"
+    )
+    assert gradgen("init", f"cell.py:{function}").exit_code == 0
+    assert f'function = "{function}"' in (folder / "pyproject.toml").read_text()
+    assert gradgen().exit_code == 0
+    assert record(folder / "cell_grad.py")["function"] == "Cell.__call__"
+    assert gradgen("--check", "--no-verify").exit_code == 0

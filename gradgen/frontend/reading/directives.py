@@ -14,7 +14,8 @@ import libcst as cst
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading import example
 from gradgen.frontend.reading.syntax import Syntax
-from gradgen.frontend.reading.target import declared, has_own_rule
+from gradgen.frontend.reading.target import declared
+from gradgen.frontend.reading.usage import has_own_rule
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Directive, Position
 

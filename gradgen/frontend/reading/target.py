@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -17,10 +17,9 @@ from gradgen.frontend.reading.members import (
     methods_of,
     returned_by,
 )
-from gradgen.frontend.reading.syntax import Syntax, children, last_name, scope, walk
+from gradgen.frontend.reading.syntax import Syntax, children, scope, walk
+from gradgen.frontend.reading.usage import has_own_rule, methods, registered_rules, used_by
 from gradgen.ir.source import Parameter
-
-_CUSTOM_RULES = frozenset({"custom_jvp", "custom_vjp", "custom_gradient"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +155,7 @@ def _method_names(syntax: Syntax, owner: str) -> list[str]:
 def _candidates(syntax: Syntax) -> list[Target]:
     """The best of several ever wider choices that is not empty."""
     functions = syntax.functions.values()
-    rules = _registered_rules(syntax)
+    rules = registered_rules(syntax)
     made = made_functions(syntax)
     public = [
         _of_function(function)
@@ -167,18 +166,16 @@ def _candidates(syntax: Syntax) -> list[Target]:
         and returned_by(function) is None
     ]
     plain = [target for target in public if not has_own_rule(target.function)]
-    by_functions = _used_by(function for function in functions if _takes_arguments(function))
-    by_anything = by_functions | _used_by(_methods(syntax))
-    choices: tuple[list[Target], ...] = (
+    by_functions = used_by(function for function in functions if _takes_arguments(function))
+    by_anything = by_functions | used_by(methods(syntax))
+    choices: list[list[Target]] = [
         [target for target in plain if target.name not in by_anything],
         [target for target in plain if target.name not in by_functions],
         [_of_made(name, each) for name, each in made.items() if not name.startswith("_")],
-        [target for target in public if target.name not in by_functions],
-        public,
-    )
-    if _better_named(syntax) is not None:
-        # a spike's surrogate beside a class or a factory is not what is meant
-        choices = choices[:3]
+    ]
+    if _better_named(syntax) is None:
+        # beside a class or a factory, a spike's surrogate is not what is meant
+        choices += [[target for target in public if target.name not in by_functions], public]
     return next((choice for choice in choices if choice), [])
 
 
@@ -197,82 +194,6 @@ def _takes_arguments(function: cst.FunctionDef) -> bool:
         or isinstance(parameters.star_arg, cst.Param)
         or parameters.star_kwarg is not None
     )
-
-
-def _methods(syntax: Syntax) -> Iterator[cst.FunctionDef]:
-    for statement in scope(syntax.module.body):
-        if isinstance(statement, cst.ClassDef):
-            yield from (n for n in walk(statement) if isinstance(n, cst.FunctionDef))
-
-
-def has_own_rule(function: cst.FunctionDef) -> bool:
-    """Whether `custom_jvp` or one of its kin is among the decorators, perhaps within `partial`."""
-    return any(
-        last_name(node) in _CUSTOM_RULES
-        for decorator in function.decorators
-        for node in walk(decorator.decorator)
-    )
-
-
-def _registered_rules(syntax: Syntax) -> set[str]:
-    """The functions that are rules of others: by `@f.defjvp`, or named in `f.defvjp(fwd, bwd)`."""
-    decorated = {
-        name
-        for name, function in syntax.functions.items()
-        if any(_is_registration(decorator.decorator) for decorator in function.decorators)
-    }
-    return decorated | {
-        argument.value.value
-        for statement in scope(syntax.module.body)
-        if isinstance(statement, cst.Expr)
-        and isinstance(statement.value, cst.Call)
-        and _is_registration(statement.value)
-        for argument in statement.value.args
-        if isinstance(argument.value, cst.Name)
-    }
-
-
-def _is_registration(node: cst.BaseExpression) -> bool:
-    function = node.func if isinstance(node, cst.Call) else node
-    return isinstance(function, cst.Attribute) and function.attr.value.startswith("def")
-
-
-def _used_by(functions: Iterable[cst.FunctionDef]) -> set[str]:
-    """The names that these functions take from outside themselves."""
-    return {
-        name
-        for function in functions
-        for name in _free_names(function)
-        if name != function.name.value
-    }
-
-
-def _free_names(function: cst.FunctionDef) -> set[str]:
-    return set(_names(function)) - {name for node in walk(function) for name in _binds(node)}
-
-
-def _binds(node: cst.CSTNode) -> Iterator[str]:
-    match node:
-        case cst.Param(name=cst.Name(value=name)):
-            yield name
-        case cst.AssignTarget(target=cst.Name(value=name)):
-            yield name
-
-
-def _names(node: cst.CSTNode) -> Iterator[str]:
-    """The names read in a tree: neither attributes nor the keywords of calls."""
-    if isinstance(node, cst.Name):
-        yield node.value
-    label = (
-        node.attr
-        if isinstance(node, cst.Attribute)
-        else node.keyword
-        if isinstance(node, cst.Arg)
-        else None
-    )
-    for child in children(node):
-        if child is not label:
-            yield from _names(child)
 
 
 def _named(syntax: Syntax, name: str) -> Target:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from types import FunctionType, ModuleType
 from typing import Any
 
 import jax
@@ -17,15 +19,22 @@ def attributes_of(value: Any) -> dict[str, Any]:
     """What an object holds, by name: first what JAX sees, in its order.
 
     Of a dataclass its fields, and what its `__post_init__` has added; nothing of what has neither
-    fields nor a `__dict__`, as numbers, arrays and functions of C.
+    fields nor a `__dict__`, as numbers and arrays, and of modules, functions and classes.
     """
+    if isinstance(value, ModuleType | FunctionType | type):
+        return {}
     own = dict(getattr(value, "__dict__", {}))
     fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
     names = [field.name for field in fields if hasattr(value, field.name)]
     names += [n for n in own if n not in names and not (fields and n.startswith("_"))]
-    names = [name for name in names if not name.startswith(_OF_LIBRARIES)]
+    names = [n for n in names if not (n.startswith(_OF_LIBRARIES) or _is_cached(value, n))]
     seen = [name for name in children_of_instance(value) if name in names]
     return {name: getattr(value, name) for name in dict.fromkeys([*seen, *names])}
+
+
+def _is_cached(value: Any, name: str) -> bool:
+    """Whether this is what a property has computed from other attributes, and keeps."""
+    return isinstance(getattr(type(value), name, None), cached_property)
 
 
 def children_of_instance(value: Any) -> list[str]:
@@ -54,6 +63,8 @@ def within(value: Any) -> Any:
 def rebuilt(value: Any, parts: Mapping[str, Any]) -> Any:
     """A copy of an object with other values in some attributes; nothing of its class is called."""
     made = copy.copy(value)
+    for name in [name for name in getattr(made, "__dict__", {}) if _is_cached(made, name)]:
+        object.__delattr__(made, name)
     for name, part in parts.items():
         kept = getattr(value, name)
         if part is not None and is_wrapper(kept):
@@ -75,7 +86,7 @@ def changed(before: Any, after: Any) -> str | None:
 
 
 def snapshot(value: Any) -> dict[str, Any]:
-    """All that an object holds, with what the objects in its attributes hold, by dotted path."""
+    """All that an object holds, with what objects, lists and dicts in it hold, by dotted path."""
     return dict(_held(value, "", set()))
 
 
@@ -83,8 +94,15 @@ def _held(value: Any, path: str, known: set[int]) -> Iterator[tuple[str, Any]]:
     if id(value) in known:
         return
     known.add(id(value))
-    for name, part in attributes_of(value).items():
+    match value:
+        case dict():
+            parts = {str(key): part for key, part in value.items()}
+        case list() | tuple():
+            parts = {str(k): part for k, part in enumerate(value)}
+        case _:
+            parts = attributes_of(value)
+    for name, part in parts.items():
         inner = f"{path}.{name}" if path else name
         yield inner, within(part)
-        if not is_wrapper(part) and not isinstance(part, type):
+        if not is_wrapper(part):
             yield from _held(part, inner, known)

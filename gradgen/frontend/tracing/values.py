@@ -48,32 +48,40 @@ def structure_of(
     def attribute(value: Any) -> Structure:
         """The structure of an attribute of an object: a float, or what holds floats, or static."""
         value = within(value)
-        if value is None or isinstance(value, bool | int | str | type) or id(value) in known:
+        named = callable(value) and hasattr(value, "__name__")
+        if value is None or named or isinstance(value, bool | int | str | type):
             return leaf("static")
         if isinstance(value, jax.Array | np.ndarray | float | np.generic):
             return _array_leaf(value)
-        known.add(id(value))
+        if id(value) in around:
+            raise RecursionError
+        around.append(id(value))
+        found = holding(value)
+        around.pop()
+        floats = any(part.kind == "float" for _, part in found.leaves())
+        # what else an object holds is static, and guarded by what it shows of itself, or bit by bit
+        return found if floats or (found.keys and " at 0x" in repr(value)) else leaf("static")
+
+    def holding(value: Any) -> Structure:
+        """The structure of what is no single value."""
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             note(type(value))
             items = tuple((f, attribute(getattr(value, f))) for f in value._fields)
-            found = record("namedtuple", type(value).__name__, items)
-        elif isinstance(value, tuple | list):
+            return record("namedtuple", type(value).__name__, items)
+        if isinstance(value, tuple | list):
             kind: Literal["tuple", "list"] = "tuple" if isinstance(value, tuple) else "list"
-            found = sequence(kind, tuple(map(attribute, value)))
-        elif isinstance(value, dict):
+            return sequence(kind, tuple(map(attribute, value)))
+        if isinstance(value, dict):
             if not all(isinstance(key, str) for key in value):
                 return leaf("static")
-            found = mapping(tuple((key, attribute(part)) for key, part in value.items()))
-        else:
-            found = entity(value)
-        traced = any(part.kind != "static" for _, part in found.leaves())
-        return found if traced else leaf("static")
+            return mapping(tuple((key, attribute(part)) for key, part in value.items()))
+        return entity(value)
 
     def entity(value: Any) -> Structure:
         items = tuple((name, attribute(part)) for name, part in attributes_of(value).items())
         return record("object", type(value).__name__, items)
 
-    known: set[int] = set()
+    around = [id(value)]
 
     def visit(value: Any) -> Structure:
         if value is None or isinstance(value, str) or callable(value):
