@@ -3,12 +3,14 @@
 The gradient of the squared error of spikes at each step, by the weights of the feed-forward layer
 in `models/layers/lif_layer.py`: by the generated traces, by `jax.grad` of the source through time,
 by traces that a person writes who has seen along which axes they vary, and by a trace for each
-synapse and example, which is what tools make that do not look at axes.
+synapse and example, which is what tools make that do not look at axes. Times are those of the
+processors, all of them together.
 """
 
 from __future__ import annotations
 
 import statistics
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -130,11 +132,11 @@ def measured(
     for program in programs.values():
         found = program(w, xs, due)
         assert float(jnp.max(jnp.abs(found - wanted))) <= 1e-4 * float(jnp.max(jnp.abs(wanted)))
-    return measure(programs, (w, xs, due), rounds)
+    return measure(programs, (w, xs, due), rounds, time.process_time)
 
 
 def print_table(rounds: int) -> None:
-    """Time a step and temporary memory; ratios are medians over rounds."""
+    """Processor time a step and temporary memory; ratios are medians over rounds."""
     source = front()
     programs: dict[str, Program] = {
         "through time": through_time(source.function),

@@ -144,7 +144,10 @@ def generated(settings: Settings) -> types.ModuleType:
 
 
 def measure(
-    programs: dict[str, Callable[..., Any]], arguments: Sequence[Any], rounds: int
+    programs: dict[str, Callable[..., Any]],
+    arguments: Sequence[Any],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Measured]:
     """Each program's seconds in each round, all of them in every round, and its memory."""
     compiled = {k: jax.jit(program).lower(*arguments).compile() for k, program in programs.items()}
@@ -155,7 +158,7 @@ def measure(
         jax.block_until_ready(program(*arguments))
         slowest = max(slowest, time.perf_counter() - begin)
     rounds = max(rounds, min(10 * rounds, int(SECONDS / slowest)))
-    seconds = take_turns(compiled, arguments, rounds)
+    seconds = take_turns(compiled, arguments, rounds, clock)
     return {
         name: Measured(tuple(found), compiled[name].memory_analysis().temp_size_in_bytes)
         for name, found in seconds.items()

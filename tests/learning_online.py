@@ -21,7 +21,7 @@ class Run:
     def __init__(self, made: Pair, sizes: Sequence[int] = (3, 4, 5, 2, 6), steps: int = STEPS):
         trace = made.front.trace
         random = np.random.default_rng(0)
-        self.made, self.leaves = made, made.leaves(sizes, "float64", random)
+        self.made, self.leaves = made, made.leaves(sizes, jnp.result_type(float).name, random)
         self.paths = [i.path for i in trace.inputs]
         outputs = [o.path for o in trace.outputs]
         self.state = [(self.paths.index(i), outputs.index(o)) for i, o in trace.recurrence]

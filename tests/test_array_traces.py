@@ -22,6 +22,7 @@ from gradgen.compile.array_generation import generate_arrays, judge_arrays
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import open_front
 from gradgen.config import Settings
+from gradgen.errors import GradgenError
 from gradgen.targets.jax.render import render_arrays
 
 REPRESENTATIVES = {
@@ -253,6 +254,13 @@ def test_any_number_of_axes_in_front(tmp_path):
 
     for one, other in zip(learned(v, x), learned(v.reshape(6, 4), x.reshape(6, 5)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_step_of_one_neuron_has_no_locality(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text("def step(v, x):\n    v = 0.9 * v + x\n    return v\n")
+    with pytest.raises(GradgenError, match="'step' is the step of one neuron"):
+        open_front(Settings(str(path), emit=EMIT, locality="full"))
 
 
 BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy as jnp\n\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -43,7 +44,7 @@ class _TraceCode(ArrayCode):
             self._values |= {term.new: atom for term, atom in new.items()}
             for term, atom in new.items():
                 if atom not in self._primal_values and atom not in self._more:
-                    self._hints.setdefault(str(atom), f"{names[term]}")
+                    self._hints.setdefault(str(atom), re.sub(r"\W+", "_", names[term]))
         weights = {source: weight for weight, source in plans.gradients}
         for plan in plans.meeting:
             for source, atom in self._gradients(plan).items():

@@ -39,9 +39,16 @@ class Operation:
     """What the equation calls them."""
     results: tuple[Slot, ...]
 
+    @property
+    def _ends(self) -> tuple[tuple[str, Sequence[Any]], ...]:
+        return ("operand", self.variables), ("result", self.results)
+
     def function(self, *values: Any) -> list[Any]:
         """The operation itself."""
-        jaxpr = jex.Jaxpr((), self.variables, self.equation.outvars, [self.equation])
+        names = (tuple(f"{kind}{k}" for k in range(len(those))) for kind, those in self._ends)
+        info = jex.DebugInfo("operation", self.equation.primitive.name, *names)
+        given, results = self.variables, self.equation.outvars
+        jaxpr = jex.Jaxpr((), given, results, [self.equation], debug_info=info)
         found: list[Any] = jex.jaxpr_as_fun(jex.ClosedJaxpr(jaxpr, ()))(*values)
         return found
 
