@@ -27,7 +27,7 @@ GRADGEN = {
     "source": "models/networks/feedforward_loss.py",
     "function": "feedforward_loss",
     "digest": "sha256:ffba3bdf27c9ad3b5e09a465ee16aeaa2144792149a2027b3510b2541f2a0bfb",
-    "text": "sha256:a664ad56784fbbcdebad5da9b15d7a809ea99004819cf53709839e158179b0bd",
+    "text": "sha256:5f3d2ba02e3453f6661dc10356d048a846e17ad9404217beb258bc593707f582",
     "mode": "arrays",
     "shapes": {
         "params.first": "(n_in, n)",
@@ -406,46 +406,47 @@ def _jvp(first, second, out, xs, labels, alpha, beta, t_first, t_second, t_out):
     x36 = -(x33.sum(0) / batch)
     # accumulation
     t0 = xs @ t_first
+    t1 = x3 @ t_second
 
     def step_2(carry, now):
         v, i, x, t_v, t_i, x_1 = carry
         x_2, x_3 = now
         i_new = beta * i + x_2
-        t21 = alpha * v
-        t22 = 1.0 - x
-        v_new = t21 * t22 + x0 * i_new
-        t25 = v_new - 1.0
-        t27 = (t25 > 0.0).astype(t25.dtype)
+        t20 = alpha * v
+        t21 = 1.0 - x
+        v_new = t20 * t21 + x0 * i_new
+        t24 = v_new - 1.0
+        t26 = (t24 > 0.0).astype(t24.dtype)
         t_i_new = x_3 + beta * t_i
-        t_v_new = t22 * (alpha * t_v) - t21 * x_1 + x0 * t_i_new
-        t38 = t_v_new / (10.0 * jnp.abs(t25) + 1.0) ** 2
-        return (v_new, i_new, t27, t_v_new, t_i_new, t38), t38
+        t_v_new = t21 * (alpha * t_v) - t20 * x_1 + x0 * t_i_new
+        t37 = t_v_new / (10.0 * jnp.abs(t24) + 1.0) ** 2
+        return (v_new, i_new, t26, t_v_new, t_i_new, t37), t37
 
     _, t4 = lax.scan(step_2, (zero, zero, zero, zero, zero, zero), (x1, t0))
-    t6 = x3 @ t_second + t4 @ second
+    t5 = t4 @ second
 
     def step_3(carry, now):
         v, i, x, t_v, t_i, x_1, x_2 = carry
-        x_3, x_4 = now
+        x_3, x_4, x_5 = now
         i_new = beta * i + x_3
         t21 = alpha * v
         t22 = 1.0 - x
         v_new = t21 * t22 + x0 * i_new
         t25 = v_new - 1.0
         t27 = (t25 > 0.0).astype(t25.dtype)
-        t_i_new = x_4 + beta * t_i
+        t_i_new = x_4 + x_5 + beta * t_i
         t_v_new = t22 * (alpha * t_v) - t21 * x_1 + x0 * t_i_new
         t38 = t_v_new / (10.0 * jnp.abs(t25) + 1.0) ** 2
         t39 = x_2 + t38
         return (v_new, i_new, t27, t_v_new, t_i_new, t38, t39), None
 
-    (_, _, _, _, _, _, t8), _ = lax.scan(
-        step_3, (zero, zero, zero, zero, zero, zero, zero), (x4, t6)
+    (_, _, _, _, _, _, t7), _ = lax.scan(
+        step_3, (zero, zero, zero, zero, zero, zero, zero), (x4, t1, t5)
     )
-    t_logits = (x6 @ t_out + t8 @ out) / time
-    t15 = t_logits - (x14 * t_logits).sum(1)[:, None] / x16
-    t16 = lax.gather(
-        t15,
+    t_logits = (x6 @ t_out + t7 @ out) / time
+    t14 = t_logits - (x14 * t_logits).sum(1)[:, None] / x16
+    t15 = lax.gather(
+        t14,
         x32,
         lax.GatherDimensionNumbers(
             offset_dims=(), collapsed_slice_dims=(0, 1), start_index_map=(0, 1)
@@ -453,8 +454,8 @@ def _jvp(first, second, out, xs, labels, alpha, beta, t_first, t_second, t_out):
         (1, 1),
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
-    t19 = -(t16.sum(0) / batch)
-    return (x36,), (t19,)
+    t18 = -(t15.sum(0) / batch)
+    return (x36,), (t18,)
 
 
 def _value_and_gradient(first, second, out, xs, labels, alpha, beta):

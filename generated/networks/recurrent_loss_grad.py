@@ -27,7 +27,7 @@ GRADGEN = {
     "source": "models/networks/recurrent_loss.py",
     "function": "recurrent_loss",
     "digest": "sha256:8e3fe921b2f78ef9742cbf241e5db386fff9eb757fc8848d79dd34046d4a29dc",
-    "text": "sha256:7ccd894fd590c9420f44f1d0b65763e501cc49ddac01cd4d0e0cae430d2447ba",
+    "text": "sha256:433d2279cb06d5ee601be6f87949d0a2140a736a7d28d481f4f20f7b1f48c0fb",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -61,7 +61,7 @@ GRADGEN = {
             "neg": 641,
             "transcendental": 640,
             "other": 32,
-            "compare": 1638564,
+            "compare": 2457764,
             "select": 819264,
             "total": 3578176711,
             "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 31*batch*n*time - batch*n + 8*batch*n_out - n*n - n*n_in - n*n_out + 3*batch + time + 3",
@@ -92,7 +92,7 @@ GRADGEN = {
             "neg": 641,
             "transcendental": 672,
             "other": 32,
-            "compare": 1638564,
+            "compare": 2457764,
             "select": 819264,
             "total": 3578177414,
             "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 31*batch*n*time - batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 5*batch + time + 2",
@@ -117,7 +117,7 @@ GRADGEN = {
             "add": 996218720,
             "sub": 2457702,
             "neg": 641,
-            "compare": 819332,
+            "compare": 1638532,
             "select": 819232,
             "total": 2000887015,
             "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 18*batch*n*time - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + time + 3",
@@ -303,23 +303,25 @@ def _vjp(w, v, u, xs, labels, alpha, beta, rho, k, ct_out):
     def step_back(carry, now):
         d_v_1, d_i, d_q, d_z = carry
         x, x_1, x_2 = now
-        t18 = lax.dynamic_index_in_dim(t10, x - 1, keepdims=False)
-        z = jnp.where(x > 0, (t18 > 0.0).astype(t18.dtype), zero)
-        t26 = (d_z + t9) / (10.0 * jnp.abs(x_1) + 1.0) ** 2
-        d_q_new = d_q - t26 * k
-        d_v_new = d_v_1 + t26
+        t19 = lax.dynamic_index_in_dim(t10, x - 1, keepdims=False)
+        z = jnp.where(x > 0, (t19 > 0.0).astype(t19.dtype), zero)
+        t27 = (d_z + t9) / (10.0 * jnp.abs(x_1) + 1.0) ** 2
+        d_q_new = d_q - t27 * k
+        d_v_new = d_v_1 + t27
         d_q_new_1 = d_q_new * rho
         d_i_new = d_i + d_v_new * x0
         d_v_new_1 = d_v_new * (1.0 - z) * alpha
         d_z_new_1 = d_q_new * x1 - d_v_new * x_2 + d_i_new @ v.T
         d_i_new_1 = d_i_new * beta
-        return (d_v_new_1, d_i_new_1, d_q_new_1, d_z_new_1), (z, d_i_new)
+        t35 = z != 0.0
+        return (d_v_new_1, d_i_new_1, d_q_new_1, d_z_new_1), (t35, d_i_new)
 
-    _, (t14, t15) = lax.scan(
+    _, (t14, t16) = lax.scan(
         step_back, (zero, zero, zero, zero), (t12, t10, t11), reverse=True
     )
-    d_v = t14.reshape(-1, t14.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
+    t15 = t14.astype(t10.dtype)
+    d_v = t15.reshape(-1, t15.shape[-1]).T @ t16.reshape(-1, t16.shape[-1])
+    d_w = xs.reshape(-1, xs.shape[-1]).T @ t16.reshape(-1, t16.shape[-1])
     return (d_w, d_v, d_u)
 
 
@@ -479,23 +481,25 @@ def _value_and_gradient(w, v, u, xs, labels, alpha, beta, rho, k):
     def step_back(carry, now):
         d_v_1, d_i, d_q, d_z = carry
         x, x_1, x_2 = now
-        t17 = lax.dynamic_index_in_dim(t9, x - 1, keepdims=False)
-        z = jnp.where(x > 0, (t17 > 0.0).astype(t17.dtype), zero)
-        t25 = (d_z + t8) / (10.0 * jnp.abs(x_1) + 1.0) ** 2
-        d_q_new = d_q - t25 * k
-        d_v_new = d_v_1 + t25
+        t18 = lax.dynamic_index_in_dim(t9, x - 1, keepdims=False)
+        z = jnp.where(x > 0, (t18 > 0.0).astype(t18.dtype), zero)
+        t26 = (d_z + t8) / (10.0 * jnp.abs(x_1) + 1.0) ** 2
+        d_q_new = d_q - t26 * k
+        d_v_new = d_v_1 + t26
         d_q_new_1 = d_q_new * rho
         d_i_new = d_i + d_v_new * x0
         d_v_new_1 = d_v_new * (1.0 - z) * alpha
         d_z_new_1 = d_q_new * x1 - d_v_new * x_2 + d_i_new @ v.T
         d_i_new_1 = d_i_new * beta
-        return (d_v_new_1, d_i_new_1, d_q_new_1, d_z_new_1), (z, d_i_new)
+        t34 = z != 0.0
+        return (d_v_new_1, d_i_new_1, d_q_new_1, d_z_new_1), (t34, d_i_new)
 
-    _, (t13, t14) = lax.scan(
+    _, (t13, t15) = lax.scan(
         step_back, (zero, zero, zero, zero), (t11, t9, t10), reverse=True
     )
-    d_v = t13.reshape(-1, t13.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
+    t14 = t13.astype(t9.dtype)
+    d_v = t14.reshape(-1, t14.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
+    d_w = xs.reshape(-1, xs.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
     return (x34,), (d_w, d_v, d_u)
 
 
@@ -583,23 +587,25 @@ def _cotangents(v, u, xs, labels, alpha, beta, rho, k, x4, x12, x28, t10, t11, c
     def step_back(carry, now):
         d_v_1, d_i, d_q, d_z = carry
         x, x_1, x_2 = now
-        t18 = lax.dynamic_index_in_dim(t10, x - 1, keepdims=False)
-        z = jnp.where(x > 0, (t18 > 0.0).astype(t18.dtype), zero)
-        t26 = (d_z + t9) / (10.0 * jnp.abs(x_1) + 1.0) ** 2
-        d_q_new = d_q - t26 * k
-        d_v_new = d_v_1 + t26
+        t19 = lax.dynamic_index_in_dim(t10, x - 1, keepdims=False)
+        z = jnp.where(x > 0, (t19 > 0.0).astype(t19.dtype), zero)
+        t27 = (d_z + t9) / (10.0 * jnp.abs(x_1) + 1.0) ** 2
+        d_q_new = d_q - t27 * k
+        d_v_new = d_v_1 + t27
         d_q_new_1 = d_q_new * rho
         d_i_new = d_i + d_v_new * x0
         d_v_new_1 = d_v_new * (1.0 - z) * alpha
         d_z_new_1 = d_q_new * x1 - d_v_new * x_2 + d_i_new @ v.T
         d_i_new_1 = d_i_new * beta
-        return (d_v_new_1, d_i_new_1, d_q_new_1, d_z_new_1), (z, d_i_new)
+        t35 = z != 0.0
+        return (d_v_new_1, d_i_new_1, d_q_new_1, d_z_new_1), (t35, d_i_new)
 
-    _, (t14, t15) = lax.scan(
+    _, (t14, t16) = lax.scan(
         step_back, (zero, zero, zero, zero), (t12, t10, t11), reverse=True
     )
-    d_v = t14.reshape(-1, t14.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
+    t15 = t14.astype(t10.dtype)
+    d_v = t15.reshape(-1, t15.shape[-1]).T @ t16.reshape(-1, t16.shape[-1])
+    d_w = xs.reshape(-1, xs.shape[-1]).T @ t16.reshape(-1, t16.shape[-1])
     return (d_w, d_v, d_u)
 
 
