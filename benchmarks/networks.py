@@ -3,7 +3,8 @@
 `python -m benchmarks.networks` differentiates the losses in `models/networks/`, in float32 and by
 their weights, with `jax.grad`, with `jax.checkpoint` of the step, with the committed generated file
 and as a person writes it who sees the whole loop: the products of all steps in one, layer after
-layer, a backward loop that carries cotangents alone, weights' gradients in one product after it.
+layer, a backward loop that carries cotangents alone, weights' gradients in one product after it (of
+two networks).
 The programs are called in turn, in an order shuffled anew in each round. Times are medians of the
 ratios to `jax.grad` in the same round, and memory is what XLA reports as temporary. `jax.grad` is
 compiled a second time: its ratio to itself tells what a ratio is worth. The table is Markdown.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from benchmarks.network_arguments import arguments
 from benchmarks.training import Measured, measure
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_programs import array_module
@@ -36,39 +39,41 @@ from gradgen.verify.isolate import load
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 21
+RATE = 0.03
+"""Of input spikes, a step."""
+RESULT_AND_MORE = {"rate_loss"}
+"""What gives more than its loss."""
 ALPHA, BETA, RHO, K = 0.95, 0.9, 0.97, 0.1
-SIZES = {
+CLASSIFIER = ("time", "batch", "n_in", "n", "n_out")
+SIZES: dict[str, tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]] = {
     "recurrent_loss": (
-        (100, 32, 700, 256, 20),
-        (250, 1, 700, 256, 20),
-        (250, 8, 700, 512, 20),
+        CLASSIFIER,
+        ((100, 32, 700, 256, 20), (250, 1, 700, 256, 20), (250, 8, 700, 512, 20)),
     ),
     "feedforward_loss": (
-        (100, 32, 700, 256, 20),
-        (250, 4, 700, 256, 20),
-        (100, 128, 128, 128, 10),
+        CLASSIFIER,
+        ((100, 32, 700, 256, 20), (250, 4, 700, 256, 20), (100, 128, 128, 128, 10)),
+    ),
+    "delayed_loss": (CLASSIFIER, ((100, 32, 700, 256, 20), (250, 1, 700, 256, 20))),
+    "stepwise_loss": (CLASSIFIER, ((100, 32, 128, 256, 20), (250, 4, 700, 256, 20))),
+    "rate_loss": (CLASSIFIER, ((100, 32, 128, 256, 10), (250, 4, 128, 256, 10))),
+    "heterogeneous_loss": (CLASSIFIER, ((100, 32, 200, 128, 20), (250, 4, 200, 256, 20))),
+    "van_rossum_loss": (("time", "batch", "n_in", "n"), ((250, 8, 100, 100), (500, 1, 100, 256))),
+    "hodgkin_huxley_loss": (("time", "batch", "n_in", "n"), ((100, 16, 32, 64), (100, 1, 32, 128))),
+    "ei_loss": (
+        ("time", "batch", "n_in", "m", "n_out"),
+        ((200, 32, 100, 40, 3), (500, 1, 100, 100, 3)),
+    ),
+    "convolutional_loss": (
+        ("time", "batch", "c", "h", "n_out"),
+        ((20, 8, 8, 4, 11), (20, 2, 16, 8, 11)),
     ),
 }
-"""Steps, batch, inputs, neurons of a layer, outputs."""
+"""Of each network the axes, and what sizes they are given."""
 LONG = (1000, 32, 128, 128, 10)
-"""Where memory is what there is least of."""
+"""Sizes of a classifier where memory is what there is least of."""
 
 Function = Callable[..., Any]
-
-
-def arguments(name: str, sizes: tuple[int, ...]) -> tuple[Any, ...]:
-    """Weights with which neurons fire, sparse spike trains, labels."""
-    steps, batch, n_in, n, n_out = sizes
-    rng = np.random.default_rng(0)
-    shapes = ((n_in, n), (n, n), (n, n_out))
-    scales = (8.0, 1.0 if name == "recurrent_loss" else 4.0, 1.0)
-    weights = (
-        jnp.asarray(scale * rng.normal(size=shape) / shape[0] ** 0.5, jnp.float32)
-        for shape, scale in zip(shapes, scales, strict=True)
-    )
-    spikes = jnp.asarray(rng.uniform(size=(steps, batch, n_in)) < 0.03, jnp.float32)
-    labels = jnp.asarray(rng.integers(0, n_out, batch), jnp.int32)
-    return source(name).Weights(*weights), spikes, labels
 
 
 def source(name: str, *, checkpoint: bool = False) -> Any:
@@ -82,18 +87,20 @@ def source(name: str, *, checkpoint: bool = False) -> Any:
 def programs(name: str) -> dict[str, Function]:
     """Value and gradient by the weights, each in its way."""
     generated = load((ROOT / "generated" / "networks" / f"{name}_grad.py").read_text("utf-8"))
-    plain = jax.value_and_grad(getattr(source(name), name))
+    derivative = partial(jax.value_and_grad, has_aux=name in RESULT_AND_MORE)
+    plain = derivative(getattr(source(name), name))
     whole = getattr(generated, f"{name}_value_and_grad")
 
     def by_gradgen(*given: Any) -> Any:
         value, (gradient,) = whole(*given)
         return value, gradient
 
+    by_hand = {"recurrent_loss": recurrent_by_hand, "feedforward_loss": layers_by_hand}
     return {
         "jax.grad": plain,
         "again": lambda *given: plain(*given),
-        "checkpoint": jax.value_and_grad(getattr(source(name, checkpoint=True), name)),
-        "by hand": {"recurrent_loss": recurrent_by_hand, "feedforward_loss": layers_by_hand}[name],
+        "checkpoint": derivative(getattr(source(name, checkpoint=True), name)),
+        **({"by hand": by_hand[name]} if name in by_hand else {}),
         "gradgen": by_gradgen,
     }
 
@@ -178,9 +185,10 @@ def layers_by_hand(params: Any, xs: jax.Array, labels: jax.Array) -> Any:
 
 def measured(name: str, sizes: tuple[int, ...], rounds: int) -> dict[str, Measured]:
     """The gradients of a network; raises AssertionError if one is another one."""
-    given, every = arguments(name, sizes), programs(name)
+    known = dict(zip(SIZES[name][0], sizes, strict=True))
+    given, every = arguments(name, source(name), known, rate=RATE), programs(name)
     due = jax.jit(every["jax.grad"])(*given)
-    for way in ("by hand", "gradgen"):
+    for way in sorted({"by hand", "gradgen"} & every.keys()):
         found = jax.jit(every[way])(*given)
         for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-3 * float(jnp.abs(other).max()))
@@ -199,8 +207,8 @@ WAYS: dict[str, dict[str, str]] = {
 
 def generated(name: str, sizes: tuple[int, ...], options: dict[str, str]) -> Function:
     """Value and gradient, generated at these sizes and not verified."""
-    steps, batch, n_in, n, n_out = sizes
-    text = f"time={steps} batch={batch} n_in={n_in} n={n} n_out={n_out}"
+    known = zip(SIZES[name][0], sizes, strict=True)
+    text = " ".join(f"{axis}={size}" for axis, size in known)
     path = str(ROOT / "models" / "networks" / f"{name}.py")
     front = open_front(Settings(path, directives=(("size", text),), **options))  # type: ignore[arg-type]
     assert isinstance(front, ArrayFront)
@@ -215,7 +223,8 @@ def generated(name: str, sizes: tuple[int, ...], options: dict[str, str]) -> Fun
 
 def row_of_blocks(name: str, sizes: tuple[int, ...], rounds: int) -> str:
     """A row of the table of blocks: for each way the time to `jax.grad`, and megabytes."""
-    given = arguments(name, sizes)
+    known = dict(zip(SIZES[name][0], sizes, strict=True))
+    given = arguments(name, source(name), known, rate=RATE)
     every = {
         "jax.grad": jax.value_and_grad(getattr(source(name), name)),
         "checkpoint": jax.value_and_grad(getattr(source(name, checkpoint=True), name)),
@@ -238,17 +247,22 @@ def row(name: str, sizes: tuple[int, ...], rounds: int) -> str:
     plain = found["jax.grad"]
 
     def ratio(way: str) -> str:
+        if way not in found:
+            return ""
         pairs = zip(found[way].seconds, plain.seconds, strict=True)
         return f"{statistics.median(a / b for a, b in pairs):.2f}"
 
-    steps, batch, *neurons = sizes
+    def megabytes(way: str) -> str:
+        return f"{found[way].temporary / 1e6:.1f}" if way in found else ""
+
+    steps, batch, *others = sizes
     ways = ("again", "checkpoint", "by hand", "gradgen")
     cells = (
         name,
-        f"{steps} x {batch}, {'-'.join(map(str, neurons))}",
+        f"{steps} x {batch}, {'-'.join(map(str, others))}",
         f"{1e3 * plain.median:.1f}",
         *map(ratio, ways),
-        *(f"{found[way].temporary / 1e6:.1f}" for way in ("jax.grad", *ways[1:])),
+        *map(megabytes, ("jax.grad", *ways[1:])),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -265,17 +279,17 @@ def main() -> None:
             f"| network | steps x batch, neurons | `jax.grad` | checkpoint | {' | '.join(WAYS)} |"
         )
         print(f"| --- | --- |{' ---: |' * (2 + len(WAYS))}")
-        for name in chosen.networks or SIZES:
-            for sizes in (*SIZES[name], LONG):
+        for name in chosen.networks or ("recurrent_loss", "feedforward_loss"):
+            for sizes in (*SIZES[name][1], LONG):
                 print(row_of_blocks(name, sizes, chosen.rounds), flush=True)
         return
     print(
-        "| network | steps x batch, neurons | `jax.grad`, ms | again | checkpoint | by hand "
+        "| network | steps x batch, other axes | `jax.grad`, ms | again | checkpoint | by hand "
         "| gradgen | `jax.grad`, MB | checkpoint, MB | by hand, MB | gradgen, MB |"
     )
     print(f"| --- | --- |{' ---: |' * 9}")
     for name in chosen.networks or SIZES:
-        for sizes in SIZES[name]:
+        for sizes in SIZES[name][1]:
             print(row(name, sizes, chosen.rounds), flush=True)
 
 

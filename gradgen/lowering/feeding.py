@@ -159,7 +159,8 @@ class _Moving:
                 return None
             return [side[:1] == time for side in each]
         if made.op == "broadcast":
-            return None if 0 in made.attribute("dims") else [False]
+            # of single numbers there is little to store
+            return None if 0 in made.attribute("dims") or len(shape) == 1 else [False]
         if OPERATIONS[made.op].kind == "array" or made.op in ("copy", "stop_gradient"):
             return None
         if any(len(own) == len(shape) and own[0] != loop.length for own in known):

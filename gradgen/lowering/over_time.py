@@ -9,12 +9,14 @@ A loop within a step is run again rather than that all of its steps be stored, u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, substitute
 from gradgen.ir.loops import COUNTED, ITEM, LOOP, TUPLE, Given, Loop, loop_of, nested
+from gradgen.ir.program import Program
+from gradgen.ir.results import Cotangent
 from gradgen.ir.shapes import Shape, Sizes, elements, size
 from gradgen.lowering.residuals import BYTES, HEAVY, PER_BYTE
 
@@ -51,6 +53,42 @@ class Again:
     """What is read of the step before."""
     first: tuple[Var, ...]
     """The carry that a step was given, which in the first step is what the loop began with."""
+
+
+def late_code(program: Program, weights: Collection[Var]) -> list[Instruction]:
+    """What depends on cotangents."""
+    known, found = set(weights), []
+    for instruction in program.instructions:
+        if not known.isdisjoint(instruction.variables):
+            known.add(instruction.target)
+            found.append(instruction)
+    return found
+
+
+def steps_of(
+    loop: Loop, program: Program, weights: Collection[Var], outputs: Sequence[Atom], sizes: Sizes
+) -> Steps:
+    """A step, and what its way back reads of it.
+
+    `program` is one step with cotangents of its results, whose variables are `weights`; `outputs`
+    are the results.
+    """
+    late = late_code(program, weights)
+    behind = {i.target for i in late} | set(weights)
+    pulled = [a for r, a in program.results if isinstance(r, Cotangent)]
+    read = dict.fromkeys(v for i in late for v in i.variables)
+    read |= dict.fromkeys(a for a in pulled if isinstance(a, str))
+    carried = len(loop.carry)
+    free = {g.variable for g in loop.sequences}
+    free |= {a for a in outputs[carried:] if isinstance(a, str)}
+    return Steps(
+        loop,
+        tuple(i for i in program.instructions if i.target not in behind),
+        tuple(outputs[:carried]),
+        tuple(v for v in read if v not in behind),
+        frozenset(free),
+        sizes,
+    )
 
 
 def stored(steps: Steps, start: Collection[Var]) -> frozenset[Var]:

@@ -26,7 +26,7 @@ from gradgen.ir.results import Cotangent, OutputValue, Tangent
 from gradgen.ir.shapes import shapes_of
 from gradgen.lowering.array_residuals import split_step
 from gradgen.lowering.late_sums import late_sums
-from gradgen.lowering.over_time import Neighbours, Steps, computed_again
+from gradgen.lowering.over_time import Neighbours, computed_again, late_code, steps_of
 from gradgen.lowering.over_time import stored as stored_values
 
 Write = Callable[[Instruction], Atom]
@@ -86,14 +86,14 @@ def pulled_through(
     hints = (*program.hints, *named.items(), *by_weight.items())
     carried = len(loop.carry)
     first, end = len(loop.constants), len(loop.constants) + carried
-    steps = _steps(step, trace, program, loop, outputs, weights.values())
+    steps = steps_of(loop, program, weights.values(), outputs, dict(trace.sizes))
     chosen = stored_values(steps, passes.kept) if residuals == "auto" else passes.kept
     fresh = [v for v in chosen if v not in steps.free]
     fresh = [i.target for i in steps.code if i.target in fresh] + [
         g.variable for g in loop.carry if g.variable in fresh
     ]
     again = computed_again(steps, fresh, f"{step.loop}_later")
-    late = _late(program, weights.values())
+    late = late_code(program, weights.values())
     extended = replace(
         loop,
         code=live_code(program.instructions, [*outputs, *fresh]),
@@ -194,43 +194,6 @@ def pulled_through(
     ends = [first + k for k in back] + summed + put_out
     by_operand = dict(zip(ends, found, strict=True))
     return extended, [by_operand.get(k, Const(0.0)) for k in range(len(loop.given))]
-
-
-def _late(program: Program, weights: Collection[Var]) -> list[Instruction]:
-    """What depends on cotangents."""
-    known, found = set(weights), []
-    for instruction in program.instructions:
-        if not known.isdisjoint(instruction.variables):
-            known.add(instruction.target)
-            found.append(instruction)
-    return found
-
-
-def _steps(
-    step: Through,
-    trace: ArrayTrace,
-    program: Program,
-    loop: Loop,
-    outputs: Sequence[Atom],
-    weights: Collection[Var],
-) -> Steps:
-    """A step, and what its way back reads of it."""
-    late = _late(program, weights)
-    behind = {i.target for i in late} | set(weights)
-    pulled = [a for r, a in program.results if isinstance(r, Cotangent)]
-    read = dict.fromkeys(v for i in late for v in i.variables)
-    read |= dict.fromkeys(a for a in pulled if isinstance(a, str))
-    carried = len(loop.carry)
-    free = {g.variable for g in loop.sequences}
-    free |= {a for a in outputs[carried:] if isinstance(a, str)}
-    return Steps(
-        loop,
-        tuple(i for i in program.instructions if i.target not in behind),
-        tuple(outputs[:carried]),
-        tuple(v for v in read if v not in behind),
-        frozenset(free),
-        dict(trace.sizes),
-    )
 
 
 def pushed_through(
