@@ -37,7 +37,7 @@ def steps(draw: st.DrawFn) -> str:
         return draw(st.lists(st.sampled_from(pieces), min_size=least, max_size=most, unique=True))
 
     potential = [*some(_DRIVES, 1, 2), *some(_WITHIN, 1, 3), *some(_BETWEEN, 0, 1)]
-    adaptation = [*some(_WITHIN, 1, 2), *some(_BETWEEN, 0, 1)]
+    adaptation = ["0.4 * a", *some(_WITHIN, 1, 2), *some(_BETWEEN, 0, 1)]
     lines = [
         f"v = jnp.tanh({' + '.join(potential)})",
         f"a = 0.5 * ({' + '.join(adaptation)})",
