@@ -33,13 +33,14 @@ def on_four_devices(what: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("what", ["layer", "network"])
+@pytest.mark.parametrize("what", [pytest.param("layer", marks=pytest.mark.full), "network"])
 def test_gradients_are_those_of_one_device(what):
     for how, found in on_four_devices(what).items():
         assert found["off"] < 1e-12, how
         assert found["more"] <= 0, how
 
 
+@pytest.mark.full
 def test_training_on_four_devices_is_training_on_one(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "examples")
     with jax.enable_x64(True):

@@ -54,7 +54,7 @@ def test_cells(example, name, library):
     ("name", "library"),
     [
         ("loss_jax", "optax"),
-        ("loss_equinox", "equinox"),
+        pytest.param("loss_equinox", "equinox", marks=pytest.mark.full),
         pytest.param("loss_flax", "flax", marks=pytest.mark.full),
         pytest.param("loss_haiku", "haiku", marks=pytest.mark.full),
     ],

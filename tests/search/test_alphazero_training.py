@@ -306,7 +306,6 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.full  # two processes have a device each as well
 def test_two_devices_learn_what_one_does(trained, tmp_path):
     process = start(
         [str(tmp_path / "numbers")], XLA_FLAGS="--xla_force_host_platform_device_count=2"
@@ -316,6 +315,7 @@ def test_two_devices_learn_what_one_does(trained, tmp_path):
     np.testing.assert_allclose(np.loadtxt(tmp_path / "numbers"), numbers_of(trained[0]), rtol=1e-3)
 
 
+@pytest.mark.full  # two devices of one process are the same program
 def test_two_processes_learn_what_one_does(trained, tmp_path):
     import socket
 
