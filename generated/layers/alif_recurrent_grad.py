@@ -23,7 +23,7 @@ GRADGEN = {
     "source": "models/layers/alif_recurrent.py",
     "function": "alif_recurrent",
     "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
-    "text": "sha256:f64a0af1878f980052a0e7d7e4b9afe68485d17d15140ff7ccc645d98df6996a",
+    "text": "sha256:927962262fc750b925506d4b8fb072b955ecc4c2532e10b524c0f2e66d37f474",
     "mode": "arrays",
     "shapes": {
         "state.v": "(batch, n)",
@@ -123,7 +123,7 @@ def alif_recurrent(state, x, w, r, decay=0.95, rho=0.995, beta=0.07, th=0.6):
     10,978,816 operations.
     """
     leaves, types = _flatten(state, x, w, r, decay, rho, beta, th)
-    return _result(_step(*leaves), types)
+    return _result(_step(*_alike_over_mesh(leaves)), types)
 
 
 def alif_recurrent_forward(state, x, w, r, decay=0.95, rho=0.995, beta=0.07, th=0.6):
@@ -312,14 +312,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -361,8 +365,23 @@ def _hold_constant(v, a, z, x, w, r, decay, rho, beta, th):
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -548,7 +567,8 @@ def _result(outputs, types):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -602,3 +622,34 @@ def _refuse_derivative(primals):
                 f"alif_recurrent was generated with {name} held constant; "
                 f"generate it again with --wrt to differentiate with respect to {name}"
             )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)

@@ -26,7 +26,7 @@ GRADGEN = {
     "source": "models/layers/lif_conv.py",
     "function": "lif_conv",
     "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:914a9d70f94aa24f9de6466b7234d224c97bfa3bbc7ddb7aa0a5a97da7675b4b",
+    "text": "sha256:a036349c2c63b08ec1edbd274348bf7c90124d0ef0b69e33fe83e6026591fd0a",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, c_out, height, width)",
@@ -119,7 +119,7 @@ def lif_conv(v, x, kernel, bias, w, th=1.0):
     operations.
     """
     leaves = _flatten(v, x, kernel, bias, w, th)
-    return _step(*leaves)
+    return _step(*_alike_over_mesh(leaves))
 
 
 def lif_conv_forward(v, x, kernel, bias, w, th=1.0):
@@ -411,14 +411,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -442,8 +446,23 @@ def _hold_constant(v, x, kernel, bias, w, th):
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -610,7 +629,8 @@ def _full_tangents(outputs, tangents):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -664,3 +684,34 @@ def _refuse_derivative(primals):
                 f"lif_conv was generated with {name} held constant; "
                 f"generate it again with --wrt to differentiate with respect to {name}"
             )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)

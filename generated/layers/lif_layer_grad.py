@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 GRADGEN = {
     "version": "0.1.0",
     "source": "models/layers/lif_layer.py",
     "function": "lif_layer",
     "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:1a6949fb4336a9341dbe6eb3fa1b9b65ce68beb65b7c061a50171c127f9e5200",
+    "text": "sha256:e6b21ce677f1cda66c68e6ded5a78dc6b096ddb4e9e401b222aab88f121c410e",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -113,7 +114,7 @@ def lif_layer(v, i, z, x, w, a=0.95, b=0.9, th=1.0):
     operations.
     """
     leaves = _flatten(v, i, z, x, w, a, b, th)
-    return _step(*leaves)
+    return _step(*_alike_over_mesh(leaves))
 
 
 def lif_layer_forward(v, i, z, x, w, a=0.95, b=0.9, th=1.0):
@@ -278,14 +279,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -309,8 +314,23 @@ def _hold_constant(v, i, z, x, w, a, b, th):
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -483,7 +503,8 @@ def _full_tangents(outputs, tangents):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -537,3 +558,34 @@ def _refuse_derivative(primals):
                 f"lif_layer was generated with {name} held constant; "
                 f"generate it again with --wrt to differentiate with respect to {name}"
             )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)

@@ -24,7 +24,7 @@ GRADGEN = {
     "source": "models/layers/readout_loss.py",
     "function": "readout_loss",
     "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
-    "text": "sha256:da868292093de878a216485c5093f7aa5874603ae2868b3df663a1ca7ad5aa42",
+    "text": "sha256:883b206dc5c2cc4789cd15e992db9ede223c7fefc5807f268471a11c6867c987",
     "mode": "arrays",
     "shapes": {
         "s": "(time, batch, n)",
@@ -137,7 +137,7 @@ def readout_loss(s, w, b, labels):
     the sizes in the header), and the backward pass takes 64,842,221 operations.
     """
     leaves = _flatten(s, w, b, labels)
-    return _result(_step(*leaves))
+    return _result(_step(*_alike_over_mesh(leaves)))
 
 
 def readout_loss_forward(s, w, b, labels):
@@ -156,8 +156,8 @@ def readout_loss_value_and_grad(s, w, b, labels):
     """
     leaves = _flatten(s, w, b, labels)
     differentiated = (leaves[0], leaves[1], leaves[2])
-    outputs, gradient = _value_and_gradient(*leaves)
-    gradient = tuple(map(_as_primal, gradient, differentiated))
+    outputs, gradient = _value_and_gradient(*_alike_over_mesh(leaves))
+    gradient = _as_primals(gradient, differentiated, _axes(leaves))
     return _result(outputs), _over_arguments(gradient)
 
 
@@ -270,7 +270,7 @@ def _vjp(s, w, b, labels, ct_out):
     t15 = jnp.where(t11, d_largest / t11.astype(t8.dtype).sum(0), 0.0)
     d_b = t15.sum((0, 1))
     d_s = t15 @ w.T
-    d_w = s.reshape(-1, s.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
+    d_w = _summed_product(s, t15)
     return (d_s, d_w, d_b)
 
 
@@ -380,7 +380,7 @@ def _value_and_gradient(s, w, b, labels):
     t14 = jnp.where(t10, d_largest / t10.astype(t7.dtype).sum(0), 0.0)
     d_b = t14.sum((0, 1))
     d_s = t14 @ w.T
-    d_w = s.reshape(-1, s.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
+    d_w = _summed_product(s, t14)
     return (x21,), (d_s, d_w, d_b)
 
 
@@ -428,7 +428,7 @@ def _cotangents(s, w, labels, x6, t11, ct_out):
     t15 = jnp.where(t11, d_largest / t11.astype(s.dtype).sum(0), 0.0)
     d_b = t15.sum((0, 1))
     d_s = t15 @ w.T
-    d_w = s.reshape(-1, s.shape[-1]).T @ t15.reshape(-1, t15.shape[-1])
+    d_w = _summed_product(s, t15)
     return (d_s, d_w, d_b)
 
 
@@ -465,14 +465,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -491,8 +495,23 @@ def _push_forward(primals, tangents):
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -631,7 +650,8 @@ def _result(outputs):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @jax.custom_jvp
@@ -658,3 +678,46 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"readout_loss was generated with {name} held constant: its tangent must be None"
         )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+
+
+def _summed_product(x, y):
+    """The sum of x[..., i] * y[..., j] over all axes in front.
+
+    One product of matrices, for which XLA moves nothing. On a mesh the axes stay apart: devices
+    among which one of them is divided would have to exchange what is merged with it.
+    """
+    if jax.typeof(x).sharding.mesh.auto_axes or jax.typeof(y).sharding.mesh.auto_axes:
+        axes = tuple(range(x.ndim - 1))
+        return jnp.tensordot(x, y, (axes, axes))
+    return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])

@@ -25,7 +25,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:06acfb41aadf1f3ddf0c79c6e1ce96bff8ab37635b4847e43c58332cfb33d68f",
+    "text": "sha256:7ca3ef118cf3faca4e842125fdcf6d4d25ce9f3864586c3f0717a7e3c630ea5e",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)",
@@ -241,7 +241,7 @@ def spiking_attention(state, x, params, a=0.5, th=1.0):
     341,594,880 operations.
     """
     leaves, types = _flatten(state, x, params, a, th)
-    return _result(_step(*leaves), types)
+    return _result(_step(*_alike_over_mesh(leaves)), types)
 
 
 def spiking_attention_forward(state, x, params, a=0.5, th=1.0):
@@ -356,8 +356,7 @@ def _primal(q, k, v, o, x, gain, shift, wq, wk, wv, wo, a, th):
     z_2 = (x25 > 0.0).astype(x25.dtype)
     x28 = u_2 - th * z_2
     scores = jnp.einsum("abc,aec->abe", z, z_1)
-    x30 = 0.125 * (scores @ z_2)
-    u_3 = a * o + x30 @ wo
+    u_3 = a * o + 0.125 * (scores @ z_2) @ wo
     x33 = u_3 - th
     z_3 = (x33 > 0.0).astype(x33.dtype)
     x36 = u_3 - th * z_3
@@ -420,10 +419,9 @@ def _vjp(
     p20 = jax.nn.sigmoid(4.0 * x27)
     p23 = 4.0 * p20 * (1.0 - p20)
     # accumulation
-    t0 = 0.125 * wo
     d_u = ct_0_o + ct_z * p23
-    d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = d_u @ t0.T
+    d_wo = _summed_product(x24, d_u)
+    t2 = d_u @ (0.125 * wo).T
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
@@ -431,9 +429,9 @@ def _vjp(
     d_q = d_u_2 * a
     d_u_3 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
     d_k = d_u_3 * a
-    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
-    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
-    d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
+    d_wk = _summed_product(s, d_u_3)
+    d_wq = _summed_product(s, d_u_2)
+    d_wv = _summed_product(s, d_u_1)
     d_s = d_u_3 @ wk.T + d_u_2 @ wq.T + d_u_1 @ wv.T
     d_o = d_u * a
     d_shift = d_s.sum((0, 1))
@@ -516,14 +514,11 @@ def _jvp(
     t19 = x7 * (p3 * (p0 * (p1 * t_centred).sum(2))[:, :, None])
     t_s = t_shift + (x9 * (centred * t_gain + gain * t_centred) + t19)
     t_u = s @ t_wq + t_s @ wq + a * t_q
-    t_z = p8 * t_u
     t29 = s @ t_wk + t_s @ wk + a * t_k
-    t_z_1 = p13 * t29
     t30 = s @ t_wv + t_s @ wv + a * t_v
-    t_z_2 = p18 * t30
-    t28 = jnp.einsum("abc,adc->adb", z_1, t_z)
-    t_scores = t28 + jnp.einsum("abc,adc->abd", z, t_z_1)
-    t_u_1 = a * t_o + (x30 @ t_wo + (scores @ t_z_2 + t_scores @ z_2) @ (0.125 * wo))
+    t28 = jnp.einsum("abc,adc->adb", z_1, p8 * t_u)
+    t34 = scores @ (p18 * t30) + (t28 + jnp.einsum("abc,adc->abd", z, p13 * t29)) @ z_2
+    t_u_1 = a * t_o + (x30 @ t_wo + t34 @ (0.125 * wo))
     t37 = p23 * t_u_1
     return (x16, x22, x28, x36, z_3), (t_u, t29, t30, t_u_1, t37)
 
@@ -601,10 +596,9 @@ def _cotangents(
     p15 = jax.nn.sigmoid(4.0 * x21)
     p18 = 4.0 * p15 * (1.0 - p15)
     # accumulation
-    t0 = 0.125 * wo
     d_u = ct_0_o + ct_z * p23
-    d_wo = x24.reshape(-1, x24.shape[-1]).T @ d_u.reshape(-1, d_u.shape[-1])
-    t2 = d_u @ t0.T
+    d_wo = _summed_product(x24, d_u)
+    t2 = d_u @ (0.125 * wo).T
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
@@ -612,9 +606,9 @@ def _cotangents(
     d_q = d_u_2 * a
     d_u_3 = ct_0_k + jnp.einsum("abc,abd->acd", d_scores, z) * p13
     d_k = d_u_3 * a
-    d_wk = s.reshape(-1, s.shape[-1]).T @ d_u_3.reshape(-1, d_u_3.shape[-1])
-    d_wq = s.reshape(-1, s.shape[-1]).T @ d_u_2.reshape(-1, d_u_2.shape[-1])
-    d_wv = s.reshape(-1, s.shape[-1]).T @ d_u_1.reshape(-1, d_u_1.shape[-1])
+    d_wk = _summed_product(s, d_u_3)
+    d_wq = _summed_product(s, d_u_2)
+    d_wv = _summed_product(s, d_u_1)
     d_s = d_u_3 @ wk.T + d_u_2 @ wq.T + d_u_1 @ wv.T
     d_o = d_u * a
     d_shift = d_s.sum((0, 1))
@@ -691,14 +685,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -748,8 +746,23 @@ def _hold_constant(q, k, v, o, x, gain, shift, wq, wk, wv, wo, a, th):
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -988,7 +1001,8 @@ def _result(outputs, types):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -1054,3 +1068,46 @@ def _refuse_derivative(primals):
                 f"spiking_attention was generated with {name} held constant; "
                 f"generate it again with --wrt to differentiate with respect to {name}"
             )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+
+
+def _summed_product(x, y):
+    """The sum of x[..., i] * y[..., j] over all axes in front.
+
+    One product of matrices, for which XLA moves nothing. On a mesh the axes stay apart: devices
+    among which one of them is divided would have to exchange what is merged with it.
+    """
+    if jax.typeof(x).sharding.mesh.auto_axes or jax.typeof(y).sharding.mesh.auto_axes:
+        axes = tuple(range(x.ndim - 1))
+        return jnp.tensordot(x, y, (axes, axes))
+    return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])

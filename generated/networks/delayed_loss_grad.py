@@ -15,6 +15,7 @@
 # operations (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time +
 # 19*batch*n*time + 11*batch*n_out*time + 4*batch*n_out - 2*batch*time - n*n - n*n_in -
 # n*n_out + 4*n + 3).
+# Loops over time run step by step; the gradient takes about 11,505,160 bytes.
 """The exact derivative of `delayed_loss`, generated from models/networks/delayed_loss.py."""
 
 from functools import partial
@@ -29,7 +30,7 @@ GRADGEN = {
     "source": "models/networks/delayed_loss.py",
     "function": "delayed_loss",
     "digest": "sha256:7c47587f39da43ec22f04bae47246f109099dc388661720f6ed57806a1ccf53e",
-    "text": "sha256:75ee1bd2dfc32617c60562e80db4830c97bc76cb475f6a11839169d2be7e34fa",
+    "text": "sha256:00a06650c9b55bc5446f43e4e8d1cad7f07d89389411070563da925f1553b5f4",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -41,7 +42,22 @@ GRADGEN = {
     },
     "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
     "wrt": ("params.w", "params.v", "params.u"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {"graph": "bf0d1a907a1813c4", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "cc01b1ac4ac90a32",
+            "order": "reverse",
+            "proved_optimal": True,
+        },
+        "vjp, loop 2": {"graph": "4115f0b73247cd07", "order": "reverse"},
+        "jvp": {"graph": "0a3faa3b39273480", "order": "forward"},
+        "jvp, loop 1": {"graph": "71b83b8c1eef0f32", "order": "forward"},
+        "jvp, loop 2": {
+            "graph": "f74c6880fab3e9c0",
+            "order": "forward",
+            "proved_optimal": True,
+        },
+    },
     "counts": {
         "primal": {
             "mul": 803763200,
@@ -73,6 +89,7 @@ GRADGEN = {
                 "adds": 1017323488,
                 "reverse": 1030874273,
             },
+            "memory": {"bytes": 11505160},
         },
         "jvp": {
             "mul": 2048512640,
@@ -140,7 +157,7 @@ def delayed_loss(
     takes 2,067,292,931 operations.
     """
     leaves, types = _flatten(params, xs, labels, delays, alpha, rho, k, q, alpha_out)
-    return _result(_step(*leaves), types)
+    return _result(_step(*_alike_over_mesh(leaves)), types)
 
 
 def delayed_loss_forward(
@@ -163,8 +180,8 @@ def delayed_loss_value_and_grad(
     """
     leaves, types = _flatten(params, xs, labels, delays, alpha, rho, k, q, alpha_out)
     differentiated = (leaves[0], leaves[1], leaves[2])
-    outputs, gradient = _value_and_gradient(*leaves)
-    gradient = tuple(map(_as_primal, gradient, differentiated))
+    outputs, gradient = _value_and_gradient(*_alike_over_mesh(leaves))
+    gradient = _as_primals(gradient, differentiated, _axes(leaves))
     return _result(outputs, types), _over_arguments(gradient, types)
 
 
@@ -256,7 +273,7 @@ def _primal(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out):
         buffer_new = jnp.concatenate([x50[None], buffer_1[:4]], axis=0)
         return (v_new_new, w_new, buffer_new), x50
 
-    _, x11 = lax.scan(step, (zero, zero, buffer), x9)
+    _, x11 = _scan(step, (zero, zero, buffer), x9)
     x12 = x11 @ u
 
     def step_1(carry, x_1):
@@ -266,7 +283,7 @@ def _primal(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out):
         x45 = x + x41 / x41.sum(1)[:, None]
         return (u_new, x45), None
 
-    (_, x14), _ = lax.scan(step_1, (readout, readout), x12)
+    (_, x14), _ = _scan(step_1, (readout, readout), x12)
     x18 = x14 - jnp.maximum(-jnp.inf, x14.max(1))[:, None]
     log_p = x18 - jnp.log(jnp.exp(x18).sum(1)[:, None])
     x24 = labels[:, None].astype(int)
@@ -332,7 +349,7 @@ def _vjp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, ct_out):
         x48 = jnp.abs(x43) < 1.0
         return (v_new_new, w_new, buffer_new), (z, arriving, x48)
 
-    _, (x11, t12, t11) = lax.scan(step, (zero, zero, buffer), x9)
+    _, (x11, t12, t11) = _scan(step, (zero, zero, buffer), x9)
     x12 = x11 @ u
 
     def step_1(carry, x_1):
@@ -342,7 +359,7 @@ def _vjp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, ct_out):
         x40 = x + x36 / x36.sum(1)[:, None]
         return (u_new, x40), x36
 
-    (_, x14), t8 = lax.scan(step_1, (readout, readout), x12)
+    (_, x14), t8 = _scan(step_1, (readout, readout), x12)
     x19 = jnp.exp(x14 - jnp.maximum(-jnp.inf, x14.max(1))[:, None])
     x21 = x19.sum(1)[:, None]
     x23 = labels[:, None].astype(int)
@@ -372,8 +389,8 @@ def _vjp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, ct_out):
         d_u_new_1 = d_u_new * alpha_out
         return d_u_new_1, t25
 
-    _, t10 = lax.scan(step_back, readout, t8, reverse=True)
-    d_u = x11.reshape(-1, x11.shape[-1]).T @ t10.reshape(-1, t10.shape[-1])
+    _, t10 = _scan(step_back, readout, t8, reverse=True)
+    d_u = _summed_product(x11, t10)
 
     def step_back_1(carry, now):
         d_v_new, d_w_1, d_buffer = carry
@@ -405,9 +422,9 @@ def _vjp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, ct_out):
         d_buffer_new = t19 + t27 + t32
         return (d_v_new_new_1, d_w_new, d_buffer_new), d_current
 
-    _, t14 = lax.scan(step_back_1, (zero, zero, buffer), (t11, t10), reverse=True)
-    d_v = t12.reshape(-1, t12.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
+    _, t14 = _scan(step_back_1, (zero, zero, buffer), (t11, t10), reverse=True)
+    d_v = _summed_product(t12, t14)
+    d_w = _summed_product(xs, t14)
     return (d_w, d_v, d_u)
 
 
@@ -453,7 +470,7 @@ def _jvp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, t_w, t_v, t_u
         buffer_new = jnp.concatenate([x50[None], buffer_1[:4]], axis=0)
         return (v_new_new, w_new, buffer_new), x50
 
-    _, x11 = lax.scan(step, (zero, zero, buffer), x9)
+    _, x11 = _scan(step, (zero, zero, buffer), x9)
     x12 = x11 @ u
 
     def step_1(carry, x_1):
@@ -463,7 +480,7 @@ def _jvp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, t_w, t_v, t_u
         x45 = x + x41 / x41.sum(1)[:, None]
         return (u_new, x45), None
 
-    (_, x14), _ = lax.scan(step_1, (readout, readout), x12)
+    (_, x14), _ = _scan(step_1, (readout, readout), x12)
     x18 = x14 - jnp.maximum(-jnp.inf, x14.max(1))[:, None]
     x19 = jnp.exp(x18)
     x21 = x19.sum(1)[:, None]
@@ -517,7 +534,7 @@ def _jvp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, t_w, t_v, t_u
         t41 = jnp.where(jnp.abs(t35) < 1.0, 0.5, 0.0)
         return (v_new_new, w_new, buffer_new), (arriving, t41)
 
-    _, (t5, t6) = lax.scan(step_2, (zero, zero, buffer), x9)
+    _, (t5, t6) = _scan(step_2, (zero, zero, buffer), x9)
     t7 = t5 @ t_v
 
     def step_3(carry, now):
@@ -546,7 +563,7 @@ def _jvp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, t_w, t_v, t_u
         t_buffer_new = jnp.concatenate([t_z[None], t2], axis=0) + t41
         return (t_v_new_new, t_w_new, t_buffer_new), t_z
 
-    _, t9 = lax.scan(step_3, (zero, zero, buffer), (t7, t0, t6))
+    _, t9 = _scan(step_3, (zero, zero, buffer), (t7, t0, t6))
     t10 = t9 @ u
 
     def step_4(carry, now):
@@ -560,7 +577,7 @@ def _jvp(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out, t_w, t_v, t_u
         t42 = x + (t36 / t31 - t29 / t31 / t31 * t36.sum(1)[:, None])
         return (u_new, t_u_new, t42), None
 
-    (_, _, t12), _ = lax.scan(step_4, (readout, readout, readout), (x12, t1, t10))
+    (_, _, t12), _ = _scan(step_4, (readout, readout, readout), (x12, t1, t10))
     t_log_p = t12 - (x19 * t12).sum(1)[:, None] / x21
     t17 = lax.gather(
         t_log_p,
@@ -623,7 +640,7 @@ def _value_and_gradient(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out
         x53 = jnp.abs(x48) < 1.0
         return (v_new_new, w_new, buffer_new), (z, arriving, x53)
 
-    _, (x11, t11, t10) = lax.scan(step, (zero, zero, buffer), x9)
+    _, (x11, t11, t10) = _scan(step, (zero, zero, buffer), x9)
     x12 = x11 @ u
 
     def step_1(carry, x_1):
@@ -633,7 +650,7 @@ def _value_and_gradient(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out
         x45 = x + x41 / x41.sum(1)[:, None]
         return (u_new, x45), x41
 
-    (_, x14), t7 = lax.scan(step_1, (readout, readout), x12)
+    (_, x14), t7 = _scan(step_1, (readout, readout), x12)
     x18 = x14 - jnp.maximum(-jnp.inf, x14.max(1))[:, None]
     x19 = jnp.exp(x18)
     x21 = x19.sum(1)[:, None]
@@ -682,8 +699,8 @@ def _value_and_gradient(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out
         d_u_new_1 = d_u_new * alpha_out
         return d_u_new_1, t24
 
-    _, t9 = lax.scan(step_back, readout, t7, reverse=True)
-    d_u = x11.reshape(-1, x11.shape[-1]).T @ t9.reshape(-1, t9.shape[-1])
+    _, t9 = _scan(step_back, readout, t7, reverse=True)
+    d_u = _summed_product(x11, t9)
 
     def step_back_1(carry, now):
         d_v_new, d_w_1, d_buffer = carry
@@ -715,9 +732,9 @@ def _value_and_gradient(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out
         d_buffer_new = t18 + t26 + t31
         return (d_v_new_new_1, d_w_new, d_buffer_new), d_current
 
-    _, t13 = lax.scan(step_back_1, (zero, zero, buffer), (t10, t9), reverse=True)
-    d_v = t11.reshape(-1, t11.shape[-1]).T @ t13.reshape(-1, t13.shape[-1])
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t13.reshape(-1, t13.shape[-1])
+    _, t13 = _scan(step_back_1, (zero, zero, buffer), (t10, t9), reverse=True)
+    d_v = _summed_product(t11, t13)
+    d_w = _summed_product(xs, t13)
     return (x34,), (d_w, d_v, d_u)
 
 
@@ -764,7 +781,7 @@ def _residuals(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out):
         x53 = jnp.abs(x48) < 1.0
         return (v_new_new, w_new, buffer_new), (z, arriving, x53)
 
-    _, (x11, t12, t11) = lax.scan(step, (zero, zero, buffer), x9)
+    _, (x11, t12, t11) = _scan(step, (zero, zero, buffer), x9)
     x12 = x11 @ u
 
     def step_1(carry, x_1):
@@ -774,7 +791,7 @@ def _residuals(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out):
         x45 = x + x41 / x41.sum(1)[:, None]
         return (u_new, x45), x41
 
-    (_, x14), t8 = lax.scan(step_1, (readout, readout), x12)
+    (_, x14), t8 = _scan(step_1, (readout, readout), x12)
     x18 = x14 - jnp.maximum(-jnp.inf, x14.max(1))[:, None]
     x19 = jnp.exp(x18)
     log_p = x18 - jnp.log(x19.sum(1)[:, None])
@@ -861,8 +878,8 @@ def _cotangents(
         d_u_new_1 = d_u_new * alpha_out
         return d_u_new_1, t25
 
-    _, t10 = lax.scan(step_back, readout, t8, reverse=True)
-    d_u = x11.reshape(-1, x11.shape[-1]).T @ t10.reshape(-1, t10.shape[-1])
+    _, t10 = _scan(step_back, readout, t8, reverse=True)
+    d_u = _summed_product(x11, t10)
 
     def step_back_1(carry, now):
         d_v_new, d_w_1, d_buffer = carry
@@ -894,9 +911,9 @@ def _cotangents(
         d_buffer_new = t19 + t27 + t32
         return (d_v_new_new_1, d_w_new, d_buffer_new), d_current
 
-    _, t14 = lax.scan(step_back_1, (zero, zero, buffer), (t11, t10), reverse=True)
-    d_v = t12.reshape(-1, t12.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t14.reshape(-1, t14.shape[-1])
+    _, t14 = _scan(step_back_1, (zero, zero, buffer), (t11, t10), reverse=True)
+    d_v = _summed_product(t12, t14)
+    d_w = _summed_product(xs, t14)
     return (d_w, d_v, d_u)
 
 
@@ -935,14 +952,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -978,8 +999,23 @@ def _hold_constant(w, v, u, xs, labels, delays, alpha, rho, k, q, alpha_out):
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -1174,7 +1210,8 @@ def _result(outputs, types):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -1228,3 +1265,60 @@ def _refuse_derivative(primals):
                 f"delayed_loss was generated with {name} held constant; "
                 f"generate it again with --wrt to differentiate with respect to {name}"
             )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+
+
+def _scan(step, carry, xs, **how):
+    """`lax.scan`, where a carry may come to vary over a mesh that does not at the start."""
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return lax.scan(step, carry, xs, **how)
+    now = jax.tree.map(lambda x: x[0], xs)
+    axes = _axes((carry, jax.eval_shape(step, carry, now)))
+
+    def varying_step(carry, now):
+        after, out = step(carry, now)
+        return _vary(after, axes), out
+
+    return lax.scan(varying_step, _vary(carry, axes), xs, **how)
+
+
+def _summed_product(x, y):
+    """The sum of x[..., i] * y[..., j] over all axes in front.
+
+    One product of matrices, for which XLA moves nothing. On a mesh the axes stay apart: devices
+    among which one of them is divided would have to exchange what is merged with it.
+    """
+    if jax.typeof(x).sharding.mesh.auto_axes or jax.typeof(y).sharding.mesh.auto_axes:
+        axes = tuple(range(x.ndim - 1))
+        return jnp.tensordot(x, y, (axes, axes))
+    return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])

@@ -3,16 +3,17 @@
 # mypy: allow-untyped-defs, allow-untyped-calls
 #
 # ei_loss, on arrays: counted at batch = 32, m = 40, n_in = 100, n_out = 3, time = 200.
-# The function itself 801,618,409 operations (50*batch*m*m*time + 10*batch*m*n_in*time +
+# The function itself 801,618,410 operations (50*batch*m*m*time + 10*batch*m*n_in*time +
 # 10*batch*m*n_out*time + 100*batch*m*time + 2*batch*n_out*time + 125*m*m + 25*m*n_in +
-# 9); value and vector-Jacobian product 2,139,338,011 operations (150*batch*m*m*time +
+# 10); value and vector-Jacobian product 2,139,398,611 operations (150*batch*m*m*time +
 # 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 2*batch*n_out*time +
-# 175*m*m + 35*m*n_in - 5*m*n_out + time + 11), 661,839,201 multiplications of them in
-# its accumulation by reverse elimination (reverse 663,119,201).
-# Training keeps 16,719,200 bytes (in float32), and the backward pass takes
-# 1,336,758,811 operations (100*batch*m*m*time + 10*batch*m*n_in*time +
-# 20*batch*m*n_out*time + 160*batch*m*time + batch*n_out*time + 175*m*m + 35*m*n_in -
-# 5*m*n_out + time + 11).
+# 200*m*m + 40*m*n_in + time + 11), 661,839,201 multiplications of them in its
+# accumulation by reverse elimination (reverse 663,119,201).
+# Training keeps 16,924,000 bytes (in float32), and the backward pass takes
+# 1,336,819,410 operations (100*batch*m*m*time + 10*batch*m*n_in*time +
+# 20*batch*m*n_out*time + 160*batch*m*time + batch*n_out*time + 200*m*m + 40*m*n_in +
+# time + 10).
+# Loops over time run in blocks of 50 steps; the gradient takes about 27,261,032 bytes.
 """The exact derivative of `ei_loss`, generated from models/networks/ei_loss.py."""
 
 from functools import partial
@@ -27,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/ei_loss.py",
     "function": "ei_loss",
     "digest": "sha256:7b3c32eb4f27b0b7ffd226d39751742a004c41e62f5c712e0106c40b161cc7eb",
-    "text": "sha256:f5754fbb7eaf06cc2e9af6241fbc3d746c65d270ae25d1db2a795907dd5b83c3",
+    "text": "sha256:2cbca4a0c8618d83ba97fa8b246120e6b9881611d3fd54a76db44ea0de3dbc56",
     "mode": "arrays",
     "shapes": {
         "params.w_in": "(n_in, 5*m)",
@@ -39,91 +40,173 @@ GRADGEN = {
     },
     "sizes": {"time": 200, "batch": 32, "m": 40, "n_in": 100, "n_out": 3},
     "wrt": ("params.w_in", "params.w_e", "params.w_i", "params.out"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {"graph": "c65ac321074b4135", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "24ba2eada0bd8c03",
+            "order": (
+                "mul-cb3713a606",
+                "sub-30b7aa7501",
+                "mul-22581067da",
+                "add-dabca3468f",
+                "add-fc59b76995",
+                "mul-6dd2f8efc7",
+                "select-46fdf83684",
+                "mul-5d0c5012a7",
+                "sub-e37dbe6b04",
+                "div-1bcdab7efa",
+                "mul-fd6b7b14cb",
+                "sub-8d6a1f7f04",
+                "add-6b9a84e41e",
+                "select-17be3635ba.2",
+                "select-17be3635ba",
+                "copy-3026d11dbf",
+                "einsum-bd80e083b0",
+                "sub-0ba6b7db45",
+                "add-b64b85b33c",
+                "add-96bf3276df",
+                "add-db8257ca56",
+                "einsum-0edf424536",
+                "sub-d6bae52420",
+                "mul-0d6b30a98c",
+                "slice-6e8ec6e50f",
+                "mul-f5fd839a2f",
+                "add-652d05e6da",
+                "slice-dbeabc6b07",
+                "add-6a240ebd52",
+            ),
+            "found_by": "annealing",
+        },
+        "jvp": {"graph": "1e876b3457d2e5b1", "order": "forward"},
+        "jvp, loop 1": {
+            "graph": "270f3a47c21ee3e9",
+            "order": (
+                "sub-8d6a1f7f04",
+                "15",
+                "mul-f5fd839a2f",
+                "add-fc59b76995",
+                "mul-fd6b7b14cb",
+                "mul-6dd2f8efc7",
+                "select-17be3635ba.2",
+                "sub-e37dbe6b04",
+                "mul-0d6b30a98c",
+                "13",
+                "add-6a240ebd52",
+                "einsum-bd80e083b0",
+                "div-1bcdab7efa",
+                "add-dabca3468f",
+                "slice-dbeabc6b07",
+                "slice-6e8ec6e50f",
+                "14",
+                "mul-cb3713a606",
+                "mul-5d0c5012a7",
+                "mul-22581067da",
+                "einsum-0edf424536",
+                "sub-0ba6b7db45",
+                "18",
+                "select-46fdf83684",
+                "1.2",
+                "select-17be3635ba",
+                "sub-30b7aa7501",
+                "12",
+                "3",
+                "add-652d05e6da",
+                "sub-d6bae52420",
+                "add-db8257ca56",
+                "add-6b9a84e41e",
+                "add-96bf3276df",
+                "add-b64b85b33c",
+                "copy-3026d11dbf",
+                "17",
+            ),
+            "found_by": "annealing",
+        },
+    },
     "counts": {
         "primal": {
             "mul": 396819200,
             "div": 1280005,
-            "add": 394360000,
+            "add": 394360001,
             "sub": 7699201,
             "neg": 60000,
             "transcendental": 120003,
             "other": 1340000,
             "compare": 3900000,
             "select": 5180000,
-            "total": 801618409,
-            "formula": "50*batch*m*m*time + 10*batch*m*n_in*time + 10*batch*m*n_out*time + 100*batch*m*time + 2*batch*n_out*time + 125*m*m + 25*m*n_in + 9",
+            "total": 801618410,
+            "formula": "50*batch*m*m*time + 10*batch*m*n_in*time + 10*batch*m*n_out*time + 100*batch*m*time + 2*batch*n_out*time + 125*m*m + 25*m*n_in + 10",
         },
         "vjp": {
             "mul": 1061218400,
             "div": 5120006,
-            "add": 1052200201,
+            "add": 1052260801,
             "sub": 19279401,
             "neg": 60000,
             "transcendental": 180003,
             "other": 1340000,
-            "compare": 7860200,
+            "compare": 6580200,
             "select": 16820000,
-            "total": 2139338011,
-            "formula": "150*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 2*batch*n_out*time + 175*m*m + 35*m*n_in - 5*m*n_out + time + 11",
+            "total": 2139398611,
+            "formula": "150*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 2*batch*n_out*time + 200*m*m + 40*m*n_in + time + 11",
             "accumulation": {
                 "muls": 661839201,
                 "adds": 637099400,
                 "reverse": 663119201,
             },
+            "memory": {"bytes": 27261032},
         },
         "jvp": {
             "mul": 1323637600,
             "div": 3840007,
-            "add": 1312119999,
+            "add": 1312120001,
             "sub": 19279201,
             "neg": 60000,
             "transcendental": 180003,
             "other": 2620000,
             "compare": 7860000,
             "select": 14260000,
-            "total": 2661676810,
-            "formula": "200*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 305*batch*m*time + 4*batch*n_out*time + 200*m*m + 40*m*n_in + 10",
+            "total": 2661676812,
+            "formula": "200*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 305*batch*m*time + 4*batch*n_out*time + 200*m*m + 40*m*n_in + 12",
         },
         "gradient": {
             "mul": 1061218400,
             "div": 5139206,
-            "add": 1052219400,
+            "add": 1052280001,
             "sub": 19279401,
             "neg": 60000,
             "transcendental": 180003,
             "other": 1340000,
-            "compare": 7860200,
+            "compare": 6580200,
             "select": 16820000,
-            "total": 2139376410,
-            "formula": "150*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 4*batch*n_out*time + 175*m*m + 35*m*n_in - 5*m*n_out + time + 10",
+            "total": 2139437011,
+            "formula": "150*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 4*batch*n_out*time + 200*m*m + 40*m*n_in + time + 11",
         },
         "residuals": {
             "mul": 396838400,
             "div": 1280005,
-            "add": 395640000,
+            "add": 395640001,
             "sub": 7699201,
             "neg": 60000,
             "transcendental": 120003,
             "other": 1340000,
             "compare": 3900000,
             "select": 5180000,
-            "total": 802917609,
-            "formula": "50*batch*m*m*time + 10*batch*m*n_in*time + 10*batch*m*n_out*time + 105*batch*m*time + 3*batch*n_out*time + 125*m*m + 25*m*n_in + 9",
-            "kept": {"bytes": 16719200},
+            "total": 802917610,
+            "formula": "50*batch*m*m*time + 10*batch*m*n_in*time + 10*batch*m*n_out*time + 105*batch*m*time + 3*batch*n_out*time + 125*m*m + 25*m*n_in + 10",
+            "kept": {"bytes": 16924000},
         },
         "backward": {
             "mul": 664399200,
             "div": 3840006,
-            "add": 656699401,
+            "add": 656760000,
             "sub": 11580201,
             "neg": 60000,
             "transcendental": 180003,
             "other": 60000,
-            "compare": 4020200,
+            "compare": 2740200,
             "select": 11700000,
-            "total": 1336758811,
-            "formula": "100*batch*m*m*time + 10*batch*m*n_in*time + 20*batch*m*n_out*time + 160*batch*m*time + batch*n_out*time + 175*m*m + 35*m*n_in - 5*m*n_out + time + 11",
+            "total": 1336819410,
+            "formula": "100*batch*m*m*time + 10*batch*m*n_in*time + 20*batch*m*n_out*time + 160*batch*m*time + batch*n_out*time + 200*m*m + 40*m*n_in + time + 10",
         },
     },
 }
@@ -146,13 +229,13 @@ def ei_loss(
     """The mean squared error of the readout of a batch of spike trains xs.
 
     Differentiable with respect to params.w_in, params.w_e, params.w_i, params.out:
-    training keeps 16,719,200 bytes (in float32, at the sizes in the header), and the
-    backward pass takes 1,336,758,811 operations.
+    training keeps 16,924,000 bytes (in float32, at the sizes in the header), and the
+    backward pass takes 1,336,819,410 operations.
     """
     leaves, types = _flatten(
         params, xs, targets, tau, tau_e, tau_i, tau_r, EL, Ee, Ei, VT, Vr
     )
-    return _result(_step(*leaves), types)
+    return _result(_step(*_alike_over_mesh(leaves)), types)
 
 
 def ei_loss_forward(
@@ -171,7 +254,7 @@ def ei_loss_forward(
 ):
     """`ei_loss` with a forward rule, for `jax.jvp`, `jax.jacfwd` and `jax.linearize`.
 
-    Differentiable with respect to params.w_in, params.w_e, params.w_i, params.out: a tangent takes 2,661,676,810 operations.
+    Differentiable with respect to params.w_in, params.w_e, params.w_i, params.out: a tangent takes 2,661,676,812 operations.
     """
     leaves, types = _flatten(
         params, xs, targets, tau, tau_e, tau_i, tau_r, EL, Ee, Ei, VT, Vr
@@ -201,13 +284,13 @@ def ei_loss_value_and_grad(
         params, xs, targets, tau, tau_e, tau_i, tau_r, EL, Ee, Ei, VT, Vr
     )
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3])
-    outputs, gradient = _value_and_gradient(*leaves)
-    gradient = tuple(map(_as_primal, gradient, differentiated))
+    outputs, gradient = _value_and_gradient(*_alike_over_mesh(leaves))
+    gradient = _as_primals(gradient, differentiated, _axes(leaves))
     return _result(outputs, types), _over_arguments(gradient, types)
 
 
 def ei_loss_vjp(primals, cotangents):
-    """The vector-Jacobian product, without forming the Jacobian: 2,139,338,011 operations.
+    """The vector-Jacobian product, without forming the Jacobian: 2,139,398,611 operations.
 
     Args:
         primals: tuple of the arguments of `ei_loss`.
@@ -229,7 +312,7 @@ def ei_loss_vjp(primals, cotangents):
 
 
 def ei_loss_jvp(primals, tangents):
-    """The result and its tangents, without forming the Jacobian: 2,661,676,810 operations.
+    """The result and its tangents, without forming the Jacobian: 2,661,676,812 operations.
 
     Args:
         primals: tuple of the arguments of `ei_loss`.
@@ -255,7 +338,7 @@ def ei_loss_jvp(primals, tangents):
 def _primal(
     w_in, w_e, w_i, out, xs, targets, tau, tau_e, tau_i, tau_r, EL, Ee, Ei, VT, Vr
 ):
-    """The function itself, operation by operation as in the source: 801,618,409 operations."""
+    """The function itself, operation by operation as in the source: 801,618,410 operations."""
     # sizes
     batch = xs.shape[1]
     m = w_i.shape[0]
@@ -276,25 +359,35 @@ def _primal(
     x34 = 0.5 / tau
     x35 = VT - EL
     x37 = jnp.exp(-0.5 / tau_r)
-    x38 = xs @ x8
 
-    def step(carry, x):
-        v, ge, gi, z, left, r = carry
-        ge_new = ge * x31 + x + z[:, : 4 * m] @ x17
-        gi_new = gi * x33 + z[:, 4 * m :] @ x26
-        u = v + x34 * (EL - v + ge_new * (Ee - v) + gi_new * (Ei - v))
-        resting = left > 0
-        x63 = (u - VT) / x35
-        z_new = jnp.where(resting, 0.0, jnp.where(x63 > 0.0, 1.0, 0.0))
-        x67 = z_new.astype(x63.dtype)
-        v_new = jnp.where(resting, Vr, u + x67 * (Vr - u))
-        left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left - 1, 0))
-        r_new = r * x37 + x67
-        return (v_new, ge_new, gi_new, z_new, left_new, r_new), r_new
+    def block(carry, now, _steps):
+        v, ge, gi, z, left, r, x = carry
+        (xs_1, targets_1) = now
+        x42 = xs_1 @ x8
 
-    _, x40 = lax.scan(step, (x28, zero, zero, zero, x29, zero), x38)
-    x46 = ((x40 @ out - targets) ** 2).sum((0, 1, 2)) / (batch * n_out * time)
-    return (x46,)
+        def step(carry, x_1):
+            v_1, ge_1, gi_1, z_1, left_1, r_1 = carry
+            ge_new = ge_1 * x31 + x_1 + z_1[:, : 4 * m] @ x17
+            gi_new = gi_1 * x33 + z_1[:, 4 * m :] @ x26
+            u = v_1 + x34 * (EL - v_1 + ge_new * (Ee - v_1) + gi_new * (Ei - v_1))
+            resting = left_1 > 0
+            x72 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(x72 > 0.0, 1.0, 0.0))
+            x76 = z_new.astype(x72.dtype)
+            v_new = jnp.where(resting, Vr, u + x76 * (Vr - u))
+            left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_1 - 1, 0))
+            r_new = r_1 * x37 + x76
+            return (v_new, ge_new, gi_new, z_new, left_new, r_new), r_new
+
+        (x44, x45, x46, x47, x48, x49), x50 = _scan(step, (v, ge, gi, z, left, r), x42)
+        x55 = x + ((x50 @ out - targets_1) ** 2).sum((0, 1, 2))
+        return (x44, x45, x46, x47, x48, x49, x55), ((), ())
+
+    (_, _, _, _, _, _, x39), _ = _in_blocks(
+        block, (x28, zero, zero, zero, x29, zero, 0.0), (xs, targets), (), time, 50
+    )
+    x41 = x39 / (batch * n_out * time)
+    return (x41,)
 
 
 def _vjp(
@@ -315,10 +408,11 @@ def _vjp(
     Vr,
     ct_out_new,
 ):
-    """Cotangents of the inputs from those of the outputs: 2,139,338,011 operations."""
+    """Cotangents of the inputs from those of the outputs: 2,139,398,611 operations."""
     # sizes
     batch = xs.shape[1]
     m = w_i.shape[0]
+    n_in = w_in.shape[0]
     n_out = out.shape[1]
     time = xs.shape[0]
     # primal
@@ -336,25 +430,39 @@ def _vjp(
     x34 = 0.5 / tau
     x35 = VT - EL
     x37 = jnp.exp(-0.5 / tau_r)
-    x38 = xs @ x8
+    x39 = ct_out_new / (batch * n_out * time)
+    x40 = jnp.zeros((5 * m, n_out), w_in.dtype)
 
-    def step(carry, x):
-        v, ge, gi, z, left, r = carry
-        ge_new = ge * x31 + x + z[:, : 4 * m] @ x17
-        gi_new = gi * x33 + z[:, 4 * m :] @ x26
-        u = v + x34 * (EL - v + ge_new * (Ee - v) + gi_new * (Ei - v))
-        resting = left > 0
-        x60 = (u - VT) / x35
-        z_new = jnp.where(resting, 0.0, jnp.where(x60 > 0.0, 1.0, 0.0))
-        x64 = z_new.astype(x60.dtype)
-        v_new = jnp.where(resting, Vr, u + x64 * (Vr - u))
-        left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left - 1, 0))
-        r_new = r * x37 + x64
-        x71 = gi_new + ge_new
-        return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x71)
+    def block(carry, now, _steps):
+        v, ge, gi, z, left, r, x = carry
+        (xs_1, targets_1) = now
+        x48 = xs_1 @ x8
 
-    _, (x40, t4, t3, t2) = lax.scan(step, (x28, zero, zero, zero, x29, zero), x38)
-    x42 = x40 @ out - targets
+        def step(carry, x_1):
+            v_1, ge_1, gi_1, z_1, left_1, r_1 = carry
+            ge_new = ge_1 * x31 + x_1 + z_1[:, : 4 * m] @ x17
+            gi_new = gi_1 * x33 + z_1[:, 4 * m :] @ x26
+            u = v_1 + x34 * (EL - v_1 + ge_new * (Ee - v_1) + gi_new * (Ei - v_1))
+            resting = left_1 > 0
+            x82 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(x82 > 0.0, 1.0, 0.0))
+            x86 = z_new.astype(x82.dtype)
+            v_new = jnp.where(resting, Vr, u + x86 * (Vr - u))
+            left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_1 - 1, 0))
+            r_new = r_1 * x37 + x86
+            x93 = gi_new + ge_new
+            return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x93)
+
+        (x50, x51, x52, x53, x54, x55), (x56, x59, x58, x57) = _scan(
+            step, (v, ge, gi, z, left, r), x48
+        )
+        x63 = x39 * (2.0 * (x56 @ out - targets_1))
+        x65 = x + jnp.einsum("abc,abd->dc", x63, x56)
+        return (x50, x51, x52, x53, x54, x55, x65), ((x57, x58, x59, x63), (v, z))
+
+    (_, _, _, _, _, _, d_out), ((x42, x43, x44, x45), (x46, x47)) = _in_blocks(
+        block, (x28, zero, zero, zero, x29, zero, x40), (xs, targets), (), time, 50
+    )
     # elemental partials
     p4 = jnp.where(w_in == jnp.inf, 0.0, w_in) - jnp.where(x8 == jnp.inf, 0.0, x8)
     p5 = jnp.exp(p4)
@@ -362,58 +470,80 @@ def _vjp(
     p11 = jnp.exp(p10)
     p16 = jnp.where(w_i == jnp.inf, 0.0, w_i) - jnp.where(x26 == jnp.inf, 0.0, x26)
     p17 = jnp.exp(p16)
-    p18 = 2.0 * x42
     # accumulation
-    t1 = ct_out_new / (batch * n_out * time) * p18
-    d_out = x40.reshape(-1, x40.shape[-1]).T @ t1.reshape(-1, t1.shape[-1])
-    t5 = jnp.arange(time, dtype=int)
-    t6 = 1.0 / x35
+    t0 = 1.0 / x35
+    t1 = jnp.zeros((4 * m, 5 * m), w_in.dtype)
+    t2 = jnp.zeros((m, 5 * m), w_in.dtype)
+    t3 = jnp.zeros((n_in, 5 * m), w_in.dtype)
 
-    def step_back(carry, now):
-        d_v, d_ge, d_gi, d_z, d_r = carry
-        x, u, resting, x_1, x_2 = now
-        t18 = x > 0
-        t19 = x - 1
-        t20 = lax.dynamic_index_in_dim(t3, t19, keepdims=False)
-        t21 = lax.dynamic_index_in_dim(t4, t19, keepdims=False)
-        t23 = (u - VT) / x35
-        t34 = (t21 - VT) / x35
-        t37 = jnp.where(t20, 0.0, jnp.where(t34 > 0.0, 1.0, 0.0))
-        t42 = jnp.where(t20, Vr, t21 + t37.astype(t34.dtype) * (Vr - t21))
-        v = jnp.where(t18, t42, x28)
-        z_1 = jnp.where(t18, t37, zero)
-        d_r_new = d_r + x_2 @ out.T
-        t47 = jnp.where(resting, 0.0, d_v)
-        t26 = jnp.where(resting, 0.0, jnp.where(t23 > 0.0, 1.0, 0.0)).astype(t23.dtype)
-        t51 = jnp.where(resting, 0.0, d_z + (d_r_new + t47 * (Vr - u)))
-        d_u = t47 + t51 * (t6 / (1.0 + 10.0 * jnp.abs(t23)) ** 2) - t47 * t26
-        t54 = d_u * x34
-        d_ge_new = d_ge + t54 * (Ee - v)
-        d_gi_new = d_gi + t54 * (Ei - v)
-        d_gi_new_1 = d_gi_new * x33
-        d_v_new = d_u - t54 * x_1 - t54
-        d_r_new_1 = d_r_new * x37
-        t59 = d_gi_new @ x26.T
-        t61 = d_ge_new @ x17.T
-        t60 = lax.pad(t59, jnp.asarray(0.0, t4.dtype), [(0, 0, 0), (4 * m, 0, 0)])
-        t62 = lax.pad(t61, jnp.asarray(0.0, t4.dtype), [(0, 0, 0), (0, m, 0)])
-        d_z_new_1 = t60 + t62
-        d_ge_new_1 = d_ge_new * x31
-        t63 = z_1[:, 4 * m :] != 0.0
-        t64 = z_1[:, : 4 * m] != 0.0
-        return (
-            (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
-            (t63, t64, d_ge_new, d_gi_new),
+    def block_back(carry, now, _steps):
+        d_v, d_ge, d_gi, d_z, d_r, x, x_1, x_2 = carry
+        (x43_1, x44_1, x42_1, x45_1, xs_1, v, z) = now
+        t8 = jnp.arange(_steps, dtype=int)
+
+        def step_back(carry, now):
+            d_v_1, d_ge_1, d_gi_1, d_z_1, d_r_1 = carry
+            x_3, u, resting, x_4, x_5 = now
+            t26 = x_3 > 0
+            t27 = x_3 - 1
+            t28 = lax.dynamic_index_in_dim(x43_1, t27, keepdims=False)
+            t29 = lax.dynamic_index_in_dim(x44_1, t27, keepdims=False)
+            t31 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(t31 > 0.0, 1.0, 0.0))
+            t42 = (t29 - VT) / x35
+            t45 = jnp.where(t28, 0.0, jnp.where(t42 > 0.0, 1.0, 0.0))
+            t50 = jnp.where(t28, Vr, t29 + t45.astype(t42.dtype) * (Vr - t29))
+            v_new = jnp.where(t26, t50, v)
+            z_new_1 = jnp.where(t26, t45, z)
+            t53 = z_new_1[:, 4 * m :]
+            t54 = z_new_1[:, : 4 * m]
+            d_r_new = d_r_1 + x_5 @ out.T
+            t55 = jnp.where(resting, 0.0, d_v_1)
+            t59 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t55 * (Vr - u)))
+            t61 = t55 + t59 * (t0 / (1.0 + 10.0 * jnp.abs(t31)) ** 2)
+            d_u = t61 - t55 * z_new.astype(t31.dtype)
+            t62 = d_u * x34
+            d_ge_new = d_ge_1 + t62 * (Ee - v_new)
+            d_gi_new = d_gi_1 + t62 * (Ei - v_new)
+            d_gi_new_1 = d_gi_new * x33
+            d_v_new = d_u - t62 * x_4 - t62
+            d_r_new_1 = d_r_new * x37
+            t67 = d_gi_new @ x26.T
+            t69 = d_ge_new @ x17.T
+            t68 = lax.pad(
+                t67, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
+            )
+            t70 = lax.pad(t69, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (0, m, 0)])
+            d_z_new_1 = t68 + t70
+            d_ge_new_1 = d_ge_new * x31
+            return (
+                (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
+                (t53, t54, d_ge_new, d_gi_new),
+            )
+
+        (t10, t11, t12, t13, t14), (t15, t16, t17, t18) = _scan(
+            step_back,
+            (d_v, d_ge, d_gi, d_z, d_r),
+            (t8, x44_1, x43_1, x42_1, x45_1),
+            reverse=True,
         )
+        t20 = x + _summed_product(t16, t17)
+        t22 = x_1 + _summed_product(t15, t18)
+        t24 = x_2 + _summed_product(xs_1, t17)
+        return (t10, t11, t12, t13, t14, t20, t22, t24), ((), ())
 
-    _, (t8, t10, t12, t13) = lax.scan(
-        step_back, (zero, zero, zero, zero, zero), (t5, t4, t3, t2, t1), reverse=True
+    (_, _, _, _, _, t5, t6, t7), _ = _in_blocks(
+        block_back,
+        (zero, zero, zero, zero, zero, t1, t2, t3),
+        (x43, x44, x42, x45, xs),
+        (x46, x47),
+        time,
+        50,
+        reverse=True,
     )
-    t9 = t8.astype(x31.dtype)
-    t11 = t10.astype(x31.dtype)
-    d_w_i = t9.reshape(-1, t9.shape[-1]).T @ t13.reshape(-1, t13.shape[-1]) * p17
-    d_w_e = t11.reshape(-1, t11.shape[-1]).T @ t12.reshape(-1, t12.shape[-1]) * p11
-    d_w_in = xs.reshape(-1, xs.shape[-1]).T @ t12.reshape(-1, t12.shape[-1]) * p5
+    d_w_i = t6 * p17
+    d_w_e = t5 * p11
+    d_w_in = t7 * p5
     return (d_w_in, d_w_e, d_w_i, d_out)
 
 
@@ -438,7 +568,7 @@ def _jvp(
     t_w_i,
     t_out,
 ):
-    """Outputs and their tangents: 2,661,676,810 operations."""
+    """Outputs and their tangents: 2,661,676,812 operations."""
     # sizes
     batch = xs.shape[1]
     m = w_i.shape[0]
@@ -459,99 +589,155 @@ def _jvp(
     x34 = 0.5 / tau
     x35 = VT - EL
     x37 = jnp.exp(-0.5 / tau_r)
-    x38 = xs @ x8
+    x42 = jnp.where(w_in == jnp.inf, 0.0, w_in) - jnp.where(x8 == jnp.inf, 0.0, x8)
+    x44 = jnp.exp(x42) * t_w_in
+    x45 = 1.0 / x35
+    x50 = jnp.where(w_e == jnp.inf, 0.0, w_e) - jnp.where(x17 == jnp.inf, 0.0, x17)
+    x52 = jnp.exp(x50) * t_w_e
+    x57 = jnp.where(w_i == jnp.inf, 0.0, w_i) - jnp.where(x26 == jnp.inf, 0.0, x26)
+    x59 = jnp.exp(x57) * t_w_i
 
-    def step(carry, x):
-        v, ge, gi, z, left, r = carry
-        ge_new = ge * x31 + x + z[:, : 4 * m] @ x17
-        gi_new = gi * x33 + z[:, 4 * m :] @ x26
-        u = v + x34 * (EL - v + ge_new * (Ee - v) + gi_new * (Ei - v))
-        resting = left > 0
-        x63 = (u - VT) / x35
-        z_new = jnp.where(resting, 0.0, jnp.where(x63 > 0.0, 1.0, 0.0))
-        x67 = z_new.astype(x63.dtype)
-        v_new = jnp.where(resting, Vr, u + x67 * (Vr - u))
-        left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left - 1, 0))
-        r_new = r * x37 + x67
-        return (v_new, ge_new, gi_new, z_new, left_new, r_new), r_new
+    def block(carry, now, _steps):
+        v, ge, gi, z, left, r, x, v_1, ge_1, gi_1, z_1, left_1, t_v, t_ge, t_gi, t_z, t_r, x_1 = carry
+        (xs_1, targets_1) = now
+        x65 = xs_1 @ x8
 
-    _, x40 = lax.scan(step, (x28, zero, zero, zero, x29, zero), x38)
-    x42 = x40 @ out - targets
-    x46 = (x42**2).sum((0, 1, 2)) / (batch * n_out * time)
-    # elemental partials
-    p4 = jnp.where(w_in == jnp.inf, 0.0, w_in) - jnp.where(x8 == jnp.inf, 0.0, x8)
-    p5 = jnp.exp(p4)
-    p10 = jnp.where(w_e == jnp.inf, 0.0, w_e) - jnp.where(x17 == jnp.inf, 0.0, x17)
-    p11 = jnp.exp(p10)
-    p16 = jnp.where(w_i == jnp.inf, 0.0, w_i) - jnp.where(x26 == jnp.inf, 0.0, x26)
-    p17 = jnp.exp(p16)
-    p18 = 2.0 * x42
-    # accumulation
-    t0 = p5 * t_w_in
-    t1 = p11 * t_w_e
-    t2 = p17 * t_w_i
-    t4 = xs @ t0
-    t5 = 1.0 / x35
+        def step(carry, x_2):
+            v_2, ge_2, gi_2, z_2, left_2, r_1 = carry
+            ge_new = ge_2 * x31 + x_2 + z_2[:, : 4 * m] @ x17
+            gi_new = gi_2 * x33 + z_2[:, 4 * m :] @ x26
+            u = v_2 + x34 * (EL - v_2 + ge_new * (Ee - v_2) + gi_new * (Ei - v_2))
+            resting = left_2 > 0
+            x127 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(x127 > 0.0, 1.0, 0.0))
+            x131 = z_new.astype(x127.dtype)
+            v_new = jnp.where(resting, Vr, u + x131 * (Vr - u))
+            left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_2 - 1, 0))
+            r_new = r_1 * x37 + x131
+            return (v_new, ge_new, gi_new, z_new, left_new, r_new), r_new
 
-    def step_1(carry, x):
-        v, ge, gi, z, left = carry
-        t27 = z[:, : 4 * m]
-        ge_new = ge * x31 + x + t27 @ x17
-        t30 = z[:, 4 * m :]
-        gi_new = gi * x33 + t30 @ x26
-        t33 = Ee - v
-        t36 = Ei - v
-        u = v + x34 * (EL - v + ge_new * t33 + gi_new * t36)
-        resting = left > 0
-        t41 = (u - VT) / x35
-        z_new = jnp.where(resting, 0.0, jnp.where(t41 > 0.0, 1.0, 0.0))
-        t44 = Vr - u
-        t45 = z_new.astype(t41.dtype)
-        v_new = jnp.where(resting, Vr, u + t45 * t44)
-        left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left - 1, 0))
-        t55 = t5 / (1.0 + 10.0 * jnp.abs(t41)) ** 2
-        t57 = jnp.where(resting, 0.0, t44)
-        t58 = ge_new + gi_new
-        t59 = jnp.where(resting, 0.0, 1.0 - t45)
+        (x67, x68, x69, x70, x71, x72), x73 = _scan(step, (v, ge, gi, z, left, r), x65)
+        x75 = x73 @ out - targets_1
+        x78 = x + (x75**2).sum((0, 1, 2))
+        x81 = xs_1 @ x44
+
+        def step_1(carry, x_2):
+            v_2, ge_2, gi_2, z_2, left_2 = carry
+            x113 = z_2[:, : 4 * m]
+            ge_new = ge_2 * x31 + x_2 + x113 @ x17
+            x116 = z_2[:, 4 * m :]
+            gi_new = gi_2 * x33 + x116 @ x26
+            x119 = Ee - v_2
+            x122 = Ei - v_2
+            u = v_2 + x34 * (EL - v_2 + ge_new * x119 + gi_new * x122)
+            resting = left_2 > 0
+            x127 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(x127 > 0.0, 1.0, 0.0))
+            x130 = Vr - u
+            x131 = z_new.astype(x127.dtype)
+            v_new = jnp.where(resting, Vr, u + x131 * x130)
+            left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_2 - 1, 0))
+            x141 = x45 / (1.0 + 10.0 * jnp.abs(x127)) ** 2
+            x143 = jnp.where(resting, 0.0, x130)
+            x144 = ge_new + gi_new
+            x145 = jnp.where(resting, 0.0, 1.0 - x131)
+            return (
+                (v_new, ge_new, gi_new, z_new, left_new),
+                (x113, x116, x119, x122, resting, x141, x143, x144, x145),
+            )
+
+        (x83, x84, x85, x86, x87), (x88, x89, x90, x91, x92, x93, x94, x95, x96) = _scan(
+            step_1, (v_1, ge_1, gi_1, z_1, left_1), x65
+        )
+        x97 = x88 @ x52
+        x98 = x89 @ x59
+
+        def step_2(carry, now):
+            t_v_1, t_ge_1, t_gi_1, t_z_1, t_r_1 = carry
+            x_2, x_3, x_4, x_5, x_6, x_7, x_8, x_9, x_10, resting = now
+            x119 = x31 * t_ge_1 + jnp.einsum("ab,ca->cb", x17, t_z_1[:, : 4 * m]) + x_2
+            t_ge_new = x119 + x_3
+            x118 = x33 * t_gi_1 + jnp.einsum("ab,ca->cb", x26, t_z_1[:, 4 * m :])
+            t_gi_new = x118 + x_5
+            t_u = t_v_1 + x34 * (x_6 * t_ge_new - x_4 * t_v_1 - t_v_1 + x_7 * t_gi_new)
+            x127 = x_8 * t_u
+            x130 = x_9 * t_u + x_10 * x127
+            x131 = jnp.where(resting, 0.0, x127)
+            x133 = x131 + x37 * t_r_1
+            return (x130, t_ge_new, t_gi_new, x131, x133), x133
+
+        (x100, x101, x102, x103, x104), x105 = _scan(
+            step_2,
+            (t_v, t_ge, t_gi, t_z, t_r),
+            (x81, x97, x95, x98, x90, x91, x93, x96, x94, x92),
+        )
+        x108 = 2.0 * x75 * (x73 @ t_out + jnp.einsum("ab,cda->cdb", out, x105))
+        x110 = x_1 + x108.sum((0, 1, 2))
         return (
-            (v_new, ge_new, gi_new, z_new, left_new),
-            (t27, t30, t33, t36, resting, t55, t57, t58, t59),
+            (
+                x67,
+                x68,
+                x69,
+                x70,
+                x71,
+                x72,
+                x78,
+                x83,
+                x84,
+                x85,
+                x86,
+                x87,
+                x100,
+                x101,
+                x102,
+                x103,
+                x104,
+                x110,
+            ),
+            ((), ()),
         )
 
-    _, (t7, t8, t9, t10, t11, t12, t13, t14, t15) = lax.scan(
-        step_1, (x28, zero, zero, zero, x29), x38
+    (_, _, _, _, _, _, x61, _, _, _, _, _, _, _, _, _, _, x62), _ = _in_blocks(
+        block,
+        (
+            x28,
+            zero,
+            zero,
+            zero,
+            x29,
+            zero,
+            0.0,
+            x28,
+            zero,
+            zero,
+            zero,
+            x29,
+            zero,
+            zero,
+            zero,
+            zero,
+            zero,
+            0.0,
+        ),
+        (xs, targets),
+        (),
+        time,
+        50,
     )
-    t16 = t7 @ t1
-    t17 = t8 @ t2
-
-    def step_2(carry, now):
-        t_v, t_ge, t_gi, t_z, t_r = carry
-        x, x_1, x_2, x_3, x_4, x_5, x_6, x_7, x_8, resting = now
-        t_ge_new = x31 * t_ge + t_z[:, : 4 * m] @ x17 + x + x_1
-        t_gi_new = x33 * t_gi + t_z[:, 4 * m :] @ x26 + x_3
-        t_u = t_v + x34 * (x_4 * t_ge_new - x_2 * t_v - t_v + x_5 * t_gi_new)
-        t41 = x_6 * t_u
-        t44 = x_7 * t_u + x_8 * t41
-        t45 = jnp.where(resting, 0.0, t41)
-        t47 = t45 + x37 * t_r
-        return (t44, t_ge_new, t_gi_new, t45, t47), t47
-
-    _, t19 = lax.scan(
-        step_2,
-        (zero, zero, zero, zero, zero),
-        (t4, t16, t14, t17, t9, t10, t12, t15, t13, t11),
-    )
-    t24 = (p18 * (x40 @ t_out + t19 @ out)).sum((0, 1, 2)) / (batch * n_out * time)
-    return (x46,), (t24,)
+    x64 = x61 / (batch * n_out * time)
+    # accumulation
+    t0 = x62 / (batch * n_out * time)
+    return (x64,), (t0,)
 
 
 def _value_and_gradient(
     w_in, w_e, w_i, out, xs, targets, tau, tau_e, tau_i, tau_r, EL, Ee, Ei, VT, Vr
 ):
-    """The result and its gradient: 2,139,376,410 operations."""
+    """The result and its gradient: 2,139,437,011 operations."""
     # sizes
     batch = xs.shape[1]
     m = w_i.shape[0]
+    n_in = w_in.shape[0]
     n_out = out.shape[1]
     time = xs.shape[0]
     # primal
@@ -569,26 +755,41 @@ def _value_and_gradient(
     x34 = 0.5 / tau
     x35 = VT - EL
     x37 = jnp.exp(-0.5 / tau_r)
-    x38 = xs @ x8
+    x39 = jnp.zeros((5 * m, n_out), w_in.dtype)
 
-    def step(carry, x):
-        v, ge, gi, z, left, r = carry
-        ge_new = ge * x31 + x + z[:, : 4 * m] @ x17
-        gi_new = gi * x33 + z[:, 4 * m :] @ x26
-        u = v + x34 * (EL - v + ge_new * (Ee - v) + gi_new * (Ei - v))
-        resting = left > 0
-        x63 = (u - VT) / x35
-        z_new = jnp.where(resting, 0.0, jnp.where(x63 > 0.0, 1.0, 0.0))
-        x67 = z_new.astype(x63.dtype)
-        v_new = jnp.where(resting, Vr, u + x67 * (Vr - u))
-        left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left - 1, 0))
-        r_new = r * x37 + x67
-        x74 = gi_new + ge_new
-        return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x74)
+    def block(carry, now, _steps):
+        v, ge, gi, z, left, r, x, x_1 = carry
+        (xs_1, targets_1) = now
+        x49 = xs_1 @ x8
 
-    _, (x40, t3, t2, t1) = lax.scan(step, (x28, zero, zero, zero, x29, zero), x38)
-    x42 = x40 @ out - targets
-    x46 = (x42**2).sum((0, 1, 2)) / (batch * n_out * time)
+        def step(carry, x_2):
+            v_1, ge_1, gi_1, z_1, left_1, r_1 = carry
+            ge_new = ge_1 * x31 + x_2 + z_1[:, : 4 * m] @ x17
+            gi_new = gi_1 * x33 + z_1[:, 4 * m :] @ x26
+            u = v_1 + x34 * (EL - v_1 + ge_new * (Ee - v_1) + gi_new * (Ei - v_1))
+            resting = left_1 > 0
+            x86 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(x86 > 0.0, 1.0, 0.0))
+            x90 = z_new.astype(x86.dtype)
+            v_new = jnp.where(resting, Vr, u + x90 * (Vr - u))
+            left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_1 - 1, 0))
+            r_new = r_1 * x37 + x90
+            x97 = gi_new + ge_new
+            return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x97)
+
+        (x51, x52, x53, x54, x55, x56), (x57, x60, x59, x58) = _scan(
+            step, (v, ge, gi, z, left, r), x49
+        )
+        x62 = x57 @ out - targets_1
+        x65 = x + (x62**2).sum((0, 1, 2))
+        x67 = 2.0 * x62 / (batch * n_out * time)
+        x69 = x_1 + jnp.einsum("abc,abd->dc", x67, x57)
+        return (x51, x52, x53, x54, x55, x56, x65, x69), ((x58, x59, x60, x67), (v, z))
+
+    (_, _, _, _, _, _, x41, d_out), ((x42, x43, x44, x45), (x46, x47)) = _in_blocks(
+        block, (x28, zero, zero, zero, x29, zero, 0.0, x39), (xs, targets), (), time, 50
+    )
+    x48 = x41 / (batch * n_out * time)
     # elemental partials
     p4 = jnp.where(w_in == jnp.inf, 0.0, w_in) - jnp.where(x8 == jnp.inf, 0.0, x8)
     p5 = jnp.exp(p4)
@@ -596,65 +797,87 @@ def _value_and_gradient(
     p11 = jnp.exp(p10)
     p16 = jnp.where(w_i == jnp.inf, 0.0, w_i) - jnp.where(x26 == jnp.inf, 0.0, x26)
     p17 = jnp.exp(p16)
-    p18 = 2.0 * x42
     # accumulation
-    t0 = p18 / (batch * n_out * time)
-    d_out = x40.reshape(-1, x40.shape[-1]).T @ t0.reshape(-1, t0.shape[-1])
-    t4 = jnp.arange(time, dtype=int)
-    t5 = 1.0 / x35
+    t0 = 1.0 / x35
+    t1 = jnp.zeros((4 * m, 5 * m), w_in.dtype)
+    t2 = jnp.zeros((m, 5 * m), w_in.dtype)
+    t3 = jnp.zeros((n_in, 5 * m), w_in.dtype)
 
-    def step_back(carry, now):
-        d_v, d_ge, d_gi, d_z, d_r = carry
-        x, u, resting, x_1, x_2 = now
-        t17 = x > 0
-        t18 = x - 1
-        t19 = lax.dynamic_index_in_dim(t2, t18, keepdims=False)
-        t20 = lax.dynamic_index_in_dim(t3, t18, keepdims=False)
-        t22 = (u - VT) / x35
-        t33 = (t20 - VT) / x35
-        t36 = jnp.where(t19, 0.0, jnp.where(t33 > 0.0, 1.0, 0.0))
-        t41 = jnp.where(t19, Vr, t20 + t36.astype(t33.dtype) * (Vr - t20))
-        v = jnp.where(t17, t41, x28)
-        z_1 = jnp.where(t17, t36, zero)
-        d_r_new = d_r + x_2 @ out.T
-        t46 = jnp.where(resting, 0.0, d_v)
-        t25 = jnp.where(resting, 0.0, jnp.where(t22 > 0.0, 1.0, 0.0)).astype(t22.dtype)
-        t50 = jnp.where(resting, 0.0, d_z + (d_r_new + t46 * (Vr - u)))
-        d_u = t46 + t50 * (t5 / (1.0 + 10.0 * jnp.abs(t22)) ** 2) - t46 * t25
-        t53 = d_u * x34
-        d_ge_new = d_ge + t53 * (Ee - v)
-        d_gi_new = d_gi + t53 * (Ei - v)
-        d_gi_new_1 = d_gi_new * x33
-        d_v_new = d_u - t53 * x_1 - t53
-        d_r_new_1 = d_r_new * x37
-        t58 = d_gi_new @ x26.T
-        t60 = d_ge_new @ x17.T
-        t59 = lax.pad(t58, jnp.asarray(0.0, t3.dtype), [(0, 0, 0), (4 * m, 0, 0)])
-        t61 = lax.pad(t60, jnp.asarray(0.0, t3.dtype), [(0, 0, 0), (0, m, 0)])
-        d_z_new_1 = t59 + t61
-        d_ge_new_1 = d_ge_new * x31
-        t62 = z_1[:, 4 * m :] != 0.0
-        t63 = z_1[:, : 4 * m] != 0.0
-        return (
-            (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
-            (t62, t63, d_ge_new, d_gi_new),
+    def block_back(carry, now, _steps):
+        d_v, d_ge, d_gi, d_z, d_r, x, x_1, x_2 = carry
+        (x43_1, x44_1, x42_1, x45_1, xs_1, v, z) = now
+        t8 = jnp.arange(_steps, dtype=int)
+
+        def step_back(carry, now):
+            d_v_1, d_ge_1, d_gi_1, d_z_1, d_r_1 = carry
+            x_3, u, resting, x_4, x_5 = now
+            t26 = x_3 > 0
+            t27 = x_3 - 1
+            t28 = lax.dynamic_index_in_dim(x43_1, t27, keepdims=False)
+            t29 = lax.dynamic_index_in_dim(x44_1, t27, keepdims=False)
+            t31 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(t31 > 0.0, 1.0, 0.0))
+            t42 = (t29 - VT) / x35
+            t45 = jnp.where(t28, 0.0, jnp.where(t42 > 0.0, 1.0, 0.0))
+            t50 = jnp.where(t28, Vr, t29 + t45.astype(t42.dtype) * (Vr - t29))
+            v_new = jnp.where(t26, t50, v)
+            z_new_1 = jnp.where(t26, t45, z)
+            t53 = z_new_1[:, 4 * m :]
+            t54 = z_new_1[:, : 4 * m]
+            d_r_new = d_r_1 + x_5 @ out.T
+            t55 = jnp.where(resting, 0.0, d_v_1)
+            t59 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t55 * (Vr - u)))
+            t61 = t55 + t59 * (t0 / (1.0 + 10.0 * jnp.abs(t31)) ** 2)
+            d_u = t61 - t55 * z_new.astype(t31.dtype)
+            t62 = d_u * x34
+            d_ge_new = d_ge_1 + t62 * (Ee - v_new)
+            d_gi_new = d_gi_1 + t62 * (Ei - v_new)
+            d_gi_new_1 = d_gi_new * x33
+            d_v_new = d_u - t62 * x_4 - t62
+            d_r_new_1 = d_r_new * x37
+            t67 = d_gi_new @ x26.T
+            t69 = d_ge_new @ x17.T
+            t68 = lax.pad(
+                t67, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
+            )
+            t70 = lax.pad(t69, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (0, m, 0)])
+            d_z_new_1 = t68 + t70
+            d_ge_new_1 = d_ge_new * x31
+            return (
+                (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
+                (t53, t54, d_ge_new, d_gi_new),
+            )
+
+        (t10, t11, t12, t13, t14), (t15, t16, t17, t18) = _scan(
+            step_back,
+            (d_v, d_ge, d_gi, d_z, d_r),
+            (t8, x44_1, x43_1, x42_1, x45_1),
+            reverse=True,
         )
+        t20 = x + _summed_product(t16, t17)
+        t22 = x_1 + _summed_product(t15, t18)
+        t24 = x_2 + _summed_product(xs_1, t17)
+        return (t10, t11, t12, t13, t14, t20, t22, t24), ((), ())
 
-    _, (t7, t9, t11, t12) = lax.scan(
-        step_back, (zero, zero, zero, zero, zero), (t4, t3, t2, t1, t0), reverse=True
+    (_, _, _, _, _, t5, t6, t7), _ = _in_blocks(
+        block_back,
+        (zero, zero, zero, zero, zero, t1, t2, t3),
+        (x43, x44, x42, x45, xs),
+        (x46, x47),
+        time,
+        50,
+        reverse=True,
     )
-    t8 = t7.astype(x31.dtype)
-    t10 = t9.astype(x31.dtype)
-    d_w_i = t8.reshape(-1, t8.shape[-1]).T @ t12.reshape(-1, t12.shape[-1]) * p17
-    d_w_e = t10.reshape(-1, t10.shape[-1]).T @ t11.reshape(-1, t11.shape[-1]) * p11
-    d_w_in = xs.reshape(-1, xs.shape[-1]).T @ t11.reshape(-1, t11.shape[-1]) * p5
-    return (x46,), (d_w_in, d_w_e, d_w_i, d_out)
+    d_w_i = t6 * p17
+    d_w_e = t5 * p11
+    d_w_in = t7 * p5
+    return (x48,), (d_w_in, d_w_e, d_w_i, d_out)
 
 
 def _residuals(
     w_in, w_e, w_i, out, xs, targets, tau, tau_e, tau_i, tau_r, EL, Ee, Ei, VT, Vr
 ):
-    """What the backward pass is given: 802,917,609 operations."""
+    """What the backward pass is given: 802,917,610 operations."""
     # sizes
     batch = xs.shape[1]
     m = w_i.shape[0]
@@ -675,31 +898,41 @@ def _residuals(
     x34 = 0.5 / tau
     x35 = VT - EL
     x37 = jnp.exp(-0.5 / tau_r)
-    x38 = xs @ x8
 
-    def step(carry, x):
-        v, ge, gi, z, left, r = carry
-        ge_new = ge * x31 + x + z[:, : 4 * m] @ x17
-        gi_new = gi * x33 + z[:, 4 * m :] @ x26
-        u = v + x34 * (EL - v + ge_new * (Ee - v) + gi_new * (Ei - v))
-        resting = left > 0
-        x63 = (u - VT) / x35
-        z_new = jnp.where(resting, 0.0, jnp.where(x63 > 0.0, 1.0, 0.0))
-        x67 = z_new.astype(x63.dtype)
-        v_new = jnp.where(resting, Vr, u + x67 * (Vr - u))
-        left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left - 1, 0))
-        r_new = r * x37 + x67
-        x74 = gi_new + ge_new
-        return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x74)
+    def block(carry, now, _steps):
+        v, ge, gi, z, left, r, x = carry
+        (xs_1, targets_1) = now
+        x49 = xs_1 @ x8
 
-    _, (x40, t4, t3, t2) = lax.scan(step, (x28, zero, zero, zero, x29, zero), x38)
-    x42 = x40 @ out - targets
-    x46 = (x42**2).sum((0, 1, 2)) / (batch * n_out * time)
-    # elemental partials
-    p18 = 2.0 * x42
-    # accumulation
+        def step(carry, x_1):
+            v_1, ge_1, gi_1, z_1, left_1, r_1 = carry
+            ge_new = ge_1 * x31 + x_1 + z_1[:, : 4 * m] @ x17
+            gi_new = gi_1 * x33 + z_1[:, 4 * m :] @ x26
+            u = v_1 + x34 * (EL - v_1 + ge_new * (Ee - v_1) + gi_new * (Ei - v_1))
+            resting = left_1 > 0
+            x83 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(x83 > 0.0, 1.0, 0.0))
+            x87 = z_new.astype(x83.dtype)
+            v_new = jnp.where(resting, Vr, u + x87 * (Vr - u))
+            left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_1 - 1, 0))
+            r_new = r_1 * x37 + x87
+            x94 = gi_new + ge_new
+            return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x94)
+
+        (x51, x52, x53, x54, x55, x56), (x57, x60, x59, x58) = _scan(
+            step, (v, ge, gi, z, left, r), x49
+        )
+        x62 = x57 @ out - targets_1
+        x65 = x + (x62**2).sum((0, 1, 2))
+        x66 = 2.0 * x62
+        return (x51, x52, x53, x54, x55, x56, x65), ((x57, x58, x59, x60, x66), (v, z))
+
+    (_, _, _, _, _, _, x39), ((x40, x41, x42, x43, x44), (x45, x46)) = _in_blocks(
+        block, (x28, zero, zero, zero, x29, zero, 0.0), (xs, targets), (), time, 50
+    )
+    x48 = x39 / (batch * n_out * time)
     return (
-        (x46,),
+        (x48,),
         (
             w_in,
             w_e,
@@ -716,10 +949,12 @@ def _residuals(
             VT,
             Vr,
             x40,
-            p18,
-            t2,
-            t3,
-            t4,
+            x41,
+            x42,
+            x43,
+            x44,
+            x45,
+            x46,
         ),
     )
 
@@ -740,16 +975,19 @@ def _cotangents(
     VT,
     Vr,
     x40,
-    p18,
-    t2,
-    t3,
-    t4,
+    x41,
+    x42,
+    x43,
+    x44,
+    x45,
+    x46,
     ct_out_new,
 ):
-    """Cotangents of the inputs from those of the outputs and what was kept: 1,336,758,811 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 1,336,819,410 operations."""
     # sizes
     batch = xs.shape[1]
     m = w_i.shape[0]
+    n_in = w_in.shape[0]
     n_out = out.shape[1]
     time = xs.shape[0]
     # primal
@@ -760,7 +998,6 @@ def _cotangents(
     x25 = jnp.maximum(w_i, 0.0) + jnp.log1p(jnp.exp(-jnp.abs(w_i)))
     x26 = jnp.where(jnp.isnan(w_i), w_i + 0.0, x25)
     zero = jnp.zeros((batch, 5 * m), w_in.dtype)
-    x28 = jnp.full((batch, 5 * m), 0.0 + EL, w_in.dtype)
     x31 = jnp.exp(-0.5 / tau_e)
     x33 = jnp.exp(-0.5 / tau_i)
     x34 = 0.5 / tau
@@ -774,56 +1011,83 @@ def _cotangents(
     p16 = jnp.where(w_i == jnp.inf, 0.0, w_i) - jnp.where(x26 == jnp.inf, 0.0, x26)
     p17 = jnp.exp(p16)
     # accumulation
-    t1 = ct_out_new / (batch * n_out * time) * p18
-    d_out = x40.reshape(-1, x40.shape[-1]).T @ t1.reshape(-1, t1.shape[-1])
-    t5 = jnp.arange(time, dtype=int)
-    t6 = 1.0 / x35
+    t0 = ct_out_new / (batch * n_out * time)
+    t1 = 1.0 / x35
+    t2 = jnp.zeros((5 * m, n_out), w_in.dtype)
+    t3 = jnp.zeros((4 * m, 5 * m), w_in.dtype)
+    t4 = jnp.zeros((m, 5 * m), w_in.dtype)
+    t5 = jnp.zeros((n_in, 5 * m), w_in.dtype)
 
-    def step_back(carry, now):
-        d_v, d_ge, d_gi, d_z, d_r = carry
-        x, u, resting, x_1, x_2 = now
-        t18 = x > 0
-        t19 = x - 1
-        t20 = lax.dynamic_index_in_dim(t3, t19, keepdims=False)
-        t21 = lax.dynamic_index_in_dim(t4, t19, keepdims=False)
-        t23 = (u - VT) / x35
-        t34 = (t21 - VT) / x35
-        t37 = jnp.where(t20, 0.0, jnp.where(t34 > 0.0, 1.0, 0.0))
-        t42 = jnp.where(t20, Vr, t21 + t37.astype(t34.dtype) * (Vr - t21))
-        v = jnp.where(t18, t42, x28)
-        z_1 = jnp.where(t18, t37, zero)
-        d_r_new = d_r + x_2 @ out.T
-        t47 = jnp.where(resting, 0.0, d_v)
-        t26 = jnp.where(resting, 0.0, jnp.where(t23 > 0.0, 1.0, 0.0)).astype(t23.dtype)
-        t51 = jnp.where(resting, 0.0, d_z + (d_r_new + t47 * (Vr - u)))
-        d_u = t47 + t51 * (t6 / (1.0 + 10.0 * jnp.abs(t23)) ** 2) - t47 * t26
-        t54 = d_u * x34
-        d_ge_new = d_ge + t54 * (Ee - v)
-        d_gi_new = d_gi + t54 * (Ei - v)
-        d_gi_new_1 = d_gi_new * x33
-        d_v_new = d_u - t54 * x_1 - t54
-        d_r_new_1 = d_r_new * x37
-        t59 = d_gi_new @ x26.T
-        t61 = d_ge_new @ x17.T
-        t60 = lax.pad(t59, jnp.asarray(0.0, t4.dtype), [(0, 0, 0), (4 * m, 0, 0)])
-        t62 = lax.pad(t61, jnp.asarray(0.0, t4.dtype), [(0, 0, 0), (0, m, 0)])
-        d_z_new_1 = t60 + t62
-        d_ge_new_1 = d_ge_new * x31
-        t63 = z_1[:, 4 * m :] != 0.0
-        t64 = z_1[:, : 4 * m] != 0.0
-        return (
-            (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
-            (t63, t64, d_ge_new, d_gi_new),
+    def block_back(carry, now, _steps):
+        x, d_v, d_ge, d_gi, d_z, d_r, x_1, x_2, x_3 = carry
+        (x44_1, x40_1, x42_1, x43_1, x41_1, xs_1, v, z) = now
+        t10 = t0 * x44_1
+        t12 = x + _summed_product(x40_1, t10)
+        t13 = jnp.arange(_steps, dtype=int)
+
+        def step_back(carry, now):
+            d_v_1, d_ge_1, d_gi_1, d_z_1, d_r_1 = carry
+            x_4, u, resting, x_5, x_6 = now
+            t31 = x_4 > 0
+            t32 = x_4 - 1
+            t33 = lax.dynamic_index_in_dim(x42_1, t32, keepdims=False)
+            t34 = lax.dynamic_index_in_dim(x43_1, t32, keepdims=False)
+            t36 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(t36 > 0.0, 1.0, 0.0))
+            t47 = (t34 - VT) / x35
+            t50 = jnp.where(t33, 0.0, jnp.where(t47 > 0.0, 1.0, 0.0))
+            t55 = jnp.where(t33, Vr, t34 + t50.astype(t47.dtype) * (Vr - t34))
+            v_new = jnp.where(t31, t55, v)
+            z_new_1 = jnp.where(t31, t50, z)
+            t58 = z_new_1[:, 4 * m :]
+            t59 = z_new_1[:, : 4 * m]
+            d_r_new = d_r_1 + x_6 @ out.T
+            t60 = jnp.where(resting, 0.0, d_v_1)
+            t64 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t60 * (Vr - u)))
+            t66 = t60 + t64 * (t1 / (1.0 + 10.0 * jnp.abs(t36)) ** 2)
+            d_u = t66 - t60 * z_new.astype(t36.dtype)
+            t67 = d_u * x34
+            d_ge_new = d_ge_1 + t67 * (Ee - v_new)
+            d_gi_new = d_gi_1 + t67 * (Ei - v_new)
+            d_gi_new_1 = d_gi_new * x33
+            d_v_new = d_u - t67 * x_5 - t67
+            d_r_new_1 = d_r_new * x37
+            t72 = d_gi_new @ x26.T
+            t74 = d_ge_new @ x17.T
+            t73 = lax.pad(
+                t72, jnp.asarray(0.0, x43_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
+            )
+            t75 = lax.pad(t74, jnp.asarray(0.0, x43_1.dtype), [(0, 0, 0), (0, m, 0)])
+            d_z_new_1 = t73 + t75
+            d_ge_new_1 = d_ge_new * x31
+            return (
+                (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
+                (t58, t59, d_ge_new, d_gi_new),
+            )
+
+        (t15, t16, t17, t18, t19), (t20, t21, t22, t23) = _scan(
+            step_back,
+            (d_v, d_ge, d_gi, d_z, d_r),
+            (t13, x43_1, x42_1, x41_1, t10),
+            reverse=True,
         )
+        t25 = x_1 + _summed_product(t21, t22)
+        t27 = x_2 + _summed_product(t20, t23)
+        t29 = x_3 + _summed_product(xs_1, t22)
+        return (t12, t15, t16, t17, t18, t19, t25, t27, t29), ((), ())
 
-    _, (t8, t10, t12, t13) = lax.scan(
-        step_back, (zero, zero, zero, zero, zero), (t5, t4, t3, t2, t1), reverse=True
+    (d_out, _, _, _, _, _, t7, t8, t9), _ = _in_blocks(
+        block_back,
+        (t2, zero, zero, zero, zero, zero, t3, t4, t5),
+        (x44, x40, x42, x43, x41, xs),
+        (x45, x46),
+        time,
+        50,
+        reverse=True,
     )
-    t9 = t8.astype(t4.dtype)
-    t11 = t10.astype(t4.dtype)
-    d_w_i = t9.reshape(-1, t9.shape[-1]).T @ t13.reshape(-1, t13.shape[-1]) * p17
-    d_w_e = t11.reshape(-1, t11.shape[-1]).T @ t12.reshape(-1, t12.shape[-1]) * p11
-    d_w_in = xs.reshape(-1, xs.shape[-1]).T @ t12.reshape(-1, t12.shape[-1]) * p5
+    d_w_i = t8 * p17
+    d_w_e = t7 * p11
+    d_w_in = t9 * p5
     return (d_w_in, d_w_e, d_w_i, d_out)
 
 
@@ -884,14 +1148,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -937,8 +1205,23 @@ def _hold_constant(
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -1175,7 +1458,8 @@ def _result(outputs, types):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -1218,6 +1502,36 @@ def _no_tangent(tangent, name):
         )
 
 
+def _in_blocks(block, carry, parts, once, time, size, reverse=False):
+    """A loop over time in blocks of so many steps; the last block has what is left.
+
+    A block is given what belongs to its steps of `parts`, and one element of each of `once`, and
+    puts out as much.
+    """
+    count, rest = divmod(time, size)
+
+    def whole(carry, number):
+        now = tuple(lax.dynamic_slice_in_dim(x, number * size, size) for x in parts)
+        return block(carry, (*now, *(x[number] for x in once)), size)
+
+    last = (*(x[count * size :] for x in parts), *(x[-1] for x in once))
+    found = []
+    if rest and reverse:
+        carry, (steps, ends) = block(carry, last, rest)
+        found.append((steps, tuple(x[None] for x in ends)))
+    if count:
+        numbers = jnp.arange(count)
+        carry, (steps, ends) = _scan(whole, carry, numbers, reverse=reverse)
+        steps = tuple(x.reshape(-1, *x.shape[2:]) for x in steps)
+        found.insert(0, (steps, ends))
+    if rest and not reverse:
+        carry, (steps, ends) = block(carry, last, rest)
+        found.append((steps, tuple(x[None] for x in ends)))
+    if len(found) == 1:
+        return carry, found[0]
+    return carry, jax.tree.map(lambda *x: jnp.concatenate(x), *found)
+
+
 _DIFFERENTIATED = ("params.w_in", "params.w_e", "params.w_i", "params.out")
 
 
@@ -1229,3 +1543,60 @@ def _refuse_derivative(primals):
                 f"ei_loss was generated with {name} held constant; "
                 f"generate it again with --wrt to differentiate with respect to {name}"
             )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+
+
+def _scan(step, carry, xs, **how):
+    """`lax.scan`, where a carry may come to vary over a mesh that does not at the start."""
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return lax.scan(step, carry, xs, **how)
+    now = jax.tree.map(lambda x: x[0], xs)
+    axes = _axes((carry, jax.eval_shape(step, carry, now)))
+
+    def varying_step(carry, now):
+        after, out = step(carry, now)
+        return _vary(after, axes), out
+
+    return lax.scan(varying_step, _vary(carry, axes), xs, **how)
+
+
+def _summed_product(x, y):
+    """The sum of x[..., i] * y[..., j] over all axes in front.
+
+    One product of matrices, for which XLA moves nothing. On a mesh the axes stay apart: devices
+    among which one of them is divided would have to exchange what is merged with it.
+    """
+    if jax.typeof(x).sharding.mesh.auto_axes or jax.typeof(y).sharding.mesh.auto_axes:
+        axes = tuple(range(x.ndim - 1))
+        return jnp.tensordot(x, y, (axes, axes))
+    return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])

@@ -10,6 +10,7 @@
 # Training keeps 2,048,000 bytes (in float32), and the backward pass takes 185,343,974
 # operations (2*batch*n*n_in*time + 1746*batch*n*time + 2*batch*n - n*n_in - 2*n + time
 # + 2).
+# Loops over time run step by step; the gradient takes about 2,752,920 bytes.
 """The exact derivative of `hodgkin_huxley_loss`, generated from models/networks/hodgkin_huxley_loss.py."""
 
 from functools import partial
@@ -24,7 +25,7 @@ GRADGEN = {
     "source": "models/networks/hodgkin_huxley_loss.py",
     "function": "hodgkin_huxley_loss",
     "digest": "sha256:eab83a8f53cf91000e7d3e3ebb93f4f7c744a9d76240dfc7e4a28d2de763db52",
-    "text": "sha256:e2b54fa16b4ab361f8285681ed6d570b1d95c927b823364fa4c53af00922d054",
+    "text": "sha256:81292670d1d56e59d21a16663b9da3ac0007527a94e9f6708e25fbe3163d510f",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -35,7 +36,161 @@ GRADGEN = {
     },
     "sizes": {"time": 100, "batch": 16, "n_in": 32, "n": 64},
     "wrt": ("params.w", "params.gNa", "params.gK"),
-    "vjp_order": "reverse",
+    "orders": {
+        "vjp": {"graph": "61c3eb994d5600af", "order": "reverse"},
+        "vjp, loop 1": {"graph": "03aaac0eadba71e6", "order": "reverse"},
+        "vjp, loop 1, loop 1": {
+            "graph": "511a6ee21d77ac29",
+            "order": (
+                "sub-3efd8ad623",
+                "mul-c7aaceb99a",
+                "neg-f88fc5fee4",
+                "add-ad92776390",
+                "sub-a7df2135eb",
+                "exp-a953f43cd8",
+                "mul-3c58f7d3fa",
+                "add-aae59bf006",
+                "mul-ddfca1f5f3",
+                "exp-07a93f4c67",
+                "sub-2013fe59a8",
+                "mul-d1618f1e37",
+                "add-c2c8398315",
+                "exp-c42bcf3959",
+                "add-2e5f5d0270",
+                "div-7983202cb8",
+                "mul-4e1b28e2c2",
+                "div-01ee9bf02d",
+                "exp-5c88cebe24",
+                "add-5d41b90151",
+                "add-584880ca90",
+                "sub-9524512708",
+                "sub-4926f2cefc",
+                "mul-6df214628c",
+                "add-d184941a17",
+                "mul-d8fe168825",
+                "add-eddba3872f",
+                "div-b11f7a3eca",
+                "mul-5e22896905",
+                "mul-26ad4f5d5b",
+                "mul-c25bdc04c8",
+                "neg-5be87ec205",
+                "mul-930d1dcfb7",
+                "integer_pow-a6ab1571e7",
+                "mul-3dcf310f2d",
+                "sub-e2e435efc2",
+                "neg-34971602a6",
+                "div-8ddb35a6a9",
+                "div-001c8ca842",
+                "mul-dbd1e9c788",
+                "mul-4ebc147b3c",
+                "mul-024f24842a",
+                "add-c81a054842",
+                "div-4baa076a25",
+                "sub-5eafb65c34",
+                "mul-4d42e491b1",
+                "mul-a2f4109f48",
+                "mul-6d6990cf1c",
+                "exp-92eb248cb3",
+                "integer_pow-ff0fed10c1",
+                "add-fb12a97f84",
+                "sub-0977dcf1fd",
+                "div-71afe6e0f3",
+                "neg-22140df894",
+                "div-3ce7ebf460",
+                "add-c126cef1ff",
+                "mul-9da0adab4e",
+                "sub-70159bc934",
+                "sub-e43603062f",
+                "exp-949e2a31bb",
+                "div-c163e1a563",
+                "mul-52e56408b0",
+                "mul-f37f7bac7d",
+                "sub-cae4f37600",
+                "sub-5b6abce4a4",
+            ),
+            "found_by": "annealing",
+        },
+        "jvp": {"graph": "be587fd628725ab4", "order": "forward"},
+        "jvp, loop 1": {"graph": "8323805c35e4a0b2", "order": "forward"},
+        "jvp, loop 1, loop 1": {
+            "graph": "81490e13b7bd8a80",
+            "order": (
+                "div-001c8ca842",
+                "div-8ddb35a6a9",
+                "integer_pow-a6ab1571e7",
+                "sub-9524512708",
+                "mul-6d6990cf1c",
+                "add-d184941a17",
+                "exp-92eb248cb3",
+                "0",
+                "mul-9da0adab4e",
+                "exp-949e2a31bb",
+                "div-4baa076a25",
+                "add-ad92776390",
+                "sub-e2e435efc2",
+                "5",
+                "neg-22140df894",
+                "mul-d1618f1e37",
+                "sub-0977dcf1fd",
+                "mul-5e22896905",
+                "add-c126cef1ff",
+                "mul-dbd1e9c788",
+                "mul-6df214628c",
+                "mul-3dcf310f2d",
+                "mul-4d42e491b1",
+                "add-c81a054842",
+                "mul-3c58f7d3fa",
+                "add-5d41b90151",
+                "mul-ddfca1f5f3",
+                "mul-f37f7bac7d",
+                "add-fb12a97f84",
+                "exp-a953f43cd8",
+                "add-aae59bf006",
+                "exp-5c88cebe24",
+                "sub-2013fe59a8",
+                "mul-c7aaceb99a",
+                "sub-4926f2cefc",
+                "mul-024f24842a",
+                "mul-4e1b28e2c2",
+                "div-01ee9bf02d",
+                "sub-3efd8ad623",
+                "div-7983202cb8",
+                "3",
+                "neg-5be87ec205",
+                "6",
+                "add-eddba3872f",
+                "mul-d8fe168825",
+                "sub-a7df2135eb",
+                "exp-c42bcf3959",
+                "div-b11f7a3eca",
+                "mul-930d1dcfb7",
+                "neg-f88fc5fee4",
+                "mul-26ad4f5d5b",
+                "exp-07a93f4c67",
+                "neg-34971602a6",
+                "div-c163e1a563",
+                "mul-c25bdc04c8",
+                "div-3ce7ebf460",
+                "add-584880ca90",
+                "add-c2c8398315",
+                "7",
+                "mul-a2f4109f48",
+                "mul-4ebc147b3c",
+                "add-2e5f5d0270",
+                "div-71afe6e0f3",
+                "integer_pow-ff0fed10c1",
+                "sub-70159bc934",
+                "4",
+                "mul-52e56408b0",
+                "sub-5b6abce4a4",
+                "sub-5eafb65c34",
+                "1.2",
+                "sub-cae4f37600",
+                "sub-e43603062f",
+            ),
+            "found_by": "annealing",
+        },
+    },
     "counts": {
         "primal": {
             "mul": 28979205,
@@ -59,6 +214,7 @@ GRADGEN = {
             "total": 256307203,
             "formula": "4*batch*n*n_in*time + 2375*batch*n*time + 2*batch*n - n*n_in - 2*n + time + 31",
             "accumulation": {"muls": 47411202, "adds": 5194752, "reverse": 55603202},
+            "memory": {"bytes": 2752920},
         },
         "jvp": {
             "mul": 129740806,
@@ -117,7 +273,7 @@ def hodgkin_huxley_loss(params, xs, targets, gL=0.3):
     takes 185,343,974 operations.
     """
     leaves, types = _flatten(params, xs, targets, gL)
-    return _result(_step(*leaves), types)
+    return _result(_step(*_alike_over_mesh(leaves)), types)
 
 
 def hodgkin_huxley_loss_forward(params, xs, targets, gL=0.3):
@@ -136,8 +292,8 @@ def hodgkin_huxley_loss_value_and_grad(params, xs, targets, gL=0.3):
     """
     leaves, types = _flatten(params, xs, targets, gL)
     differentiated = (leaves[0], leaves[1], leaves[2])
-    outputs, gradient = _value_and_gradient(*leaves)
-    gradient = tuple(map(_as_primal, gradient, differentiated))
+    outputs, gradient = _value_and_gradient(*_alike_over_mesh(leaves))
+    gradient = _as_primals(gradient, differentiated, _axes(leaves))
     return _result(outputs, types), _over_arguments(gradient, types)
 
 
@@ -225,10 +381,10 @@ def _primal(w, gNa, gK, xs, targets, gL):
             x104 = x_8 + 0.02 * (x100 - 0.125 * jnp.exp(x48 / 80.0) * x_8)
             return (x86, x92, x98, x104), None
 
-        (x36, x37, x38, x39), _ = lax.scan(step_1, (x, x_1, x_2, x_3), None, length=10)
+        (x36, x37, x38, x39), _ = _scan(step_1, (x, x_1, x_2, x_3), None, length=10)
         return (x36, x37, x38, x39), x36
 
-    _, x28 = lax.scan(step, (v, x20, x23, start), x26)
+    _, x28 = _scan(step, (v, x20, x23, start), x26)
     x34 = ((x28 - targets) ** 2).sum((0, 1, 2)) / (batch * n * time) / 100.0
     return (x34,)
 
@@ -276,10 +432,10 @@ def _vjp(w, gNa, gK, xs, targets, gL, ct_out):
             n_new = n_1 + 0.02 * (an_new * (1.0 - n_1) - bn_new * n_1)
             return (v_new, m_new, h_new, n_new), None
 
-        (x31, x32, x33, x34), _ = lax.scan(step_1, (x, x_1, x_2, x_3), None, length=10)
+        (x31, x32, x33, x34), _ = _scan(step_1, (x, x_1, x_2, x_3), None, length=10)
         return (x31, x32, x33, x34), (x31, x_1, x_2, x_3)
 
-    _, (x28, t4, t3, t2) = lax.scan(step, (v, x20, x23, start), x26)
+    _, (x28, t4, t3, t2) = _scan(step, (v, x20, x23, start), x26)
     # accumulation
     t1 = 0.01 * ct_out / (batch * n * time)
     t5 = jnp.arange(time, dtype=int)
@@ -306,7 +462,7 @@ def _vjp(w, gNa, gK, xs, targets, gL, ct_out):
             n_new = n_1 + 0.02 * (t82 - 0.125 * jnp.exp(t41 / 80.0) * n_1)
             return (v_new, m_new, h_new, n_new), (v_1, m, h, n_1)
 
-        _, (t19, t20, t22, t21) = lax.scan(step_1, (t17, x_8, x_9, x_10), None, length=10)
+        _, (t19, t20, t22, t21) = _scan(step_1, (t17, x_8, x_9, x_10), None, length=10)
         t23 = x + t1 * (2.0 * (x_11 - x_12))
 
         def step_back_1(carry, now):
@@ -353,7 +509,7 @@ def _vjp(w, gNa, gK, xs, targets, gL, ct_out):
             t135 = x_15 + t106
             return (d_v_new, d_m_new, d_h_new, d_n_new, t133, t134, t135), None
 
-        (t25, t26, t27, t28, t29, t30, t31), _ = lax.scan(
+        (t25, t26, t27, t28, t29, t30, t31), _ = _scan(
             step_back_1,
             (t23, x_1, x_2, x_3, t6, t6, t6),
             (t19, t20, t21, t22),
@@ -363,7 +519,7 @@ def _vjp(w, gNa, gK, xs, targets, gL, ct_out):
         t33 = x_5 + t30
         return (t25, t26, t27, t28, t32, t33), t31
 
-    (_, _, _, _, t9, t10), t8 = lax.scan(
+    (_, _, _, _, t9, t10), t8 = _scan(
         step_back,
         (t6, t6, t6, t6, t6, t6),
         (t5, x26, t4, t3, t2, x28, targets),
@@ -371,7 +527,7 @@ def _vjp(w, gNa, gK, xs, targets, gL, ct_out):
     )
     d_gNa = t9.sum(0)
     d_gK = t10.sum(0)
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t8.reshape(-1, t8.shape[-1])
+    d_w = _summed_product(xs, t8)
     return (d_w, d_gNa, d_gK)
 
 
@@ -413,10 +569,10 @@ def _jvp(w, gNa, gK, xs, targets, gL, t_w, t_gNa, t_gK):
             x104 = x_8 + 0.02 * (x100 - 0.125 * jnp.exp(x48 / 80.0) * x_8)
             return (x86, x92, x98, x104), None
 
-        (x36, x37, x38, x39), _ = lax.scan(step_1, (x, x_1, x_2, x_3), None, length=10)
+        (x36, x37, x38, x39), _ = _scan(step_1, (x, x_1, x_2, x_3), None, length=10)
         return (x36, x37, x38, x39), x36
 
-    _, x28 = lax.scan(step, (v, x20, x23, start), x26)
+    _, x28 = _scan(step, (v, x20, x23, start), x26)
     x29 = x28 - targets
     x34 = (x29**2).sum((0, 1, 2)) / (batch * n * time) / 100.0
     # elemental partials
@@ -444,7 +600,7 @@ def _jvp(w, gNa, gK, xs, targets, gL, t_w, t_gNa, t_gK):
             n_new = n_1 + 0.02 * (t66 - 0.125 * jnp.exp(t25 / 80.0) * n_1)
             return (v_new, m_new, h_new, n_new), None
 
-        (t9, t10, t11, t12), _ = lax.scan(step_2, (x, x_1, x_2, x_3), None, length=10)
+        (t9, t10, t11, t12), _ = _scan(step_2, (x, x_1, x_2, x_3), None, length=10)
 
         def step_3(carry, _now):
             v_1, m, h, n_1, t_v, t_m, t_h, t_n = carry
@@ -495,12 +651,12 @@ def _jvp(w, gNa, gK, xs, targets, gL, t_w, t_gNa, t_gK):
             t142 = t_v + t141
             return (v_new, m_new, h_new, n_new, t142, t136, t140, t134), None
 
-        (_, _, _, _, t14, t15, t16, t17), _ = lax.scan(
+        (_, _, _, _, t14, t15, t16, t17), _ = _scan(
             step_3, (x, x_1, x_2, x_3, x_4, x_5, x_6, x_7), None, length=10
         )
         return (t9, t10, t11, t12, t14, t15, t16, t17), t14
 
-    _, t2 = lax.scan(step_1, (v, x20, x23, start, t0, t0, t0, t0), (x26, xs))
+    _, t2 = _scan(step_1, (v, x20, x23, start, t0, t0, t0, t0), (x26, xs))
     t6 = 0.01 * ((p0 * t2).sum((0, 1, 2)) / (batch * n * time))
     return (x34,), (t6,)
 
@@ -548,10 +704,10 @@ def _value_and_gradient(w, gNa, gK, xs, targets, gL):
             n_new = n_1 + 0.02 * (an_new * (1.0 - n_1) - bn_new * n_1)
             return (v_new, m_new, h_new, n_new), None
 
-        (x36, x37, x38, x39), _ = lax.scan(step_1, (x, x_1, x_2, x_3), None, length=10)
+        (x36, x37, x38, x39), _ = _scan(step_1, (x, x_1, x_2, x_3), None, length=10)
         return (x36, x37, x38, x39), (x36, x_1, x_2, x_3)
 
-    _, (x28, t3, t2, t1) = lax.scan(step, (v, x20, x23, start), x26)
+    _, (x28, t3, t2, t1) = _scan(step, (v, x20, x23, start), x26)
     x34 = ((x28 - targets) ** 2).sum((0, 1, 2)) / (batch * n * time) / 100.0
     # accumulation
     t0 = 0.01 / (batch * n * time)
@@ -579,7 +735,7 @@ def _value_and_gradient(w, gNa, gK, xs, targets, gL):
             n_new = n_1 + 0.02 * (t81 - 0.125 * jnp.exp(t40 / 80.0) * n_1)
             return (v_new, m_new, h_new, n_new), (v_1, m, h, n_1)
 
-        _, (t18, t19, t21, t20) = lax.scan(step_1, (t16, x_8, x_9, x_10), None, length=10)
+        _, (t18, t19, t21, t20) = _scan(step_1, (t16, x_8, x_9, x_10), None, length=10)
         t22 = x + t0 * (2.0 * (x_11 - x_12))
 
         def step_back_1(carry, now):
@@ -626,7 +782,7 @@ def _value_and_gradient(w, gNa, gK, xs, targets, gL):
             t134 = x_15 + t105
             return (d_v_new, d_m_new, d_h_new, d_n_new, t132, t133, t134), None
 
-        (t24, t25, t26, t27, t28, t29, t30), _ = lax.scan(
+        (t24, t25, t26, t27, t28, t29, t30), _ = _scan(
             step_back_1,
             (t22, x_1, x_2, x_3, t5, t5, t5),
             (t18, t19, t20, t21),
@@ -636,7 +792,7 @@ def _value_and_gradient(w, gNa, gK, xs, targets, gL):
         t32 = x_5 + t29
         return (t24, t25, t26, t27, t31, t32), t30
 
-    (_, _, _, _, t8, t9), t7 = lax.scan(
+    (_, _, _, _, t8, t9), t7 = _scan(
         step_back,
         (t5, t5, t5, t5, t5, t5),
         (t4, x26, t3, t2, t1, x28, targets),
@@ -644,7 +800,7 @@ def _value_and_gradient(w, gNa, gK, xs, targets, gL):
     )
     d_gNa = t8.sum(0)
     d_gK = t9.sum(0)
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t7.reshape(-1, t7.shape[-1])
+    d_w = _summed_product(xs, t7)
     return (x34,), (d_w, d_gNa, d_gK)
 
 
@@ -691,10 +847,10 @@ def _residuals(w, gNa, gK, xs, targets, gL):
             n_new = n_1 + 0.02 * (an_new * (1.0 - n_1) - bn_new * n_1)
             return (v_new, m_new, h_new, n_new), None
 
-        (x36, x37, x38, x39), _ = lax.scan(step_1, (x, x_1, x_2, x_3), None, length=10)
+        (x36, x37, x38, x39), _ = _scan(step_1, (x, x_1, x_2, x_3), None, length=10)
         return (x36, x37, x38, x39), (x36, x_1, x_2, x_3)
 
-    _, (x28, t4, t3, t2) = lax.scan(step, (v, x20, x23, start), x26)
+    _, (x28, t4, t3, t2) = _scan(step, (v, x20, x23, start), x26)
     x34 = ((x28 - targets) ** 2).sum((0, 1, 2)) / (batch * n * time) / 100.0
     # accumulation
     return (x34,), (gNa, gK, xs, targets, gL, x26, x28, t2, t3, t4)
@@ -734,7 +890,7 @@ def _cotangents(gNa, gK, xs, targets, gL, x26, x28, t2, t3, t4, ct_out):
             n_new = n_1 + 0.02 * (t82 - 0.125 * jnp.exp(t41 / 80.0) * n_1)
             return (v_new, m_new, h_new, n_new), (v_1, m, h, n_1)
 
-        _, (t19, t20, t22, t21) = lax.scan(step, (t17, x_8, x_9, x_10), None, length=10)
+        _, (t19, t20, t22, t21) = _scan(step, (t17, x_8, x_9, x_10), None, length=10)
         t23 = x + t1 * (2.0 * (x_11 - x_12))
 
         def step_back_1(carry, now):
@@ -781,7 +937,7 @@ def _cotangents(gNa, gK, xs, targets, gL, x26, x28, t2, t3, t4, ct_out):
             t135 = x_15 + t106
             return (d_v_new, d_m_new, d_h_new, d_n_new, t133, t134, t135), None
 
-        (t25, t26, t27, t28, t29, t30, t31), _ = lax.scan(
+        (t25, t26, t27, t28, t29, t30, t31), _ = _scan(
             step_back_1,
             (t23, x_1, x_2, x_3, t6, t6, t6),
             (t19, t20, t21, t22),
@@ -791,7 +947,7 @@ def _cotangents(gNa, gK, xs, targets, gL, x26, x28, t2, t3, t4, ct_out):
         t33 = x_5 + t30
         return (t25, t26, t27, t28, t32, t33), t31
 
-    (_, _, _, _, t9, t10), t8 = lax.scan(
+    (_, _, _, _, t9, t10), t8 = _scan(
         step_back,
         (t6, t6, t6, t6, t6, t6),
         (t5, x26, t4, t3, t2, x28, targets),
@@ -799,7 +955,7 @@ def _cotangents(gNa, gK, xs, targets, gL, x26, x28, t2, t3, t4, ct_out):
     )
     d_gNa = t9.sum(0)
     d_gK = t10.sum(0)
-    d_w = xs.reshape(-1, xs.shape[-1]).T @ t8.reshape(-1, t8.shape[-1])
+    d_w = _summed_product(xs, t8)
     return (d_w, d_gNa, d_gK)
 
 
@@ -836,14 +992,18 @@ def _instantiated(cotangent):
 
 @jax.tree_util.register_static
 class _Like(NamedTuple):
-    """The shape and dtype of a primal, which its cotangent has too."""
+    """What a cotangent has in common with its primal."""
 
     shape: tuple[int, ...]
     dtype: object
+    sharding: jax.sharding.Sharding
+    axes: frozenset[str]
 
 
 def _like(primal):
-    return _Like(primal.shape, primal.dtype)
+    if isinstance(primal, _Like):
+        return primal
+    return _Like(primal.shape, primal.dtype, jax.typeof(primal).sharding, _axes(primal))
 
 
 @jax.custom_jvp
@@ -873,8 +1033,23 @@ def _hold_constant(w, gNa, gK, xs, targets, gL):
 
 def _pull_back(program, known, primals, cotangents):
     """Cotangents of the differentiated leaves, each in its primal's own shape and dtype."""
-    values = program(*known, *cotangents)
-    return tuple(map(_as_primal, values, primals))
+    axes = _axes((known, cotangents))
+
+    def pulled(*given):
+        return _as_primals(program(*_vary(given, axes)), primals, axes)
+
+    return _on_mesh(pulled, (*known, *cotangents), primals)
+
+
+def _as_primals(values, primals, axes):
+    """Cotangents like their primals: those of replicated ones are summed over the devices."""
+    shaped = map(_as_primal, values, primals)
+    pairs = zip(_vary(tuple(shaped), axes), map(_like, primals))
+    return tuple(_summed(value, axes - primal.axes) for value, primal in pairs)
+
+
+def _summed(value, axes):
+    return lax.psum(value, tuple(sorted(axes))) if axes else value
 
 
 def _as_primal(value, primal):
@@ -1055,7 +1230,8 @@ def _result(outputs, types):
 def _full(value, output):
     """A derivative in the shape and dtype of its output."""
     output = jnp.asarray(output)
-    return jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    value = jnp.broadcast_to(jnp.asarray(value).astype(output.dtype), output.shape)
+    return _vary(value, _axes(output))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -1092,3 +1268,60 @@ def _refuse_derivative(primals):
                 f"hodgkin_huxley_loss was generated with {name} held constant; "
                 f"generate it again with --wrt to differentiate with respect to {name}"
             )
+
+
+def _axes(values):
+    """The axes of a mesh over which one of the values varies: inside of `jax.shard_map` alone."""
+    types = map(jax.typeof, jax.tree.leaves(values))
+    return frozenset().union(*(kind.manual_axis_type.varying for kind in types))
+
+
+def _vary(values, axes):
+    """The same values, as ones that vary over these axes."""
+
+    def vary(value):
+        missing = axes - _axes(value)
+        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+
+    return jax.tree.map(vary, values) if axes else values
+
+
+def _alike_over_mesh(leaves):
+    """The leaves, all varying where one does: each device has a part of every derivative."""
+    return _vary(leaves, _axes(leaves))
+
+
+def _on_mesh(function, given, results):
+    """What a function gives; on a mesh with explicit axes, in the shardings of these results."""
+    meshes = (jax.typeof(value).sharding.mesh for value in given)
+    mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
+    if mesh is None:
+        return function(*given)
+    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
+    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+
+
+def _scan(step, carry, xs, **how):
+    """`lax.scan`, where a carry may come to vary over a mesh that does not at the start."""
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return lax.scan(step, carry, xs, **how)
+    now = jax.tree.map(lambda x: x[0], xs)
+    axes = _axes((carry, jax.eval_shape(step, carry, now)))
+
+    def varying_step(carry, now):
+        after, out = step(carry, now)
+        return _vary(after, axes), out
+
+    return lax.scan(varying_step, _vary(carry, axes), xs, **how)
+
+
+def _summed_product(x, y):
+    """The sum of x[..., i] * y[..., j] over all axes in front.
+
+    One product of matrices, for which XLA moves nothing. On a mesh the axes stay apart: devices
+    among which one of them is divided would have to exchange what is merged with it.
+    """
+    if jax.typeof(x).sharding.mesh.auto_axes or jax.typeof(y).sharding.mesh.auto_axes:
+        axes = tuple(range(x.ndim - 1))
+        return jnp.tensordot(x, y, (axes, axes))
+    return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
