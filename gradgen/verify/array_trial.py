@@ -25,7 +25,7 @@ from gradgen.verify.array_programs import (
     source_program,
 )
 from gradgen.verify.array_rule import judge_array, judge_bits
-from gradgen.verify.compiling import PLAIN, Compiler, is_simple
+from gradgen.verify.compiling import PLAIN, Compiled, Compiler, is_simple
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
 from gradgen.verify.noise import draw_signs, moved
@@ -227,10 +227,7 @@ class Trial:
 
     def _own(self, call: Arguments) -> dict[str, list[float]]:
         """How far roundings move each of JAX's results at most."""
-        signs = draw_signs(_RUNS)
-        lowered = jax.jit(moved(self._source)).lower(signs[0], *call)
-        program = lowered.compile(compiler_options=PLAIN)
-        runs: list[Results] = [program(one, *call) for one in signs]
+        runs: list[Results] = [self._moved(one, *call) for one in draw_signs(_RUNS)]
 
         def largest(arrays: Sequence[Any]) -> float:
             sizes = np.asarray([_numbers(array) for array in arrays], np.float64)
@@ -241,11 +238,28 @@ class Trial:
             for part in self._parts
         }
 
+    @cached_property
+    def _moved(self) -> Compiled:
+        """The source with every result moved by a rounding, this way or that."""
+        lowered = jax.jit(moved(self._source)).lower(draw_signs(1)[0], *self._calls[0])
+        return lowered.compile(compiler_options=PLAIN)
+
     def _other(self, part: str, call: Arguments) -> list[Array] | None:
         """A derivative by JAX's other mode, if there is one."""
+        if part not in self._others:
+            self._others[part] = self._compiled_other(part)
+        program = self._others[part]
+        return None if program is None else program(*call)
+
+    @cached_property
+    def _others(self) -> dict[str, Compiled | None]:
+        """The programs of JAX's other mode that were asked for, by what they are of."""
+        return {}
+
+    def _compiled_other(self, part: str) -> Compiled | None:
         program = other_mode(self._subject, part)
         try:
-            return program and Compiler()(self._over_samples(program), *call)(*call)
+            return program and Compiler()(self._over_samples(program), *self._calls[0])
         except (TypeError, ValueError, NotImplementedError):
             return None
 
