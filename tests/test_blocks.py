@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from generating import ROOT
 from loop_sources import LOOPS, loop_source
 from test_arrays import Pair, assert_verifies, check, pair
-from test_networks import close, type_of
+from test_networks import close, source
 
 from gradgen.cli.main import main
 from gradgen.compile.array_front import ArrayFront
@@ -130,7 +130,7 @@ def test_memory_of_segments(name: str) -> None:
     generated = getattr(load(render_arrays(made)), f"{name}_value_and_grad")
     weights = ((20, 32), (32, 32), (32, 4))
     given = (
-        type_of(name)(*(jnp.ones(shape) for shape in weights)),
+        source(name).Weights(*(jnp.ones(shape) for shape in weights)),
         jnp.zeros((1000, 8, 20)),
         jnp.zeros(8, jnp.int32),
     )

@@ -25,7 +25,7 @@ GRADGEN = {
     "source": "models/layers/hh_gap_junctions.py",
     "function": "hh_gap_junctions",
     "digest": "sha256:5c2a11c4ca3c9e287a36b1aa4e08125c9934495cc44a15c581d8f8ea9c3a7b26",
-    "text": "sha256:c0e31f33c7c9d365c9085928b95a8d4e17cdf9e6a4687791dd3fe2d1525d48c6",
+    "text": "sha256:0e00fc57b4521eaf36019e6c6882a604917cfff07a06be48e87c3100f9344e7b",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)",
@@ -944,7 +944,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -960,5 +962,6 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)

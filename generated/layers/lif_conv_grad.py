@@ -26,7 +26,7 @@ GRADGEN = {
     "source": "models/layers/lif_conv.py",
     "function": "lif_conv",
     "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:a036349c2c63b08ec1edbd274348bf7c90124d0ef0b69e33fe83e6026591fd0a",
+    "text": "sha256:f7ce7cb5b46e74f2c3e9a9afa4975f7d4ee9665e97aa1c26ec1b52be8d820b01",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, c_out, height, width)",
@@ -697,7 +697,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -713,5 +715,6 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)

@@ -30,7 +30,7 @@ GRADGEN = {
     "source": "models/networks/convolutional_loss.py",
     "function": "convolutional_loss",
     "digest": "sha256:b83f83c3d13bb7cb24815a03120243cb5b6bd5db0d5b535d0df85a860701607c",
-    "text": "sha256:8612de6a5daaad83f88e9b8a9cfa29a6fc8899f84079458388caaddb9cc6645b",
+    "text": "sha256:b828f4b23c573c36028848d3de590ff40bfb2fcc786abc796bb87ee86955b0c6",
     "mode": "arrays",
     "shapes": {
         "params.k1": "(c, 2, 3, 3)",
@@ -1343,7 +1343,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -1359,8 +1361,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

@@ -30,7 +30,7 @@ GRADGEN = {
     "source": "models/networks/delayed_loss.py",
     "function": "delayed_loss",
     "digest": "sha256:7c47587f39da43ec22f04bae47246f109099dc388661720f6ed57806a1ccf53e",
-    "text": "sha256:00a06650c9b55bc5446f43e4e8d1cad7f07d89389411070563da925f1553b5f4",
+    "text": "sha256:0b61c74bad539c68a8c7b01e018db069c13ad19dd0d1a846db6f39bf22fe8512",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -1278,7 +1278,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -1294,8 +1296,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

@@ -28,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/ei_loss.py",
     "function": "ei_loss",
     "digest": "sha256:7b3c32eb4f27b0b7ffd226d39751742a004c41e62f5c712e0106c40b161cc7eb",
-    "text": "sha256:2cbca4a0c8618d83ba97fa8b246120e6b9881611d3fd54a76db44ea0de3dbc56",
+    "text": "sha256:38b36ca49a9453cb323d267507bb3ecb9c08059470385a1377d7106f91418afc",
     "mode": "arrays",
     "shapes": {
         "params.w_in": "(n_in, 5*m)",
@@ -1556,7 +1556,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -1572,8 +1574,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

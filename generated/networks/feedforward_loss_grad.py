@@ -28,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/feedforward_loss.py",
     "function": "feedforward_loss",
     "digest": "sha256:ffba3bdf27c9ad3b5e09a465ee16aeaa2144792149a2027b3510b2541f2a0bfb",
-    "text": "sha256:a78bf798d8e957ac30783f680c997040778996b536a217bf8356b6f7006b82aa",
+    "text": "sha256:fc2bef70909870b4b593753bd0294bb1d9c9a636960615b43277931dff3f0f7f",
     "mode": "arrays",
     "shapes": {
         "params.first": "(n_in, n)",
@@ -1058,7 +1058,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -1074,8 +1076,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

@@ -30,7 +30,7 @@ GRADGEN = {
     "source": "models/networks/heterogeneous_loss.py",
     "function": "heterogeneous_loss",
     "digest": "sha256:30ca8c2b5e39310ba8e04ea186348b656d73cc78c498205b76f40e95e0482acf",
-    "text": "sha256:ae8353a518878b0d27c1b5a7cb1d8ca02923d7af86011b78640c705937861eea",
+    "text": "sha256:bb25df80a25c7e77dd830889b6ad675990510e4a1c61dd627e59b312e06c1401",
     "mode": "arrays",
     "shapes": {
         "params.bias": "(n,)",
@@ -1353,7 +1353,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -1369,8 +1371,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

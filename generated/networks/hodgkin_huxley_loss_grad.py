@@ -24,8 +24,8 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/networks/hodgkin_huxley_loss.py",
     "function": "hodgkin_huxley_loss",
-    "digest": "sha256:eab83a8f53cf91000e7d3e3ebb93f4f7c744a9d76240dfc7e4a28d2de763db52",
-    "text": "sha256:81292670d1d56e59d21a16663b9da3ac0007527a94e9f6708e25fbe3163d510f",
+    "digest": "sha256:188acc9ddccdba814b922b2ef98920d92adeeb42538ac45a76297e5402dcf432",
+    "text": "sha256:8910b99ac01d82e9cdaa5277bd760fd53bc883e3b7b80f86be58b90b2de6044c",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -1281,7 +1281,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -1297,8 +1299,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

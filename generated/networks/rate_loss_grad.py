@@ -30,7 +30,7 @@ GRADGEN = {
     "source": "models/networks/rate_loss.py",
     "function": "rate_loss",
     "digest": "sha256:fc1182b0175af0e8b1c1ae03731a8efa2f214f3f95036b17b02e6785f8e2c158",
-    "text": "sha256:481eb1baae5148e26a05e6d73080cc709844e350aaf95e8525f0acbe21b0c8d4",
+    "text": "sha256:7330338ddbc93a24a984cb6323b43b4cc5e3a5e59855b7d237c799200da59efe",
     "mode": "arrays",
     "shapes": {
         "params.w1": "(n_in, n)",
@@ -1601,7 +1601,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -1617,8 +1619,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

@@ -28,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/recurrent_loss.py",
     "function": "recurrent_loss",
     "digest": "sha256:8e3fe921b2f78ef9742cbf241e5db386fff9eb757fc8848d79dd34046d4a29dc",
-    "text": "sha256:5e5d4fb09a6b7571061d31afeef9a9de8154ae79c88b830ac28cd15d96729313",
+    "text": "sha256:5081cc60dda4e80bf43eaf2b16f8785f072608096aaf34d0a645ee820b8ed2b0",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -959,7 +959,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -975,8 +977,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

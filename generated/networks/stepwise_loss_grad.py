@@ -29,7 +29,7 @@ GRADGEN = {
     "source": "models/networks/stepwise_loss.py",
     "function": "stepwise_loss",
     "digest": "sha256:9f7c03cbef163b183ea4291862cd5483814a640c4708e6833e43c0824417818d",
-    "text": "sha256:7ade2085868fd3a2fc3125358a645dc4278be9cd05a63fd85c8d3e12698f8b2c",
+    "text": "sha256:3209905cc4d787d61f67b04b2fea21e7b7b8d2e65167acc3312956f6db3ee9d6",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -892,7 +892,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -908,8 +910,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

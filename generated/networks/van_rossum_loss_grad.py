@@ -26,7 +26,7 @@ GRADGEN = {
     "source": "models/networks/van_rossum_loss.py",
     "function": "van_rossum_loss",
     "digest": "sha256:4f441ea555471e371170f0d4301099f4a29bd4431eac350c504547af9f0eeeca",
-    "text": "sha256:cda6648239a106d4a2e2aaae145c476010dbeb023bec47f67f4c38b3917144f1",
+    "text": "sha256:030dc3af4381e6117cd0bc83fa36fb50e491c633a84cb698ac88dee93b020a96",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",
@@ -795,7 +795,9 @@ def _vary(values, axes):
 
     def vary(value):
         missing = axes - _axes(value)
-        return lax.pcast(value, tuple(sorted(missing)), to="varying") if missing else value
+        if not missing:
+            return value
+        return lax.pcast(value, tuple(sorted(missing)), to="varying")
 
     return jax.tree.map(vary, values) if axes else values
 
@@ -811,8 +813,9 @@ def _on_mesh(function, given, results):
     mesh = next((mesh for mesh in meshes if mesh.explicit_axes), None)
     if mesh is None:
         return function(*given)
-    shardings = (jax.NamedSharding(mesh, _like(result).sharding.spec) for result in results)
-    return jax.sharding.auto_axes(function, out_sharding=tuple(shardings))(*given)
+    specs = (_like(result).sharding.spec for result in results)
+    shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
+    return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
 
 
 def _scan(step, carry, xs, **how):

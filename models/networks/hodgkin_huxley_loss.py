@@ -22,10 +22,9 @@ References:
     Hodgkin, A. L., Huxley, A. F. (1952). A quantitative description of membrane current and its
     application to conduction and excitation in nerve. The Journal of Physiology 117(4), 500-544.
     doi:10.1113/jphysiol.1952.sp004764
-    Deistler, M., Kadhim, K. L., Pals, M., Beck, J., Huang, Z., Gloeckler, M., Lappalainen, J. K.,
-    Schroeder, C., Berens, P., Goncalves, P. J., Macke, J. H. (2025). Jaxley: differentiable
-    simulation enables large-scale training of detailed biophysical models of neural dynamics.
-    Nature Methods 22, 2649-2657. doi:10.1038/s41592-025-02895-w
+    Deistler, M., Kadhim, K. L., Pals, M., et al. (2025). Jaxley: differentiable simulation enables
+    large-scale training of detailed biophysical models of neural dynamics. Nature Methods 22,
+    2649-2657. doi:10.1038/s41592-025-02895-w
 """
 
 # gradgen: shape params.w=(n_in, n) params.gNa=(n,) params.gK=(n,)
