@@ -13,7 +13,7 @@
 # 1,336,819,410 operations (100*batch*m*m*time + 10*batch*m*n_in*time +
 # 20*batch*m*n_out*time + 160*batch*m*time + batch*n_out*time + 200*m*m + 40*m*n_in +
 # time + 10).
-# Loops over time run in blocks of 50 steps; the gradient takes about 27,261,032 bytes.
+# Loops over time run in blocks of 50 steps; the gradient takes about 27,139,232 bytes.
 """The exact derivative of `ei_loss`, generated from models/networks/ei_loss.py."""
 
 from functools import partial
@@ -28,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/ei_loss.py",
     "function": "ei_loss",
     "digest": "sha256:7b3c32eb4f27b0b7ffd226d39751742a004c41e62f5c712e0106c40b161cc7eb",
-    "text": "sha256:38b36ca49a9453cb323d267507bb3ecb9c08059470385a1377d7106f91418afc",
+    "text": "sha256:78847f860118833b396b2095b7f150bfa0d43626ca42496ea567674541164923",
     "mode": "arrays",
     "shapes": {
         "params.w_in": "(n_in, 5*m)",
@@ -144,7 +144,7 @@ GRADGEN = {
             "neg": 60000,
             "transcendental": 180003,
             "other": 1340000,
-            "compare": 6580200,
+            "compare": 7860200,
             "select": 16820000,
             "total": 2139398611,
             "formula": "150*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 2*batch*n_out*time + 200*m*m + 40*m*n_in + time + 11",
@@ -153,7 +153,7 @@ GRADGEN = {
                 "adds": 637099400,
                 "reverse": 663119201,
             },
-            "memory": {"bytes": 27261032},
+            "memory": {"bytes": 27139232},
         },
         "jvp": {
             "mul": 1323637600,
@@ -176,7 +176,7 @@ GRADGEN = {
             "neg": 60000,
             "transcendental": 180003,
             "other": 1340000,
-            "compare": 6580200,
+            "compare": 7860200,
             "select": 16820000,
             "total": 2139437011,
             "formula": "150*batch*m*m*time + 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 4*batch*n_out*time + 200*m*m + 40*m*n_in + time + 11",
@@ -203,7 +203,7 @@ GRADGEN = {
             "neg": 60000,
             "transcendental": 180003,
             "other": 60000,
-            "compare": 2740200,
+            "compare": 4020200,
             "select": 11700000,
             "total": 1336819410,
             "formula": "100*batch*m*m*time + 10*batch*m*n_in*time + 20*batch*m*n_out*time + 160*batch*m*time + batch*n_out*time + 200*m*m + 40*m*n_in + time + 10",
@@ -484,41 +484,41 @@ def _vjp(
         def step_back(carry, now):
             d_v_1, d_ge_1, d_gi_1, d_z_1, d_r_1 = carry
             x_3, u, resting, x_4, x_5 = now
-            t26 = x_3 > 0
-            t27 = x_3 - 1
-            t28 = lax.dynamic_index_in_dim(x43_1, t27, keepdims=False)
-            t29 = lax.dynamic_index_in_dim(x44_1, t27, keepdims=False)
-            t31 = (u - VT) / x35
-            z_new = jnp.where(resting, 0.0, jnp.where(t31 > 0.0, 1.0, 0.0))
-            t42 = (t29 - VT) / x35
-            t45 = jnp.where(t28, 0.0, jnp.where(t42 > 0.0, 1.0, 0.0))
-            t50 = jnp.where(t28, Vr, t29 + t45.astype(t42.dtype) * (Vr - t29))
-            v_new = jnp.where(t26, t50, v)
-            z_new_1 = jnp.where(t26, t45, z)
-            t53 = z_new_1[:, 4 * m :]
-            t54 = z_new_1[:, : 4 * m]
+            t28 = x_3 > 0
+            t29 = x_3 - 1
+            t30 = lax.dynamic_index_in_dim(x43_1, t29, keepdims=False)
+            t31 = lax.dynamic_index_in_dim(x44_1, t29, keepdims=False)
+            t33 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(t33 > 0.0, 1.0, 0.0))
+            t44 = (t31 - VT) / x35
+            t47 = jnp.where(t30, 0.0, jnp.where(t44 > 0.0, 1.0, 0.0))
+            t52 = jnp.where(t30, Vr, t31 + t47.astype(t44.dtype) * (Vr - t31))
+            v_new = jnp.where(t28, t52, v)
+            z_new_1 = jnp.where(t28, t47, z)
             d_r_new = d_r_1 + x_5 @ out.T
-            t55 = jnp.where(resting, 0.0, d_v_1)
-            t59 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t55 * (Vr - u)))
-            t61 = t55 + t59 * (t0 / (1.0 + 10.0 * jnp.abs(t31)) ** 2)
-            d_u = t61 - t55 * z_new.astype(t31.dtype)
-            t62 = d_u * x34
-            d_ge_new = d_ge_1 + t62 * (Ee - v_new)
-            d_gi_new = d_gi_1 + t62 * (Ei - v_new)
+            t57 = jnp.where(resting, 0.0, d_v_1)
+            t61 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t57 * (Vr - u)))
+            t63 = t57 + t61 * (t0 / (1.0 + 10.0 * jnp.abs(t33)) ** 2)
+            d_u = t63 - t57 * z_new.astype(t33.dtype)
+            t64 = d_u * x34
+            d_ge_new = d_ge_1 + t64 * (Ee - v_new)
+            d_gi_new = d_gi_1 + t64 * (Ei - v_new)
             d_gi_new_1 = d_gi_new * x33
-            d_v_new = d_u - t62 * x_4 - t62
+            d_v_new = d_u - t64 * x_4 - t64
             d_r_new_1 = d_r_new * x37
-            t67 = d_gi_new @ x26.T
-            t69 = d_ge_new @ x17.T
-            t68 = lax.pad(
-                t67, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
+            t69 = d_gi_new @ x26.T
+            t71 = d_ge_new @ x17.T
+            t70 = lax.pad(
+                t69, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
             )
-            t70 = lax.pad(t69, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (0, m, 0)])
-            d_z_new_1 = t68 + t70
+            t72 = lax.pad(t71, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (0, m, 0)])
+            d_z_new_1 = t70 + t72
             d_ge_new_1 = d_ge_new * x31
+            t73 = z_new_1[:, 4 * m :] != 0.0
+            t74 = z_new_1[:, : 4 * m] != 0.0
             return (
                 (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
-                (t53, t54, d_ge_new, d_gi_new),
+                (t73, t74, d_ge_new, d_gi_new),
             )
 
         (t10, t11, t12, t13, t14), (t15, t16, t17, t18) = _scan(
@@ -527,10 +527,10 @@ def _vjp(
             (t8, x44_1, x43_1, x42_1, x45_1),
             reverse=True,
         )
-        t20 = x + _summed_product(t16, t17)
-        t22 = x_1 + _summed_product(t15, t18)
-        t24 = x_2 + _summed_product(xs_1, t17)
-        return (t10, t11, t12, t13, t14, t20, t22, t24), ((), ())
+        t22 = x + _summed_product(t16.astype(x44_1.dtype), t17)
+        t24 = x_1 + _summed_product(t15.astype(x44_1.dtype), t18)
+        t26 = x_2 + _summed_product(xs_1, t17)
+        return (t10, t11, t12, t13, t14, t22, t24, t26), ((), ())
 
     (_, _, _, _, _, t5, t6, t7), _ = _in_blocks(
         block_back,
@@ -811,41 +811,41 @@ def _value_and_gradient(
         def step_back(carry, now):
             d_v_1, d_ge_1, d_gi_1, d_z_1, d_r_1 = carry
             x_3, u, resting, x_4, x_5 = now
-            t26 = x_3 > 0
-            t27 = x_3 - 1
-            t28 = lax.dynamic_index_in_dim(x43_1, t27, keepdims=False)
-            t29 = lax.dynamic_index_in_dim(x44_1, t27, keepdims=False)
-            t31 = (u - VT) / x35
-            z_new = jnp.where(resting, 0.0, jnp.where(t31 > 0.0, 1.0, 0.0))
-            t42 = (t29 - VT) / x35
-            t45 = jnp.where(t28, 0.0, jnp.where(t42 > 0.0, 1.0, 0.0))
-            t50 = jnp.where(t28, Vr, t29 + t45.astype(t42.dtype) * (Vr - t29))
-            v_new = jnp.where(t26, t50, v)
-            z_new_1 = jnp.where(t26, t45, z)
-            t53 = z_new_1[:, 4 * m :]
-            t54 = z_new_1[:, : 4 * m]
+            t28 = x_3 > 0
+            t29 = x_3 - 1
+            t30 = lax.dynamic_index_in_dim(x43_1, t29, keepdims=False)
+            t31 = lax.dynamic_index_in_dim(x44_1, t29, keepdims=False)
+            t33 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(t33 > 0.0, 1.0, 0.0))
+            t44 = (t31 - VT) / x35
+            t47 = jnp.where(t30, 0.0, jnp.where(t44 > 0.0, 1.0, 0.0))
+            t52 = jnp.where(t30, Vr, t31 + t47.astype(t44.dtype) * (Vr - t31))
+            v_new = jnp.where(t28, t52, v)
+            z_new_1 = jnp.where(t28, t47, z)
             d_r_new = d_r_1 + x_5 @ out.T
-            t55 = jnp.where(resting, 0.0, d_v_1)
-            t59 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t55 * (Vr - u)))
-            t61 = t55 + t59 * (t0 / (1.0 + 10.0 * jnp.abs(t31)) ** 2)
-            d_u = t61 - t55 * z_new.astype(t31.dtype)
-            t62 = d_u * x34
-            d_ge_new = d_ge_1 + t62 * (Ee - v_new)
-            d_gi_new = d_gi_1 + t62 * (Ei - v_new)
+            t57 = jnp.where(resting, 0.0, d_v_1)
+            t61 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t57 * (Vr - u)))
+            t63 = t57 + t61 * (t0 / (1.0 + 10.0 * jnp.abs(t33)) ** 2)
+            d_u = t63 - t57 * z_new.astype(t33.dtype)
+            t64 = d_u * x34
+            d_ge_new = d_ge_1 + t64 * (Ee - v_new)
+            d_gi_new = d_gi_1 + t64 * (Ei - v_new)
             d_gi_new_1 = d_gi_new * x33
-            d_v_new = d_u - t62 * x_4 - t62
+            d_v_new = d_u - t64 * x_4 - t64
             d_r_new_1 = d_r_new * x37
-            t67 = d_gi_new @ x26.T
-            t69 = d_ge_new @ x17.T
-            t68 = lax.pad(
-                t67, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
+            t69 = d_gi_new @ x26.T
+            t71 = d_ge_new @ x17.T
+            t70 = lax.pad(
+                t69, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
             )
-            t70 = lax.pad(t69, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (0, m, 0)])
-            d_z_new_1 = t68 + t70
+            t72 = lax.pad(t71, jnp.asarray(0.0, x44_1.dtype), [(0, 0, 0), (0, m, 0)])
+            d_z_new_1 = t70 + t72
             d_ge_new_1 = d_ge_new * x31
+            t73 = z_new_1[:, 4 * m :] != 0.0
+            t74 = z_new_1[:, : 4 * m] != 0.0
             return (
                 (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
-                (t53, t54, d_ge_new, d_gi_new),
+                (t73, t74, d_ge_new, d_gi_new),
             )
 
         (t10, t11, t12, t13, t14), (t15, t16, t17, t18) = _scan(
@@ -854,10 +854,10 @@ def _value_and_gradient(
             (t8, x44_1, x43_1, x42_1, x45_1),
             reverse=True,
         )
-        t20 = x + _summed_product(t16, t17)
-        t22 = x_1 + _summed_product(t15, t18)
-        t24 = x_2 + _summed_product(xs_1, t17)
-        return (t10, t11, t12, t13, t14, t20, t22, t24), ((), ())
+        t22 = x + _summed_product(t16.astype(x44_1.dtype), t17)
+        t24 = x_1 + _summed_product(t15.astype(x44_1.dtype), t18)
+        t26 = x_2 + _summed_product(xs_1, t17)
+        return (t10, t11, t12, t13, t14, t22, t24, t26), ((), ())
 
     (_, _, _, _, _, t5, t6, t7), _ = _in_blocks(
         block_back,
@@ -1028,41 +1028,41 @@ def _cotangents(
         def step_back(carry, now):
             d_v_1, d_ge_1, d_gi_1, d_z_1, d_r_1 = carry
             x_4, u, resting, x_5, x_6 = now
-            t31 = x_4 > 0
-            t32 = x_4 - 1
-            t33 = lax.dynamic_index_in_dim(x42_1, t32, keepdims=False)
-            t34 = lax.dynamic_index_in_dim(x43_1, t32, keepdims=False)
-            t36 = (u - VT) / x35
-            z_new = jnp.where(resting, 0.0, jnp.where(t36 > 0.0, 1.0, 0.0))
-            t47 = (t34 - VT) / x35
-            t50 = jnp.where(t33, 0.0, jnp.where(t47 > 0.0, 1.0, 0.0))
-            t55 = jnp.where(t33, Vr, t34 + t50.astype(t47.dtype) * (Vr - t34))
-            v_new = jnp.where(t31, t55, v)
-            z_new_1 = jnp.where(t31, t50, z)
-            t58 = z_new_1[:, 4 * m :]
-            t59 = z_new_1[:, : 4 * m]
+            t33 = x_4 > 0
+            t34 = x_4 - 1
+            t35 = lax.dynamic_index_in_dim(x42_1, t34, keepdims=False)
+            t36 = lax.dynamic_index_in_dim(x43_1, t34, keepdims=False)
+            t38 = (u - VT) / x35
+            z_new = jnp.where(resting, 0.0, jnp.where(t38 > 0.0, 1.0, 0.0))
+            t49 = (t36 - VT) / x35
+            t52 = jnp.where(t35, 0.0, jnp.where(t49 > 0.0, 1.0, 0.0))
+            t57 = jnp.where(t35, Vr, t36 + t52.astype(t49.dtype) * (Vr - t36))
+            v_new = jnp.where(t33, t57, v)
+            z_new_1 = jnp.where(t33, t52, z)
             d_r_new = d_r_1 + x_6 @ out.T
-            t60 = jnp.where(resting, 0.0, d_v_1)
-            t64 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t60 * (Vr - u)))
-            t66 = t60 + t64 * (t1 / (1.0 + 10.0 * jnp.abs(t36)) ** 2)
-            d_u = t66 - t60 * z_new.astype(t36.dtype)
-            t67 = d_u * x34
-            d_ge_new = d_ge_1 + t67 * (Ee - v_new)
-            d_gi_new = d_gi_1 + t67 * (Ei - v_new)
+            t62 = jnp.where(resting, 0.0, d_v_1)
+            t66 = jnp.where(resting, 0.0, d_z_1 + (d_r_new + t62 * (Vr - u)))
+            t68 = t62 + t66 * (t1 / (1.0 + 10.0 * jnp.abs(t38)) ** 2)
+            d_u = t68 - t62 * z_new.astype(t38.dtype)
+            t69 = d_u * x34
+            d_ge_new = d_ge_1 + t69 * (Ee - v_new)
+            d_gi_new = d_gi_1 + t69 * (Ei - v_new)
             d_gi_new_1 = d_gi_new * x33
-            d_v_new = d_u - t67 * x_5 - t67
+            d_v_new = d_u - t69 * x_5 - t69
             d_r_new_1 = d_r_new * x37
-            t72 = d_gi_new @ x26.T
-            t74 = d_ge_new @ x17.T
-            t73 = lax.pad(
-                t72, jnp.asarray(0.0, x43_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
+            t74 = d_gi_new @ x26.T
+            t76 = d_ge_new @ x17.T
+            t75 = lax.pad(
+                t74, jnp.asarray(0.0, x43_1.dtype), [(0, 0, 0), (4 * m, 0, 0)]
             )
-            t75 = lax.pad(t74, jnp.asarray(0.0, x43_1.dtype), [(0, 0, 0), (0, m, 0)])
-            d_z_new_1 = t73 + t75
+            t77 = lax.pad(t76, jnp.asarray(0.0, x43_1.dtype), [(0, 0, 0), (0, m, 0)])
+            d_z_new_1 = t75 + t77
             d_ge_new_1 = d_ge_new * x31
+            t78 = z_new_1[:, 4 * m :] != 0.0
+            t79 = z_new_1[:, : 4 * m] != 0.0
             return (
                 (d_v_new, d_ge_new_1, d_gi_new_1, d_z_new_1, d_r_new_1),
-                (t58, t59, d_ge_new, d_gi_new),
+                (t78, t79, d_ge_new, d_gi_new),
             )
 
         (t15, t16, t17, t18, t19), (t20, t21, t22, t23) = _scan(
@@ -1071,10 +1071,10 @@ def _cotangents(
             (t13, x43_1, x42_1, x41_1, t10),
             reverse=True,
         )
-        t25 = x_1 + _summed_product(t21, t22)
-        t27 = x_2 + _summed_product(t20, t23)
-        t29 = x_3 + _summed_product(xs_1, t22)
-        return (t12, t15, t16, t17, t18, t19, t25, t27, t29), ((), ())
+        t27 = x_1 + _summed_product(t21.astype(x43_1.dtype), t22)
+        t29 = x_2 + _summed_product(t20.astype(x43_1.dtype), t23)
+        t31 = x_3 + _summed_product(xs_1, t22)
+        return (t12, t15, t16, t17, t18, t19, t27, t29, t31), ((), ())
 
     (d_out, _, _, _, _, _, t7, t8, t9), _ = _in_blocks(
         block_back,

@@ -28,8 +28,8 @@ GRADGEN = {
     "version": "0.1.0",
     "source": "models/networks/stepwise_loss.py",
     "function": "stepwise_loss",
-    "digest": "sha256:9f7c03cbef163b183ea4291862cd5483814a640c4708e6833e43c0824417818d",
-    "text": "sha256:3209905cc4d787d61f67b04b2fea21e7b7b8d2e65167acc3312956f6db3ee9d6",
+    "digest": "sha256:7111b7d24ce95441a18e761030c5793dacf906d88168584d0d1bacdaf4d30fb0",
+    "text": "sha256:1e563263e1b456ccecc78059916345a81c887187ea90b9d3ab12717f721b929a",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from gradgen.ir.code import Atom, Const, Instruction, Var
-from gradgen.ir.loops import START
 
 _KEEPING = (
     *("copy", "stop_gradient", "barrier", "convert", "broadcast", "reshape", "transpose", "rev"),
     *("slice", "concatenate", "pad", "at_step", "abs", "max", "min", "mul", "reduce_max"),
-    *("reduce_min", "reduce_prod", START),
+    *("reduce_min", "reduce_prod"),
 )
 """Of numbers that are 0 or 1, these give such again."""
 

@@ -176,19 +176,20 @@ def pulled_through(
     )
     operands: list[Atom] = [around.operands[k] for k in constants]
     operands += [stacks[v] for v in again.before]
-    operands += [
-        around.write(
-            start_instruction(around.operands[given[v]], around.place, loop.given[given[v]])
-        )
-        for v in again.first
-    ]
+    held = set(around.truths)
+    for v in again.first:
+        begun = around.operands[given[v]]
+        start = around.write(start_instruction(begun, around.place, loop.given[given[v]]))
+        operands.append(start)
+        if isinstance(start, str) and (begun in held or begun in (Const(0.0), Const(1.0))):
+            held.add(start)
     operands += [around.vectors.get(k, Const(0.0)) for k in back]
     operands += [Const(0.0)] * len(summed)
     operands += [around.operands[k] for k in sequences]
     operands += stacks.values()
     operands += neighbours.times(around.write)
     operands += [around.vectors[k] for k in weights if k >= carried]
-    found = _written(backward, operands, around)
+    found = _written(backward, operands, replace(around, truths=held))
     for place, sum_ in enumerate(sums, start=len(back)):
         found[place] = sum_.finished(found[place], around.write)
     ends = [first + k for k in back] + summed + put_out

@@ -16,9 +16,9 @@ reset is detached: it is not differentiated. Spikes have the surrogate derivativ
 Units: everything is dimensionless; a, b and c are fractions.
 
 References:
-    Eshraghian, J. K., Ward, M., Neftci, E. O., Wang, X., Lenz, G., Dwivedi, G., Bennamoun, M.,
-    Jeong, D. S., Lu, W. D. (2023). Training spiking neural networks using lessons from deep
-    learning. Proceedings of the IEEE 111(9), 1016-1054. doi:10.1109/JPROC.2023.3308088
+    Eshraghian, J. K., Ward, M., Neftci, E. O., et al. (2023). Training spiking neural networks
+    using lessons from deep learning. Proceedings of the IEEE 111(9), 1016-1054.
+    doi:10.1109/JPROC.2023.3308088
     Heckel, K. M., Nowotny, T. (2024). Spyx: a library for just-in-time compiled optimization of
     spiking neural networks. arXiv:2402.18994. doi:10.48550/arXiv.2402.18994
 """

@@ -16,7 +16,7 @@ is the difference, since the filter is linear. Spikes have the surrogate derivat
 Units: everything is dimensionless; a, b and c are fractions.
 
 References:
-    van Rossum, M. C. W. (2001). A novel spike distance. Neural Computation 13(4), 751-763.
+    Rossum, M. C. W. van (2001). A novel spike distance. Neural Computation 13(4), 751-763.
     doi:10.1162/089976601300014321
     Zenke, F., Ganguli, S. (2018). SuperSpike: supervised learning in multilayer spiking neural
     networks. Neural Computation 30, 1514-1541. doi:10.1162/neco_a_01086

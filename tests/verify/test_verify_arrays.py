@@ -273,7 +273,7 @@ def test_a_missing_guard_is_found() -> None:
 @pytest.mark.parametrize("program", ["primal", "vjp", "jvp", "residuals", "backward"])
 def test_a_wrong_count_is_found(program: str) -> None:
     source = made(LAYER)
-    start = source.text.index(f'"{program}": {{')
+    start = source.text.index(f'"{program}": {{', source.text.index('"counts": {'))
     changed = re.sub(r'"mul": (\d+)', r'"mul": 1\1', source.text[start:], count=1)
     failure = source.verdict(source.text[:start] + changed, quick=True).failure
     assert failure.function == {"residuals": "_residuals", "backward": "_cotangents"}.get(
