@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gradgen.ir.array_trace import Applied, Partial
-from gradgen.ir.code import Var
+from gradgen.ir.code import Var, shown_atom
 from gradgen.ir.graph import Order
 from gradgen.ir.patterns import Pattern, Product, described
 from gradgen.ir.shapes import Shape
@@ -115,8 +115,7 @@ class ArrayPlan:
         """The values by number, each with its pattern, then what is left; and those of loops."""
         lines = [f"muls {self.muls:,}, adds {self.adds:,}, order: {self.order.found_by}"]
         for number, partial in enumerate(self.partials):
-            atom = partial.atom if isinstance(partial.atom, str) else repr(partial.atom.value)
-            shown = described(partial.pattern)
+            atom, shown = shown_atom(partial.atom), described(partial.pattern)
             lines.append(f"  #{number} = {atom}, by {partial.source}  ({shown})")
         for number, step in enumerate(self.steps, start=len(self.partials)):
             lines.append(f"  #{number} = {_said(step)}  ({described(step.pattern)})")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from gradgen.ir.code import Atom, Instruction, Var, check_code, is_float
+from gradgen.ir.code import Atom, Instruction, Var, check_code, is_float, shown_atom
 from gradgen.ir.loops import pretty
 from gradgen.ir.patterns import Pattern, described
 from gradgen.ir.pytree import Structure
 from gradgen.ir.shapes import Shape, shapes_of, written
 from gradgen.ir.source import Position
-from gradgen.ir.trace import Argument, Input, Label, Output, Recurrence
+from gradgen.ir.trace import Argument, Input, Label, Output, Recurrence, differentiated
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,7 @@ class ArrayTrace:
     @property
     def differentiated_state(self) -> Recurrence:
         """The floats of the state that are differentiated."""
-        inputs = {i.path for i in self.inputs if i.wrt and is_float(i.dtype)}
-        outputs = {o.path for o in self.float_outputs}
-        return tuple((i, o) for i, o in self.recurrence if i in inputs and o in outputs)
+        return differentiated(self.recurrence, self.inputs, self.float_outputs)
 
     def stays(self, leaf: Input) -> bool:
         """Whether an input is held constant in one argument with what is learned: it is taken to be
@@ -152,7 +150,9 @@ class ArrayTrace:
             line = "" if instruction.line is None else f"line {instruction.line}"
             remark = ", ".join(filter(None, (names.get(instruction.target), line)))
             lines += [f"{first}  # {remark}" if remark else first, *more]
-        lines.append("outputs: " + ", ".join(f"{o.path}={_text(o.atom)}" for o in self.outputs))
+        lines.append(
+            "outputs: " + ", ".join(f"{o.path}={shown_atom(o.atom)}" for o in self.outputs)
+        )
         lines += ["partials:", *(f"  {line}" for line in pretty(self.partials))]
         for elemental in self.elementals:
             for part in elemental.parts:
@@ -181,11 +181,7 @@ class ArrayTrace:
 
 def _part(part: Part) -> str:
     if isinstance(part, Partial):
-        return f"{_text(part.atom)} ({described(part.pattern)})"
+        return f"{shown_atom(part.atom)} ({described(part.pattern)})"
     if isinstance(part, Passed):
         return f"through the loop, number {part.index}"
     return "; ".join(["a linear map:", *pretty(part.transposed.code)])
-
-
-def _text(atom: Atom) -> str:
-    return atom if isinstance(atom, str) else repr(atom.value)

@@ -49,6 +49,11 @@ Var = str
 Atom = Var | Const
 
 
+def shown_atom(atom: Atom) -> str:
+    """A variable's name, or a number, as people read them."""
+    return atom if isinstance(atom, str) else repr(atom.value)
+
+
 @dataclass(frozen=True)
 class Instruction:
     """`target = op(*operands)`."""
@@ -72,7 +77,7 @@ class Instruction:
 
     def pretty(self) -> str:
         """`x = mul(a, 0.5)`."""
-        shown = [a if isinstance(a, str) else repr(a.value) for a in self.operands]
+        shown = [shown_atom(a) for a in self.operands]
         shown += [f"{name}={value}" for name, value in self.attributes]
         return f"{self.target} = {self.op}({', '.join(shown)})"
 

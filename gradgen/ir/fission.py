@@ -19,6 +19,7 @@ from gradgen.ir.code import Atom, Const, Instruction, Var, is_zero, uses
 from gradgen.ir.loops import (
     Given,
     Loop,
+    full_instruction,
     item_instruction,
     loop_instruction,
     result_shape,
@@ -26,7 +27,7 @@ from gradgen.ir.loops import (
 )
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.shapes import Dim, Shape
-from gradgen.ir.truths import truths
+from gradgen.ir.truths import is_truth, truths
 
 _HEAVY = ("einsum", "conv")
 _MOVED = ("einsum", "reduce_sum", "transpose", "broadcast", "reshape")
@@ -323,7 +324,7 @@ class _Stages:
         """
         if not self._outer_truths:
             return list(here), {}
-        known = [v for v, a in self._outer.items() if _holds(a, self._outer_truths)]
+        known = [v for v, a in self._outer.items() if is_truth(a, self._outer_truths)]
         read = {v for i in looping for v in self._reads(i)} | {*self._loop.carried}
         found = truths(here, known)
         more: list[Instruction] = []
@@ -407,9 +408,7 @@ class _Stages:
     def _full(self, atom: Atom, shape: Shape, dtype: str, own: Shape = ()) -> Atom:
         if not shape:
             return atom
-        dims = tuple(range(len(shape) - len(own), len(shape)))
-        attributes = (("dims", dims), ("own", own), ("shape", shape))
-        return self._emit(Instruction("", "broadcast", (atom,), attributes, dtype))
+        return self._emit(full_instruction(atom, shape, dtype, own))
 
     def _stack(self, atom: Atom) -> Atom:
         """What the steps put out, along time."""
@@ -419,10 +418,6 @@ class _Stages:
         own = self._shapes[atom] if isinstance(atom, str) else ()
         dtype = self._dtypes[atom] if isinstance(atom, str) else atom.dtype
         return self._full(known, (self._loop.length, *own), dtype, own)
-
-
-def _holds(atom: Atom, known: Collection[Var]) -> bool:
-    return atom.value in (0, 1) if isinstance(atom, Const) else atom in known
 
 
 def _reached(reads: Mapping[Var, Sequence[Var]]) -> dict[Var, int]:

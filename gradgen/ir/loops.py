@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gradgen.ir.code import Atom, Const, DType, Instruction, Nested, Var, live_code, substitute
+from gradgen.ir.code import (
+    Atom,
+    Const,
+    DType,
+    Instruction,
+    Nested,
+    Var,
+    live_code,
+    shown_atom,
+    substitute,
+)
 from gradgen.ir.shapes import Dim, Shape, shapes_of, written
 
 LOOP, ITEM, START = "loop", "item", "start"
@@ -109,6 +119,15 @@ def item_instruction(loop: Var, index: int, shape: Shape, dtype: DType) -> Instr
     return Instruction("", ITEM, (loop,), (("index", index), ("shape", shape)), dtype)
 
 
+def full_instruction(
+    atom: Atom, shape: Shape, dtype: DType, own: Shape = (), target: Var = ""
+) -> Instruction:
+    """A number as an array of this shape; or an array, of axes of its `own`, with more in front."""
+    dims = tuple(range(len(shape) - len(own), len(shape)))
+    attributes = (("dims", dims), ("own", own), ("shape", shape))
+    return Instruction(target, "broadcast", (atom,), attributes, dtype)
+
+
 def start_instruction(operand: Atom, loop: Var, carry: Given) -> Instruction:
     """What a loop's carry began with: its operand, or another where a part of the loop begins."""
     attributes = (("loop", loop), ("carry", carry.variable), ("shape", carry.shape))
@@ -152,7 +171,7 @@ def pretty(code: Iterable[Instruction]) -> list[str]:
             lines.append(instruction.pretty())
             continue
         loop = loop_of(instruction)
-        given = ", ".join(a if isinstance(a, str) else repr(a.value) for a in instruction.operands)
+        given = ", ".join(map(shown_atom, instruction.operands))
         way = "backwards over" if loop.reverse else "over"
         lines.append(f"{instruction.target} = loop({given}), {way} {loop.length} steps of")
         for what, group in (
@@ -165,8 +184,7 @@ def pretty(code: Iterable[Instruction]) -> list[str]:
         lines += [f"  {line}" for line in pretty(loop.code)]
         for what, atoms in (("carries on", loop.carried), ("puts out", loop.stacked)):
             if atoms:
-                shown = (a if isinstance(a, str) else repr(a.value) for a in atoms)
-                lines.append(f"  {what}: {', '.join(shown)}")
+                lines.append(f"  {what}: {', '.join(map(shown_atom, atoms))}")
     return lines
 
 

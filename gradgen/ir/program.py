@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gradgen.ir.code import Atom, Instruction, Var, check_code
+from gradgen.ir.code import Atom, Instruction, Var, check_code, shown_atom
 from gradgen.ir.loops import pretty
 from gradgen.ir.operations import (
     KINDS,
@@ -57,7 +57,7 @@ class Program:
             lines.append(f"# {section.title}")
             lines += [f"  {line}" for line in pretty(section.instructions)]
         for key, atom in self.results:
-            lines.append(f"{key} = {atom if isinstance(atom, str) else repr(atom.value)}")
+            lines.append(f"{key} = {shown_atom(atom)}")
         return "\n".join(lines)
 
 

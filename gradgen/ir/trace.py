@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gradgen.ir.code import Atom, DType, Instruction, Var, check_code, is_float
+from gradgen.ir.code import Atom, DType, Instruction, Var, check_code, is_float, shown_atom
 from gradgen.ir.pytree import Structure
 
 Whole = Literal["none", "numbers", "arrays"]
@@ -182,7 +183,7 @@ class Trace:
         lines += ["  " + i.pretty() for i in self.partials]
         for elemental in self.elementals:
             for operand, partial in elemental.partials:
-                shown = partial if isinstance(partial, str) else repr(partial.value)
+                shown = shown_atom(partial)
                 lines.append(f"  d {elemental.target} / d {operand} = {shown}")
         return "\n".join(lines)
 
@@ -198,11 +199,18 @@ class Trace:
     @property
     def differentiated_state(self) -> Recurrence:
         """The floats of the state that are differentiated."""
-        inputs = {i.path for i in self.inputs if i.wrt and is_float(i.dtype)}
-        outputs = {o.path for o in self.float_outputs}
-        return tuple((i, o) for i, o in self.recurrence if i in inputs and o in outputs)
+        return differentiated(self.recurrence, self.inputs, self.float_outputs)
 
     @property
     def float_outputs(self) -> tuple[Output, ...]:
         """The outputs that can carry derivatives."""
         return tuple(output for output in self.outputs if is_float(output.dtype))
+
+
+def differentiated(
+    recurrence: Recurrence, inputs: Iterable[Input], float_outputs: Iterable[Output]
+) -> Recurrence:
+    """The floats of a state that are differentiated."""
+    given = {i.path for i in inputs if i.wrt and is_float(i.dtype)}
+    found = {o.path for o in float_outputs}
+    return tuple((i, o) for i, o in recurrence if i in given and o in found)

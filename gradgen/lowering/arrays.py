@@ -271,8 +271,14 @@ class ArrayCode:
         given = {k: self._full(*vector, ends[k]) for k, vector in vectors.items()}
         key = place, tuple(given.items())
         if key not in self._passed:
-            known = truths(self._builder.instructions)
-            around = Around(definition.operands, place, given, self._write, self._is_given, known)
+            around = Around(
+                definition.operands,
+                place,
+                given,
+                self._write,
+                self._is_given,
+                lambda: truths(self._builder.instructions),
+            )
             code, plan = ArrayCode(trace, f"{step.loop}_", self._residuals), step.steps.plan
             if self._is_pulled:
                 program = in_one_piece(code.step(plan, weighed_results(step, trace)))

@@ -19,6 +19,7 @@ from gradgen.ir.loops import (
     Blocks,
     Given,
     Loop,
+    full_instruction,
     item_instruction,
     loop_instruction,
     loop_of,
@@ -197,9 +198,8 @@ class _Blocking:
         before, operands = [], list[Atom](body.constants)
         for given, start, _ in body.carry:
             if isinstance(start, Const) and given.shape:
-                attributes = (("dims", ()), ("own", ()), ("shape", given.shape))
                 zero = f"{given.variable}_zero"
-                before.append(Instruction(zero, "broadcast", (start,), attributes, given.dtype))
+                before.append(full_instruction(start, given.shape, given.dtype, target=zero))
                 start = zero
             operands.append(start)
         operands += body.timed

@@ -16,6 +16,7 @@ from gradgen.ir.fission import distribute
 from gradgen.ir.loops import (
     Given,
     Loop,
+    full_instruction,
     item_instruction,
     result_shape,
     start_instruction,
@@ -44,8 +45,8 @@ class Around:
     write: Write
     is_given: Callable[[Atom], bool]
     """Whether something is there whatever happens, so that it need not be kept."""
-    truths: Collection[Var]
-    """What is 0 or 1."""
+    truths: Callable[[], Collection[Var]]
+    """What is 0 or 1 of all that is written so far."""
 
 
 def weighed_results(step: Through, trace: ArrayTrace) -> dict[Var, Var]:
@@ -176,20 +177,19 @@ def pulled_through(
     )
     operands: list[Atom] = [around.operands[k] for k in constants]
     operands += [stacks[v] for v in again.before]
-    held = set(around.truths)
-    for v in again.first:
-        begun = around.operands[given[v]]
-        start = around.write(start_instruction(begun, around.place, loop.given[given[v]]))
-        operands.append(start)
-        if isinstance(start, str) and (begun in held or begun in (Const(0.0), Const(1.0))):
-            held.add(start)
+    operands += [
+        around.write(
+            start_instruction(around.operands[given[v]], around.place, loop.given[given[v]])
+        )
+        for v in again.first
+    ]
     operands += [around.vectors.get(k, Const(0.0)) for k in back]
     operands += [Const(0.0)] * len(summed)
     operands += [around.operands[k] for k in sequences]
     operands += stacks.values()
     operands += neighbours.times(around.write)
     operands += [around.vectors[k] for k in weights if k >= carried]
-    found = _written(backward, operands, replace(around, truths=held))
+    found = _written(backward, operands, around)
     for place, sum_ in enumerate(sums, start=len(back)):
         found[place] = sum_.finished(found[place], around.write)
     ends = [first + k for k in back] + summed + put_out
@@ -262,7 +262,7 @@ def _written(loop: Loop, operands: Sequence[Atom], around: Around) -> list[Atom]
         around.write,
         lambda i, _: around.write(i),
         lambda i: i.variables,
-        outer_truths=around.truths,
+        outer_truths=around.truths(),
     )
 
 
@@ -271,8 +271,7 @@ def _full(loop: Loop) -> Loop:
     code, carried = list(loop.code), list(loop.carried)
     for k, (given, atom) in enumerate(zip(loop.carry, loop.carried, strict=True)):
         if isinstance(atom, Const) and given.shape:
-            attributes = (("dims", ()), ("own", ()), ("shape", given.shape))
             target = f"{given.variable}_full"
-            code.append(Instruction(target, "broadcast", (atom,), attributes, given.dtype))
+            code.append(full_instruction(atom, given.shape, given.dtype, target=target))
             carried[k] = target
     return replace(loop, code=tuple(code), carried=tuple(carried))

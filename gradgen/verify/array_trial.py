@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import jax
@@ -246,15 +246,13 @@ class Trial:
 
     def _other(self, part: str, call: Arguments) -> list[Array] | None:
         """A derivative by JAX's other mode, if there is one."""
-        if part not in self._others:
-            self._others[part] = self._compiled_other(part)
-        program = self._others[part]
+        program = self._others(part)
         return None if program is None else program(*call)
 
     @cached_property
-    def _others(self) -> dict[str, Compiled | None]:
-        """The programs of JAX's other mode that were asked for, by what they are of."""
-        return {}
+    def _others(self) -> Callable[[str], Compiled | None]:
+        """The program of JAX's other mode for what there is to compare, each compiled once."""
+        return cache(self._compiled_other)
 
     def _compiled_other(self, part: str) -> Compiled | None:
         program = other_mode(self._subject, part)
