@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from typing import Any
@@ -24,8 +24,8 @@ from gradgen.verify.array_programs import (
     other_mode,
     source_program,
 )
-from gradgen.verify.array_rule import judge_array, judge_bits
-from gradgen.verify.compiling import PLAIN, Compiled, Compiler, is_simple
+from gradgen.verify.array_rule import Judged, judge_array, judge_bits
+from gradgen.verify.compiling import Compiled, Compiler, is_simple, plain
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
 from gradgen.verify.noise import draw_signs, moved
@@ -50,7 +50,8 @@ class Trial:
     scanned: bool
     """Whether to take gradients through a scan, too."""
     mapped: bool
-    """Whether the samples are mapped with `jax.vmap`, and not taken one by one."""
+    """Whether the generated functions are mapped over the samples with `jax.vmap`, and not called
+    for one after the other; the source, which says what is due, is never mapped."""
 
     def run(self) -> None:
         """Compare everything, and write it down.
@@ -63,20 +64,23 @@ class Trial:
         except Exception as error:
             raise self._not_differentiated(error) from error
         try:
-            generated = Compiler()(self._generated(self._functions), *calls[0])
+            found = self._found()
         except Exception as error:
             self._find_what_raises(error)
             return
         self.ledger.samples += len(self.samples)
         self.ledger.on_ties += sum(sample.on_ties for sample in self.samples)
-        for call in calls:
-            self._compare(call, source(*call), generated(*call))
+        for number, (call, results) in enumerate(zip(calls, found, strict=True)):
+            self._compare(number, call, source(*call), results)
 
     @property
     def is_possible(self) -> bool:
         """Whether the source runs so, with its derivatives."""
         try:
-            jax.eval_shape(self._source, *self._calls[0])
+            if self.mapped:
+                jax.eval_shape(jax.vmap(self._source), *self._stacked)
+            else:
+                jax.eval_shape(self._source, *self._calls[0])
         except Exception:
             return False
         return True
@@ -91,9 +95,14 @@ class Trial:
 
     @cached_property
     def _calls(self) -> list[Arguments]:
-        """The samples as arguments; all at once where these are mapped."""
-        calls = [(s.leaves, s.cotangents, s.tangents) for s in self.samples]
-        return [jax.tree.map(_stacked, *calls)] if self.mapped else calls
+        """The samples as arguments."""
+        return [(s.leaves, s.cotangents, s.tangents) for s in self.samples]
+
+    @cached_property
+    def _stacked(self) -> Arguments:
+        """All samples at once."""
+        stacked: Arguments = jax.tree.map(_stacked, *self._calls)
+        return stacked
 
     @cached_property
     def _parts(self) -> list[str]:
@@ -128,7 +137,7 @@ class Trial:
             first = self.samples[0].leaves
             locality = self._leaves_out
             couplings = couplings_of(self._subject, first, self.sizes, locality)
-        return self._over_samples(source_program(self._subject, self._parts, couplings))
+        return source_program(self._subject, self._parts, couplings)
 
     @property
     def _leaves_out(self) -> str:
@@ -138,15 +147,27 @@ class Trial:
 
     def _generated(self, functions: Sequence[EmittedFunction]) -> Callable[..., dict[str, Results]]:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *self.samples[0].leaves)
-        program = generated_program(self.generated, functions, self._parts, result)
-        return self._over_samples(program)
+        return generated_program(self.generated, functions, self._parts, result)
+
+    def _found(self) -> Iterable[dict[str, Results]]:
+        """What the generated functions give of each sample."""
+        program = self._generated(self._functions)
+        if not self.mapped:
+            compiled = Compiler()(program, *self._calls[0])
+            return (compiled(*call) for call in self._calls)
+        found = Compiler()(jax.vmap(program), *self._stacked)(*self._stacked)
+        return (_row(found, number) for number in range(len(self._calls)))
 
     def _find_what_raises(self, together: Exception) -> None:
         """Blame the functions that raise by themselves; the first one if it is none of them."""
         raised: dict[str, Exception] = {}
         for function in self._functions:
             try:
-                jax.eval_shape(self._generated([function]), *self._calls[0])
+                program = self._generated([function])
+                if self.mapped:
+                    jax.eval_shape(jax.vmap(program), *self._stacked)
+                else:
+                    jax.eval_shape(program, *self._calls[0])
             except Exception as error:
                 raised[function.name] = error
         for name, one in (raised or {self._functions[0].name: together}).items():
@@ -163,22 +184,22 @@ class Trial:
             column=found.position.column,
         )
 
-    def _over_samples(self, program: Callable[..., Any]) -> Callable[..., Any]:
-        return jax.vmap(program) if self.mapped else program
-
-    def _compare(self, call: Arguments, due: Results, found: dict[str, Results]) -> None:
+    def _compare(
+        self, sample: int, call: Arguments, due: Results, found: dict[str, Results]
+    ) -> None:
         own = _Lazily(partial(self._own, call))
         for part in self._parts:
             other = _Lazily(partial(self._other, part, call))
             for function, results in found.items():
                 for number, array in enumerate(results.get(part, ())):
                     arrays = _numbers(array), _numbers(due[part][number])
-                    self._judge(function, part, number, *arrays, own, other)
+                    self._judge(function, part, sample, number, *arrays, own, other)
 
     def _judge(
         self,
         function: str,
         part: str,
+        sample: int,
         number: int,
         found: Array,
         due: Array,
@@ -204,17 +225,29 @@ class Trial:
             return
         floats = np.issubdtype(due.dtype, np.floating) or due.dtype.name == "bfloat16"
         exactly = not floats or (part == "result" and self._rounds_alike)
-        judged = (
-            judge_bits(found, due)
-            if exactly
-            else judge_array(
+
+        def judge(due: Array) -> Judged:
+            if exactly:
+                return judge_bits(found, due)
+            return judge_array(
                 found,
                 due,
                 own=lambda: own()[part][number],
                 other=lambda: None if (arrays := other()) is None else arrays[number],
             )
-        )
+
+        judged = judge(due)
+        if judged.difference is not None and self.mapped:
+            judged = judge(_numbers(_row(self._due_mapped, sample)[part][number]))
         self.ledger.write(function, shown(self.sizes), where, judged)
+
+    @cached_property
+    def _due_mapped(self) -> Results:
+        """What JAX makes of the mapped source, which may choose both of two branches, and add up
+        products in another order, as the mapped functions do."""
+        compiled = Compiler()(jax.vmap(self._source), *self._stacked)
+        found: Results = compiled(*self._stacked)
+        return found
 
     @cached_property
     def _rounds_alike(self) -> bool:
@@ -242,7 +275,7 @@ class Trial:
     def _moved(self) -> Compiled:
         """The source with every result moved by a rounding, this way or that."""
         lowered = jax.jit(moved(self._source)).lower(draw_signs(1)[0], *self._calls[0])
-        return lowered.compile(compiler_options=PLAIN)
+        return lowered.compile(compiler_options=plain(lowered.as_text()))
 
     def _other(self, part: str, call: Arguments) -> list[Array] | None:
         """A derivative by JAX's other mode, if there is one."""
@@ -257,7 +290,7 @@ class Trial:
     def _compiled_other(self, part: str) -> Compiled | None:
         program = other_mode(self._subject, part)
         try:
-            return program and Compiler()(self._over_samples(program), *self._calls[0])
+            return program and Compiler()(program, *self._calls[0])
         except (TypeError, ValueError, NotImplementedError):
             return None
 
@@ -276,6 +309,11 @@ def _stacked(*rows: Any) -> Any:
     """Arrays one after the other; NumPy has none of keys."""
     keys = isinstance(rows[0], jax.Array)
     return jnp.stack(rows) if keys else np.stack(rows)
+
+
+def _row(tree: Any, number: int) -> Any:
+    """One of what is stacked."""
+    return jax.tree.map(lambda leaf: leaf[number], tree)
 
 
 class _Lazily:

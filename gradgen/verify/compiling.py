@@ -21,8 +21,6 @@ from gradgen.verify.subject import Subject, result_leaves
 
 Compiled = Callable[..., Any]
 
-PLAIN: dict[str, Any] = {"xla_backend_optimization_level": 0}
-"""What compiles fast, and may fuse."""
 _UNFUSED = "fusion,constant_folding,small-while-loop-hoisting"
 _ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i1e",
@@ -73,11 +71,19 @@ class Compiler:
             passes.insert(0, _UNFUSED + ("" if self.simplifies else ",algsimp") + small)
         for disabled in passes:
             try:
-                options = {**PLAIN, "xla_disable_hlo_passes": disabled}
+                options = {**plain(text), "xla_disable_hlo_passes": disabled}
                 return lowered.compile(compiler_options=options)
             except jax.errors.JaxRuntimeError:
                 continue
         return lowered.compile()
+
+
+def plain(text: str) -> dict[str, Any]:
+    """Options with which lowered code compiles fast, and may fuse.
+
+    Convolutions are loops in the compiled code: without optimisation these take 20 times as long.
+    """
+    return {"xla_backend_optimization_level": int("stablehlo.convolution" in text)}
 
 
 def is_elementwise(text: str) -> bool:
