@@ -24,7 +24,7 @@ from gradgen.verify.array_programs import (
     other_mode,
     source_program,
 )
-from gradgen.verify.array_rule import Judged, judge_array, judge_bits
+from gradgen.verify.array_rule import judge_array, judge_bits
 from gradgen.verify.compiling import Compiled, Compiler, is_simple, plain
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
@@ -70,17 +70,14 @@ class Trial:
             return
         self.ledger.samples += len(self.samples)
         self.ledger.on_ties += sum(sample.on_ties for sample in self.samples)
-        for number, (call, results) in enumerate(zip(calls, found, strict=True)):
-            self._compare(number, call, source(*call), results)
+        for call, results in zip(calls, found, strict=True):
+            self._compare(call, source(*call), results)
 
     @property
     def is_possible(self) -> bool:
         """Whether the source runs so, with its derivatives."""
         try:
-            if self.mapped:
-                jax.eval_shape(jax.vmap(self._source), *self._stacked)
-            else:
-                jax.eval_shape(self._source, *self._calls[0])
+            self._evaluate_shapes(self._source)
         except Exception:
             return False
         return True
@@ -158,16 +155,19 @@ class Trial:
         found = Compiler()(jax.vmap(program), *self._stacked)(*self._stacked)
         return (_row(found, number) for number in range(len(self._calls)))
 
+    def _evaluate_shapes(self, program: Callable[..., Any]) -> None:
+        """Trace a program as the generated functions run; raises what that raises."""
+        if self.mapped:
+            jax.eval_shape(jax.vmap(program), *self._stacked)
+        else:
+            jax.eval_shape(program, *self._calls[0])
+
     def _find_what_raises(self, together: Exception) -> None:
         """Blame the functions that raise by themselves; the first one if it is none of them."""
         raised: dict[str, Exception] = {}
         for function in self._functions:
             try:
-                program = self._generated([function])
-                if self.mapped:
-                    jax.eval_shape(jax.vmap(program), *self._stacked)
-                else:
-                    jax.eval_shape(program, *self._calls[0])
+                self._evaluate_shapes(self._generated([function]))
             except Exception as error:
                 raised[function.name] = error
         for name, one in (raised or {self._functions[0].name: together}).items():
@@ -184,22 +184,19 @@ class Trial:
             column=found.position.column,
         )
 
-    def _compare(
-        self, sample: int, call: Arguments, due: Results, found: dict[str, Results]
-    ) -> None:
+    def _compare(self, call: Arguments, due: Results, found: dict[str, Results]) -> None:
         own = _Lazily(partial(self._own, call))
         for part in self._parts:
             other = _Lazily(partial(self._other, part, call))
             for function, results in found.items():
                 for number, array in enumerate(results.get(part, ())):
                     arrays = _numbers(array), _numbers(due[part][number])
-                    self._judge(function, part, sample, number, *arrays, own, other)
+                    self._judge(function, part, number, *arrays, own, other)
 
     def _judge(
         self,
         function: str,
         part: str,
-        sample: int,
         number: int,
         found: Array,
         due: Array,
@@ -225,29 +222,17 @@ class Trial:
             return
         floats = np.issubdtype(due.dtype, np.floating) or due.dtype.name == "bfloat16"
         exactly = not floats or (part == "result" and self._rounds_alike)
-
-        def judge(due: Array) -> Judged:
-            if exactly:
-                return judge_bits(found, due)
-            return judge_array(
+        judged = (
+            judge_bits(found, due)
+            if exactly
+            else judge_array(
                 found,
                 due,
                 own=lambda: own()[part][number],
                 other=lambda: None if (arrays := other()) is None else arrays[number],
             )
-
-        judged = judge(due)
-        if judged.difference is not None and self.mapped:
-            judged = judge(_numbers(_row(self._due_mapped, sample)[part][number]))
+        )
         self.ledger.write(function, shown(self.sizes), where, judged)
-
-    @cached_property
-    def _due_mapped(self) -> Results:
-        """What JAX makes of the mapped source, which may choose both of two branches, and add up
-        products in another order, as the mapped functions do."""
-        compiled = Compiler()(jax.vmap(self._source), *self._stacked)
-        found: Results = compiled(*self._stacked)
-        return found
 
     @cached_property
     def _rounds_alike(self) -> bool:
