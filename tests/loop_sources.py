@@ -233,6 +233,13 @@ def f(p, xs, y):
         return (0.9 * v + x @ w, w), v
     return ((lax.scan(step, (_zeros(xs, p), 2.0 * p["w"]), xs)[1] - y) ** 2).mean()
 """,
+    "a machine constant in each step": """
+def f(p, xs, y):
+    def step(v, x):
+        v = 0.9 * v + x @ p["w"]
+        return v / (jnp.abs(v).max() + jnp.finfo(v.dtype).eps), v + jnp.finfo(x.dtype).tiny
+    return ((lax.scan(step, _zeros(xs, p), xs)[1] - y) ** 2).mean()
+""",
     "no sequence": """
 def f(p, xs, y):
     def step(v, _):

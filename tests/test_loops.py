@@ -19,6 +19,7 @@ REPRESENTATIVES = {
     "layer after layer",
     "two loops in a row",
     "many steps within steps",
+    "a machine constant in each step",
     "masks over time",
     "the whole trajectory",
     "a count known at run time alone",

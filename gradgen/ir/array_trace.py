@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -67,6 +68,21 @@ class ArrayElemental:
     parts: tuple[Part, ...]
     place: Position | None = None
     """Where the source says it."""
+
+
+def read_by(partials: Sequence[Instruction], elementals: Sequence[ArrayElemental]) -> list[Atom]:
+    """What the partials read of the code before them, and where their values are."""
+    found: list[Atom] = [v for i in partials for v in i.variables]
+    for elemental in elementals:
+        found.append(elemental.target)
+        for part in elemental.parts:
+            if isinstance(part, Operator):
+                for applied in filter(None, (part.transposed, part.pushed)):
+                    found += [v for i in applied.code for v in i.variables]
+                    found.append(applied.result)
+            elif isinstance(part, Partial):
+                found.append(part.atom)
+    return found
 
 
 @dataclass(frozen=True)

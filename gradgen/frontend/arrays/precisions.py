@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from gradgen.frontend.tracing.merge import machine_field
-from gradgen.ir.array_trace import ArrayTrace, Operator
-from gradgen.ir.code import Const, Instruction, is_float
-from gradgen.ir.loops import LOOP, loop_of, nested
+from gradgen.ir.array_trace import ArrayTrace, Operator, read_by
+from gradgen.ir.code import Const, Instruction, is_float, live_code
+from gradgen.ir.loops import LOOP, loop_instruction, loop_of
 
 
 class DTypeDependenceError(Exception):
@@ -28,16 +28,31 @@ def for_all_precisions(single: ArrayTrace, double: ArrayTrace) -> tuple[ArrayTra
     comparison = _Comparison()
     comparison.require_same(_comparable(single), _comparable(double))
     names = {value: f"machine_{field}" for value, field in comparison.machine.items()}
-    steps = [i for outer in double.primal if outer.op == LOOP for i in nested([outer])]
-    if inside := [a for i in steps for a in i.operands if isinstance(a, Const) and a in names]:
-        # the code of a loop reads nothing but what it is given
-        raise DTypeDependenceError(f"another number ({inside[0].value:.9g})")
-    code = [
+    code = tuple(
         Instruction(name, "machine", (), (("field", comparison.machine[value]), ("shape", ())))
         for value, name in names.items()
-    ]
-    merged: ArrayTrace = _replaced(double, names)
-    return replace(merged, primal=(*code, *merged.primal)), frozenset(comparison.machine.values())
+    )
+    return _beginning(_replaced(double, names), code), frozenset(comparison.machine.values())
+
+
+def _beginning(trace: ArrayTrace, code: tuple[Instruction, ...]) -> ArrayTrace:
+    """The trace with some code in front, and in front of what a step of each loop computes, which
+    reads nothing but what it is given; as far as that is read."""
+    primal = (*code, *(_begun(instruction, code) for instruction in trace.primal))
+    needed = [o.atom for o in trace.outputs] + read_by(trace.partials, trace.elementals)
+    loops = tuple((loop, _beginning(step, code)) for loop, step in trace.loops)
+    return replace(trace, primal=live_code(primal, needed), loops=loops)
+
+
+def _begun(instruction: Instruction, code: tuple[Instruction, ...]) -> Instruction:
+    """A loop with some code in front of its own, as far as that is read; all else as it is."""
+    if instruction.op != LOOP:
+        return instruction
+    loop = loop_of(instruction)
+    inner = (*code, *(_begun(each, code) for each in loop.code))
+    loop = replace(loop, code=live_code(inner, loop.results))
+    begun = loop_instruction(loop, instruction.operands, instruction.target)
+    return replace(begun, line=instruction.line)
 
 
 def _comparable(trace: ArrayTrace) -> ArrayTrace:

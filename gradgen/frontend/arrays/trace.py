@@ -24,7 +24,14 @@ from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
-from gradgen.ir.array_trace import ArrayElemental, ArrayTrace, Operator, Part, Partial, Passed
+from gradgen.ir.array_trace import (
+    ArrayElemental,
+    ArrayTrace,
+    Operator,
+    Part,
+    Passed,
+    read_by,
+)
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, live_code
 from gradgen.ir.loops import ITEM, LOOP, loop_of, nested
@@ -95,7 +102,7 @@ def _trace(
             for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
         )
         derived = _differentiate(reading, inputs, outputs)
-        needed: list[Atom] = [*atoms, *_read(derived.partials, derived.elementals)]
+        needed: list[Atom] = [*atoms, *read_by(derived.partials, derived.elementals)]
         primal = live_code(reading.builder.instructions, needed)
         tape = Tape(primal=list(primal), frames=reading.frames)
         return ArrayTrace(
@@ -321,7 +328,7 @@ def _differentiate(
             elementals.append(
                 ArrayElemental(target, instruction.op, tuple(parts), place[-1] if place else None)
             )
-    roots = _read((), elementals)
+    roots = read_by((), elementals)
     partials = live_code(writing.builder.instructions, roots)
     return _Derived(partials, tuple(elementals), tuple(loops.items()), frozenset(active))
 
@@ -401,18 +408,3 @@ def _is_zero(part: Part) -> bool:
         result = part.transposed.result
         return isinstance(result, Const) and result.value == 0
     return isinstance(part.atom, Const) and part.atom.value == 0
-
-
-def _read(partials: Sequence[Any], elementals: Sequence[ArrayElemental]) -> list[Atom]:
-    """What the partials read of the code before them, and where their values are."""
-    found: list[Atom] = [v for i in partials for v in i.variables]
-    for elemental in elementals:
-        found.append(elemental.target)
-        for part in elemental.parts:
-            if isinstance(part, Operator):
-                for applied in filter(None, (part.transposed, part.pushed)):
-                    found += [v for i in applied.code for v in i.variables]
-                    found.append(applied.result)
-            elif isinstance(part, Partial):
-                found.append(part.atom)
-    return found
