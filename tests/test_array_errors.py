@@ -348,3 +348,35 @@ def test_shapes_are_proposed(name: str, tmp_path: Path) -> None:
     directive = refused.value.hint.rpartition(": # ")[2]
     assert directive.startswith("gradgen: shape ")
     check(pair(tmp_path, f"# {directive}\n{text}"), "float64")
+
+
+def test_shapes_are_asked_for_where_none_can_be_proposed(tmp_path: Path) -> None:
+    text = """
+def f(params, batch, key):
+    x, labels = batch
+
+    def cell(carry, x_t):
+        v, key = carry
+        key, drawn = jax.random.split(key)
+        v = params["decay"] * v + x_t @ params["w"] + jax.random.normal(drawn, v.shape)
+        return (v, key), jnp.tanh(v)
+
+    start = jnp.zeros((x.shape[1], params["w"].shape[1])), key
+    _, z = lax.scan(cell, start, x)
+    scores = jax.nn.log_softmax(z.mean(0))
+    return -jnp.take_along_axis(scores, labels[:, None], axis=1).mean()
+"""
+    with pytest.raises(GradgenError) as refused:
+        pair(tmp_path, text)
+    directive = refused.value.hint.rpartition(": # ")[2]
+    for path, axes in {
+        "params.decay": "()",
+        "params.w": "(n_in, n)",
+        "batch.0": "(time, batch, n_in)",
+        "batch.1": "(batch,):int32",
+        "key": "():key",
+    }.items():
+        assert f"{path}=?" in directive
+        directive = directive.replace(f"{path}=?", f"{path}={axes}")
+    assert "?" not in directive
+    check(pair(tmp_path, f"# {directive}\n{text}"), "float64")

@@ -65,7 +65,21 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
                 shapes = proposed_shapes(opened.source, opened.function, signature)
                 if shapes is not None:
                     error.hint = f"if it is a function of arrays, say so above it, as in: {shapes}"
+                else:
+                    error.hint = f"{error.hint}; {_asking_for_shapes(signature)}"
             raise
+
+
+def _asking_for_shapes(signature: Signature) -> str:
+    """A hint with a directive in which shapes are to be filled in, where none can be proposed."""
+    required = {a.name for a in signature.arguments if a.default is None}
+    paths = [leaf.path for leaf in signature.leaves if leaf.path.split(".")[0] in required]
+    asked = " ".join(f"{path}=?" for path in paths)
+    return (
+        f"if it is a function of arrays, say so above it, with the axes of each, such as "
+        f"(time, batch, n), (batch,):int32 for labels, () for a number and ():key for a key: "
+        f"# gradgen: shape {asked}"
+    )
 
 
 _OF_ARRAYS = (
