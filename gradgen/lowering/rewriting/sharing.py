@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from gradgen.lowering.rewriting.covering import operands
 from gradgen.lowering.rewriting.forms import Forms, Monomial, Term, divide
@@ -160,4 +161,4 @@ def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
 
 
 def _pairs(symbols: Sequence[int]) -> set[Pair]:
-    return {(a, b) for i, a in enumerate(symbols) for b in symbols[i + 1 :]}
+    return set(combinations(symbols, 2))
