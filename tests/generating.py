@@ -18,13 +18,17 @@ from typing import Any, TypeVar
 import pytest
 
 from gradgen.compile import ordering
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_generation import judge_arrays
+from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import Front, open_front
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.programs import candidates
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module, Residuals
-from gradgen.targets.jax.render import render
+from gradgen.targets.jax.render import render, render_arrays
+from gradgen.verify.verdict import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = tuple(
@@ -120,6 +124,16 @@ def generate(
     graph, module = made_once(repr(settings), lambda: cheapest(front))
     text = render(module)
     return Generated(front, graph, module, text, run_text(text))
+
+
+def judged(front: ArrayFront, config: pytest.Config) -> Verdict:
+    """How what is generated for a front compares with JAX: thoroughly, if a run leaves nothing out.
+
+    The normal run does so in the files of tests that are about verifying, and for the models.
+    """
+    module = array_module(front)
+    quick = not config.getoption("--full")
+    return judge_arrays(front, module, render_arrays(module), quick=quick)
 
 
 def cheapest(front: Front) -> tuple[LinearGraph, Module]:

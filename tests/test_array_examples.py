@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from generating import judged
 
 from gradgen.compile.array_front import ArrayFront
-from gradgen.compile.array_generation import generate_arrays
 from gradgen.compile.front import open_front
-from gradgen.compile.status import mute
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 
@@ -137,7 +136,7 @@ def f(
 """
 
 
-def test_shapes_are_those_of_annotated_fields(tmp_path: Path) -> None:
+def test_shapes_are_those_of_annotated_fields(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     path = tmp_path / "model.py"
     path.write_text(f"from __future__ import annotations\n{HEADER}{TYPES}")
     front = open_front(Settings(str(path), "f"))
@@ -153,7 +152,7 @@ def test_shapes_are_those_of_annotated_fields(tmp_path: Path) -> None:
         "pair.1": ("m",),
         "scale": (),
     }
-    report = generate_arrays(front, mute).report
+    report = judged(front, pytestconfig)
     assert report.exact, report.pretty()
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,11 +12,13 @@ import numpy as np
 import pytest
 from array_sources import HEADER, SOURCES
 from array_strategies import array_programs
+from generating import judged
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from projects import gradgen
 from test_arrays import pair
 
 from gradgen.compile.array_front import ArrayFront
-from gradgen.compile.array_generation import generate_arrays, judge_arrays
+from gradgen.compile.array_generation import judge_arrays
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import open_front
 from gradgen.config import Settings
@@ -177,12 +177,13 @@ def test_numbers_at_one_end_meet_operators(tmp_path):
         pytest.param("loss with what else is to be known", marks=pytest.mark.full),
     ],
 )
-def test_verifies(name, tmp_path):
+def test_verifies(name, tmp_path, pytestconfig):
     path = tmp_path / "model.py"
     path.write_text(HEADER + SOURCES[name])
     front = open_front(Settings(str(path), emit=("f", "value_and_grad", *JACOBIANS)))
     assert isinstance(front, ArrayFront)
-    assert generate_arrays(front, lambda what: None).report.exact
+    report = judged(front, pytestconfig)
+    assert report.exact, report.pretty()
 
 
 @pytest.mark.parametrize(
@@ -241,25 +242,21 @@ def test_only_who_asks_gets_them(tmp_path):
     assert "entries" not in made.generated.GRADGEN
 
 
-def test_a_pair_through_an_operator_names_it_and_the_hint_helps(tmp_path):
-    path = tmp_path / "model.py"
-    path.write_text(
+def test_a_pair_through_an_operator_names_it_and_the_hint_helps(trusted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text(
         "# gradgen: shape x=(n,) a=(n,)\nimport jax.numpy as jnp\n\n\n"
         "def f(x, a):\n    y = jnp.sin(x)\n    return a * jnp.cumsum(y)\n"
     )
-    command = [sys.executable, "-m", "gradgen", "model.py", "-o", "out.py"]
-    asked = [*command, "--emit", "f,jacobian"]
-
-    def run(*more):
-        return subprocess.run([*asked, *more], cwd=tmp_path, capture_output=True, text=True)
-
-    refused = run()
-    assert refused.returncode == 2
+    command = ("model.py", "-o", "out.py")
+    asked = (*command, "--emit", "f,jacobian")
+    refused = gradgen(*asked)
+    assert refused.exit_code == 2
     assert (
         "model.py:7:16: error: the Jacobian of out by x goes through cumsum, which is applied to "
         "vectors and never stored" in refused.stderr
     )
     assert "--wrt, or leave jacobian out of --emit: f_vjp and f_jvp" in refused.stderr
-    assert not (tmp_path / "out.py").exists()
-    assert run("--wrt", "a").returncode == 0
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
+    assert not Path("out.py").exists()
+    assert gradgen(*asked, "--wrt", "a").exit_code == 0
+    assert gradgen(*command).exit_code == 0

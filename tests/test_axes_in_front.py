@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import run_compiled
 from test_arrays import pair
 
 from gradgen.compile.array_generation import generate_arrays
@@ -36,9 +37,10 @@ def f(w, x, labels):
 @pytest.mark.parametrize(
     "text", [LAYER, pytest.param(LOSS, marks=pytest.mark.full)], ids=["layer", "loss"]
 )
-def test_any_number_of_axes_is_jax(text: str, tmp_path: Path) -> None:
+def test_any_number_of_axes_is_jax(text: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Verification calls everything with none, one and two; here, with three."""
-    made = pair(tmp_path, text)
+    both = {} if pytestconfig.getoption("--full") else {"dtypes": ("float32",)}
+    made = pair(tmp_path, text, **both)
     report = generate_arrays(made.front, mute).report
     assert report.exact, report.pretty()
     chance = np.random.default_rng(0)
@@ -58,7 +60,7 @@ def test_any_number_of_axes_is_jax(text: str, tmp_path: Path) -> None:
                 (part * jnp.cos(jnp.arange(part.size).reshape(part.shape))).sum() for part in parts
             )
 
-        return jax.value_and_grad(total, chosen)(*leaves)
+        return run_compiled(jax.value_and_grad(total, chosen), *leaves)
 
     for due, found in zip(
         *map(jax.tree.leaves, map(gradient, (made.source, made.function()))), strict=True

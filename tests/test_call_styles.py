@@ -16,7 +16,8 @@ from generating import Generated, generate_text
 
 from gradgen.errors import GradgenError
 
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "400")) // 50
+NORMAL, FULL = 4, 8
+"""Calls of each source that are compared with the source's own."""
 SEED = os.environ.get("GRADGEN_SEED", "0")
 
 
@@ -28,14 +29,18 @@ def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.parametrize("wide", [False, True], ids=["x32", "x64"])
 @pytest.mark.filterwarnings("ignore")
-def test_equals_the_source_or_refuses(generated: tuple[str, Generated], wide: bool) -> None:
+def test_equals_the_source_or_refuses(
+    generated: tuple[str, Generated], wide: bool, pytestconfig: pytest.Config
+) -> None:
     name, made = generated
+    normal = FULL if pytestconfig.getoption("--full") else NORMAL
+    examples = int(os.environ.get("GRADGEN_EXAMPLES", 50 * normal)) // 50
     r = random.Random(f"{name} {wide} {SEED}")
     compared = drawn = 0
     with jax.enable_x64(wide), np.errstate(all="ignore"):
-        while drawn < EXAMPLES or compared < 3:
+        while drawn < examples or compared < 3:
             drawn += 1
-            assert drawn < 100 * EXAMPLES, "the source takes nothing, or what it takes is refused"
+            assert drawn < 1000 + examples, "the source takes nothing, or what it takes is refused"
             mode = r.choice(list(MODES))
             given = arguments(r, made.source, mode)
             shown = f"{mode} " + ", ".join(f"{type(a).__name__}:{a!r}" for a in given)

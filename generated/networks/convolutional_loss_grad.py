@@ -30,7 +30,7 @@ GRADGEN = {
     "source": "models/networks/convolutional_loss.py",
     "function": "convolutional_loss",
     "digest": "sha256:b83f83c3d13bb7cb24815a03120243cb5b6bd5db0d5b535d0df85a860701607c",
-    "text": "sha256:b828f4b23c573c36028848d3de590ff40bfb2fcc786abc796bb87ee86955b0c6",
+    "text": "sha256:ff48c7b1bd33fb04e0e28a275bd461955dbe68415c9dd4633ddab7b565d93af8",
     "mode": "arrays",
     "shapes": {
         "params.k1": "(c, 2, 3, 3)",
@@ -398,7 +398,19 @@ def _vjp(k1, b1, k2, b2, out, xs, labels, tau, ct_out_new):
         t22 = v - 1.0
         t28 = t21 - 1.0
         t24 = (t22 > 0.0).astype(t22.dtype)
-        t33 = jax.vjp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), t24)[1](t3)[0]
+        t33 = jax.vjp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            t24,
+        )[1](t3)[0]
         d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36
@@ -443,7 +455,19 @@ def _vjp(k1, b1, k2, b2, out, xs, labels, tau, ct_out_new):
         t22 = v - 1.0
         t28 = t21 - 1.0
         t24 = (t22 > 0.0).astype(t22.dtype)
-        t33 = jax.vjp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), t24)[1](x_3)[0]
+        t33 = jax.vjp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            t24,
+        )[1](x_3)[0]
         d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36
@@ -585,7 +609,20 @@ def _jvp(k1, b1, k2, b2, out, xs, labels, tau, t_k1, t_b1, t_k2, t_b2, t_out):
         t34 = v * x_1
         t_v_new_1 = t32 - t34 + (t4 + x_3 + (t34 - t32)) / tau
         t38 = t_v_new_1 / (1.0 + (3.141592653589793 * t26) ** 2)
-        t39 = jax.jvp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), (t28,), (t38,))[1]
+        t39 = jax.jvp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            (t28,),
+            (t38,),
+        )[1]
         return (v_new_1, t28, t_v_new_1, t38), t39
 
     _, t6 = _scan(step_2, (first, first, first, first), (x4, t3))
@@ -627,7 +664,20 @@ def _jvp(k1, b1, k2, b2, out, xs, labels, tau, t_k1, t_b1, t_k2, t_b2, t_out):
         t34 = v * x_1
         t_v_new_1 = t32 - t34 + (t11 + x_3 + (t34 - t32)) / tau
         t38 = t_v_new_1 / (1.0 + (3.141592653589793 * t26) ** 2)
-        t39 = jax.jvp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), (t28,), (t38,))[1]
+        t39 = jax.jvp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            (t28,),
+            (t38,),
+        )[1]
         return (v_new_1, t28, t_v_new_1, t38), t39
 
     _, t13 = _scan(step_3, (second, second, second, second), (x9, t10))
@@ -737,7 +787,19 @@ def _value_and_gradient(k1, b1, k2, b2, out, xs, labels, tau):
         t21 = v - 1.0
         t27 = t20 - 1.0
         t23 = (t21 > 0.0).astype(t21.dtype)
-        t32 = jax.vjp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), t23)[1](t2)[0]
+        t32 = jax.vjp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            t23,
+        )[1](t2)[0]
         d_v_new = d_v + (x + t32) / (1.0 + (3.141592653589793 * t21) ** 2)
         t35 = d_v_new / tau
         d_v_new_1 = d_v_new - t35
@@ -782,7 +844,19 @@ def _value_and_gradient(k1, b1, k2, b2, out, xs, labels, tau):
         t21 = v - 1.0
         t27 = t20 - 1.0
         t23 = (t21 > 0.0).astype(t21.dtype)
-        t32 = jax.vjp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), t23)[1](x_3)[0]
+        t32 = jax.vjp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            t23,
+        )[1](x_3)[0]
         d_v_new = d_v + (x + t32) / (1.0 + (3.141592653589793 * t21) ** 2)
         t35 = d_v_new / tau
         d_v_new_1 = d_v_new - t35
@@ -927,7 +1001,19 @@ def _cotangents(k2, out, xs, tau, x7, x11, p0, t4, t14, ct_out_new):
         t22 = v - 1.0
         t28 = t21 - 1.0
         t24 = (t22 > 0.0).astype(t22.dtype)
-        t33 = jax.vjp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), t24)[1](t3)[0]
+        t33 = jax.vjp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            t24,
+        )[1](t3)[0]
         d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36
@@ -972,7 +1058,19 @@ def _cotangents(k2, out, xs, tau, x7, x11, p0, t4, t14, ct_out_new):
         t22 = v - 1.0
         t28 = t21 - 1.0
         t24 = (t22 > 0.0).astype(t22.dtype)
-        t33 = jax.vjp(lambda _x: lax.reduce_window(_x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0), (0, 0), (0, 0), (0, 0)), (1, 1, 1, 1), (1, 1, 1, 1)), t24)[1](x_3)[0]
+        t33 = jax.vjp(
+            lambda _x: lax.reduce_window(
+                _x,
+                -jnp.inf,
+                lax.max,
+                (1, 1, 2, 2),
+                (1, 1, 2, 2),
+                ((0, 0), (0, 0), (0, 0), (0, 0)),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+            ),
+            t24,
+        )[1](x_3)[0]
         d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36

@@ -28,7 +28,7 @@ GRADGEN = {
     "source": "models/networks/ei_loss.py",
     "function": "ei_loss",
     "digest": "sha256:7b3c32eb4f27b0b7ffd226d39751742a004c41e62f5c712e0106c40b161cc7eb",
-    "text": "sha256:78847f860118833b396b2095b7f150bfa0d43626ca42496ea567674541164923",
+    "text": "sha256:55d892b7b1c9476c3913f29d445385736fde409c6549f0f3b833796c397b20f0",
     "mode": "arrays",
     "shapes": {
         "params.w_in": "(n_in, 5*m)",
@@ -451,7 +451,10 @@ def _vjp(
             left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_1 - 1, 0))
             r_new = r_1 * x37 + x86
             x93 = gi_new + ge_new
-            return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x93)
+            return (
+                (v_new, ge_new, gi_new, z_new, left_new, r_new),
+                (r_new, u, resting, x93),
+            )
 
         (x50, x51, x52, x53, x54, x55), (x56, x59, x58, x57) = _scan(
             step, (v, ge, gi, z, left, r), x48
@@ -598,7 +601,26 @@ def _jvp(
     x59 = jnp.exp(x57) * t_w_i
 
     def block(carry, now, _steps):
-        v, ge, gi, z, left, r, x, v_1, ge_1, gi_1, z_1, left_1, t_v, t_ge, t_gi, t_z, t_r, x_1 = carry
+        (
+            v,
+            ge,
+            gi,
+            z,
+            left,
+            r,
+            x,
+            v_1,
+            ge_1,
+            gi_1,
+            z_1,
+            left_1,
+            t_v,
+            t_ge,
+            t_gi,
+            t_z,
+            t_r,
+            x_1,
+        ) = carry
         (xs_1, targets_1) = now
         x65 = xs_1 @ x8
 
@@ -646,8 +668,8 @@ def _jvp(
                 (x113, x116, x119, x122, resting, x141, x143, x144, x145),
             )
 
-        (x83, x84, x85, x86, x87), (x88, x89, x90, x91, x92, x93, x94, x95, x96) = _scan(
-            step_1, (v_1, ge_1, gi_1, z_1, left_1), x65
+        (x83, x84, x85, x86, x87), (x88, x89, x90, x91, x92, x93, x94, x95, x96) = (
+            _scan(step_1, (v_1, ge_1, gi_1, z_1, left_1), x65)
         )
         x97 = x88 @ x52
         x98 = x89 @ x59
@@ -775,7 +797,10 @@ def _value_and_gradient(
             left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_1 - 1, 0))
             r_new = r_1 * x37 + x90
             x97 = gi_new + ge_new
-            return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x97)
+            return (
+                (v_new, ge_new, gi_new, z_new, left_new, r_new),
+                (r_new, u, resting, x97),
+            )
 
         (x51, x52, x53, x54, x55, x56), (x57, x60, x59, x58) = _scan(
             step, (v, ge, gi, z, left, r), x49
@@ -917,7 +942,10 @@ def _residuals(
             left_new = jnp.where(z_new > 0.0, 4, jnp.maximum(left_1 - 1, 0))
             r_new = r_1 * x37 + x87
             x94 = gi_new + ge_new
-            return (v_new, ge_new, gi_new, z_new, left_new, r_new), (r_new, u, resting, x94)
+            return (
+                (v_new, ge_new, gi_new, z_new, left_new, r_new),
+                (r_new, u, resting, x94),
+            )
 
         (x51, x52, x53, x54, x55, x56), (x57, x60, x59, x58) = _scan(
             step, (v, ge, gi, z, left, r), x49

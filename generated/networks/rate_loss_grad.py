@@ -30,7 +30,7 @@ GRADGEN = {
     "source": "models/networks/rate_loss.py",
     "function": "rate_loss",
     "digest": "sha256:fc1182b0175af0e8b1c1ae03731a8efa2f214f3f95036b17b02e6785f8e2c158",
-    "text": "sha256:7330338ddbc93a24a984cb6323b43b4cc5e3a5e59855b7d237c799200da59efe",
+    "text": "sha256:7697deba782d4ecb9038891061a9d8eb6813ed29e2ccb6c08fc052bd3f7f5129",
     "mode": "arrays",
     "shapes": {
         "params.w1": "(n_in, n)",
@@ -522,7 +522,32 @@ def _jvp(w1, w2, out, xs, labels, alpha, beta, gamma, l1, l2, most, t_w1, t_w2, 
     x3 = jnp.zeros((batch, n), w1.dtype)
 
     def block(carry, now, _steps):
-        v, i, x, v_1, i_1, x_1, u, x_2, x_3, v_2, i_2, x_4, t_v, t_i, x_5, x_6, v_3, i_3, x_7, t_v_1, t_i_1, x_8, x_9, t_u = carry
+        (
+            v,
+            i,
+            x,
+            v_1,
+            i_1,
+            x_1,
+            u,
+            x_2,
+            x_3,
+            v_2,
+            i_2,
+            x_4,
+            t_v,
+            t_i,
+            x_5,
+            x_6,
+            v_3,
+            i_3,
+            x_7,
+            t_v_1,
+            t_i_1,
+            x_8,
+            x_9,
+            t_u,
+        ) = carry
         (xs_1,) = now
         x49 = xs_1 @ w1
 
@@ -643,7 +668,10 @@ def _jvp(w1, w2, out, xs, labels, alpha, beta, gamma, l1, l2, most, t_w1, t_w2, 
             ((x64, x96), ()),
         )
 
-    (_, _, _, _, _, _, _, x5, x6, _, _, _, _, _, _, x7, _, _, _, _, _, _, x8, _), ((x9, x10), ()) = _in_blocks(
+    (
+        (_, _, _, _, _, _, _, x5, x6, _, _, _, _, _, _, x7, _, _, _, _, _, _, x8, _),
+        ((x9, x10), ()),
+    ) = _in_blocks(
         block,
         (
             zero,
@@ -780,13 +808,15 @@ def _value_and_gradient(w1, w2, out, xs, labels, alpha, beta, gamma, l1, l2, mos
             ((x52, x58, x67), (v, i, x, v_1, i_1, x_1)),
         )
 
-    (_, _, _, _, _, _, _, x3, x4), ((x5, x6, x7), (x8, x9, x10, x11, x12, x13)) = _in_blocks(
-        block,
-        (zero, zero, zero, zero, zero, zero, readout, x0, x1),
-        (xs,),
-        (),
-        time,
-        25,
+    (_, _, _, _, _, _, _, x3, x4), ((x5, x6, x7), (x8, x9, x10, x11, x12, x13)) = (
+        _in_blocks(
+            block,
+            (zero, zero, zero, zero, zero, zero, readout, x0, x1),
+            (xs,),
+            (),
+            time,
+            25,
+        )
     )
     logits = x7.max(0)
     x17 = logits - jnp.maximum(-jnp.inf, logits.max(1))[:, None]
@@ -983,13 +1013,15 @@ def _residuals(w1, w2, out, xs, labels, alpha, beta, gamma, l1, l2, most):
             ((x52, x58, x67), (v, i, x, v_1, i_1, x_1)),
         )
 
-    (_, _, _, _, _, _, _, x3, x4), ((x5, x6, x7), (x8, x9, x10, x11, x12, x13)) = _in_blocks(
-        block,
-        (zero, zero, zero, zero, zero, zero, readout, x0, x1),
-        (xs,),
-        (),
-        time,
-        25,
+    (_, _, _, _, _, _, _, x3, x4), ((x5, x6, x7), (x8, x9, x10, x11, x12, x13)) = (
+        _in_blocks(
+            block,
+            (zero, zero, zero, zero, zero, zero, readout, x0, x1),
+            (xs,),
+            (),
+            time,
+            25,
+        )
     )
     logits = x7.max(0)
     x17 = logits - jnp.maximum(-jnp.inf, logits.max(1))[:, None]

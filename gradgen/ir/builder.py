@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import replace
 
 from gradgen.ir import algebra
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float, substitute
@@ -64,7 +63,7 @@ class Builder:
                 return simpler
         elif (folded := self._fold_comparison(instruction)) is not None:
             return folded
-        return self._add(replace(instruction, target=""))
+        return self._add(instruction, named=False)
 
     def emit_exactly(self, instruction: Instruction, *, add: bool = True) -> Atom | None:
         """Add an instruction, under its own name if it has one, simplified bit for bit.
@@ -92,17 +91,16 @@ class Builder:
             return None
         return Const(compare(*constants), "bool")
 
-    def _add(self, instruction: Instruction) -> Var:
+    def _add(self, instruction: Instruction, *, named: bool = True) -> Var:
         key = _key(instruction)
         if (known := self._values.get(key)) is not None:
             return known
-        if not instruction.target:
-            name = f"{self.prefix}{len(self._definitions)}"
-            instruction = replace(instruction, target=name)
-        if instruction.line is None and self.line is not None:
-            instruction = replace(instruction, line=self.line)
-        self.instructions.append(instruction)
-        return self._record(instruction)
+        target = (named and instruction.target) or f"{self.prefix}{len(self._definitions)}"
+        line = self.line if instruction.line is None else instruction.line
+        i = instruction
+        added = Instruction(target, i.op, i.operands, i.attributes, i.dtype, line)
+        self.instructions.append(added)
+        return self._record(added)
 
     def _record(self, instruction: Instruction) -> Var:
         self._definitions[instruction.target] = instruction

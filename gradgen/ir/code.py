@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradgen.ir.operations import OPERATIONS
@@ -73,7 +73,7 @@ class Instruction:
     @property
     def variables(self) -> tuple[Var, ...]:
         """The operands that are variables."""
-        return tuple(a for a in self.operands if isinstance(a, str))
+        return tuple([a for a in self.operands if isinstance(a, str)])
 
     def pretty(self) -> str:
         """`x = mul(a, 0.5)`."""
@@ -144,8 +144,9 @@ def live_code(
 
 def substitute(instruction: Instruction, renaming: Mapping[Var, Atom]) -> Instruction:
     """The instruction with its operands replaced where the renaming says so."""
-    operands = tuple(renaming.get(a, a) if isinstance(a, str) else a for a in instruction.operands)
-    return replace(instruction, operands=operands)
+    i = instruction
+    operands = tuple([renaming.get(a, a) if isinstance(a, str) else a for a in i.operands])
+    return Instruction(i.target, i.op, operands, i.attributes, i.dtype, i.line)
 
 
 def uses(instructions: Iterable[Instruction], roots: Iterable[Atom]) -> dict[Var, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax
 import pytest
-from projects import command, gradgen, start
+from projects import command, gradgen, start, trust
 
 from gradgen.cli import terminal
 from gradgen.cli.main import main
@@ -164,7 +164,9 @@ def f(v, w, n: int, scale=jnp.arange(3.0)[1]):
 """
 
 
-def test_neither_prints_nor_the_environment_change_what_is_made(folder: Path) -> None:
+def test_neither_prints_nor_the_environment_change_what_is_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "noisy.py").write_text(NOISY.replace("scale=jnp.arange(3.0)[1]", "scale=1.0"))
     environment = {
         "JAX_DISABLE_JIT": "1",
@@ -184,6 +186,7 @@ def test_neither_prints_nor_the_environment_change_what_is_made(folder: Path) ->
     assert run.returncode == 0, run.stderr
     for word in ("printed", "written", "echoed", "called"):
         assert f"{word}\n" in run.stderr
+    trust(monkeypatch)  # the other process has compared it
     result = gradgen("noisy.py", "-o", "out.py", "--dtype", "float32")
     assert result.exit_code == 0, result.output
     assert run.stdout == (folder / "out.py").read_text()

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import compiled
 from generating import generate_text, run_text
 
 from gradgen.compile.front import open_front
@@ -100,23 +101,26 @@ def test_linear_rules_are_followed(kind: str, tmp_path: Path) -> None:
     generated = generate_text(
         tmp_path, f"{HEADER}{HELPERS}{rules}\n\ndef step(v, w):\n    return {returned}\n"
     )
+
+    def both(*point):
+        """The Jacobian and a product with it, of ours and of JAX's."""
+        found = generated.function("jacobian")(*point)
+        if kind == "custom_jvp":
+            tangents = tuple(jnp.array([0.9, -2.3]))
+            _, product = generated.function("jvp")(point, tangents)
+            due = jax.jacfwd(generated.source, (0, 1))(*point)
+            return (found, product), (due, jax.jvp(generated.source, point, tangents)[1])
+        cotangents = tuple(jnp.linspace(-2.0, 3.0, len(names)))
+        product = generated.function("vjp")(point, cotangents)
+        due = jax.jacrev(generated.source, (0, 1))(*point)
+        return (found, product), (due, jax.vjp(generated.source, *point)[1](cotangents))
+
     with jax.enable_x64(True):
-        for point in (jnp.array([1.3, 0.7]), jnp.array([-1.7, 2.0])):
-            point = tuple(point)
-            found = generated.function("jacobian")(*point)
-            if kind == "custom_jvp":
-                due = jax.jacfwd(generated.source, (0, 1))(*point)
-                tangents = tuple(jnp.array([0.9, -2.3]))
-                _, pushed = generated.function("jvp")(point, tangents)
-                np.testing.assert_allclose(
-                    pushed, jax.jvp(generated.source, point, tangents)[1], rtol=1e-12
-                )
-            else:
-                due = jax.jacrev(generated.source, (0, 1))(*point)
-                cotangents = tuple(jnp.linspace(-2.0, 3.0, len(names)))
-                pulled = generated.function("vjp")(point, cotangents)
-                wanted = jax.vjp(generated.source, *point)[1](cotangents)
-                np.testing.assert_allclose(pulled, wanted, rtol=1e-12)
+        points = [tuple(jnp.array(p)) for p in ([1.3, 0.7], [-1.7, 2.0])]
+        program = compiled(both, *points[0])
+        for point in points:
+            (found, product), (due, wanted) = program(*point)
+            np.testing.assert_allclose(product, wanted, rtol=1e-12)
             np.testing.assert_allclose(found, due, rtol=1e-12)
 
 

@@ -7,6 +7,7 @@ import random
 import jax
 import numpy as np
 import pytest
+from compiling import compiled, run_compiled
 from eliminating import cost_of_vertices, step_cost
 from graphs import reference_graph, small_graphs
 
@@ -165,7 +166,7 @@ def test_reversal_is_a_symmetry_of_edges_too(number):
 
 GAME = begin(reference_graph("lif_2023"), "edges", Sizes(8, 12, 4))
 NETWORK = network(NetworkSize(channels=16, layers=2), edges_seen([GAME]))
-PARAMS = NETWORK.init(jax.random.key(3), GAME.start)
+PARAMS = run_compiled(NETWORK.init, jax.random.key(3), GAME.start)
 JUDGE = jax.jit(NETWORK.apply)
 
 
@@ -194,7 +195,7 @@ def test_numbers_of_vertices_do_not_matter(seed):
 def test_padding_does_not_matter():
     wide = begin(reference_graph("lif_2023"), "edges", Sizes(10, 16, 8))
     other = network(NetworkSize(channels=16, layers=2), 2 * edges_seen([wide]))
-    found = other.apply(PARAMS, wide.start)
+    found = run_compiled(other.apply, PARAMS, wide.start)
     expected = JUDGE(PARAMS, GAME.start)
     np.testing.assert_allclose(found.logits[:9], expected.logits[:9], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.value, expected.value, rtol=1e-5)
@@ -210,11 +211,12 @@ def test_no_parameter_depends_on_the_graph():
 
 def test_the_policy_over_edges_is_over_the_legal_ones():
     judge = network(NetworkSize(channels=8, layers=1), edges_seen([GAME]), "edge")
-    params = judge.init(jax.random.key(0), GAME.start)
+    params = run_compiled(judge.init, jax.random.key(0), GAME.start)
+    apply = compiled(judge.apply, params, GAME.start)
     chance = random.Random(1)
     position = GAME.start
     for _ in range(4):
-        judged = jax.jit(judge.apply)(params, position)
+        judged = apply(params, position)
         likely = np.asarray(judged.logits) > np.finfo(np.float32).min
         np.testing.assert_array_equal(likely, LEGAL_EDGES(position))
         position, _ = PLAY_EDGE(position, any_edge(position, chance))
@@ -226,13 +228,17 @@ def test_ablations_are_networks():
         NetworkSize(channels=8, layers=1, value=False),
     ):
         judge = network(size, edges_seen([GAME]))
-        judged = judge.apply(judge.init(jax.random.key(0), GAME.start), GAME.start)
+
+        def judged_at(start, judge=judge):
+            return judge.apply(judge.init(jax.random.key(0), start), start)
+
+        judged = run_compiled(judged_at, GAME.start)
         assert np.isfinite(np.asarray(judged.logits)[:9]).all()
         assert (float(judged.value) == 0.0) == (not size.value)
 
 
 def test_positions_stack():
     both = stack([GAME.start, GAME.start])
-    following, prices = jax.vmap(play_vertex)(both, np.array([0, 1]))
+    following, prices = run_compiled(jax.vmap(play_vertex), both, np.array([0, 1]))
     assert prices.shape == (2,)
     assert following.edges.shape == (2, *GAME.start.edges.shape)

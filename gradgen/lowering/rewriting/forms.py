@@ -46,16 +46,19 @@ def tidy(number: float) -> float:
 
 def multiply(left: Monomial, right: Monomial) -> Monomial:
     """The product of two monomials; a factor cancels its reciprocal."""
-    if not left or not right:
-        return left or right
-    factors = list(left)
-    for factor in right:
-        if -factor in factors:
-            factors.remove(-factor)
+    return product((*left, *right)) if left and right else left or right
+
+
+def product(factors: Iterable[int]) -> Monomial:
+    """The monomial of factors in any order; a factor cancels its reciprocal."""
+    kept: list[int] = []
+    for factor in factors:
+        if -factor in kept:
+            kept.remove(-factor)
         else:
-            factors.append(factor)
-    factors.sort()
-    return tuple(factors)
+            kept.append(factor)
+    kept.sort()
+    return tuple(kept)
 
 
 def reciprocal(monomial: Monomial) -> Monomial:

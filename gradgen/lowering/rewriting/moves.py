@@ -19,6 +19,7 @@ from gradgen.lowering.rewriting.forms import (
     Term,
     divide,
     multiply,
+    product,
     reciprocal,
     tidy,
     times,
@@ -162,20 +163,18 @@ def apply(forms: Forms, roots: Roots, replaced: int, by: Term) -> Roots:
 
     def rebuilt(term: Term) -> Term:
         coefficient, monomial = term
-        changed = False
-        result: Monomial = ()
-        for factor in monomial:
-            atom = abs(factor)
-            if atom in forms.sums:
-                c, m = atom_of(atom)
-                if c == 1.0 and m == (atom,):
-                    result = multiply(result, (factor,))
-                    continue
-                changed = True
+        atoms = [abs(factor) for factor in monomial]
+        new = {a: t for a in atoms if a in forms.sums and (t := atom_of(a)) != (1.0, (a,))}
+        if not new:
+            return term
+        factors: list[int] = []
+        for factor, atom in zip(monomial, atoms, strict=True):
+            if atom in new:
+                c, m = new[atom]
                 coefficient = tidy(coefficient * c if factor > 0 else coefficient / c)
-                result = multiply(result, m if factor > 0 else reciprocal(m))
+                factors += m if factor > 0 else reciprocal(m)
             else:
-                result = multiply(result, (factor,))
-        return (coefficient, result) if changed else term
+                factors.append(factor)
+        return coefficient, product(factors)
 
     return tuple(rebuilt(term) for term in roots)

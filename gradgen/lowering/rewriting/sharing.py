@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from gradgen.lowering.rewriting.covering import operands
 from gradgen.lowering.rewriting.forms import Forms, Monomial, Term, divide
@@ -122,8 +123,9 @@ def _contain(forms: Forms, lists: dict[Key, list[int]]) -> dict[int, Key]:
 def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
     """Replace pairs that occur in two lists or more, the most frequent first, in place."""
     holders: dict[Pair, set[int]] = {}
-    for number, symbols in enumerate(lists):
-        for pair in _pairs(symbols):
+    held = [_pairs(symbols) for symbols in lists]
+    for number, pairs in enumerate(held):
+        for pair in pairs:
             holders.setdefault(pair, set()).add(number)
     # the heap may hold counts that are out of date, which the current ones tell
     heap = [(-len(some), pair) for pair, some in holders.items() if len(some) > 1]
@@ -141,13 +143,12 @@ def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
         found[number] = (abs(a), abs(b)) if symbol < 0 else pair
         grown: set[Pair] = set()
         for holder in sorted(holders[pair]):
-            symbols = lists[holder]
-            before = _pairs(symbols)
+            symbols, before = lists[holder], held[holder]
             symbols.remove(a)
             symbols.remove(b)
             symbols.append(symbol)
             symbols.sort()
-            after = _pairs(symbols)
+            after = held[holder] = _pairs(symbols)
             for gone in before - after:
                 holders[gone].discard(holder)
             for new in after - before:
@@ -160,4 +161,4 @@ def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
 
 
 def _pairs(symbols: Sequence[int]) -> set[Pair]:
-    return {(a, b) for i, a in enumerate(symbols) for b in symbols[i + 1 :]}
+    return set(combinations(symbols, 2))

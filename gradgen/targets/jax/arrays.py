@@ -35,17 +35,16 @@ from gradgen.targets.jax.layout import (
     WIDTH,
     Doc,
     call,
-    expression,
     flat,
-    in_body,
     layout,
     quote,
+    statement,
     tuple_of,
 )
 from gradgen.targets.jax.metadata import document
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.plumbing import Names, bound_guards, forward_body
+from gradgen.targets.jax.plumbing import Names, bound_guards, dedent, forward_body
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
@@ -268,10 +267,11 @@ def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
         leaves += [e for p, e in expressions.items() if p in paths]
     fitted = call("_fitted", [tuple_of(leaves)])
     if not names.types:
-        return [*lines, *in_body("return ", fitted)]
+        return [*lines, *dedent(layout("return ", fitted, "", 4))]
     kept = unique("leaves", {argument.name for argument in trace.arguments})
     types = flat(tuple_of(names.type_sources))
-    return [*lines, *in_body(f"{kept} = ", fitted), f"return {kept}, {types}"]
+    fitting = dedent(layout(f"{kept} = ", fitted, "", 4))
+    return [*lines, *fitting, f"return {kept}, {types}"]
 
 
 def _program(
@@ -316,14 +316,11 @@ def _program(
 
 
 def _wrapped(line: str) -> list[str]:
-    """A statement, in several lines where it is too long for one."""
-    own = line.lstrip()
-    name, equals, value = own.partition(" = ")
-    if len(line) <= WIDTH - 4 or not equals or "(" in name:
+    """A line of a function's body, in several where it is too long."""
+    if len(line) <= WIDTH - 4:
         return [line]
-    indent = 4 + len(line) - len(own)
-    lines = layout(f"{name} = ", expression(value), "", indent)
-    return [part.removeprefix("    ") for part in lines]
+    own = line.lstrip()
+    return dedent(statement(own, 4 + len(line) - len(own)))
 
 
 def _size_of(

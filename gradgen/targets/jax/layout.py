@@ -51,16 +51,13 @@ def layout(prefix: str, doc: Doc, suffix: str = "", indent: int = 0) -> list[str
     if len(line) <= WIDTH or isinstance(doc, str) or not doc.items:
         return [line]
     inner = f"{space}    {', '.join(map(flat, doc.items))}"
-    if len(inner) <= WIDTH and not doc.collection:
-        body = [inner]
-    else:
-        body = [part for item in doc.items for part in layout("", item, ",", indent + 4)]
+    body = [inner] if len(inner) <= WIDTH and not doc.collection else _rows(doc, indent)
     return [f"{space}{prefix}{doc.opening}", *body, f"{space}{doc.closing}{suffix}"]
 
 
-def in_body(prefix: str, doc: Doc) -> list[str]:
-    """Lines that are indented by four later."""
-    return [line.removeprefix("    ") for line in layout(prefix, doc, "", 4)]
+def _rows(doc: Group, indent: int) -> list[str]:
+    """The items of what stands at an indent, one below the other."""
+    return [part for item in doc.items for part in layout("", item, ",", indent + 4)]
 
 
 def call(function: str, arguments: Sequence[Doc]) -> Group:
@@ -79,13 +76,41 @@ def unpack(names: Sequence[str], value: Doc, indent: int) -> list[str]:
     """`a, b = value`; nothing is bound where there are no names."""
     if not names:
         return []
-    targets = ", ".join(names) if len(names) > 1 else f"({names[0]},)"
-    lines = layout(f"{targets} = ", value, "", indent)
+    bare = len(names) > 1
+    target = Group("", tuple(names), "") if bare else tuple_of(names)
+    return _assigned(target, value, indent)
+
+
+def statement(text: str, indent: int = 0) -> list[str]:
+    """An assignment or a return, which stands on one line, on as many as it needs."""
+    (node,) = ast.parse(text).body
+    match node:
+        case ast.Assign(targets=[target], value=value):
+            return _assigned(_document(text, target), _document(text, value), indent)
+        case ast.Return(value=ast.expr() as value):
+            return returned(_document(text, value), indent)
+    return [f"{' ' * indent}{text}"]
+
+
+def returned(value: Doc, indent: int) -> list[str]:
+    """`return value`; several values have brackets where they need more than a line."""
+    lines = layout("return ", value, "", indent)
+    if len(lines) == 1 or isinstance(value, str) or value.opening:
+        return lines
+    return layout("return ", replace(value, opening="(", closing=")"), "", indent)
+
+
+def _assigned(target: Doc, value: Doc, indent: int) -> list[str]:
+    """`target = value`; what is too long is broken on the right, or else on the left."""
+    space, left = " " * indent, f"{flat(target)} = "
+    lines = layout(left, value, "", indent)
     if len(lines[0]) <= WIDTH:
         return lines
-    space = " " * indent
-    items = [f"{space}    {name}," for name in names]
-    return [f"{space}(", *items, *layout(") = ", value, "", indent)]
+    if isinstance(value, Group) and indent + len(left) < WIDTH:
+        return [f"{space}{left}(", *layout("", value, "", indent + 4), f"{space})"]
+    if isinstance(target, str):
+        return lines
+    return [f"{space}(", *_rows(target, indent), *layout(") = ", value, "", indent)]
 
 
 def literal(text: str) -> Doc:
@@ -93,24 +118,31 @@ def literal(text: str) -> Doc:
     return _literal(ast.parse(text, mode="eval").body)
 
 
-def expression(text: str) -> Doc:
-    """A call, with calls among its arguments, as a document that can be laid out."""
-    return _expression(ast.parse(text, mode="eval").body)
+def _document(text: str, node: ast.expr) -> Doc:
+    """A part of a text as a document, written as it is there."""
 
+    def source(node: ast.expr) -> str:
+        return ast.get_source_segment(text, node) or ""
 
-def _expression(node: ast.expr) -> Doc:
     match node:
-        case ast.Call(func=function, args=arguments, keywords=keywords):
-            items = [_expression(a) for a in arguments]
-            items += [prefixed(f"{k.arg}=", _expression(k.value)) for k in keywords]
-            return call(ast.unparse(function), items)
+        case ast.Call(func=ast.Name() | ast.Attribute() as function):
+            items = [_document(text, a) for a in node.args]
+            items += [prefixed(f"{k.arg}=", _document(text, k.value)) for k in node.keywords]
+            return call(source(function), items)
         case ast.Tuple(elts=elements):
-            return tuple_of([_expression(e) for e in elements])
+            items = [_document(text, e) for e in elements]
+            bare = elements and node.col_offset == elements[0].col_offset
+            return Group("", tuple(items), "") if bare else tuple_of(items)
         case ast.List(elts=elements):
-            return Group("[", tuple(_expression(e) for e in elements), "]")
-        case ast.Constant(value=str() as value):
-            return quote(value)
-    return ast.unparse(node)
+            return Group("[", tuple(_document(text, e) for e in elements), "]")
+        case ast.Lambda(body=body):
+            return prefixed(source(node).removesuffix(source(body)), _document(text, body))
+        case ast.Subscript(value=inner) | ast.Call(func=inner):
+            found = _document(text, inner)
+            if isinstance(found, Group):
+                more = source(node).removeprefix(source(inner))
+                return replace(found, closing=found.closing + more)
+    return source(node)
 
 
 def _literal(node: ast.expr) -> Doc:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gradgen.ir.code import Var
 from gradgen.ir.loops import Loop
 from gradgen.ir.shapes import Dim, written
-from gradgen.targets.jax.layout import WIDTH, Doc, call, flat, in_body, layout, tuple_of
+from gradgen.targets.jax.layout import Doc, call, flat, tuple_of
 from gradgen.targets.jax.names import unique
 
 
@@ -21,6 +21,8 @@ def print_loop(
     items: Mapping[int, str],
 ) -> list[str]:
     """The lines of a loop, as they stand in a function's body without its indentation.
+
+    Each statement is one of them, however long.
 
     `names` are those of what a step is given, `inside` its lines, `results` where its results are
     in it, and `items` what the loop's own results are called, by number.
@@ -45,14 +47,14 @@ def print_loop(
         out = _halves(loop, results[count:])
         if loop.stacked:
             target[1] = _halves(loop, [items.get(k, "_") for k in range(*_spans(loop)[1])])
-    lines += [f"    {line}" for line in _returned(after, out)]
+    lines.append(f"    return {flat(after)}, {flat(out)}")
     left = ", ".join(map(flat, target))
     start = _packed(operands[first:end])
     if loop.blocks is not None:
         found = _blocks(step, loop, start, operands[end:])
     else:
         found = _scan(step, loop, start, operands[end:])
-    return [*lines, "", *in_body(f"{left} = ", found)]
+    return [*lines, "", f"{left} = {flat(found)}"]
 
 
 def _scan(step: str, loop: Loop, start: Doc, sequences: Sequence[str]) -> Doc:
@@ -114,11 +116,3 @@ def _packed(parts: Sequence[str]) -> Doc:
 def _bound(names: Sequence[str]) -> Doc:
     """What results are bound to; an underscore where none of them is read."""
     return "_" if {*names} <= {"_"} else _packed(names)
-
-
-def _returned(after: Doc, out: Doc) -> list[str]:
-    """What a step returns."""
-    line = f"return {flat(after)}, {flat(out)}"
-    if len(line) <= WIDTH - 8:
-        return [line]
-    return [part.removeprefix(" " * 8) for part in layout("return ", tuple_of([after, out]), "", 8)]

@@ -13,7 +13,7 @@ from gradgen.ir.references import DEFAULT
 from gradgen.ir.results import OutputValue, Result
 from gradgen.ir.trace import Output, Trace
 from gradgen.targets.jax.expressions import print_constant
-from gradgen.targets.jax.layout import WIDTH, Doc, Group, call, layout, tuple_of
+from gradgen.targets.jax.layout import Doc, Group, call, returned, tuple_of
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
 from gradgen.targets.jax.printer import Printer
 from gradgen.targets.jax.signatures import function_header
@@ -95,13 +95,7 @@ def _floats_kept(module: Module, passes: Passes) -> list[Var]:
 def print_results(groups: Sequence[Sequence[Doc]]) -> list[str]:
     """The statement that returns results: a tuple of each sort."""
     tuples = [tuple_of(items) for items in groups] or [tuple_of([])]
-    value = tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), "")
-    if isinstance(value, Group) and value.opening == "":
-        line = f"    return {value.flat()}"
-        if len(line) <= WIDTH:
-            return [line]
-        return layout("return ", Group("(", value.items, ")"), "", 4)
-    return layout("return ", value, "", 4)
+    return returned(tuples[0] if len(tuples) == 1 else Group("", tuple(tuples), ""), 4)
 
 
 def _output_names(module: Module, inputs: Mapping[Var, str]) -> dict[str, str]:
