@@ -46,6 +46,7 @@ class Verified:
             f"{jacobian.reverse.operations.total}), accumulation {jacobian.chosen.plan.muls} "
             f"multiplications (forward {jacobian.forward.plan.muls}, reverse "
             f"{jacobian.reverse.plan.muls}; order: {jacobian.chosen.order.found_by}); "
+            f"{'for float32 alone; ' if self.module.trace.single else ''}"
             f"{self.report.summary()}"
         )
 

@@ -1,4 +1,7 @@
-"""Traces a function on arrays, once per precision, and writes down what it does."""
+"""Traces a function on arrays, once per precision, and writes down what it does.
+
+Where it fits float32 alone, or is asked to, it is traced in that, and the code is for no other.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.precisions import DTypeDependenceError, for_all_precisions
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
+from gradgen.frontend.reading.directives import is_in_float32
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import first_line, place_of, users_code
 from gradgen.frontend.tracing.labels import label_variables
@@ -44,14 +48,19 @@ def trace_arrays(
     """
     chosen = _differentiated(source, function, signature, stated)
     single = _trace(source, function, signature, stated, "float32", chosen)
-    double = _trace(source, function, signature, stated, "float64", chosen)
+    try:
+        if is_in_float32(source):
+            return _in_float32(single)
+        double = _trace(source, function, signature, stated, "float64", chosen)
+    except GradgenError:
+        return _in_float32(single)
     try:
         merged, machine = for_all_precisions(single, double)
     except DTypeDependenceError as error:
         raise GradgenError(
             f"'{source.function}' computes with {error} in float32 than in float64",
             hint="one text is for every precision: pass what depends on it as an argument, but for "
-            "jnp.finfo(x.dtype)",
+            "jnp.finfo(x.dtype); or have one for float32 alone, with --dtype float32",
             path=source.path,
             line=source.position.line,
             column=source.position.column,
@@ -62,6 +71,12 @@ def trace_arrays(
         default_floats=not follows,
         low_precision=_follows(source, function, signature, stated, "bfloat16", False),
     )
+    found.check()
+    return found
+
+
+def _in_float32(single: ArrayTrace) -> ArrayTrace:
+    found = replace(single, single=True)
     found.check()
     return found
 
@@ -113,6 +128,7 @@ def _trace(
             sizes=stated.sizes,
             default_floats=False,
             low_precision=False,
+            single=False,
             own_rules=any(
                 i.op in ("copy", "stop_gradient") for i in nested(reading.builder.instructions)
             ),
@@ -384,6 +400,7 @@ def _differentiate_steps(
         sizes=(),
         default_floats=False,
         low_precision=False,
+        single=False,
         own_rules=False,
         recurrence=tuple((g.variable, str(k)) for k, g in enumerate(loop.carry)),
         loops=found.loops,
