@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.reading.directives import is_in_float32
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import first_line, place_of, users_code
+from gradgen.frontend.tracing.derivable import is_derivable
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.result import read_result
@@ -52,6 +54,8 @@ def trace_arrays(
         if is_in_float32(source):
             return _in_float32(single)
         double = _trace(source, function, signature, stated, "float64", chosen)
+        if not _is_derivable(source, function, signature, stated, double):
+            return _in_float32(single)
     except GradgenError:
         return _in_float32(single)
     try:
@@ -73,6 +77,24 @@ def trace_arrays(
     )
     found.check()
     return found
+
+
+def _is_derivable(
+    source: Source, function: Call, signature: Signature, stated: Stated, double: ArrayTrace
+) -> bool:
+    """Whether derivative rules, if there are any, are not for float32 alone."""
+    chosen = [k for k, i in enumerate(double.inputs) if i.wrt]
+
+    def derivable(working: str) -> bool:
+        with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+            call = partial(_called, function, signature)
+            return is_derivable(call, stated.avals(working), chosen)
+
+    return not double.own_rules or derivable("float64") or not derivable("float32")
+
+
+def _called(function: Call, signature: Signature, *leaves: Any) -> Any:
+    return signature.call(function, leaves)
 
 
 def _in_float32(single: ArrayTrace) -> ArrayTrace:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import is_in_float32
+from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.clean import clean
+from gradgen.frontend.tracing.derivable import is_derivable
 from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.dtypes import WiderWith64BitsError, welcome
 from gradgen.frontend.tracing.integers import integer_limit, integers_of
 from gradgen.frontend.tracing.labels import label_variables
+from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import Recording, record
@@ -150,11 +154,25 @@ def _written_down(
 def _in_double(
     source: Source, function: Callable[..., Any], signature: Signature, integers: DType
 ) -> Recording | None:
-    """The source in float64; None where it does not run in that, while it does in float32."""
+    """The source in float64; None where it does not run in that, while it does in float32.
+
+    Nor does it if it has derivative rules that are for float32.
+    """
     try:
-        return record(source, function, signature, "float64", integers=integers)
+        double = record(source, function, signature, "float64", integers=integers)
     except GradgenError:
         return None
+    if not double.tape.custom:
+        return double
+    chosen = [k for k, leaf in enumerate(signature.leaves) if leaf.wrt and leaf.kind == "float"]
+
+    def derivable(working: str) -> bool:
+        dtypes = {"float": working, "int": "int32", "bool": "bool"}
+        with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+            avals = [jax_compat.shaped((), dtypes[leaf.kind]) for leaf in signature.leaves]
+            return is_derivable(lambda *x: signature.call(function, x), avals, chosen)
+
+    return double if derivable("float64") or not derivable("float32") else None
 
 
 def _merged(
