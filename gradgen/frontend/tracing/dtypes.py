@@ -28,7 +28,8 @@ from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.single import (
     Assigned,
     assignments_in_float32,
-    narrows,
+    low_precision,
+    roundings,
     same_with_64_bits,
 )
 from gradgen.frontend.tracing.tape import Tape
@@ -153,8 +154,13 @@ class _Trying:
         """The dtypes of floats, by number."""
         return [dict(zip(self.floats, dtypes, strict=True)) for dtypes in tries]
 
-    def tried(self, tries: Iterable[Mapping[int, DType]], others: DType) -> list[Observed]:
-        """What is observed in each that the source takes at all."""
+    def tried(
+        self, tries: Iterable[Mapping[int, DType]], others: DType, *, rounding: bool = False
+    ) -> list[Observed]:
+        """What is observed in each that the source takes at all.
+
+        `rounding` is for code that rounds to low precision by itself, and then rounds so here.
+        """
         found = []
         for dtypes in tries:
             traced = self.trials.record(dtypes, others)
@@ -162,16 +168,15 @@ class _Trying:
                 promoted = {f"x{k}" for k in self.floats if dtypes.get(k) in WHOLE}
                 given = {f"x{k}": dtypes.get(k, others) for k in self.floats}
                 given |= dict.fromkeys(promoted, WEAK)
-                found.append(self._observe(given, traced, promoted))
+                code, dtypes_out = traced.tape.primal, traced.dtypes
+                rounds = rounding and roundings(code) == roundings(self.usual)
+                found.append(
+                    observe(
+                        given, self.usual, code, dtypes_out, self.primal, self.constants,
+                        self.values, promoted, rounding=rounds,
+                    )
+                )  # fmt: skip
         return found
-
-    def _observe(
-        self, given: Mapping[Var, DType], traced: Recording, promoted: Collection[Var]
-    ) -> Observed:
-        code, dtypes = traced.tape.primal, traced.dtypes
-        return observe(
-            given, self.usual, code, dtypes, self.primal, self.constants, self.values, promoted
-        )
 
     def one_down(self, dtype: DType, traced: Recording) -> Observed:
         """What is observed with 64-bit types, as if it were one precision lower."""
@@ -272,17 +277,23 @@ def _in_float32(trying: _Trying, numbers: Collection[int]) -> _Found:
 
     @cache
     def alike(dtypes: Assigned) -> bool:
-        return trying.alike({}, trying.tried([dict(dtypes)], WIDE))
+        return trying.alike({}, trying.tried([dict(dtypes)], WIDE, rounding=True))
 
-    everything = [] if trying.many else assignments_in_float32(floats, floats)
-    if narrows(trying.usual) and not (everything and all(map(alike, everything))):
-        raise _refused(
-            trying.trials.source,
-            "computes in low precision, and which it is depends on numbers of Python",
-            "make an array of what may be such a number, as in "
-            f"{trying.inputs[trying.floats[0]].path} = jnp.asarray(..., jnp.float32)",
-        )
-    if not everything or not trying.takes_integers(numbers):
+    everything = assignments_in_float32(floats, floats)
+    low = low_precision(trying.usual)
+    if low is not None:
+        # what is weakly typed takes that precision, and what is of float32 does not
+        bad = [
+            [k for k, d in tried if d == WEAK] or floats for tried in everything if not alike(tried)
+        ]
+        if bad:
+            path = trying.inputs[min(bad, key=len)[0]].path
+            raise _refused(
+                trials.source,
+                f"computes in {low} or in float32, by whether {path} is a number of Python",
+                f"say in which, as in jnp.asarray({path}, jnp.{low})",
+            )
+    if trying.many or not trying.takes_integers(numbers):
         return _Found("float32 by default")
     parameters = {a.name for a in trials.signature.arguments if a.is_parameter}
     optional = [k for k in floats if trying.inputs[k].path.split(".")[0] in parameters]

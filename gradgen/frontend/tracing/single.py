@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gradgen.frontend.tracing.merge import without_conversions
+from gradgen.frontend.tracing.merge import is_width_conversion, without_conversions
 from gradgen.frontend.tracing.promotion import WEAK, WIDE, halves, matched
 from gradgen.frontend.tracing.recording import Recording
 from gradgen.frontend.tracing.trials import Trials
@@ -58,11 +58,16 @@ def assignments_in_float32(floats: Sequence[int], weak: Sequence[int]) -> list[A
     ]
 
 
-def narrows(code: Sequence[Instruction]) -> bool:
-    """Whether something is computed in less than float32, for which weak types matter."""
+def low_precision(code: Sequence[Instruction]) -> DType | None:
+    """In which dtype something is computed that is less than float32; None if nothing is."""
     dtypes = {i.dtype for i in code}
     dtypes |= {a.dtype for i in code for a in i.operands if isinstance(a, Const)}
-    return any(is_float(dtype) and dtype not in (WIDE, *WORKING) for dtype in dtypes)
+    return min((d for d in dtypes if is_float(d) and d not in (WIDE, *WORKING)), default=None)
+
+
+def roundings(code: Sequence[Instruction]) -> list[DType]:
+    """The dtypes of less than float32 that floats are converted to."""
+    return [i.dtype for i in code if is_width_conversion(i) and low_precision([i]) is not None]
 
 
 def same_with_64_bits(
