@@ -55,3 +55,62 @@ def test_finite_derivatives_are_counted(tmp_path):
     assert finite_results(module.jacobian.chosen.program, module.trace, [points]) == 2 + 2 + 2
     assert finite_results(module.vjp.chosen.program, module.trace, [points]) == 2 + 1
     assert finite_results(module.jvp.chosen.program, module.trace, [points, points]) == 2 * (2 + 2)
+
+
+DEAR = """import jax.numpy as jnp
+
+
+def step(x, y, z, w):
+    spike = jnp.exp(z) * w
+    twice = spike + spike
+    slow = jnp.sin(twice)
+    return w - twice - (twice - spike), jnp.exp(slow) * w
+"""
+"""Of the orders of few multiplications some take more operations than reverse mode."""
+
+
+def plain_total(module, mode):
+    return getattr(module.jacobian, mode).operations.total
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """The modules that were verified, of which those that are rejected are not finite."""
+    seen = []
+
+    def reject(rejected):
+        def judge(subject, **_):
+            seen.append(subject.module)
+            off = Failure("nonfinite", "vjp", "is not finite where JAX's is", "float32")
+            failures = (off,) if rejected(subject.module) else ()
+            return Verdict(1, 0, 0, (), failures, ())
+
+        monkeypatch.setattr(verdict, "verify", judge)
+        return seen
+
+    return reject
+
+
+def model(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(DEAR)
+    return Settings(str(path))
+
+
+@pytest.mark.parametrize("rejected", [[], ["rewritten"], ["rewritten", "reverse"]])
+def test_never_dearer_than_the_plain_modes_that_are_exact(rejected, judged, tmp_path):
+    def is_rejected(module):
+        chosen = module.jacobian.chosen
+        plain = [
+            m for m in ("forward", "reverse") if chosen.plan == getattr(module.jacobian, m).plan
+        ]
+        return ("rewritten" in rejected and module.rewritten) or not set(plain).isdisjoint(rejected)
+
+    seen = judged(is_rejected)
+    outcome = generate(model(tmp_path), lambda _: None)
+    chosen = outcome.module.jacobian.chosen.operations.total
+    exact = [m for m in ("forward", "reverse") if m not in rejected]
+    assert chosen <= min(plain_total(outcome.module, mode) for mode in exact)
+    assert ("rejected before it: " in outcome.sentence()) == (len(seen) > 1)
+    if rejected:
+        assert "since vjp (float32): is not finite where JAX's is" in outcome.sentence()
