@@ -454,7 +454,7 @@ def _compare_calls(by_jax: Source, ours: Source, leaves: Sequence[Any]) -> None:
     """On leaves of several dtypes, and numbers of Python: equal to the source, or a TypeError."""
     random = np.random.default_rng(2)
     of = lambda dtype: jax.ShapeDtypeStruct((), dtype)  # noqa: E731
-    weak = jax.ShapeDtypeStruct((), jnp.float32, weak_type=True)
+    weak = jax.ShapeDtypeStruct((), jnp.result_type(float), weak_type=True)
     kinds = [of("bfloat16"), of("float32"), of("float16"), weak, of("int8"), of("bool")]
     turns = [(0, 1), (3, 2), (4, 1), (0, 5)]
     mixed = [[kinds[turn[k % 2]] for k in range(len(leaves))] for turn in turns]
