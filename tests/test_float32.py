@@ -104,6 +104,10 @@ FOUND = {
         + EXAMPLE,
         "float32 by default",
     ),
+    "a rule with an array of JAX's default dtype": (
+        SPIKE.replace("t / (", "jnp.array([0.3])[0] * t / (") + STEP,
+        "float32 by default",
+    ),
     "integers": (
         SPIKE + "def step(v, x, n, tau=20):\n    z = spike(v) * x / tau\n"
         "    return z + n, jnp.where(z > 0, n + 1, 0)\n\n\n"

@@ -30,6 +30,7 @@ from gradgen.frontend.tracing.single import (
     assignments_in_float32,
     low_precision,
     roundings,
+    rules_stay,
     same_with_64_bits,
 )
 from gradgen.frontend.tracing.tape import Tape
@@ -293,7 +294,7 @@ def _in_float32(trying: _Trying, numbers: Collection[int]) -> _Found:
                 f"computes in {low} or in float32, by whether {path} is a number of Python",
                 f"say in which, as in jnp.asarray({path}, jnp.{low})",
             )
-    if trying.many or not trying.takes_integers(numbers):
+    if trying.many or not rules_stay(trials) or not trying.takes_integers(numbers):
         return _Found("float32 by default")
     parameters = {a.name for a in trials.signature.arguments if a.is_parameter}
     optional = [k for k in floats if trying.inputs[k].path.split(".")[0] in parameters]

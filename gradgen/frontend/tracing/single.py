@@ -88,9 +88,20 @@ def same_with_64_bits(
     return all(map(same, tries))
 
 
+def rules_stay(trials: Trials) -> bool:
+    """Whether derivative rules stay in float32 where there are 64-bit types."""
+    traced = trials.record({}, WIDE, "float64", with_rules=True)
+    return traced is not None and not _is_wide((*traced.tape.primal, *traced.tape.partials))
+
+
+def _is_wide(code: Sequence[Instruction]) -> bool:
+    """Whether something is of float64, in code that was traced with it."""
+    return any(i.dtype == "float" for i in code)
+
+
 def _same(plain: Recording, wide: Recording) -> bool:
     """Whether two traces of float32 are the same, without 64-bit types and with them."""
-    if any(is_float(i.dtype) and i.dtype == "float" for i in wide.tape.primal):
+    if _is_wide(wide.tape.primal):
         return False
     results = zip(plain.outputs, plain.dtypes, wide.dtypes, strict=True)
     for output, one, two in results:
