@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from comparing import WHOLE, _module, compare
 from generating import Generated, generate_text, run_text
 
 import gradgen
+from gradgen.cli.main import main
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_generation import generate_arrays
 from gradgen.compile.front import open_front
@@ -21,6 +25,7 @@ from gradgen.compile.generation import generate
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.ir.code import shortest_float32
+from gradgen.project.configuration import read
 
 HEADER = "import jax\nimport jax.numpy as jnp\nimport numpy as np\n\n"
 SPIKE = """
@@ -321,3 +326,45 @@ def test_what_is_of_all_precisions_stays_so(tmp_path: Path) -> None:
         generated = made(tmp_path, f"def step(v, x):\n    return v * x + {spike}\n")
         assert generated.front.trace.precisions == "any"
         assert "dtype" not in generated.running.GRADGEN
+
+
+def test_targets_and_the_command_ask_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.py").write_text(HEADER + REQUESTED)
+    invoked = CliRunner().invoke(main, ["init", "model.py", "--dtype", "float32"])
+    assert invoked.exit_code == 0, invoked.stderr
+    text = Path("pyproject.toml").read_text()
+    assert 'dtype = "float32"' in text
+    (target,) = read(Path("pyproject.toml").resolve()).targets
+    assert target.settings.directives == (("dtype", "float32"),)
+    Path("pyproject.toml").write_text(text.replace("float32", "float16"))
+    refused = CliRunner().invoke(main, [])
+    assert "pyproject.toml:4:1: error: 'dtype' is not one of float32" in refused.stderr
+
+
+@pytest.mark.parametrize("with_64_bits", [False, True])
+def test_integers_of_python_are_the_sources_or_a_type_error(
+    with_64_bits: bool, tmp_path: Path
+) -> None:
+    body = SPIKE + (
+        "def step(v, x, tau=20):\n    z = spike(v / tau + x)\n    return v + z, x * 3 / tau, z\n"
+    )
+    generated = made(tmp_path, body)
+    step, source = generated.function(), generated.source
+    one, taken = jnp.float32(0.3), 0
+    with jax.enable_x64(with_64_bits):
+        for arguments in itertools.product((one, 0.3, 2), (one, 0.7, 1), (20, 20.5, one)):
+            with suppress(TypeError, AttributeError):  # which the source is not for
+                due = source(*arguments)
+                try:
+                    found = step(*arguments)
+                except TypeError as error:
+                    assert " takes " in str(error)  # noqa: PT017
+                    continue
+                taken += 1
+                for got, wanted in zip(found, due, strict=True):
+                    assert got.dtype == jnp.asarray(wanted).dtype, arguments
+                    np.testing.assert_allclose(got, wanted, 1e-6)
+    assert taken >= 6
