@@ -5,8 +5,12 @@ import pytest
 from generating import ROOT, generate_text
 
 from gradgen.compile import choice, verdict
+from gradgen.compile.front import of_neurons, open_front
 from gradgen.compile.generation import generate
+from gradgen.compile.graphs import graph_of
+from gradgen.compile.ordering import orders_for
 from gradgen.config import Settings
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.program import count_operations
 from gradgen.verify.finite import finite_results
 from gradgen.verify.verdict import Failure, Points, Verdict
@@ -114,3 +118,18 @@ def test_never_dearer_than_the_plain_modes_that_are_exact(rejected, judged, tmp_
     assert ("rejected before it: " in outcome.sentence()) == (len(seen) > 1)
     if rejected:
         assert "since vjp (float32): is not finite where JAX's is" in outcome.sentence()
+
+
+def test_heuristics_that_cost_what_is_proved_least_say_so(tmp_path):
+    """The search for `lif` proves two multiplications, which reverse mode takes as well."""
+    settings = Settings(str(ROOT / "models" / "lif.py"))
+    graph = graph_of(of_neurons(open_front(settings), "order"))
+    orders = orders_for(settings, graph)
+    least = cost_of(graph, orders[0], "muls")
+    assert orders[0].proved_optimal
+    assert [o.proved_optimal for o in orders] == [
+        cost_of(graph, o, "muls") == least for o in orders
+    ]
+    assert any(order.found_by == "reverse" and order.proved_optimal for order in orders)
+    dear = orders_for(model(tmp_path), graph_of(of_neurons(open_front(model(tmp_path)), "order")))
+    assert {order.proved_optimal for order in dear} == {True, False}
