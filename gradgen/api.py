@@ -20,6 +20,7 @@ from gradgen.compile.outputs import require_free
 from gradgen.compile.status import mute
 from gradgen.config import (
     DEFAULT_FUNCTIONS,
+    DTYPES,
     ELIMINATIONS,
     FUNCTIONS,
     OBJECTIVES,
@@ -168,6 +169,7 @@ def differentiate(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     shapes: Mapping[str, str] | None = None,
     sizes: Mapping[str, int] | None = None,
+    dtype: str | None = None,
     example: Any = None,
     per_neuron: bool = False,
     objective: Objective = "muls",
@@ -194,6 +196,8 @@ def differentiate(
         ranges: `(low, high)` by input, within which it is verified.
         shapes: the axes of arrays by argument or leaf, as in `{"x": "(batch, n)"}`.
         sizes: for how large an axis operations are counted, by its name.
+        dtype: `"float32"` for a text of that alone; by default it is for all dtypes, or for float32
+            where the function fits no other.
         example: example arguments, where the structure of arguments cannot be read from the
             source: a tuple, a dict by name, or a function that returns either. Arrays among them
             tell shapes.
@@ -230,7 +234,7 @@ def differentiate(
         path=_path(live),
         function=live.name,
         directives=_directives(
-            live, _names(wrt), static or {}, ranges or {}, shapes or {}, sizes or {}
+            live, _names(wrt), static or {}, ranges or {}, shapes or {}, sizes or {}, dtype
         ),
         example=recorded,
         order=order,
@@ -261,6 +265,7 @@ def graph(
     static: Mapping[str, Any] | None = None,
     shapes: Mapping[str, str] | None = None,
     sizes: Mapping[str, int] | None = None,
+    dtype: str | None = None,
     example: Any = None,
     per_neuron: bool = False,
 ) -> LinearGraph | ArrayGraph:
@@ -281,7 +286,9 @@ def graph(
     settings = Settings(
         path=_path(live),
         function=live.name,
-        directives=_directives(live, _names(wrt), static or {}, {}, shapes or {}, sizes or {}),
+        directives=_directives(
+            live, _names(wrt), static or {}, {}, shapes or {}, sizes or {}, dtype
+        ),
         example=recorded,
         per_neuron=per_neuron,
     )
@@ -341,6 +348,7 @@ def _directives(
     ranges: Mapping[str, tuple[float, float]],
     shapes: Mapping[str, str],
     sizes: Mapping[str, int],
+    dtype: str | None,
 ) -> tuple[tuple[str, str], ...]:
     """What the options of the command would say."""
     found = [("wrt", ", ".join(wrt))] if wrt else []
@@ -350,6 +358,8 @@ def _directives(
         found.append(("range", f"{name}={low}:{high}"))
     found += [("shape", f"{name}={axes}") for name, axes in shapes.items()]
     found += [("size", f"{name}={number}") for name, number in sizes.items()]
+    if dtype is not None:
+        found.append(("dtype", _one_of("dtype", dtype, DTYPES)))
     return tuple(found)
 
 

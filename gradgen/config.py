@@ -17,6 +17,7 @@ from gradgen.ir.source import is_file
 
 __all__ = [
     "DEFAULT_FUNCTIONS",
+    "DTYPES",
     "ELIMINATIONS",
     "FORMATS",
     "FUNCTIONS",
@@ -36,6 +37,8 @@ ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
 SEARCHES: tuple[Search, ...] = get_args(Search)
 LOCALITIES: tuple[Locality, ...] = get_args(Locality)
 RESIDUALS: tuple[Residuals, ...] = get_args(Residuals)
+DTYPES = ("float32",)
+"""The dtypes that a text can be for alone."""
 FORMATS = ("text", "json", "github", "sarif")
 """How findings are told to people and to programs."""
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
@@ -93,8 +96,6 @@ class Settings:
     """What the gradient may take at the recorded sizes, such as `200MB`."""
     locality: Locality = "auto"
     """What traces of a function on arrays keep of terms through which neurons are coupled."""
-    dtypes: tuple[str, ...] = ("float32", "float64")
-    """In which to verify."""
     per_neuron: bool = False
     """Whether the source is meant for one neuron and vmapped by its callers."""
     root: str | None = None
@@ -129,10 +130,12 @@ class Settings:
         recorded, and how it was found does not matter any more.
         """
         given = dict[str, str | bool | tuple[str, ...]]()
-        for kind in ("wrt", "static", "range", "shape", "size"):
+        for kind in ("wrt", "static", "range", "shape", "size", "dtype"):
             texts = [text for known, text in self.directives if known == kind]
             if kind == "wrt" and texts:
                 given[kind] = ", ".join(part.strip() for part in ",".join(texts).split(","))
+            elif kind == "dtype" and texts:
+                given[kind] = texts[-1]
             elif texts:
                 given[kind] = tuple(texts)
         if self.example is not None:

@@ -31,13 +31,13 @@ from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.ir.code import is_float
 from gradgen.ir.module import Module as GeneratedModule
+from gradgen.ir.trace import Trace
 from gradgen.targets.jax.render import render
 
 REFUSALS = (r"no output of 'step' depends differentiably on ",)
 """What gradgen may answer instead of code; that it is true is checked."""
 UNTOLD = (
-    r"'step' (converts integers, and has others promoted|has integers promoted beside numbers of "
-    r"|makes other dtypes of its arguments)"
+    r"'step' (converts integers, and has others promoted|has integers promoted beside numbers of )"
 )
 """What gradgen may answer, and nobody checks whether it has to: integers that are carried through
 loops and branches have few dtypes that can be told."""
@@ -56,6 +56,13 @@ class Extent:
     branch_points: int = 4
     """At how many points, from the first on, branches are differentiated: one by one, which takes
     long. Every other point is one where ties are likely."""
+
+    def settings(self, trace: Trace) -> list[tuple[str, bool]]:
+        """The precisions, as far as a model is for them, and whether there are 64-bit types."""
+        if trace.single:
+            beside = (False, True) if trace.precisions == "float32" else (False,)
+            return [("float32", with_64_bits) for with_64_bits in beside]
+        return [(dtype, dtype == "float64") for dtype in self.precisions]
 
 
 WHOLE = Extent()
@@ -366,8 +373,8 @@ def compare(
     The source is executed in each precision: arrays that it makes depend on it.
     """
     wide: Jacobian | None = None
-    for dtype in extent.precisions:
-        with jax.enable_x64(dtype == "float64"):
+    for dtype, with_64_bits in extent.settings(front.trace):
+        with jax.enable_x64(with_64_bits):
             module = source()
             by_jax = Source(module, front, dtype, extent=extent)
             ours = Source(module, front, dtype, generated.step, extent)
@@ -447,7 +454,7 @@ def _compare_calls(by_jax: Source, ours: Source, leaves: Sequence[Any]) -> None:
     """On leaves of several dtypes, and numbers of Python: equal to the source, or a TypeError."""
     random = np.random.default_rng(2)
     of = lambda dtype: jax.ShapeDtypeStruct((), dtype)  # noqa: E731
-    weak = jax.ShapeDtypeStruct((), jnp.float32, weak_type=True)
+    weak = jax.ShapeDtypeStruct((), jnp.result_type(float), weak_type=True)
     kinds = [of("bfloat16"), of("float32"), of("float16"), weak, of("int8"), of("bool")]
     turns = [(0, 1), (3, 2), (4, 1), (0, 5)]
     mixed = [[kinds[turn[k % 2]] for k in range(len(leaves))] for turn in turns]

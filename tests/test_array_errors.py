@@ -138,10 +138,10 @@ CASES = {
         ("10 * jnp.finfo", "jnp.finfo"),
     ),
     "a precision of its own": Refused(
-        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x.astype(jnp.float32) * 0.1\n",
-        "computes in float32, whatever it is given",
+        "# gradgen: shape x=(n,)\n\ndef f(x):\n    return x.astype(jnp.float16) * 0.1\n",
+        "computes in float16, whatever it is given",
         "x.astype",
-        ("jnp.float32", "x.dtype"),
+        ("jnp.float16", "x.dtype"),
     ),
     "a rule that is not linear": Refused(
         "# gradgen: shape x=(n,)\n\n"
@@ -154,12 +154,12 @@ CASES = {
     ),
     "products of another dtype": Refused(
         "# gradgen: shape x=(n, m) w=(m, k)\n\n"
-        "def f(x, w):\n    return jnp.tanh(jnp.matmul(x, w, preferred_element_type='float32'))\n",
+        "def f(x, w):\n    return jnp.tanh(jnp.matmul(x, w, preferred_element_type='float16'))\n",
         "a form of 'dot_general' is not supported: its products are of another dtype than its "
         "operands",
         "return jnp.tanh(jnp.matmul",
         ("x=(n, m) w=(m, k)\n\n"
-         "def f(x, w):\n    return jnp.tanh(jnp.matmul(x, w, preferred_element_type='float32'))",
+         "def f(x, w):\n    return jnp.tanh(jnp.matmul(x, w, preferred_element_type='float16'))",
          "x=(n, k)\n\ndef f(x):\n    return jnp.tanh(x)"),
     ),
     "two precisions": Refused(

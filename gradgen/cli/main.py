@@ -35,8 +35,6 @@ from gradgen.config import SEARCHES
 from gradgen.files import write_atomically
 from gradgen.version import __version__
 
-DTYPES = ("float32", "float64")
-
 
 class _Commands(Command, DefaultGroup):  # type: ignore[misc]
     """All commands."""
@@ -80,14 +78,6 @@ def main(context: click.Context) -> None:
 @residuals_option
 @loop_options
 @locality_option
-@click.option(
-    "--dtype",
-    "dtypes",
-    type=click.Choice(DTYPES),
-    multiple=True,
-    default=DTYPES,
-    help="In which precision to verify; repeatable, default both.",
-)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is done and how exact it is.")
 @force_option
@@ -99,7 +89,6 @@ def generate(
     sources: tuple[str, ...],
     output: str | None,
     emit: str,
-    dtypes: tuple[str, ...],
     search: str,
     quiet: bool,
     force: bool,
@@ -131,7 +120,7 @@ def generate(
             if output is None and (diff or machine):
                 raise click.UsageError("this is about a file: -o OUT says which")
             options["source"] = sources[0]
-            settings = settings_of(options, emit=emitted(emit), dtypes=dtypes, search=search)
+            settings = settings_of(options, emit=emitted(emit), search=search)
             targets: tuple[Target, ...] = (Target(settings, output),)
         else:
             refuse_options(context, _FOR_TARGETS)

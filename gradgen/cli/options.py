@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from gradgen.config import (
     DEFAULT_FUNCTIONS,
+    DTYPES,
     ELIMINATIONS,
     FORMATS,
     FUNCTIONS,
@@ -106,6 +107,12 @@ differentiation_options = together(
         metavar="FILE:FUNCTION",
         help="A function that returns example arguments, a tuple or a dict by name, or the "
         "object of a method.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(DTYPES),
+        help="Trace, write and verify for this dtype alone. Default: for all, or for float32 "
+        "where the source fits no other.",
     ),
     click.option(
         "--per-neuron",
@@ -251,6 +258,8 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
     directives = [("static", text) for text in options["static"]]
     for kind, given in (("range", "ranges"), ("shape", "shapes"), ("size", "sizes")):
         directives += [(kind, text) for text in options[given]]
+    if options["dtype"]:
+        directives.append(("dtype", options["dtype"]))
     if options["wrt"]:
         directives.append(("wrt", ", ".join(options["wrt"])))
     return Settings(

@@ -37,7 +37,8 @@ class VerifiedArrays:
             f"on arrays: {counted(module, module.vjp)} for value and "
             f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "
             f"(reverse {module.pulled.sweep.muls:,}; order: {order.found_by}{proof}); "
-            f"{_through_time(module)}{self.report.summary()}"
+            f"{_through_time(module)}{'for float32 alone; ' if module.trace.single else ''}"
+            f"{self.report.summary()}"
         )
 
 
@@ -101,6 +102,5 @@ def judge_arrays(
             front.signature.bind,
             front.signature.without_objects,
             ranges=ranges_of(front),
-            dtypes=front.settings.dtypes,
             quick=quick,
         )

@@ -37,6 +37,31 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
     )
 
 
+def dearer_last(modules: Iterable[Module], objective: Objective) -> list[Module]:
+    """The modules as they are to be tried: none before a plain sweep that takes fewer operations.
+
+    So the first that is exact takes no more than the better of forward and reverse mode, if that is
+    exact. Under an objective other than multiplications, which are to make few operations, a sweep
+    counts that makes that no larger.
+    """
+    return sorted(modules, key=lambda module: len(_cheaper_sweeps(module, objective)))
+
+
+def _cheaper_sweeps(module: Module, objective: Objective) -> list[Accumulated]:
+    """Plain forward and reverse mode, as far as they take fewer operations than a module."""
+    chosen = module.jacobian.chosen
+
+    def allowed(sweep: Accumulated) -> bool:
+        counts = [searched_count(found, objective) for found in (sweep, chosen)]
+        return objective in ("muls", "ops") or counts[0] <= counts[1]
+
+    return [
+        sweep
+        for sweep in (module.jacobian.forward, module.jacobian.reverse)
+        if sweep.operations.total < chosen.operations.total and allowed(sweep)
+    ]
+
+
 def most_finite(
     cheapest: Module, others: Iterable[Module], points: Sequence[Points], objective: Objective
 ) -> Recipe:
@@ -45,7 +70,12 @@ def most_finite(
     The cheapest one's own where no other has more. What is counted are finite derivatives at
     `points`, where the cheapest module lacks some that JAX has.
     """
-    rivals = [m for m in others if m.rewritten == cheapest.rewritten]
+    sweeps = len(_cheaper_sweeps(cheapest, objective))
+    rivals = [
+        m
+        for m in others
+        if m.rewritten == cheapest.rewritten and len(_cheaper_sweeps(m, objective)) <= sweeps
+    ]
 
     def best(of: Callable[[Module], Derivative], objective: Objective) -> Recipe:
         least = of(cheapest).chosen

@@ -135,7 +135,8 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
     signature = with_numbers(source, function, signature)
     traced = trace(source, function, signature)
     require_loops(settings, source, loops=False)
-    spans = None if settings.per_neuron else spans_neurons(source, function, signature)
+    working = "float32" if traced.single else "float64"
+    spans = None if settings.per_neuron else spans_neurons(source, function, signature, working)
     if spans is None:
         # mapped over neurons, all outputs have the axes of all inputs
         everything = frozenset(i.variable for i in traced.inputs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from gradgen.compile.choice import cheaper, most_finite
+from gradgen.compile.choice import cheaper, dearer_last, most_finite
 from gradgen.compile.front import Front, of_neurons, open_front, ranges_of
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.ordering import orders_for
@@ -36,6 +36,8 @@ class Verified:
     kept: Kept
     orders: tuple[str, ...]
     """How each order that was considered fared, a line each."""
+    rejected: tuple[str, ...] = ()
+    """What came before it and was not exact, with the first thing that was found of each."""
 
     def sentence(self) -> str:
         """The counts against forward and reverse mode, and how exact it is."""
@@ -46,8 +48,17 @@ class Verified:
             f"{jacobian.reverse.operations.total}), accumulation {jacobian.chosen.plan.muls} "
             f"multiplications (forward {jacobian.forward.plan.muls}, reverse "
             f"{jacobian.reverse.plan.muls}; order: {jacobian.chosen.order.found_by}); "
-            f"{self.report.summary()}"
+            f"{'for float32 alone; ' if self.module.trace.single else ''}"
+            f"{self.report.summary()}{self._rejections()}"
         )
+
+    def _rejections(self) -> str:
+        """What was rejected before this was taken, and why."""
+        if not self.rejected:
+            return ""
+        first, others = self.rejected[0], len(self.rejected) - 1
+        more = f", and {others} more after it (-v lists them)" if others else ""
+        return f"; rejected before it: {first}{more}"
 
 
 def generate(
@@ -79,6 +90,7 @@ def generate_from(
     graph, ranges = graph_of(front), ranges_of(front)
     kept = None if recorded is None else replayed(front, graph, recorded)
     fared: list[str] = []
+    rejected: list[str] = []
 
     def checked(module: Module, text: str) -> Verdict:
         status(f"verifying {front.source.function}")
@@ -98,7 +110,9 @@ def generate_from(
                         fared.append(f"{_order_line(rival, rival_report.kind)}, at more points")
                         if rival_report.exact:
                             chosen, text, report = rival, rival_text, rival_report
-                return Verified(chosen, text, report, _kept(recorded, kept, chosen), tuple(fared))
+                how = _kept(recorded, kept, chosen)
+                return Verified(chosen, text, report, how, tuple(fared), tuple(rejected))
+            rejected.append(_rejection(chosen, report))
             if report.of_source:
                 raise couples_neurons(front)
             if report.kind != "nonfinite" and not chosen.rewritten:
@@ -135,7 +149,7 @@ def _batches(
     if kept is not None and search_again:
         best = cheaper(found[0], kept, settings.objective)
         first = [kept] if best == kept.recipe else [replay(front, graph, best), kept]
-        found = [*first, *found]
+        found = dearer_last([*first, *found], settings.objective)
     yield found
 
 
@@ -145,6 +159,17 @@ def _kept(recorded: Recipe | None, kept: Module | None, chosen: Module) -> Kept:
     if kept is None:
         return "another graph"
     return "kept" if chosen.recipe == kept.recipe else "improved"
+
+
+def _rejection(module: Module, report: Verdict) -> str:
+    """A module in words, and why it was not taken."""
+    chosen, found = module.jacobian.chosen, report.failure
+    rewritten = ", rewritten" if module.rewritten else ""
+    why = "not exact" if found is None else found.pretty().splitlines()[0]
+    return (
+        f"order {chosen.order.found_by}{rewritten}, {chosen.operations.total} operations, since "
+        f"{why}"
+    )
 
 
 def _order_line(module: Module, verdict: str) -> str:

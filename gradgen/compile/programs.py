@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Literal
 
+from gradgen.compile.choice import dearer_last
 from gradgen.compile.costs import cost_of, searched_count
 from gradgen.compile.front import Front
 from gradgen.compile.refine import Cost, refine
@@ -52,9 +53,10 @@ _EVALUATED = 10_000
 def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
     """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
-    Of orders that cost the same, those with the fewest operations count. The first modules are
-    rewritten algebraically; the others are not, so that they are there where a rewritten program
-    overflows and JAX does not.
+    Of orders that cost the same, those with the fewest operations count. What takes more operations
+    than plain forward or reverse mode comes after that, unless an order was asked for. The first
+    modules are rewritten algebraically; the others are not, so that they are there where a
+    rewritten program overflows and JAX does not.
     """
     programs, objective = _Programs(front, graph), front.settings.objective
     ranked = _ranked(orders, programs.accumulated, objective)
@@ -62,6 +64,7 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
     vjp, jvp = _cheapest(programs.pulled), _cheapest(programs.pushed)
     promising = _promising(ranked, objective)
+    least = min(sweeps, key=lambda a: a.operations.total)
     starts = [(a.order, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
@@ -69,9 +72,13 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     for order, seed in starts:
         recipe = Recipe(order, seed, vjp, jvp)
         found.setdefault(programs.jacobian(recipe).program, recipe)
+    if all(programs.jacobian(r).operations.total > least.operations.total for r in found.values()):
+        recipe = Recipe(least.order, _SEEDS[0], vjp, jvp)
+        found.setdefault(programs.jacobian(recipe).program, recipe)
     rewritten = sorted(found.values(), key=lambda r: programs.jacobian(r).operations.total)
     plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
-    return [programs.module(recipe) for recipe in (*rewritten, *plain)]
+    modules = [programs.module(recipe) for recipe in (*rewritten, *plain)]
+    return modules if front.settings.order is not None else dearer_last(modules, objective)
 
 
 def with_other_products(front: Front, graph: LinearGraph, recipe: Recipe) -> list[Module]:

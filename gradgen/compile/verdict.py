@@ -20,7 +20,7 @@ def judge(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) 
     """What comes of holding a text against its source."""
     subject = subject_of(front, module, text)
     with calling(front.source):
-        return verify(subject, ranges=ranges, dtypes=front.settings.dtypes)
+        return verify(subject, ranges=ranges)
 
 
 def subject_of(front: Front, module: Module, text: str) -> Subject:

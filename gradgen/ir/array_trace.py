@@ -108,6 +108,8 @@ class ArrayTrace:
     given."""
     low_precision: bool
     """Whether the source computes in the precision of its floats also where that is a low one."""
+    single: bool
+    """Whether it is of float32 alone, and where there are no 64-bit types."""
     own_rules: bool
     """Whether some derivatives are not those of the code, as in `Trace`."""
     recurrence: Recurrence = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,6 +101,23 @@ def concrete(dtype: DType, working: str) -> str:
     if dtype in WORKING:
         return working
     return ("int64" if working == "float64" else "int32") if dtype == "int" else dtype
+
+
+def shortest_float32(value: float) -> str:
+    """The shortest decimal that rounds to the float32 nearest to a number."""
+    rounded = _float32(value)
+    if not math.isfinite(rounded):
+        return repr(rounded)
+    candidates = (f"{rounded:.{digits}g}" for digits in range(1, 10))
+    return next(c for c in candidates if _float32(float(c)) == rounded)
+
+
+def _float32(value: float) -> float:
+    try:
+        (rounded,) = struct.unpack("f", struct.pack("f", value))
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return float(rounded)
 
 
 def is_zero(atom: Atom) -> bool:

@@ -73,7 +73,7 @@ class Assignment:
 class Directive:
     """A comment `# gradgen: KIND TEXT`."""
 
-    kind: Literal["wrt", "static", "range", "example", "next", "shape", "size"]
+    kind: Literal["wrt", "static", "range", "example", "next", "shape", "size", "dtype"]
     text: str
     position: Position
 

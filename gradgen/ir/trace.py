@@ -14,9 +14,10 @@ Whole = Literal["none", "numbers", "arrays"]
 exact; arrays and truth values too, since JAX promotes them to floats wherever they are used."""
 
 
-Precisions = Literal["any", "one", "full"]
+Precisions = Literal["any", "one", "full", "float32", "float32 by default"]
 """Of which precisions the floats may be, so that the code computes in the dtypes of the source: of
-any, several at once too; of any one; of JAX's default alone."""
+any, several at once too; of any one; of JAX's default alone; of float32 alone, with 64-bit types or
+without them; of float32 alone, and without them."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,11 @@ class Trace:
                 shown = shown_atom(partial)
                 lines.append(f"  d {elemental.target} / d {operand} = {shown}")
         return "\n".join(lines)
+
+    @property
+    def single(self) -> bool:
+        """Whether it is of float32 alone: its conversions and numbers are."""
+        return self.precisions.startswith("float32")
 
     @property
     def carried(self) -> tuple[str, ...]:

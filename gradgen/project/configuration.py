@@ -15,6 +15,7 @@ from typing import Any
 
 from gradgen.config import (
     DEFAULT_FUNCTIONS,
+    DTYPES,
     ELIMINATIONS,
     FUNCTIONS,
     LOCALITIES,
@@ -245,6 +246,7 @@ _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
     "static": _static,
     "ranges": _ranges,
     "sizes": _sizes,
+    "dtype": _one_of(DTYPES),
     "per-neuron": _flag,
     "objective": _one_of(OBJECTIVES),
     "elimination": _one_of(ELIMINATIONS),
@@ -281,6 +283,8 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
     directives = [("static", text) for text in given.get("static", ())]
     for kind, key in (("range", "ranges"), ("shape", "shapes"), ("size", "sizes")):
         directives += [(kind, text) for text in given.get(key, ())]
+    if "dtype" in given:
+        directives.append(("dtype", given["dtype"]))
     if "wrt" in given:
         directives.append(("wrt", ", ".join(given["wrt"])))
     folder = path.parent

@@ -97,6 +97,8 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
     if "size" in by_kind:
         sizes = [found for text in by_kind["size"] for found in parse_size(text)]
         entry["sizes"] = _inline(dict(sizes))
+    if "dtype" in by_kind:
+        entry["dtype"] = by_kind["dtype"][-1]
     if settings.example is not None:
         file, _, function = settings.example.rpartition(":")
         entry["example"] = f"{_relative(Path(file), path)}:{function}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.own_names import METADATA, own_name
 from gradgen.ir.program import count_operations
+from gradgen.ir.trace import Trace
 from gradgen.verify.compiling import choose_compiler, precision
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated, missing
@@ -41,7 +43,8 @@ def verify(
 ) -> Verdict:
     """Compare a text with JAX, by the rule of docs/exactness.md.
 
-    `ranges` are those of inputs by path; `points` is the number of random points in each dtype.
+    `ranges` are those of inputs by path; `points` is the number of random points in each dtype. A
+    text for float32 alone is compared in that: without 64-bit types, and beside them if it runs so.
     Raises GradgenError if JAX itself cannot differentiate the source, or if the source is another
     function once it is differentiated.
     """
@@ -58,18 +61,18 @@ def verify(
     ranges = ranges or {}
     drawn = draw(trace, input_ranges(trace, ranges), points + BOUNDARY_POINTS, seed)
     stated = [stated_range(i, ranges) is not None for i in trace.inputs]
-    first = dtypes[0]
+    settings = _settings(trace, dtypes)
     with ThreadPoolExecutor(max_workers=2) as pool:
-        wide = pool.submit(_wide_oracle, subject, cast(trace, drawn, "float64"))
-        runs = [
-            pool.submit(
-                _run, generated, shared, dtype, dtype == first, drawn, stated, points, seed, wide
+        wide = None
+        if not trace.single:
+            wide = pool.submit(_wide_oracle, subject, cast(trace, drawn, "float64"))
+        runs = {
+            setting: pool.submit(
+                _run, generated, shared, setting, drawn, stated, points, seed, wide
             )
-            for dtype in sorted(dtypes, key=lambda d: d == "float64")
-        ]
-        done = [run.result() for run in runs]
-    by_dtype = {ledger.dtype: ledger for ledger in done}
-    ordered = [by_dtype[dtype] for dtype in dtypes]
+            for setting in sorted(settings, key=lambda setting: setting.with_64_bits)
+        }
+        ordered = [runs[setting].result() for setting in settings]
     return Verdict(
         points=len(drawn[0]),
         boundary_points=sum(ledger.boundary_points for ledger in ordered),
@@ -81,6 +84,27 @@ def verify(
     )
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """In what, and how widely, a text is compared."""
+
+    dtype: str
+    with_64_bits: bool
+    structures: bool
+    """Whether containers, shapes and dtypes are."""
+    populations: bool
+    """Whether arrays of neurons are."""
+
+
+def _settings(trace: Trace, dtypes: Sequence[str]) -> list[_Setting]:
+    if not trace.single:
+        return [_Setting(d, d == "float64", d == dtypes[0], populations=True) for d in dtypes]
+    alone = _Setting("float32", with_64_bits=False, structures=True, populations=True)
+    if trace.precisions == "float32 by default":
+        return [alone]
+    return [alone, replace(alone, with_64_bits=True, populations=False)]
+
+
 def _wide_oracle(subject: Subject, leaves: Sequence[Array]) -> Oracle:
     with precision("float64"):
         return Oracle(subject, choose_compiler(subject, leaves), leaves)
@@ -89,23 +113,24 @@ def _wide_oracle(subject: Subject, leaves: Sequence[Array]) -> Oracle:
 def _run(
     generated: Generated,
     shared: Generated,
-    dtype: str,
-    first: bool,
+    setting: _Setting,
     drawn: Sequence[Array],
     stated: Sequence[bool],
     points: int,
     seed: int,
-    wide: Future[Oracle],
+    wide: Future[Oracle] | None,
 ) -> Ledger:
-    with precision(dtype):
-        if first:
+    dtype = setting.dtype
+    with precision(dtype, with_64_bits=setting.with_64_bits):
+        if setting.structures:
             neuron = [
                 abstract((), numpy_dtype(i, dtype)) for i in generated.subject.module.trace.inputs
             ]
             failures = list(Structures(generated, neuron).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)
-        return Run(generated, shared, dtype, drawn, stated, points, seed, wide).run()
+        run = Run(generated, shared, dtype, drawn, stated, points, seed, wide)
+        return run.run(populations=setting.populations)
 
 
 def _refused(*failures: Failure) -> Verdict:

@@ -45,9 +45,10 @@ those, and for loops, is the compiler chosen by trying."""
 
 
 @contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """On the CPU, with float64 available if and only if that is the dtype."""
-    with jax.enable_x64(dtype == "float64"), jax.default_device(jax.devices("cpu")[0]):
+def precision(dtype: str, *, with_64_bits: bool = False) -> Iterator[None]:
+    """On the CPU, with 64-bit types if that is the dtype, or they are asked for beside another."""
+    wide = with_64_bits or dtype == "float64"
+    with jax.enable_x64(wide), jax.default_device(jax.devices("cpu")[0]):
         yield
 
 

@@ -48,9 +48,10 @@ class Run:
         stated: Sequence[bool],
         points: int,
         seed: int,
-        wide: Future[Oracle],
+        wide: Future[Oracle] | None,
     ) -> None:
-        """`shared` is the same text, its programs traced once; `wide` the oracle in float64.
+        """`shared` is the same text, its programs traced once; `wide` the oracle in float64, if
+        the source is compared in that as well.
 
         `stated` says which inputs are drawn from a range that was stated.
         """
@@ -72,9 +73,9 @@ class Run:
         )
         self.ledger.points = tuple(self._leaves)
 
-    def run(self) -> Ledger:
-        """Values first, then derivatives, then arrays of neurons."""
-        if self._dtype == "float64":
+    def run(self, *, populations: bool) -> Ledger:
+        """Values first, then derivatives, then arrays of neurons if they are asked for."""
+        if self._dtype == "float64" and self._wide is not None:
             oracle = self._wide.result()
         else:
             compiler = choose_compiler(self._subject, self._random)
@@ -93,7 +94,7 @@ class Run:
             self.ledger.warnings += notices(
                 self._subject, self._dtype, expectation, self.ledger.point
             )
-            if not self.ledger.failures:
+            if populations and not self.ledger.failures:
                 self._populations(oracle)
         return self.ledger
 
@@ -147,7 +148,7 @@ class Run:
         self, oracle: Oracle, leaves: Sequence[Array], reference: Reference, on_tie: Array
     ) -> Expectation:
         true = None
-        if self._dtype != "float64":
+        if self._dtype != "float64" and self._wide is not None:
             wide = self._wide.result()
             with precision("float64"):
                 true = wide(cast(self._trace, leaves, "float64"))

@@ -238,7 +238,8 @@ class Structures:
             k for k, leaf in enumerate(self._leaves) if jnp.issubdtype(leaf.dtype, jnp.floating)
         ]
         wide = self._leaves[0].dtype if not floats else self._leaves[floats[0]].dtype
-        weak = jax.ShapeDtypeStruct((), wide, weak_type=True)  # type: ignore[no-untyped-call]
+        usual = jnp.result_type(float)  # which numbers of Python are of
+        weak = jax.ShapeDtypeStruct((), usual, weak_type=True)  # type: ignore[no-untyped-call]
         narrow, whole = abstract((), jnp.bfloat16), abstract((), jnp.int32)
         for kinds in ((narrow, abstract((), wide)), (narrow, weak), (whole, narrow)):
             leaves = list(self._leaves)

@@ -5,8 +5,12 @@ import pytest
 from generating import ROOT, generate_text
 
 from gradgen.compile import choice, verdict
+from gradgen.compile.front import of_neurons, open_front
 from gradgen.compile.generation import generate
+from gradgen.compile.graphs import graph_of
+from gradgen.compile.ordering import orders_for
 from gradgen.config import Settings
+from gradgen.elimination.cost import cost_of
 from gradgen.ir.program import count_operations
 from gradgen.verify.finite import finite_results
 from gradgen.verify.verdict import Failure, Points, Verdict
@@ -55,3 +59,77 @@ def test_finite_derivatives_are_counted(tmp_path):
     assert finite_results(module.jacobian.chosen.program, module.trace, [points]) == 2 + 2 + 2
     assert finite_results(module.vjp.chosen.program, module.trace, [points]) == 2 + 1
     assert finite_results(module.jvp.chosen.program, module.trace, [points, points]) == 2 * (2 + 2)
+
+
+DEAR = """import jax.numpy as jnp
+
+
+def step(x, y, z, w):
+    spike = jnp.exp(z) * w
+    twice = spike + spike
+    slow = jnp.sin(twice)
+    return w - twice - (twice - spike), jnp.exp(slow) * w
+"""
+"""Of the orders of few multiplications some take more operations than reverse mode."""
+
+
+def plain_total(module, mode):
+    return getattr(module.jacobian, mode).operations.total
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """The modules that were verified, of which those that are rejected are not finite."""
+    seen = []
+
+    def reject(rejected):
+        def judge(subject, **_):
+            seen.append(subject.module)
+            off = Failure("nonfinite", "vjp", "is not finite where JAX's is", "float32")
+            failures = (off,) if rejected(subject.module) else ()
+            return Verdict(1, 0, 0, (), failures, ())
+
+        monkeypatch.setattr(verdict, "verify", judge)
+        return seen
+
+    return reject
+
+
+def model(tmp_path):
+    path = tmp_path / "model.py"
+    path.write_text(DEAR)
+    return Settings(str(path))
+
+
+@pytest.mark.parametrize("rejected", [[], ["rewritten"], ["rewritten", "reverse"]])
+def test_never_dearer_than_the_plain_modes_that_are_exact(rejected, judged, tmp_path):
+    def is_rejected(module):
+        chosen = module.jacobian.chosen
+        plain = [
+            m for m in ("forward", "reverse") if chosen.plan == getattr(module.jacobian, m).plan
+        ]
+        return ("rewritten" in rejected and module.rewritten) or not set(plain).isdisjoint(rejected)
+
+    seen = judged(is_rejected)
+    outcome = generate(model(tmp_path), lambda _: None)
+    chosen = outcome.module.jacobian.chosen.operations.total
+    exact = [m for m in ("forward", "reverse") if m not in rejected]
+    assert chosen <= min(plain_total(outcome.module, mode) for mode in exact)
+    assert ("rejected before it: " in outcome.sentence()) == (len(seen) > 1)
+    if rejected:
+        assert "since vjp (float32): is not finite where JAX's is" in outcome.sentence()
+
+
+def test_heuristics_that_cost_what_is_proved_least_say_so(tmp_path):
+    """The search for `lif` proves two multiplications, which reverse mode takes as well."""
+    settings = Settings(str(ROOT / "models" / "lif.py"))
+    graph = graph_of(of_neurons(open_front(settings), "order"))
+    orders = orders_for(settings, graph)
+    least = cost_of(graph, orders[0], "muls")
+    assert orders[0].proved_optimal
+    assert [o.proved_optimal for o in orders] == [
+        cost_of(graph, o, "muls") == least for o in orders
+    ]
+    assert any(order.found_by == "reverse" and order.proved_optimal for order in orders)
+    dear = orders_for(model(tmp_path), graph_of(of_neurons(open_front(model(tmp_path)), "order")))
+    assert {order.proved_optimal for order in dear} == {True, False}

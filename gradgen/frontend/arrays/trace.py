@@ -1,9 +1,13 @@
-"""Traces a function on arrays, once per precision, and writes down what it does."""
+"""Traces a function on arrays, once per precision, and writes down what it does.
+
+Where it fits float32 alone, or is asked to, it is traced in that, and the code is for no other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +21,10 @@ from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.precisions import DTypeDependenceError, for_all_precisions
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
+from gradgen.frontend.reading.directives import is_in_float32
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import first_line, place_of, users_code
+from gradgen.frontend.tracing.derivable import is_derivable
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.result import read_result
@@ -51,14 +57,21 @@ def trace_arrays(
     """
     chosen = _differentiated(source, function, signature, stated)
     single = _trace(source, function, signature, stated, "float32", chosen)
-    double = _trace(source, function, signature, stated, "float64", chosen)
+    try:
+        if is_in_float32(source):
+            return _in_float32(single)
+        double = _trace(source, function, signature, stated, "float64", chosen)
+        if not _is_derivable(source, function, signature, stated, double):
+            return _in_float32(single)
+    except GradgenError:
+        return _in_float32(single)
     try:
         merged, machine = for_all_precisions(single, double)
     except DTypeDependenceError as error:
         raise GradgenError(
             f"'{source.function}' computes with {error} in float32 than in float64",
             hint="one text is for every precision: pass what depends on it as an argument, but for "
-            "jnp.finfo(x.dtype)",
+            "jnp.finfo(x.dtype); or have one for float32 alone, with --dtype float32",
             path=source.path,
             line=source.position.line,
             column=source.position.column,
@@ -69,6 +82,30 @@ def trace_arrays(
         default_floats=not follows,
         low_precision=_follows(source, function, signature, stated, "bfloat16", False),
     )
+    found.check()
+    return found
+
+
+def _is_derivable(
+    source: Source, function: Call, signature: Signature, stated: Stated, double: ArrayTrace
+) -> bool:
+    """Whether derivative rules, if there are any, are not for float32 alone."""
+    chosen = [k for k, i in enumerate(double.inputs) if i.wrt]
+
+    def derivable(working: str) -> bool:
+        with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+            call = partial(_called, function, signature)
+            return is_derivable(call, stated.avals(working), chosen)
+
+    return not double.own_rules or derivable("float64") or not derivable("float32")
+
+
+def _called(function: Call, signature: Signature, *leaves: Any) -> Any:
+    return signature.call(function, leaves)
+
+
+def _in_float32(single: ArrayTrace) -> ArrayTrace:
+    found = replace(single, single=True)
     found.check()
     return found
 
@@ -120,6 +157,7 @@ def _trace(
             sizes=stated.sizes,
             default_floats=False,
             low_precision=False,
+            single=False,
             own_rules=any(
                 i.op in ("copy", "stop_gradient") for i in nested(reading.builder.instructions)
             ),
@@ -391,6 +429,7 @@ def _differentiate_steps(
         sizes=(),
         default_floats=False,
         low_precision=False,
+        single=False,
         own_rules=False,
         recurrence=tuple((g.variable, str(k)) for k, g in enumerate(loop.carry)),
         loops=found.loops,

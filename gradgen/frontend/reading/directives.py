@@ -17,9 +17,9 @@ from gradgen.frontend.reading.syntax import Syntax
 from gradgen.frontend.reading.target import declared
 from gradgen.frontend.reading.usage import has_own_rule
 from gradgen.ir.pytree import Structure
-from gradgen.ir.source import Directive, Position
+from gradgen.ir.source import Directive, Position, Source
 
-DirectiveKind = Literal["wrt", "static", "range", "example", "next", "shape", "size"]
+DirectiveKind = Literal["wrt", "static", "range", "example", "next", "shape", "size", "dtype"]
 
 FORMS: Mapping[DirectiveKind, str] = {
     "wrt": "# gradgen: wrt v, params.tau",
@@ -29,6 +29,7 @@ FORMS: Mapping[DirectiveKind, str] = {
     "next": "# gradgen: next v=0, w=1",
     "shape": "# gradgen: shape x=(batch, n_in) w=(n_in, n) labels=(batch,):int32",
     "size": "# gradgen: size n=256 batch=32",
+    "dtype": "# gradgen: dtype float32",
 }
 _COMMENT = re.compile(r"#+\s*gradgen\s*:\s*(\w*)\s*(.*)", re.DOTALL)
 _PATH = re.compile(r"[^\W\d]\w*(\.\w+)*")
@@ -115,6 +116,18 @@ def parse_size(text: str) -> tuple[tuple[str, int], ...]:
         if not value.isdecimal() or int(value) == 0:
             raise _malformed("size", f"the size of {name!r}, {value!r}, is not a positive number")
     return tuple((name, int(value)) for name, value in items)
+
+
+def parse_dtype(text: str) -> str:
+    """The dtype that a text is to be for. Raises GradgenError for any but float32."""
+    if text.strip() != "float32":
+        raise _malformed("dtype", f"{text!r} is not float32, the one that can be asked for")
+    return text.strip()
+
+
+def is_in_float32(source: Source) -> bool:
+    """Whether the text is to be for float32 alone."""
+    return any(d.kind == "dtype" for d in source.directives)
 
 
 def parse_example(
@@ -248,7 +261,7 @@ def _named(directive: Directive) -> tuple[str, ...]:
     """The paths of arguments that a directive names."""
     if directive.kind == "wrt":
         return parse_wrt(directive.text)
-    if directive.kind == "size":
+    if directive.kind in ("size", "dtype"):
         return ()
     return tuple(name for name, _ in _items(directive.kind, directive.text))
 
@@ -259,7 +272,7 @@ def _by_subject(
     arguments: set[str],
     others: Iterable[str] = (),
 ) -> dict[tuple[DirectiveKind, str], Directive]:
-    """Directives split into one for each subject; `wrt` as a whole is one subject."""
+    """Directives split into one for each subject; `wrt` is one as a whole, and so is `dtype`."""
     found: dict[tuple[DirectiveKind, str], Directive] = {}
     for directive in directives:
         try:
@@ -286,6 +299,9 @@ def _split(
         paths = [p for p in parse_wrt(directive.text) if _applies(p, arguments, others)]
         if paths:
             yield "", ", ".join(paths)
+        return
+    if directive.kind == "dtype":
+        yield "", parse_dtype(directive.text)
         return
     if directive.kind == "static":
         parse_static(directive.text)

@@ -6,8 +6,9 @@ numbers and several precisions, to find what the code has to say or to refuse fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.integers import converts
@@ -24,6 +25,14 @@ from gradgen.frontend.tracing.promotion import (
 )
 from gradgen.frontend.tracing.recording import Recording
 from gradgen.frontend.tracing.signature import Signature
+from gradgen.frontend.tracing.single import (
+    Assigned,
+    assignments_in_float32,
+    low_precision,
+    roundings,
+    rules_stay,
+    same_with_64_bits,
+)
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.frontend.tracing.trials import WHOLE, Trials
 from gradgen.ir.code import WORKING, Atom, Const, DType, Instruction, Var, is_float
@@ -32,6 +41,13 @@ from gradgen.ir.trace import Input, Output, Precisions, Whole
 
 _MANY = 64
 """More leaves than so many are not told from each other: their floats are of one precision."""
+
+
+class WiderWith64BitsError(Exception):
+    """The source makes other dtypes of its arguments where there are 64-bit types.
+
+    It names float32 in `jnp.result_type`, say, or has a number of JAX's default float beside it.
+    """
 
 
 @dataclass(frozen=True)
@@ -59,92 +75,31 @@ def welcome(
     primal: Sequence[Instruction],
     outputs: Sequence[Output],
     values: Mapping[Var, Atom],
-    with_64_bits: Mapping[DType, Recording],
+    with_64_bits: Mapping[DType, Recording] | None,
 ) -> Welcome:
     """Trace on other dtypes, and find what the code does alike.
 
     `tape` is the record for all precisions, `usual` the code of the one that it has its names from;
     `values` says where `primal` has the variables of both. `with_64_bits` has what is traced where
-    there are 64-bit types, by the dtype of the leaves: weak ones, and those of float32.
+    there are 64-bit types, by the dtype of the leaves: weak ones, and those of float32; None where
+    all of this is for float32 alone.
     """
+    floats = tuple(k for k, i in enumerate(inputs) if is_float(i.dtype))
     constants = {i.target: str(i.attribute("field")) for i in tape.primal if i.op == "finfo"}
-    floats = [k for k, i in enumerate(inputs) if is_float(i.dtype)]
+    trying = _Trying(trials, usual, inputs, primal, outputs, values, constants, floats)
     numbers = frozenset(k for k in floats if _has_integer_default(trials.signature, inputs[k].path))
-
-    def tried(tries: Iterable[Mapping[int, DType]], others: DType) -> list[Observed]:
-        """What is observed in each that the source takes at all."""
-        found = []
-        for dtypes in tries:
-            traced = trials.record(dtypes, others)
-            if traced is not None:
-                promoted = {f"x{k}" for k in floats if dtypes.get(k) in WHOLE}
-                given = {f"x{k}": dtypes.get(k, others) for k in floats}
-                given |= dict.fromkeys(promoted, WEAK)
-                code, dtypes_out = traced.tape.primal, traced.dtypes
-                found.append(
-                    observe(given, usual, code, dtypes_out, primal, constants, values, promoted)
-                )
-        return found
-
-    def one_down(dtype: DType, traced: Recording) -> Observed:
-        """What is observed with 64-bit types, as if it were one precision lower."""
-        given = {f"x{k}": _lower(dtype) for k in floats}
-        code, dtypes_out = _one_down(traced.tape.primal), list(map(_lower, traced.dtypes))
-        return observe(given, usual, code, dtypes_out, _one_down(primal), constants, values)
-
-    def alike(observed: Sequence[Observed], within: bool = True) -> bool:
-        return all(promotes_alike(outputs, inputs, follows, one, within=within) for one in observed)
-
-    def among(tries: Iterable[Sequence[DType]]) -> list[Mapping[int, DType]]:
-        return [dict(zip(floats, dtypes, strict=True)) for dtypes in tries]
-
-    for one in tried([{}], WEAK):
-        if any(
-            is_float(o.dtype) and is_float(due) and due not in (WEAK, WIDE)
-            for o, due in zip(outputs, one.outputs, strict=True)
-        ):
-            raise _refused(
-                trials.source,
-                "returns a low precision that a number in it has",
-                "write the number without a dtype, or convert it to that of an argument",
-            )
-    low = tried([{}], NARROW)
-    many = len(floats) > _MANY
-    several = low if many else low + tried(among(assignments(len(floats))), NARROW)
-    wide = [one for one in (one_down(*each) for each in with_64_bits.items()) if one.same]
-    follows = leaves_followed(primal, outputs, inputs, [one for one in several if one.same] + wide)
-    if not alike(wide, within=False):
-        raise _refused(
-            trials.source,
-            "makes other dtypes of its arguments where there are 64-bit types",
-            "name no dtype in jnp.result_type, or convert what comes of it to the dtype of an "
-            "argument, as in y.astype(v.dtype)",
-        )
-    precisions: Precisions = "any"
-    strong = frozenset[Var]()
-    if many or not alike(several):
-        # in low precision JAX may itself compute in a higher one, as it does in sums
-        precisions = "one" if alike(low, within=False) else "full"
-        alone = [{k: WEAK} for k in floats if not many]
-        tries = among(halves(len(floats), NARROW, WEAK)) + alone
-        bad = [
-            frozenset(v for v, dtype in one.inputs.items() if dtype == WEAK)
-            for one in tried(tries, NARROW)
-            if not alike([one], within=False)
-        ]
-        strong = frozenset(f"x{k}" for k in floats) if many else _one_of_each(bad)
-    others = NARROW if precisions == "any" else WIDE
-    arrays = trials.only_promoted(_apart(usual, floats, numbers)) | numbers
-    if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in WHOLE], others)):
-        arrays = numbers
-        if not alike(tried([dict.fromkeys(arrays, dtype) for dtype in WHOLE], others)):
-            # what the code cannot say of integer defaults, it can say of one precision
-            precisions = "full"
-    if arrays and not trials.promoted_in_full(arrays, usual):
-        arrays = frozenset()
-    found = trials.integer_results(floats)
-    among_python: Whole = "none" if found is None else "numbers"
-    whole: dict[Var, Whole] = dict.fromkeys((f"x{k}" for k in floats), among_python)
+    trying.require_no_low_number()
+    integers = trials.integer_results(floats)
+    if with_64_bits is None:
+        found = _in_float32(trying, numbers)
+        arrays = frozenset[int]()
+        among_python = trying.takes_integers(floats) if found.precisions == "float32" else True
+    else:
+        found = _in_any_precision(trying, with_64_bits)
+        found, arrays = _integers_in_arrays(trying, found, numbers)
+        among_python = True
+    usually: Whole = "numbers" if integers is not None and among_python else "none"
+    whole: dict[Var, Whole] = dict.fromkeys((f"x{k}" for k in floats), usually)
     for k in numbers | arrays:
         whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
     lone = frozenset(i.variable for i in inputs if i.dtype == "int")
@@ -163,8 +118,190 @@ def welcome(
             "it depends on what is passed",
             "promote an integer by a number, as in n * 1.0; or write the numbers without a dtype",
         )
-    results = tuple(dict.fromkeys(found or ()))
-    return Welcome(whole, results, follows, precisions, strong, bool(lone))
+    results = tuple(dict.fromkeys(integers or ()))
+    return Welcome(whole, results, found.follows, found.precisions, found.strong, bool(lone))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What floats may be, and what the code then has to say."""
+
+    precisions: Precisions
+    follows: Mapping[Var, Var] = field(default_factory=dict)
+    strong: frozenset[Var] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Trying:
+    """The code, and the source to hold it against on leaves of other dtypes."""
+
+    trials: Trials
+    usual: Sequence[Instruction]
+    inputs: Sequence[Input]
+    primal: Sequence[Instruction]
+    outputs: Sequence[Output]
+    values: Mapping[Var, Atom]
+    constants: Mapping[Var, str]
+    """The machine constants of the code by variable."""
+    floats: tuple[int, ...]
+    """The numbers of the leaves that are floats."""
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many leaves to tell each from the others."""
+        return len(self.floats) > _MANY
+
+    def among(self, tries: Iterable[Sequence[DType]]) -> list[Mapping[int, DType]]:
+        """The dtypes of floats, by number."""
+        return [dict(zip(self.floats, dtypes, strict=True)) for dtypes in tries]
+
+    def tried(
+        self, tries: Iterable[Mapping[int, DType]], others: DType, *, rounding: bool = False
+    ) -> list[Observed]:
+        """What is observed in each that the source takes at all.
+
+        `rounding` is for code that rounds to low precision by itself, and then rounds so here.
+        """
+        found = []
+        for dtypes in tries:
+            traced = self.trials.record(dtypes, others)
+            if traced is not None:
+                promoted = {f"x{k}" for k in self.floats if dtypes.get(k) in WHOLE}
+                given = {f"x{k}": dtypes.get(k, others) for k in self.floats}
+                given |= dict.fromkeys(promoted, WEAK)
+                code, dtypes_out = traced.tape.primal, traced.dtypes
+                rounds = rounding and roundings(code) == roundings(self.usual)
+                found.append(
+                    observe(
+                        given, self.usual, code, dtypes_out, self.primal, self.constants,
+                        self.values, promoted, rounding=rounds,
+                    )
+                )  # fmt: skip
+        return found
+
+    def one_down(self, dtype: DType, traced: Recording) -> Observed:
+        """What is observed with 64-bit types, as if it were one precision lower."""
+        given = {f"x{k}": _lower(dtype) for k in self.floats}
+        code, dtypes = _one_down(traced.tape.primal), list(map(_lower, traced.dtypes))
+        ours = _one_down(self.primal)
+        return observe(given, self.usual, code, dtypes, ours, self.constants, self.values)
+
+    def alike(
+        self, follows: Mapping[Var, Var], observed: Sequence[Observed], within: bool = True
+    ) -> bool:
+        """Whether the code has the source's dtypes in all that is observed."""
+        return all(
+            promotes_alike(self.outputs, self.inputs, follows, one, within=within)
+            for one in observed
+        )
+
+    def takes_integers(self, chosen: Collection[int]) -> bool:
+        """Whether the source does the same with 64-bit types, of float32 and integers of Python.
+
+        These are all, or each, of the chosen leaves.
+        """
+        usual = dict.fromkeys(self.floats, WIDE)
+        groups = [chosen, *([k] for k in chosen)] if chosen else []
+        tries = [tuple((usual | dict.fromkeys(group, "int")).items()) for group in groups]
+        return same_with_64_bits(self.trials, tries, lambda dtypes: True)
+
+    def require_no_low_number(self) -> None:
+        """Raise GradgenError where a number decides that a result is of low precision."""
+        for one in self.tried([{}], WEAK):
+            if any(
+                is_float(o.dtype) and is_float(due) and due not in (WEAK, WIDE)
+                for o, due in zip(self.outputs, one.outputs, strict=True)
+            ):
+                raise _refused(
+                    self.trials.source,
+                    "returns a low precision that a number in it has",
+                    "write the number without a dtype, or convert it to that of an argument",
+                )
+
+
+def _in_any_precision(trying: _Trying, with_64_bits: Mapping[DType, Recording]) -> _Found:
+    """Of which precisions the floats of code for all of them may be."""
+    count, many = len(trying.floats), trying.many
+    low = trying.tried([{}], NARROW)
+    several = low if many else low + trying.tried(trying.among(assignments(count)), NARROW)
+    wide = [one for one in (trying.one_down(*each) for each in with_64_bits.items()) if one.same]
+    known = [one for one in several if one.same] + wide
+    follows = leaves_followed(trying.primal, trying.outputs, trying.inputs, known)
+    if not trying.alike(follows, wide, within=False):
+        raise WiderWith64BitsError
+    if not many and trying.alike(follows, several):
+        return _Found("any", follows)
+    # in low precision JAX may itself compute in a higher one, as it does in sums
+    precisions: Precisions = "one" if trying.alike(follows, low, within=False) else "full"
+    alone: list[Mapping[int, DType]] = [{k: WEAK} for k in trying.floats if not many]
+    bad = [
+        frozenset(v for v, dtype in one.inputs.items() if dtype == WEAK)
+        for one in trying.tried(trying.among(halves(count, NARROW, WEAK)) + alone, NARROW)
+        if not trying.alike(follows, [one], within=False)
+    ]
+    strong = frozenset(f"x{k}" for k in trying.floats) if many else _one_of_each(bad)
+    return _Found(precisions, follows, strong)
+
+
+def _integers_in_arrays(
+    trying: _Trying, found: _Found, numbers: frozenset[int]
+) -> tuple[_Found, frozenset[int]]:
+    """The leaves that JAX promotes where they are integers in arrays; and what floats may be.
+
+    `numbers` are leaves that stand for integers of Python.
+    """
+    others = NARROW if found.precisions == "any" else WIDE
+
+    def alike(arrays: Collection[int]) -> bool:
+        tries = [dict.fromkeys(arrays, dtype) for dtype in WHOLE]
+        return trying.alike(found.follows, trying.tried(tries, others))
+
+    trials, apart = trying.trials, _apart(trying.usual, trying.floats, numbers)
+    arrays = trials.only_promoted(apart) | numbers
+    if not alike(arrays):
+        arrays = numbers
+        if not alike(arrays):
+            # what the code cannot say of integer defaults, it can say of one precision
+            found = replace(found, precisions="full")
+    if arrays and not trials.promoted_in_full(arrays, trying.usual):
+        arrays = frozenset()
+    return found, arrays
+
+
+def _in_float32(trying: _Trying, numbers: Collection[int]) -> _Found:
+    """Whether code for float32 alone does what the source does where there are 64-bit types.
+
+    `numbers` are leaves that stand for integers of Python. There numbers of Python may be passed
+    for all leaves, for those with a default value, or for none if there are no such.
+    """
+    floats, trials = trying.floats, trying.trials
+
+    @cache
+    def alike(dtypes: Assigned) -> bool:
+        return trying.alike({}, trying.tried([dict(dtypes)], WIDE, rounding=True))
+
+    everything = assignments_in_float32(floats, floats)
+    low = low_precision(trying.usual)
+    if low is not None:
+        # what is weakly typed takes that precision, and what is of float32 does not
+        bad = [
+            [k for k, d in tried if d == WEAK] or floats for tried in everything if not alike(tried)
+        ]
+        if bad:
+            path = trying.inputs[min(bad, key=len)[0]].path
+            raise _refused(
+                trials.source,
+                f"computes in {low} or in float32, by whether {path} is a number of Python",
+                f"say in which, as in jnp.asarray({path}, jnp.{low})",
+            )
+    if trying.many or not rules_stay(trials) or not trying.takes_integers(numbers):
+        return _Found("float32 by default")
+    parameters = {a.name for a in trials.signature.arguments if a.is_parameter}
+    optional = [k for k in floats if trying.inputs[k].path.split(".")[0] in parameters]
+    for weak in (floats, optional):
+        if same_with_64_bits(trials, assignments_in_float32(floats, weak), alike):
+            return _Found("float32", strong=frozenset(f"x{k}" for k in {*floats} - {*weak}))
+    return _Found("float32 by default")
 
 
 def _dtypes(instruction: Instruction) -> Iterable[DType]:

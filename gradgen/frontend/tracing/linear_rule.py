@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor
 from gradgen.frontend.tracing.jax_compat import Eqn
@@ -116,16 +115,8 @@ class LinearRule:
     def _traced(self, rule: Callable[..., list[Any]], avals: Sequence[Any]) -> Any:
         name = jax_compat.rule_name(self._eqn)
         what = f"the derivative rule of '{name}' fails"
-        try:
-            with self._interpreter.users_code(self._place, what):
-                closed = jax.make_jaxpr(rule)(*avals)
-        except GradgenError as error:
-            if "float64" in error.message:
-                error.hint = (
-                    "rules are traced in float64 too: convert to the dtype of an argument, "
-                )
-                error.hint += "as in (x > 0).astype(x.dtype), and to no named one"
-            raise
+        with self._interpreter.users_code(self._place, what):
+            closed = jax.make_jaxpr(rule)(*avals)
         if any(isinstance(value, jax.core.Tracer) for value in closed.consts):
             raise self._interpreter.unsupported(
                 self._eqn,

@@ -201,7 +201,8 @@ def merge_tapes(single: Tape, double: Tape, merging: Merging, path: str) -> Tape
         raise GradgenError(
             str(difference),
             hint="one generated text serves every dtype; use jnp.finfo(x.dtype) for machine "
-            "constants, and no branches on the dtype",
+            "constants, and no branches on the dtype; or have one for float32 alone, with "
+            "--dtype float32",
             path=path,
             line=place[-1].line if place else None,
             column=place[-1].column if place else 0,

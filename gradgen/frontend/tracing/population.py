@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,18 @@ from gradgen.ir.source import Source
 
 _NEURONS = 3
 
+_AxesOf = Callable[[Sequence[Sequence[int]]], list[set[int]] | None]
+"""For groups of inputs, which of their axes each output has: `_axes` of one function."""
+
 
 def spans_neurons(
-    source: Source, function: Callable[..., Any], signature: Signature
+    source: Source, function: Callable[..., Any], signature: Signature, working: str
 ) -> tuple[bool, ...] | None:
     """Make sure the function does the same for each of several neurons as for one.
 
-    It is traced once more on an axis of neurons. Returns for each output leaf whether it has that
-    axis, or None where the function does not run on arrays at all, so that it can only be vmapped.
+    It is traced once more on an axis of neurons, in the precision `working`. Returns for each
+    output leaf whether it has that axis, or None where the function does not run on arrays at all,
+    so that it can only be vmapped.
     Raises GradgenError, naming the primitive, where neurons are mixed.
     """
     paths = {f"x{i}": leaf.path for i, leaf in enumerate(signature.leaves)}
@@ -37,14 +42,14 @@ def spans_neurons(
     owners = {name: int(name.rpartition(".")[2]) for name in population}
     try:
         many = record(
-            source, function, signature, "float64", (_NEURONS,), tape, owners, with_rules=False
+            source, function, signature, working, (_NEURONS,), tape, owners, with_rules=False
         )
     except GradgenError as error:
         met = ("cannot be traced", "branches in Python", "indexes in Python")
         if any(words in error.message for words in met):
             return None
         raise
-    one = record(source, function, signature, "float64", with_rules=False)
+    one = record(source, function, signature, working, with_rules=False)
     alone = stable_names(one.tape.primal, paths, calls_count=False)
     among = stable_names(tape.primal, population, calls_count=False)
     spans = []
@@ -58,7 +63,7 @@ def spans_neurons(
 
 
 def inputs_that_shape(
-    source: Source, function: Callable[..., Any], signature: Signature
+    source: Source, function: Callable[..., Any], signature: Signature, working: str
 ) -> list[set[int]]:
     """For each output leaf, the numbers of the input leaves whose axes the source gives it.
 
@@ -68,14 +73,15 @@ def inputs_that_shape(
     missing where the source takes no array in its place at all.
     """
     everything = range(len(signature.leaves))
-    found = _axes(source, function, signature, [[k] for k in everything])
+    axes_of = partial(_axes, source, function, signature, working)
+    found = axes_of([[k] for k in everything])
     if found is not None:
         return found
-    alone = {k: _axes(source, function, signature, [[k]]) for k in everything}
+    alone = {k: axes_of([[k]]) for k in everything}
     shaping = [outputs for outputs in alone.values() if outputs is not None]
     for k in everything:
         if alone[k] is None:
-            group, together = _least_group(source, function, signature, k)
+            group, together = _least_group(axes_of, k, len(everything))
             known = [outputs for j in group if (outputs := alone[j]) is not None]
             # what another one of the group shapes by itself needs no second reason
             shaping.append(
@@ -87,20 +93,18 @@ def inputs_that_shape(
     return [set().union(*each) for each in zip(*filter(None, shaping), strict=True)]
 
 
-def _least_group(
-    source: Source, function: Callable[..., Any], signature: Signature, leaf: int
-) -> tuple[list[int], list[set[int]]]:
+def _least_group(axes_of: _AxesOf, leaf: int, count: int) -> tuple[list[int], list[set[int]]]:
     """The fewest inputs that have to be arrays where this one is, and each output's axes then.
 
     No group and no axes where not even all of them do.
     """
-    group = list(range(len(signature.leaves)))
-    axes = _axes(source, function, signature, [group])
+    group = list(range(count))
+    axes = axes_of([group])
     if axes is None:
         return [], []
     for other in group[:leaf] + group[leaf + 1 :]:
         fewer = [k for k in group if k != other]
-        without = _axes(source, function, signature, [fewer])
+        without = axes_of([fewer])
         if without is not None:
             group, axes = fewer, without
     return group, axes
@@ -110,13 +114,14 @@ def _axes(
     source: Source,
     function: Callable[..., Any],
     signature: Signature,
+    working: str,
     groups: Sequence[Sequence[int]],
 ) -> list[set[int]] | None:
     """For each output leaf, which of these inputs' axes it has, each group having one of its own.
 
     None where the source does not run on such arrays.
     """
-    dtypes = {"float": "float64", "int": "int32", "bool": "bool"}
+    dtypes = {"float": working, "int": "int32", "bool": "bool"}
     count = len(groups)
     shapes = {
         k: (1,) * n + (_NEURONS,) + (1,) * (count - n - 1)
@@ -127,7 +132,7 @@ def _axes(
         jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
         for k, leaf in enumerate(signature.leaves)
     ]
-    with jax_compat.x64(True), importable(Path(source.path).parent):
+    with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
         try:
             found = jax.eval_shape(lambda *leaves: signature.call(function, leaves), *avals)
         except Exception:

@@ -72,15 +72,17 @@ def observe(
     constants: Mapping[Var, str],
     values: Mapping[Var, Atom],
     promoted: Collection[Var] = (),
+    *,
+    rounding: bool = False,
 ) -> Observed:
     """Match code traced on other dtypes with the usual code.
 
     `code` is ours, `constants` holds its machine constants by variable, `values` where each is now;
-    `promoted` are the float inputs that were integers.
+    `promoted` are the float inputs that were integers. `rounding` says that ours rounds as well.
     """
     origins = without_conversions(other)[1]
     pairs, results = matched(usual, other, promoted), tuple(map(_plain, outputs))
-    if pairs is None or _rounds_between(other, inputs):
+    if pairs is None or (not rounding and _rounds_between(other, inputs)):
         return Observed(inputs, {}, results, code, same=False)
     found: dict[Var, frozenset[DType]] = {}
 

@@ -1,23 +1,33 @@
-"""Traces a step function on scalars, once per precision, and writes down what it does."""
+"""Traces a step function on scalars, once per precision, and writes down what it does.
+
+Where it fits float32 alone, or is asked to, it is traced in that, and the code is for no other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.reading.directives import is_in_float32
+from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.clean import clean
+from gradgen.frontend.tracing.derivable import is_derivable
 from gradgen.frontend.tracing.differentiate import differentiate
-from gradgen.frontend.tracing.dtypes import welcome
+from gradgen.frontend.tracing.dtypes import WiderWith64BitsError, welcome
 from gradgen.frontend.tracing.integers import integer_limit, integers_of
 from gradgen.frontend.tracing.labels import label_variables
+from gradgen.frontend.tracing.load import importable
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
-from gradgen.frontend.tracing.recording import record
+from gradgen.frontend.tracing.recording import Recording, record
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.signature import Leaf, Signature
+from gradgen.frontend.tracing.single import in_float32, number_in_float32
 from gradgen.frontend.tracing.strength import dtypes_of_constants
+from gradgen.frontend.tracing.tape import Tape
 from gradgen.frontend.tracing.trials import Trials
 from gradgen.ir.code import STRONG, Atom, Const, DType, Var, is_float, live_code
 from gradgen.ir.source import Source
@@ -31,41 +41,61 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     """
     integers = integers_of(source, function, signature)
     single = record(source, function, signature, "float32", integers=integers)
-    double = record(source, function, signature, "float64", integers=integers)
+    double = None if is_in_float32(source) else _in_double(source, function, signature, integers)
+    if double is not None:
+        try:
+            return _written_down(source, function, signature, integers, single, double)
+        except WiderWith64BitsError:
+            pass
+    return _written_down(source, function, signature, integers, single, None)
+
+
+def _written_down(
+    source: Source,
+    function: Callable[..., Any],
+    signature: Signature,
+    integers: DType,
+    single: Recording,
+    double: Recording | None,
+) -> Trace:
+    """The code for all precisions, of the recordings in float32 and in float64, or for float32.
+
+    Raises WiderWith64BitsError where there is no code for all.
+    """
+    usual = single if double is None else double
     inputs = _inputs(source, signature.leaves, integers)
     reference = next((i.variable for i in inputs if i.dtype == "float"), None)
     if reference is None:
         raise _without_floats(source)
-    merging = Merging(reference)
-    tape = merge_tapes(single.tape, double.tape, merging, source.path)
-    atoms: list[Atom] = []
-    for a, b in zip(single.outputs, double.outputs, strict=True):
-        if b.shape != ():
-            raise _not_scalar(source, b.shape)
-        merged = merging.atom(a[()], b[()])
-        if not isinstance(merged, str | Const):
-            raise GradgenError("an output is a machine constant", path=source.path)
-        atoms.append(merged)
-    dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
-    result, paths = read_result(source, double.result, signature)
-    trials = Trials(source, function, signature, integers, dtypes)
-    with_64_bits = {
-        dtype: traced
-        for dtype in ("weak", "float32")
-        if (traced := trials.record({}, dtype, "float64")) is not None
-    }
+    for output in usual.outputs:
+        if output.shape != ():
+            raise _not_scalar(source, output.shape)
+    result, paths = read_result(source, usual.result, signature)
+    trials = Trials(source, function, signature, integers, usual.dtypes)
     strong: dict[Var, DType] = {}
-    if len(with_64_bits) == 2:
-        weak, narrow = with_64_bits.values()
-        strong = dtypes_of_constants(double.tape.primal, weak.tape.primal, narrow.tape.primal)
-        for k, atom in enumerate(atoms):
-            if isinstance(atom, Const) and is_float(dtypes[k]):
-                if weak.dtypes[k] == "float32":
-                    atoms[k] = Const(atom.value, "float32")
-                elif narrow.dtypes[k] == "float":
-                    atoms[k] = Const(atom.value, STRONG)
+    with_64_bits: dict[DType, Recording] | None = None
+    if double is None:
+        tape, dtypes = single.tape, single.dtypes
+        atoms = [number_in_float32(output[()]) for output in single.outputs]
+    else:
+        tape, atoms, dtypes = _merged(source, single, double, Merging(reference))
+        with_64_bits = {
+            dtype: traced
+            for dtype in ("weak", "float32")
+            if (traced := trials.record({}, dtype, "float64")) is not None
+        }
+        if len(with_64_bits) == 2:
+            weak, narrow = with_64_bits.values()
+            strong = dtypes_of_constants(double.tape.primal, weak.tape.primal, narrow.tape.primal)
+            for k, atom in enumerate(atoms):
+                if isinstance(atom, Const) and is_float(dtypes[k]):
+                    if weak.dtypes[k] == "float32":
+                        atoms[k] = Const(atom.value, "float32")
+                    elif narrow.dtypes[k] == "float":
+                        atoms[k] = Const(atom.value, STRONG)
     primal, values = clean(inputs, tape, strong, atoms)
-    shaped = inputs_that_shape(source, function, signature)
+    working = "float32" if double is None else "float64"
+    shaped = inputs_that_shape(source, function, signature, working)
     outputs = tuple(
         Output(
             path,
@@ -82,8 +112,9 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
             path=source.path,
             line=source.position.line,
         )
-    code = double.tape.primal
-    welcomed = welcome(trials, tape, code, inputs, primal, outputs, values, with_64_bits)
+    named = primal if double is not None else tuple(map(in_float32, primal))
+    code = usual.tape.primal
+    welcomed = welcome(trials, tape, code, inputs, named, outputs, values, with_64_bits)
     inputs = tuple(
         replace(
             i,
@@ -96,7 +127,9 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
     needed = [o.atom for o in outputs] + [v for e in elementals for v, _ in e.partials]
     needed += [atom for e in elementals for _, atom in e.partials]
     needed += [variable for i in partials for variable in i.variables]
-    primal = live_code(primal, needed)
+    primal = live_code(named, needed)
+    if double is None:
+        partials = tuple(map(in_float32, partials))
     return Trace(
         function=source.function,
         arguments=signature.arguments,
@@ -116,6 +149,45 @@ def trace(source: Source, function: Callable[..., Any], signature: Signature) ->
         integer_results=welcomed.integer_results,
         integer_limit=integer_limit(primal, [i.variable for i in inputs if i.dtype == integers]),
     )
+
+
+def _in_double(
+    source: Source, function: Callable[..., Any], signature: Signature, integers: DType
+) -> Recording | None:
+    """The source in float64; None where it does not run in that, while it does in float32.
+
+    Nor does it if it has derivative rules that are for float32.
+    """
+    try:
+        double = record(source, function, signature, "float64", integers=integers)
+    except GradgenError:
+        return None
+    if not double.tape.custom:
+        return double
+    chosen = [k for k, leaf in enumerate(signature.leaves) if leaf.wrt and leaf.kind == "float"]
+
+    def derivable(working: str) -> bool:
+        dtypes = {"float": working, "int": "int32", "bool": "bool"}
+        with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+            avals = [jax_compat.shaped((), dtypes[leaf.kind]) for leaf in signature.leaves]
+            return is_derivable(lambda *x: signature.call(function, x), avals, chosen)
+
+    return double if derivable("float64") or not derivable("float32") else None
+
+
+def _merged(
+    source: Source, single: Recording, double: Recording, merging: Merging
+) -> tuple[Tape, list[Atom], list[DType]]:
+    """The tape for all precisions, and for each output its atom and its dtype."""
+    tape = merge_tapes(single.tape, double.tape, merging, source.path)
+    atoms: list[Atom] = []
+    for a, b in zip(single.outputs, double.outputs, strict=True):
+        merged = merging.atom(a[()], b[()])
+        if not isinstance(merged, str | Const):
+            raise GradgenError("an output is a machine constant", path=source.path)
+        atoms.append(merged)
+    dtypes = [merge_dtype(a, b) for a, b in zip(single.dtypes, double.dtypes, strict=True)]
+    return tape, atoms, dtypes
 
 
 def _inputs(source: Source, leaves: Sequence[Leaf], integers: DType) -> tuple[Input, ...]:

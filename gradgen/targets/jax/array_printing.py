@@ -73,7 +73,8 @@ def printer_of(
             given[variable] = unique(identifier(wanted[variable]), taken)
     reserved = {f"%{axis}": axis for axis in axes}
     named = name_variables(program, name_variables(whole, given | reserved))
-    return Printer(program, named, _floats(module, program)), named
+    floats = _floats(module, program)
+    return Printer(program, named, floats, single=trace.single), named
 
 
 def _floats(module: ArrayModule, program: Program) -> list[Var]:

@@ -41,7 +41,7 @@ from gradgen.targets.jax.layout import (
     statement,
     tuple_of,
 )
-from gradgen.targets.jax.metadata import document
+from gradgen.targets.jax.metadata import document, precision_metadata, precision_sentences
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
 from gradgen.targets.jax.plumbing import Names, bound_guards, dedent, forward_body
@@ -104,6 +104,7 @@ def array_context(module: ArrayModule) -> Context:
         "loops": bool(trace.loops),
         "default_floats": trace.default_floats,
         "low_precision": trace.low_precision,
+        "single": trace.single,
         "leaves": "\n".join(_leaves(module)),
         "flatten_body": "\n".join(f"    {line}" for line in _flatten_body(module, frame["names"])),
         "programs": [
@@ -126,6 +127,7 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
     at = ", ".join(f"{axis} = {sizes.get(axis, DEFAULT_SIZE)}" for axis in axes)
     sentences = [
         f"{trace.function}, on arrays: counted at {at}." if at else f"{trace.function}, on arrays.",
+        *precision_sentences(trace),
         f"The function itself {_with_formula(counts['primal'])}; value and vector-Jacobian "
         f"product {_with_formula(counts['vjp'])}, {pulled.plan.muls:,} multiplications of them in "
         f"its accumulation by {_elimination(pulled.plan.order.found_by)} (reverse "
@@ -203,6 +205,7 @@ def _metadata(module: ArrayModule) -> list[str]:
         },
         "sizes": dict(trace.sizes),
         "wrt": tuple(i.path for i in trace.inputs if i.wrt),
+        **precision_metadata(trace),
         "orders": {name: _order(order) for name, order in module.recipe.orders},
         "counts": array_counts_of(module),
     }

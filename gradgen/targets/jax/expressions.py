@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
 
-from gradgen.ir.code import Const, is_float
+from gradgen.ir.code import Const, is_float, shortest_float32
 
 ATOM, POWER, UNARY, TERM, SUM, SHIFT, AND, XOR, OR, COMPARISON = range(100, 0, -10)
 
@@ -30,8 +29,8 @@ class Text:
         return self.text if self.binding >= binding else f"({self.text})"
 
 
-def print_constant(constant: Const) -> Text:
-    """A number as a Python literal."""
+def print_constant(constant: Const, *, single: bool = False) -> Text:
+    """A number as a Python literal; where the text is of float32 alone (`single`), the shortest."""
     value = constant.value
     if constant.dtype == "bool":
         return Text(repr(bool(value)))
@@ -42,14 +41,12 @@ def print_constant(constant: Const) -> Text:
     if math.isinf(value):
         return Text("jnp.inf") if value > 0 else Text("-jnp.inf", UNARY)
     if constant.dtype == "float32":
-        return Text(f"jnp.float32({_shortest_float32(value)})")
+        return Text(f"jnp.float32({shortest_float32(value)})")
     if constant.dtype not in ("weak", "float"):
         return Text(f"jnp.asarray({float(value)!r}, float)")
+    if single:
+        value = float(shortest_float32(value))
+        if math.isinf(value):
+            return print_constant(Const(value))
     negative = math.copysign(1, value) < 0
     return Text(repr(float(value)), UNARY if negative else ATOM)
-
-
-def _shortest_float32(value: float) -> str:
-    """The shortest decimal that rounds to a float32."""
-    candidates = (f"{value:.{digits}g}" for digits in range(1, 10))
-    return next(c for c in candidates if struct.unpack("f", struct.pack("f", float(c)))[0] == value)

@@ -6,10 +6,12 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import count_operations
+from gradgen.ir.trace import Trace
 from gradgen.targets.jax.layout import Doc, Group, flat, layout, prefixed, quote, tuple_of
 from gradgen.targets.jax.seal import UNSEALED
 
@@ -24,6 +26,7 @@ def summary_lines(module: Module) -> list[str]:
         f"{module.source.function}: value and Jacobian in {jacobian.chosen.operations}, {primal} "
         f"of them the step itself (forward mode {jacobian.forward.operations.total}, reverse mode "
         f"{jacobian.reverse.operations.total}).",
+        *precision_sentences(module.trace),
         f"Accumulation by {order.elimination} elimination, {order.found_by}{proof}: "
         f"{jacobian.chosen.plan.muls} multiplications "
         f"(forward {jacobian.forward.plan.muls}, reverse {jacobian.reverse.plan.muls}).",
@@ -54,6 +57,7 @@ def metadata_lines(module: Module) -> list[str]:
         "text": UNSEALED,
         **_unless_empty("options", dict(module.options)),
         "wrt": wrt,
+        **precision_metadata(module.trace),
         "elimination": order.elimination,
         "order": order.steps,
         "graph": module.graph.fingerprint,
@@ -65,6 +69,20 @@ def metadata_lines(module: Module) -> list[str]:
         "counts": counts_of(module),
     }
     return layout(f"{METADATA} = ", document(content))
+
+
+def precision_sentences(trace: Trace | ArrayTrace) -> list[str]:
+    """What the header says of precision, where the text is not for all."""
+    if not trace.single:
+        return []
+    by_default = isinstance(trace, ArrayTrace) or trace.precisions == "float32 by default"
+    without = ", and without 64-bit types" if by_default else ""
+    return [f"For float32 alone{without}: it was traced, and compared with JAX, in that."]
+
+
+def precision_metadata(trace: Trace | ArrayTrace) -> dict[str, str]:
+    """What `GRADGEN` says of it."""
+    return {"dtype": "float32"} if trace.single else {}
 
 
 def counts_of(module: Module) -> dict[str, dict[str, Any]]:

@@ -55,11 +55,13 @@ class Printer:
         follows: Mapping[Var, Var] | None = None,
         width: int = WIDTH - 4,
         written: Mapping[Var, Text] | None = None,
+        single: bool = False,
     ) -> None:
         """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
         one does, where its operand does not tell. Lines have at most `width` characters.
-        `written` are expressions that are written wherever they are read."""
-        self._names, self._width = names, width
+        `written` are expressions that are written wherever they are read; in a `single` precision,
+        float32, numbers are as short as they can be."""
+        self._names, self._width, self._single = names, width, single
         self._reference = float_inputs[0] if float_inputs else DEFAULT
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
@@ -83,7 +85,7 @@ class Printer:
     def atom(self, atom: Atom) -> str:
         """A result: a name or a literal."""
         if isinstance(atom, Const):
-            return print_constant(atom).text
+            return print_constant(atom, single=self._single).text
         return self._sizes[atom].text if atom in self._sizes else self._names[atom]
 
     def _inlineable(self, program: Program) -> set[Var]:
@@ -187,6 +189,7 @@ class Printer:
             floats,
             width=self._width - 4,
             written=dict(zip((g.variable for g in loop.constants), texts, strict=False)),
+            single=self._single,
         )
         inside = [line for _, lines in inner.sections() for line in lines]
         self.statements += [replace(s, scope=(step, *s.scope)) for s in inner.statements]
@@ -195,7 +198,7 @@ class Printer:
 
     def _operand(self, atom: Atom) -> Text:
         if isinstance(atom, Const):
-            return print_constant(atom)
+            return print_constant(atom, single=self._single)
         return self._sizes.get(atom) or self._pending.get(atom) or Text(self._names[atom])
 
     def _expression(self, instruction: Instruction) -> Text:
@@ -277,6 +280,8 @@ class Printer:
         return dtype if dtype in ("int", "bool") else f"jnp.{dtype}"
 
     def _dtype_of(self, variable: Var) -> str:
+        if self._single:
+            return "jnp.float32"
         return "float" if variable == DEFAULT else f"{self._names[variable]}.dtype"
 
     def _call(self, function: str, operands: Sequence[Text]) -> Text:

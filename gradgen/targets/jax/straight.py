@@ -65,7 +65,8 @@ def _program(
         if variable not in given:
             given[variable] = unique(identifier(vectors[variable]), taken)
     names = name_variables(program, name_variables(whole, given))
-    printer = Printer(program, names, floats, dict(module.trace.follows))
+    follows, single = dict(module.trace.follows), module.trace.single
+    printer = Printer(program, names, floats, follows, single=single)
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
     groups: dict[type[Result], list[Doc]] = {}
     outputs = {o.path: o for o in module.trace.outputs}
