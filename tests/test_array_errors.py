@@ -124,6 +124,20 @@ CASES = {
             "lax.fori_loop(0, 20, lambda k, c: jnp.where(c.sum() < 9, c * 2, c), x * x)",
         ),
     ),
+    "a setting that is a shape": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x, depth=3):\n    return jnp.sin(x) + jnp.arange(depth).sum()\n",
+        "counts or indexes in Python",
+        "return jnp.sin",
+        ("# gradgen: shape", "# gradgen: static depth=3\n# gradgen: shape"),
+    ),
+    "a setting that is a count": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x, depth=3):\n    for _ in range(depth):\n        x = jnp.sin(x)\n    return x\n",
+        "counts or indexes in Python",
+        "for _ in range(depth)",
+        ("# gradgen: shape", "# gradgen: static depth=3\n# gradgen: shape"),
+    ),
     "nothing to differentiate": Refused(
         "# gradgen: shape x=(n,)\n\ndef f(x):\n    return jnp.floor(x)\n",
         "no output of 'f' depends differentiably on x",

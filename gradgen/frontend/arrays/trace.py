@@ -27,6 +27,7 @@ from gradgen.frontend.tracing.blame import first_line, place_of, users_code
 from gradgen.frontend.tracing.derivable import is_derivable
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.recording import NOT_KNOWN, binding, not_known
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
@@ -186,19 +187,15 @@ def _jaxpr(
 
     fixed = "state that axis as a number, as in # gradgen: shape x=(32, n)"
     what = f"'{source.function}' cannot be traced on arrays of these shapes"
-    hint = "are the shapes those that it is called with? An axis that the code fixes is a number"
+    hint = (
+        "are the shapes those that it is called with? An axis that the code fixes is a number; "
+        + binding(source)
+    )
     with users_code(source.path, source.line_of, what, hint, at=source.position):
         try:
             return jax.make_jaxpr(flat)(*avals), results[-1]
-        except jax.errors.ConcretizationTypeError as error:
-            line, column = place_of(error, source.line_of)
-            raise GradgenError(
-                f"'{source.function}' branches in Python on a value that is only known at run time",
-                hint="use jnp.where or jax.lax.cond",
-                path=source.path,
-                line=line or source.position.line,
-                column=column,
-            ) from error
+        except NOT_KNOWN as error:
+            raise not_known(source, error) from error
         except (jax.errors.InconclusiveDimensionOperation, ValueError, TypeError) as error:
             if not any(sign in str(error) for sign in ("ymbolic dimension", "_DimExpr")):
                 raise

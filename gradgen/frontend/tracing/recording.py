@@ -87,33 +87,43 @@ def record(
 def _make_jaxpr(
     source: Source, flat: Callable[..., Any], avals: Sequence[Any], working: str
 ) -> Any:
-    part = "a field" if source.instance else "an argument"
-    name = f"{source.instance}.NAME" if source.instance else "NAME"
-    static = f"bind {part} that is a plain setting with --static {name}=VALUE"
     with users_code(
         source.path,
         source.line_of,
         f"'{source.function}' cannot be traced on scalars",
         "each argument is traced as one float; say otherwise with a comment such as "
         "'# gradgen: example state=(v, i) params={tau}', or with --example FILE:FUNCTION; "
-        + static,
+        + binding(source),
         at=source.position,
     ):
         try:
             return jax.make_jaxpr(flat)(*avals)
-        except (
-            jax.errors.ConcretizationTypeError,
-            jax.errors.TracerIntegerConversionError,
-        ) as error:
-            line, column = place_of(error, source.line_of)
-            if isinstance(error, jax.errors.TracerIntegerConversionError):
-                what, hint = "counts or indexes", static
-            else:
-                what, hint = "branches", f"use jnp.where or jax.lax.cond; {static}"
-            raise GradgenError(
-                f"'{source.function}' {what} in Python on a value that is only known at run time",
-                hint=hint,
-                path=source.path,
-                line=line,
-                column=column,
-            ) from error
+        except NOT_KNOWN as error:
+            raise not_known(source, error) from error
+
+
+NOT_KNOWN = jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError
+"""What JAX raises where Python needs a value that is traced."""
+
+
+def not_known(source: Source, error: Exception) -> GradgenError:
+    """What to say of one of these."""
+    line, column = place_of(error, source.line_of)
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        what, hint = "branches", f"use jnp.where or jax.lax.cond; {binding(source)}"
+    else:
+        what, hint = "counts or indexes", binding(source)
+    return GradgenError(
+        f"'{source.function}' {what} in Python on a value that is only known at run time",
+        hint=hint,
+        path=source.path,
+        line=line or source.position.line,
+        column=column,
+    )
+
+
+def binding(source: Source) -> str:
+    """The hint that something may be no input at all."""
+    part = "a field" if source.instance else "an argument"
+    name = f"{source.instance}.NAME" if source.instance else "NAME"
+    return f"bind {part} that is a plain setting with --static {name}=VALUE"
