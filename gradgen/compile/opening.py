@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from gradgen.frontend.live.gather import gather, placed_in_cells
 from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import examples_of
 from gradgen.frontend.tracing.load import load_example, load_function
-from gradgen.frontend.tracing.owner import Owner, find_owner
+from gradgen.frontend.tracing.owner import Owner, constants_of, find_owner
 from gradgen.ir.source import Part, Source
 
 
@@ -31,10 +31,15 @@ class Opened:
     """The instance of a method."""
 
 
-def read(settings: Settings, discover: Collection[str] | None = None) -> Source:
+def read(
+    settings: Settings,
+    discover: Collection[str] | None = None,
+    constants: Mapping[str, int | str] | None = None,
+) -> Source:
     """Read the source file, and from it the structure of arguments: of all that no example gives.
 
-    With `discover`, of these. Raises GradgenError if there is no such file.
+    With `discover`, of these; `constants` are what an instance is known to hold.
+    Raises GradgenError if there is no such file.
     """
     path, text = settings.path, ""
     if path == "-":
@@ -44,24 +49,37 @@ def read(settings: Settings, discover: Collection[str] | None = None) -> Source:
         text = read_text(path, "the source file")
     if discover is None and settings.example is not None:
         discover = ()
-    return read_source(path, text, settings.function, settings.directives, discover=discover)
+    return read_source(
+        path,
+        text,
+        settings.function,
+        settings.directives,
+        discover=discover,
+        constants=constants or {},
+    )
 
 
 def execute(settings: Settings) -> Opened:
-    """Read a source file and execute it."""
-    source = read(settings)
+    """Read a source file and execute it.
+
+    How arguments are used is read last: an example tells it of some, and of others the instance of
+    a method, which may hold the names of keys.
+    """
+    source = read(settings, discover=())
     namespace, function = load_function(source)
     examples: dict[str, Any] = {}
     if settings.example is not None:
         examples = examples_of(source, load_example(settings.example, source, namespace))
-        others = [p.name for p in source.parameters if p.name not in (*examples, source.instance)]
-        if others:
-            source = replace(source, structures=read(settings, others).structures)
-    owner = None
+    owner, constants = None, None
     if source.instance is not None:
         given = examples.get(source.instance)
         owner = find_owner(source, namespace) if given is None else Owner(given)
-    return Opened(source, function, namespace, examples or None, owner)
+        constants = constants_of(source, owner)
+    others = [p.name for p in source.parameters if p.name not in (*examples, source.instance)]
+    structures = read(settings, others, constants).structures
+    return Opened(
+        replace(source, structures=structures), function, namespace, examples or None, owner
+    )
 
 
 def open_function(settings: Settings, live: LiveFunction, example: Any = None) -> Opened:

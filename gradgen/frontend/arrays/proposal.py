@@ -27,10 +27,11 @@ def proposed_shapes(
 
     What is packed has an axis for its variables, and all else has those of neurons. Else, what
     stands before a matrix in a product has a batch and the matrix's rows; all else that has to be
-    passed is taken for the state of the neurons in a batch, then for that of one neuron's.
+    passed is taken for the state of the neurons in a batch, then for that of one neuron's. An
+    instance tells its own shapes.
     """
     paths = {leaf.path for leaf in signature.leaves if leaf.kind == "float"}
-    required = {a.name for a in signature.arguments if a.default is None}
+    required = {a.name for a in signature.arguments if a.default is None} - {source.instance}
     passed = [leaf.path for leaf in signature.leaves if leaf.path in paths]
     passed = [path for path in passed if path.split(".")[0] in required]
     products = [

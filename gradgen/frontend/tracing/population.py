@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
@@ -127,7 +126,7 @@ def _axes(
         jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
         for k, leaf in enumerate(signature.leaves)
     ]
-    with jax_compat.x64(True), importable(Path(source.path).parent):
+    with jax_compat.x64(True), importable_beside(source.path):
         try:
             found = jax.eval_shape(lambda *leaves: signature.call(function, leaves), *avals)
         except Exception:
