@@ -227,7 +227,7 @@ def _named(syntax: Syntax, name: str) -> Target:
                 f"{name!r} returns a function",
                 function,
                 f"name what a call of it makes: {inner.function.name.value} = {name}(...) at "
-                "module level",
+                "module level; or call that in a function of another file",
             )
         return _of_function(function)
     made = made_functions(syntax)
