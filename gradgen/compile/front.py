@@ -64,7 +64,9 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
             elif may_be_on_arrays:
                 shapes = proposed_shapes(opened.source, opened.function, signature)
                 if shapes is not None:
-                    error.hint = f"if it is a function of arrays, say so above it, as in: {shapes}"
+                    error.hint = (
+                        f"if it is a function of arrays, say so above it or with --shape: {shapes}"
+                    )
             raise
 
 
