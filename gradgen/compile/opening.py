@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,15 +31,10 @@ class Opened:
     """The instance of a method."""
 
 
-def read(
-    settings: Settings,
-    discover: Collection[str] | None = None,
-    constants: Mapping[str, int | str] | None = None,
-) -> Source:
+def read(settings: Settings, discover: Collection[str] | None = None) -> Source:
     """Read the source file, and from it the structure of arguments: of all that no example gives.
 
-    With `discover`, of these; `constants` are what an instance is known to hold.
-    Raises GradgenError if there is no such file.
+    With `discover`, of these. Raises GradgenError if there is no such file.
     """
     path, text = settings.path, ""
     if path == "-":
@@ -49,14 +44,7 @@ def read(
         text = read_text(path, "the source file")
     if discover is None and settings.example is not None:
         discover = ()
-    return read_source(
-        path,
-        text,
-        settings.function,
-        settings.directives,
-        discover=discover,
-        constants=constants or {},
-    )
+    return read_source(path, text, settings.function, settings.directives, discover=discover)
 
 
 def execute(settings: Settings) -> Opened:
@@ -70,16 +58,22 @@ def execute(settings: Settings) -> Opened:
     examples: dict[str, Any] = {}
     if settings.example is not None:
         examples = examples_of(source, load_example(settings.example, source, namespace))
-    owner, constants = None, None
+    owner, constants = None, {}
     if source.instance is not None:
         given = examples.get(source.instance)
         owner = find_owner(source, namespace) if given is None else Owner(given)
         constants = constants_of(source, owner)
     others = [p.name for p in source.parameters if p.name not in (*examples, source.instance)]
-    structures = read(settings, others, constants).structures
-    return Opened(
-        replace(source, structures=structures), function, namespace, examples or None, owner
+    known = read_source(
+        source.path,
+        source.text,
+        settings.function,
+        settings.directives,
+        discover=others,
+        constants=constants,
     )
+    source = replace(source, structures=known.structures)
+    return Opened(source, function, namespace, examples or None, owner)
 
 
 def open_function(settings: Settings, live: LiveFunction, example: Any = None) -> Opened:
