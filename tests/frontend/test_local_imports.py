@@ -69,13 +69,15 @@ def test_libraries_beside_an_installed_package_are_not_local(tmp_path: Path) -> 
         "site-packages/brain/__init__.py": "import plotting\n",
         "site-packages/brain/cell.py": "import plotting\nfrom brain import units\n",
         "site-packages/brain/units.py": "",
-        "site-packages/plotting.py": "",
+        "site-packages/plotting.py": "import colours\n",
+        "site-packages/colours.py": "",
     }
     write(tmp_path, files)
     assert names(tmp_path, "site-packages/brain/cell.py") == {
         "site-packages/brain/__init__.py",
         "site-packages/brain/units.py",
     }
+    assert names(tmp_path, "site-packages/plotting.py") == set()
 
 
 @pytest.mark.parametrize("raw", [b"x = 1\n", b"x = 1\r\n", b"\xef\xbb\xbfx = 1\r"])

@@ -36,7 +36,7 @@ def local_imports(path: Path) -> tuple[Path, ...]:
     roots = roots_of(path)
     found: set[Path] = set()
     start = _resolved(path)
-    installed = len(roots) > 1 and roots[-1].name in _INSTALLED
+    installed = roots[-1].name in _INSTALLED
     within = roots[-1] / start.relative_to(roots[-1]).parts[0] if installed else Path(start.root)
     waiting = [start]
     while waiting:

@@ -108,7 +108,7 @@ def static_to_jit(syntax: Syntax, target: Target) -> list[str]:
             case cst.Arg(
                 keyword=cst.Name(value="static_argnums" | "static_argnames"), value=value
             ) if target.instance is None:
-                with suppress(ValueError):  # computed, and thus not known here
+                with suppress(ValueError, IndexError):  # computed, or of no parameter
                     said = ast.literal_eval(syntax.code(value))
                     several = said if isinstance(said, tuple | list) else [said]
                     found += [names[each] if isinstance(each, int) else each for each in several]
