@@ -350,6 +350,7 @@ PROPOSED = {
     "packed in a container": "def f(p, x):\n    v, i = p['y'][:, 0], p['y'][:, 1]\n"
     "    return {'y': jnp.stack([v + i * x, p['g'] * i], axis=1), 'g': p['g']}\n",
     "packed, transposed": "def f(y):\n    v, i = y.T\n    return jnp.stack([v + i, i * v]).T\n",
+    "before columns": "def f(v, x, w, r):\n    return 0.9 * v + w @ x - r @ jnp.tanh(v)\n",
     "one neuron's mean": "def f(v):\n    return v - v.mean(-1, keepdims=True)\n",
 }
 

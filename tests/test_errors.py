@@ -58,9 +58,9 @@ CASES = {
         "--static",
     ),
     "an argument that jax.jit holds static": (
-        "@jax.jit(static_argnames='n')\ndef f(v, n=3):\n    return v * n\n",
+        "@jax.jit(static_argnames='n')\ndef f(v, n):\n    return v * n\n",
         2,
-        "static arguments",
+        "'n' is not a number",
         "--static",
     ),
     "an unsupported primitive": (

@@ -299,6 +299,68 @@ def test_a_static_method_takes_no_instance(tmp_path: Path) -> None:
     assert [i.path for i in front.trace.inputs] == ["v", "tau"]
 
 
+def test_an_instance_tells_the_keys_of_dicts_and_others_may_go_unread(tmp_path: Path) -> None:
+    text = """
+    class Gate:
+        def __init__(self):
+            self.name = "Kd"
+
+        @property
+        def prefix(self):
+            return self.name.lower()
+
+        @property
+        def failing(self):
+            raise RuntimeError("never mind")
+
+        def step(self, states: dict, v, params: dict):
+            return {f"{self.name}_n": states[f"{self.prefix}_n"] * jnp.exp(-v)}
+    """
+    generated = generate(written(tmp_path, text), function="Gate.step")
+    gate, v = names_of(generated)["Gate"](), jnp.linspace(-1.0, 1.0, 3)
+    states, params = {"kd_n": 0.5 * v}, {"Kd_g": 0.03, "unknown": {"a": v}}
+
+    def gradients(step: Callable[..., Any]) -> Any:
+        def loss(states: Any, v: Any, params: Any) -> jax.Array:
+            return jnp.sum(step(gate, states, v, params)["Kd_n"])
+
+        return jax.grad(loss, (0, 1, 2))(states, v, params)
+
+    agree(gradients(generated.function()), gradients(type(gate).step))
+
+
+def test_modules_of_a_package_do_not_hide_libraries(tmp_path: Path) -> None:
+    package = tmp_path / "cells"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "colorsys.py").write_text("raise ImportError('not the library of this name')\n")
+    (package / "own_units.py").write_text("MV = 1e-3\n")
+    text = f"{HEADER}import colorsys\nimport own_units as units\nfrom . import own_units as own\n"
+    text += "def step(v):\n    import wave, colorsys\n    return v * units.MV * own.MV\n"
+    (package / "wave.py").write_text("raise ImportError('nor this')\n")
+    (package / "cell.py").write_text(text)
+    front = open_front(Settings(str(package / "cell.py")))
+    assert [i.path for i in front.trace.inputs] == ["v"]
+
+
+def test_the_shapes_of_an_instance_are_not_proposed(tmp_path: Path) -> None:
+    text = """
+    class Cell:
+        def __init__(self):
+            self.beta = jnp.asarray(0.9)
+
+        def __call__(self, x, vi):
+            v, i = jnp.split(vi, 2, -1)
+            i = self.beta * i + x
+            return v + i, jnp.concatenate([v, i], -1)
+    """
+    hint = str(refusal(tmp_path, text, "Cell").hint)
+    directive = hint[hint.index("# gradgen") :]
+    assert directive == "# gradgen: shape x=(batch, n) vi=(batch, 2*n)"
+    front = opened(tmp_path, directive + textwrap.dedent(text), "Cell")
+    assert front.trace.shapes[0] == ()
+
+
 def test_methods_on_arrays_take_shapes_from_their_instance(tmp_path: Path) -> None:
     text = """
     # gradgen: shape v=(batch, n) x=(batch, n_in)

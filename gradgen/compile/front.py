@@ -64,7 +64,9 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
             elif may_be_on_arrays:
                 shapes = proposed_shapes(opened.source, opened.function, signature)
                 if shapes is not None:
-                    error.hint = f"if it is a function of arrays, say so above it, as in: {shapes}"
+                    error.hint = (
+                        f"if it is a function of arrays, say so above it or with --shape: {shapes}"
+                    )
                 else:
                     error.hint = f"{error.hint}; {_asking_for_shapes(signature)}"
             raise
@@ -76,8 +78,8 @@ def _asking_for_shapes(signature: Signature) -> str:
     paths = [leaf.path for leaf in signature.leaves if leaf.path.split(".")[0] in required]
     asked = " ".join(f"{path}=?" for path in paths)
     return (
-        f"if it is a function of arrays, say so above it, with the axes of each, such as "
-        f"(time, batch, n), (batch,):int32 for labels, () for a number and ():key for a key: "
+        "if it is a function of arrays, say so above it or with --shape, with the axes of each, "
+        "as in (time, batch, n), (batch,):int32 for labels, () for a number and ():key for a key: "
         f"# gradgen: shape {asked}"
     )
 

@@ -13,7 +13,7 @@ from gradgen.frontend.live.gather import gather, placed_in_cells
 from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import examples_of
 from gradgen.frontend.tracing.load import load_example, load_function
-from gradgen.frontend.tracing.owner import Owner, find_owner
+from gradgen.frontend.tracing.owner import Owner, constants_of, find_owner
 from gradgen.ir.source import Part, Source
 
 
@@ -48,19 +48,31 @@ def read(settings: Settings, discover: Collection[str] | None = None) -> Source:
 
 
 def execute(settings: Settings) -> Opened:
-    """Read a source file and execute it."""
-    source = read(settings)
+    """Read a source file and execute it.
+
+    How arguments are used is read last: an example tells it of some, and of others the instance of
+    a method, which may hold the names of keys.
+    """
+    source = read(settings, discover=())
     namespace, function = load_function(source)
     examples: dict[str, Any] = {}
     if settings.example is not None:
         examples = examples_of(source, load_example(settings.example, source, namespace))
-        others = [p.name for p in source.parameters if p.name not in (*examples, source.instance)]
-        if others:
-            source = replace(source, structures=read(settings, others).structures)
-    owner = None
+    owner, constants = None, {}
     if source.instance is not None:
         given = examples.get(source.instance)
         owner = find_owner(source, namespace) if given is None else Owner(given)
+        constants = constants_of(source, owner)
+    others = [p.name for p in source.parameters if p.name not in (*examples, source.instance)]
+    known = read_source(
+        source.path,
+        source.text,
+        settings.function,
+        settings.directives,
+        discover=others,
+        constants=constants,
+    )
+    source = replace(source, structures=known.structures)
     return Opened(source, function, namespace, examples or None, owner)
 
 

@@ -64,6 +64,22 @@ def test_the_package_of_the_source(tmp_path: Path) -> None:
     }
 
 
+def test_libraries_beside_an_installed_package_are_not_local(tmp_path: Path) -> None:
+    files = {
+        "site-packages/brain/__init__.py": "import plotting\n",
+        "site-packages/brain/cell.py": "import plotting\nfrom brain import units\n",
+        "site-packages/brain/units.py": "",
+        "site-packages/plotting.py": "import colours\n",
+        "site-packages/colours.py": "",
+    }
+    write(tmp_path, files)
+    assert names(tmp_path, "site-packages/brain/cell.py") == {
+        "site-packages/brain/__init__.py",
+        "site-packages/brain/units.py",
+    }
+    assert names(tmp_path, "site-packages/plotting.py") == set()
+
+
 @pytest.mark.parametrize("raw", [b"x = 1\n", b"x = 1\r\n", b"\xef\xbb\xbfx = 1\r"])
 def test_digests_are_those_of_sources(tmp_path: Path, raw: bytes) -> None:
     source = b"def f(v):\n    return v\n"

@@ -180,7 +180,7 @@ def test_fields_that_use_completes():
 
 @pytest.mark.parametrize("annotation", ["list", "tuple", "dict", "list[float]"])
 def test_a_declared_container_that_is_not_told(annotation):
-    error = failure(f"def step(s: {annotation}, x):\n    return x * 2\n")
+    error = failure(f"def step(s: {annotation}, x):\n    return other(s) * x\n")
     assert "cannot be told" in error.message
     assert "# gradgen: example s=" in (error.hint or "")
 
@@ -585,6 +585,78 @@ def test_modules_of_libraries_have_fields(base):
             return network.first * x + network.out
         """
     assert structures(text) == {"network": "Network(first, out)"}
+
+
+def test_structs_of_tree_math_are_dataclasses():
+    text = """
+        import tree_math
+
+        @tree_math.struct
+        class Gates:
+            m: jax.Array
+            h: jax.Array
+
+        def current(gates: Gates, p, v):
+            return p * gates.m**3 * gates.h * v
+        """
+    assert structures(text) == {"gates": "Gates(m, h)"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "namedtuple(typename='Theta', field_names='tau gain'.split(' '))",
+        "namedtuple('Theta', field_names='tau, gain')",
+        "namedtuple('Theta', 'tau,' 'gain')",
+        "namedtuple('Theta', 'tau gain'.split())",
+    ],
+)
+def test_namedtuples_are_made_in_many_ways(call):
+    text = f"""
+        from collections import namedtuple
+
+        Theta = {call}
+
+        def rate(r, theta):
+            return theta.gain * r / theta.tau
+        """
+    assert structures(text) == {"theta": "Theta(tau, gain)"}
+
+
+def test_an_instance_may_hold_the_names_of_keys():
+    text = """
+        class Gate:
+            def step(self, states, v):
+                prefix = self.name
+                return states[f"{prefix}_m"] * v + states[self.kind.key]
+        """
+    source = read_source(
+        "m.py",
+        HEADER + textwrap.dedent(text),
+        "Gate.step",
+        constants={"self.name": "na", "self.kind.key": "h"},
+    )
+    assert {n: s.pretty() for n, s in source.structures} == {"states": "{h, na_m}"}
+
+
+def test_containers_that_are_not_read_are_known_as_such():
+    text = """
+        def step(v, params: Dict[str, jax.Array], xs: Sequence[float], flag: bool, x):
+            return v + x
+        """
+    source = read_source("m.py", HEADER + textwrap.dedent(text))
+    assert source.unread == {"params", "xs"}
+    assert [name for name, _ in source.structures] == ["flag"]
+
+
+@pytest.mark.parametrize("said", ["static_argnums=(2, -1)", "static_argnames=['rule', 'n']"])
+def test_what_is_static_to_jit_is_static(said):
+    text = f"""
+        @partial(jax.jit, {said})
+        def step(v, x, rule="soft", n=2):
+            return v + x * n
+        """
+    assert structures(text) == {"rule": "static", "n": "static"}
 
 
 def test_a_dataclass_cannot_be_unpacked():

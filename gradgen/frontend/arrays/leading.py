@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.values import dtype_of
 from gradgen.ir.array_trace import ArrayTrace
@@ -48,7 +47,7 @@ def require_any_front(
     def results(leaves: Sequence[Any]) -> list[Any]:
         return jax.tree.leaves(signature.call(function, leaves))
 
-    with jax_compat.x64(False), importable(Path(source.path).parent):
+    with jax_compat.x64(False), importable_beside(source.path):
         for words, front in _FRONTS.items():
             number = int(np.prod(front))
             flat = next((x for x in _drawn(stated, number) if _runs(results, x)), None)

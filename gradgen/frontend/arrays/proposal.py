@@ -27,17 +27,19 @@ def proposed_shapes(
 
     What is packed has an axis for its variables, and all else has those of neurons. Else, what
     stands before a matrix in a product has a batch and the matrix's rows; all else that has to be
-    passed is taken for the state of the neurons in a batch, then for that of one neuron's.
+    passed is taken for the state of the neurons in a batch, then for that of one neuron's. Where
+    matrices stand before what is computed, they stand before columns. An instance tells its own
+    shapes.
     """
     paths = {leaf.path for leaf in signature.leaves if leaf.kind == "float"}
-    required = {a.name for a in signature.arguments if a.default is None}
+    required = {a.name for a in signature.arguments if a.default is None} - {source.instance}
     passed = [leaf.path for leaf in signature.leaves if leaf.path in paths]
     passed = [path for path in passed if path.split(".")[0] in required]
     products = [
         (a if a in paths else None, b if b in paths else None) for a, b in _products(source)
     ]
     states = ((_BATCH, _NEURONS), (_NEURONS,))
-    guesses = [] if products else list(_with_packed(source, passed))
+    guesses = list(_before_columns(passed, products) if products else _with_packed(source, passed))
     guesses += [
         _shapes(passed, products, state, last)
         for state, last in itertools.product(states, (_OUTPUTS, _NEURONS))
@@ -66,6 +68,19 @@ def _with_packed(source: Source, passed: list[str]) -> Iterator[dict[str, tuple[
         (front,) = fronts
         for others in (front, ()):
             yield {path: packed[path].axes if path in packed else others for path in passed}
+
+
+def _before_columns(
+    passed: list[str], products: list[tuple[str | None, str | None]]
+) -> Iterator[dict[str, tuple[str, ...]]]:
+    """Guesses for `w @ x`, where that and not `x @ w` is the order of all products."""
+    mirrored = [(right, left) for left, right in products]
+    computed = {side for pair in products for side, at in enumerate(pair) if at is None}
+    if computed == {1}:
+        matrices = {matrix for _, matrix in mirrored}
+        for last in (_OUTPUTS, _NEURONS):
+            shapes = _shapes(passed, mirrored, (_NEURONS,), last)
+            yield {p: axes[::-1] if p in matrices else axes for p, axes in shapes.items()}
 
 
 def _shapes(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,7 +25,7 @@ from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import first_line, place_of, users_code
 from gradgen.frontend.tracing.derivable import is_derivable
 from gradgen.frontend.tracing.labels import label_variables
-from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.recording import NOT_KNOWN, binding, not_known
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.signature import Signature
@@ -94,7 +93,7 @@ def _is_derivable(
     chosen = [k for k, i in enumerate(double.inputs) if i.wrt]
 
     def derivable(working: str) -> bool:
-        with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+        with jax_compat.x64(working == "float64"), importable_beside(source.path):
             call = partial(_called, function, signature)
             return is_derivable(call, stated.avals(working), chosen)
 
@@ -119,7 +118,7 @@ def _trace(
     working: str,
     chosen: frozenset[str],
 ) -> ArrayTrace:
-    with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+    with jax_compat.x64(working == "float64"), importable_beside(source.path):
         avals = stated.avals(working)
         closed, value = _jaxpr(source, function, signature, avals)
         inputs = _inputs(source, signature, stated, chosen)
@@ -213,7 +212,7 @@ def failure_of(
     source: Source, function: Call, signature: Signature, stated: Stated
 ) -> GradgenError | None:
     """Why the function cannot be traced on arrays of these shapes; None if it can."""
-    with jax_compat.x64(False), importable(Path(source.path).parent):
+    with jax_compat.x64(False), importable_beside(source.path):
         try:
             _jaxpr(source, function, signature, stated.avals("float32"))
         except GradgenError as error:
@@ -235,7 +234,7 @@ def _follows(
     So have the machine constants among them, too.
     """
     due = {field: float(getattr(np.finfo(dtype), field)) for field in machine}
-    with jax_compat.x64(wide), importable(Path(source.path).parent):
+    with jax_compat.x64(wide), importable_beside(source.path):
         try:
             closed, _ = _jaxpr(source, function, signature, stated.avals(dtype))
         except GradgenError:
@@ -274,7 +273,7 @@ def _differentiated(
     chosen = [leaf.path for leaf in signature.leaves if leaf.wrt and leaf.path in floats]
     if any(d.kind == "wrt" for d in source.directives):
         return frozenset(chosen)
-    with jax_compat.x64(False), importable(Path(source.path).parent):
+    with jax_compat.x64(False), importable_beside(source.path):
         closed, result = _jaxpr(source, function, signature, stated.avals("float32"))
     pair = isinstance(result, tuple) and len(result) == 2 and not hasattr(result, "_fields")
     loss = result[0] if pair else result

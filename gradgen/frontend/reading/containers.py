@@ -11,7 +11,10 @@ import libcst as cst
 from gradgen.frontend.reading.syntax import Syntax, elements, last_name, scope
 from gradgen.ir.source import Container
 
-_DATACLASS_DECORATORS = frozenset({"dataclass", "register_dataclass", "register_pytree_node_class"})
+_DATACLASS_DECORATORS = frozenset(
+    {"dataclass", "struct", "register_dataclass", "register_pytree_node_class"}
+)
+"""`struct` is that of tree_math."""
 _DATACLASS_BASES = frozenset({"Module", "PyTreeNode"})
 """Classes of Equinox and Flax whose subclasses are dataclasses without a decorator."""
 _STATIC_ARGUMENTS = {"static": "True", "pytree_node": "False"}
@@ -178,16 +181,22 @@ def _methods(node: cst.ClassDef) -> Iterator[str]:
 
 def _by_call(syntax: Syntax, name: str, call: cst.Call, line: cst.CSTNode) -> Definition | None:
     """`S = namedtuple("S", "v i")` and `S = NamedTuple("S", [("v", float)])`."""
-    if last_name(call.func) not in ("namedtuple", "NamedTuple") or len(call.args) < 2:
+    if last_name(call.func) not in ("namedtuple", "NamedTuple"):
         return None
-    fields = tuple(_listed_fields(call.args[1].value))
+    by_position = [argument.value for argument in call.args if argument.keyword is None]
+    by_name = {a.keyword.value: a.value for a in call.args if a.keyword is not None}
+    listed = by_position[1] if len(by_position) > 1 else by_name.get("field_names")
+    fields = () if listed is None else tuple(_listed_fields(listed))
     return (
         Definition(name, "namedtuple", fields, frozenset(), syntax.code(line)) if fields else None
     )
 
 
 def _listed_fields(node: cst.BaseExpression) -> Iterator[Field]:
-    if isinstance(node, cst.SimpleString):
+    match node:
+        case cst.Call(func=cst.Attribute(value=split, attr=cst.Name(value="split"))):
+            node = split  # names are apart at commas and blanks, whichever the call says
+    if isinstance(node, cst.SimpleString | cst.ConcatenatedString):
         for name in str(node.evaluated_value).replace(",", " ").split():
             yield Field(name, None)
     for element in elements(node) or ():

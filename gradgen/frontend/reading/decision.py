@@ -215,7 +215,10 @@ class Decision:
         """A directive that would settle the matter, as far as it can be guessed."""
         guess = structure or _sketch(self.evidence, self.shape)
         name = self.evidence.place.argument
-        return f"say what it holds above the function, as in # gradgen: example {name}={guess}"
+        return (
+            "say what it holds with --example FILE:FUNCTION, or above the function, as in "
+            f"# gradgen: example {name}={guess}"
+        )
 
 
 def _sketch(evidence: Evidence, shape: Shape) -> str:

@@ -24,6 +24,8 @@ class Notes:
     """The argument that takes the instance, where a method is read."""
     methods: Mapping[str, cst.FunctionDef] = field(default_factory=dict)
     """Those of its class."""
+    constants: Mapping[str, int | str] = field(default_factory=dict)
+    """What is known of the instance's attributes, by dotted path."""
     module_names: Names = field(default_factory=dict)
     uses: dict[Use, None] = field(default_factory=dict)
     """In order and without repetitions."""
@@ -212,7 +214,9 @@ class Flow(ABC):
         """A part of a value, noted as read."""
         if kind == "item" and value.parts and isinstance(name, int):
             return value.parts[name] if -len(value.parts) <= name < len(value.parts) else UNKNOWN
-        found = Value(frozenset(place.part(kind, name) for place in value.places))
+        places = frozenset(place.part(kind, name) for place in value.places)
+        known = {self.notes.constants.get(place.pretty()) for place in places}
+        found = Value(places, constant=known.pop() if len(known) == 1 else None)
         self.note(found, "read", node)
         return found
 

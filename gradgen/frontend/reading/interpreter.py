@@ -6,7 +6,7 @@ helper functions of the file. Both branches of an `if` count, and the body of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import libcst as cst
 
@@ -32,10 +32,15 @@ _DEEPEST = 40
 """Helpers within helpers further down than this are not followed."""
 
 
-def read_uses(syntax: Syntax, target: Target) -> tuple[Use, ...]:
-    """Every use of the arguments of a function, in the order in which they are met."""
+def read_uses(
+    syntax: Syntax, target: Target, constants: Mapping[str, int | str]
+) -> tuple[Use, ...]:
+    """Every use of the arguments of a function, in the order in which they are met.
+
+    `constants` are known attributes of its instance, by dotted path.
+    """
     function = target.function
-    notes = Notes(syntax, instance=target.instance, methods=target.methods)
+    notes = Notes(syntax, target.instance, target.methods, constants)
     module = _Frame(notes, notes.module_names)
     module.run(syntax.module)
     arguments = {

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from gradgen.ir.source import is_file
 
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""The folders that libraries are installed in."""
+
 
 def roots_of(path: Path) -> tuple[Path, ...]:
     """The folders that a source's local modules are imported from.
@@ -28,14 +31,17 @@ def local_imports(path: Path) -> tuple[Path, ...]:
     """Every local module that a file may import, directly or through another one.
 
     Imports count wherever they stand, in functions as well. A file that is not Python imports
-    nothing.
+    nothing. Beside an installed package are libraries, which are not local.
     """
     roots = roots_of(path)
     found: set[Path] = set()
     start = _resolved(path)
+    installed = roots[-1].name in _INSTALLED
+    within = roots[-1] / start.relative_to(roots[-1]).parts[0] if installed else Path(start.root)
     waiting = [start]
     while waiting:
-        new = set(_imported(waiting.pop(), roots)) - found - {start}
+        imported = {m for m in _imported(waiting.pop(), roots) if m.is_relative_to(within)}
+        new = imported - found - {start}
         found |= new
         waiting += new
     return tuple(sorted(found))

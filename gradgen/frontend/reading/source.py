@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.annotated import annotated_shapes
@@ -11,7 +12,7 @@ from gradgen.frontend.reading.bindings import read_assignments
 from gradgen.frontend.reading.containers import as_containers, read_definitions
 from gradgen.frontend.reading.directives import read_directives
 from gradgen.frontend.reading.leaf_names import read_leaf_names
-from gradgen.frontend.reading.structures import read_structures
+from gradgen.frontend.reading.structures import read_structures, unread_containers
 from gradgen.frontend.reading.syntax import parse
 from gradgen.frontend.reading.target import find_target, read_parameters
 from gradgen.ir.recursion import deeper_recursion
@@ -25,12 +26,14 @@ def read_source(
     directives: Iterable[tuple[str, str]] = (),
     *,
     discover: Collection[str] | None = None,
+    constants: Mapping[str, int | str] = MappingProxyType({}),
 ) -> Source:
     """Read a file and its target: `function`, or the one public function that no other one uses.
 
     `directives` are further ones as (kind, text), from the command line; each overrides what the
     source says of the same kind and subject. `discover` names the arguments whose structure is to
-    be told from the source: all but an instance, if None; examples tell that of others.
+    be told from the source: all but an instance, if None; examples tell that of others. `constants`
+    are known attributes of the instance of a method, by dotted path as in `self.name`.
 
     Raises GradgenError, with the place, if the text is not Python, there is no such target or it is
     not one that can be differentiated, a directive is malformed, or an argument is a container
@@ -59,8 +62,9 @@ def read_source(
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
-            structures=read_structures(syntax, target, found, annotations, discovered),
+            structures=read_structures(syntax, target, found, annotations, discovered, constants),
             leaf_names=read_leaf_names(syntax.text, syntax.position(target.function).line, names),
             annotated=annotated_shapes(syntax, target.function, annotations),
             instance=target.instance,
+            unread=unread_containers(target, annotations),
         )

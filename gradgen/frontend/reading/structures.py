@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+import libcst as cst
+
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.annotations import Annotations
 from gradgen.frontend.reading.decision import Decision
 from gradgen.frontend.reading.directives import parse_example, parse_shape, parse_static
 from gradgen.frontend.reading.evidence import evidence_of
 from gradgen.frontend.reading.interpreter import read_uses
-from gradgen.frontend.reading.syntax import Syntax
-from gradgen.frontend.reading.target import Target, declared
+from gradgen.frontend.reading.syntax import Syntax, walk
+from gradgen.frontend.reading.target import Target, declared, static_to_jit
 from gradgen.ir.pytree import LeafKind, Structure, leaf
 from gradgen.ir.source import Directive
 
@@ -22,6 +24,7 @@ def read_structures(
     directives: Iterable[Directive],
     annotations: Annotations,
     discovered: Collection[str],
+    constants: Mapping[str, int | str],
 ) -> tuple[tuple[str, Structure], ...]:
     """The structures of `discovered` arguments, where the source tells more than that of a number.
 
@@ -30,12 +33,13 @@ def read_structures(
     Raises GradgenError, with the place, if an argument is used as a container and its structure
     cannot be told.
     """
-    given = _given(syntax, directives, annotations)
-    uses = read_uses(syntax, target) if discovered else ()
+    given = _given(syntax, target, directives, annotations)
+    uses = read_uses(syntax, target, constants) if discovered else ()
+    unread = unread_containers(target, annotations)
     found: list[tuple[str, Structure]] = []
     for parameter in declared(target.function.params):
         name = parameter.name.value
-        if name not in discovered:
+        if name not in discovered or (name in unread and name not in given):
             continue
         if name in given:
             structure: Structure | None = given[name]
@@ -48,15 +52,28 @@ def read_structures(
     return tuple(found)
 
 
+def unread_containers(target: Target, annotations: Annotations) -> frozenset[str]:
+    """The arguments that are annotated as containers of any length, and never named."""
+    named = {node.value for node in walk(target.function.body) if isinstance(node, cst.Name)}
+    shapes = {p.name.value: annotations.parameter(p) for p in declared(target.function.params)}
+    containers = {
+        n for n, s in shapes.items() if s.kind in ("tuple", "list", "dict") and s.keys is None
+    }
+    return frozenset(containers - named)
+
+
 def _given(
-    syntax: Syntax, directives: Iterable[Directive], annotations: Annotations
+    syntax: Syntax, target: Target, directives: Iterable[Directive], annotations: Annotations
 ) -> Mapping[str, Structure]:
-    """What directives say: examples, that a static argument is static, that one is an array."""
+    """What is said beside the code: by `jax.jit`, that an argument is static; by directives.
+
+    Those give examples, and say that a static argument is static, and that one is an array.
+    """
     records = {
         name: annotations.of(definition).outline()
         for name, definition in annotations.definitions.items()
     }
-    given: dict[str, Structure] = {}
+    given = dict.fromkeys(static_to_jit(syntax, target), leaf("static"))
     stated: dict[str, Structure] = {}
     for directive in directives:
         if directive.kind == "static":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -92,6 +94,25 @@ def _as_written(syntax: Syntax, function: cst.FunctionDef) -> tuple[Parameter, .
 def declared(parameters: cst.Parameters) -> tuple[cst.Param, ...]:
     """The parameters that take one argument each: all but `*args` and `**kwargs`."""
     return (*parameters.posonly_params, *parameters.params, *parameters.kwonly_params)
+
+
+def static_to_jit(syntax: Syntax, target: Target) -> list[str]:
+    """The parameters that a decorator says are static to `jax.jit`; none of a method with it.
+
+    A method is traced without its `jax.jit`, since its instance would be static as well.
+    """
+    names = [parameter.name.value for parameter in declared(target.function.params)]
+    found: list[str] = []
+    for node in (n for each in target.function.decorators for n in walk(each.decorator)):
+        match node:
+            case cst.Arg(
+                keyword=cst.Name(value="static_argnums" | "static_argnames"), value=value
+            ) if target.instance is None:
+                with suppress(ValueError, IndexError):  # computed, or of no parameter
+                    said = ast.literal_eval(syntax.code(value))
+                    several = said if isinstance(said, tuple | list) else [said]
+                    found += [names[each] if isinstance(each, int) else each for each in several]
+    return found
 
 
 def _only_candidate(syntax: Syntax) -> Target:
@@ -206,7 +227,7 @@ def _named(syntax: Syntax, name: str) -> Target:
                 f"{name!r} returns a function",
                 function,
                 f"name what a call of it makes: {inner.function.name.value} = {name}(...) at "
-                "module level",
+                "module level; or call that in a function of another file",
             )
         return _of_function(function)
     made = made_functions(syntax)

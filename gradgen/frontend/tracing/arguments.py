@@ -66,7 +66,8 @@ def read_signature(
                 raise error.located(source.path, place.line, place.column) from None
             value = examples.get(name, given.get(name))
             for path, part in _static_parts(structure, value, name, classes):
-                if part is None and value is None and name not in given:
+                unknown = part is None and value is None
+                if unknown and name not in (*given, *examples, *source.unread):
                     message = f"the argument '{path}' is not a number and has no default value"
                     hint = f"bind it when generating: --static {name}=VALUE"
                     if path != name:
@@ -83,6 +84,8 @@ def read_signature(
         default = None
         if parameter.default is not None:
             default = _default_literal(bindings[0] if name in bound else None, given[name])
+        if structure.kind == "static" and name in source.unread:
+            bindings = ()  # any other value would do as well
         keyword_only = parameter.kind == "keyword"
         numbers: tuple[tuple[str, float], ...] = ()
         if owner is not None and name == source.instance:
@@ -214,6 +217,8 @@ def _structure(
         instance = parameter.name == source.instance
         return structure_of(source, parameter, value, classes, arrays=True, instance=instance)
     known = source.structure(parameter.name)
+    if known is None and parameter.name in source.unread:
+        known = leaf("static")
     if parameter.has_default:
         default = given[parameter.name]
         found = structure_of(source, parameter, default, classes)

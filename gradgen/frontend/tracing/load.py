@@ -35,16 +35,15 @@ def load_module(source: Source) -> dict[str, Any]:
         name = f"gradgen_source_{abs(hash(source.path))}"
     module = types.ModuleType(name)
     module.__file__ = source.path
-    folder, root = roots_of(Path(source.path))[0], roots_of(Path(source.path))[-1]
-    if folder != root:
+    folder, *above = roots_of(Path(source.path))
+    if above:
         # relative imports are from the package that the file is in
-        module.__package__ = ".".join(folder.relative_to(root).parts)
+        module.__package__ = ".".join(folder.relative_to(above[0]).parts)
     # dataclasses and NamedTuple look their module up while the class is made
     sys.modules[name] = module
     namespace = module.__dict__
     with (
-        importable(root),
-        importable(folder),
+        importable_beside(source.path),
         users_code(
             source.path,
             source.line_of,
@@ -145,17 +144,26 @@ def _by_precision(
 
 
 @contextmanager
-def importable(folder: Path) -> Iterator[None]:
-    """A context in which modules beside the source can be imported, and leave no caches behind."""
-    entry = os.path.realpath(folder)
-    sys.path.insert(0, entry)
+def importable_beside(path: str) -> Iterator[None]:
+    """A context in which modules beside a file can be imported, and leave no caches behind.
+
+    Those of a file in a package are imported as parts of it, and by themselves only under names
+    that nothing else has: a package may call its modules like the libraries that it uses.
+    """
+    folder, *above = map(str, roots_of(Path(path)))
+    before, after = (above, [folder]) if above else ([folder], [])
+    sys.path[:] = [*before, *sys.path, *after]
     dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
         sys.dont_write_bytecode = dont_write
-        if entry in sys.path:
-            sys.path.remove(entry)
+        for entry in before:
+            if entry in sys.path:
+                sys.path.remove(entry)
+        for entry in after:
+            if entry in sys.path:
+                del sys.path[len(sys.path) - 1 - sys.path[::-1].index(entry)]
 
 
 def load_example(text: str, source: Source, namespace: dict[str, Any]) -> Any:
@@ -180,7 +188,7 @@ def load_example(text: str, source: Source, namespace: dict[str, Any]) -> Any:
     def line_of(file: str, line: int) -> int | None:
         return line if file == path else None
 
-    with importable(Path(path).parent), users_code(path, line_of, "the example fails"):
+    with importable_beside(path), users_code(path, line_of, "the example fails"):
         if not same:
             exec(compile(code, path, "exec"), namespace)
         if not callable(namespace.get(name)):

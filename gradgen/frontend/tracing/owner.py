@@ -6,7 +6,9 @@ import ast
 import dataclasses
 import functools
 import inspect
+import operator
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import jax.numpy as jnp
@@ -66,6 +68,23 @@ def find_owner(source: Source, namespace: dict[str, Any]) -> Owner:
         line=source.position.line,
         column=source.position.column,
     )
+
+
+def constants_of(source: Source, owner: Owner) -> dict[str, int | str]:
+    """The strings and integers that the source reads off its instance, by dotted path.
+
+    Those of a property are among them. What is none of both, or is not there, is left out.
+    """
+    found: dict[str, int | str] = {}
+    for node in ast.walk(ast.parse(source.text)):
+        path = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+        first, _, rest = path.partition(".")
+        if first == source.instance and all(part.isidentifier() for part in rest.split(".")):
+            with suppress(Exception):  # of a property that fails nothing is known
+                value = operator.attrgetter(rest)(owner.value)
+                if type(value) in (int, str):
+                    found[path] = value
+    return found
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat
-from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.recording import record
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
@@ -132,7 +131,7 @@ def _axes(
         jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
         for k, leaf in enumerate(signature.leaves)
     ]
-    with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+    with jax_compat.x64(working == "float64"), importable_beside(source.path):
         try:
             found = jax.eval_shape(lambda *leaves: signature.call(function, leaves), *avals)
         except Exception:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,7 +18,7 @@ from gradgen.frontend.tracing import movement as _movement  # noqa: F401
 from gradgen.frontend.tracing import rules as _rules  # noqa: F401
 from gradgen.frontend.tracing.blame import place_of, users_code
 from gradgen.frontend.tracing.interpret import Interpreter, Tensor
-from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.ir.code import DType, Var, is_float
@@ -58,7 +57,7 @@ def record(
     usual = {"float": working, "int": integers, "bool": "bool"}
     if dtypes is None:
         dtypes = [usual[leaf.kind] for leaf in signature.leaves]
-    with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+    with jax_compat.x64(working == "float64"), importable_beside(source.path):
         weak = {"weak": working, "int": str(jnp.result_type(int))}
         avals = [
             jax_compat.shaped(shape, weak.get(dtype, dtype), dtype in weak) for dtype in dtypes

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from gradgen.errors import GradgenError
@@ -19,7 +18,7 @@ from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.dtypes import WiderWith64BitsError, welcome
 from gradgen.frontend.tracing.integers import integer_limit, integers_of
 from gradgen.frontend.tracing.labels import label_variables
-from gradgen.frontend.tracing.load import importable
+from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import Recording, record
@@ -168,7 +167,7 @@ def _in_double(
 
     def derivable(working: str) -> bool:
         dtypes = {"float": working, "int": "int32", "bool": "bool"}
-        with jax_compat.x64(working == "float64"), importable(Path(source.path).parent):
+        with jax_compat.x64(working == "float64"), importable_beside(source.path):
             avals = [jax_compat.shaped((), dtypes[leaf.kind]) for leaf in signature.leaves]
             return is_derivable(lambda *x: signature.call(function, x), avals, chosen)
 
