@@ -230,7 +230,7 @@ def f(v, x, w, r, o):
         ("neuron", "0.75 * v_by_w", "0.5 * v_by_w"),
         ("neuron", "v_by_w_new.T @", "2.0 * v_by_w_new.T @"),
         pytest.param("full", "", "", marks=pytest.mark.full),
-        pytest.param("full", "0.75 * v_by_r + ", "0.75 * v_by_r - ", marks=pytest.mark.full),
+        pytest.param("full", " + 0.75 * v_by_r", " - 0.75 * v_by_r", marks=pytest.mark.full),
     ],
 )
 def test_a_wrong_trace_is_found(locality, right, wrong, tmp_path):
