@@ -359,8 +359,9 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
             "leave traces out of --emit",
         ),
         (
-            "import jax\n\ndef f(v, x, w):\n    k = w[:3, :3][:, None]\n    y = jnp.tanh(v[:, None])\n"
-            "    return jax.lax.conv_general_dilated(y, k, (1,), 'SAME').mean(1) + x\n",
+            "import jax\n\ndef f(v, x, w):\n    k = w[:3, :3][:, None]\n"
+            "    y = jax.lax.conv_general_dilated(jnp.tanh(v[:, None]), k, (1,), 'SAME')\n"
+            "    v = y.mean(1) + x\n    return v\n",
             ("--wrt", "v,w", "--locality", "full"),
             "error: the trace of out by v goes through conv",
             "--locality neuron leaves it out, by name",
