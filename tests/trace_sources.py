@@ -156,7 +156,8 @@ def f(y, x, w):
 
 def f(y, x, w):
     new = (0.9 * y - 0.1 * y[..., ::-1]).at[..., 0].add(x @ w)
-    return new.at[..., 1].set(jnp.tanh(new[..., 0])), jnp.cumsum(y, -1), jnp.pad(y[..., :1], 1)
+    padded = jnp.pad(y[:, :, :1], ((0, 0), (0, 0), (1, 1)))
+    return new.at[..., 1].set(jnp.tanh(new[..., 0])), jnp.cumsum(y, -1), padded
 """,
     "a delay line": """
 # gradgen: shape v=(batch, n) d=(4, batch, n) x=(batch, n_in) w=(n_in, n) b=(n,)
