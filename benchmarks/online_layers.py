@@ -4,12 +4,18 @@ The gradient of the squared error of spikes at each step, by the weights of the 
 in `models/layers/lif_layer.py`: by the generated traces, by `jax.grad` of the source through time,
 by traces that a person writes who has seen along which axes they vary, and by a trace for each
 synapse and example, which is what tools make that do not look at axes. Times are those of the
-processors, all of them together.
+processors, all of them together. Then the same for neurons whose traces need more
+(`benchmarks.online_neurons`), and a picture of the whole learner in `examples/online_layers.py`.
+
+    python -m benchmarks.online_layers --rounds 40
+    python -m benchmarks.online_layers --picture     # docs/_static/online_layers.svg alone
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
+import sys
 import time
 import types
 from collections.abc import Callable
@@ -22,6 +28,8 @@ from jax import lax
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import online_neurons
+from benchmarks.drawing import plotter, save
 from benchmarks.training import Measured, measure
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_programs import array_module
@@ -37,7 +45,13 @@ BATCHES = (32, 1)
 STEPS = (100, 1_000)
 A, B, TH = 0.95, 0.9, 1.0
 
-Program = Callable[..., jax.Array]
+PICTURE = ROOT / "docs" / "_static" / "online_layers.svg"
+LENGTHS = (100, 300, 1_000, 3_000, 10_000)
+"""Of the sequences in the picture."""
+SMALL = (8, 128, 64, 50)
+"""Examples, inputs, neurons and steps of the neurons in the second table."""
+
+Program = Callable[..., Any]
 
 
 def front() -> ArrayFront:
@@ -166,3 +180,170 @@ def print_table(rounds: int) -> None:
                     f"{one.temporary / 1e6:.2f}",
                 )
     Console(width=110).print(table)
+
+
+def of_neurons(name: str) -> tuple[dict[str, Program], Any]:
+    """The programs for a layer of other neurons, and the module with its traces: gradients of the
+    squared error of spikes by what is learned."""
+    path = Path(online_neurons.__file__)
+    found = open_front(Settings(str(path), function=name, emit=("f", "traces")))
+    assert isinstance(found, ArrayFront)
+    generated = load(render_arrays(array_module(found)))
+    neuron, states = online_neurons.NEURONS[name]
+    layer: Callable[..., Any] = getattr(online_neurons, name)
+    moved, pulled = (getattr(generated, f"{name}_traces_{end}") for end in ("step", "vjp"))
+    start: Callable[..., Any] = getattr(generated, f"{name}_traces_init")
+
+    def rest(due: jax.Array) -> tuple[jax.Array, ...]:
+        return (jnp.zeros(due.shape[1:]),) * states
+
+    def loss(learned: Any, xs: jax.Array, due: jax.Array) -> jax.Array:
+        def step(state: Any, now: Any) -> tuple[Any, jax.Array]:
+            outputs = layer(*state, now[0], *learned)
+            return outputs[:states], 0.5 * jnp.sum((outputs[-1] - now[1]) ** 2)
+
+        return lax.scan(step, rest(due), (xs, due))[1].sum()
+
+    def online(learned: Any, xs: jax.Array, due: jax.Array) -> Any:
+        def step(carry: Any, now: Any) -> tuple[Any, None]:
+            state, traces, total = carry
+            outputs, traces = moved(traces, (*state, now[0], *learned))
+            errors = (*(None for _ in outputs[1:]), outputs[-1] - now[1])
+            total = jax.tree.map(jnp.add, total, pulled(traces, errors))
+            return (outputs[:states], traces, total), None
+
+        traces = start((*rest(due), xs[0], *learned))
+        none = jax.tree.map(jnp.zeros_like, learned)
+        return lax.scan(step, (rest(due), traces, none), (xs, due))[0][2]
+
+    def by_synapse(learned: Any, xs: jax.Array, due: jax.Array) -> Any:
+        w, *more = learned
+
+        def step(carry: Any, now: Any) -> tuple[Any, None]:
+            state, traces, total = carry
+            x, target = now
+            given = (*state, x @ w, *more)
+
+            def push(tangents: Any) -> Any:
+                return jax.jvp(neuron, given, tangents)[1]
+
+            # of the weights a trace a synapse, of the others one a neuron
+            zeros = [jnp.zeros_like(one) for one in more]
+            driven = jnp.broadcast_to(x.T[:, :, None], (w.shape[0], *target.shape))
+            found = [jax.vmap(lambda t, d: push((*t, d, *zeros)))(traces[0], driven)]
+            for k, trace in enumerate(traces[1:]):
+                each = [jnp.ones_like(z) if k == j else z for j, z in enumerate(zeros)]
+                found.append(push((*trace, jnp.zeros_like(target), *each)))
+            outputs = neuron(*given)
+            error = outputs[-1] - target
+            gradients = [(error * one[-1]).sum(-2) for one in found]
+            total = [a + b for a, b in zip(total, gradients, strict=True)]
+            return (outputs[:states], [one[:states] for one in found], total), None
+
+        wide = (jnp.zeros((w.shape[0], *due.shape[1:])),) * states
+        traces = [wide, *(rest(due) for _ in more)]
+        none = [jnp.zeros_like(one) for one in learned]
+        return tuple(lax.scan(step, (rest(due), traces, none), (xs, due))[0][2])
+
+    programs: dict[str, Program] = {
+        "through time": jax.grad(loss),
+        "gradgen": online,
+        "a trace a synapse": by_synapse,
+    }
+    return programs, generated
+
+
+def print_neurons(rounds: int) -> None:
+    """Traces with their shapes, the difference of gradients, memory, and ratios of times."""
+    batch, inputs, neurons, steps = SMALL
+    title = f"Other neurons: {inputs} inputs, {neurons} neurons, batch {batch}, {steps} steps"
+    table = Table(title=title)
+    for heading in ("neurons", "traces", "off by", "MB", "of a trace a synapse", "to through time"):
+        table.add_column(heading, justify="right")
+    table.add_column("to a trace a synapse", justify="right")
+    first, second, third = jax.random.split(jax.random.key(0), 3)
+    w = 4.0 * jax.random.normal(first, (inputs, neurons)) / inputs**0.5
+    xs = jax.random.bernoulli(second, 0.1, (steps, batch, inputs)).astype(float)
+    due = jax.random.bernoulli(third, 0.1, (steps, batch, neurons)).astype(float)
+    for name in online_neurons.NEURONS:
+        programs, generated = of_neurons(name)
+        learned = (w, jnp.linspace(1.0, 4.0, neurons)) if name == "timed_layer" else (w,)
+        with jax.enable_x64(True):
+            exact = jax.tree.map(lambda x: x.astype("float64"), (learned, xs, due))
+            wanted = programs["through time"](*exact)
+            pairs = zip(programs["gradgen"](*exact), wanted, strict=True)
+            off = max(float(jnp.abs(a - b).max() / jnp.abs(b).max()) for a, b in pairs)
+        found = measure(programs, (learned, xs, due), rounds, time.process_time)
+        mine = found["gradgen"]
+        held = generated.GRADGEN["traces"]["held"]
+        ratios = (
+            statistics.median(a / b for a, b in zip(mine.seconds, found[k].seconds, strict=True))
+            for k in ("through time", "a trace a synapse")
+        )
+        table.add_row(
+            getattr(online_neurons, name).__doc__,
+            "; ".join(f"{k} {v}" for k, v in held.items() if " by " in k),
+            f"{off:.0e}",
+            *(f"{found[k].temporary / 1e6:.2f}" for k in ("gradgen", "a trace a synapse")),
+            *(f"{ratio:.2f}" for ratio in ratios),
+        )
+    Console(width=140).print(table)
+
+
+def picture(rounds: int) -> None:
+    """Loss, memory over steps and time a step of the learner in `examples/online_layers.py`."""
+    sys.path.insert(0, str(ROOT / "examples"))
+    import online_layers as example  # type: ignore[import-not-found]
+
+    _, online_losses, behind = example.main()
+    layer = example.generate("models/layers/lif_layer.py", "--wrt", "v,i,z,w", "--emit", "f,traces")
+    activity, target, w = example.task(jax.random.key(0))
+    found: dict[int, dict[str, Measured]] = {}
+    for steps in LENGTHS:
+        repeated = -(-steps // len(activity))
+        xs, due = (jnp.tile(x, (repeated, 1, 1))[:steps] for x in (activity, target))
+        programs: dict[str, Program] = {
+            "online": lambda w, xs, due: example.present(layer, w, xs, due, example.RATE),
+            "through time": lambda w, xs, due: jax.value_and_grad(
+                lambda w: example.through_time(layer, w, xs, due)
+            )(w),
+        }
+        found[steps] = measure(programs, (w, xs, due), rounds, time.process_time)
+    figure, axes = plotter().subplots(1, 3, figsize=(10, 3.2), layout="constrained")
+    labels = {"through time": "backpropagation through time", "online": "online, by traces"}
+    axes[0].plot(behind, label=labels["through time"])
+    axes[0].plot(online_losses, label=labels["online"])
+    axes[0].set(xlabel="presentations", ylabel="loss")
+    for name, label in labels.items():
+        memory = [points[name].temporary / 1e6 for points in found.values()]
+        times = [1e6 * points[name].median / steps for steps, points in found.items()]
+        axes[1].loglog(list(found), memory, "o-", label=label)
+        axes[2].semilogx(list(found), times, "o-", label=label)
+    axes[1].set(xlabel="steps", ylabel="temporary memory, MB")
+    axes[2].set(xlabel="steps", ylabel="processor time a step, µs", ylim=(0, None))
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    save(figure, PICTURE)
+    for steps, points in found.items():
+        shown = (f"{k} {p.temporary / 1e6:.3f} MB" for k, p in points.items())
+        print(f"{steps:,} steps: {', '.join(shown)}")
+
+
+def main() -> None:
+    """Print the tables and draw the picture."""
+    parser = argparse.ArgumentParser(description="Layers that learn online.")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--neurons", action="store_true", help="the table of other neurons alone")
+    parser.add_argument("--picture", action="store_true", help="the picture alone")
+    chosen = parser.parse_args()
+    if not (chosen.neurons or chosen.picture):
+        print_table(chosen.rounds)
+    if not chosen.picture:
+        print_neurons(chosen.rounds)
+    if not chosen.neurons:
+        picture(chosen.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,6 +36,15 @@ def test_online_learning_of_layers(example):
     assert abs(online[-1] - behind[-1]) < 0.1 * behind[-1]
 
 
+@pytest.mark.full
+def test_eprop(example):
+    alike, eprop, behind = example("online_recurrent").main(updates=60)
+    assert alike["out"] > 0.999  # what the layer does is the same
+    assert min(alike["w"], alike["r"]) > 0.3
+    assert eprop[-1] < 0.5 * eprop[0]
+    assert behind[-1] < 0.5 * behind[0]
+
+
 def test_scan(example):
     assert example("scan").main() < 1e-5
 

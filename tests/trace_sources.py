@@ -115,6 +115,89 @@ def f(v, u, y, x, w, o, th):
     v = 0.9 * v * jnp.cos(u) + x @ w
     return v, v, 2.0 * lax.stop_gradient(y) + x[:, :1] @ o[:1], spike(v - th)
 """,
+    "packed state": """
+# gradgen: shape y=(batch, n, 3) x=(batch, n_in) w=(n_in, n) b=(n,)
+# gradgen: wrt y, w, b
+# gradgen: next y=0
+
+def f(y, x, w, b):
+    v, a, z = y[..., 0], y[..., 1], y[..., 2]
+    v = 0.9 * v + x @ w + b
+    a = 0.95 * a + 0.05 * z
+    z = spike(v - 1.0 - 0.3 * a)
+    return jnp.stack([v, a, z], -1), z
+""",
+    "packed state in halves": """
+# gradgen: shape y=(batch, 2*n) x=(batch, n_in) w=(n_in, n)
+# gradgen: wrt y, w
+# gradgen: next y=0
+
+def f(y, x, w):
+    v, i = jnp.split(y, 2, -1)
+    i = 0.8 * i + x @ w
+    v = 0.9 * v + 0.1 * i
+    return jnp.concatenate([v, i], -1), spike(v - 1.0)
+""",
+    "packed state, axes moved": """
+# gradgen: shape y=(batch, n, 2) x=(batch, n_in) w=(n_in, n)
+# gradgen: wrt y, w
+# gradgen: next y=0
+
+def f(y, x, w):
+    v, i = jnp.moveaxis(y, -1, 0)
+    i = 0.8 * i + x @ w
+    v = 0.9 * v + 0.1 * i
+    return jnp.moveaxis(jnp.stack([v, i]), 0, -1), spike(v - 1.0)
+""",
+    "packed state that is also read as a whole": """
+# gradgen: shape y=(batch, n, 2) x=(batch, n_in) w=(n_in, n)
+# gradgen: wrt y, w
+# gradgen: next y=0
+
+def f(y, x, w):
+    new = (0.9 * y - 0.1 * y[..., ::-1]).at[..., 0].add(x @ w)
+    padded = jnp.pad(y[:, :, :1], ((0, 0), (0, 0), (1, 1)))
+    return new.at[..., 1].set(jnp.tanh(new[..., 0])), jnp.cumsum(y, -1), padded
+""",
+    "a delay line": """
+# gradgen: shape v=(batch, n) d=(4, batch, n) x=(batch, n_in) w=(n_in, n) b=(n,)
+# gradgen: wrt v, d, w, b
+# gradgen: next v=0, d=1
+
+def f(v, d, x, w, b):
+    v = 0.9 * v + x @ w - d[-1] * b
+    return v, jnp.concatenate([spike(v - 1.0)[None], d[:-1]])
+""",
+    "a delay line with a pointer": """
+# gradgen: shape v=(batch, n) d=(4, batch, n) k=():int32 x=(batch, n_in) w=(n_in, n) b=(n,)
+# gradgen: wrt v, d, w, b
+# gradgen: next v=0, d=1, k=2
+
+def f(v, d, k, x, w, b):
+    v = 0.9 * v + x @ w - d[k] * b
+    return v, d.at[k].set(spike(v - 1.0)), (k + 1) % 4
+""",
+    "convolution": """
+# gradgen: shape v=(batch, 4, 5, 6) x=(batch, c, 7, 6) w=(4, c, 3, 3) b=(4,)
+# gradgen: wrt v, w, b
+# gradgen: next v=0
+
+def f(v, x, w, b):
+    y = lax.conv_general_dilated(x, w, (1, 1), ((0, 0), (1, 1)))
+    v = 0.9 * v + y + b[:, None, None]
+    return v, spike(v - 1.0)
+""",
+    "convolution, channels last, hard reset": """
+# gradgen: shape v=(batch, 3, 5, o) z=(batch, 3, 5, o) x=(batch, 8, 7, c) w=(3, 2, c, o)
+# gradgen: wrt v, z, w
+# gradgen: next v=0, z=1
+
+def f(v, z, x, w):
+    numbers = ("NHWC", "HWIO", "NHWC")
+    y = lax.conv_general_dilated(x, jnp.tanh(w), (2, 1), "VALID", None, (1, 2), numbers)
+    v = 0.9 * v * (1.0 - z) + y
+    return v, spike(v - 1.0)
+""",
 }
 
 COUPLED = {

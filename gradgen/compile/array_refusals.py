@@ -30,6 +30,22 @@ def never_formed(
     )
 
 
+def trace_never_formed(
+    trace: ArrayTrace,
+    source: Source,
+    choices: Sequence[Eligibility],
+    output: Var,
+    given: Var,
+    at: Var,
+) -> GradgenError:
+    """A trace through what is applied to vectors alone, and what can be had instead."""
+    offers = [f"--locality {c.locality} leaves it out, by name" for c in choices]
+    hint = "; ".join(offers) or (
+        f"leave traces out of --emit: {source.function} itself has no need of them"
+    )
+    return never_formed(trace, source, "the trace", hint, output, given, at)
+
+
 def require_learned(trace: ArrayTrace, source: Source) -> None:
     """Raise GradgenError unless something is learned, in axes of its own, and the state keeps
     its shape."""

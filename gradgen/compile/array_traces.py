@@ -8,8 +8,8 @@ from gradgen.compile.array_refusals import (
     called,
     couples_neurons,
     described,
-    never_formed,
     require_learned,
+    trace_never_formed,
 )
 from gradgen.config import Settings
 from gradgen.elimination.array_graphs import ArrayGraph
@@ -19,12 +19,13 @@ from gradgen.elimination.eligibility import (
     factor_graph,
     moving_graph,
 )
+from gradgen.elimination.forming import formed
 from gradgen.elimination.meeting import gathering_graph, meeting_graphs
 from gradgen.frontend.recurrence import require_state
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
-from gradgen.ir.eligibility import ArrayTraces, Eligibility, Locality, Plans, Term
+from gradgen.ir.eligibility import ArrayTraces, Coupling, Eligibility, Locality, Plans, Term
 from gradgen.ir.shapes import Sizes
 from gradgen.ir.source import Source
 from gradgen.lowering.eligibility import traces_of
@@ -48,35 +49,53 @@ def online_traces(
         return None
     require_state(source, trace)
     require_learned(trace, source)
+    stored = formed(trace)
     try:
-        found = eligibility_of(trace, settings.locality)
+        found = eligibility_of(stored, settings.locality)
     except NeverFormedError as error:
-        hint = f"leave traces out of --emit: {source.function} itself has no need of them"
-        what = "the trace"
-        raise never_formed(
-            trace, source, what, hint, error.output, error.given, error.at
+        choices = _choices(stored)
+        if settings.locality == "auto" and choices:
+            raise couples_neurons(trace, source, choices) from error
+        raise trace_never_formed(
+            trace, source, choices, error.output, error.given, error.at
         ) from error
     if settings.locality == "auto" and found.couplings:
-        choices = {e.left_out: e for e in (eligibility_of(trace, one) for one in _CHOICES)}
-        raise couples_neurons(trace, source, list(choices.values()))
+        raise couples_neurons(trace, source, _choices(stored))
     left_out = tuple(dict.fromkeys(described(trace, source, c) for c in found.left_out))
-    plans = _plans(trace, found, errors, orders)
-    return traces_of(trace, found, plans, _names(trace, found), errors, left_out)
+    plans = _plans(trace, stored, found, errors, orders)
+    return traces_of(stored, found, plans, _names(trace, found), errors, left_out)
 
 
 _CHOICES: tuple[Locality, ...] = ("layer", "full", "neuron")
 """Of those that leave out the same, the last is offered."""
 
 
+def _choices(trace: ArrayTrace) -> list[Eligibility]:
+    """What can be had of what couples neurons."""
+    found: dict[tuple[Coupling, ...], Eligibility] = {}
+    for locality in _CHOICES:
+        try:
+            one = eligibility_of(trace, locality)
+        except NeverFormedError:
+            continue
+        found[one.left_out] = one
+    return list(found.values())
+
+
 def _plans(
-    trace: ArrayTrace, found: Eligibility, errors: Mapping[Var, Var], orders: Orders
+    trace: ArrayTrace,
+    stored: ArrayTrace,
+    found: Eligibility,
+    errors: Mapping[Var, Var],
+    orders: Orders,
 ) -> Plans:
+    """Traces move on through partials alone; errors, which are vectors, through linear maps too."""
     sizes = dict(trace.sizes)
     meeting = tuple(_pulled(graph, sizes, orders) for graph in meeting_graphs(trace, found, errors))
     met = {f"{source}_gradient": source for plan in meeting for _, source, _ in plan.results}
     return Plans(
-        orders.cheapest(factor_graph(trace, found), sizes),
-        orders.cheapest(moving_graph(trace, found), sizes),
+        orders.cheapest(factor_graph(stored, found), sizes),
+        orders.cheapest(moving_graph(stored, found), sizes),
         meeting,
         _pulled(gathering_graph(trace, met), sizes, orders),
         tuple(met.items()),

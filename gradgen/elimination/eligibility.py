@@ -29,6 +29,7 @@ from gradgen.elimination.array_graphs import (
 )
 from gradgen.elimination.arrays import forward, planned
 from gradgen.elimination.localities import couples, couplings_of, left_out_by
+from gradgen.elimination.packed_states import parts_of
 from gradgen.ir.array_plan import tip
 from gradgen.ir.array_trace import ArrayTrace, Partial
 from gradgen.ir.code import Var
@@ -55,10 +56,10 @@ def eligibility_of(trace: ArrayTrace, locality: Locality) -> Eligibility:
     edges = edges_in(trace)
     states = _live_states(trace, edges)
     sources = _sources(trace, edges)
-    _require_stored(trace, edges, states, sources)
     couplings = couplings_of(trace, edges, states, sources)
     left_out = left_out_by(locality, trace, edges, states, couplings)
     kept = _without(edges, {(c.source, c.target) for c in left_out})
+    _require_stored(trace, kept, states, sources)
     derived = _derived(trace, kept, states, sources)
     carried = {s: v for s, v in states.items() if s not in derived}
     found = Eligibility(locality, carried, derived, sources, (), (), (), couplings, left_out)
@@ -178,13 +179,13 @@ def _live_states(trace: ArrayTrace, edges: Edges) -> dict[Var, Var]:
     variables = {i.path: i.variable for i in trace.inputs}
     outputs = [o.atom for o in trace.float_outputs if isinstance(o.atom, str)]
     alive = reach(outputs, neighbours((b, a) for a, b in edges))
-    found = {}
+    found: dict[Var, Var] = {}
     for path, output in trace.differentiated_state:
-        state, following = variables[path], atoms[output]
-        read = any(source == state and target in alive for source, target in edges)
-        if isinstance(following, str) and (read or state in outputs):
-            found[state] = following
-    return found
+        following = atoms[output]
+        if isinstance(following, str):
+            found |= parts_of(trace, variables[path], following)
+    read = {source for source, target in edges if target in alive} | {*outputs}
+    return {state: following for state, following in found.items() if state in read}
 
 
 def _sources(trace: ArrayTrace, edges: Edges) -> tuple[Var, ...]:

@@ -1,7 +1,8 @@
 """Through which terms a step couples neurons, and which of them traces leave out.
 
 A term of a partial couples neurons where an axis of one side is none of the other: `z @ r` sums
-over all neurons. Axes whose size is a number are parts of one neuron.
+over all neurons, and a convolution mixes places and channels. Axes whose size is a number are
+parts of one neuron.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from gradgen.elimination.array_graphs import Edges, Term, between, neighbours, reach
-from gradgen.ir.array_trace import ArrayTrace, Partial
+from gradgen.ir.array_trace import ArrayTrace, Operator, Partial
 from gradgen.ir.code import Var
 from gradgen.ir.eligibility import Coupling, Locality
 from gradgen.ir.patterns import Label, Pattern
@@ -17,6 +18,8 @@ from gradgen.ir.patterns import Label, Pattern
 
 def couples(term: Term) -> bool:
     """Whether a term goes from one neuron to others."""
+    if isinstance(term, Operator):
+        return any(isinstance(dim, str) for dim in term.mixed)
     if not isinstance(term, Partial):
         return False
     pattern = term.pattern

@@ -44,6 +44,8 @@ class Operator:
     """From the target's cotangent to the source's."""
     pushed: Applied | None
     """From the source's tangent to the target's; None where JAX has a backward rule alone."""
+    mixed: Shape = ()
+    """The axes of the source along which elements are mixed, as far as that is known."""
 
 
 @dataclass(frozen=True)

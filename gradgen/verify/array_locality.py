@@ -8,106 +8,18 @@ which errors meet, with all of the same step below the new state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 
 from gradgen.ir.shapes import size
-from gradgen.verify.subject import ArraySubject, result_leaves
-
-_CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"))
-"""Calls of programs, which are gone into."""
-
-Leaves = Sequence[Any]
-Slot = int
-"""A variable by its number."""
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation of the source, on variables and constants."""
-
-    equation: Any
-    operands: tuple[Slot, ...]
-    """Those that it reads, each once."""
-    variables: tuple[Any, ...]
-    """What the equation calls them."""
-    results: tuple[Slot, ...]
-
-    @property
-    def _ends(self) -> tuple[tuple[str, Sequence[Any]], ...]:
-        return ("operand", self.variables), ("result", self.results)
-
-    def function(self, *values: Any) -> list[Any]:
-        """The operation itself."""
-        names = (tuple(f"{kind}{k}" for k in range(len(those))) for kind, those in self._ends)
-        info = jex.DebugInfo("operation", self.equation.primitive.name, *names)
-        given, results = self.variables, self.equation.outvars
-        jaxpr = jex.Jaxpr((), given, results, [self.equation], debug_info=info)
-        found: list[Any] = jex.jaxpr_as_fun(jex.ClosedJaxpr(jaxpr, ()))(*values)
-        return found
-
-
-@dataclass(frozen=True)
-class Code:
-    """The source as a list of operations."""
-
-    operations: tuple[Operation, ...]
-    constants: Mapping[Slot, Any]
-    inputs: tuple[Slot, ...]
-    outputs: tuple[Any, ...]
-    """Variables, or literals."""
-
-
-def code_of(subject: ArraySubject, leaves: Leaves) -> Code:
-    """The source at the shapes of some leaves."""
-    program = jax.make_jaxpr(lambda *flat: result_leaves(subject.source(flat)))(*leaves)
-    operations: list[Operation] = []
-    constants: dict[Slot, Any] = {}
-    count = 0
-
-    def fresh() -> Slot:
-        nonlocal count
-        count += 1
-        return count
-
-    def constant(value: Any) -> Slot:
-        slot = fresh()
-        constants[slot] = value
-        return slot
-
-    def inline(jaxpr: Any, consts: Sequence[Any], given: Sequence[Slot]) -> list[Any]:
-        known: dict[Any, Slot] = dict(zip(jaxpr.invars, given, strict=True))
-        known |= {v: constant(c) for v, c in zip(jaxpr.constvars, consts, strict=True)}
-
-        def read(atom: Any) -> Slot:
-            return constant(atom.val) if isinstance(atom, jex.Literal) else known[atom]
-
-        for equation in jaxpr.eqns:
-            if equation.primitive.name in _CALLS:
-                inner = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
-                body, values = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
-                found = inline(body, values, [read(atom) for atom in equation.invars])
-                known.update(zip(equation.outvars, found, strict=True))
-                continue
-            variables = tuple(
-                dict.fromkeys(v for v in equation.invars if not isinstance(v, jex.Literal))
-            )
-            results = tuple(fresh() for _ in equation.outvars)
-            operands = tuple(known[v] for v in variables)
-            operations.append(Operation(equation, operands, variables, results))
-            known.update(zip(equation.outvars, results, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
-
-    inputs = tuple(fresh() for _ in program.jaxpr.invars)
-    outputs = tuple(inline(program.jaxpr, program.consts, inputs))
-    return Code(tuple(operations), constants, inputs, outputs)
-
+from gradgen.verify.array_operations import Code, Leaves, Operation, Slot, code_of
+from gradgen.verify.array_packing import packing
+from gradgen.verify.subject import ArraySubject
 
 Couplings = frozenset[tuple[int, int]]
 """Operations by number, and the places of the operands from which they lead to other neurons."""
@@ -127,9 +39,10 @@ def couplings_of(
     }
     dynamic = set(states)
     places = []
+    apart = packing(subject, code, states)
     for k, operation in enumerate(code.operations):
         moving = [j for j, slot in enumerate(operation.operands) if slot in dynamic]
-        places += [(k, j) for j in moving]
+        places += [(k, j) for j in moving if k not in apart]
         if moving:
             dynamic |= {*operation.results}
 
@@ -157,9 +70,13 @@ def couplings_of(
 def _leaves_the_diagonal(
     operation: Operation, given: Sequence[Any], place: int, named: set[int]
 ) -> Any:
-    """Whether the Jacobian by an operand has anything where indices of one axis differ."""
+    """Whether the Jacobian by an operand has anything where indices of one axis differ.
+
+    Random cotangents at one index of an axis come back at that index alone, if it has not.
+    """
     found: Any = False
-    if not jnp.issubdtype(given[place].dtype, jnp.floating):
+    operand = given[place]
+    if not jnp.issubdtype(operand.dtype, jnp.floating):
         return found
     for number, result in enumerate(operation.function(*given)):
         if not jnp.issubdtype(result.dtype, jnp.floating):
@@ -168,22 +85,36 @@ def _leaves_the_diagonal(
         def along(x: Any, number: int = number) -> Any:
             return operation.function(*given[:place], x, *given[place + 1 :])[number]
 
-        jacobian = jax.jacrev(along)(given[place])
-        found |= jnp.any((jacobian != 0) & _off_diagonal(result.shape, given[place].shape, named))
+        _, pull = jax.vjp(along, operand)
+        weights = jnp.asarray(np.random.default_rng(0).normal(size=result.shape), result.dtype)
+        for pair in _axes_in_common(result.shape, operand.shape, named):
+            if pair is None:
+                found |= jnp.any(pull(weights)[0] != 0)
+                continue
+            row, column = pair
+            each = np.eye(result.shape[row], dtype=bool)
+            (pulled,) = jax.vmap(pull)(jnp.where(_along(each, row, result.ndim), weights, 0))
+            found |= jnp.any((pulled != 0) & _along(~each, column, operand.ndim))
     return found
 
 
-def _off_diagonal(rows: tuple[int, ...], columns: tuple[int, ...], named: set[int]) -> Any:
-    places = np.indices((*rows, *columns), sparse=True)
-    off = np.zeros((*rows, *columns), bool)
+def _axes_in_common(
+    rows: tuple[int, ...], columns: tuple[int, ...], named: set[int]
+) -> Iterator[tuple[int, int] | None]:
+    """Axes of the same size on both sides; None for one that there is on one side alone."""
     for one in named:
         left = [k for k, n in enumerate(rows) if n == one]
-        right = [len(rows) + k for k, n in enumerate(columns) if n == one]
-        if len(left) != len(right):
-            return np.ones_like(off)
-        for a, b in zip(left, right, strict=True):
-            off |= places[a] != places[b]
-    return off
+        right = [k for k, n in enumerate(columns) if n == one]
+        if len(left) == len(right):
+            yield from zip(left, right, strict=True)
+        else:
+            yield None
+
+
+def _along(each: np.ndarray, axis: int, rank: int) -> np.ndarray:
+    """A matrix whose rows lie along the first axis and its columns along one behind it."""
+    size = len(each)
+    return each.reshape(size, *(size if k == axis else 1 for k in range(rank)))
 
 
 def _layers(

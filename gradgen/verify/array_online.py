@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.ir.code import is_float
-from gradgen.verify.array_locality import Couplings, code_of, pushed
+from gradgen.verify.array_locality import Couplings, pushed
+from gradgen.verify.array_operations import Slot, code_of
+from gradgen.verify.array_packing import packed_in, put_together
 from gradgen.verify.generated import Generated
 from gradgen.verify.subject import ArraySubject, result_leaves
 
@@ -58,19 +60,18 @@ def without_couplings(
     found = []
     for k in learned_of(subject):
         variable = trace.inputs[k].variable
-        met = {
-            subject.paths[places[state]]
-            for meeting in traces.eligibility.meetings
-            if variable in meeting.parameters
-            for state in meeting.states
-        }
-        renewed = frozenset(code.outputs[following[path]] for path in met)
+        renewed: set[Slot] = set()
+        for meeting in traces.eligibility.meetings:
+            for state in meeting.states if variable in meeting.parameters else ():
+                whole = packed_in(trace, state)
+                slot = code.outputs[following[subject.paths[places[whole]]]]
+                renewed |= {slot} if whole == state else {slot, *put_together(code, slot)}
         leaf = leaves[k]
         unit = jnp.eye(leaf.size, dtype=leaf.dtype).reshape(leaf.size, *leaf.shape)
         given, carried, total = list(leaves), dict[int, Any](), jnp.zeros(leaf.size, leaf.dtype)
         for step in range(len(_SCALES)):
             now = _at(subject, given, step)
-            outputs, moved = pushed(code, couplings, now, {k: unit, **carried}, renewed)
+            outputs, moved = pushed(code, couplings, now, {k: unit, **carried}, frozenset(renewed))
             errors = _errors(cotangents, step)
             for error, place in zip(errors, subject.floats, strict=True):
                 if error is not None and moved[place].met is not None:
