@@ -11,8 +11,8 @@ import pytest
 from compiling import run_compiled
 from test_arrays import pair
 
-from gradgen.compile.array_generation import generate_arrays
-from gradgen.compile.status import mute
+from gradgen.compile.array_programs import array_module
+from gradgen.verify.arrays import verify_arrays
 
 LAYER = """
 # gradgen: shape s.v=(..., n) s.z=(..., n) x=(..., 3) w=(3, n) b=(...,)
@@ -39,9 +39,15 @@ def f(w, x, labels):
 )
 def test_any_number_of_axes_is_jax(text: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Verification calls everything with none, one and two; here, with three."""
-    both = {} if pytestconfig.getoption("--full") else {"dtypes": ("float32",)}
-    made = pair(tmp_path, text, **both)
-    report = generate_arrays(made.front, mute).report
+    made = pair(tmp_path, text)
+    front, dtypes = made.front, ("float32", "float64")
+    report = verify_arrays(
+        made.text,
+        array_module(front),
+        front.function,
+        front.signature.bind,
+        dtypes=dtypes if pytestconfig.getoption("--full") else dtypes[:1],
+    )
     assert report.exact, report.pretty()
     chance = np.random.default_rng(0)
     sizes = {"m": 3, "n": 3}
