@@ -25,7 +25,7 @@ from strategies import Model, models
 SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
 SHARDS = 8
 NORMAL, FULL = 24, 304
-"""In a normal run a few models, which have all sorts of statements: the rest is the full matrix's."""
+"""In a normal run a few models, with all sorts of statements: the rest is the full matrix's."""
 BRIEF = (Extent(branch_points=2), Extent(WHOLE.precisions[:1], branch_points=2))
 """What a normal run compares of its models, one or the other; other runs compare all of each."""
 VERIFIED = int(os.environ.get("GRADGEN_VERIFIED", "0"))

@@ -129,12 +129,18 @@ def _different(names: Sequence[str], shapes: Sequence[Shape], later: int = 0) ->
 
 def runs_at(subject: ArraySubject, sizes: Sizes, dtype: str) -> bool:
     """Whether the source runs at these sizes, and returns something."""
+    return why_not_at(subject, sizes, dtype) is None
+
+
+def why_not_at(subject: ArraySubject, sizes: Sizes, dtype: str) -> str | None:
+    """What keeps the source from running at these sizes; None if nothing does."""
     try:
         leaves = abstract_leaves(subject.module.trace, sizes, dtype)
         result = jax.eval_shape(lambda *flat: subject.source(flat), *leaves)
-    except Exception:
-        return False
-    return all(np.prod(leaf.shape) > 0 for leaf in (*leaves, *jax.tree.leaves(result)))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}".split("\n", 1)[0]
+    arrays = (*leaves, *jax.tree.leaves(result))
+    return None if all(np.prod(a.shape) > 0 for a in arrays) else "an array has no elements"
 
 
 def draw_samples(

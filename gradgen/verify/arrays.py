@@ -17,8 +17,8 @@ from gradgen.verify.array_points import (
     abstract_leaves,
     choose_sizes,
     draw_samples,
-    runs_at,
     shown,
+    why_not_at,
 )
 from gradgen.verify.array_recount import miscounted
 from gradgen.verify.array_trial import Trial
@@ -29,7 +29,7 @@ from gradgen.verify.isolate import IsolationError, load, packages_of
 from gradgen.verify.points import Range
 from gradgen.verify.structures import Structures
 from gradgen.verify.subject import ArraySubject, Call
-from gradgen.verify.verdict import SOURCE, Failure, Verdict
+from gradgen.verify.verdict import Failure, Verdict
 
 _SETS = 3
 """Of sizes."""
@@ -96,10 +96,7 @@ def _in_dtype(
     with precision(dtype):
         sets = choose_sizes(subject, dtype)
         _require_small(subject, sets, dtype)
-        if not runs_at(subject, sets[0], dtype):
-            message = f"the source does not run at {shown(sets[0])}"
-            ledger.failures.append(Failure("inexact", SOURCE, message, dtype))
-            return ledger
+        _require_running(subject, sets[0], dtype)
         if len(sets) < _SETS and any(sets):
             only = "; ".join(map(shown, sets))
             ledger.warnings.append(f"the source runs at few sizes: it was compared at {only}")
@@ -115,6 +112,20 @@ def _in_dtype(
             mapped = replace(trial, mapped=number == 1)
             (mapped if mapped.is_possible else trial).run()
     return ledger
+
+
+def _require_running(subject: ArraySubject, sizes: Sizes, dtype: str) -> None:
+    """Refuse a source that runs at none of the sizes that are tried, of which these are one set."""
+    source, why = subject.module.source, why_not_at(subject, sizes, dtype)
+    if why is not None:
+        raise GradgenError(
+            f"'{source.function}' does not run at {shown(sizes)}: {why}",
+            hint="say at which sizes it does, as in # gradgen: size batch=32 n=256, or state axes "
+            "that the code fixes as numbers",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
 
 
 def _require_small(subject: ArraySubject, sets: Sequence[Sizes], dtype: str) -> None:

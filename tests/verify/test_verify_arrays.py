@@ -19,6 +19,7 @@ from gradgen.compile.array_front import array_front
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.opening import execute
 from gradgen.config import Settings
+from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_wrt
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.ir.array_module import ArrayModule
@@ -336,6 +337,26 @@ def test_sizes_at_which_the_source_returns_nothing_are_left_out() -> None:
     assert verdict.warnings == (
         "the source runs at few sizes: it was compared at batch=3, n=4; batch=5, n=4",
     )
+
+
+FIXED = """
+# gradgen: shape x=(n,)
+import jax.numpy as jnp
+
+
+def channels(x):
+    if isinstance(x.shape[0], int) and x.shape[0] != 100:
+        raise ValueError("a hundred channels are due")
+    return jnp.sin(x).sum()
+"""
+
+
+def test_a_source_that_does_not_run_is_refused_with_what_it_says() -> None:
+    message = r"'channels' does not run at n=64: ValueError: a hundred channels are due"
+    with pytest.raises(GradgenError, match=message) as refused:
+        made(FIXED).verdict(dtypes=("float32",))
+    assert "# gradgen: size" in refused.value.hint
+    assert made(f"# gradgen: size n=100\n{FIXED}").verdict(dtypes=("float32",)).exact
 
 
 def test_roundings_are_forgiven_where_jax_has_them_too() -> None:
