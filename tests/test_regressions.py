@@ -247,3 +247,27 @@ def test_derivatives_beside_a_huge_exponential_verify():
     directives = (("wrt", "v, w, I, C, gL, EL, D, VT, tw, a, Vr, b"),)
     outcome = generate(Settings(str(model), directives=directives), lambda what: None)
     assert outcome.report.exact
+
+
+def test_a_rule_of_what_is_held_constant_is_not_asked(tmp_path):
+    # JAX does not call it, and it fails on the whole number beside
+    model = tmp_path / "model.py"
+    model.write_text(
+        "import jax\nimport jax.numpy as jnp\nfrom jax.scipy import special\n\n"
+        "def step(v, u=0.9, x=20):\n"
+        "    return 0.9 * v + special.xlogy(jnp.abs(x), jax.lax.stop_gradient(u) + 0.5)\n"
+    )
+    assert generate(Settings(str(model)), lambda what: None).report.exact
+
+
+def test_float32_within_a_scan_beside_an_operation_that_does_not_promote(tmp_path):
+    model = tmp_path / "model.py"
+    model.write_text(
+        "import jax.numpy as jnp\nfrom jax import lax\n\n"
+        "def step(v, i=-1.0):\n"
+        "    def body(y, k):\n"
+        "        most = lax.max(v, y + 0.5 * y.astype(jnp.float32))\n"
+        "        return jnp.tanh(most + k).astype(y.dtype), y\n"
+        "    return 0.9 * lax.scan(body, v, jnp.stack([v, v]))[0] + i\n"
+    )
+    assert generate(Settings(str(model)), lambda what: None).report.exact

@@ -229,7 +229,8 @@ class Interpreter:
         self.require_room(eqn)
         target = self.tape.fresh()
         self._code.append(Instruction(target, op, operands, attributes, dtype))
-        if is_float(dtype) and self.tape.active.intersection(operands):
+        held = op == "stop_gradient" or not is_float(dtype)
+        if not held and self.tape.active.intersection(operands):
             self.tape.active.add(target)
         self.tape.frames[target] = self.place(eqn)
         if self._guard:
