@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import jax
@@ -23,7 +22,7 @@ from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.reading.directives import is_in_float32
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import first_line, place_of, users_code
-from gradgen.frontend.tracing.derivable import is_derivable
+from gradgen.frontend.tracing.derivable import rules_fit_float64
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.recording import NOT_KNOWN, binding, not_known
@@ -61,7 +60,10 @@ def trace_arrays(
         if is_in_float32(source):
             return _in_float32(single)
         double = _trace(source, function, signature, stated, "float64", chosen)
-        if not _is_derivable(source, function, signature, stated, double):
+        wrt = [k for k, i in enumerate(double.inputs) if i.wrt]
+        if double.own_rules and not rules_fit_float64(
+            source, function, signature, stated.avals, wrt
+        ):
             return _in_float32(single)
     except GradgenError:
         return _in_float32(single)
@@ -84,24 +86,6 @@ def trace_arrays(
     )
     found.check()
     return found
-
-
-def _is_derivable(
-    source: Source, function: Call, signature: Signature, stated: Stated, double: ArrayTrace
-) -> bool:
-    """Whether derivative rules, if there are any, are not for float32 alone."""
-    chosen = [k for k, i in enumerate(double.inputs) if i.wrt]
-
-    def derivable(working: str) -> bool:
-        with jax_compat.x64(working == "float64"), importable_beside(source.path):
-            call = partial(_called, function, signature)
-            return is_derivable(call, stated.avals(working), chosen)
-
-    return not double.own_rules or derivable("float64") or not derivable("float32")
-
-
-def _called(function: Call, signature: Signature, *leaves: Any) -> Any:
-    return signature.call(function, leaves)
 
 
 def _in_float32(single: ArrayTrace) -> ArrayTrace:

@@ -1,4 +1,4 @@
-"""Whether JAX differentiates a function at all, in one precision."""
+"""Whether JAX differentiates a function in float64, or in float32 alone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,34 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing.load import importable_beside
+from gradgen.frontend.tracing.signature import Signature
+from gradgen.ir.source import Source
 
-def is_derivable(call: Callable[..., Any], avals: Sequence[Any], chosen: Sequence[int]) -> bool:
+
+def rules_fit_float64(
+    source: Source,
+    function: Callable[..., Any],
+    signature: Signature,
+    avals: Callable[[str], Sequence[Any]],
+    chosen: Sequence[int],
+) -> bool:
+    """Whether derivative rules are not for float32 alone, or JAX goes through them in neither.
+
+    `avals` are stand-ins for the leaves in a precision, `chosen` those to differentiate by.
+    """
+
+    def derivable(working: str) -> bool:
+        with jax_compat.x64(working == "float64"), importable_beside(source.path):
+            return _is_derivable(
+                lambda *leaves: signature.call(function, leaves), avals(working), chosen
+            )
+
+    return derivable("float64") or not derivable("float32")
+
+
+def _is_derivable(call: Callable[..., Any], avals: Sequence[Any], chosen: Sequence[int]) -> bool:
     """Whether a function of flat leaves has derivatives by the chosen ones, in some mode.
 
     A derivative rule may return a dtype that JAX does not take. The precision is that which holds.

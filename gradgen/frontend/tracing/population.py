@@ -120,17 +120,13 @@ def _axes(
 
     None where the source does not run on such arrays.
     """
-    dtypes = {"float": working, "int": "int32", "bool": "bool"}
     count = len(groups)
     shapes = {
         k: (1,) * n + (_NEURONS,) + (1,) * (count - n - 1)
         for n, group in enumerate(groups)
         for k in group
     }
-    avals = [
-        jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
-        for k, leaf in enumerate(signature.leaves)
-    ]
+    avals = signature.avals(working, shapes)
     with jax_compat.x64(working == "float64"), importable_beside(source.path):
         try:
             found = jax.eval_shape(lambda *leaves: signature.call(function, leaves), *avals)

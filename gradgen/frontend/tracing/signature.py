@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
 
+from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.instances import attributes_of, rebuilt, within
 from gradgen.frontend.tracing.values import part_of
 from gradgen.ir.code import DType
@@ -66,6 +68,16 @@ class Signature:
         """Call the source's function with its traced leaves in order."""
         positional, keyword = self.bind(values)
         return function(*positional, **keyword)
+
+    def avals(
+        self, working: str, shapes: Mapping[int, tuple[int, ...]] = MappingProxyType({})
+    ) -> list[Any]:
+        """Stand-ins for the leaves in one precision: numbers, but for those of these shapes."""
+        dtypes = {"float": working, "int": "int32", "bool": "bool"}
+        return [
+            jax_compat.shaped(shapes.get(k, ()), dtypes[leaf.kind])
+            for k, leaf in enumerate(self.leaves)
+        ]
 
     def object_keys(self, value: Any) -> tuple[str, ...] | None:
         """What is traced of an object whose class is that of one among the arguments, else None.

@@ -11,14 +11,12 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import is_in_float32
-from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.clean import clean
-from gradgen.frontend.tracing.derivable import is_derivable
+from gradgen.frontend.tracing.derivable import rules_fit_float64
 from gradgen.frontend.tracing.differentiate import differentiate
 from gradgen.frontend.tracing.dtypes import WiderWith64BitsError, welcome
 from gradgen.frontend.tracing.integers import integer_limit, integers_of
 from gradgen.frontend.tracing.labels import label_variables
-from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.merge import Merging, merge_dtype, merge_tapes
 from gradgen.frontend.tracing.population import inputs_that_shape
 from gradgen.frontend.tracing.recording import Recording, record
@@ -164,14 +162,8 @@ def _in_double(
     if not double.tape.custom:
         return double
     chosen = [k for k, leaf in enumerate(signature.leaves) if leaf.wrt and leaf.kind == "float"]
-
-    def derivable(working: str) -> bool:
-        dtypes = {"float": working, "int": "int32", "bool": "bool"}
-        with jax_compat.x64(working == "float64"), importable_beside(source.path):
-            avals = [jax_compat.shaped((), dtypes[leaf.kind]) for leaf in signature.leaves]
-            return is_derivable(lambda *x: signature.call(function, x), avals, chosen)
-
-    return double if derivable("float64") or not derivable("float32") else None
+    fits = rules_fit_float64(source, function, signature, signature.avals, chosen)
+    return double if fits else None
 
 
 def _merged(
