@@ -62,42 +62,49 @@ def front() -> ArrayFront:
     return found
 
 
-def through_time(layer: Callable[..., Any]) -> Program:
-    """By `jax.grad`."""
+def through_time(layer: Callable[..., Any], states: int) -> Program:
+    """By `jax.grad` of a layer whose first outputs are so many states, and whose last are spikes:
+    gradients of the squared error of these by what is learned."""
 
-    def loss(w: jax.Array, xs: jax.Array, due: jax.Array) -> jax.Array:
-        def step(carry: Any, now: Any) -> tuple[Any, jax.Array]:
-            x, target = now
-            carry = layer(*carry, x, w)
-            return carry, 0.5 * jnp.sum((carry[2] - target) ** 2)
+    def loss(learned: Any, xs: jax.Array, due: jax.Array) -> jax.Array:
+        def step(state: Any, now: Any) -> tuple[Any, jax.Array]:
+            outputs = layer(*state, now[0], *learned)
+            return outputs[:states], 0.5 * jnp.sum((outputs[-1] - now[1]) ** 2)
 
-        rest = (jnp.zeros(due.shape[1:]),) * 3
-        return lax.scan(step, rest, (xs, due))[1].sum()
+        return lax.scan(step, rest(due, states), (xs, due))[1].sum()
 
     return jax.grad(loss)
 
 
-def online(generated: types.ModuleType) -> Program:
-    """By the generated traces."""
+def online(generated: types.ModuleType, name: str, states: int) -> Program:
+    """The same by the generated traces of a layer."""
+    start, moved, pulled = (
+        getattr(generated, f"{name}_traces_{end}") for end in ("init", "step", "vjp")
+    )
 
-    def gradient(w: jax.Array, xs: jax.Array, due: jax.Array) -> jax.Array:
+    def gradient(learned: Any, xs: jax.Array, due: jax.Array) -> Any:
         def step(carry: Any, now: Any) -> tuple[Any, None]:
             state, traces, total = carry
-            x, target = now
-            state, traces = generated.lif_layer_traces_step(traces, (*state, x, w))
-            errors = None, None, state[2] - target
-            (found,) = generated.lif_layer_traces_vjp(traces, errors)
-            return (state, traces, total + found), None
+            outputs, traces = moved(traces, (*state, now[0], *learned))
+            errors = (*(None for _ in outputs[1:]), outputs[-1] - now[1])
+            total = jax.tree.map(jnp.add, total, pulled(traces, errors))
+            return (outputs[:states], traces, total), None
 
-        rest = (jnp.zeros(due.shape[1:]),) * 3
-        traces = generated.lif_layer_traces_init((*rest, xs[0], w))
-        return lax.scan(step, (rest, traces, jnp.zeros_like(w)), (xs, due))[0][2]
+        traces = start((*rest(due, states), xs[0], *learned))
+        none = jax.tree.map(jnp.zeros_like, learned)
+        return lax.scan(step, (rest(due, states), traces, none), (xs, due))[0][2]
 
     return gradient
 
 
-def by_hand(w: jax.Array, xs: jax.Array, due: jax.Array) -> jax.Array:
+def rest(due: jax.Array, states: int) -> tuple[jax.Array, ...]:
+    """Neurons at rest."""
+    return (jnp.zeros(due.shape[1:]),) * states
+
+
+def by_hand(learned: Any, xs: jax.Array, due: jax.Array) -> Any:
     """The traces of the weights have the presynaptic axis alone; errors meet one in a product."""
+    (w,) = learned
 
     def step(carry: Any, now: Any) -> tuple[Any, None]:
         v, i, z, of_i, of_v, total = carry
@@ -110,13 +117,14 @@ def by_hand(w: jax.Array, xs: jax.Array, due: jax.Array) -> jax.Array:
         error = (z - target) / (10.0 * jnp.abs(v - TH) + 1.0) ** 2
         return (v, i, z, of_i, of_v, total + of_v.T @ error), None
 
-    rest, none = jnp.zeros(due.shape[1:]), jnp.zeros(xs.shape[1:])
-    start = rest, rest, rest, none, none, jnp.zeros_like(w)
-    return lax.scan(step, start, (xs, due))[0][-1]
+    none = jnp.zeros(xs.shape[1:])
+    start = *rest(due, 3), none, none, jnp.zeros_like(w)
+    return lax.scan(step, start, (xs, due))[0][-1:]
 
 
-def by_synapse(w: jax.Array, xs: jax.Array, due: jax.Array) -> jax.Array:
+def by_synapse(learned: Any, xs: jax.Array, due: jax.Array) -> Any:
     """A trace for each synapse and example."""
+    (w,) = learned
 
     def step(carry: Any, now: Any) -> tuple[Any, None]:
         v, i, z, of_i, of_v, total = carry
@@ -129,33 +137,46 @@ def by_synapse(w: jax.Array, xs: jax.Array, due: jax.Array) -> jax.Array:
         error = (z - target) / (10.0 * jnp.abs(v - TH) + 1.0) ** 2
         return (v, i, z, of_i, of_v, total + jnp.einsum("bn,bmn->mn", error, of_v)), None
 
-    rest = jnp.zeros(due.shape[1:])
     none = jnp.zeros((*xs.shape[1:], w.shape[1]))
-    return lax.scan(step, (rest, rest, rest, none, none, jnp.zeros_like(w)), (xs, due))[0][-1]
+    start = *rest(due, 3), none, none, jnp.zeros_like(w)
+    return lax.scan(step, start, (xs, due))[0][-1:]
+
+
+def drawn(size: tuple[int, int, int, int], rate: float) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Weights, and spikes that come and that are due, of `(batch, inputs, neurons, steps)`."""
+    batch, inputs, neurons, steps = size
+    first, second, third = jax.random.split(jax.random.key(0), 3)
+    w = 4.0 * jax.random.normal(first, (inputs, neurons)) / inputs**0.5
+    xs = jax.random.bernoulli(second, rate, (steps, batch, inputs)).astype(float)
+    due = jax.random.bernoulli(third, rate, (steps, batch, neurons)).astype(float)
+    return w, xs, due
+
+
+def ratio(one: Measured, other: Measured) -> str:
+    """The median over rounds of the ratio of times."""
+    pairs = zip(one.seconds, other.seconds, strict=True)
+    return f"{statistics.median(a / b for a, b in pairs):.2f}"
 
 
 def measured(
     batch: int, steps: int, programs: dict[str, Program], rounds: int
 ) -> dict[str, Measured]:
     """All programs on one sequence; AssertionError if their gradients differ."""
-    first, second, third = jax.random.split(jax.random.key(0), 3)
-    w = 4.0 * jax.random.normal(first, (INPUTS, NEURONS)) / INPUTS**0.5
-    xs = jax.random.bernoulli(second, 0.05, (steps, batch, INPUTS)).astype(float)
-    due = jax.random.bernoulli(third, 0.05, (steps, batch, NEURONS)).astype(float)
-    wanted = programs["through time"](w, xs, due)
+    w, xs, due = drawn((batch, INPUTS, NEURONS, steps), 0.05)
+    (wanted,) = programs["through time"]((w,), xs, due)
     for program in programs.values():
-        found = program(w, xs, due)
+        (found,) = program((w,), xs, due)
         assert float(jnp.max(jnp.abs(found - wanted))) <= 1e-4 * float(jnp.max(jnp.abs(wanted)))
-    return measure(programs, (w, xs, due), rounds, time.process_time)
+    return measure(programs, ((w,), xs, due), rounds, time.process_time)
 
 
 def print_table(rounds: int) -> None:
     """Processor time a step and temporary memory; ratios are medians over rounds."""
     source = front()
     programs: dict[str, Program] = {
-        "through time": through_time(source.function),
+        "through time": through_time(source.function, 3),
         "by hand": by_hand,
-        "gradgen": online(load(render_arrays(array_module(source)))),
+        "gradgen": online(load(render_arrays(array_module(source))), "lif_layer", 3),
     }
     table = Table(title=f"LIF layer, {INPUTS} inputs, {NEURONS} neurons, weights learned online")
     for heading in ("batch", "steps", "program", "a step", "to by hand", "to through time", "MB"):
@@ -165,18 +186,12 @@ def print_table(rounds: int) -> None:
             chosen = programs | ({"a trace a synapse": by_synapse} if steps == STEPS[0] else {})
             found = measured(batch, steps, chosen, rounds)
             for name, one in found.items():
-                ratios = (
-                    statistics.median(
-                        a / b for a, b in zip(one.seconds, found[base].seconds, strict=True)
-                    )
-                    for base in ("by hand", "through time")
-                )
                 table.add_row(
                     str(batch),
                     f"{steps:,}",
                     name,
                     f"{1e6 * one.median / steps:,.1f} us",
-                    *(f"{ratio:.2f}" for ratio in ratios),
+                    *(ratio(one, found[base]) for base in ("by hand", "through time")),
                     f"{one.temporary / 1e6:.2f}",
                 )
     Console(width=110).print(table)
@@ -190,31 +205,6 @@ def of_neurons(name: str) -> tuple[dict[str, Program], Any]:
     assert isinstance(found, ArrayFront)
     generated = load(render_arrays(array_module(found)))
     neuron, states = online_neurons.NEURONS[name]
-    layer: Callable[..., Any] = getattr(online_neurons, name)
-    moved, pulled = (getattr(generated, f"{name}_traces_{end}") for end in ("step", "vjp"))
-    start: Callable[..., Any] = getattr(generated, f"{name}_traces_init")
-
-    def rest(due: jax.Array) -> tuple[jax.Array, ...]:
-        return (jnp.zeros(due.shape[1:]),) * states
-
-    def loss(learned: Any, xs: jax.Array, due: jax.Array) -> jax.Array:
-        def step(state: Any, now: Any) -> tuple[Any, jax.Array]:
-            outputs = layer(*state, now[0], *learned)
-            return outputs[:states], 0.5 * jnp.sum((outputs[-1] - now[1]) ** 2)
-
-        return lax.scan(step, rest(due), (xs, due))[1].sum()
-
-    def online(learned: Any, xs: jax.Array, due: jax.Array) -> Any:
-        def step(carry: Any, now: Any) -> tuple[Any, None]:
-            state, traces, total = carry
-            outputs, traces = moved(traces, (*state, now[0], *learned))
-            errors = (*(None for _ in outputs[1:]), outputs[-1] - now[1])
-            total = jax.tree.map(jnp.add, total, pulled(traces, errors))
-            return (outputs[:states], traces, total), None
-
-        traces = start((*rest(due), xs[0], *learned))
-        none = jax.tree.map(jnp.zeros_like, learned)
-        return lax.scan(step, (rest(due), traces, none), (xs, due))[0][2]
 
     def by_synapse(learned: Any, xs: jax.Array, due: jax.Array) -> Any:
         w, *more = learned
@@ -241,13 +231,13 @@ def of_neurons(name: str) -> tuple[dict[str, Program], Any]:
             return (outputs[:states], [one[:states] for one in found], total), None
 
         wide = (jnp.zeros((w.shape[0], *due.shape[1:])),) * states
-        traces = [wide, *(rest(due) for _ in more)]
+        traces = [wide, *(rest(due, states) for _ in more)]
         none = [jnp.zeros_like(one) for one in learned]
-        return tuple(lax.scan(step, (rest(due), traces, none), (xs, due))[0][2])
+        return tuple(lax.scan(step, (rest(due, states), traces, none), (xs, due))[0][2])
 
     programs: dict[str, Program] = {
-        "through time": jax.grad(loss),
-        "gradgen": online,
+        "through time": through_time(getattr(online_neurons, name), states),
+        "gradgen": online(generated, name, states),
         "a trace a synapse": by_synapse,
     }
     return programs, generated
@@ -261,10 +251,7 @@ def print_neurons(rounds: int) -> None:
     for heading in ("neurons", "traces", "off by", "MB", "of a trace a synapse", "to through time"):
         table.add_column(heading, justify="right")
     table.add_column("to a trace a synapse", justify="right")
-    first, second, third = jax.random.split(jax.random.key(0), 3)
-    w = 4.0 * jax.random.normal(first, (inputs, neurons)) / inputs**0.5
-    xs = jax.random.bernoulli(second, 0.1, (steps, batch, inputs)).astype(float)
-    due = jax.random.bernoulli(third, 0.1, (steps, batch, neurons)).astype(float)
+    w, xs, due = drawn(SMALL, 0.1)
     for name in online_neurons.NEURONS:
         programs, generated = of_neurons(name)
         learned = (w, jnp.linspace(1.0, 4.0, neurons)) if name == "timed_layer" else (w,)
@@ -276,16 +263,12 @@ def print_neurons(rounds: int) -> None:
         found = measure(programs, (learned, xs, due), rounds, time.process_time)
         mine = found["gradgen"]
         held = generated.GRADGEN["traces"]["held"]
-        ratios = (
-            statistics.median(a / b for a, b in zip(mine.seconds, found[k].seconds, strict=True))
-            for k in ("through time", "a trace a synapse")
-        )
         table.add_row(
             getattr(online_neurons, name).__doc__,
             "; ".join(f"{k} {v}" for k, v in held.items() if " by " in k),
             f"{off:.0e}",
             *(f"{found[k].temporary / 1e6:.2f}" for k in ("gradgen", "a trace a synapse")),
-            *(f"{ratio:.2f}" for ratio in ratios),
+            *(ratio(mine, found[k]) for k in ("through time", "a trace a synapse")),
         )
     Console(width=140).print(table)
 
