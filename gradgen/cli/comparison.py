@@ -79,8 +79,7 @@ def _anneal(graph: LinearGraph, objective: ProductObjective, settings: Settings)
     # compiled code is imported here alone
     from gradgen.search.annealing.anneal import anneal
 
-    limit = settings.budget
-    return [anneal(graph, objective, effort=limit, seed=settings.seed, limit=limit).order]
+    return [anneal(graph, objective, effort=settings.budget, seed=settings.seed).order]
 
 
 def _play(graph: LinearGraph, objective: ProductObjective, settings: Settings) -> Iterator[Order]:

@@ -26,7 +26,6 @@ def as_document(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
         "proved_optimal": result.proved,
         "found_by": result.found_by,
         "bound_by": result.bound_by,
-        "complete": result.complete,
         "seconds": round(result.seconds, 3),
         "order": json.loads(result.order.to_json()),
     }

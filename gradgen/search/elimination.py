@@ -66,7 +66,6 @@ def search(
         proved=exact or cost == bound,
         found_by=order.found_by,
         bound_by="search over all edge orders" if exact else "disjoint paths",
-        complete=first.complete,
         seconds=time.monotonic() - begin,
     )
 
@@ -98,9 +97,12 @@ def _vertices(
         return replace(found, seconds=seconds)
     bound = max(played.lower_bound, found.lower_bound)
     return replace(
-        played, lower_bound=bound, proved=played.cost == bound, bound_by=found.bound_by,
-        complete=found.complete, seconds=seconds,
-    )  # fmt: skip
+        played,
+        lower_bound=bound,
+        proved=played.cost == bound,
+        bound_by=found.bound_by,
+        seconds=seconds,
+    )
 
 
 def _best_by_edges(

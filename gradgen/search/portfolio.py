@@ -4,8 +4,8 @@ Graphs that reductions take apart into few vertices are solved exactly, in milli
 numba. On others annealing does a fixed amount of work, and the rest of the budget goes into
 proving how good its order is, which may improve it.
 
-Which order is found depends on the budget as a number and on nothing that is timed, unless
-`complete` says that the clock cut something off.
+Which order is found, and what is proved of it, depends on the budget as a number and on nothing
+that is timed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from gradgen.search.heuristics import propose
 
 MANY = 300
 """Above so many intermediates nothing is proved: reductions and bounds take too long."""
-EXPANSIONS_PER_SECOND = 20_000
-"""Sets that the exact search expands for a second of budget; about a tenth of what it can."""
 
 Progress = Callable[[int, int, str], None]
 """Told of the best cost so far, a lower bound, and how the order was found."""
@@ -49,8 +47,6 @@ class SearchResult:
     """Whether the cost is the lower bound."""
     found_by: str
     bound_by: str
-    complete: bool
-    """Whether the result is the same on every machine, as the clock cut nothing off."""
     seconds: float
 
 
@@ -60,7 +56,6 @@ class _Found:
     baselines: tuple[tuple[str, int], ...]
     lower_bound: int
     bound_by: str
-    complete: bool
 
 
 def search(
@@ -73,8 +68,8 @@ def search(
 ) -> SearchResult:
     """Look for a vertex order that is cheap under an objective, ties broken by `edges + adds`.
 
-    `budget` is in seconds; a kernel's compilation at its first use is not counted. The order is
-    never worse than forward, reverse and both Markowitz orders.
+    `budget` is in seconds of a processor of 2020, which is what the search takes at most,
+    and counts as work. The order is never worse than forward, reverse and both Markowitz orders.
     """
     begin = time.monotonic()
     report = progress or (lambda cost, bound, found_by: None)
@@ -93,7 +88,6 @@ def search(
         proved=proved,
         found_by=found.order.found_by,
         bound_by=found.bound_by,
-        complete=found.complete,
         seconds=time.monotonic() - begin,
     )
 
@@ -101,7 +95,7 @@ def search(
 def cheapest_known(graph: LinearGraph, objective: PlanObjective) -> tuple[int, bool]:
     """What the best order costs that is there at once, and whether no vertex order costs less."""
     if objective in ("edges", "muls") and _is_small(graph, objective):
-        solved = solve(graph, objective, budget=0.0)
+        solved = solve(graph, objective, effort=0.0)
         return solved.cost, solved.proved
     return min(cost_of(graph, order, objective) for order in propose(graph)), False
 
@@ -117,7 +111,7 @@ def _is_small(graph: LinearGraph, objective: ProductObjective) -> bool:
 
 def _solve(graph: LinearGraph, objective: ProductObjective) -> _Found:
     """Solve a small graph; of the optimal orders known, the one with the fewest operations."""
-    solved = solve(graph, objective, budget=0.0)
+    solved = solve(graph, objective, effort=0.0)
     orders = propose(graph)
     ranked = {
         order: plan_costs(accumulate(graph, order)).ranked(objective)
@@ -125,7 +119,7 @@ def _solve(graph: LinearGraph, objective: ProductObjective) -> _Found:
     }
     known = baselines((order.found_by, ranked[order][0]) for order in orders)
     best = min(ranked, key=lambda order: ranked[order])
-    return _Found(best, known, solved.lower_bound, solved.bound_by, True)
+    return _Found(best, known, solved.lower_bound, solved.bound_by)
 
 
 def _anneal_and_prove(
@@ -136,13 +130,11 @@ def _anneal_and_prove(
 
     provable = objective in ("edges", "muls") and len(graph.intermediates) <= MANY
     first = lower_bound(graph, cast("ProductObjective", objective)).value if provable else 0
-    begin = time.monotonic()
     annealed = anneal(
         graph,
         objective,
         effort=budget,
         seed=seed,
-        limit=budget,
         progress=lambda cost, found_by: report(cost, first, found_by),
     )
     found = _Found(
@@ -150,25 +142,12 @@ def _anneal_and_prove(
         baselines(annealed.baselines),
         annealed.lower_bound,
         annealed.bound_by,
-        annealed.complete,
     )
-    left = budget - (time.monotonic() - begin)
-    if not provable or left <= 0:
+    if not provable:
         return found
-    expansions = round(budget * EXPANSIONS_PER_SECOND)
-    return _prove(graph, cast("ProductObjective", objective), found, left, expansions)
-
-
-def _prove(
-    graph: LinearGraph, objective: ProductObjective, found: _Found, seconds: float, expansions: int
-) -> _Found:
-    solved = solve(graph, objective, upper=found.order, budget=seconds, expansions=expansions)
+    solved = solve(graph, cast("ProductObjective", objective), upper=found.order, effort=budget)
     return replace(
-        found,
-        order=solved.order or found.order,
-        lower_bound=solved.lower_bound,
-        bound_by=solved.bound_by,
-        complete=found.complete and solved.complete,
+        found, order=solved.order, lower_bound=solved.lower_bound, bound_by=solved.bound_by
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import chain, combinations
+from math import inf
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from eliminating import least_cost, least_cost_of_permutations
 from graphs import PROVED, REFERENCE_COSTS, reference_graph, small_graphs
 
 from gradgen.elimination.accumulate import accumulate
+from gradgen.search.exact.allowance import Allowance
 from gradgen.search.exact.arrays import arrays_of
 from gradgen.search.exact.bounds import block_bound, lower_bound, partition_bound
 from gradgen.search.exact.kernels import block_table
@@ -150,13 +152,13 @@ def test_partitions_improve():
     state = Remainder(reference_graph("roe_flux_1d"), "edges")
     _, cost = reduce(state)
     arrays = arrays_of(state, parts(state)[-1])
-    values = BlockValues(arrays)
+    values = BlockValues(arrays, Allowance(inf))
     blocks = singles(arrays)
     totals = [values.total(blocks)]
     for stage in STAGES[:2]:
         short = replace(stage, moves=min(stage.moves, 100))
-        before, blocks = blocks, improve(values, blocks, short, lambda: False)
-        assert improve(values, before, short, lambda: False) == blocks
+        before, blocks = blocks, improve(values, blocks, short)
+        assert improve(values, before, short) == blocks
         totals.append(values.total(blocks))
         assert sorted(v for block in blocks for v in block) == list(arrays.part)
         assert max(map(len, blocks)) <= stage.largest
@@ -184,7 +186,7 @@ def test_a_partition_proves_295_for_roe_flux():
     assert sorted(v for block in ROE_BLOCKS for v in block) == list(members(state.remaining))
     arrays = arrays_of(state, state.remaining)
     number = {v: k for k, v in enumerate(arrays.vertices)}
-    compiled = BlockValues(arrays)
+    compiled = BlockValues(arrays, Allowance(inf))
     values = [compiled(frozenset(number[v] for v in block)) for block in ROE_BLOCKS]
     assert cost + sum(values) == REFERENCE_COSTS["roe_flux_1d"]["best"]
     for block, value in zip(ROE_BLOCKS, values, strict=True):

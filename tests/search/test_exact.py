@@ -6,12 +6,14 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from math import inf
 
 import pytest
 from eliminating import bound_by_separators, least_cost
 from graphs import FOLDER, PROVED, REFERENCE_COSTS, reference_graph, small_graphs
 
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
+from gradgen.search.exact.allowance import Allowance
 from gradgen.search.exact.arrays import arrays_of
 from gradgen.search.exact.astar import search_below
 from gradgen.search.exact.remainder import Remainder
@@ -33,7 +35,7 @@ def chunks(items, chance):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_small_graphs_are_solved(objective):
     for graph in small_graphs(120, 7, seed=11):
-        result = solve(graph, objective, budget=0)
+        result = solve(graph, objective, effort=0)
         assert result.proved
         assert result.cost == result.lower_bound == least_cost(graph, objective)
         assert getattr(accumulate(graph, result.order), objective) == result.cost
@@ -51,7 +53,7 @@ def test_both_searches_find_the_optimum(objective):
             assert least == least_cost(graph, objective)
         arrays = arrays_of(state, state.remaining)
         blocks = list(chunks(chance.sample(arrays.part, len(arrays.part)), chance))
-        options = {"expansions": MANY, "nodes": MANY, "stop": lambda: False}
+        options = {"expansions": MANY, "nodes": MANY, "allowance": Allowance(inf)}
         found = search_below(arrays, blocks, least + 3, **options)
         assert found.finished
         assert found.bound == least
@@ -65,14 +67,14 @@ def test_both_searches_find_the_optimum(objective):
 @pytest.mark.parametrize(("name", "cost"), PROVED)
 def test_reference_graphs_are_solved(name, cost):
     graph = reference_graph(name)
-    result = solve(graph, "edges", budget=0)
+    result = solve(graph, "edges", effort=0)
     assert (result.cost, result.lower_bound, result.proved) == (cost, cost, True)
     assert accumulate(graph, result.order).edges == cost
 
 
 def test_roe_flux_is_solved():
     graph = reference_graph("roe_flux_1d")
-    result = solve(graph, "edges", budget=600)
+    result = solve(graph, "edges", effort=600)
     least = REFERENCE_COSTS["roe_flux_1d"]["best"]
     assert (result.cost, result.lower_bound, result.proved) == (least, least, True)
     assert accumulate(graph, result.order).edges == least
@@ -80,7 +82,7 @@ def test_roe_flux_is_solved():
 
 def test_the_gap_of_a_search_cut_short_is_stated():
     graph = reference_graph("roe_flux_1d")
-    result = solve(graph, "edges", budget=0)
+    result = solve(graph, "edges", effort=0)
     assert not result.proved
     assert not result.order.proved_optimal
     least = REFERENCE_COSTS["roe_flux_1d"]["best"]
@@ -91,17 +93,17 @@ def test_the_gap_of_a_search_cut_short_is_stated():
 def test_a_known_order_is_kept_if_nothing_is_cheaper():
     graph = reference_graph("robot_arm_6dof")
     best = markowitz(graph, latest=True)
-    result = solve(graph, "edges", upper=best, budget=0)
+    result = solve(graph, "edges", upper=best, effort=0)
     assert result.order == replace(best, proved_optimal=True)
     assert (result.cost, result.proved) == (221, True)
     worse = vertex_order(graph, graph.intermediates, "forward")
-    assert solve(graph, "edges", upper=worse, budget=0).cost == 221
+    assert solve(graph, "edges", upper=worse, effort=0).cost == 221
 
 
 def test_an_order_of_another_graph_is_refused():
     other = markowitz(reference_graph("robot_arm_6dof"))
     with pytest.raises(OrderMismatchError):
-        solve(reference_graph("lif_2023"), "edges", upper=other, budget=0)
+        solve(reference_graph("lif_2023"), "edges", upper=other, effort=0)
 
 
 def test_few_vertices_need_no_compiler():
@@ -110,7 +112,7 @@ def test_few_vertices_need_no_compiler():
         "from gradgen.ir.graph_file import read_graph\n"
         "from gradgen.search.exact.solve import solve\n"
         f"graph = read_graph(Path({str(FOLDER / 'lif_2023.json')!r}).read_text())\n"
-        "assert solve(graph, 'muls', budget=1).proved\n"
+        "assert solve(graph, 'muls', effort=1).proved\n"
         "assert 'numba' not in sys.modules and 'jax' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

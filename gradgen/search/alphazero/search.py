@@ -85,7 +85,6 @@ def search(
         proved=price == least,
         found_by=best.found_by,
         bound_by=bound.found_by,
-        complete=True,
         seconds=time.monotonic() - started,
     )
 

@@ -7,14 +7,13 @@ short stretches are put into their best order (`gradgen.search.annealing.windows
 
 Two chains anneal side by side, in rounds that get longer; each round starts from the better of the
 two. How long to go on is given as work, which is counted and not timed, so that the result is the
-same on every machine, unless a limit in seconds cuts it off.
+same on every machine.
 
 Importing this module imports numba, and compiles the kernels or reads them from numba's cache.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,8 +80,6 @@ class Annealed:
     bound_by: str
     """Dynamic programming, if the graph is one window; the entries that the Jacobian has to hold,
     for a peak; otherwise nothing."""
-    complete: bool
-    """Whether it is the same on every machine: no limit in seconds cut the search off."""
 
 
 def anneal(
@@ -91,20 +88,18 @@ def anneal(
     *,
     effort: float,
     seed: int = 0,
-    limit: float | None = None,
     progress: Progress | None = None,
 ) -> Annealed:
     """Look for an order that is cheap under an objective, ties broken by `edges + adds`.
 
     `effort` is work in units of WORK_PER_SECOND a chain. The search ends early when longer and
-    longer rounds find nothing better, or after `limit` seconds. The order is never worse than
-    forward, reverse and both Markowitz orders.
+    longer rounds find nothing better. The order is never worse than forward, reverse and both
+    Markowitz orders.
     """
     search = _Search(graph, objective, seed)
-    deadline = None if limit is None else time.monotonic() + limit
     report = progress or (lambda cost, found_by: None)
     report(search.cost, search.found_by)
-    complete = search.run(effort * WORK_PER_SECOND, deadline, report)
+    search.run(effort * WORK_PER_SECOND, report)
     order = vertex_order(graph, (int(v) for v in search.best), search.found_by)
     baselines = tuple(search.baselines)
     return Annealed(
@@ -114,7 +109,6 @@ def anneal(
         baselines,
         search.lower_bound,
         search.bound_by,
-        complete,
     )
 
 
@@ -148,35 +142,32 @@ class _Search:
     def cost(self) -> int:
         return self.best_cost[0]
 
-    def run(self, work: float, deadline: float | None, report: Progress) -> bool:
-        """Look for a better order; returns whether that went to its end."""
+    def run(self, work: float, report: Progress) -> None:
+        """Look for a better order, until the work is done or nothing is found any more."""
         if len(self.best) <= FEW:
             self.chains[0].solve()
             self._take(self.chains[:1], report)
             self.lower_bound, self.bound_by = self.cost, "dynamic programming"
-            return True
+            return
         length = FIRST_ROUND
         # one sweep shows how much work a sweep is
         sweeps, done, idle = 1, 0.0, 0
         with ThreadPoolExecutor(len(self.chains)) as threads:
             while done < work and idle < PATIENCE:
                 before = self.best_cost
-                turn = partial(_Chain.round, sweeps=sweeps, deadline=deadline)
+                turn = partial(_Chain.round, sweeps=sweeps)
                 try:
-                    ended = list(threads.map(turn, self.chains))
+                    list(threads.map(turn, self.chains))
                 except BaseException:
                     # interrupted: leave without waiting for the ends of the rounds
                     self.stopped = True
                     raise
                 self._take(self.chains, report)
-                if not all(ended):
-                    return False
                 idle = 0 if self.best_cost < before else idle + 1
                 done = sum(chain.work for chain in self.chains) / len(self.chains)
                 each = max(chain.each for chain in self.chains)
                 sweeps = max(1, round(min(length, work - done) / each))
                 length *= 2
-        return True
 
     def _take(self, chains: Iterable[_Chain], report: Progress) -> None:
         for chain in chains:
@@ -225,31 +216,30 @@ class _Chain:
         self.order = self.search.best
         return self._prepare()
 
-    def round(self, sweeps: int, deadline: float | None) -> bool:
-        """Anneal from the best order known; returns whether there was time for all of it."""
+    def round(self, sweeps: int) -> None:
+        """Anneal from the best order known."""
         hot = max(COLD, self.hot * min(1.0, sweeps / self.needed))
         end = min(hot, END)
         left = (1 - k / sweeps for k in range(sweeps))
         # no power: its last digit differs between machines
-        return self.anneal([end + (hot - end) * x * x for x in left], deadline)
+        self.anneal([end + (hot - end) * x * x for x in left])
 
-    def anneal(self, temperatures: Sequence[float], deadline: float | None) -> bool:
-        """Sweep at each temperature and end with windows; returns whether there was time."""
+    def anneal(self, temperatures: Sequence[float]) -> None:
+        """Sweep at each temperature and end with windows, unless the search is interrupted."""
         search = self.search
         self.order = search.best.copy()
         self.best = search.best.copy()
         self.best_cost = np.array(search.best_cost, np.int64)
         begin = self.work
         for number, temperature in enumerate(temperatures):
-            if search.stopped or (deadline is not None and time.monotonic() > deadline):
-                return False
+            if search.stopped:
+                return
             if search.peak and number % POLISHED_AFTER == 0:
                 self._polish()
             self._sweep(COLD if search.peak else temperature)
         self.each = (self.work - begin) / len(temperatures)
         self.order[:] = self.best
         self._polish()
-        return True
 
     def _sweep(self, temperature: float) -> None:
         search = self.search

@@ -1,8 +1,8 @@
-"""The driver of the compiled A*: lays out its arrays, lets them grow, and watches the clock."""
+"""The driver of the compiled A*: lays out its arrays, lets them grow, and counts its work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradgen.search.exact import frontier
+from gradgen.search.exact.allowance import Allowance
 from gradgen.search.exact.arrays import Arrays
 from gradgen.search.exact.frontier import Problem, Store
 from gradgen.search.exact.kernels import block_table, neighbours
 
 _CHUNK = 2000
-"""Expansions between two looks at the clock."""
+"""Expansions between two looks at what is allowed."""
 _FIRST_NODES = 1 << 12
 
 
@@ -31,14 +32,6 @@ class Found:
     """Whether the bound is the least cost, or the limit if nothing is cheaper."""
 
 
-def compile_kernels(arrays: Arrays, blocks: Sequence[Sequence[int]]) -> None:
-    """Compile the kernels, or read them from numba's cache, before time is taken."""
-    problem = _problem(arrays, blocks)
-    store = _store(int(problem.bits.max()) // 64 + 1, 1, 0)
-    frontier.explore(problem, store, 0)
-    frontier.find(store.keys, store.slots, store.keys[0])
-
-
 def search_below(
     arrays: Arrays,
     blocks: Sequence[Sequence[int]],
@@ -46,20 +39,22 @@ def search_below(
     *,
     expansions: int,
     nodes: int,
-    stop: Callable[[], bool],
+    allowance: Allowance,
 ) -> Found:
     """The cheapest order of a part among those that cost less than a limit.
 
     `blocks` is a partition of the part, by the numbers of `arrays`. The search gives up after so
-    many `expansions`, with more than about so many `nodes` in memory, or when `stop` says so.
+    many `expansions`, with more than about so many `nodes` in memory, or when nothing is left of
+    the `allowance`.
     """
     problem = _problem(arrays, blocks)
     bound = sum(int(problem.tables[offset]) for offset in {*problem.places[:, 3].tolist()})
     if bound >= limit:
         return Found(None, limit, True)
     store = _store(int(problem.bits.max()) // 64 + 1, limit, bound)
-    while expansions > 0 and not stop():
+    while expansions > 0 and not allowance.spent():
         chunk = min(_CHUNK, expansions)
+        allowance.spend(chunk * len(arrays.part))
         outcome = frontier.explore(problem, store, chunk)
         bound = int(store.counters[frontier.TOTAL])
         if outcome == frontier.SOLVED:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import exp
 
 import numpy as np
 
+from gradgen.search.exact.allowance import Allowance
 from gradgen.search.exact.arrays import Arrays
 from gradgen.search.exact.kernels import block_table
 
@@ -31,20 +32,26 @@ class Stage:
 
 STAGES = (Stage(6, 0, False), Stage(8, 2000, True), Stage(12, 0, False), Stage(16, 0, False))
 """The stages one after the other: from a quick partition to one of large blocks."""
+_LOOK, _TRY = 4, 8
+"""What looking at a block takes, and what its table does for each vertex left of each subset, in
+the units of an Allowance."""
 
 
 class BlockValues:
-    """The block bound of sets of vertices, each computed once."""
+    """The block bound of sets of vertices, each computed once, and counted whenever looked at."""
 
-    def __init__(self, arrays: Arrays) -> None:
+    def __init__(self, arrays: Arrays, allowance: Allowance) -> None:
+        self.allowance = allowance
         self._arrays = arrays
         self._known: dict[Block, int] = {}
 
     def __call__(self, block: Block) -> int:
         """The least that eliminating these vertices costs."""
         value = self._known.get(block)
+        self.allowance.spend(_LOOK)
         if value is None:
             vertices = np.array(sorted(block), np.int32)
+            self.allowance.spend(_TRY * (len(vertices) << len(vertices) >> 1))
             table = block_table(self._arrays.kinds, self._arrays.ends, vertices, self._arrays.typed)
             value = self._known[block] = int(table[0])
         return value
@@ -69,20 +76,12 @@ def singles(arrays: Arrays) -> list[Block]:
     return [frozenset((v,)) for v in arrays.part]
 
 
-def improve(
-    values: BlockValues, blocks: Sequence[Block], stage: Stage, stop: Callable[[], bool]
-) -> list[Block]:
-    """A partition made from this one whose bound is as high or higher.
-
-    The result is the same for the same arguments, unless `stop` cuts it short.
-    """
-    merged = _agglomerate(values, blocks, stage, stop)
-    return _anneal(values, merged, stage, stop)
+def improve(values: BlockValues, blocks: Sequence[Block], stage: Stage) -> list[Block]:
+    """A partition made from this one whose bound is as high or higher, as far as is allowed."""
+    return _anneal(values, _agglomerate(values, blocks, stage), stage)
 
 
-def _agglomerate(
-    values: BlockValues, blocks: Sequence[Block], stage: Stage, stop: Callable[[], bool]
-) -> list[Block]:
+def _agglomerate(values: BlockValues, blocks: Sequence[Block], stage: Stage) -> list[Block]:
     """Merge the two blocks that gain most by it, for each vertex of the smaller one, repeatedly."""
     blocks = list(blocks)
     while True:
@@ -90,7 +89,7 @@ def _agglomerate(
         for first, second in combinations(blocks, 2):
             if len(first) + len(second) > stage.largest:
                 continue
-            if stop():
+            if values.allowance.spent():
                 return blocks
             gain = values.gain(first, second)
             rate = gain / min(len(first), len(second))
@@ -104,9 +103,7 @@ def _agglomerate(
         blocks = [b for b in blocks if b not in (first, second)] + [first | second]
 
 
-def _anneal(
-    values: BlockValues, blocks: Sequence[Block], stage: Stage, stop: Callable[[], bool]
-) -> list[Block]:
+def _anneal(values: BlockValues, blocks: Sequence[Block], stage: Stage) -> list[Block]:
     """Move and swap vertices between blocks (simulated annealing); returns the best seen.
 
     Worse partitions are taken with a probability that falls to nothing as the moves run out.
@@ -115,7 +112,7 @@ def _anneal(
     current = list(blocks)
     best, best_rise, rise = list(current), 0, 0
     for move in range(stage.moves):
-        if stop() or len(current) < 2:
+        if values.allowance.spent() or len(current) < 2:
             break
         a, b = chance.sample(range(len(current)), 2)
         first, second = current[a], current[b]

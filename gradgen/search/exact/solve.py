@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from gradgen.elimination.accumulate import resolve
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.deadline import Deadline
+from gradgen.search.exact.allowance import Allowance
 from gradgen.search.exact.bounds import SMALL, describe, partition_bound
 from gradgen.search.exact.reductions import parts, reduce
 from gradgen.search.exact.remainder import Remainder
 from gradgen.search.exact.subset_search import search_subsets
 from gradgen.search.heuristics import propose, vertex_order
 
-_EXPANSIONS = (20_000, 50_000, 100_000)
-"""Sets that A* expands with the partitions of the first stages; with the last, all it may."""
+WORK_PER_SECOND = 2_500_000
+"""What a second of effort stands for, in the units of an Allowance: at most two thirds of what a
+processor of 2020 does in that time."""
+_EXPANSIONS = (20_000, 50_000, 100_000, 1 << 62)
+"""Sets that A* expands with the partition of each stage; with the last, all it may."""
 _NODES = 1 << 23
 """Sets that A* keeps in memory at most; about 50 bytes each."""
 
@@ -39,8 +42,6 @@ class ExactResult:
     """Whether the two are equal."""
     bound_by: str
     """How the bound was found."""
-    complete: bool
-    """Whether the result is the same on every machine: the budget cut nothing off."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +59,18 @@ def solve(
     objective: ProductObjective,
     *,
     upper: Order | None = None,
-    budget: float,
-    expansions: int | None = None,
+    effort: float,
 ) -> ExactResult:
-    """The cheapest vertex order, as far as it can be found and proved within `budget` seconds.
+    """The cheapest vertex order, as far as it can be found and proved with so much effort.
 
-    `upper` is a good order, if one is known. A search that finishes gives the same result every
-    time. `expansions` limits the sets that A* expands with each partition of each part: with it,
-    and a budget that suffices, so does one that does not finish. Small graphs are solved whatever
-    the budget. The first search of a larger one compiles for some 15 seconds, which the budget
-    does not count; the code is kept for later runs. Nor does it count the proof in plain Python of
-    a bound that meets the order's cost, which takes some 10 seconds for a block of 16 vertices.
+    `upper` is a good order, if one is known. `effort` is work in units of WORK_PER_SECOND, so that
+    the same graph has the same result on every machine; what it does not count are the proof in
+    plain Python of a bound that meets the order's cost, which takes some 10 seconds for a block of
+    16 vertices, and compilation, some 15 seconds once. Small graphs are solved whatever the effort.
 
     Raises OrderMismatchError if `upper` is for another graph.
     """
-    clock = Deadline(budget)
+    allowance = Allowance(effort * WORK_PER_SECOND)
     known = [resolve(graph, order) for order in ((upper,) if upper else ()) + propose(graph)]
     state = Remainder(graph, objective)
     costs = [state.copy().eliminate_all(order) for order in known]
@@ -85,48 +83,44 @@ def solve(
             found = _Part(tuple(order), paid, paid, "exact search")
         else:
             orders = [tuple(v for v in order if part >> v & 1) for order in known]
-            found = _search(state, part, orders, clock, expansions)
+            found = _search(state, part, orders, allowance)
         steps += found.order
         cost += found.cost
         bound += found.bound
         reasons.append(found.bound_by)
-    complete = not clock.passed()
     bound_by = max(reasons, key=lambda r: (r.startswith("blocks"), r), default="reductions")
     best = min(costs)
     if upper is not None and costs[0] <= min(cost, best):
         proved = costs[0] == bound
         kept = replace(upper, proved_optimal=proved)
-        return ExactResult(kept, costs[0], bound, proved, bound_by, proved or complete)
+        return ExactResult(kept, costs[0], bound, proved, bound_by)
     if best < cost:
         steps, cost = list(known[costs.index(best)]), best
     proved = cost == bound
     found_by = "exact search"
     order_ = vertex_order(graph, steps, found_by, proved_optimal=proved)
-    return ExactResult(order_, cost, bound, proved, bound_by, proved or complete)
+    return ExactResult(order_, cost, bound, proved, bound_by)
 
 
 def _search(
     state: Remainder,
     part: int,
     orders: Sequence[tuple[int, ...]],
-    clock: Deadline,
-    expansions: int | None,
+    allowance: Allowance,
 ) -> _Part:
     """Bounds and A* in turn, with better and better partitions."""
-    with clock.paused():
-        from gradgen.search.exact.arrays import arrays_of
-        from gradgen.search.exact.astar import compile_kernels, search_below
-        from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
+    # numba is not needed for small graphs
+    from gradgen.search.exact.arrays import arrays_of
+    from gradgen.search.exact.astar import search_below
+    from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
 
-        arrays = arrays_of(state, part)
-        blocks = singles(arrays)
-        compile_kernels(arrays, [sorted(block) for block in blocks])
+    arrays = arrays_of(state, part)
+    blocks = singles(arrays)
     cost, order = min((state.copy().eliminate_all(order), order) for order in orders)
-    values = BlockValues(arrays)
+    values = BlockValues(arrays, allowance)
     bound, bound_by = 0, ""
-    most = expansions if expansions is not None else 1 << 62
-    for stage, share in zip(STAGES, (*_EXPANSIONS, most), strict=True):
-        previous, blocks = blocks, improve(values, blocks, stage, clock.passed)
+    for stage, expansions in zip(STAGES, _EXPANSIONS, strict=True):
+        previous, blocks = blocks, improve(values, blocks, stage)
         if blocks == previous and stage != STAGES[-1]:
             continue
         value = values.total(blocks)
@@ -137,9 +131,9 @@ def _search(
             arrays,
             [sorted(block) for block in blocks],
             cost,
-            expansions=min(share, most),
+            expansions=expansions,
             nodes=_NODES,
-            stop=clock.passed,
+            allowance=allowance,
         )
         if found.order is not None:
             return _Part(arrays.named(found.order), found.bound, found.bound, "exact search")
@@ -148,6 +142,6 @@ def _search(
             bound_by = "exact search" if bound > value else describe(named)
         if found.finished:
             return _Part(order, cost, cost, "exact search")
-        if clock.passed():
+        if allowance.spent():
             break
     return _Part(order, cost, bound, bound_by)
