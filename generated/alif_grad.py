@@ -19,83 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/alif.py",
-    "function": "alif_step",
-    "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
-    "text": "sha256:b0125d0e535efcecca3d4ebfffc1f7b1d40620b4ba16f515b287564fa2b570bc",
-    "wrt": ("U", "A", "S"),
-    "elimination": "vertex",
-    "order": (
-        "mul-4b83974a4a",
-        "add-e15f393db7",
-        "mul-6347afba28",
-        "add-759d5c10a8",
-        "sub-8f4b6b314a",
-        "logistic-44517fe3b2",
-        "mul-bc11b2796a",
-    ),
-    "graph": "24a875f4831d310f",
-    "found_by": "forward",
-    "proved_optimal": True,
-    "rewriting": 0,
-    "vjp_order": "reverse",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {
-            "mul": 3,
-            "div": 1,
-            "add": 3,
-            "sub": 2,
-            "transcendental": 1,
-            "total": 10,
-        },
-        "value_and_jacobian": {
-            "mul": 6,
-            "div": 1,
-            "add": 4,
-            "sub": 3,
-            "neg": 3,
-            "transcendental": 1,
-            "total": 15,
-            "accumulation": {"muls": 2, "adds": 1, "edges": 17},
-            "forward": {"total": 15, "muls": 2, "adds": 1, "edges": 17},
-            "reverse": {"total": 15, "muls": 4, "adds": 1, "edges": 20},
-        },
-        "vjp": {
-            "mul": 7,
-            "div": 1,
-            "add": 4,
-            "sub": 4,
-            "transcendental": 1,
-            "total": 17,
-            "accumulation": {"muls": 4, "adds": 3, "edges": 13},
-            "reverse": {"total": 17, "muls": 4, "adds": 3, "edges": 13},
-        },
-        "jvp": {
-            "mul": 8,
-            "div": 1,
-            "add": 4,
-            "sub": 5,
-            "transcendental": 1,
-            "total": 19,
-            "accumulation": {"muls": 4, "adds": 3, "edges": 13},
-            "forward": {"total": 19, "muls": 4, "adds": 3, "edges": 13},
-        },
-        "residuals": {
-            "mul": 3,
-            "div": 1,
-            "add": 3,
-            "sub": 2,
-            "transcendental": 1,
-            "total": 10,
-            "kept": {"bytes": 4, "inputs": 8},
-        },
-        "backward": {"mul": 4, "add": 1, "sub": 2, "total": 7},
-    },
-}
-
 
 def alif_step(U, A, S, alpha=0.951, th=1.0, beta=-0.17, rho=0.995):
     """Advance the neuron by one step.
@@ -597,3 +520,53 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"alif_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/alif.py",
+    "function": "alif_step",
+    "digest": "sha256:7eef662fe6a17ed2f6249f27f2b3bd0f703a852d12fa48dd94b2df64a0d49b45",
+    "text": "sha256:1d8bb774292f4b6b0afa02445f7465d3e44cfb4e480a47822e12785556c9aafc",
+    "wrt": ("U", "A", "S"),
+    "elimination": "vertex",
+    "order": (
+        "mul-4b83974a4a", "add-e15f393db7", "mul-6347afba28", "add-759d5c10a8",
+        "sub-8f4b6b314a", "logistic-44517fe3b2", "mul-bc11b2796a",
+    ),
+    "graph": "24a875f4831d310f",
+    "found_by": "forward",
+    "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {
+            "mul": 3, "div": 1, "add": 3, "sub": 2, "transcendental": 1, "total": 10,
+        },
+        "value_and_jacobian": {
+            "mul": 6, "div": 1, "add": 4, "sub": 3, "neg": 3, "transcendental": 1,
+            "total": 15,
+            "accumulation": {"muls": 2, "adds": 1, "edges": 17},
+            "forward": {"total": 15, "muls": 2, "adds": 1, "edges": 17},
+            "reverse": {"total": 15, "muls": 4, "adds": 1, "edges": 20},
+        },
+        "vjp": {
+            "mul": 7, "div": 1, "add": 4, "sub": 4, "transcendental": 1, "total": 17,
+            "accumulation": {"muls": 4, "adds": 3, "edges": 13},
+            "reverse": {"total": 17, "muls": 4, "adds": 3, "edges": 13},
+        },
+        "jvp": {
+            "mul": 8, "div": 1, "add": 4, "sub": 5, "transcendental": 1, "total": 19,
+            "accumulation": {"muls": 4, "adds": 3, "edges": 13},
+            "forward": {"total": 19, "muls": 4, "adds": 3, "edges": 13},
+        },
+        "residuals": {
+            "mul": 3, "div": 1, "add": 3, "sub": 2, "transcendental": 1, "total": 10,
+            "kept": {"bytes": 4, "inputs": 8},
+        },
+        "backward": {"mul": 4, "add": 1, "sub": 2, "total": 7},
+    },
+}

@@ -19,84 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/alif_multi.py",
-    "function": "alif_multi_step",
-    "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:c79f5d328aae434784ed529c2973f70c1636910d26eb4e3eb7bd7750b863b119",
-    "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
-    "elimination": "vertex",
-    "order": (
-        "mul-d7b2c1d53d",
-        "mul-fd58530586",
-        "add-bbab100910",
-        "mul-a7e5983bf0",
-        "mul-6dafa88675",
-        "add-7d2826919e",
-        "mul-ddd43608e4",
-        "add-2a9cd4c4d5",
-        "mul-3ffb84666f",
-        "add-e2ed391b58",
-        "mul-70ea4caae2",
-        "mul-e6b03540a3",
-        "add-1b95df64ba",
-        "mul-bc7c4af821",
-        "sub-8f8e4f39d4",
-        "sub-a3329c924a",
-        "copy-1c8f7ebd08",
-    ),
-    "graph": "f2e0c3a093cf5572",
-    "found_by": "forward",
-    "proved_optimal": False,
-    "rewriting": 0,
-    "vjp_order": "reverse",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {"mul": 9, "add": 5, "sub": 5, "compare": 1, "total": 19},
-        "value_and_jacobian": {
-            "mul": 22,
-            "add": 10,
-            "sub": 6,
-            "neg": 6,
-            "other": 1,
-            "compare": 1,
-            "total": 39,
-            "accumulation": {"muls": 12, "adds": 5, "edges": 56},
-            "forward": {"total": 39, "muls": 12, "adds": 5, "edges": 56},
-            "reverse": {"total": 43, "muls": 26, "adds": 8, "edges": 77},
-        },
-        "vjp": {
-            "mul": 21,
-            "add": 9,
-            "sub": 9,
-            "other": 1,
-            "total": 40,
-            "accumulation": {"muls": 11, "adds": 7, "edges": 29},
-            "reverse": {"total": 40, "muls": 11, "adds": 7, "edges": 29},
-        },
-        "jvp": {
-            "mul": 21,
-            "add": 10,
-            "sub": 8,
-            "other": 1,
-            "compare": 1,
-            "total": 40,
-            "accumulation": {"muls": 11, "adds": 7, "edges": 29},
-            "forward": {"total": 40, "muls": 11, "adds": 7, "edges": 29},
-        },
-        "residuals": {
-            "mul": 10,
-            "add": 5,
-            "sub": 6,
-            "other": 1,
-            "total": 22,
-            "kept": {"bytes": 12, "inputs": 16},
-        },
-        "backward": {"mul": 11, "add": 4, "sub": 3, "total": 18},
-    },
-}
-
 
 class AlifMultiParams(NamedTuple):
     """Decay factors of membrane and adaptation, baseline and strengths of the threshold."""
@@ -1048,3 +970,54 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"alif_multi_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/alif_multi.py",
+    "function": "alif_multi_step",
+    "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
+    "text": "sha256:3132db12ac1f3b73a2c50e20b812582cd6ab0dac351d9e949805353ac9bb0cd6",
+    "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
+    "elimination": "vertex",
+    "order": (
+        "mul-d7b2c1d53d", "mul-fd58530586", "add-bbab100910", "mul-a7e5983bf0",
+        "mul-6dafa88675", "add-7d2826919e", "mul-ddd43608e4", "add-2a9cd4c4d5",
+        "mul-3ffb84666f", "add-e2ed391b58", "mul-70ea4caae2", "mul-e6b03540a3",
+        "add-1b95df64ba", "mul-bc7c4af821", "sub-8f8e4f39d4", "sub-a3329c924a",
+        "copy-1c8f7ebd08",
+    ),
+    "graph": "f2e0c3a093cf5572",
+    "found_by": "forward",
+    "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {"mul": 9, "add": 5, "sub": 5, "compare": 1, "total": 19},
+        "value_and_jacobian": {
+            "mul": 22, "add": 10, "sub": 6, "neg": 6, "other": 1, "compare": 1,
+            "total": 39,
+            "accumulation": {"muls": 12, "adds": 5, "edges": 56},
+            "forward": {"total": 39, "muls": 12, "adds": 5, "edges": 56},
+            "reverse": {"total": 43, "muls": 26, "adds": 8, "edges": 77},
+        },
+        "vjp": {
+            "mul": 21, "add": 9, "sub": 9, "other": 1, "total": 40,
+            "accumulation": {"muls": 11, "adds": 7, "edges": 29},
+            "reverse": {"total": 40, "muls": 11, "adds": 7, "edges": 29},
+        },
+        "jvp": {
+            "mul": 21, "add": 10, "sub": 8, "other": 1, "compare": 1, "total": 40,
+            "accumulation": {"muls": 11, "adds": 7, "edges": 29},
+            "forward": {"total": 40, "muls": 11, "adds": 7, "edges": 29},
+        },
+        "residuals": {
+            "mul": 10, "add": 5, "sub": 6, "other": 1, "total": 22,
+            "kept": {"bytes": 12, "inputs": 16},
+        },
+        "backward": {"mul": 11, "add": 4, "sub": 3, "total": 18},
+    },
+}

@@ -19,105 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/fitzhugh_nagumo.py",
-    "function": "fitzhugh_nagumo_step",
-    "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
-    "text": "sha256:f236f855b1be098e05d15ce5c3079c1b1f936ed449f07e7710d82c5310d90b67",
-    "wrt": ("v", "w", "I"),
-    "elimination": "vertex",
-    "order": (
-        "div-f6b89dd039",
-        "mul-e46390ba33",
-        "sub-720b77db23",
-        "mul-734c73faf4",
-        "add-8f28cc4e4e",
-        "mul-db158e1d42",
-        "add-3023488741",
-        "sub-b924f40d10",
-        "sub-d29020ca89",
-        "div-ef547c7711",
-        "integer_pow-6fd8ce5834",
-    ),
-    "graph": "41611b025c4c6f61",
-    "found_by": "reverse",
-    "proved_optimal": True,
-    "rewriting": 0,
-    "vjp_order": (
-        "mul-db158e1d42",
-        "add-8f28cc4e4e",
-        "mul-e46390ba33",
-        "sub-b924f40d10",
-        "mul-734c73faf4",
-        "div-f6b89dd039",
-        "out:1",
-        "out:0",
-        "integer_pow-6fd8ce5834",
-        "sub-720b77db23",
-        "div-ef547c7711",
-        "sub-d29020ca89",
-        "add-3023488741",
-    ),
-    "jvp_order": (
-        "div-ef547c7711",
-        "mul-db158e1d42",
-        "mul-e46390ba33",
-        "I",
-        "integer_pow-6fd8ce5834",
-        "v",
-        "mul-734c73faf4",
-        "w",
-        "sub-d29020ca89",
-        "add-8f28cc4e4e",
-        "sub-b924f40d10",
-        "sub-720b77db23",
-        "div-f6b89dd039",
-        "add-3023488741",
-    ),
-    "counts": {
-        "primal": {"mul": 5, "div": 2, "add": 4, "sub": 3, "total": 14},
-        "value_and_jacobian": {
-            "mul": 8,
-            "div": 3,
-            "add": 4,
-            "sub": 5,
-            "total": 20,
-            "accumulation": {"muls": 3, "adds": 3, "edges": 15},
-            "forward": {"total": 22, "muls": 5, "adds": 3, "edges": 19},
-            "reverse": {"total": 20, "muls": 3, "adds": 3, "edges": 15},
-        },
-        "vjp": {
-            "mul": 5,
-            "div": 1,
-            "add": 2,
-            "sub": 2,
-            "neg": 1,
-            "total": 10,
-            "accumulation": {"muls": 6, "adds": 5, "edges": 19},
-            "reverse": {"total": 13, "muls": 6, "adds": 5, "edges": 19},
-        },
-        "jvp": {
-            "mul": 10,
-            "div": 3,
-            "add": 7,
-            "sub": 6,
-            "total": 26,
-            "accumulation": {"muls": 6, "adds": 6, "edges": 18},
-            "forward": {"total": 28, "muls": 6, "adds": 6, "edges": 19},
-        },
-        "residuals": {
-            "mul": 3,
-            "div": 2,
-            "add": 2,
-            "sub": 1,
-            "total": 8,
-            "kept": {"bytes": 4, "inputs": 8},
-        },
-        "backward": {"mul": 5, "add": 1, "sub": 1, "total": 7},
-    },
-}
-
 
 def fitzhugh_nagumo_step(v, w, I, a=0.7, b=0.8, tau=12.5):
     """Advance the model by 0.1 time units.
@@ -605,3 +506,60 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"fitzhugh_nagumo_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/fitzhugh_nagumo.py",
+    "function": "fitzhugh_nagumo_step",
+    "digest": "sha256:b84ca25c7faa8f6b218fb44de1111905e5bf93b9d050e845ba3d4157fc506266",
+    "text": "sha256:3d18e0c3fe96cbd21b3cd6c10704801e991e4d847c82dcf46e554abf7f6c085c",
+    "wrt": ("v", "w", "I"),
+    "elimination": "vertex",
+    "order": (
+        "div-f6b89dd039", "mul-e46390ba33", "sub-720b77db23", "mul-734c73faf4",
+        "add-8f28cc4e4e", "mul-db158e1d42", "add-3023488741", "sub-b924f40d10",
+        "sub-d29020ca89", "div-ef547c7711", "integer_pow-6fd8ce5834",
+    ),
+    "graph": "41611b025c4c6f61",
+    "found_by": "reverse",
+    "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": (
+        "mul-db158e1d42", "add-8f28cc4e4e", "mul-e46390ba33", "sub-b924f40d10",
+        "mul-734c73faf4", "div-f6b89dd039", "out:1", "out:0", "integer_pow-6fd8ce5834",
+        "sub-720b77db23", "div-ef547c7711", "sub-d29020ca89", "add-3023488741",
+    ),
+    "jvp_order": (
+        "div-ef547c7711", "mul-db158e1d42", "mul-e46390ba33", "I",
+        "integer_pow-6fd8ce5834", "v", "mul-734c73faf4", "w", "sub-d29020ca89",
+        "add-8f28cc4e4e", "sub-b924f40d10", "sub-720b77db23", "div-f6b89dd039",
+        "add-3023488741",
+    ),
+    "counts": {
+        "primal": {"mul": 5, "div": 2, "add": 4, "sub": 3, "total": 14},
+        "value_and_jacobian": {
+            "mul": 8, "div": 3, "add": 4, "sub": 5, "total": 20,
+            "accumulation": {"muls": 3, "adds": 3, "edges": 15},
+            "forward": {"total": 22, "muls": 5, "adds": 3, "edges": 19},
+            "reverse": {"total": 20, "muls": 3, "adds": 3, "edges": 15},
+        },
+        "vjp": {
+            "mul": 5, "div": 1, "add": 2, "sub": 2, "neg": 1, "total": 10,
+            "accumulation": {"muls": 6, "adds": 5, "edges": 19},
+            "reverse": {"total": 13, "muls": 6, "adds": 5, "edges": 19},
+        },
+        "jvp": {
+            "mul": 10, "div": 3, "add": 7, "sub": 6, "total": 26,
+            "accumulation": {"muls": 6, "adds": 6, "edges": 18},
+            "forward": {"total": 28, "muls": 6, "adds": 6, "edges": 19},
+        },
+        "residuals": {
+            "mul": 3, "div": 2, "add": 2, "sub": 1, "total": 8,
+            "kept": {"bytes": 4, "inputs": 8},
+        },
+        "backward": {"mul": 5, "add": 1, "sub": 1, "total": 7},
+    },
+}

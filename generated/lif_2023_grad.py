@@ -18,91 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/lif_2023.py",
-    "function": "lif_2023_step",
-    "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
-    "text": "sha256:fda018ca5174943b4d38f45e0da618e63861dc70894cb9aae69b0f54ddeb58fd",
-    "wrt": ("U", "I", "S", "a", "b", "threshold"),
-    "elimination": "vertex",
-    "order": (
-        "mul-a94c879eb4",
-        "sub-857c30f352",
-        "mul-f03539fdce",
-        "mul-220ce0d5a8",
-        "sub-4f055bae77",
-        "mul-2eed7413f7",
-        "add-76b3faf445",
-        "copy-5f367552d8",
-        "add-c28872bedc",
-    ),
-    "graph": "c9ab07ebad9fabbe",
-    "found_by": "markowitz, ties to the earliest",
-    "proved_optimal": True,
-    "rewriting": 0,
-    "vjp_order": "markowitz, ties to the earliest",
-    "jvp_order": "markowitz, ties to the earliest",
-    "counts": {
-        "primal": {
-            "mul": 6,
-            "div": 1,
-            "add": 3,
-            "sub": 3,
-            "transcendental": 1,
-            "compare": 1,
-            "total": 14,
-        },
-        "value_and_jacobian": {
-            "mul": 18,
-            "div": 4,
-            "add": 4,
-            "sub": 8,
-            "neg": 4,
-            "transcendental": 1,
-            "compare": 1,
-            "total": 35,
-            "accumulation": {"muls": 13, "adds": 3, "edges": 23},
-            "forward": {"total": 44, "muls": 17, "adds": 5, "edges": 27},
-            "reverse": {"total": 40, "muls": 16, "adds": 4, "edges": 25},
-        },
-        "vjp": {
-            "mul": 17,
-            "div": 2,
-            "add": 6,
-            "sub": 8,
-            "neg": 1,
-            "transcendental": 1,
-            "compare": 1,
-            "total": 34,
-            "accumulation": {"muls": 12, "adds": 5, "edges": 22},
-            "reverse": {"total": 36, "muls": 14, "adds": 5, "edges": 20},
-        },
-        "jvp": {
-            "mul": 19,
-            "div": 3,
-            "add": 9,
-            "sub": 8,
-            "transcendental": 1,
-            "compare": 1,
-            "total": 40,
-            "accumulation": {"muls": 12, "adds": 8, "edges": 22},
-            "forward": {"total": 44, "muls": 14, "adds": 8, "edges": 20},
-        },
-        "residuals": {"total": 0, "kept": {"bytes": 8, "inputs": 8}},
-        "backward": {
-            "mul": 17,
-            "div": 2,
-            "add": 6,
-            "sub": 8,
-            "neg": 1,
-            "transcendental": 1,
-            "compare": 1,
-            "total": 34,
-        },
-    },
-}
-
 
 def lif_2023_step(U, I, S, a, b, threshold):
     """Advance the neuron by one step.
@@ -726,3 +641,57 @@ def _once_jvp(primals, tangents):
         "lif_2023_step has derivative rules of its own, which its derivatives do not show: "
         "there is no second derivative"
     )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/lif_2023.py",
+    "function": "lif_2023_step",
+    "digest": "sha256:f2fac158a262ac69c1863bd948eda1d92a97e364d439417bff86249cb1d17b9e",
+    "text": "sha256:7857eb8082ba3b82d35e4ecd63b01721fb839bf3abf253355074e546e38e9ddb",
+    "wrt": ("U", "I", "S", "a", "b", "threshold"),
+    "elimination": "vertex",
+    "order": (
+        "mul-a94c879eb4", "sub-857c30f352", "mul-f03539fdce", "mul-220ce0d5a8",
+        "sub-4f055bae77", "mul-2eed7413f7", "add-76b3faf445", "copy-5f367552d8",
+        "add-c28872bedc",
+    ),
+    "graph": "c9ab07ebad9fabbe",
+    "found_by": "markowitz, ties to the earliest",
+    "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "markowitz, ties to the earliest",
+    "jvp_order": "markowitz, ties to the earliest",
+    "counts": {
+        "primal": {
+            "mul": 6, "div": 1, "add": 3, "sub": 3, "transcendental": 1, "compare": 1,
+            "total": 14,
+        },
+        "value_and_jacobian": {
+            "mul": 18, "div": 4, "add": 4, "sub": 8, "neg": 4, "transcendental": 1,
+            "compare": 1, "total": 35,
+            "accumulation": {"muls": 13, "adds": 3, "edges": 23},
+            "forward": {"total": 44, "muls": 17, "adds": 5, "edges": 27},
+            "reverse": {"total": 40, "muls": 16, "adds": 4, "edges": 25},
+        },
+        "vjp": {
+            "mul": 17, "div": 2, "add": 6, "sub": 8, "neg": 1, "transcendental": 1,
+            "compare": 1, "total": 34,
+            "accumulation": {"muls": 12, "adds": 5, "edges": 22},
+            "reverse": {"total": 36, "muls": 14, "adds": 5, "edges": 20},
+        },
+        "jvp": {
+            "mul": 19, "div": 3, "add": 9, "sub": 8, "transcendental": 1, "compare": 1,
+            "total": 40,
+            "accumulation": {"muls": 12, "adds": 8, "edges": 22},
+            "forward": {"total": 44, "muls": 14, "adds": 8, "edges": 20},
+        },
+        "residuals": {"total": 0, "kept": {"bytes": 8, "inputs": 8}},
+        "backward": {
+            "mul": 17, "div": 2, "add": 6, "sub": 8, "neg": 1, "transcendental": 1,
+            "compare": 1, "total": 34,
+        },
+    },
+}

@@ -18,71 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/lif.py",
-    "function": "lif_step",
-    "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
-    "text": "sha256:d185291d3f0adeef867386e8bb99fd430354db0763c0b838dbcfb74d1cc9957f",
-    "wrt": ("U", "I", "S"),
-    "elimination": "vertex",
-    "order": (
-        "sub-2e89a68451",
-        "mul-2eed7413f7",
-        "mul-220ce0d5a8",
-        "add-c28872bedc",
-        "mul-f03539fdce",
-        "mul-a94c879eb4",
-    ),
-    "graph": "44ce360b7f9a8bd9",
-    "found_by": "reverse",
-    "proved_optimal": False,
-    "rewriting": 0,
-    "vjp_order": "reverse",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {"mul": 4, "add": 2, "sub": 3, "compare": 1, "total": 9},
-        "value_and_jacobian": {
-            "mul": 6,
-            "div": 1,
-            "add": 3,
-            "sub": 3,
-            "compare": 1,
-            "total": 13,
-            "accumulation": {"muls": 2, "adds": 0, "edges": 11},
-            "forward": {"total": 14, "muls": 2, "adds": 0, "edges": 10},
-            "reverse": {"total": 14, "muls": 2, "adds": 0, "edges": 11},
-        },
-        "vjp": {
-            "mul": 7,
-            "div": 1,
-            "add": 4,
-            "sub": 3,
-            "total": 15,
-            "accumulation": {"muls": 5, "adds": 2, "edges": 11},
-            "reverse": {"total": 15, "muls": 5, "adds": 2, "edges": 11},
-        },
-        "jvp": {
-            "mul": 9,
-            "div": 1,
-            "add": 5,
-            "sub": 3,
-            "compare": 1,
-            "total": 18,
-            "accumulation": {"muls": 5, "adds": 2, "edges": 11},
-            "forward": {"total": 18, "muls": 5, "adds": 2, "edges": 11},
-        },
-        "residuals": {
-            "mul": 3,
-            "add": 2,
-            "sub": 3,
-            "total": 8,
-            "kept": {"bytes": 4, "inputs": 8},
-        },
-        "backward": {"mul": 4, "div": 1, "add": 2, "total": 7},
-    },
-}
-
 
 def lif_step(U, I, S, a=0.95, b=0.9, th=1.0):
     """Advance the neuron by one step.
@@ -608,3 +543,50 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"lif_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/lif.py",
+    "function": "lif_step",
+    "digest": "sha256:bf98f54aff3b315509a750b9253c86db840d55556de6b911590dce54193c652c",
+    "text": "sha256:0b64a3d3504fd198dfb94a72fdee6688ee7ce98432e151777e2d42577b647968",
+    "wrt": ("U", "I", "S"),
+    "elimination": "vertex",
+    "order": (
+        "sub-2e89a68451", "mul-2eed7413f7", "mul-220ce0d5a8", "add-c28872bedc",
+        "mul-f03539fdce", "mul-a94c879eb4",
+    ),
+    "graph": "44ce360b7f9a8bd9",
+    "found_by": "reverse",
+    "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {"mul": 4, "add": 2, "sub": 3, "compare": 1, "total": 9},
+        "value_and_jacobian": {
+            "mul": 6, "div": 1, "add": 3, "sub": 3, "compare": 1, "total": 13,
+            "accumulation": {"muls": 2, "adds": 0, "edges": 11},
+            "forward": {"total": 14, "muls": 2, "adds": 0, "edges": 10},
+            "reverse": {"total": 14, "muls": 2, "adds": 0, "edges": 11},
+        },
+        "vjp": {
+            "mul": 7, "div": 1, "add": 4, "sub": 3, "total": 15,
+            "accumulation": {"muls": 5, "adds": 2, "edges": 11},
+            "reverse": {"total": 15, "muls": 5, "adds": 2, "edges": 11},
+        },
+        "jvp": {
+            "mul": 9, "div": 1, "add": 5, "sub": 3, "compare": 1, "total": 18,
+            "accumulation": {"muls": 5, "adds": 2, "edges": 11},
+            "forward": {"total": 18, "muls": 5, "adds": 2, "edges": 11},
+        },
+        "residuals": {
+            "mul": 3, "add": 2, "sub": 3, "total": 8,
+            "kept": {"bytes": 4, "inputs": 8},
+        },
+        "backward": {"mul": 4, "div": 1, "add": 2, "total": 7},
+    },
+}

@@ -19,75 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/lif_reset.py",
-    "function": "lif_reset_step",
-    "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
-    "text": "sha256:462cad88342af204d0d9559b719d395f2759a96625f8d9e2289d95c7f674f403",
-    "wrt": ("U", "I", "S"),
-    "elimination": "vertex",
-    "order": (
-        "mul-a94c879eb4",
-        "mul-f03539fdce",
-        "mul-220ce0d5a8",
-        "mul-2eed7413f7",
-        "sub-dad3c902ae",
-        "copy-78a9bc3719",
-        "sub-5d33f9790d",
-        "add-c28872bedc",
-    ),
-    "graph": "48a4e7f253187038",
-    "found_by": "markowitz, ties to the earliest",
-    "proved_optimal": True,
-    "rewriting": 0,
-    "vjp_order": "reverse",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {"mul": 5, "add": 2, "sub": 4, "compare": 1, "total": 11},
-        "value_and_jacobian": {
-            "mul": 10,
-            "div": 1,
-            "add": 3,
-            "sub": 5,
-            "neg": 2,
-            "compare": 1,
-            "total": 19,
-            "accumulation": {"muls": 5, "adds": 1, "edges": 12},
-            "forward": {"total": 22, "muls": 6, "adds": 2, "edges": 16},
-            "reverse": {"total": 20, "muls": 5, "adds": 1, "edges": 15},
-        },
-        "vjp": {
-            "mul": 9,
-            "div": 1,
-            "add": 4,
-            "sub": 5,
-            "compare": 1,
-            "total": 19,
-            "accumulation": {"muls": 7, "adds": 3, "edges": 14},
-            "reverse": {"total": 19, "muls": 7, "adds": 3, "edges": 14},
-        },
-        "jvp": {
-            "mul": 12,
-            "div": 1,
-            "add": 5,
-            "sub": 5,
-            "compare": 1,
-            "total": 23,
-            "accumulation": {"muls": 7, "adds": 3, "edges": 14},
-            "forward": {"total": 23, "muls": 7, "adds": 3, "edges": 14},
-        },
-        "residuals": {
-            "mul": 2,
-            "add": 1,
-            "sub": 2,
-            "total": 5,
-            "kept": {"bytes": 4, "inputs": 8},
-        },
-        "backward": {"mul": 7, "div": 1, "add": 3, "sub": 3, "compare": 1, "total": 14},
-    },
-}
-
 
 def lif_reset_step(U, I, S, a=0.95, b=0.9, threshold=1.0):
     """Advance the neuron by one step.
@@ -638,3 +569,51 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"lif_reset_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/lif_reset.py",
+    "function": "lif_reset_step",
+    "digest": "sha256:0fa53dd45a54c32dd097ad9b819b0c8975e29ec98ba7a32b37231fe9d7f90133",
+    "text": "sha256:6803895d32429257f389a5e0fd6c86d0756c0b6ab18be1ae2bdc0798f42b105e",
+    "wrt": ("U", "I", "S"),
+    "elimination": "vertex",
+    "order": (
+        "mul-a94c879eb4", "mul-f03539fdce", "mul-220ce0d5a8", "mul-2eed7413f7",
+        "sub-dad3c902ae", "copy-78a9bc3719", "sub-5d33f9790d", "add-c28872bedc",
+    ),
+    "graph": "48a4e7f253187038",
+    "found_by": "markowitz, ties to the earliest",
+    "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {"mul": 5, "add": 2, "sub": 4, "compare": 1, "total": 11},
+        "value_and_jacobian": {
+            "mul": 10, "div": 1, "add": 3, "sub": 5, "neg": 2, "compare": 1,
+            "total": 19,
+            "accumulation": {"muls": 5, "adds": 1, "edges": 12},
+            "forward": {"total": 22, "muls": 6, "adds": 2, "edges": 16},
+            "reverse": {"total": 20, "muls": 5, "adds": 1, "edges": 15},
+        },
+        "vjp": {
+            "mul": 9, "div": 1, "add": 4, "sub": 5, "compare": 1, "total": 19,
+            "accumulation": {"muls": 7, "adds": 3, "edges": 14},
+            "reverse": {"total": 19, "muls": 7, "adds": 3, "edges": 14},
+        },
+        "jvp": {
+            "mul": 12, "div": 1, "add": 5, "sub": 5, "compare": 1, "total": 23,
+            "accumulation": {"muls": 7, "adds": 3, "edges": 14},
+            "forward": {"total": 23, "muls": 7, "adds": 3, "edges": 14},
+        },
+        "residuals": {
+            "mul": 2, "add": 1, "sub": 2, "total": 5,
+            "kept": {"bytes": 4, "inputs": 8},
+        },
+        "backward": {"mul": 7, "div": 1, "add": 3, "sub": 3, "compare": 1, "total": 14},
+    },
+}

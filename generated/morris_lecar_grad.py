@@ -19,108 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/morris_lecar.py",
-    "function": "morris_lecar_step",
-    "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
-    "text": "sha256:240f33237743e9f879965d2e16a85cac824a8755696f00d0aa9d99537e3437c8",
-    "wrt": ("V", "N", "I"),
-    "elimination": "vertex",
-    "order": (
-        "sub-d618fa08a0",
-        "div-98c4c6b1a2",
-        "tanh-cc1709b037",
-        "add-40025a2a00",
-        "mul-dfdea68e5e",
-        "sub-a3de5c63ac",
-        "div-8d0b71ae82",
-        "tanh-6af58e7a16",
-        "add-86ed6c325e",
-        "mul-ee7e582cdf",
-        "div-08618e09d2",
-        "cosh-5747478a80",
-        "mul-be52b13941",
-        "sub-012cf0ad52",
-        "mul-6ea3a2ccf5",
-        "mul-9b074a6b81",
-        "sub-15184b0c8d",
-        "mul-65a89bef0c",
-        "mul-9b8917e232",
-        "sub-cc04746a68",
-        "mul-6393faf586",
-        "sub-2a8789722e",
-        "sub-52b4e21be0",
-        "sub-929dd4b6d6",
-        "mul-b7b403c371",
-        "mul-6693864693",
-        "sub-df6dd6e34a",
-        "mul-cf168efa8a",
-    ),
-    "graph": "d0c08f16ddbf3fff",
-    "found_by": "forward",
-    "proved_optimal": False,
-    "rewriting": 0,
-    "vjp_order": "markowitz, ties to the earliest",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {
-            "mul": 12,
-            "div": 4,
-            "add": 4,
-            "sub": 9,
-            "transcendental": 3,
-            "total": 32,
-        },
-        "value_and_jacobian": {
-            "mul": 21,
-            "div": 6,
-            "add": 8,
-            "sub": 13,
-            "neg": 1,
-            "transcendental": 4,
-            "total": 52,
-            "accumulation": {"muls": 14, "adds": 6, "edges": 38},
-            "forward": {"total": 57, "muls": 14, "adds": 6, "edges": 38},
-            "reverse": {"total": 60, "muls": 17, "adds": 6, "edges": 35},
-        },
-        "vjp": {
-            "mul": 20,
-            "div": 6,
-            "add": 7,
-            "sub": 10,
-            "transcendental": 4,
-            "total": 47,
-            "accumulation": {"muls": 17, "adds": 8, "edges": 42},
-            "reverse": {"total": 54, "muls": 20, "adds": 8, "edges": 39},
-        },
-        "jvp": {
-            "mul": 24,
-            "div": 6,
-            "add": 10,
-            "sub": 14,
-            "transcendental": 4,
-            "total": 58,
-            "accumulation": {"muls": 20, "adds": 9, "edges": 39},
-            "forward": {"total": 66, "muls": 20, "adds": 9, "edges": 39},
-        },
-        "residuals": {
-            "mul": 2,
-            "div": 1,
-            "total": 3,
-            "kept": {"bytes": 8, "inputs": 8},
-        },
-        "backward": {
-            "mul": 18,
-            "div": 5,
-            "add": 7,
-            "sub": 10,
-            "transcendental": 4,
-            "total": 44,
-        },
-    },
-}
-
 
 def morris_lecar_step(
     V,
@@ -874,3 +772,60 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"morris_lecar_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/morris_lecar.py",
+    "function": "morris_lecar_step",
+    "digest": "sha256:e9bb12995f0a6715fab81182fae3a3dbaadf11ad0401ad790e7d46aeebf02d13",
+    "text": "sha256:6f22c4f1cd3d8e8ef27220a29cf29da9eb9cb85bbd24609da94d82dca0a69174",
+    "wrt": ("V", "N", "I"),
+    "elimination": "vertex",
+    "order": (
+        "sub-d618fa08a0", "div-98c4c6b1a2", "tanh-cc1709b037", "add-40025a2a00",
+        "mul-dfdea68e5e", "sub-a3de5c63ac", "div-8d0b71ae82", "tanh-6af58e7a16",
+        "add-86ed6c325e", "mul-ee7e582cdf", "div-08618e09d2", "cosh-5747478a80",
+        "mul-be52b13941", "sub-012cf0ad52", "mul-6ea3a2ccf5", "mul-9b074a6b81",
+        "sub-15184b0c8d", "mul-65a89bef0c", "mul-9b8917e232", "sub-cc04746a68",
+        "mul-6393faf586", "sub-2a8789722e", "sub-52b4e21be0", "sub-929dd4b6d6",
+        "mul-b7b403c371", "mul-6693864693", "sub-df6dd6e34a", "mul-cf168efa8a",
+    ),
+    "graph": "d0c08f16ddbf3fff",
+    "found_by": "forward",
+    "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "markowitz, ties to the earliest",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {
+            "mul": 12, "div": 4, "add": 4, "sub": 9, "transcendental": 3, "total": 32,
+        },
+        "value_and_jacobian": {
+            "mul": 21, "div": 6, "add": 8, "sub": 13, "neg": 1, "transcendental": 4,
+            "total": 52,
+            "accumulation": {"muls": 14, "adds": 6, "edges": 38},
+            "forward": {"total": 57, "muls": 14, "adds": 6, "edges": 38},
+            "reverse": {"total": 60, "muls": 17, "adds": 6, "edges": 35},
+        },
+        "vjp": {
+            "mul": 20, "div": 6, "add": 7, "sub": 10, "transcendental": 4, "total": 47,
+            "accumulation": {"muls": 17, "adds": 8, "edges": 42},
+            "reverse": {"total": 54, "muls": 20, "adds": 8, "edges": 39},
+        },
+        "jvp": {
+            "mul": 24, "div": 6, "add": 10, "sub": 14, "transcendental": 4, "total": 58,
+            "accumulation": {"muls": 20, "adds": 9, "edges": 39},
+            "forward": {"total": 66, "muls": 20, "adds": 9, "edges": 39},
+        },
+        "residuals": {
+            "mul": 2, "div": 1, "total": 3,
+            "kept": {"bytes": 8, "inputs": 8},
+        },
+        "backward": {
+            "mul": 18, "div": 5, "add": 7, "sub": 10, "transcendental": 4, "total": 44,
+        },
+    },
+}

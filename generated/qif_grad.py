@@ -19,118 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/qif.py",
-    "function": "qif_step",
-    "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:0f1f10a7a42e4760dce70d963898cd164ae459f35b2969079c08eb7ab206f790",
-    "wrt": ("v", "I"),
-    "elimination": "vertex",
-    "order": (
-        "mul-73c299136f",
-        "sub-9dacdd4303",
-        "sub-c3c8ce0f59",
-        "mul-de07ca9fe9",
-        "div-f50c9e70e7",
-        "mul-d08c34b1c1",
-        "mul-1a287d76fb",
-        "sub-7ef9d499a7",
-        "copy-4b49e92195",
-        "sub-c19b0201fa",
-        "add-2d7d2948fb",
-        "add-b358ebcad6",
-    ),
-    "graph": "620ddedc67f26b79",
-    "found_by": "exact search",
-    "proved_optimal": True,
-    "rewriting": 0,
-    "vjp_order": (
-        "sub-9dacdd4303",
-        "out:0",
-        "sub-c19b0201fa",
-        "mul-73c299136f",
-        "out:1",
-        "sub-7ef9d499a7",
-        "mul-1a287d76fb",
-        "mul-d08c34b1c1",
-        "copy-4b49e92195",
-        "sub-c3c8ce0f59",
-        "mul-de07ca9fe9",
-        "add-b358ebcad6",
-        "div-f50c9e70e7",
-        "add-2d7d2948fb",
-    ),
-    "jvp_order": (
-        "mul-d08c34b1c1",
-        "sub-7ef9d499a7",
-        "sub-9dacdd4303",
-        "sub-c3c8ce0f59",
-        "div-f50c9e70e7",
-        "sub-c19b0201fa",
-        "v",
-        "mul-de07ca9fe9",
-        "I",
-        "add-2d7d2948fb",
-        "mul-1a287d76fb",
-        "add-b358ebcad6",
-        "copy-4b49e92195",
-        "mul-73c299136f",
-    ),
-    "counts": {
-        "primal": {"mul": 4, "div": 2, "add": 3, "sub": 5, "compare": 1, "total": 14},
-        "value_and_jacobian": {
-            "mul": 10,
-            "div": 6,
-            "add": 7,
-            "sub": 6,
-            "neg": 2,
-            "compare": 1,
-            "total": 29,
-            "accumulation": {"muls": 8, "adds": 4, "edges": 18},
-            "forward": {"total": 31, "muls": 9, "adds": 6, "edges": 25},
-            "reverse": {"total": 36, "muls": 11, "adds": 6, "edges": 29},
-        },
-        "vjp": {
-            "mul": 9,
-            "div": 4,
-            "add": 7,
-            "sub": 6,
-            "compare": 1,
-            "select": 1,
-            "total": 26,
-            "accumulation": {"muls": 7, "adds": 5, "edges": 18},
-            "reverse": {"total": 27, "muls": 8, "adds": 5, "edges": 19},
-        },
-        "jvp": {
-            "mul": 10,
-            "div": 4,
-            "add": 8,
-            "sub": 6,
-            "compare": 1,
-            "select": 1,
-            "total": 28,
-            "accumulation": {"muls": 7, "adds": 5, "edges": 18},
-            "forward": {"total": 29, "muls": 8, "adds": 5, "edges": 19},
-        },
-        "residuals": {
-            "div": 1,
-            "sub": 1,
-            "total": 2,
-            "kept": {"bytes": 4, "inputs": 4},
-        },
-        "backward": {
-            "mul": 9,
-            "div": 3,
-            "add": 7,
-            "sub": 5,
-            "compare": 1,
-            "select": 1,
-            "total": 24,
-        },
-    },
-}
-
 
 def qif_step(v, I, tau=10.0, R=100.0, EL=-65.0, VT=-50.0, Vr=-75.0, peak=20.0):
     """Advance the neuron by 0.1 ms.
@@ -697,3 +585,67 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"qif_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/qif.py",
+    "function": "qif_step",
+    "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
+    "text": "sha256:48454c44a43c1efa62683c61fa12c9dfab569ea17753b45409d9e19c17bbe847",
+    "wrt": ("v", "I"),
+    "elimination": "vertex",
+    "order": (
+        "mul-73c299136f", "sub-9dacdd4303", "sub-c3c8ce0f59", "mul-de07ca9fe9",
+        "div-f50c9e70e7", "mul-d08c34b1c1", "mul-1a287d76fb", "sub-7ef9d499a7",
+        "copy-4b49e92195", "sub-c19b0201fa", "add-2d7d2948fb", "add-b358ebcad6",
+    ),
+    "graph": "620ddedc67f26b79",
+    "found_by": "exact search",
+    "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": (
+        "sub-9dacdd4303", "out:0", "sub-c19b0201fa", "mul-73c299136f", "out:1",
+        "sub-7ef9d499a7", "mul-1a287d76fb", "mul-d08c34b1c1", "copy-4b49e92195",
+        "sub-c3c8ce0f59", "mul-de07ca9fe9", "add-b358ebcad6", "div-f50c9e70e7",
+        "add-2d7d2948fb",
+    ),
+    "jvp_order": (
+        "mul-d08c34b1c1", "sub-7ef9d499a7", "sub-9dacdd4303", "sub-c3c8ce0f59",
+        "div-f50c9e70e7", "sub-c19b0201fa", "v", "mul-de07ca9fe9", "I",
+        "add-2d7d2948fb", "mul-1a287d76fb", "add-b358ebcad6", "copy-4b49e92195",
+        "mul-73c299136f",
+    ),
+    "counts": {
+        "primal": {"mul": 4, "div": 2, "add": 3, "sub": 5, "compare": 1, "total": 14},
+        "value_and_jacobian": {
+            "mul": 10, "div": 6, "add": 7, "sub": 6, "neg": 2, "compare": 1,
+            "total": 29,
+            "accumulation": {"muls": 8, "adds": 4, "edges": 18},
+            "forward": {"total": 31, "muls": 9, "adds": 6, "edges": 25},
+            "reverse": {"total": 36, "muls": 11, "adds": 6, "edges": 29},
+        },
+        "vjp": {
+            "mul": 9, "div": 4, "add": 7, "sub": 6, "compare": 1, "select": 1,
+            "total": 26,
+            "accumulation": {"muls": 7, "adds": 5, "edges": 18},
+            "reverse": {"total": 27, "muls": 8, "adds": 5, "edges": 19},
+        },
+        "jvp": {
+            "mul": 10, "div": 4, "add": 8, "sub": 6, "compare": 1, "select": 1,
+            "total": 28,
+            "accumulation": {"muls": 7, "adds": 5, "edges": 18},
+            "forward": {"total": 29, "muls": 8, "adds": 5, "edges": 19},
+        },
+        "residuals": {
+            "div": 1, "sub": 1, "total": 2,
+            "kept": {"bytes": 4, "inputs": 4},
+        },
+        "backward": {
+            "mul": 9, "div": 3, "add": 7, "sub": 5, "compare": 1, "select": 1,
+            "total": 24,
+        },
+    },
+}

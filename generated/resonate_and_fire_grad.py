@@ -19,118 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/resonate_and_fire.py",
-    "function": "resonate_and_fire_step",
-    "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
-    "text": "sha256:41d61a70b04f3a04a8b930bc09981d06d7227165dffc678d4af513828690ccc4",
-    "wrt": ("x", "y", "I"),
-    "elimination": "vertex",
-    "order": (
-        "mul-a5ba51abf4",
-        "sub-e0d1412f3f",
-        "sub-f3e8f93863",
-        "mul-aa39a15c35",
-        "sub-0c7ab16d9c",
-        "mul-d03e7c3f31",
-        "mul-50346bffb7",
-        "mul-c7c0c35879",
-        "add-e22636eacb",
-        "mul-b9de4b225d",
-        "copy-5a69299aa2",
-        "mul-c5ce3ea969",
-        "add-88e08be31b",
-    ),
-    "graph": "090c8e70583078ec",
-    "found_by": "exact search, refined",
-    "proved_optimal": True,
-    "rewriting": 0,
-    "vjp_order": (
-        "mul-aa39a15c35",
-        "out:1",
-        "mul-a5ba51abf4",
-        "mul-c5ce3ea969",
-        "out:0",
-        "sub-e0d1412f3f",
-        "mul-c7c0c35879",
-        "mul-b9de4b225d",
-        "mul-d03e7c3f31",
-        "sub-f3e8f93863",
-        "out:2",
-        "copy-5a69299aa2",
-        "mul-50346bffb7",
-        "sub-0c7ab16d9c",
-        "add-88e08be31b",
-        "add-e22636eacb",
-    ),
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {
-            "mul": 11,
-            "add": 3,
-            "sub": 4,
-            "transcendental": 3,
-            "compare": 1,
-            "total": 21,
-        },
-        "value_and_jacobian": {
-            "mul": 21,
-            "div": 1,
-            "add": 7,
-            "sub": 6,
-            "neg": 1,
-            "transcendental": 3,
-            "compare": 1,
-            "total": 38,
-            "accumulation": {"muls": 11, "adds": 6, "edges": 27},
-            "forward": {"total": 41, "muls": 11, "adds": 9, "edges": 34},
-            "reverse": {"total": 41, "muls": 11, "adds": 5, "edges": 30},
-        },
-        "vjp": {
-            "mul": 18,
-            "div": 1,
-            "add": 6,
-            "sub": 7,
-            "transcendental": 3,
-            "compare": 1,
-            "select": 2,
-            "total": 35,
-            "accumulation": {"muls": 10, "adds": 7, "edges": 24},
-            "reverse": {"total": 36, "muls": 10, "adds": 7, "edges": 23},
-        },
-        "jvp": {
-            "mul": 20,
-            "div": 1,
-            "add": 8,
-            "sub": 7,
-            "transcendental": 3,
-            "compare": 1,
-            "select": 2,
-            "total": 39,
-            "accumulation": {"muls": 10, "adds": 7, "edges": 23},
-            "forward": {"total": 39, "muls": 10, "adds": 7, "edges": 23},
-        },
-        "residuals": {
-            "mul": 9,
-            "add": 2,
-            "sub": 1,
-            "transcendental": 3,
-            "total": 15,
-            "kept": {"bytes": 8, "inputs": 8},
-        },
-        "backward": {
-            "mul": 9,
-            "div": 1,
-            "add": 4,
-            "sub": 6,
-            "compare": 1,
-            "select": 2,
-            "total": 20,
-        },
-    },
-}
-
 
 def resonate_and_fire_step(x, y, I, b=-1.0, omega=10.0):
     """Advance the neuron by 0.02 time units.
@@ -687,3 +575,66 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"resonate_and_fire_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/resonate_and_fire.py",
+    "function": "resonate_and_fire_step",
+    "digest": "sha256:29d6bc3f07b4807d389b6bd61b64cc44c5bc8dfc1849575e42422afde4ae0d21",
+    "text": "sha256:a9c83d66f8a66bb0c98fe74ffff8c05e0b55abced093261af1713c5e355d9578",
+    "wrt": ("x", "y", "I"),
+    "elimination": "vertex",
+    "order": (
+        "mul-a5ba51abf4", "sub-e0d1412f3f", "sub-f3e8f93863", "mul-aa39a15c35",
+        "sub-0c7ab16d9c", "mul-d03e7c3f31", "mul-50346bffb7", "mul-c7c0c35879",
+        "add-e22636eacb", "mul-b9de4b225d", "copy-5a69299aa2", "mul-c5ce3ea969",
+        "add-88e08be31b",
+    ),
+    "graph": "090c8e70583078ec",
+    "found_by": "exact search, refined",
+    "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": (
+        "mul-aa39a15c35", "out:1", "mul-a5ba51abf4", "mul-c5ce3ea969", "out:0",
+        "sub-e0d1412f3f", "mul-c7c0c35879", "mul-b9de4b225d", "mul-d03e7c3f31",
+        "sub-f3e8f93863", "out:2", "copy-5a69299aa2", "mul-50346bffb7",
+        "sub-0c7ab16d9c", "add-88e08be31b", "add-e22636eacb",
+    ),
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {
+            "mul": 11, "add": 3, "sub": 4, "transcendental": 3, "compare": 1,
+            "total": 21,
+        },
+        "value_and_jacobian": {
+            "mul": 21, "div": 1, "add": 7, "sub": 6, "neg": 1, "transcendental": 3,
+            "compare": 1, "total": 38,
+            "accumulation": {"muls": 11, "adds": 6, "edges": 27},
+            "forward": {"total": 41, "muls": 11, "adds": 9, "edges": 34},
+            "reverse": {"total": 41, "muls": 11, "adds": 5, "edges": 30},
+        },
+        "vjp": {
+            "mul": 18, "div": 1, "add": 6, "sub": 7, "transcendental": 3, "compare": 1,
+            "select": 2, "total": 35,
+            "accumulation": {"muls": 10, "adds": 7, "edges": 24},
+            "reverse": {"total": 36, "muls": 10, "adds": 7, "edges": 23},
+        },
+        "jvp": {
+            "mul": 20, "div": 1, "add": 8, "sub": 7, "transcendental": 3, "compare": 1,
+            "select": 2, "total": 39,
+            "accumulation": {"muls": 10, "adds": 7, "edges": 23},
+            "forward": {"total": 39, "muls": 10, "adds": 7, "edges": 23},
+        },
+        "residuals": {
+            "mul": 9, "add": 2, "sub": 1, "transcendental": 3, "total": 15,
+            "kept": {"bytes": 8, "inputs": 8},
+        },
+        "backward": {
+            "mul": 9, "div": 1, "add": 4, "sub": 6, "compare": 1, "select": 2,
+            "total": 20,
+        },
+    },
+}

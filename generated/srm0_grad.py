@@ -19,113 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/srm0.py",
-    "function": "srm0_step",
-    "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
-    "text": "sha256:71856ec10baddfa85a8f23dc15034032052375aacc8a55d1c9606e55c0ada8ed",
-    "wrt": ("state.0", "state.1", "state.2", "x"),
-    "elimination": "vertex",
-    "order": (
-        "add-c566a5da15",
-        "copy-468cd6902a",
-        "mul-3ecd421a48",
-        "mul-60a7b14e8c",
-        "sub-53403069a8",
-        "sub-712484ead7",
-        "expm1-ea3487a6bf",
-        "mul-a73f46fb53",
-        "mul-8c0900a68b",
-        "div-5779d34b18",
-        "exp-5caefb4443",
-        "add-5144737b39",
-        "add-1451133ad1",
-        "mul-7f108f67ae",
-        "neg-d46eb5feda",
-        "mul-006ba7b053",
-    ),
-    "graph": "a7a51d651c2ac031",
-    "found_by": "exact search, refined",
-    "proved_optimal": True,
-    "rewriting": 0,
-    "vjp_order": "reverse",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {
-            "mul": 6,
-            "div": 1,
-            "add": 4,
-            "sub": 3,
-            "neg": 2,
-            "transcendental": 2,
-            "compare": 1,
-            "total": 16,
-        },
-        "value_and_jacobian": {
-            "mul": 16,
-            "div": 2,
-            "add": 5,
-            "sub": 4,
-            "neg": 9,
-            "transcendental": 3,
-            "compare": 1,
-            "select": 1,
-            "total": 30,
-            "accumulation": {"muls": 13, "adds": 2, "edges": 45},
-            "forward": {"total": 41, "muls": 22, "adds": 2, "edges": 62},
-            "reverse": {"total": 37, "muls": 23, "adds": 2, "edges": 63},
-        },
-        "vjp": {
-            "mul": 12,
-            "div": 2,
-            "add": 6,
-            "sub": 6,
-            "neg": 2,
-            "transcendental": 3,
-            "compare": 1,
-            "select": 1,
-            "total": 29,
-            "accumulation": {"muls": 10, "adds": 6, "edges": 26},
-            "reverse": {"total": 30, "muls": 10, "adds": 6, "edges": 26},
-        },
-        "jvp": {
-            "mul": 13,
-            "div": 2,
-            "add": 8,
-            "sub": 4,
-            "neg": 3,
-            "transcendental": 3,
-            "compare": 1,
-            "select": 1,
-            "total": 30,
-            "accumulation": {"muls": 10, "adds": 5, "edges": 26},
-            "forward": {"total": 31, "muls": 10, "adds": 5, "edges": 26},
-        },
-        "residuals": {
-            "mul": 5,
-            "div": 1,
-            "add": 3,
-            "sub": 3,
-            "neg": 1,
-            "transcendental": 1,
-            "total": 13,
-            "kept": {"bytes": 8, "inputs": 12},
-        },
-        "backward": {
-            "mul": 7,
-            "div": 1,
-            "add": 3,
-            "sub": 3,
-            "neg": 1,
-            "transcendental": 2,
-            "compare": 1,
-            "select": 1,
-            "total": 16,
-        },
-    },
-}
-
 
 def srm0_step(
     state, x, r, a=0.905, b=0.819, c=0.905, eta0=-15.0, theta=15.0, width=2.0, rho0=1.0
@@ -907,3 +800,62 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"srm0_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/srm0.py",
+    "function": "srm0_step",
+    "digest": "sha256:180bdf514cc39dd7b334e78d98c0c430d0a9d7b87a2e958a785eba79aa657de4",
+    "text": "sha256:1f83099c00c79b323085b2560c089f91ba565888507991dbbb2453a3d5cf5fc6",
+    "wrt": ("state.0", "state.1", "state.2", "x"),
+    "elimination": "vertex",
+    "order": (
+        "add-c566a5da15", "copy-468cd6902a", "mul-3ecd421a48", "mul-60a7b14e8c",
+        "sub-53403069a8", "sub-712484ead7", "expm1-ea3487a6bf", "mul-a73f46fb53",
+        "mul-8c0900a68b", "div-5779d34b18", "exp-5caefb4443", "add-5144737b39",
+        "add-1451133ad1", "mul-7f108f67ae", "neg-d46eb5feda", "mul-006ba7b053",
+    ),
+    "graph": "a7a51d651c2ac031",
+    "found_by": "exact search, refined",
+    "proved_optimal": True,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {
+            "mul": 6, "div": 1, "add": 4, "sub": 3, "neg": 2, "transcendental": 2,
+            "compare": 1, "total": 16,
+        },
+        "value_and_jacobian": {
+            "mul": 16, "div": 2, "add": 5, "sub": 4, "neg": 9, "transcendental": 3,
+            "compare": 1, "select": 1, "total": 30,
+            "accumulation": {"muls": 13, "adds": 2, "edges": 45},
+            "forward": {"total": 41, "muls": 22, "adds": 2, "edges": 62},
+            "reverse": {"total": 37, "muls": 23, "adds": 2, "edges": 63},
+        },
+        "vjp": {
+            "mul": 12, "div": 2, "add": 6, "sub": 6, "neg": 2, "transcendental": 3,
+            "compare": 1, "select": 1, "total": 29,
+            "accumulation": {"muls": 10, "adds": 6, "edges": 26},
+            "reverse": {"total": 30, "muls": 10, "adds": 6, "edges": 26},
+        },
+        "jvp": {
+            "mul": 13, "div": 2, "add": 8, "sub": 4, "neg": 3, "transcendental": 3,
+            "compare": 1, "select": 1, "total": 30,
+            "accumulation": {"muls": 10, "adds": 5, "edges": 26},
+            "forward": {"total": 31, "muls": 10, "adds": 5, "edges": 26},
+        },
+        "residuals": {
+            "mul": 5, "div": 1, "add": 3, "sub": 3, "neg": 1, "transcendental": 1,
+            "total": 13,
+            "kept": {"bytes": 8, "inputs": 12},
+        },
+        "backward": {
+            "mul": 7, "div": 1, "add": 3, "sub": 3, "neg": 1, "transcendental": 2,
+            "compare": 1, "select": 1, "total": 16,
+        },
+    },
+}

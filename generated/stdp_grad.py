@@ -19,103 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/stdp.py",
-    "function": "stdp_step",
-    "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
-    "text": "sha256:2cf7a61bbc2cec91956b3de7abcfadfb57bf3fb13335e444e6371f8e82d72a1e",
-    "wrt": ("w", "p", "q", "s_pre", "s_post"),
-    "elimination": "vertex",
-    "order": (
-        "mul-b97c8ebe39",
-        "mul-277a352f92",
-        "sub-b2d4ad02d5",
-        "mul-eeb46facba",
-        "mul-f5d00b388d",
-        "mul-5940f10990",
-        "mul-40525c8d95",
-        "max-676660afc8",
-        "add-943466cc9e",
-    ),
-    "graph": "2e49c09c6caf89cb",
-    "found_by": "markowitz, ties to the earliest",
-    "proved_optimal": False,
-    "rewriting": 0,
-    "vjp_order": "reverse",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {
-            "mul": 6,
-            "div": 2,
-            "add": 3,
-            "sub": 1,
-            "transcendental": 2,
-            "other": 2,
-            "total": 16,
-        },
-        "value_and_jacobian": {
-            "mul": 15,
-            "div": 2,
-            "add": 3,
-            "sub": 1,
-            "neg": 2,
-            "transcendental": 2,
-            "other": 2,
-            "compare": 4,
-            "select": 4,
-            "total": 25,
-            "accumulation": {"muls": 9, "adds": 0, "edges": 20},
-            "forward": {"total": 29, "muls": 13, "adds": 0, "edges": 24},
-            "reverse": {"total": 25, "muls": 9, "adds": 0, "edges": 15},
-        },
-        "vjp": {
-            "mul": 16,
-            "div": 2,
-            "add": 3,
-            "sub": 3,
-            "transcendental": 2,
-            "other": 1,
-            "compare": 4,
-            "select": 4,
-            "total": 27,
-            "accumulation": {"muls": 10, "adds": 4, "edges": 18},
-            "reverse": {"total": 27, "muls": 10, "adds": 4, "edges": 18},
-        },
-        "jvp": {
-            "mul": 16,
-            "div": 2,
-            "add": 8,
-            "sub": 2,
-            "transcendental": 2,
-            "other": 2,
-            "compare": 4,
-            "select": 4,
-            "total": 32,
-            "accumulation": {"muls": 10, "adds": 6, "edges": 18},
-            "forward": {"total": 32, "muls": 10, "adds": 6, "edges": 18},
-        },
-        "residuals": {
-            "mul": 6,
-            "div": 2,
-            "add": 1,
-            "sub": 1,
-            "transcendental": 2,
-            "total": 12,
-            "kept": {"bytes": 12, "inputs": 12},
-        },
-        "backward": {
-            "mul": 10,
-            "add": 2,
-            "sub": 2,
-            "other": 1,
-            "compare": 4,
-            "select": 4,
-            "total": 15,
-        },
-    },
-}
-
 _DEFAULT_PARAMS = {
     "A_plus": 0.01,
     "A_minus": 0.0105,
@@ -752,3 +655,60 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"stdp_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/stdp.py",
+    "function": "stdp_step",
+    "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
+    "text": "sha256:9502d5f41eaa74d90a1bac26a3705d40a67d268736e6cc77130b330de856cb90",
+    "wrt": ("w", "p", "q", "s_pre", "s_post"),
+    "elimination": "vertex",
+    "order": (
+        "mul-b97c8ebe39", "mul-277a352f92", "sub-b2d4ad02d5", "mul-eeb46facba",
+        "mul-f5d00b388d", "mul-5940f10990", "mul-40525c8d95", "max-676660afc8",
+        "add-943466cc9e",
+    ),
+    "graph": "2e49c09c6caf89cb",
+    "found_by": "markowitz, ties to the earliest",
+    "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {
+            "mul": 6, "div": 2, "add": 3, "sub": 1, "transcendental": 2, "other": 2,
+            "total": 16,
+        },
+        "value_and_jacobian": {
+            "mul": 15, "div": 2, "add": 3, "sub": 1, "neg": 2, "transcendental": 2,
+            "other": 2, "compare": 4, "select": 4, "total": 25,
+            "accumulation": {"muls": 9, "adds": 0, "edges": 20},
+            "forward": {"total": 29, "muls": 13, "adds": 0, "edges": 24},
+            "reverse": {"total": 25, "muls": 9, "adds": 0, "edges": 15},
+        },
+        "vjp": {
+            "mul": 16, "div": 2, "add": 3, "sub": 3, "transcendental": 2, "other": 1,
+            "compare": 4, "select": 4, "total": 27,
+            "accumulation": {"muls": 10, "adds": 4, "edges": 18},
+            "reverse": {"total": 27, "muls": 10, "adds": 4, "edges": 18},
+        },
+        "jvp": {
+            "mul": 16, "div": 2, "add": 8, "sub": 2, "transcendental": 2, "other": 2,
+            "compare": 4, "select": 4, "total": 32,
+            "accumulation": {"muls": 10, "adds": 6, "edges": 18},
+            "forward": {"total": 32, "muls": 10, "adds": 6, "edges": 18},
+        },
+        "residuals": {
+            "mul": 6, "div": 2, "add": 1, "sub": 1, "transcendental": 2, "total": 12,
+            "kept": {"bytes": 12, "inputs": 12},
+        },
+        "backward": {
+            "mul": 10, "add": 2, "sub": 2, "other": 1, "compare": 4, "select": 4,
+            "total": 15,
+        },
+    },
+}

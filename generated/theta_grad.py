@@ -18,85 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/theta.py",
-    "function": "theta_step",
-    "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:947e8b4266ad2724449cd71c4a36a59880468a8aa03dc0910dfe42929630d3de",
-    "wrt": ("theta", "I"),
-    "elimination": "vertex",
-    "order": (
-        "cos-0c55bb3fce",
-        "sub-c20f7dbf12",
-        "add-2e941116d8",
-        "mul-c06fdf0b9c",
-        "add-ea2af3789a",
-        "mul-22eeccc6fb",
-        "add-e362a7f688",
-        "sub-6c576fcc50",
-    ),
-    "graph": "fc03b60875f55e28",
-    "found_by": "forward",
-    "proved_optimal": False,
-    "rewriting": 0,
-    "vjp_order": "reverse",
-    "jvp_order": "forward",
-    "counts": {
-        "primal": {
-            "mul": 3,
-            "div": 1,
-            "add": 3,
-            "sub": 3,
-            "transcendental": 1,
-            "compare": 1,
-            "total": 11,
-        },
-        "value_and_jacobian": {
-            "mul": 8,
-            "div": 3,
-            "add": 4,
-            "sub": 5,
-            "transcendental": 2,
-            "compare": 1,
-            "total": 22,
-            "accumulation": {"muls": 5, "adds": 2, "edges": 16},
-            "forward": {"total": 23, "muls": 5, "adds": 2, "edges": 16},
-            "reverse": {"total": 27, "muls": 7, "adds": 4, "edges": 21},
-        },
-        "vjp": {
-            "mul": 8,
-            "div": 2,
-            "add": 5,
-            "sub": 4,
-            "transcendental": 2,
-            "total": 21,
-            "accumulation": {"muls": 5, "adds": 3, "edges": 13},
-            "reverse": {"total": 21, "muls": 5, "adds": 3, "edges": 13},
-        },
-        "jvp": {
-            "mul": 9,
-            "div": 2,
-            "add": 6,
-            "sub": 4,
-            "transcendental": 2,
-            "compare": 1,
-            "total": 23,
-            "accumulation": {"muls": 5, "adds": 3, "edges": 13},
-            "forward": {"total": 23, "muls": 5, "adds": 3, "edges": 13},
-        },
-        "residuals": {"div": 1, "total": 1, "kept": {"bytes": 4, "inputs": 4}},
-        "backward": {
-            "mul": 8,
-            "div": 1,
-            "add": 5,
-            "sub": 4,
-            "transcendental": 2,
-            "total": 20,
-        },
-    },
-}
-
 
 def theta_step(theta, I, tau=10.0):
     """Advance the neuron by 0.1 ms.
@@ -605,3 +526,54 @@ def _no_tangent(tangent, name):
         raise TypeError(
             f"theta_step was generated with {name} held constant: its tangent must be None"
         )
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/theta.py",
+    "function": "theta_step",
+    "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
+    "text": "sha256:5caf24c61dd109c005987de368cdcd3e9baf0f56a1eff206c3ced6b14200d4bf",
+    "wrt": ("theta", "I"),
+    "elimination": "vertex",
+    "order": (
+        "cos-0c55bb3fce", "sub-c20f7dbf12", "add-2e941116d8", "mul-c06fdf0b9c",
+        "add-ea2af3789a", "mul-22eeccc6fb", "add-e362a7f688", "sub-6c576fcc50",
+    ),
+    "graph": "fc03b60875f55e28",
+    "found_by": "forward",
+    "proved_optimal": False,
+    "rewriting": 0,
+    "vjp_order": "reverse",
+    "jvp_order": "forward",
+    "counts": {
+        "primal": {
+            "mul": 3, "div": 1, "add": 3, "sub": 3, "transcendental": 1, "compare": 1,
+            "total": 11,
+        },
+        "value_and_jacobian": {
+            "mul": 8, "div": 3, "add": 4, "sub": 5, "transcendental": 2, "compare": 1,
+            "total": 22,
+            "accumulation": {"muls": 5, "adds": 2, "edges": 16},
+            "forward": {"total": 23, "muls": 5, "adds": 2, "edges": 16},
+            "reverse": {"total": 27, "muls": 7, "adds": 4, "edges": 21},
+        },
+        "vjp": {
+            "mul": 8, "div": 2, "add": 5, "sub": 4, "transcendental": 2, "total": 21,
+            "accumulation": {"muls": 5, "adds": 3, "edges": 13},
+            "reverse": {"total": 21, "muls": 5, "adds": 3, "edges": 13},
+        },
+        "jvp": {
+            "mul": 9, "div": 2, "add": 6, "sub": 4, "transcendental": 2, "compare": 1,
+            "total": 23,
+            "accumulation": {"muls": 5, "adds": 3, "edges": 13},
+            "forward": {"total": 23, "muls": 5, "adds": 3, "edges": 13},
+        },
+        "residuals": {"div": 1, "total": 1, "kept": {"bytes": 4, "inputs": 4}},
+        "backward": {
+            "mul": 8, "div": 1, "add": 5, "sub": 4, "transcendental": 2, "total": 20,
+        },
+    },
+}

@@ -18,89 +18,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/layers/alif_recurrent.py",
-    "function": "alif_recurrent",
-    "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
-    "text": "sha256:4386363dbd6a0dc46210a8222169eba02c517b626545f6260022e677687e21f0",
-    "mode": "arrays",
-    "shapes": {
-        "state.v": "(batch, n)",
-        "state.a": "(batch, n)",
-        "state.z": "(batch, n)",
-        "x": "(batch, n_in)",
-        "w": "(n_in, n)",
-        "r": "(n, n)",
-    },
-    "sizes": {"batch": 32, "n_in": 80, "n": 256},
-    "wrt": ("state.v", "state.a", "state.z", "x", "w", "r"),
-    "orders": {
-        "vjp": {
-            "graph": "8cb144762e095028",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {"graph": "20f7c0abf1474b1a", "order": "forward"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 2785280,
-            "div": 8192,
-            "add": 2826240,
-            "sub": 24576,
-            "compare": 73728,
-            "select": 65536,
-            "total": 5644288,
-            "formula": "2*batch*n*n + 2*batch*n*n_in + 9*batch*n + n*n",
-        },
-        "vjp": {
-            "mul": 8331264,
-            "div": 16384,
-            "add": 8250880,
-            "sub": 40960,
-            "other": 8192,
-            "compare": 65536,
-            "select": 131072,
-            "total": 16647680,
-            "formula": "6*batch*n*n + 6*batch*n*n_in + 19*batch*n - batch*n_in - n*n_in",
-            "accumulation": {"muls": 5545984, "adds": 5408256, "reverse": 5545984},
-        },
-        "jvp": {
-            "mul": 8331264,
-            "div": 16384,
-            "add": 8339456,
-            "sub": 40960,
-            "other": 8192,
-            "compare": 73728,
-            "select": 131072,
-            "total": 16736256,
-            "formula": "6*batch*n*n + 6*batch*n*n_in + 19*batch*n + n*n",
-        },
-        "residuals": {
-            "mul": 2793472,
-            "div": 8192,
-            "add": 2826240,
-            "sub": 32768,
-            "other": 8192,
-            "compare": 65536,
-            "select": 65536,
-            "total": 5668864,
-            "formula": "2*batch*n*n + 2*batch*n*n_in + 12*batch*n + n*n",
-            "kept": {"bytes": 65536},
-        },
-        "backward": {
-            "mul": 5537792,
-            "div": 8192,
-            "add": 5424640,
-            "sub": 8192,
-            "select": 131072,
-            "total": 10978816,
-            "formula": "4*batch*n*n + 4*batch*n*n_in + 7*batch*n - batch*n_in - n*n - n*n_in",
-        },
-    },
-}
-
 
 def alif_recurrent(state, x, w, r, decay=0.95, rho=0.995, beta=0.07, th=0.6):
     """Advance the layer by 1 ms.
@@ -656,3 +573,56 @@ def _on_mesh(function, given, results):
     specs = (_like(result).sharding.spec for result in results)
     shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
     return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/layers/alif_recurrent.py",
+    "function": "alif_recurrent",
+    "digest": "sha256:908cd15737ab1b7589cdb2ace112b1db4010308c73c640e1d3356565a407c793",
+    "text": "sha256:be32c56c9fe88029d6fb2750bca53113caadf0279a0abb8a4a4b675a91282621",
+    "mode": "arrays",
+    "shapes": {
+        "state.v": "(batch, n)", "state.a": "(batch, n)", "state.z": "(batch, n)",
+        "x": "(batch, n_in)", "w": "(n_in, n)", "r": "(n, n)",
+    },
+    "sizes": {"batch": 32, "n_in": 80, "n": 256},
+    "wrt": ("state.v", "state.a", "state.z", "x", "w", "r"),
+    "orders": {
+        "vjp": {
+            "graph": "8cb144762e095028", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {"graph": "20f7c0abf1474b1a", "order": "forward"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 2785280, "div": 8192, "add": 2826240, "sub": 24576, "compare": 73728,
+            "select": 65536, "total": 5644288,
+            "formula": "2*batch*n*n + 2*batch*n*n_in + 9*batch*n + n*n",
+        },
+        "vjp": {
+            "mul": 8331264, "div": 16384, "add": 8250880, "sub": 40960, "other": 8192,
+            "compare": 65536, "select": 131072, "total": 16647680,
+            "formula": "6*batch*n*n + 6*batch*n*n_in + 19*batch*n - batch*n_in - n*n_in",
+            "accumulation": {"muls": 5545984, "adds": 5408256, "reverse": 5545984},
+        },
+        "jvp": {
+            "mul": 8331264, "div": 16384, "add": 8339456, "sub": 40960, "other": 8192,
+            "compare": 73728, "select": 131072, "total": 16736256,
+            "formula": "6*batch*n*n + 6*batch*n*n_in + 19*batch*n + n*n",
+        },
+        "residuals": {
+            "mul": 2793472, "div": 8192, "add": 2826240, "sub": 32768, "other": 8192,
+            "compare": 65536, "select": 65536, "total": 5668864,
+            "formula": "2*batch*n*n + 2*batch*n*n_in + 12*batch*n + n*n",
+            "kept": {"bytes": 65536},
+        },
+        "backward": {
+            "mul": 5537792, "div": 8192, "add": 5424640, "sub": 8192, "select": 131072,
+            "total": 10978816,
+            "formula": "4*batch*n*n + 4*batch*n*n_in + 7*batch*n - batch*n_in - n*n - n*n_in",
+        },
+    },
+}

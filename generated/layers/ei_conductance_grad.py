@@ -18,85 +18,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/layers/ei_conductance.py",
-    "function": "ei_conductance",
-    "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
-    "text": "sha256:bf94db8e0e7193b6997dc7ef4e153c2d44f03f5074ff08849f336ccef2747e16",
-    "mode": "arrays",
-    "shapes": {
-        "state.v": "(batch, 5*m)",
-        "state.ge": "(batch, 5*m)",
-        "state.gi": "(batch, 5*m)",
-        "state.z": "(batch, 5*m)",
-        "x": "(batch, 5*m)",
-        "we": "(4*m, 5*m)",
-        "wi": "(m, 5*m)",
-    },
-    "sizes": {"batch": 32, "m": 64},
-    "wrt": ("state.v", "state.ge", "state.gi", "state.z", "x", "we", "wi"),
-    "orders": {
-        "vjp": {"graph": "80e812b0ecb4f9e0", "order": "reverse"},
-        "jvp": {"graph": "49d50a95cd57e5e6", "order": "forward"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 3338240,
-            "div": 10243,
-            "add": 3328000,
-            "sub": 51201,
-            "transcendental": 2,
-            "compare": 10240,
-            "total": 6727686,
-            "formula": "50*batch*m*m + 85*batch*m + 6",
-        },
-        "vjp": {
-            "mul": 9984000,
-            "div": 30723,
-            "add": 9820160,
-            "sub": 92161,
-            "transcendental": 2,
-            "compare": 10240,
-            "select": 10240,
-            "total": 19927046,
-            "formula": "150*batch*m*m + 180*batch*m - 25*m*m + 6",
-            "accumulation": {"muls": 6666240, "adds": 6440960, "reverse": 6666240},
-        },
-        "jvp": {
-            "mul": 9994240,
-            "div": 30723,
-            "add": 9932800,
-            "sub": 92161,
-            "transcendental": 2,
-            "compare": 10240,
-            "select": 10240,
-            "total": 20049926,
-            "formula": "150*batch*m*m + 190*batch*m + 6",
-        },
-        "residuals": {
-            "mul": 3297280,
-            "div": 2,
-            "add": 3287040,
-            "transcendental": 2,
-            "total": 6584324,
-            "formula": "50*batch*m*m + 15*batch*m + 4",
-            "kept": {"bytes": 163840},
-        },
-        "backward": {
-            "mul": 6686720,
-            "div": 30723,
-            "add": 6533120,
-            "sub": 92161,
-            "transcendental": 2,
-            "compare": 10240,
-            "select": 10240,
-            "total": 13342726,
-            "formula": "100*batch*m*m + 165*batch*m - 25*m*m + 6",
-        },
-    },
-}
-
 
 def ei_conductance(
     state,
@@ -888,3 +809,54 @@ def _on_mesh(function, given, results):
     specs = (_like(result).sharding.spec for result in results)
     shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
     return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/layers/ei_conductance.py",
+    "function": "ei_conductance",
+    "digest": "sha256:930ea6751726567277f99a91f28fbdb54008f2f1e48222e1e850ce151af40fbf",
+    "text": "sha256:e0f1ccbaaaea745ce1a57033874ca03e3d0782adbc4afaab1dfcd033a7beb4a6",
+    "mode": "arrays",
+    "shapes": {
+        "state.v": "(batch, 5*m)", "state.ge": "(batch, 5*m)",
+        "state.gi": "(batch, 5*m)", "state.z": "(batch, 5*m)", "x": "(batch, 5*m)",
+        "we": "(4*m, 5*m)", "wi": "(m, 5*m)",
+    },
+    "sizes": {"batch": 32, "m": 64},
+    "wrt": ("state.v", "state.ge", "state.gi", "state.z", "x", "we", "wi"),
+    "orders": {
+        "vjp": {"graph": "80e812b0ecb4f9e0", "order": "reverse"},
+        "jvp": {"graph": "49d50a95cd57e5e6", "order": "forward"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 3338240, "div": 10243, "add": 3328000, "sub": 51201,
+            "transcendental": 2, "compare": 10240, "total": 6727686,
+            "formula": "50*batch*m*m + 85*batch*m + 6",
+        },
+        "vjp": {
+            "mul": 9984000, "div": 30723, "add": 9820160, "sub": 92161,
+            "transcendental": 2, "compare": 10240, "select": 10240, "total": 19927046,
+            "formula": "150*batch*m*m + 180*batch*m - 25*m*m + 6",
+            "accumulation": {"muls": 6666240, "adds": 6440960, "reverse": 6666240},
+        },
+        "jvp": {
+            "mul": 9994240, "div": 30723, "add": 9932800, "sub": 92161,
+            "transcendental": 2, "compare": 10240, "select": 10240, "total": 20049926,
+            "formula": "150*batch*m*m + 190*batch*m + 6",
+        },
+        "residuals": {
+            "mul": 3297280, "div": 2, "add": 3287040, "transcendental": 2,
+            "total": 6584324, "formula": "50*batch*m*m + 15*batch*m + 4",
+            "kept": {"bytes": 163840},
+        },
+        "backward": {
+            "mul": 6686720, "div": 30723, "add": 6533120, "sub": 92161,
+            "transcendental": 2, "compare": 10240, "select": 10240, "total": 13342726,
+            "formula": "100*batch*m*m + 165*batch*m - 25*m*m + 6",
+        },
+    },
+}

@@ -21,84 +21,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/layers/lif_conv.py",
-    "function": "lif_conv",
-    "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:f7ce7cb5b46e74f2c3e9a9afa4975f7d4ee9665e97aa1c26ec1b52be8d820b01",
-    "mode": "arrays",
-    "shapes": {
-        "v": "(batch, c_out, height, width)",
-        "x": "(batch, c_in, height, width)",
-        "kernel": "(c_out, c_in, 3, 3)",
-        "bias": "(c_out,)",
-    },
-    "sizes": {"batch": 8, "c_in": 2, "c_out": 16, "height": 32, "width": 32},
-    "wrt": ("v", "x", "kernel", "bias", "w"),
-    "orders": {
-        "vjp": {
-            "graph": "1e2b9aebc1e7e828",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {"graph": "246b231c425c8f55", "order": "forward"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 2621440,
-            "div": 1,
-            "add": 2490369,
-            "sub": 393216,
-            "transcendental": 1,
-            "compare": 131072,
-            "total": 5505027,
-            "formula": "18*batch*c_in*c_out*height*width + 6*batch*c_out*height*width + 3",
-        },
-        "vjp": {
-            "mul": 7995394,
-            "div": 131073,
-            "add": 7716560,
-            "sub": 655361,
-            "transcendental": 1,
-            "compare": 131072,
-            "total": 16498389,
-            "formula": "54*batch*c_in*c_out*height*width - batch*c_in*height*width + 18*batch*c_out*height*width - 9*c_in*c_out - c_out + 5",
-            "accumulation": {"muls": 655361, "adds": 262127, "reverse": 655361},
-        },
-        "jvp": {
-            "mul": 8126466,
-            "div": 131073,
-            "add": 7602177,
-            "sub": 655361,
-            "transcendental": 1,
-            "compare": 131072,
-            "total": 16515078,
-            "formula": "54*batch*c_in*c_out*height*width + 18*batch*c_out*height*width + 6",
-        },
-        "residuals": {
-            "mul": 2490368,
-            "div": 1,
-            "add": 2490369,
-            "sub": 131072,
-            "transcendental": 1,
-            "total": 5111811,
-            "formula": "18*batch*c_in*c_out*height*width + 3*batch*c_out*height*width + 3",
-            "kept": {"bytes": 1048576},
-        },
-        "backward": {
-            "mul": 5505026,
-            "div": 131073,
-            "add": 5226192,
-            "sub": 524289,
-            "transcendental": 1,
-            "compare": 131072,
-            "total": 11386581,
-            "formula": "36*batch*c_in*c_out*height*width - batch*c_in*height*width + 15*batch*c_out*height*width - 9*c_in*c_out - c_out + 5",
-        },
-    },
-}
-
 
 def lif_conv(v, x, kernel, bias, w, th=1.0):
     """Advance the layer by one step.
@@ -718,3 +640,56 @@ def _on_mesh(function, given, results):
     specs = (_like(result).sharding.spec for result in results)
     shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
     return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/layers/lif_conv.py",
+    "function": "lif_conv",
+    "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
+    "text": "sha256:5bd5d13b712e18ec96d075a421f52fd376f157ce05b8b5bac312e1b8e1f0c2dc",
+    "mode": "arrays",
+    "shapes": {
+        "v": "(batch, c_out, height, width)", "x": "(batch, c_in, height, width)",
+        "kernel": "(c_out, c_in, 3, 3)", "bias": "(c_out,)",
+    },
+    "sizes": {"batch": 8, "c_in": 2, "c_out": 16, "height": 32, "width": 32},
+    "wrt": ("v", "x", "kernel", "bias", "w"),
+    "orders": {
+        "vjp": {
+            "graph": "1e2b9aebc1e7e828", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {"graph": "246b231c425c8f55", "order": "forward"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 2621440, "div": 1, "add": 2490369, "sub": 393216,
+            "transcendental": 1, "compare": 131072, "total": 5505027,
+            "formula": "18*batch*c_in*c_out*height*width + 6*batch*c_out*height*width + 3",
+        },
+        "vjp": {
+            "mul": 7995394, "div": 131073, "add": 7716560, "sub": 655361,
+            "transcendental": 1, "compare": 131072, "total": 16498389,
+            "formula": "54*batch*c_in*c_out*height*width - batch*c_in*height*width + 18*batch*c_out*height*width - 9*c_in*c_out - c_out + 5",
+            "accumulation": {"muls": 655361, "adds": 262127, "reverse": 655361},
+        },
+        "jvp": {
+            "mul": 8126466, "div": 131073, "add": 7602177, "sub": 655361,
+            "transcendental": 1, "compare": 131072, "total": 16515078,
+            "formula": "54*batch*c_in*c_out*height*width + 18*batch*c_out*height*width + 6",
+        },
+        "residuals": {
+            "mul": 2490368, "div": 1, "add": 2490369, "sub": 131072,
+            "transcendental": 1, "total": 5111811,
+            "formula": "18*batch*c_in*c_out*height*width + 3*batch*c_out*height*width + 3",
+            "kept": {"bytes": 1048576},
+        },
+        "backward": {
+            "mul": 5505026, "div": 131073, "add": 5226192, "sub": 524289,
+            "transcendental": 1, "compare": 131072, "total": 11386581,
+            "formula": "36*batch*c_in*c_out*height*width - batch*c_in*height*width + 15*batch*c_out*height*width - 9*c_in*c_out - c_out + 5",
+        },
+    },
+}

@@ -18,80 +18,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/layers/lif_layer.py",
-    "function": "lif_layer",
-    "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:39cea8b8aa66e2b9f3e8755a78fd8491571f2ea654b81e564dee0393959ad7d8",
-    "mode": "arrays",
-    "shapes": {
-        "v": "(batch, n)",
-        "i": "(batch, n)",
-        "z": "(batch, n)",
-        "x": "(batch, n_in)",
-        "w": "(n_in, n)",
-    },
-    "sizes": {"batch": 32, "n_in": 700, "n": 256},
-    "wrt": ("v", "i", "z", "x", "w"),
-    "orders": {
-        "vjp": {
-            "graph": "d748b75d9a99143e",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {
-            "graph": "fa882ebf3c31a364",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-    },
-    "counts": {
-        "primal": {
-            "mul": 5767168,
-            "add": 5742592,
-            "sub": 16385,
-            "compare": 8192,
-            "total": 11526145,
-            "formula": "2*batch*n*n_in + 7*batch*n + 1",
-        },
-        "vjp": {
-            "mul": 17276928,
-            "div": 8192,
-            "add": 17034368,
-            "sub": 16385,
-            "total": 34335873,
-            "formula": "6*batch*n*n_in + 16*batch*n - batch*n_in - n*n_in + 1",
-            "accumulation": {"muls": 11501568, "adds": 11267200, "reverse": 11501568},
-        },
-        "jvp": {
-            "mul": 17276928,
-            "div": 8192,
-            "add": 17227776,
-            "sub": 16385,
-            "compare": 8192,
-            "total": 34529281,
-            "formula": "6*batch*n*n_in + 15*batch*n + 1",
-        },
-        "residuals": {
-            "mul": 5783552,
-            "add": 5750784,
-            "sub": 16385,
-            "total": 11550721,
-            "formula": "2*batch*n*n_in + 10*batch*n + 1",
-            "kept": {"bytes": 32768},
-        },
-        "backward": {
-            "mul": 11493376,
-            "div": 8192,
-            "add": 11283584,
-            "sub": 1,
-            "total": 22785153,
-            "formula": "4*batch*n*n_in + 6*batch*n - batch*n_in - n*n_in + 1",
-        },
-    },
-}
-
 
 def lif_layer(v, i, z, x, w, a=0.95, b=0.9, th=1.0):
     """Advance the layer by one step.
@@ -592,3 +518,55 @@ def _on_mesh(function, given, results):
     specs = (_like(result).sharding.spec for result in results)
     shardings = tuple(jax.NamedSharding(mesh, spec) for spec in specs)
     return jax.sharding.auto_axes(function, out_sharding=shardings)(*given)
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/layers/lif_layer.py",
+    "function": "lif_layer",
+    "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
+    "text": "sha256:0dd567ba2cb53814a9a80563e5767a40d44afc1e58d826b4edfa0615facfaf16",
+    "mode": "arrays",
+    "shapes": {
+        "v": "(batch, n)", "i": "(batch, n)", "z": "(batch, n)", "x": "(batch, n_in)",
+        "w": "(n_in, n)",
+    },
+    "sizes": {"batch": 32, "n_in": 700, "n": 256},
+    "wrt": ("v", "i", "z", "x", "w"),
+    "orders": {
+        "vjp": {
+            "graph": "d748b75d9a99143e", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {
+            "graph": "fa882ebf3c31a364", "order": "forward", "proved_optimal": True,
+        },
+    },
+    "counts": {
+        "primal": {
+            "mul": 5767168, "add": 5742592, "sub": 16385, "compare": 8192,
+            "total": 11526145, "formula": "2*batch*n*n_in + 7*batch*n + 1",
+        },
+        "vjp": {
+            "mul": 17276928, "div": 8192, "add": 17034368, "sub": 16385,
+            "total": 34335873,
+            "formula": "6*batch*n*n_in + 16*batch*n - batch*n_in - n*n_in + 1",
+            "accumulation": {"muls": 11501568, "adds": 11267200, "reverse": 11501568},
+        },
+        "jvp": {
+            "mul": 17276928, "div": 8192, "add": 17227776, "sub": 16385,
+            "compare": 8192, "total": 34529281,
+            "formula": "6*batch*n*n_in + 15*batch*n + 1",
+        },
+        "residuals": {
+            "mul": 5783552, "add": 5750784, "sub": 16385, "total": 11550721,
+            "formula": "2*batch*n*n_in + 10*batch*n + 1",
+            "kept": {"bytes": 32768},
+        },
+        "backward": {
+            "mul": 11493376, "div": 8192, "add": 11283584, "sub": 1, "total": 22785153,
+            "formula": "4*batch*n*n_in + 6*batch*n - batch*n_in - n*n_in + 1",
+        },
+    },
+}

@@ -19,107 +19,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/layers/readout_loss.py",
-    "function": "readout_loss",
-    "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
-    "text": "sha256:6fe152d6336b6c8bccfb5a7c6f633492a0b08ffadb3cbefc808e0c485169f1dd",
-    "mode": "arrays",
-    "shapes": {
-        "s": "(time, batch, n)",
-        "w": "(n, classes)",
-        "b": "(classes,)",
-        "labels": "(batch,)",
-    },
-    "sizes": {"time": 100, "batch": 32, "n": 256, "classes": 20},
-    "wrt": ("s", "w", "b"),
-    "orders": {
-        "vjp": {
-            "graph": "edd7c50f84f49305",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {"graph": "a4ecc0cb68a945e3", "order": "forward"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 16384000,
-            "div": 1,
-            "add": 16384671,
-            "sub": 1280,
-            "neg": 1,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 32,
-            "select": 32,
-            "total": 32770656,
-            "formula": "2*batch*classes*n*time + 4*batch*classes + 3*batch",
-        },
-        "vjp": {
-            "mul": 49152640,
-            "div": 673,
-            "add": 48456908,
-            "sub": 640,
-            "neg": 641,
-            "transcendental": 640,
-            "other": 32,
-            "compare": 64032,
-            "select": 64032,
-            "total": 97611533,
-            "formula": "6*batch*classes*n*time + 2*batch*classes*time - batch*n*time + 6*batch*classes - classes*n + batch - classes + 1",
-            "accumulation": {"muls": 32768673, "adds": 32008268, "reverse": 32768673},
-        },
-        "jvp": {
-            "mul": 49152640,
-            "div": 674,
-            "add": 49280030,
-            "sub": 1920,
-            "neg": 2,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 64032,
-            "select": 64032,
-            "total": 98435968,
-            "formula": "6*batch*classes*n*time + 2*batch*classes*time + 6*batch*classes + 4*batch",
-        },
-        "gradient": {
-            "mul": 49152640,
-            "div": 673,
-            "add": 48456939,
-            "sub": 1280,
-            "neg": 641,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 64032,
-            "select": 64032,
-            "total": 97612236,
-            "formula": "6*batch*classes*n*time + 2*batch*classes*time - batch*n*time + 7*batch*classes - classes*n + 3*batch - classes",
-        },
-        "residuals": {
-            "mul": 16384000,
-            "add": 16384000,
-            "sub": 640,
-            "transcendental": 640,
-            "other": 32,
-            "compare": 64000,
-            "total": 32769312,
-            "formula": "2*batch*classes*n*time + 2*batch*classes + batch",
-            "kept": {"bytes": 66560},
-        },
-        "backward": {
-            "mul": 32768640,
-            "div": 673,
-            "add": 32072908,
-            "neg": 641,
-            "compare": 32,
-            "select": 64032,
-            "total": 64842221,
-            "formula": "4*batch*classes*n*time + 2*batch*classes*time - batch*n*time + 4*batch*classes - classes*n - classes + 1",
-        },
-    },
-}
-
 
 def readout_loss(s, w, b, labels):
     """Compare the readout with the labels.
@@ -724,3 +623,65 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/layers/readout_loss.py",
+    "function": "readout_loss",
+    "digest": "sha256:0a40612506fc96f2068bcc8af98059ac05b909d3697a9f2819cc9d6f7bff7d22",
+    "text": "sha256:3944c09b5edf8691116e65ef208a7a1fc473ef1af241a84a00be5e5ae7623c43",
+    "mode": "arrays",
+    "shapes": {
+        "s": "(time, batch, n)", "w": "(n, classes)", "b": "(classes,)",
+        "labels": "(batch,)",
+    },
+    "sizes": {"time": 100, "batch": 32, "n": 256, "classes": 20},
+    "wrt": ("s", "w", "b"),
+    "orders": {
+        "vjp": {
+            "graph": "edd7c50f84f49305", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {"graph": "a4ecc0cb68a945e3", "order": "forward"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 16384000, "div": 1, "add": 16384671, "sub": 1280, "neg": 1,
+            "transcendental": 672, "other": 32, "compare": 32, "select": 32,
+            "total": 32770656,
+            "formula": "2*batch*classes*n*time + 4*batch*classes + 3*batch",
+        },
+        "vjp": {
+            "mul": 49152640, "div": 673, "add": 48456908, "sub": 640, "neg": 641,
+            "transcendental": 640, "other": 32, "compare": 64032, "select": 64032,
+            "total": 97611533,
+            "formula": "6*batch*classes*n*time + 2*batch*classes*time - batch*n*time + 6*batch*classes - classes*n + batch - classes + 1",
+            "accumulation": {"muls": 32768673, "adds": 32008268, "reverse": 32768673},
+        },
+        "jvp": {
+            "mul": 49152640, "div": 674, "add": 49280030, "sub": 1920, "neg": 2,
+            "transcendental": 672, "other": 32, "compare": 64032, "select": 64032,
+            "total": 98435968,
+            "formula": "6*batch*classes*n*time + 2*batch*classes*time + 6*batch*classes + 4*batch",
+        },
+        "gradient": {
+            "mul": 49152640, "div": 673, "add": 48456939, "sub": 1280, "neg": 641,
+            "transcendental": 672, "other": 32, "compare": 64032, "select": 64032,
+            "total": 97612236,
+            "formula": "6*batch*classes*n*time + 2*batch*classes*time - batch*n*time + 7*batch*classes - classes*n + 3*batch - classes",
+        },
+        "residuals": {
+            "mul": 16384000, "add": 16384000, "sub": 640, "transcendental": 640,
+            "other": 32, "compare": 64000, "total": 32769312,
+            "formula": "2*batch*classes*n*time + 2*batch*classes + batch",
+            "kept": {"bytes": 66560},
+        },
+        "backward": {
+            "mul": 32768640, "div": 673, "add": 32072908, "neg": 641, "compare": 32,
+            "select": 64032, "total": 64842221,
+            "formula": "4*batch*classes*n*time + 2*batch*classes*time - batch*n*time + 4*batch*classes - classes*n - classes + 1",
+        },
+    },
+}

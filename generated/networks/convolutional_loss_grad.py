@@ -25,115 +25,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/convolutional_loss.py",
-    "function": "convolutional_loss",
-    "digest": "sha256:b83f83c3d13bb7cb24815a03120243cb5b6bd5db0d5b535d0df85a860701607c",
-    "text": "sha256:ff48c7b1bd33fb04e0e28a275bd461955dbe68415c9dd4633ddab7b565d93af8",
-    "mode": "arrays",
-    "shapes": {
-        "params.k1": "(c, 2, 3, 3)",
-        "params.b1": "(c,)",
-        "params.k2": "(c, c, 3, 3)",
-        "params.b2": "(c,)",
-        "params.out": "(c, h, h, n_out)",
-        "xs": "(time, batch, 2, 4*h, 4*h)",
-        "labels": "(batch,)",
-    },
-    "sizes": {"time": 20, "batch": 8, "c": 8, "h": 4, "n_out": 11},
-    "wrt": ("params.k1", "params.b1", "params.k2", "params.b2", "params.out"),
-    "orders": {
-        "vjp": {"graph": "aed4a43e79e63228", "order": "reverse"},
-        "vjp, loop 1": {
-            "graph": "7c95184183ef27bd",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "vjp, loop 2": {
-            "graph": "e37ba98b965d5b7c",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {"graph": "eb39cc54a7ec700f", "order": "forward"},
-        "jvp, loop 1": {
-            "graph": "70aee067e86e589c",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-        "jvp, loop 2": {
-            "graph": "06277328118844a0",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-    },
-    "counts": {
-        "primal": {
-            "mul": 12431448,
-            "div": 409689,
-            "add": 12431359,
-            "sub": 1228888,
-            "compare": 409688,
-            "total": 26501384,
-            "formula": "2*batch*c*h*h*n_out*time + 140*batch*c*h*h*time + 72*(batch * time)*c*c*h*h + 556*(batch * time)*c*h*h + 3*batch*n_out",
-        },
-        "vjp": {
-            "mul": 32001200,
-            "div": 1228977,
-            "add": 31915864,
-            "sub": 2867328,
-            "neg": 409600,
-            "compare": 1228928,
-            "select": 819200,
-            "total": 68013369,
-            "formula": "4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 420*batch*c*h*h*time + 216*(batch * time)*c*c*h*h - batch*c*h*h + 1128*(batch * time)*c*h*h - c*h*h*n_out + 4*batch*n_out - 9*c*c - 18*c + 2*time + 1",
-            "accumulation": {"muls": 1875121, "adds": 643392, "reverse": 1875121},
-            "memory": {"bytes": 3809236},
-        },
-        "jvp": {
-            "mul": 32624904,
-            "div": 1638578,
-            "add": 32624638,
-            "sub": 3276888,
-            "compare": 819288,
-            "total": 70165008,
-            "formula": "6*batch*c*h*h*n_out*time + 520*batch*c*h*h*time + 216*(batch * time)*c*c*h*h + 1112*(batch * time)*c*h*h + 6*batch*n_out",
-        },
-        "gradient": {
-            "mul": 32001200,
-            "div": 1229065,
-            "add": 31915951,
-            "sub": 2867328,
-            "neg": 409600,
-            "compare": 1228928,
-            "select": 819200,
-            "total": 68013544,
-            "formula": "4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 420*batch*c*h*h*time + 216*(batch * time)*c*c*h*h - batch*c*h*h + 1128*(batch * time)*c*h*h - c*h*h*n_out + 6*batch*n_out - 9*c*c - 18*c + 2*time",
-        },
-        "residuals": {
-            "mul": 12431536,
-            "div": 409689,
-            "add": 12431359,
-            "sub": 1228888,
-            "compare": 409688,
-            "total": 26501472,
-            "formula": "2*batch*c*h*h*n_out*time + 140*batch*c*h*h*time + 72*(batch * time)*c*c*h*h + 556*(batch * time)*c*h*h + 4*batch*n_out",
-            "kept": {"bytes": 2053984},
-        },
-        "backward": {
-            "mul": 19569752,
-            "div": 819289,
-            "add": 19484592,
-            "sub": 1638440,
-            "neg": 409600,
-            "compare": 819240,
-            "select": 819200,
-            "total": 41512073,
-            "formula": "2*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 280*batch*c*h*h*time + 144*(batch * time)*c*c*h*h - batch*c*h*h + 572*(batch * time)*c*h*h - c*h*h*n_out + 2*batch*n_out - 9*c*c - 18*c + 2*time + 1",
-        },
-    },
-}
-
 
 def convolutional_loss(params, xs, labels, tau=2.0):
     """The squared error of the votes of a batch of event streams xs with labels.
@@ -1476,3 +1367,73 @@ def _scan(step, carry, xs, **how):
         return _vary(after, axes), out
 
     return lax.scan(varying_step, _vary(carry, axes), xs, **how)
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/convolutional_loss.py",
+    "function": "convolutional_loss",
+    "digest": "sha256:b83f83c3d13bb7cb24815a03120243cb5b6bd5db0d5b535d0df85a860701607c",
+    "text": "sha256:04951ef17192228fbfceaa3844723915bed3f3170eb833c4713417aef4f40e09",
+    "mode": "arrays",
+    "shapes": {
+        "params.k1": "(c, 2, 3, 3)", "params.b1": "(c,)", "params.k2": "(c, c, 3, 3)",
+        "params.b2": "(c,)", "params.out": "(c, h, h, n_out)",
+        "xs": "(time, batch, 2, 4*h, 4*h)", "labels": "(batch,)",
+    },
+    "sizes": {"time": 20, "batch": 8, "c": 8, "h": 4, "n_out": 11},
+    "wrt": ("params.k1", "params.b1", "params.k2", "params.b2", "params.out"),
+    "orders": {
+        "vjp": {"graph": "aed4a43e79e63228", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "7c95184183ef27bd", "order": "reverse", "proved_optimal": True,
+        },
+        "vjp, loop 2": {
+            "graph": "e37ba98b965d5b7c", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {"graph": "eb39cc54a7ec700f", "order": "forward"},
+        "jvp, loop 1": {
+            "graph": "70aee067e86e589c", "order": "forward", "proved_optimal": True,
+        },
+        "jvp, loop 2": {
+            "graph": "06277328118844a0", "order": "forward", "proved_optimal": True,
+        },
+    },
+    "counts": {
+        "primal": {
+            "mul": 12431448, "div": 409689, "add": 12431359, "sub": 1228888,
+            "compare": 409688, "total": 26501384,
+            "formula": "2*batch*c*h*h*n_out*time + 140*batch*c*h*h*time + 72*(batch * time)*c*c*h*h + 556*(batch * time)*c*h*h + 3*batch*n_out",
+        },
+        "vjp": {
+            "mul": 32001200, "div": 1228977, "add": 31915864, "sub": 2867328,
+            "neg": 409600, "compare": 1228928, "select": 819200, "total": 68013369,
+            "formula": "4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 420*batch*c*h*h*time + 216*(batch * time)*c*c*h*h - batch*c*h*h + 1128*(batch * time)*c*h*h - c*h*h*n_out + 4*batch*n_out - 9*c*c - 18*c + 2*time + 1",
+            "accumulation": {"muls": 1875121, "adds": 643392, "reverse": 1875121},
+            "memory": {"bytes": 3809236},
+        },
+        "jvp": {
+            "mul": 32624904, "div": 1638578, "add": 32624638, "sub": 3276888,
+            "compare": 819288, "total": 70165008,
+            "formula": "6*batch*c*h*h*n_out*time + 520*batch*c*h*h*time + 216*(batch * time)*c*c*h*h + 1112*(batch * time)*c*h*h + 6*batch*n_out",
+        },
+        "gradient": {
+            "mul": 32001200, "div": 1229065, "add": 31915951, "sub": 2867328,
+            "neg": 409600, "compare": 1228928, "select": 819200, "total": 68013544,
+            "formula": "4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 420*batch*c*h*h*time + 216*(batch * time)*c*c*h*h - batch*c*h*h + 1128*(batch * time)*c*h*h - c*h*h*n_out + 6*batch*n_out - 9*c*c - 18*c + 2*time",
+        },
+        "residuals": {
+            "mul": 12431536, "div": 409689, "add": 12431359, "sub": 1228888,
+            "compare": 409688, "total": 26501472,
+            "formula": "2*batch*c*h*h*n_out*time + 140*batch*c*h*h*time + 72*(batch * time)*c*c*h*h + 556*(batch * time)*c*h*h + 4*batch*n_out",
+            "kept": {"bytes": 2053984},
+        },
+        "backward": {
+            "mul": 19569752, "div": 819289, "add": 19484592, "sub": 1638440,
+            "neg": 409600, "compare": 819240, "select": 819200, "total": 41512073,
+            "formula": "2*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 280*batch*c*h*h*time + 144*(batch * time)*c*c*h*h - batch*c*h*h + 572*(batch * time)*c*h*h - c*h*h*n_out + 2*batch*n_out - 9*c*c - 18*c + 2*time + 1",
+        },
+    },
+}

@@ -25,127 +25,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/delayed_loss.py",
-    "function": "delayed_loss",
-    "digest": "sha256:7c47587f39da43ec22f04bae47246f109099dc388661720f6ed57806a1ccf53e",
-    "text": "sha256:0b61c74bad539c68a8c7b01e018db069c13ad19dd0d1a846db6f39bf22fe8512",
-    "mode": "arrays",
-    "shapes": {
-        "params.w": "(n_in, n)",
-        "params.v": "(n, n)",
-        "params.u": "(n, n_out)",
-        "xs": "(time, batch, n_in)",
-        "labels": "(batch,)",
-        "delays": "(n,)",
-    },
-    "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
-    "wrt": ("params.w", "params.v", "params.u"),
-    "orders": {
-        "vjp": {"graph": "bf0d1a907a1813c4", "order": "reverse"},
-        "vjp, loop 1": {
-            "graph": "cc01b1ac4ac90a32",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "vjp, loop 2": {"graph": "4115f0b73247cd07", "order": "reverse"},
-        "jvp": {"graph": "0a3faa3b39273480", "order": "forward"},
-        "jvp, loop 1": {"graph": "71b83b8c1eef0f32", "order": "forward"},
-        "jvp, loop 2": {
-            "graph": "f74c6880fab3e9c0",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-    },
-    "counts": {
-        "primal": {
-            "mul": 803763200,
-            "div": 64001,
-            "add": 801303327,
-            "sub": 2523138,
-            "neg": 1,
-            "transcendental": 64672,
-            "other": 3744,
-            "compare": 819488,
-            "select": 288,
-            "total": 1607722082,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 10*batch*n*time + 7*batch*n_out*time + 4*batch*n_out + 3*batch + 4*n + 2",
-        },
-        "vjp": {
-            "mul": 1834573440,
-            "div": 256033,
-            "add": 1835953888,
-            "sub": 4160898,
-            "neg": 64641,
-            "transcendental": 64640,
-            "other": 3744,
-            "compare": 1638688,
-            "select": 819488,
-            "total": 3675012643,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 29*batch*n*time + 18*batch*n_out*time + 6*batch*n_out - 2*batch*time - n*n - n*n_in - n*n_out + batch + 4*n + 3",
-            "accumulation": {
-                "muls": 1030874273,
-                "adds": 1017323488,
-                "reverse": 1030874273,
-            },
-            "memory": {"bytes": 11505160},
-        },
-        "jvp": {
-            "mul": 2048512640,
-            "div": 256034,
-            "add": 2045918366,
-            "sub": 5928578,
-            "neg": 819202,
-            "transcendental": 128672,
-            "other": 6944,
-            "compare": 2457888,
-            "select": 819488,
-            "total": 4100751234,
-            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 36*batch*n*time + 23*batch*n_out*time + 7*batch*n_out - batch*time + 4*batch + 4*n + 2",
-        },
-        "gradient": {
-            "mul": 1834573440,
-            "div": 256033,
-            "add": 1835953919,
-            "sub": 4161538,
-            "neg": 64641,
-            "transcendental": 64672,
-            "other": 3744,
-            "compare": 1638688,
-            "select": 819488,
-            "total": 3675013346,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 29*batch*n*time + 18*batch*n_out*time + 7*batch*n_out - 2*batch*time - n*n - n*n_in - n*n_out + 3*batch + 4*n + 2",
-        },
-        "residuals": {
-            "mul": 803763200,
-            "div": 64001,
-            "add": 801303327,
-            "sub": 2523138,
-            "neg": 1,
-            "transcendental": 64672,
-            "other": 3744,
-            "compare": 1638688,
-            "select": 288,
-            "total": 1607722082,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 10*batch*n*time + 7*batch*n_out*time + 4*batch*n_out + 3*batch + 4*n + 2",
-            "kept": {"bytes": 7631360},
-        },
-        "backward": {
-            "mul": 1030810240,
-            "div": 192033,
-            "add": 1034651488,
-            "sub": 1638658,
-            "neg": 64641,
-            "other": 512,
-            "compare": 288,
-            "select": 819488,
-            "total": 2067292931,
-            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time + 19*batch*n*time + 11*batch*n_out*time + 4*batch*n_out - 2*batch*time - n*n - n*n_in - n*n_out + 4*n + 3",
-        },
-    },
-}
-
 
 def delayed_loss(
     params, xs, labels, delays, alpha=0.9, rho=0.97, k=0.05, q=0.5, alpha_out=0.9
@@ -1325,3 +1204,76 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/delayed_loss.py",
+    "function": "delayed_loss",
+    "digest": "sha256:7c47587f39da43ec22f04bae47246f109099dc388661720f6ed57806a1ccf53e",
+    "text": "sha256:195bb4fd60da88c8a98e2a53443861102412af3832cd7198b5b863f0f1b8f269",
+    "mode": "arrays",
+    "shapes": {
+        "params.w": "(n_in, n)", "params.v": "(n, n)", "params.u": "(n, n_out)",
+        "xs": "(time, batch, n_in)", "labels": "(batch,)", "delays": "(n,)",
+    },
+    "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
+    "wrt": ("params.w", "params.v", "params.u"),
+    "orders": {
+        "vjp": {"graph": "bf0d1a907a1813c4", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "cc01b1ac4ac90a32", "order": "reverse", "proved_optimal": True,
+        },
+        "vjp, loop 2": {"graph": "4115f0b73247cd07", "order": "reverse"},
+        "jvp": {"graph": "0a3faa3b39273480", "order": "forward"},
+        "jvp, loop 1": {"graph": "71b83b8c1eef0f32", "order": "forward"},
+        "jvp, loop 2": {
+            "graph": "f74c6880fab3e9c0", "order": "forward", "proved_optimal": True,
+        },
+    },
+    "counts": {
+        "primal": {
+            "mul": 803763200, "div": 64001, "add": 801303327, "sub": 2523138, "neg": 1,
+            "transcendental": 64672, "other": 3744, "compare": 819488, "select": 288,
+            "total": 1607722082,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 10*batch*n*time + 7*batch*n_out*time + 4*batch*n_out + 3*batch + 4*n + 2",
+        },
+        "vjp": {
+            "mul": 1834573440, "div": 256033, "add": 1835953888, "sub": 4160898,
+            "neg": 64641, "transcendental": 64640, "other": 3744, "compare": 1638688,
+            "select": 819488, "total": 3675012643,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 29*batch*n*time + 18*batch*n_out*time + 6*batch*n_out - 2*batch*time - n*n - n*n_in - n*n_out + batch + 4*n + 3",
+            "accumulation": {
+                "muls": 1030874273, "adds": 1017323488, "reverse": 1030874273,
+            },
+            "memory": {"bytes": 11505160},
+        },
+        "jvp": {
+            "mul": 2048512640, "div": 256034, "add": 2045918366, "sub": 5928578,
+            "neg": 819202, "transcendental": 128672, "other": 6944, "compare": 2457888,
+            "select": 819488, "total": 4100751234,
+            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 36*batch*n*time + 23*batch*n_out*time + 7*batch*n_out - batch*time + 4*batch + 4*n + 2",
+        },
+        "gradient": {
+            "mul": 1834573440, "div": 256033, "add": 1835953919, "sub": 4161538,
+            "neg": 64641, "transcendental": 64672, "other": 3744, "compare": 1638688,
+            "select": 819488, "total": 3675013346,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 29*batch*n*time + 18*batch*n_out*time + 7*batch*n_out - 2*batch*time - n*n - n*n_in - n*n_out + 3*batch + 4*n + 2",
+        },
+        "residuals": {
+            "mul": 803763200, "div": 64001, "add": 801303327, "sub": 2523138, "neg": 1,
+            "transcendental": 64672, "other": 3744, "compare": 1638688, "select": 288,
+            "total": 1607722082,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 10*batch*n*time + 7*batch*n_out*time + 4*batch*n_out + 3*batch + 4*n + 2",
+            "kept": {"bytes": 7631360},
+        },
+        "backward": {
+            "mul": 1030810240, "div": 192033, "add": 1034651488, "sub": 1638658,
+            "neg": 64641, "other": 512, "compare": 288, "select": 819488,
+            "total": 2067292931,
+            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time + 19*batch*n*time + 11*batch*n_out*time + 4*batch*n_out - 2*batch*time - n*n - n*n_in - n*n_out + 4*n + 3",
+        },
+    },
+}

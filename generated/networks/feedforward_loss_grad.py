@@ -23,129 +23,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/feedforward_loss.py",
-    "function": "feedforward_loss",
-    "digest": "sha256:ffba3bdf27c9ad3b5e09a465ee16aeaa2144792149a2027b3510b2541f2a0bfb",
-    "text": "sha256:fc2bef70909870b4b593753bd0294bb1d9c9a636960615b43277931dff3f0f7f",
-    "mode": "arrays",
-    "shapes": {
-        "params.first": "(n_in, n)",
-        "params.second": "(n, n)",
-        "params.out": "(n, n_out)",
-        "xs": "(time, batch, n_in)",
-        "labels": "(batch,)",
-    },
-    "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
-    "wrt": ("params.first", "params.second", "params.out"),
-    "orders": {
-        "vjp": {"graph": "48c2cb03d2426b39", "order": "reverse"},
-        "vjp, loop 1": {
-            "graph": "c682e7e6eed04eb8",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "vjp, loop 2": {
-            "graph": "57678a0a2f529e95",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {"graph": "ce2eb2f602ace148", "order": "forward"},
-        "jvp, loop 1": {
-            "graph": "dc58abdc73cb68de",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-        "jvp, loop 2": {"graph": "cfb04de2a565c063", "order": "forward"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 789872640,
-            "div": 641,
-            "add": 785777375,
-            "sub": 3278081,
-            "neg": 1,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 1638464,
-            "select": 64,
-            "total": 1578929441,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 15*batch*n*time + 5*batch*n_out + 5*batch + 1",
-        },
-        "vjp": {
-            "mul": 1796178560,
-            "div": 1639713,
-            "add": 1784453024,
-            "sub": 7373641,
-            "neg": 1639041,
-            "transcendental": 640,
-            "other": 32,
-            "compare": 2457864,
-            "select": 3276864,
-            "total": 3589645610,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 45*batch*n*time - batch*n + 8*batch*n_out - n*n - n*n_in - n*n_out + 3*batch + 2*time + 2",
-            "accumulation": {
-                "muls": 1003029793,
-                "adds": 992121440,
-                "reverse": 1003029793,
-            },
-            "memory": {"bytes": 13652376},
-        },
-        "jvp": {
-            "mul": 1801093760,
-            "div": 1639714,
-            "add": 1786348254,
-            "sub": 8193921,
-            "neg": 2,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 3276864,
-            "select": 64,
-            "total": 3597276353,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 54*batch*n*time + 8*batch*n_out + 6*batch + 1",
-        },
-        "gradient": {
-            "mul": 1796178560,
-            "div": 1639713,
-            "add": 1784453055,
-            "sub": 7374281,
-            "neg": 1639041,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 2457864,
-            "select": 3276864,
-            "total": 3589646313,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 45*batch*n*time - batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 5*batch + 2*time + 1",
-        },
-        "residuals": {
-            "mul": 789872640,
-            "div": 641,
-            "add": 785777375,
-            "sub": 3278081,
-            "neg": 1,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 1638464,
-            "select": 64,
-            "total": 1578929441,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 15*batch*n*time + 5*batch*n_out + 5*batch + 1",
-            "kept": {"bytes": 9886208},
-        },
-        "backward": {
-            "mul": 1006305920,
-            "div": 1639073,
-            "add": 998676320,
-            "sub": 4096201,
-            "neg": 1639041,
-            "compare": 819432,
-            "select": 3276832,
-            "total": 2010717514,
-            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 30*batch*n*time - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + 2*time + 2",
-        },
-    },
-}
-
 
 def feedforward_loss(params, xs, labels, alpha=0.95, beta=0.9):
     """The cross-entropy of a batch of spike trains xs with labels.
@@ -1105,3 +982,77 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/feedforward_loss.py",
+    "function": "feedforward_loss",
+    "digest": "sha256:ffba3bdf27c9ad3b5e09a465ee16aeaa2144792149a2027b3510b2541f2a0bfb",
+    "text": "sha256:68179a2a7ab3da3557d4c3843843dce7c414abd0450d16656510855d8fcca22e",
+    "mode": "arrays",
+    "shapes": {
+        "params.first": "(n_in, n)", "params.second": "(n, n)",
+        "params.out": "(n, n_out)", "xs": "(time, batch, n_in)", "labels": "(batch,)",
+    },
+    "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
+    "wrt": ("params.first", "params.second", "params.out"),
+    "orders": {
+        "vjp": {"graph": "48c2cb03d2426b39", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "c682e7e6eed04eb8", "order": "reverse", "proved_optimal": True,
+        },
+        "vjp, loop 2": {
+            "graph": "57678a0a2f529e95", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {"graph": "ce2eb2f602ace148", "order": "forward"},
+        "jvp, loop 1": {
+            "graph": "dc58abdc73cb68de", "order": "forward", "proved_optimal": True,
+        },
+        "jvp, loop 2": {"graph": "cfb04de2a565c063", "order": "forward"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 789872640, "div": 641, "add": 785777375, "sub": 3278081, "neg": 1,
+            "transcendental": 672, "other": 32, "compare": 1638464, "select": 64,
+            "total": 1578929441,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 15*batch*n*time + 5*batch*n_out + 5*batch + 1",
+        },
+        "vjp": {
+            "mul": 1796178560, "div": 1639713, "add": 1784453024, "sub": 7373641,
+            "neg": 1639041, "transcendental": 640, "other": 32, "compare": 2457864,
+            "select": 3276864, "total": 3589645610,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 45*batch*n*time - batch*n + 8*batch*n_out - n*n - n*n_in - n*n_out + 3*batch + 2*time + 2",
+            "accumulation": {
+                "muls": 1003029793, "adds": 992121440, "reverse": 1003029793,
+            },
+            "memory": {"bytes": 13652376},
+        },
+        "jvp": {
+            "mul": 1801093760, "div": 1639714, "add": 1786348254, "sub": 8193921,
+            "neg": 2, "transcendental": 672, "other": 32, "compare": 3276864,
+            "select": 64, "total": 3597276353,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 54*batch*n*time + 8*batch*n_out + 6*batch + 1",
+        },
+        "gradient": {
+            "mul": 1796178560, "div": 1639713, "add": 1784453055, "sub": 7374281,
+            "neg": 1639041, "transcendental": 672, "other": 32, "compare": 2457864,
+            "select": 3276864, "total": 3589646313,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 45*batch*n*time - batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 5*batch + 2*time + 1",
+        },
+        "residuals": {
+            "mul": 789872640, "div": 641, "add": 785777375, "sub": 3278081, "neg": 1,
+            "transcendental": 672, "other": 32, "compare": 1638464, "select": 64,
+            "total": 1578929441,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 15*batch*n*time + 5*batch*n_out + 5*batch + 1",
+            "kept": {"bytes": 9886208},
+        },
+        "backward": {
+            "mul": 1006305920, "div": 1639073, "add": 998676320, "sub": 4096201,
+            "neg": 1639041, "compare": 819432, "select": 3276832, "total": 2010717514,
+            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 30*batch*n*time - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + 2*time + 2",
+        },
+    },
+}

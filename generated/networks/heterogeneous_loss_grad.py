@@ -25,140 +25,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/heterogeneous_loss.py",
-    "function": "heterogeneous_loss",
-    "digest": "sha256:30ca8c2b5e39310ba8e04ea186348b656d73cc78c498205b76f40e95e0482acf",
-    "text": "sha256:bb25df80a25c7e77dd830889b6ad675990510e4a1c61dd627e59b312e06c1401",
-    "mode": "arrays",
-    "shapes": {
-        "params.bias": "(n,)",
-        "params.tau_i": "(n,)",
-        "params.tau_v": "(n,)",
-        "params.threshold": "(n,)",
-        "params.u": "(n, n_out)",
-        "params.v": "(n, n)",
-        "params.w": "(n_in, n)",
-        "xs": "(time, batch, n_in)",
-        "labels": "(batch,)",
-    },
-    "sizes": {"time": 100, "batch": 32, "n_in": 200, "n": 128, "n_out": 20},
-    "wrt": (
-        "params.bias",
-        "params.leak",
-        "params.tau_i",
-        "params.tau_v",
-        "params.threshold",
-        "params.u",
-        "params.v",
-        "params.w",
-    ),
-    "orders": {
-        "vjp": {"graph": "8ea05194ba0ddb4c", "order": "reverse"},
-        "vjp, loop 1": {
-            "graph": "2206b5826399273d",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "vjp, loop 2": {"graph": "15c1c8f7ca2821ff", "order": "reverse"},
-        "jvp": {"graph": "70f74220ca89eeee", "order": "forward"},
-        "jvp, loop 1": {"graph": "a76106d9e0adbaee", "order": "forward"},
-        "jvp, loop 2": {
-            "graph": "571d7eee85e133c7",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-    },
-    "counts": {
-        "primal": {
-            "mul": 144716800,
-            "div": 820098,
-            "add": 143834464,
-            "sub": 1230209,
-            "neg": 257,
-            "transcendental": 411169,
-            "other": 288,
-            "compare": 409920,
-            "select": 320,
-            "total": 291013028,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 14*batch*n*time + 3*batch*n_out*time + 4*batch*n_out + 5*batch + 18*n + 4",
-        },
-        "vjp": {
-            "mul": 353460738,
-            "div": 2459426,
-            "add": 350852255,
-            "sub": 2049354,
-            "neg": 1229953,
-            "transcendental": 411393,
-            "other": 288,
-            "compare": 410632,
-            "select": 1293632,
-            "total": 709233454,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 42*batch*n*time + 10*batch*n_out*time + 5*batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 3*batch + 27*n + 2*time + 6",
-            "accumulation": {
-                "muls": 208744610,
-                "adds": 203581848,
-                "reverse": 208744610,
-            },
-            "memory": {"bytes": 8870308},
-        },
-        "jvp": {
-            "mul": 407655938,
-            "div": 2869027,
-            "add": 404186463,
-            "sub": 3688705,
-            "neg": 515,
-            "transcendental": 821025,
-            "other": 288,
-            "compare": 820032,
-            "select": 832,
-            "total": 819221446,
-            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 54*batch*n*time + 13*batch*n_out*time + 7*batch*n_out + 6*batch + 31*n + 6",
-        },
-        "gradient": {
-            "mul": 353460738,
-            "div": 2459426,
-            "add": 350852286,
-            "sub": 2049994,
-            "neg": 1229953,
-            "transcendental": 411425,
-            "other": 288,
-            "compare": 410632,
-            "select": 1293632,
-            "total": 709234157,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 42*batch*n*time + 10*batch*n_out*time + 5*batch*n + 10*batch*n_out - n*n - n*n_in - n*n_out + 5*batch + 27*n + 2*time + 5",
-        },
-        "residuals": {
-            "mul": 144716800,
-            "div": 820098,
-            "add": 143834464,
-            "sub": 1230209,
-            "neg": 257,
-            "transcendental": 411169,
-            "other": 288,
-            "compare": 409920,
-            "select": 320,
-            "total": 291013028,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 14*batch*n*time + 3*batch*n_out*time + 4*batch*n_out + 5*batch + 18*n + 4",
-            "kept": {"bytes": 5427200},
-        },
-        "backward": {
-            "mul": 208743938,
-            "div": 1640226,
-            "add": 207082591,
-            "sub": 820554,
-            "neg": 1229953,
-            "transcendental": 1793,
-            "other": 288,
-            "compare": 1000,
-            "select": 1293600,
-            "total": 418289390,
-            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time + 28*batch*n*time + 8*batch*n_out*time + 5*batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + batch + 27*n + 2*time + 6",
-        },
-    },
-}
-
 
 def heterogeneous_loss(params, xs, labels):
     """The cross-entropy of a batch of spike trains xs with labels.
@@ -1400,3 +1266,80 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/heterogeneous_loss.py",
+    "function": "heterogeneous_loss",
+    "digest": "sha256:30ca8c2b5e39310ba8e04ea186348b656d73cc78c498205b76f40e95e0482acf",
+    "text": "sha256:9c643b947695075bbe60114ebde508b1d04840baa39068431fc7362ad4cd6f8b",
+    "mode": "arrays",
+    "shapes": {
+        "params.bias": "(n,)", "params.tau_i": "(n,)", "params.tau_v": "(n,)",
+        "params.threshold": "(n,)", "params.u": "(n, n_out)", "params.v": "(n, n)",
+        "params.w": "(n_in, n)", "xs": "(time, batch, n_in)", "labels": "(batch,)",
+    },
+    "sizes": {"time": 100, "batch": 32, "n_in": 200, "n": 128, "n_out": 20},
+    "wrt": (
+        "params.bias", "params.leak", "params.tau_i", "params.tau_v",
+        "params.threshold", "params.u", "params.v", "params.w",
+    ),
+    "orders": {
+        "vjp": {"graph": "8ea05194ba0ddb4c", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "2206b5826399273d", "order": "reverse", "proved_optimal": True,
+        },
+        "vjp, loop 2": {"graph": "15c1c8f7ca2821ff", "order": "reverse"},
+        "jvp": {"graph": "70f74220ca89eeee", "order": "forward"},
+        "jvp, loop 1": {"graph": "a76106d9e0adbaee", "order": "forward"},
+        "jvp, loop 2": {
+            "graph": "571d7eee85e133c7", "order": "forward", "proved_optimal": True,
+        },
+    },
+    "counts": {
+        "primal": {
+            "mul": 144716800, "div": 820098, "add": 143834464, "sub": 1230209,
+            "neg": 257, "transcendental": 411169, "other": 288, "compare": 409920,
+            "select": 320, "total": 291013028,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 14*batch*n*time + 3*batch*n_out*time + 4*batch*n_out + 5*batch + 18*n + 4",
+        },
+        "vjp": {
+            "mul": 353460738, "div": 2459426, "add": 350852255, "sub": 2049354,
+            "neg": 1229953, "transcendental": 411393, "other": 288, "compare": 410632,
+            "select": 1293632, "total": 709233454,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 42*batch*n*time + 10*batch*n_out*time + 5*batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 3*batch + 27*n + 2*time + 6",
+            "accumulation": {
+                "muls": 208744610, "adds": 203581848, "reverse": 208744610,
+            },
+            "memory": {"bytes": 8870308},
+        },
+        "jvp": {
+            "mul": 407655938, "div": 2869027, "add": 404186463, "sub": 3688705,
+            "neg": 515, "transcendental": 821025, "other": 288, "compare": 820032,
+            "select": 832, "total": 819221446,
+            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 54*batch*n*time + 13*batch*n_out*time + 7*batch*n_out + 6*batch + 31*n + 6",
+        },
+        "gradient": {
+            "mul": 353460738, "div": 2459426, "add": 350852286, "sub": 2049994,
+            "neg": 1229953, "transcendental": 411425, "other": 288, "compare": 410632,
+            "select": 1293632, "total": 709234157,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 42*batch*n*time + 10*batch*n_out*time + 5*batch*n + 10*batch*n_out - n*n - n*n_in - n*n_out + 5*batch + 27*n + 2*time + 5",
+        },
+        "residuals": {
+            "mul": 144716800, "div": 820098, "add": 143834464, "sub": 1230209,
+            "neg": 257, "transcendental": 411169, "other": 288, "compare": 409920,
+            "select": 320, "total": 291013028,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 14*batch*n*time + 3*batch*n_out*time + 4*batch*n_out + 5*batch + 18*n + 4",
+            "kept": {"bytes": 5427200},
+        },
+        "backward": {
+            "mul": 208743938, "div": 1640226, "add": 207082591, "sub": 820554,
+            "neg": 1229953, "transcendental": 1793, "other": 288, "compare": 1000,
+            "select": 1293600, "total": 418289390,
+            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time + 28*batch*n*time + 8*batch*n_out*time + 5*batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + batch + 27*n + 2*time + 6",
+        },
+    },
+}

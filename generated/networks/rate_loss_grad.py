@@ -25,136 +25,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/rate_loss.py",
-    "function": "rate_loss",
-    "digest": "sha256:fc1182b0175af0e8b1c1ae03731a8efa2f214f3f95036b17b02e6785f8e2c158",
-    "text": "sha256:7697deba782d4ecb9038891061a9d8eb6813ed29e2ccb6c08fc052bd3f7f5129",
-    "mode": "arrays",
-    "shapes": {
-        "params.w1": "(n_in, n)",
-        "params.w2": "(n, n)",
-        "params.out": "(n, n_out)",
-        "xs": "(time, batch, n_in)",
-        "labels": "(batch,)",
-    },
-    "sizes": {"time": 100, "batch": 32, "n_in": 128, "n": 256, "n_out": 10},
-    "wrt": ("params.w1", "params.w2", "params.out"),
-    "orders": {
-        "vjp": {"graph": "bdf058a644a8638e", "order": "reverse"},
-        "vjp, loop 1": {
-            "graph": "d8676ce2c8dd0fab",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "vjp, loop 2": {
-            "graph": "615f7e6c60966fc1",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {"graph": "973258c126a8c468", "order": "forward"},
-        "jvp, loop 1": {
-            "graph": "c9dacee2baff1ecc",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-        "jvp, loop 3": {
-            "graph": "27c8f88431158735",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-        "gradient": {"graph": "f0bc8e4858acd57e", "order": "reverse"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 329358594,
-            "div": 1638658,
-            "add": 329327263,
-            "sub": 4924032,
-            "neg": 1,
-            "transcendental": 1638752,
-            "other": 8224,
-            "compare": 1638496,
-            "select": 1638464,
-            "total": 666895523,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 26*batch*n*time + batch*n_out*time + 4*batch*n + 4*batch*n_out + 5*batch + 2*n + 3",
-        },
-        "vjp": {
-            "mul": 891378500,
-            "div": 4915808,
-            "add": 882343328,
-            "sub": 14754312,
-            "neg": 1638721,
-            "transcendental": 4915520,
-            "other": 8224,
-            "compare": 3325448,
-            "select": 4963648,
-            "total": 1798315692,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 87*batch*n*time + 4*batch*n_out*time + 5*batch*n + 6*batch*n_out + 3*batch + 2*n + 2*time + 4",
-            "accumulation": {
-                "muls": 550551396,
-                "adds": 538933024,
-                "reverse": 550551396,
-            },
-            "memory": {"bytes": 15603144},
-        },
-        "jvp": {
-            "mul": 888109894,
-            "div": 3277666,
-            "add": 879901789,
-            "sub": 13116353,
-            "neg": 1,
-            "transcendental": 3277152,
-            "other": 8224,
-            "compare": 3325280,
-            "select": 3325248,
-            "total": 1787691078,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 74*batch*n*time + 4*batch*n_out*time + 8*batch*n + 6*batch*n_out + 6*batch + 4*n + 6",
-        },
-        "gradient": {
-            "mul": 891386691,
-            "div": 4915811,
-            "add": 883170751,
-            "sub": 14754632,
-            "neg": 1638721,
-            "transcendental": 4915552,
-            "other": 8224,
-            "compare": 3325480,
-            "select": 4963648,
-            "total": 1799151661,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 88*batch*n*time + 4*batch*n_out*time + 7*batch*n + 7*batch*n_out + 5*batch + 2*n + 2*time + 5",
-        },
-        "residuals": {
-            "mul": 329358594,
-            "div": 1638658,
-            "add": 329327263,
-            "sub": 4924032,
-            "neg": 1,
-            "transcendental": 1638752,
-            "other": 8224,
-            "compare": 1670496,
-            "select": 1638464,
-            "total": 666895523,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 26*batch*n*time + batch*n_out*time + 4*batch*n + 4*batch*n_out + 5*batch + 2*n + 3",
-            "kept": {"bytes": 7406080},
-        },
-        "backward": {
-            "mul": 562028100,
-            "div": 3277408,
-            "add": 553844064,
-            "sub": 9830600,
-            "neg": 1638721,
-            "transcendental": 3276800,
-            "other": 8192,
-            "compare": 1655016,
-            "select": 3325216,
-            "total": 1132265164,
-            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time + 62*batch*n*time + 3*batch*n_out*time + 4*batch*n + 4*batch*n_out + 2*n + 2*time + 4",
-        },
-    },
-}
-
 
 def rate_loss(
     params, xs, labels, alpha=0.95, beta=0.85, gamma=0.9, l1=0.02, l2=0.001, most=10.0
@@ -1680,3 +1550,81 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/rate_loss.py",
+    "function": "rate_loss",
+    "digest": "sha256:fc1182b0175af0e8b1c1ae03731a8efa2f214f3f95036b17b02e6785f8e2c158",
+    "text": "sha256:ec88c8df463c817c2aec5bcff9fe1238508cad1ce4be42764b8526e35ffc3917",
+    "mode": "arrays",
+    "shapes": {
+        "params.w1": "(n_in, n)", "params.w2": "(n, n)", "params.out": "(n, n_out)",
+        "xs": "(time, batch, n_in)", "labels": "(batch,)",
+    },
+    "sizes": {"time": 100, "batch": 32, "n_in": 128, "n": 256, "n_out": 10},
+    "wrt": ("params.w1", "params.w2", "params.out"),
+    "orders": {
+        "vjp": {"graph": "bdf058a644a8638e", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "d8676ce2c8dd0fab", "order": "reverse", "proved_optimal": True,
+        },
+        "vjp, loop 2": {
+            "graph": "615f7e6c60966fc1", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {"graph": "973258c126a8c468", "order": "forward"},
+        "jvp, loop 1": {
+            "graph": "c9dacee2baff1ecc", "order": "forward", "proved_optimal": True,
+        },
+        "jvp, loop 3": {
+            "graph": "27c8f88431158735", "order": "forward", "proved_optimal": True,
+        },
+        "gradient": {"graph": "f0bc8e4858acd57e", "order": "reverse"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 329358594, "div": 1638658, "add": 329327263, "sub": 4924032,
+            "neg": 1, "transcendental": 1638752, "other": 8224, "compare": 1638496,
+            "select": 1638464, "total": 666895523,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 26*batch*n*time + batch*n_out*time + 4*batch*n + 4*batch*n_out + 5*batch + 2*n + 3",
+        },
+        "vjp": {
+            "mul": 891378500, "div": 4915808, "add": 882343328, "sub": 14754312,
+            "neg": 1638721, "transcendental": 4915520, "other": 8224,
+            "compare": 3325448, "select": 4963648, "total": 1798315692,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 87*batch*n*time + 4*batch*n_out*time + 5*batch*n + 6*batch*n_out + 3*batch + 2*n + 2*time + 4",
+            "accumulation": {
+                "muls": 550551396, "adds": 538933024, "reverse": 550551396,
+            },
+            "memory": {"bytes": 15603144},
+        },
+        "jvp": {
+            "mul": 888109894, "div": 3277666, "add": 879901789, "sub": 13116353,
+            "neg": 1, "transcendental": 3277152, "other": 8224, "compare": 3325280,
+            "select": 3325248, "total": 1787691078,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 74*batch*n*time + 4*batch*n_out*time + 8*batch*n + 6*batch*n_out + 6*batch + 4*n + 6",
+        },
+        "gradient": {
+            "mul": 891386691, "div": 4915811, "add": 883170751, "sub": 14754632,
+            "neg": 1638721, "transcendental": 4915552, "other": 8224,
+            "compare": 3325480, "select": 4963648, "total": 1799151661,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out*time + 88*batch*n*time + 4*batch*n_out*time + 7*batch*n + 7*batch*n_out + 5*batch + 2*n + 2*time + 5",
+        },
+        "residuals": {
+            "mul": 329358594, "div": 1638658, "add": 329327263, "sub": 4924032,
+            "neg": 1, "transcendental": 1638752, "other": 8224, "compare": 1670496,
+            "select": 1638464, "total": 666895523,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 26*batch*n*time + batch*n_out*time + 4*batch*n + 4*batch*n_out + 5*batch + 2*n + 3",
+            "kept": {"bytes": 7406080},
+        },
+        "backward": {
+            "mul": 562028100, "div": 3277408, "add": 553844064, "sub": 9830600,
+            "neg": 1638721, "transcendental": 3276800, "other": 8192,
+            "compare": 1655016, "select": 3325216, "total": 1132265164,
+            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time + 62*batch*n*time + 3*batch*n_out*time + 4*batch*n + 4*batch*n_out + 2*n + 2*time + 4",
+        },
+    },
+}

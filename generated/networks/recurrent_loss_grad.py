@@ -23,115 +23,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/recurrent_loss.py",
-    "function": "recurrent_loss",
-    "digest": "sha256:8e3fe921b2f78ef9742cbf241e5db386fff9eb757fc8848d79dd34046d4a29dc",
-    "text": "sha256:cf97cb70ad3179ae5de980cc40630a754795ac6c63e00a31ac7209700224747b",
-    "mode": "arrays",
-    "shapes": {
-        "params.w": "(n_in, n)",
-        "params.v": "(n, n)",
-        "params.u": "(n, n_out)",
-        "xs": "(time, batch, n_in)",
-        "labels": "(batch,)",
-    },
-    "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
-    "wrt": ("params.w", "params.v", "params.u"),
-    "orders": {
-        "vjp": {"graph": "0d57347ccae8aa39", "order": "reverse"},
-        "vjp, loop 1": {"graph": "af1bf89f4ca31be7", "order": "reverse"},
-        "jvp": {"graph": "eed51cc21f6de8cd", "order": "forward"},
-        "jvp, loop 1": {"graph": "b3264285db0460f5", "order": "forward"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 789053440,
-            "div": 641,
-            "add": 785777375,
-            "sub": 2458882,
-            "neg": 1,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 819264,
-            "select": 64,
-            "total": 1577291042,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 13*batch*n*time + 5*batch*n_out + 5*batch + 2",
-        },
-        "vjp": {
-            "mul": 1790444160,
-            "div": 820513,
-            "add": 1781995424,
-            "sub": 4915942,
-            "neg": 641,
-            "transcendental": 640,
-            "other": 32,
-            "compare": 2457764,
-            "select": 819264,
-            "total": 3578176711,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 31*batch*n*time - batch*n + 8*batch*n_out - n*n - n*n_in - n*n_out + 3*batch + time + 3",
-            "accumulation": {
-                "muls": 1000572193,
-                "adds": 985633376,
-                "reverse": 1000572193,
-            },
-            "memory": {"bytes": 11071900},
-        },
-        "jvp": {
-            "mul": 2005893760,
-            "div": 820514,
-            "add": 1994425054,
-            "sub": 6555522,
-            "neg": 2,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 1638464,
-            "select": 64,
-            "total": 4007695554,
-            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 43*batch*n*time + 8*batch*n_out + 6*batch + 2",
-        },
-        "gradient": {
-            "mul": 1790444160,
-            "div": 820513,
-            "add": 1781995455,
-            "sub": 4916582,
-            "neg": 641,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 2457764,
-            "select": 819264,
-            "total": 3578177414,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 31*batch*n*time - batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 5*batch + time + 2",
-        },
-        "residuals": {
-            "mul": 789053440,
-            "div": 641,
-            "add": 785777375,
-            "sub": 2458882,
-            "neg": 1,
-            "transcendental": 672,
-            "other": 32,
-            "compare": 819264,
-            "select": 64,
-            "total": 1577291042,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 13*batch*n*time + 5*batch*n_out + 5*batch + 2",
-            "kept": {"bytes": 6588928},
-        },
-        "backward": {
-            "mul": 1001390720,
-            "div": 819873,
-            "add": 996218720,
-            "sub": 2457702,
-            "neg": 641,
-            "compare": 1638532,
-            "select": 819232,
-            "total": 2000887015,
-            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 18*batch*n*time - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + time + 3",
-        },
-    },
-}
-
 
 def recurrent_loss(params, xs, labels, alpha=0.95, beta=0.9, rho=0.97, k=0.1):
     """The cross-entropy of a batch of spike trains xs with labels.
@@ -1009,3 +900,69 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/recurrent_loss.py",
+    "function": "recurrent_loss",
+    "digest": "sha256:8e3fe921b2f78ef9742cbf241e5db386fff9eb757fc8848d79dd34046d4a29dc",
+    "text": "sha256:b6ef50a4ae0dea4649a7167ad518f148f6b9ad04ace48b07070594c95fd363d5",
+    "mode": "arrays",
+    "shapes": {
+        "params.w": "(n_in, n)", "params.v": "(n, n)", "params.u": "(n, n_out)",
+        "xs": "(time, batch, n_in)", "labels": "(batch,)",
+    },
+    "sizes": {"time": 100, "batch": 32, "n_in": 700, "n": 256, "n_out": 20},
+    "wrt": ("params.w", "params.v", "params.u"),
+    "orders": {
+        "vjp": {"graph": "0d57347ccae8aa39", "order": "reverse"},
+        "vjp, loop 1": {"graph": "af1bf89f4ca31be7", "order": "reverse"},
+        "jvp": {"graph": "eed51cc21f6de8cd", "order": "forward"},
+        "jvp, loop 1": {"graph": "b3264285db0460f5", "order": "forward"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 789053440, "div": 641, "add": 785777375, "sub": 2458882, "neg": 1,
+            "transcendental": 672, "other": 32, "compare": 819264, "select": 64,
+            "total": 1577291042,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 13*batch*n*time + 5*batch*n_out + 5*batch + 2",
+        },
+        "vjp": {
+            "mul": 1790444160, "div": 820513, "add": 1781995424, "sub": 4915942,
+            "neg": 641, "transcendental": 640, "other": 32, "compare": 2457764,
+            "select": 819264, "total": 3578176711,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 31*batch*n*time - batch*n + 8*batch*n_out - n*n - n*n_in - n*n_out + 3*batch + time + 3",
+            "accumulation": {
+                "muls": 1000572193, "adds": 985633376, "reverse": 1000572193,
+            },
+            "memory": {"bytes": 11071900},
+        },
+        "jvp": {
+            "mul": 2005893760, "div": 820514, "add": 1994425054, "sub": 6555522,
+            "neg": 2, "transcendental": 672, "other": 32, "compare": 1638464,
+            "select": 64, "total": 4007695554,
+            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 43*batch*n*time + 8*batch*n_out + 6*batch + 2",
+        },
+        "gradient": {
+            "mul": 1790444160, "div": 820513, "add": 1781995455, "sub": 4916582,
+            "neg": 641, "transcendental": 672, "other": 32, "compare": 2457764,
+            "select": 819264, "total": 3578177414,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 6*batch*n*n_out + 31*batch*n*time - batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 5*batch + time + 2",
+        },
+        "residuals": {
+            "mul": 789053440, "div": 641, "add": 785777375, "sub": 2458882, "neg": 1,
+            "transcendental": 672, "other": 32, "compare": 819264, "select": 64,
+            "total": 1577291042,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 13*batch*n*time + 5*batch*n_out + 5*batch + 2",
+            "kept": {"bytes": 6588928},
+        },
+        "backward": {
+            "mul": 1001390720, "div": 819873, "add": 996218720, "sub": 2457702,
+            "neg": 641, "compare": 1638532, "select": 819232, "total": 2000887015,
+            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 18*batch*n*time - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + time + 3",
+        },
+    },
+}

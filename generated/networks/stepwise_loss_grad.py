@@ -24,129 +24,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/stepwise_loss.py",
-    "function": "stepwise_loss",
-    "digest": "sha256:7111b7d24ce95441a18e761030c5793dacf906d88168584d0d1bacdaf4d30fb0",
-    "text": "sha256:1e563263e1b456ccecc78059916345a81c887187ea90b9d3ab12717f721b929a",
-    "mode": "arrays",
-    "shapes": {
-        "params.w": "(n_in, n)",
-        "params.u": "(n, n_out)",
-        "params.bias": "(n_out,)",
-        "xs": "(batch, time, n_in)",
-        "labels": "(batch,)",
-    },
-    "sizes": {"time": 100, "batch": 32, "n_in": 128, "n": 256, "n_out": 20},
-    "wrt": ("params.w", "params.u", "params.bias"),
-    "orders": {
-        "vjp": {"graph": "4abd796c3e842754", "order": "reverse"},
-        "vjp, loop 1": {
-            "graph": "d8e80beb2aab93e5",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "vjp, loop 2": {
-            "graph": "53b283773d7d8f7b",
-            "order": "reverse",
-            "proved_optimal": True,
-        },
-        "jvp": {"graph": "eff6d1c32d21b202", "order": "forward"},
-        "jvp, loop 1": {
-            "graph": "db95094af1835f3b",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-        "jvp, loop 2": {
-            "graph": "53765389df08b8dc",
-            "order": "forward",
-            "proved_optimal": True,
-        },
-    },
-    "counts": {
-        "primal": {
-            "mul": 123827200,
-            "div": 1,
-            "add": 122249599,
-            "sub": 1766401,
-            "neg": 1,
-            "transcendental": 67200,
-            "other": 3200,
-            "compare": 819840,
-            "total": 247913601,
-            "formula": "2*batch*n*n_in*time + 2*batch*n*n_out*time + 6*batch*n*time + 8*batch*n_out*time + batch*time + 1",
-        },
-        "vjp": {
-            "mul": 265616000,
-            "div": 822401,
-            "add": 261540940,
-            "sub": 1766401,
-            "transcendental": 64000,
-            "other": 3200,
-            "compare": 819840,
-            "select": 640,
-            "total": 529812942,
-            "formula": "4*batch*n*n_in*time + 6*batch*n*n_out*time + 14*batch*n*time + 10*batch*n_out*time + 2*batch*n_out + 2*batch*time - n*n_in - n*n_out - batch - n_out + 2",
-            "accumulation": {
-                "muls": 141033601,
-                "adds": 136831120,
-                "reverse": 141033601,
-            },
-            "memory": {"bytes": 11733508},
-        },
-        "jvp": {
-            "mul": 268134400,
-            "div": 822402,
-            "add": 263340798,
-            "sub": 3468801,
-            "neg": 2,
-            "transcendental": 67200,
-            "other": 3200,
-            "compare": 1639040,
-            "select": 64000,
-            "total": 535836801,
-            "formula": "4*batch*n*n_in*time + 6*batch*n*n_out*time + 21*batch*n*time + 14*batch*n_out*time + batch*time + 1",
-        },
-        "gradient": {
-            "mul": 265680000,
-            "div": 822401,
-            "add": 261604939,
-            "sub": 1830401,
-            "neg": 1,
-            "transcendental": 67200,
-            "other": 3200,
-            "compare": 819840,
-            "select": 640,
-            "total": 530008141,
-            "formula": "4*batch*n*n_in*time + 6*batch*n*n_out*time + 14*batch*n*time + 13*batch*n_out*time + 2*batch*n_out + 3*batch*time - n*n_in - n*n_out - batch - n_out + 1",
-        },
-        "residuals": {
-            "mul": 125465600,
-            "div": 1,
-            "add": 123068799,
-            "sub": 1766401,
-            "neg": 1,
-            "transcendental": 67200,
-            "other": 3200,
-            "compare": 819840,
-            "total": 250371201,
-            "formula": "2*batch*n*n_in*time + 2*batch*n*n_out*time + 9*batch*n*time + 8*batch*n_out*time + batch*time + 1",
-            "kept": {"bytes": 6809600},
-        },
-        "backward": {
-            "mul": 140214400,
-            "div": 822401,
-            "add": 138596940,
-            "sub": 64001,
-            "compare": 640,
-            "select": 640,
-            "total": 279697742,
-            "formula": "2*batch*n*n_in*time + 4*batch*n*n_out*time + 5*batch*n*time + 6*batch*n_out*time + 2*batch*n_out + batch*time - n*n_in - n*n_out - batch - n_out + 2",
-        },
-    },
-}
-
 
 def stepwise_loss(params, xs, labels, alpha=0.95, beta=0.9, gamma=0.9):
     """The cross-entropy of all steps of a batch of spike trains xs with labels.
@@ -939,3 +816,79 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/stepwise_loss.py",
+    "function": "stepwise_loss",
+    "digest": "sha256:7111b7d24ce95441a18e761030c5793dacf906d88168584d0d1bacdaf4d30fb0",
+    "text": "sha256:4a31df3c311881a06b9efa528d38d827579aa51b0a1b9dbb51455fb1cd2114b8",
+    "mode": "arrays",
+    "shapes": {
+        "params.w": "(n_in, n)", "params.u": "(n, n_out)", "params.bias": "(n_out,)",
+        "xs": "(batch, time, n_in)", "labels": "(batch,)",
+    },
+    "sizes": {"time": 100, "batch": 32, "n_in": 128, "n": 256, "n_out": 20},
+    "wrt": ("params.w", "params.u", "params.bias"),
+    "orders": {
+        "vjp": {"graph": "4abd796c3e842754", "order": "reverse"},
+        "vjp, loop 1": {
+            "graph": "d8e80beb2aab93e5", "order": "reverse", "proved_optimal": True,
+        },
+        "vjp, loop 2": {
+            "graph": "53b283773d7d8f7b", "order": "reverse", "proved_optimal": True,
+        },
+        "jvp": {"graph": "eff6d1c32d21b202", "order": "forward"},
+        "jvp, loop 1": {
+            "graph": "db95094af1835f3b", "order": "forward", "proved_optimal": True,
+        },
+        "jvp, loop 2": {
+            "graph": "53765389df08b8dc", "order": "forward", "proved_optimal": True,
+        },
+    },
+    "counts": {
+        "primal": {
+            "mul": 123827200, "div": 1, "add": 122249599, "sub": 1766401, "neg": 1,
+            "transcendental": 67200, "other": 3200, "compare": 819840,
+            "total": 247913601,
+            "formula": "2*batch*n*n_in*time + 2*batch*n*n_out*time + 6*batch*n*time + 8*batch*n_out*time + batch*time + 1",
+        },
+        "vjp": {
+            "mul": 265616000, "div": 822401, "add": 261540940, "sub": 1766401,
+            "transcendental": 64000, "other": 3200, "compare": 819840, "select": 640,
+            "total": 529812942,
+            "formula": "4*batch*n*n_in*time + 6*batch*n*n_out*time + 14*batch*n*time + 10*batch*n_out*time + 2*batch*n_out + 2*batch*time - n*n_in - n*n_out - batch - n_out + 2",
+            "accumulation": {
+                "muls": 141033601, "adds": 136831120, "reverse": 141033601,
+            },
+            "memory": {"bytes": 11733508},
+        },
+        "jvp": {
+            "mul": 268134400, "div": 822402, "add": 263340798, "sub": 3468801, "neg": 2,
+            "transcendental": 67200, "other": 3200, "compare": 1639040, "select": 64000,
+            "total": 535836801,
+            "formula": "4*batch*n*n_in*time + 6*batch*n*n_out*time + 21*batch*n*time + 14*batch*n_out*time + batch*time + 1",
+        },
+        "gradient": {
+            "mul": 265680000, "div": 822401, "add": 261604939, "sub": 1830401, "neg": 1,
+            "transcendental": 67200, "other": 3200, "compare": 819840, "select": 640,
+            "total": 530008141,
+            "formula": "4*batch*n*n_in*time + 6*batch*n*n_out*time + 14*batch*n*time + 13*batch*n_out*time + 2*batch*n_out + 3*batch*time - n*n_in - n*n_out - batch - n_out + 1",
+        },
+        "residuals": {
+            "mul": 125465600, "div": 1, "add": 123068799, "sub": 1766401, "neg": 1,
+            "transcendental": 67200, "other": 3200, "compare": 819840,
+            "total": 250371201,
+            "formula": "2*batch*n*n_in*time + 2*batch*n*n_out*time + 9*batch*n*time + 8*batch*n_out*time + batch*time + 1",
+            "kept": {"bytes": 6809600},
+        },
+        "backward": {
+            "mul": 140214400, "div": 822401, "add": 138596940, "sub": 64001,
+            "compare": 640, "select": 640, "total": 279697742,
+            "formula": "2*batch*n*n_in*time + 4*batch*n*n_out*time + 5*batch*n*time + 6*batch*n_out*time + 2*batch*n_out + batch*time - n*n_in - n*n_out - batch - n_out + 2",
+        },
+    },
+}

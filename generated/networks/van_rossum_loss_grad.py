@@ -21,91 +21,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-GRADGEN = {
-    "version": "0.1.0",
-    "source": "models/networks/van_rossum_loss.py",
-    "function": "van_rossum_loss",
-    "digest": "sha256:acdb1d262b400b90adf38e555f141045bc9a18de539e4fae6a82f0376323f808",
-    "text": "sha256:4000285b7a88e05e68d4581f24fe0fcc91bd8d11c6ea04155527287e9d556e89",
-    "mode": "arrays",
-    "shapes": {
-        "params.w": "(n_in, n)",
-        "params.v": "(n, n)",
-        "xs": "(time, batch, n_in)",
-        "targets": "(time, batch, n)",
-    },
-    "sizes": {"time": 250, "batch": 8, "n_in": 100, "n": 100},
-    "wrt": ("params.w", "params.v"),
-    "orders": {
-        "vjp": {"graph": "71c8bd1b6c2557ea", "order": "reverse"},
-        "vjp, loop 1": {"graph": "d2351b091de0e060", "order": "reverse"},
-        "jvp": {"graph": "4fb8788207f4dec8", "order": "forward"},
-        "jvp, loop 1": {"graph": "7b678e44746674a7", "order": "forward"},
-    },
-    "counts": {
-        "primal": {
-            "mul": 41200250,
-            "div": 251,
-            "add": 40599999,
-            "sub": 600001,
-            "compare": 200000,
-            "total": 82400501,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 12*batch*n*time + 2*time + 1",
-        },
-        "vjp": {
-            "mul": 103200250,
-            "div": 200251,
-            "add": 101180000,
-            "sub": 1200251,
-            "compare": 400250,
-            "select": 200000,
-            "total": 205780752,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 29*batch*n*time - n*n - n*n_in + 3*time + 2",
-            "accumulation": {"muls": 61600501, "adds": 57290000, "reverse": 61600501},
-            "memory": {"bytes": 2835612},
-        },
-        "jvp": {
-            "mul": 124200500,
-            "div": 200502,
-            "add": 121999998,
-            "sub": 1400001,
-            "compare": 400000,
-            "total": 247801001,
-            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 39*batch*n*time + 4*time + 1",
-        },
-        "gradient": {
-            "mul": 103400500,
-            "div": 200501,
-            "add": 101379999,
-            "sub": 1200251,
-            "compare": 400250,
-            "select": 200000,
-            "total": 206181251,
-            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 31*batch*n*time - n*n - n*n_in + 5*time + 1",
-        },
-        "residuals": {
-            "mul": 41400250,
-            "div": 251,
-            "add": 40599999,
-            "sub": 600001,
-            "compare": 200000,
-            "total": 82600501,
-            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 13*batch*n*time + 2*time + 1",
-            "kept": {"bytes": 1800000},
-        },
-        "backward": {
-            "mul": 62000250,
-            "div": 200251,
-            "add": 60780000,
-            "sub": 600251,
-            "compare": 200250,
-            "select": 200000,
-            "total": 123580752,
-            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 18*batch*n*time - n*n - n*n_in + 3*time + 2",
-        },
-    },
-}
-
 
 def van_rossum_loss(params, xs, targets, alpha=0.95, beta=0.9, gamma=0.93):
     """Half the squared distance of the spikes for inputs xs and those of the targets.
@@ -845,3 +760,62 @@ def _summed_product(x, y):
         axes = tuple(range(x.ndim - 1))
         return jnp.tensordot(x, y, (axes, axes))
     return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+# What gradgen reads: of what this file was made, how, and what it takes.
+# fmt: off
+GRADGEN = {
+    "version": "0.1.0",
+    "source": "models/networks/van_rossum_loss.py",
+    "function": "van_rossum_loss",
+    "digest": "sha256:acdb1d262b400b90adf38e555f141045bc9a18de539e4fae6a82f0376323f808",
+    "text": "sha256:454b47fbbf4b02bff01cd9f034ef4e683ce3826f8fc60366377af5ca12f50b67",
+    "mode": "arrays",
+    "shapes": {
+        "params.w": "(n_in, n)", "params.v": "(n, n)", "xs": "(time, batch, n_in)",
+        "targets": "(time, batch, n)",
+    },
+    "sizes": {"time": 250, "batch": 8, "n_in": 100, "n": 100},
+    "wrt": ("params.w", "params.v"),
+    "orders": {
+        "vjp": {"graph": "71c8bd1b6c2557ea", "order": "reverse"},
+        "vjp, loop 1": {"graph": "d2351b091de0e060", "order": "reverse"},
+        "jvp": {"graph": "4fb8788207f4dec8", "order": "forward"},
+        "jvp, loop 1": {"graph": "7b678e44746674a7", "order": "forward"},
+    },
+    "counts": {
+        "primal": {
+            "mul": 41200250, "div": 251, "add": 40599999, "sub": 600001,
+            "compare": 200000, "total": 82400501,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 12*batch*n*time + 2*time + 1",
+        },
+        "vjp": {
+            "mul": 103200250, "div": 200251, "add": 101180000, "sub": 1200251,
+            "compare": 400250, "select": 200000, "total": 205780752,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 29*batch*n*time - n*n - n*n_in + 3*time + 2",
+            "accumulation": {"muls": 61600501, "adds": 57290000, "reverse": 61600501},
+            "memory": {"bytes": 2835612},
+        },
+        "jvp": {
+            "mul": 124200500, "div": 200502, "add": 121999998, "sub": 1400001,
+            "compare": 400000, "total": 247801001,
+            "formula": "8*batch*n*n*time + 4*batch*n*n_in*time + 39*batch*n*time + 4*time + 1",
+        },
+        "gradient": {
+            "mul": 103400500, "div": 200501, "add": 101379999, "sub": 1200251,
+            "compare": 400250, "select": 200000, "total": 206181251,
+            "formula": "6*batch*n*n*time + 4*batch*n*n_in*time + 31*batch*n*time - n*n - n*n_in + 5*time + 1",
+        },
+        "residuals": {
+            "mul": 41400250, "div": 251, "add": 40599999, "sub": 600001,
+            "compare": 200000, "total": 82600501,
+            "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 13*batch*n*time + 2*time + 1",
+            "kept": {"bytes": 1800000},
+        },
+        "backward": {
+            "mul": 62000250, "div": 200251, "add": 60780000, "sub": 600251,
+            "compare": 200250, "select": 200000, "total": 123580752,
+            "formula": "4*batch*n*n*time + 2*batch*n*n_in*time + 18*batch*n*time - n*n - n*n_in + 3*time + 2",
+        },
+    },
+}

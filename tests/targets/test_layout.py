@@ -71,13 +71,16 @@ def test_committed_files_pass_mypy_even_strictly():
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
-def test_committed_files_have_one_line_for_tools():
+def test_committed_files_have_two_lines_for_tools():
     marks = re.compile(r"#\s*(noqa|type:|ruff:|mypy:|pylint:|fmt:|pragma)")
     for path in (ROOT / "generated").rglob("*.py"):
-        found = [
-            line for line in path.read_text(encoding="utf-8").splitlines() if marks.search(line)
-        ]
-        assert found == ["# mypy: allow-untyped-defs, allow-untyped-calls"], path.name
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found = [line for line in lines if marks.search(line)]
+        assert found == ["# mypy: allow-untyped-defs, allow-untyped-calls", "# fmt: off"], path.name
+        # the record is compact: it is what formatters leave as it is, and nothing else
+        record = lines[lines.index("# fmt: off") + 1 :]
+        assert record[0] == "GRADGEN = {", path.name
+        assert record.index("}") == len(record) - 1, path.name
 
 
 @pytest.mark.parametrize("path", each(*FILES))

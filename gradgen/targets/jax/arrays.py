@@ -11,7 +11,6 @@ from gradgen.ir.array_counts import ArrayOperations, count_arrays
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.graph import Order
-from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import Program
 from gradgen.ir.results import Result
 from gradgen.ir.shapes import (
@@ -41,7 +40,7 @@ from gradgen.targets.jax.layout import (
     statement,
     tuple_of,
 )
-from gradgen.targets.jax.metadata import document, precision_metadata, precision_sentences
+from gradgen.targets.jax.metadata import assigned, precision_metadata, precision_sentences
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
 from gradgen.targets.jax.plumbing import Names, bound_guards, dedent, forward_body
@@ -213,7 +212,7 @@ def _metadata(module: ArrayModule) -> list[str]:
         content["entries"] = entries_of(module.jacobian)
     if module.traces is not None:
         content["traces"] = traces_metadata(module, module.traces)
-    return layout(f"{METADATA} = ", document(content))
+    return assigned(content)
 
 
 def array_counts_of(module: ArrayModule) -> dict[str, dict[str, Any]]:

@@ -60,6 +60,33 @@ def _rows(doc: Group, indent: int) -> list[str]:
     return [part for item in doc.items for part in layout("", item, ",", indent + 4)]
 
 
+def filled(prefix: str, doc: Group) -> list[str]:
+    """Lines that hold prefix and document, an item a line, or filled with parts of it.
+
+    For what is seldom read: formatters are to be told to leave it.
+    """
+    rows = [line for item in doc.items for line in _filled([item], 4)]
+    return [f"{prefix}{doc.opening}", *rows, doc.closing]
+
+
+def _filled(items: Sequence[Doc], indent: int) -> list[str]:
+    """The items with commas: what has brackets on lines of its own, the rest side by side."""
+    space, lines, row = " " * indent, list[str](), ""
+    for item in items:
+        text = f"{flat(item)},"
+        if row and (isinstance(item, Group) or len(space + row) + 1 + len(text) > WIDTH):
+            lines.append(space + row)
+            row = ""
+        if isinstance(item, str):
+            row = f"{row} {text}".lstrip()
+        elif len(space + text) <= WIDTH:
+            lines.append(space + text)
+        else:
+            inner = _filled(item.items, indent + 4)
+            lines += [space + item.opening, *inner, f"{space}{item.closing},"]
+    return [*lines, space + row] if row else lines
+
+
 def call(function: str, arguments: Sequence[Doc]) -> Group:
     """A call."""
     return Group(f"{function}(", tuple(arguments), ")", collection=False)

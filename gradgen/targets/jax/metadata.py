@@ -12,7 +12,7 @@ from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.own_names import METADATA
 from gradgen.ir.program import count_operations
 from gradgen.ir.trace import Trace
-from gradgen.targets.jax.layout import Doc, Group, flat, layout, prefixed, quote, tuple_of
+from gradgen.targets.jax.layout import Doc, Group, filled, flat, prefixed, quote, tuple_of
 from gradgen.targets.jax.seal import UNSEALED
 
 
@@ -45,7 +45,7 @@ def summary_lines(module: Module) -> list[str]:
 
 
 def metadata_lines(module: Module) -> list[str]:
-    """`GRADGEN = {...}`."""
+    """The record of how the module was made."""
     order = module.jacobian.chosen.order
     wrt = tuple(i.path for i in module.trace.inputs if i.wrt)
     content = {
@@ -68,7 +68,7 @@ def metadata_lines(module: Module) -> list[str]:
         "jvp_order": module.recipe.jvp,
         "counts": counts_of(module),
     }
-    return layout(f"{METADATA} = ", document(content))
+    return assigned(content)
 
 
 def precision_sentences(trace: Trace | ArrayTrace) -> list[str]:
@@ -115,15 +115,22 @@ def _products(found: Accumulated) -> dict[str, int]:
     return {"muls": found.plan.muls, "adds": found.plan.adds, "edges": found.plan.edges}
 
 
-def document(value: object) -> Doc:
+def assigned(content: dict[str, object]) -> list[str]:
+    """The lines of `GRADGEN = {...}`."""
+    return filled(f"{METADATA} = ", _dictionary(content))
+
+
+def _dictionary(content: dict[Any, object]) -> Group:
+    items = [prefixed(f"{flat(_document(k))}: ", _document(entry)) for k, entry in content.items()]
+    return Group("{", tuple(items), "}")
+
+
+def _document(value: object) -> Doc:
     """A literal of dictionaries, tuples, strings and numbers."""
     if isinstance(value, dict):
-        items = [
-            prefixed(f"{flat(document(key))}: ", document(entry)) for key, entry in value.items()
-        ]
-        return Group("{", tuple(items), "}")
+        return _dictionary(value)
     if isinstance(value, tuple):
-        return tuple_of([document(entry) for entry in value])
+        return tuple_of([_document(entry) for entry in value])
     if isinstance(value, str):
         return quote(value)
     return repr(value)
