@@ -1,6 +1,6 @@
 """Random model functions through the whole pipeline, each compared with JAX.
 
-    pytest tests/test_random_models.py -n 2                          # 24 models, always the same
+    pytest tests/test_random_models.py -n 2                          # 16 models, always the same
     pytest tests/test_random_models.py -n 2 --full                   # 304, always the same
     GRADGEN_EXAMPLES=5000 pytest tests/test_random_models.py -n 2    # other models in each run
     GRADGEN_EXAMPLES=5000 GRADGEN_SEED=7 pytest ...                  # repeats a run
@@ -24,7 +24,7 @@ from strategies import Model, models
 
 SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
 SHARDS = 8
-NORMAL, FULL = 24, 304
+NORMAL, FULL = 16, 304
 """In a normal run a few models, with all sorts of statements: the rest is the full matrix's."""
 BRIEF = (Extent(branch_points=2), Extent(WHOLE.precisions[:1], branch_points=2))
 """What a normal run compares of its models, one or the other; other runs compare all of each."""

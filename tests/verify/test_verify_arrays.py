@@ -125,7 +125,11 @@ def made(source: str) -> Made:
     return Made(render_arrays(module), module, opened.function, signature.bind)
 
 
-@pytest.mark.parametrize("source", [LAYER, LOSS, ATTENTION, CONVOLUTION])
+@pytest.mark.parametrize(
+    "source",
+    # files with attention and convolutions are checked in test_golden.py
+    [LAYER, LOSS, *(pytest.param(s, marks=pytest.mark.full) for s in (ATTENTION, CONVOLUTION))],
+)
 def test_what_is_generated_is_exact(source: str) -> None:
     verdict = made(source).verdict()
     assert verdict.exact, verdict.pretty()
