@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import runpy
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from calling import HEADER
 from generating import Generated, generate
+from projects import gradgen
 from test_method_styles import made
 
 from gradgen.compile.front import open_front
@@ -408,6 +410,27 @@ def test_what_an_attribute_may_be(tmp_path: Path) -> None:
     assert paths == ["self.tau", "self.weights.0", "self.weights.1", "v", "x"]
     decay = [e for e in front.trace.elementals if e.operation == "exp"]
     assert decay, "the derivative by tau goes through the property"
+
+
+def test_what_a_list_holds_beside_numbers_has_no_gradient(tmp_path: Path) -> None:
+    text = """
+    class Cell:
+        def __init__(self):
+            self.taus = [20.0, "tau", (), (3,), jnp.tanh, {}]
+
+        def step(self, v, x):
+            return v + x / self.taus[0]
+
+
+    cell = Cell()
+    """
+    path, out = written(tmp_path, text), tmp_path / "cell_grad.py"
+    done = gradgen(f"{path}:Cell.step", "--wrt", "self.taus,v", "-o", out)
+    assert done.exit_code == 0, done.stderr
+    module = runpy.run_path(str(out))
+    cell, _ = module["Cell_step_vjp"]((runpy.run_path(str(path))["cell"], 1.0, 2.0), 1.0)
+    assert [part is None for part in cell.taus] == [False, *(True,) * 5]
+    np.testing.assert_allclose(cell.taus[0], -2.0 / 20.0**2, rtol=1e-6)
 
 
 def test_lists_that_a_method_changes_are_refused(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ class Signature:
 
         None too where several are of that class: which of them is copied would be a guess.
         """
-        found = [keys for kind, keys in self._objects() if kind is type(value)]
-        return found[0] if len(found) == 1 else None
+        found = [structure for kind, structure in self._objects() if kind is type(value)]
+        return tuple(key for key, _ in _traced_parts(found[0])) if len(found) == 1 else None
 
     def is_kept(self, value: Any) -> bool:
         """Whether what is static of a result is that of the argument of its class."""
@@ -96,25 +96,21 @@ class Signature:
 
     def without_objects(self, tree: Any) -> Any:
         """The pytree with tuples of what is traced in place of objects, which may be no pytrees."""
-        return self._without(tree, dict(self._objects()))
+        objects = dict(self._objects())
 
-    def _without(self, tree: Any, objects: Mapping[type, tuple[str, ...]]) -> Any:
         def taken_apart(part: Any) -> Any:
-            keys = objects.get(type(part))
-            if keys is None:
-                return part
-            return tuple(self._without(within(getattr(part, key)), objects) for key in keys)
+            structure = objects.get(type(part))
+            return part if structure is None else _taken_apart(structure, part)
 
         return jax.tree.map(taken_apart, tree, is_leaf=lambda part: type(part) in objects)
 
-    def _objects(self) -> Iterator[tuple[type, tuple[str, ...]]]:
-        """The classes of the objects among the arguments, with the attributes that are traced."""
+    def _objects(self) -> Iterator[tuple[type, Structure]]:
+        """The classes of the objects among the arguments, with what they hold."""
 
-        def visit(structure: Structure, value: Any) -> Iterator[tuple[type, tuple[str, ...]]]:
-            children = dict(zip(structure.keys, structure.children, strict=True))
+        def visit(structure: Structure, value: Any) -> Iterator[tuple[type, Structure]]:
             if structure.kind == "object":
-                yield type(value), tuple(k for k, c in children.items() if c.kind != "static")
-            for key, child in children.items():
+                yield type(value), structure
+            for key, child in zip(structure.keys, structure.children, strict=True):
                 if not child.is_leaf:
                     yield from visit(child, part_of(value, structure, key))
 
@@ -159,3 +155,27 @@ def _parts(structure: Structure, value: Any) -> dict[str, Any]:
         for key, child in zip(structure.keys, structure.children, strict=True)
         if not child.is_leaf
     }
+
+
+def _traced_parts(structure: Structure) -> list[tuple[str, Structure]]:
+    """The parts of a container in which something is traced, or may be."""
+    parts = zip(structure.keys, structure.children, strict=True)
+    return [(key, child) for key, child in parts if child.kind != "static"]
+
+
+def _taken_apart(structure: Structure, value: Any) -> Any:
+    """What is traced of an object or of a part of one: objects as tuples, None for what is not."""
+    value = within(value)
+    if value is None or structure.is_leaf:
+        return None if structure.kind == "static" else value
+    traced = {
+        key: _taken_apart(child, part_of(value, structure, key))
+        for key, child in _traced_parts(structure)
+    }
+    match structure.kind:
+        case "object":
+            return tuple(traced.values())
+        case "dict":
+            return {key: traced.get(key) for key in structure.keys}
+    children = [traced.get(key) for key in structure.keys]
+    return type(value)(*children) if hasattr(value, "_fields") else type(value)(children)
