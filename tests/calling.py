@@ -69,6 +69,11 @@ def step(v, x, left=0, period=3):
     v = jnp.where(free, 0.9 * v + x, 0.0)
     return v, jnp.where(v > 1.0, period, left - 1)
 """,
+    "a conversion to an integer's dtype": """
+def step(v, n=20, m=3):
+    count = jnp.floor(v * n).astype(jnp.asarray(n).dtype)
+    return 0.9 * v + count, count, (v > m).astype(jnp.int32)
+""",
     "an integer promoted by itself": """
 def step(v, x, n: int):
     return v * (1 / n) + x, jnp.exp(-n / 20)

@@ -80,6 +80,25 @@ def test_converted_and_promoted_integers_are_refused(tmp_path: Path) -> None:
             assert not list(differences(got, made.source(0.3, n)))
 
 
+TOGETHER = """
+def step(v, n: int, m: int):
+    return 0.9 * v, jnp.floor(v).astype(jnp.result_type(n, m))
+"""
+
+
+def test_conversions_to_the_dtype_of_several_integers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(GradgenError, match="the dtype of several integers") as found:
+        generate_text(tmp_path, HEADER + TOGETHER)
+    assert "or take that of one" in str(found.value.hint)
+    for told in ("int", "jnp.asarray(n).dtype"):
+        text = TOGETHER.replace("jnp.result_type(n, m)", told)
+        with jax.enable_x64(True):
+            made = generate_text(tmp_path, HEADER + text)
+            for n in (7, jnp.int32(7), jnp.int64(7)):
+                got = made.function()(2.3, n, jnp.int32(2))
+                assert not list(differences(got, made.source(2.3, n, jnp.int32(2))))
+
+
 BESIDE_FIXED = """
 from jax.scipy import special
 

@@ -155,6 +155,7 @@ _ALL = (
     Operation("not", 1, "compare", "bitwise_not"),
     Operation("select", 3, "select", "where", size="kept"),
     Operation("convert", 1, "free", size="kept"),
+    Operation("convert_like", 2, "free"),
     Operation("reduce_precision", 1, "free"),
     Operation("stop_gradient", 1, "free", size="kept"),
     Operation("copy", 1, "free", size="kept"),

@@ -73,7 +73,7 @@ class Evaluator:
             operands = [
                 self._xp.asarray(x, self._concrete(k)) for x, k in zip(operands, kinds, strict=True)
             ]
-        if op == "convert":
+        if op in ("convert", "convert_like"):
             return self._xp.asarray(operands[0]).astype(self._concrete(instruction.dtype))
         if op in ("div", "rem") and instruction.dtype.startswith(("int", "uint")):
             return self._in_jax(instruction, operands)

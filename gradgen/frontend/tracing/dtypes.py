@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from gradgen.errors import GradgenError
-from gradgen.frontend.tracing.integers import converts
+from gradgen.frontend.tracing.integers import converts, widths_followed
 from gradgen.frontend.tracing.promotion import (
     NARROW,
     WEAK,
@@ -65,6 +65,8 @@ class Welcome:
     """The inputs that may not be weakly typed beside others of low precision."""
     lone_integers: bool
     """Whether JAX promotes integers by themselves."""
+    widths: Mapping[Var, Var]
+    """The integer whose width a conversion has."""
 
 
 def welcome(
@@ -110,6 +112,13 @@ def welcome(
             "on what is passed",
             "promote an integer by a number, as in n * 1.0",
         )
+    widths = {values[v]: leaves for v, leaves in widths_followed(trials, usual).items()}
+    if any(len(leaves) > 1 for leaves in widths.values()):
+        raise _refused(
+            trials.source,
+            "converts to the dtype of several integers together",
+            "name the dtype, as in astype(int), or take that of one",
+        )
     fixed = {d for i in primal for d in _dtypes(i) if is_float(d)} - WORKING
     if lone and fixed:
         raise _refused(
@@ -118,8 +127,15 @@ def welcome(
             "it depends on what is passed",
             "promote an integer by a number, as in n * 1.0; or write the numbers without a dtype",
         )
-    results = tuple(dict.fromkeys(integers or ()))
-    return Welcome(whole, results, found.follows, found.precisions, found.strong, bool(lone))
+    return Welcome(
+        whole,
+        tuple(dict.fromkeys(integers or ())),
+        found.follows,
+        found.precisions,
+        found.strong,
+        bool(lone),
+        {v: leaf for v, (leaf,) in widths.items() if isinstance(v, str)},
+    )
 
 
 @dataclass(frozen=True)

@@ -131,3 +131,26 @@ def converts(code: Sequence[Instruction], integers: Collection[Var]) -> bool:
                 return True
             reached.add(i.target)
     return False
+
+
+def widths_followed(trials: Trials, usual: Sequence[Instruction]) -> dict[Var, list[Var]]:
+    """The integers among the leaves whose width a conversion of the usual code has, by its target.
+
+    As in `floor(v).astype(n.dtype)`: that is of 64 bits where `n` is, if there are 64-bit types.
+    Where leaves are weakly typed as Python's are, other widths are refused when they are passed.
+    """
+    found: dict[Var, list[Var]] = {}
+    integers = [k for k, leaf in enumerate(trials.signature.leaves) if leaf.kind == "int"]
+    if not integers or trials.integers != "int32":
+        return found
+    narrow = trials.record({}, "float64", "float64")
+    plain = None if narrow is None else matched(usual, narrow.tape.primal)
+    for k in integers:
+        wide = trials.record({k: "int64"}, "float64", "float64")
+        if narrow is None or wide is None or plain is None:
+            continue
+        changed = matched(narrow.tape.primal, wide.tape.primal) or ()
+        for (ours, one), (_, two) in zip(plain, changed, strict=False):
+            if ours.op == "convert" and one.dtype != two.dtype:
+                found.setdefault(ours.target, []).append(f"x{k}")
+    return found

@@ -26,7 +26,7 @@ from gradgen.frontend.tracing.single import in_float32, number_in_float32
 from gradgen.frontend.tracing.strength import dtypes_of_constants
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.frontend.tracing.trials import Trials
-from gradgen.ir.code import STRONG, Atom, Const, DType, Var, is_float, live_code
+from gradgen.ir.code import STRONG, Atom, Const, DType, Instruction, Var, is_float, live_code
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Trace
 
@@ -120,6 +120,7 @@ def _written_down(
         )
         for i in inputs
     )
+    named = tuple(_of_width(i, welcomed.widths.get(i.target)) for i in named)
     partials, elementals = differentiate(source, tape, inputs, primal, outputs, values)
     needed = [o.atom for o in outputs] + [v for e in elementals for v, _ in e.partials]
     needed += [atom for e in elementals for _, atom in e.partials]
@@ -194,6 +195,14 @@ def _inputs(source: Source, leaves: Sequence[Leaf], integers: DType) -> tuple[In
         )
         for i, leaf in enumerate(leaves)
     )
+
+
+def _of_width(instruction: Instruction, like: Var | None) -> Instruction:
+    """A conversion to the width that an integer has, where it has none of its own."""
+    if like is None:
+        return instruction
+    operands = (*instruction.operands, like)
+    return replace(instruction, op="convert_like", operands=operands, attributes=())
 
 
 def _not_scalar(source: Source, shape: tuple[int, ...]) -> GradgenError:

@@ -237,6 +237,9 @@ class Printer:
                 return self._call("jnp.clip", [x, low, high])
             case "convert":
                 return self._convert(instruction, operands[0])
+            case "convert_like":
+                value, like = operands
+                return Text(f"{value.within(ATOM)}.astype({like.text}.dtype)")
             case "finfo":
                 reference = self._dtype_of(self._references[instruction.target])
                 return Text(f"jnp.finfo({reference}).{instruction.attribute('field')}")
