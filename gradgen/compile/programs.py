@@ -18,11 +18,12 @@ from gradgen.elimination.extend import (
     weight_outputs,
     weight_states,
 )
+from gradgen.elimination.linearize import linearize
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.module import Accumulated, Derivative, Module, Passes, Traces
+from gradgen.ir.module import Accumulated, Derivative, Module, Passes, SecondOrder, Traces
 from gradgen.ir.plan import Objective, Plan
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
@@ -62,7 +63,7 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     ranked = _ranked(orders, programs.accumulated, objective)
     sweeps = programs.accumulated(forward(graph)), programs.accumulated(reverse(graph))
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
-    vjp, jvp = _cheapest(programs.pulled), _cheapest(programs.pushed)
+    products = programs.cheapest_products()
     promising = _promising(ranked, objective)
     least = min(sweeps, key=lambda a: a.operations.total)
     starts = [(a.order, seed) for a in promising for seed in _SEEDS]
@@ -70,13 +71,13 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
         del starts[1:]
     found: dict[Program, Recipe] = {}
     for order, seed in starts:
-        recipe = Recipe(order, seed, vjp, jvp)
+        recipe = Recipe(order, seed, *products)
         found.setdefault(programs.jacobian(recipe).program, recipe)
     if all(programs.jacobian(r).operations.total > least.operations.total for r in found.values()):
-        recipe = Recipe(least.order, _SEEDS[0], vjp, jvp)
+        recipe = Recipe(least.order, _SEEDS[0], *products)
         found.setdefault(programs.jacobian(recipe).program, recipe)
     rewritten = sorted(found.values(), key=lambda r: programs.jacobian(r).operations.total)
-    plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
+    plain = [Recipe(a.order, None, *products) for a in (*ranked, *fallbacks)]
     modules = [programs.module(recipe) for recipe in (*rewritten, *plain)]
     return modules if front.settings.order is not None else dearer_last(modules, objective)
 
@@ -110,9 +111,15 @@ class _Programs:
         self._lowering = lowering = Lowering(trace)
         self._floats = [i.variable for i in trace.inputs if i.dtype == "float"]
         self.accumulated = _accumulating(graph, lowering.jacobian)
-        self.pulled, self.pushed = _pulled(lowering, graph), _pushed(lowering, graph)
+        self.pulled, self.pushed = _pulled(lowering, graph), _pushed(graph, lowering.jvp)
+        self.gradient = None if front.gradient is None else _Gradient(front.gradient)
         self.jacobian = cache(self._jacobian)
         self._products: dict[tuple[str, Steps, bool], Derivative] = {}
+
+    def cheapest_products(self) -> tuple[Steps, Steps, Steps | None]:
+        """The orders of the vector products, as a recipe has them."""
+        gradient = None if self.gradient is None else _cheapest(self.gradient.pushed)
+        return _cheapest(self.pulled), _cheapest(self.pushed), gradient
 
     def module(self, recipe: Recipe) -> Module:
         """The module that a recipe gives."""
@@ -132,6 +139,7 @@ class _Programs:
             tangents=self.pushed.variables,
             recipe=recipe,
             traces=self._traces(recipe) if "traces" in programs else None,
+            second=None if self.gradient is None else self._second(self.gradient, recipe),
             passes=self._passes(vjp, recipe) if "backward" in programs else None,
             emit=settings.emit,
             generator=GENERATOR,
@@ -175,6 +183,16 @@ class _Programs:
         derivative = Derivative(self._rewritten(chosen, more, seed), ahead, back)
         return Traces(derivative, tuple(eligible.items()), tuple(factors.items()))
 
+    def _second(self, gradient: _Gradient, recipe: Recipe) -> SecondOrder:
+        order = "forward" if recipe.hvp is None else recipe.hvp
+        return SecondOrder(
+            source=self._front.source,
+            trace=gradient.trace,
+            graph=gradient.graph,
+            jvp=self._product(gradient.pushed, order, recipe),
+            tangents=gradient.pushed.variables,
+        )
+
     def _product(self, weighted: _Weighted, order: Steps, recipe: Recipe) -> Derivative:
         more = [variable for _, variable in weighted.variables]
         chosen = weighted.accumulated(weighted.order(order))
@@ -190,6 +208,15 @@ class _Programs:
         if seed is not None:
             program = rewrite(program, [*self._floats, *more], seed)
         return replace(found, program=select_last(program))
+
+
+class _Gradient:
+    """The gradient of a source, and its tangents."""
+
+    def __init__(self, front: Front) -> None:
+        self.trace, self.graph = front.trace, linearize(front.trace)
+        self.graph.check()
+        self.pushed = _pushed(self.graph, Lowering(self.trace).hvp)
 
 
 def _ranked(
@@ -275,12 +302,12 @@ def _pulled(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "reverse")
 
 
-def _pushed(lowering: Lowering, graph: LinearGraph) -> _Weighted:
-    """For the Jacobian-vector product."""
+def _pushed(graph: LinearGraph, lowered: Callable[[Plan, Sequence[Var]], Program]) -> _Weighted:
+    """For a Jacobian-vector product."""
     paths = [graph.vertices[v].path for v in graph.independents]
     variables = {path: f"tan{k}" for k, path in enumerate(paths)}
     extended = weight_inputs(graph, variables)
-    lower = partial(lowering.jvp, tangents=list(variables.values()))
+    lower = partial(lowered, tangents=list(variables.values()))
     return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "forward")
 
 

@@ -62,13 +62,25 @@ class Lowering:
 
         `plan` is for the graph extended by the weighted inputs.
         """
+        code, pushed = self._pushed(plan)
+        return code.program([*code.outputs(), *pushed], tangents)
+
+    def hvp(self, plan: Plan, tangents: Sequence[Var]) -> Program:
+        """Tangents of the outputs alone; the trace is that of a gradient.
+
+        `plan` is for the graph extended by the weighted inputs.
+        """
+        code, pushed = self._pushed(plan)
+        return code.program(pushed, tangents)
+
+    def _pushed(self, plan: Plan) -> tuple[_Code, list[tuple[Result, Atom]]]:
+        """Code for the tangents of the outputs, and where they are."""
         code = self._linear.copy()
         values = code.accumulate(plan)
         found: dict[str, Atom] = {o.path: Const(0.0) for o in self._trace.float_outputs}
         for dependent, _, value in plan.entries:
             found[plan.graph.vertices[dependent].path] = values[value]
-        results = [*code.outputs(), *((Tangent(path), atom) for path, atom in found.items())]
-        return code.program(results, tangents)
+        return code, [(Tangent(path), atom) for path, atom in found.items()]
 
     def traces(self, plan: Plan, more_inputs: Sequence[Var]) -> Program:
         """Outputs and their derivatives by everything up to this step, from traces and factors.

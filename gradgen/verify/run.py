@@ -63,7 +63,7 @@ class Run:
         self._random = cast(self._trace, drawn, dtype)
         self._stated, self._wide = stated, wide
         self._scales = Scales(self._subject.module, dtype)
-        self._large = len(self._subject.module.jacobian.chosen.program.instructions) > _MANY
+        self._large = len(self._subject.module.longest.instructions) > _MANY
         self.ledger = Ledger(
             self._subject, dtype, _coarsest(self._subject, dtype), self._scales.growth
         )

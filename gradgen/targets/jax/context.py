@@ -143,7 +143,10 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
         "cotangents_body": _lines(cotangents_body(module)),
         "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),
         "tangents_body": _lines(tangents_body(module)),
-        "pushed_tangents": _lines(pushed_tangents(module)),
+        "pushed_tangents": _lines(pushed_tangents(trace.inputs, module.tangents)),
+        "pushed_twice": ""
+        if module.second is None
+        else _lines(pushed_tangents(trace.inputs, module.second.tangents)),
         "full_tangents_body": _lines(full_tangents_body(trace, names)),
         "push_forward_body": _lines(push_forward_body(module)),
         "plain": plain,
