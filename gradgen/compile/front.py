@@ -8,7 +8,6 @@ from typing import Any
 
 from gradgen.compile.array_front import ArrayFront, array_front
 from gradgen.compile.opening import Opened, execute
-from gradgen.compile.second_order import require_number
 from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
@@ -19,7 +18,7 @@ from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.integers import with_numbers
-from gradgen.frontend.tracing.gradient import gradient_of, trace_gradient
+from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace_gradient
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trace import trace

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EMITTED, HVP, EmittedFunction
 from gradgen.ir.graph import LinearGraph, Order
@@ -66,9 +66,9 @@ class SecondOrder:
     tangents: tuple[tuple[str, str], ...]
     """For each input on which the gradient depends, the variable of its tangent."""
 
-    emit = (HVP,)
-    functions = (EMITTED[HVP],)
-    traces: None = None
+    emit: ClassVar[tuple[str, ...]] = (HVP,)
+    functions: ClassVar[tuple[EmittedFunction, ...]] = (EMITTED[HVP],)
+    traces: ClassVar[None] = None
 
     @property
     def longest(self) -> Program:

@@ -16,6 +16,10 @@ from gradgen.ir.trace import Trace
 from gradgen.lowering.passes import finish
 
 
+_NOTES = ("copy", "stop_gradient")
+"""They tell what is differentiated, and compute nothing."""
+
+
 class Lowering:
     """Lowers plans on the graph of one trace. What all the programs begin with is made once."""
 
@@ -128,7 +132,11 @@ class _Code:
 
     def add_partials(self) -> None:
         """Add the partials of all edges."""
-        self._values = self._builder.splice(self._trace.partials, self._values)
+        for instruction in self._trace.partials:
+            moved = substitute(instruction, self._values)
+            self._values[instruction.target] = (
+                moved.operands[0] if moved.op in _NOTES else self._builder.emit_instruction(moved)
+            )
 
     def outputs(self) -> list[tuple[Result, Atom]]:
         """The source's outputs, as results."""
@@ -165,8 +173,7 @@ class _Code:
 
     def _primal(self, instruction: Instruction) -> Atom:
         moved = substitute(instruction, self._values)
-        if moved.op in ("copy", "stop_gradient"):
-            # they tell what is differentiated, and compute nothing
+        if moved.op in _NOTES:
             return moved.operands[0]
         atom = self._builder.emit_exactly(moved)
         assert atom is not None

@@ -12,8 +12,10 @@ import jax.numpy as jnp
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trace import trace
+from gradgen.ir.code import Var, is_float, live_code
+from gradgen.ir.identity import stable_names
 from gradgen.ir.source import Source
-from gradgen.ir.trace import Trace
+from gradgen.ir.trace import Label, Trace
 
 Gradient = Callable[..., tuple[Any, ...]]
 """Called like a source; a tuple over the leaves that are differentiated."""
@@ -65,12 +67,26 @@ def _in_shape(values: Sequence[Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple(value[(0,) * (value.ndim - len(shape))][place] for value in values)
 
 
+def require_number(source: Source, *, is_number: bool) -> None:
+    """Raise GradgenError for a source whose result is not one scalar, which alone has a Hessian."""
+    if not is_number:
+        raise GradgenError(
+            f"'{source.function}' does not return one scalar, and hvp is about the Hessian of one",
+            hint="leave hvp out of --emit, or return a single number, such as a weighted sum",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
+
+
 def trace_gradient(source: Source, gradient: Gradient, signature: Signature, of: Trace) -> Trace:
     """The gradient of what was traced, as a step function with an output for each input.
 
     JAX writes down its own gradient, with the source's rules in place of the operations that have
-    them; the partials of that code are those of the derivative of second order. Raises GradgenError
-    where JAX has no derivative of it, with the line of the source.
+    them; the partials of that code are those of the derivative of second order. Of the primal only
+    that stays as written which the source computes too, or which decides between branches: the
+    rest is derivatives, like the partials that it is put among. Raises GradgenError where JAX has
+    no derivative of it, with the line of the source.
     """
     found = trace(source, gradient, signature)
     if found.single and not of.single:
@@ -87,4 +103,26 @@ def trace_gradient(source: Source, gradient: Gradient, signature: Signature, of:
         replace(output, path=f"gradient.{path}", shaped_by=everything)
         for output, path in zip(found.outputs, paths, strict=True)
     )
-    return replace(found, outputs=tuple(outputs))
+    names = _of_source(found, of)
+    code = found.primal
+    deciding = live_code(code, [i.target for i in code if not is_float(i.dtype)])
+    exact = names.keys() | {i.target for i in deciding}
+    return replace(
+        found,
+        outputs=tuple(outputs),
+        primal=tuple(i for i in code if i.target in exact),
+        partials=(*(i for i in code if i.target not in exact), *found.partials),
+        labels=tuple(replace(names[v], variable=v) for v in names),
+    )
+
+
+def _of_source(gradient: Trace, source: Trace) -> dict[Var, Label]:
+    """What of a gradient is computed as the source computes it, with what that is called there."""
+    inputs = {i.variable: i.path for i in source.inputs}
+    labels = {label.variable: label for label in source.labels}
+    known = {
+        name: labels.get(variable, Label(variable, None, None))
+        for variable, name in stable_names(source.primal, inputs, calls_count=False).items()
+    }
+    names = stable_names(gradient.primal, inputs, calls_count=False)
+    return {i.target: known[n] for i in gradient.primal if (n := names[i.target]) in known}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.code import Atom, Const, is_float
+from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module
 from gradgen.ir.pytree import Structure
 from gradgen.ir.results import Entry, EntrySoFar

@@ -29,7 +29,11 @@ def straight_line_functions(module: Module, inputs: Mapping[Var, str]) -> list[C
     traces = {} if module.second is None else {HVP: module.second.trace}
     return [
         _program(
-            module, traces.get(program.name, module.trace), program, made[program.name], inputs,
+            module,
+            traces.get(program.name, module.trace),
+            program,
+            made[program.name],
+            inputs,
             vectors,
         )
         for program in PROGRAMS.values()
