@@ -17,8 +17,8 @@ from gradgen.frontend.reading.directives import parse_range, parse_static, parse
 from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.frontend.tracing.blame import calling
-from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace_gradient
+from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trace import trace

@@ -15,7 +15,6 @@ from gradgen.ir.results import Cotangent, Entry, EntrySoFar, OutputValue, Result
 from gradgen.ir.trace import Trace
 from gradgen.lowering.passes import finish
 
-
 _NOTES = ("copy", "stop_gradient")
 """They tell what is differentiated, and compute nothing."""
 

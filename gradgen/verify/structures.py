@@ -109,7 +109,9 @@ class Structures:
         return self._compare(found, self._over_arguments(), self._chosen)
 
     def _products(self, found: Any) -> str | None:
-        """The source is a gradient then, each part of which is of the result's shape."""
+        """On neurons the source is a gradient, each part of which is of the result's shape."""
+        if isinstance(self._subject.module, ArrayModule):
+            return self._cotangents(found)
         return self._compare(found, self._over_arguments(), self._outputs)
 
     def _gradient(self, found: Any) -> str | None:

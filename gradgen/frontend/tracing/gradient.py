@@ -48,6 +48,20 @@ def gradient_of(
     return gradient
 
 
+def loss_gradient(
+    function: Callable[..., Any], signature: Signature, chosen: Sequence[int]
+) -> Gradient:
+    """The gradient of the first of a function's results, a single number, by the chosen leaves."""
+
+    def loss(*leaves: Any) -> Any:
+        return jax.tree.leaves(signature.call(function, leaves))[0]
+
+    def gradient(*positional: Any, **keyword: Any) -> tuple[Any, ...]:
+        return _pulled(loss, signature.leaves_of(positional, keyword), chosen)
+
+    return gradient
+
+
 def _pulled(
     number: Callable[..., Any], leaves: Sequence[Any], chosen: Sequence[int]
 ) -> tuple[Any, ...]:
@@ -79,6 +93,18 @@ def require_number(source: Source, *, is_number: bool) -> None:
         )
 
 
+def require_same_precisions(source: Source, gradient: bool, source_alone: bool) -> None:
+    """Raise GradgenError for a gradient that is of float32 alone where its source is not."""
+    if gradient and not source_alone:
+        raise GradgenError(
+            f"the gradient of '{source.function}' has a derivative in float32 alone",
+            hint="have a text for float32 alone, with --dtype float32, or leave hvp out of --emit",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
+
+
 def trace_gradient(source: Source, gradient: Gradient, signature: Signature, of: Trace) -> Trace:
     """The gradient of what was traced, as a step function with an output for each input.
 
@@ -89,14 +115,7 @@ def trace_gradient(source: Source, gradient: Gradient, signature: Signature, of:
     no derivative of it, with the line of the source.
     """
     found = trace(source, gradient, signature)
-    if found.single and not of.single:
-        raise GradgenError(
-            f"the gradient of '{of.function}' runs in float32 alone",
-            hint="have one text for float32 alone, with --dtype float32; or leave hvp out of --emit",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
-        )
+    require_same_precisions(source, found.single, of.single)
     everything = frozenset(i.variable for i in found.inputs)
     paths = [i.path for i in found.inputs if i.wrt]
     outputs = (
