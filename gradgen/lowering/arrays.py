@@ -38,6 +38,7 @@ from gradgen.lowering.array_layouts import (
     relabelled,
 )
 from gradgen.lowering.feeding import fed_inside
+from gradgen.lowering.merged_loops import merge_loops
 from gradgen.lowering.passes import finish, in_one_piece
 from gradgen.lowering.through import (
     Around,
@@ -117,7 +118,7 @@ class ArrayCode:
     def hvp(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> Program:
         """Tangents of the outputs alone; what was traced is a gradient."""
         self._primal_end = len(self._builder.instructions)
-        return self._program(self._pushed(plan, tangents))
+        return merge_loops(in_one_piece(self._program(self._pushed(plan, tangents))))
 
     def _pushed(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> list[tuple[Result, Atom]]:
         self._is_pulled = False
