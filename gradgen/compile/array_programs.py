@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
+from gradgen.compile.array_refusals import require_forward
 from gradgen.compile.array_traces import online_traces
 from gradgen.compile.ordering import of_another_graph, order_of_arrays
 from gradgen.compile.programs import GENERATOR
@@ -28,6 +29,7 @@ from gradgen.ir.emitted import HVP
 from gradgen.ir.loops import Given
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe, Searched
+from gradgen.ir.source import Source
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
 from gradgen.lowering.blocks import in_blocks
@@ -61,7 +63,9 @@ def array_module(
     if goes_forward(pushed_graph):
         pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp, orders)
     gradient = _gradient(trace, orders) if trace.is_loss else None
-    second = None if front.gradient is None else _second(front.gradient, tangents, orders)
+    second = None
+    if front.gradient is not None:
+        second = _second(front.source, front.gradient, tangents, orders)
     jacobian = jacobian_of(trace, front.source, settings, orders)
     traces = online_traces(trace, front.source, settings, cotangents, orders)
     plans = {"vjp": pulled.plan}
@@ -132,8 +136,11 @@ def _gradient(trace: ArrayTrace, orders: Orders) -> tuple[Work, Program] | None:
     return _cheapest(trace, graph, weighed, ArrayCode.gradient, orders)
 
 
-def _second(gradient: ArrayTrace, tangents: _Vectors, orders: Orders) -> ArraySecondOrder:
+def _second(
+    source: Source, gradient: ArrayTrace, tangents: _Vectors, orders: Orders
+) -> ArraySecondOrder:
     """The tangents of a gradient."""
+    require_forward(gradient, source)
     graph = weighted_inputs(gradient, tangents)
     pushed, program = _cheapest(gradient, graph, tangents, ArrayCode.hvp, orders)
     return ArraySecondOrder(gradient, pushed, program)

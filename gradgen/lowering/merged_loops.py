@@ -24,25 +24,44 @@ _Path = tuple[Var, ...]
 def merge_loops(program: Program) -> Program:
     """The program with one loop for loops that carry the same, in other loops too, as far as what
     it reads is there before it."""
-    code = _merged(program.instructions)
+    code, ends = _merged(program.instructions, [atom for _, atom in program.results])
     primal = {i.target for s in program.sections if s.title == PRIMAL for i in s.instructions}
     end = next((k for k, i in enumerate(code) if i.target not in primal), len(code))
     sections = Section(PRIMAL, tuple(code[:end])), Section(ACCUMULATION, tuple(code[end:]))
-    found = without_idle(eliminate_dead_code(replace(program, sections=sections)))
+    results = tuple((r, atom) for (r, _), atom in zip(program.results, ends, strict=True))
+    whole = replace(program, sections=sections, results=results)
+    found = without_idle(eliminate_dead_code(whole))
     found.check()
     return found
 
 
-def _merged(code: Sequence[Instruction]) -> list[Instruction]:
+def _merged(
+    code: Sequence[Instruction], ends: Sequence[Atom]
+) -> tuple[list[Instruction], list[Atom]]:
+    """The code with loops merged, and where its ends are."""
     found: Sequence[Instruction] | None = code
     while found is not None:
         code, found = found, _with_two_merged(found)
-    return [_merged_inside(i) if i.op == LOOP else i for i in code]
+    same: dict[Var, Var] = {}
+    items: dict[tuple[Atom, int], Var] = {}
+    once = []
+    for i in code:
+        moved = substitute(i, same)
+        key = (moved.operands[0], moved.attribute("index")) if i.op == ITEM else None
+        if key is not None and key in items:
+            same[i.target] = items[key]
+            continue
+        if key is not None:
+            items[key] = i.target
+        once.append(_merged_inside(moved) if i.op == LOOP else moved)
+    return once, [same.get(a, a) if isinstance(a, str) else a for a in ends]
 
 
 def _merged_inside(instruction: Instruction) -> Instruction:
     loop = loop_of(instruction)
-    inside = replace(loop, code=tuple(_merged(loop.code)))
+    code, ends = _merged(loop.code, loop.results)
+    carried, stacked = ends[: len(loop.carry)], ends[len(loop.carry) :]
+    inside = replace(loop, code=tuple(code), carried=tuple(carried), stacked=tuple(stacked))
     return loop_instruction(inside, instruction.operands, instruction.target)
 
 

@@ -10,6 +10,7 @@ from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.tracing.gradient import (
     loss_gradient,
+    of_second_order,
     require_number,
     require_same_precisions,
 )
@@ -34,7 +35,8 @@ def trace_loss_gradient(
     chosen = [k for k, i in enumerate(of.inputs) if i.wrt]
     paths = [i.path for i in of.inputs if i.wrt]
     gradient = loss_gradient(function, signature, chosen)
-    found = trace_arrays(source, gradient, signature, stated, frozenset(paths))
+    with of_second_order(source, gradient, signature, stated.avals):
+        found = trace_arrays(source, gradient, signature, stated, frozenset(paths))
     require_same_precisions(source, found.single, of.single)
     outputs = (
         replace(output, path=f"gradient.{path}")

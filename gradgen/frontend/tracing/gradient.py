@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing import jax_compat
+from gradgen.frontend.tracing.blame import users_code
+from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.code import Var, is_float, live_code
@@ -93,6 +97,36 @@ def require_number(source: Source, *, is_number: bool) -> None:
         )
 
 
+@contextmanager
+def of_second_order(
+    source: Source,
+    gradient: Gradient,
+    signature: Signature,
+    avals: Callable[[str], Sequence[Any]],
+) -> Iterator[None]:
+    """For tracing a gradient: raises GradgenError where JAX itself has none, and has hints say that
+    the source may well be right but for derivatives of second order.
+
+    `avals` are stand-ins for the leaves in a precision.
+    """
+    what = f"JAX has no gradient of '{source.function}', which hvp would differentiate"
+    hint = (
+        "leave hvp out of --emit, or write loops with jax.lax.scan, or with a number of steps that "
+        "is known"
+    )
+    with (
+        jax_compat.x64(False),
+        importable_beside(source.path),
+        users_code(source.path, source.line_of, what, hint, at=source.position),
+    ):
+        jax.make_jaxpr(lambda *leaves: signature.call(gradient, leaves))(*avals("float32"))
+    try:
+        yield
+    except GradgenError as error:
+        error.hint = ", or ".join(filter(None, ("leave hvp out of --emit", error.hint)))
+        raise
+
+
 def require_same_precisions(source: Source, gradient: bool, source_alone: bool) -> None:
     """Raise GradgenError for a gradient that is of float32 alone where its source is not."""
     if gradient and not source_alone:
@@ -114,7 +148,8 @@ def trace_gradient(source: Source, gradient: Gradient, signature: Signature, of:
     rest is derivatives, like the partials that it is put among. Raises GradgenError where JAX has
     no derivative of it, with the line of the source.
     """
-    found = trace(source, gradient, signature)
+    with of_second_order(source, gradient, signature, signature.avals):
+        found = trace(source, gradient, signature)
     require_same_precisions(source, found.single, of.single)
     everything = frozenset(i.variable for i in found.inputs)
     paths = [i.path for i in found.inputs if i.wrt]
