@@ -106,7 +106,6 @@ def test_products_of_models_are_those_of_jax(name: str, tmp_path: Path) -> None:
 def test_products_of_losses_are_those_of_jax(name: str) -> None:
     path = ROOT / "models" / "networks" / f"{name}.py"
     running = run_text(render_arrays(array_module(open_front(Settings(str(path), emit=HVP)))))
-    loss = getattr(load(path), name)
     sizes = {"time": 12, "batch": 3, "n_in": 5, "n": 4, "n_out": 2}
     with jax.enable_x64(True):
         params, *rest = arguments(name, load(path), sizes, "float64", rate=0.3)
@@ -285,7 +284,7 @@ def test_a_rule_is_linear_whose_zero_the_gradient_computes(tmp_path: Path) -> No
 
 
 def test_recurrences_that_only_begin_alike_stay_apart(tmp_path: Path) -> None:
-    """Of loops that carry the same one is left; these carry what another decay makes of the same."""
+    """Loops that carry the same become one; these make something else of the same start."""
     path = tmp_path / "source.py"
     path.write_text(
         f"{HEADER}\n\n# gradgen: shape w=(n, n) xs=(time, n)\n"

@@ -118,7 +118,7 @@ class ArrayCode:
     def hvp(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> Program:
         """Tangents of the outputs alone; what was traced is a gradient."""
         self._primal_end = len(self._builder.instructions)
-        return merge_loops(in_one_piece(self._program(self._pushed(plan, tangents))))
+        return merge_loops(self._program(self._pushed(plan, tangents)))
 
     def _pushed(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> list[tuple[Result, Atom]]:
         self._is_pulled = False
