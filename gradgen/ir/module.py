@@ -162,7 +162,9 @@ class Module:
 
     @property
     def first_order(self) -> Module:
-        """The module without the function of second order."""
+        """The module without the function of second order; itself if it has none."""
+        if self.second is None:
+            return self
         return replace(self, emit=tuple(name for name in self.emit if name != HVP), second=None)
 
     @property
