@@ -131,8 +131,15 @@ def f(x, y, a=2.0):
 """
 
 
-def test_ties_are_those_of_jax(tmp_path: Path) -> None:
-    generated = generate_text(tmp_path, HEADER + TIES, emit=HVP, order="reverse")
+BRANCHES = """
+def f(x, y, a=2.0):
+    return jax.lax.cond(x > 0.0, lambda k: jnp.log(k) * y, lambda k: k * k * jnp.sin(a * y), x)
+"""
+
+
+@pytest.mark.parametrize("source", [TIES, BRANCHES])
+def test_ties_and_branches_are_those_of_jax(source: str, tmp_path: Path) -> None:
+    generated = generate_text(tmp_path, HEADER + source, emit=HVP, order="reverse")
     with jax.enable_x64(True):
         x, y = (k.ravel() for k in jnp.meshgrid(*[jnp.array([-1.0, 0.0, 0.5, 1.0])] * 2))
         leaves, tangents = [x, y, jnp.full(16, 2.0)], [jnp.full(16, 0.7), jnp.full(16, -0.3)]
@@ -201,6 +208,24 @@ class Refused:
     mended: tuple[str, str]
 
 
+CARRIED_KEYS = """def f(w, xs, key):
+    def step(carry, x):
+        v, key = carry
+        key, new = jax.random.split(key)
+        v = 0.9 * v + jnp.tanh(x * w) * jax.random.normal(new, x.shape, x.dtype)
+        return (v, key), v * v
+
+    return jnp.sum(jax.lax.scan(step, (jnp.zeros_like(w), key), xs)[1])
+"""
+DRAWN_BEFORE = """def f(w, xs, key):
+    def step(v, now):
+        x, noise = now
+        v = 0.9 * v + jnp.tanh(x * w) * noise
+        return v, v * v
+
+    noise = jax.random.normal(key, xs.shape, xs.dtype)
+    return jnp.sum(jax.lax.scan(step, jnp.zeros_like(w), (xs, noise))[1])
+"""
 ARRAYS = "# gradgen: shape w=(8,) x=(batch, 8)\n"
 REFUSED = {
     "two results": Refused(
@@ -240,6 +265,12 @@ REFUSED = {
             "        x * w, -jnp.inf, jax.lax.max, (1, 2), (1, 2), 'VALID')",
             "(x * w).reshape(-1, 4, 2).max(-1)",
         ),
+    ),
+    "keys that a loop carries": Refused(
+        "# gradgen: shape w=(n,) xs=(time, n) key=():key\n" + CARRIED_KEYS,
+        "draws random numbers in a way that is not supported",
+        "jax.random.normal(new",
+        (CARRIED_KEYS, DRAWN_BEFORE),
     ),
     "a backward rule on the way forwards": Refused(
         ARRAYS + "@jax.custom_vjp\ndef unit(x):\n    return x / jnp.sum(x * x)\n\n\n"
