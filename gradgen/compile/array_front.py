@@ -11,12 +11,14 @@ from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.exampled import directive_of, with_names
+from gradgen.frontend.arrays.gradient import trace_loss_gradient
 from gradgen.frontend.arrays.leading import require_any_front
 from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.recurrence import find_recurrence
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.emitted import HVP
 from gradgen.ir.source import Source
 
 
@@ -32,6 +34,8 @@ class ArrayFront:
     trace: ArrayTrace
     found: str | None
     """The directive that says what was found out of an example."""
+    gradient: ArrayTrace | None = None
+    """The gradient of a loss, where derivatives of second order are asked for."""
 
 
 def array_front(settings: Settings, opened: Opened, signature: Signature) -> ArrayFront:
@@ -58,4 +62,8 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
             line=position.line,
             column=position.column,
         )
-    return ArrayFront(settings, opened.source, opened.function, signature, stated, trace, found)
+    front = ArrayFront(settings, opened.source, opened.function, signature, stated, trace, found)
+    if HVP not in settings.emit:
+        return front
+    gradient = trace_loss_gradient(opened.source, opened.function, signature, stated, trace)
+    return replace(front, gradient=gradient)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
+from gradgen.compile.array_refusals import require_forward
 from gradgen.compile.array_traces import online_traces
 from gradgen.compile.ordering import of_another_graph, order_of_arrays
 from gradgen.compile.programs import GENERATOR
@@ -19,13 +21,15 @@ from gradgen.elimination.array_graphs import (
 )
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.array_counts import count_arrays
-from gradgen.ir.array_module import ArrayModule, Work
+from gradgen.ir.array_module import ArrayModule, ArraySecondOrder, Work
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
+from gradgen.ir.emitted import HVP
 from gradgen.ir.loops import Given
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe, Searched
+from gradgen.ir.source import Source
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
 from gradgen.lowering.blocks import in_blocks
@@ -59,6 +63,9 @@ def array_module(
     if goes_forward(pushed_graph):
         pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp, orders)
     gradient = _gradient(trace, orders) if trace.is_loss else None
+    second = None
+    if front.gradient is not None:
+        second = _second(front.source, front.gradient, tangents, orders)
     jacobian = jacobian_of(trace, front.source, settings, orders)
     traces = online_traces(trace, front.source, settings, cotangents, orders)
     plans = {"vjp": pulled.plan}
@@ -66,6 +73,8 @@ def array_module(
         plans["jvp"] = pushed.plan
     if gradient is not None:
         plans["gradient"] = gradient[0].plan
+    if second is not None:
+        plans[HVP] = second.pushed.plan
     if jacobian is not None:
         plans["value_and_jacobian"] = jacobian.plan
     if traces is not None:
@@ -113,6 +122,7 @@ def array_module(
         memory=chosen.bytes if trace.loops else None,
         factor=chosen.factor,
         traces=traces,
+        second=None if second is None else replace(second, program=taken(second.program)),
     )
 
 
@@ -124,6 +134,16 @@ def _gradient(trace: ArrayTrace, orders: Orders) -> tuple[Work, Program] | None:
     weighed = {_ONE: first}
     graph = weighted_outputs(trace, weighed)
     return _cheapest(trace, graph, weighed, ArrayCode.gradient, orders)
+
+
+def _second(
+    source: Source, gradient: ArrayTrace, tangents: _Vectors, orders: Orders
+) -> ArraySecondOrder:
+    """The tangents of a gradient."""
+    require_forward(gradient, source)
+    graph = weighted_inputs(gradient, tangents)
+    pushed, program = _cheapest(gradient, graph, tangents, ArrayCode.hvp, orders)
+    return ArraySecondOrder(gradient, pushed, program)
 
 
 def _cheapest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradgen.errors import GradgenError
-from gradgen.ir.array_trace import ArrayTrace
+from gradgen.ir.array_trace import ArrayTrace, Operator
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.eligibility import Coupling, Eligibility
 from gradgen.ir.shapes import LEADING, shape_as_stated
@@ -44,6 +44,24 @@ def trace_never_formed(
         f"leave traces out of --emit: {source.function} itself has no need of them"
     )
     return never_formed(trace, source, "the trace", hint, output, given, at)
+
+
+def require_forward(gradient: ArrayTrace, source: Source) -> None:
+    """Raise GradgenError where a gradient goes through a rule for cotangents alone, so that
+    tangents do not, with the line where that is."""
+    for step in gradient.with_steps:
+        for elemental in step.elementals:
+            if any(isinstance(p, Operator) and p.pushed is None for p in elemental.parts):
+                place = elemental.place or source.position
+                raise GradgenError(
+                    f"the gradient of '{source.function}' goes through a backward rule here, and "
+                    "hvp would go through it forwards",
+                    hint="let the forward rule compute the result itself, rather than call the "
+                    "function whose rule it is; or leave hvp out of --emit",
+                    path=source.path,
+                    line=place.line,
+                    column=place.column,
+                )
 
 
 def require_learned(trace: ArrayTrace, source: Source) -> None:

@@ -29,11 +29,16 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
     counts = [searched_count(module.jacobian.chosen, objective) for module in (found, jacobian)]
     if counts[0] == counts[1] and best.elimination == order.elimination:
         order = replace(order, proved_optimal=order.proved_optimal or best.proved_optimal)
+    hvp = kept.recipe.hvp
+    if found.second is not None and kept.second is not None:
+        cheaper_twice = total(found.second.jvp) < total(kept.second.jvp)
+        hvp = found.recipe.hvp if cheaper_twice else hvp
     return Recipe(
         order,
         jacobian.recipe.rewriting,
         (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
         (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,
+        hvp,
     )
 
 
@@ -87,7 +92,8 @@ def most_finite(
 
     jacobian = best(lambda module: module.jacobian, objective)
     vjp, jvp = best(lambda module: module.vjp, "ops"), best(lambda module: module.jvp, "ops")
-    return Recipe(jacobian.order, jacobian.rewriting, vjp.vjp, jvp.jvp)
+    hvp = cheapest.recipe.hvp
+    return Recipe(jacobian.order, jacobian.rewriting, vjp.vjp, jvp.jvp, hvp)
 
 
 def _costs_about_as_much(found: Accumulated, least: Accumulated, objective: Objective) -> bool:

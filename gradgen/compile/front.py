@@ -17,11 +17,12 @@ from gradgen.frontend.reading.directives import parse_range, parse_static, parse
 from gradgen.frontend.recurrence import find_recurrence, require_state
 from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.frontend.tracing.blame import calling
+from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace_gradient
 from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trace import trace
-from gradgen.ir.emitted import stands_on
+from gradgen.ir.emitted import HVP, stands_on
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.verify.points import Range
@@ -38,6 +39,8 @@ class Front:
     trace: Trace
     vmapped: bool
     """Whether the source does not run on arrays of neurons by itself."""
+    gradient: Front | None = None
+    """The gradient of the source, where derivatives of second order are asked for."""
 
 
 def open_front(settings: Settings) -> Front | ArrayFront:
@@ -161,7 +164,17 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
     if "traces" in stands_on(settings.emit):
         require_state(source, traced)
     traced.check()
-    return Front(settings, source, function, signature, traced, vmapped=spans is None)
+    front = Front(settings, source, function, signature, traced, vmapped=spans is None)
+    return replace(front, gradient=_gradient(front)) if HVP in settings.emit else front
+
+
+def _gradient(front: Front) -> Front:
+    source, signature = front.source, front.signature
+    require_number(source, is_number=front.trace.result.is_leaf)
+    chosen = [k for k, i in enumerate(front.trace.inputs) if i.wrt]
+    gradient = gradient_of(front.function, signature, chosen, vmapped=front.vmapped)
+    traced = trace_gradient(source, gradient, signature, front.trace)
+    return replace(front, function=gradient, trace=traced, vmapped=False)
 
 
 def ranges_of(front: Front | ArrayFront) -> dict[str, Range]:

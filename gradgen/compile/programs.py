@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 
 from gradgen.compile.choice import dearer_last
 from gradgen.compile.costs import cost_of, searched_count
 from gradgen.compile.front import Front
 from gradgen.compile.refine import Cost, refine
-from gradgen.elimination.accumulate import OrderMismatchError, accumulate
-from gradgen.elimination.extend import (
-    eligible_pairs,
-    weight_inputs,
-    weight_outputs,
-    weight_states,
+from gradgen.compile.second_order import Gradient
+from gradgen.compile.vector_products import (
+    Accumulating,
+    Weighted,
+    accumulating,
+    cheapest,
+    evaluations,
+    pulled,
+    pushed,
 )
+from gradgen.elimination.accumulate import OrderMismatchError
+from gradgen.elimination.extend import eligible_pairs, weight_states
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.module import Accumulated, Derivative, Module, Passes, Traces
-from gradgen.ir.plan import Objective, Plan
+from gradgen.ir.module import Accumulated, Derivative, Module, Passes, SecondOrder, Traces
+from gradgen.ir.plan import Objective
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
 from gradgen.lowering.exponentials import share_exponentials
@@ -36,18 +40,12 @@ from gradgen.version import __version__
 
 GENERATOR = f"gradgen {__version__}"
 
-Accumulating = Callable[[Order], Accumulated]
-
 _REWRITTEN = 2
 """How many orders' programs are rewritten at most."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
 """Where the search for a rewriting of the Jacobian's program starts from."""
-_EVALUATIONS = 200
-"""Programs that are lowered in the search for a cheaper order of about the same kind."""
-_EVALUATED = 10_000
-"""Instructions that these have together, about."""
 
 
 def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
@@ -62,7 +60,7 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     ranked = _ranked(orders, programs.accumulated, objective)
     sweeps = programs.accumulated(forward(graph)), programs.accumulated(reverse(graph))
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
-    vjp, jvp = _cheapest(programs.pulled), _cheapest(programs.pushed)
+    products = programs.cheapest_products()
     promising = _promising(ranked, objective)
     least = min(sweeps, key=lambda a: a.operations.total)
     starts = [(a.order, seed) for a in promising for seed in _SEEDS]
@@ -70,13 +68,16 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
         del starts[1:]
     found: dict[Program, Recipe] = {}
     for order, seed in starts:
-        recipe = Recipe(order, seed, vjp, jvp)
+        recipe = Recipe(order, seed, *products)
         found.setdefault(programs.jacobian(recipe).program, recipe)
     if all(programs.jacobian(r).operations.total > least.operations.total for r in found.values()):
-        recipe = Recipe(least.order, _SEEDS[0], vjp, jvp)
+        recipe = Recipe(least.order, _SEEDS[0], *products)
         found.setdefault(programs.jacobian(recipe).program, recipe)
     rewritten = sorted(found.values(), key=lambda r: programs.jacobian(r).operations.total)
-    plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
+    plain = [Recipe(a.order, None, *products) for a in (*ranked, *fallbacks)]
+    if products[-1] is not None:
+        # JAX's own way through its own gradient, where another one overflows
+        plain.append(replace(plain[0], hvp="forward"))
     modules = [programs.module(recipe) for recipe in (*rewritten, *plain)]
     return modules if front.settings.order is not None else dearer_last(modules, objective)
 
@@ -96,7 +97,9 @@ def replay(front: Front, graph: LinearGraph, recipe: Recipe) -> Module:
     """
     if recipe.order.fingerprint != graph.fingerprint:
         raise OrderMismatchError("the graph is another one")
-    return _Programs(front, graph).module(recipe)
+    programs = _Programs(front, graph)
+    missing = recipe.hvp is None and programs.gradient is not None
+    return programs.module(replace(recipe, hvp=programs.cheapest_hvp()) if missing else recipe)
 
 
 class _Programs:
@@ -109,17 +112,35 @@ class _Programs:
         self._imports = digests_of_imports(settings.path, settings.example)
         self._lowering = lowering = Lowering(trace)
         self._floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-        self.accumulated = _accumulating(graph, lowering.jacobian)
-        self.pulled, self.pushed = _pulled(lowering, graph), _pushed(lowering, graph)
+        self.accumulated = accumulating(graph, lowering.jacobian)
+        self.pulled, self.pushed = pulled(lowering, graph), pushed(graph, lowering.jvp)
+        self.gradient = None if front.gradient is None else Gradient.of(front.gradient)
         self.jacobian = cache(self._jacobian)
         self._products: dict[tuple[str, Steps, bool], Derivative] = {}
+
+    def cheapest_products(self) -> tuple[Steps, Steps, Steps | None]:
+        """The orders of the vector products, as a recipe has them."""
+        return cheapest(self.pulled), cheapest(self.pushed), self.cheapest_hvp()
+
+    def cheapest_hvp(self) -> Steps | None:
+        """The order of the Hessian-vector product; None if there is none."""
+        gradient = self.gradient
+        if gradient is None:
+            return None
+
+        def cost(order: Steps) -> Cost:
+            found = self._product(gradient.pushed, order, rewriting=0).chosen
+            return found.operations.total, found.plan.muls
+
+        return min(gradient.orders(self._front.settings), key=cost)
 
     def module(self, recipe: Recipe) -> Module:
         """The module that a recipe gives."""
         settings, source = self._front.settings, self._front.source
         programs = stands_on(settings.emit)
         sweeps = self.accumulated(forward(self._graph)), self.accumulated(reverse(self._graph))
-        vjp = self._product(self.pulled, recipe.vjp, recipe)
+        rewriting, gradient = recipe.rewriting, self.gradient
+        vjp = self._product(self.pulled, recipe.vjp, rewriting)
         return Module(
             source=source,
             trace=self._trace,
@@ -127,11 +148,12 @@ class _Programs:
             primal=self._lowering.primal(),
             jacobian=Derivative(self.jacobian(recipe), *sweeps),
             vjp=vjp,
-            jvp=self._product(self.pushed, recipe.jvp, recipe),
+            jvp=self._product(self.pushed, recipe.jvp, rewriting),
             cotangents=self.pulled.variables,
             tangents=self.pushed.variables,
-            recipe=recipe,
+            recipe=recipe if gradient is not None else replace(recipe, hvp=None),
             traces=self._traces(recipe) if "traces" in programs else None,
+            second=None if gradient is None else self._second(gradient, recipe),
             passes=self._passes(vjp, recipe) if "backward" in programs else None,
             emit=settings.emit,
             generator=GENERATOR,
@@ -166,7 +188,7 @@ class _Programs:
         factors = {path: f"f{k}" for k, path in enumerate(driving)}
         more = [*eligible.values(), *factors.values()]
         extended = weight_states(graph, state, eligible, factors)
-        accumulated = _accumulating(extended, lambda plan: self._lowering.traces(plan, more))
+        accumulated = accumulating(extended, lambda plan: self._lowering.traces(plan, more))
         ahead, back = accumulated(forward(extended)), accumulated(reverse(extended))
         chosen = min(
             map(accumulated, propose(extended)), key=lambda a: (a.operations.total, a.plan.muls)
@@ -175,11 +197,21 @@ class _Programs:
         derivative = Derivative(self._rewritten(chosen, more, seed), ahead, back)
         return Traces(derivative, tuple(eligible.items()), tuple(factors.items()))
 
-    def _product(self, weighted: _Weighted, order: Steps, recipe: Recipe) -> Derivative:
+    def _second(self, gradient: Gradient, recipe: Recipe) -> SecondOrder:
+        assert recipe.hvp is not None
+        return SecondOrder(
+            source=self._front.source,
+            trace=gradient.trace,
+            graph=gradient.graph,
+            jvp=self._product(gradient.pushed, recipe.hvp, recipe.rewriting),
+            tangents=gradient.pushed.variables,
+        )
+
+    def _product(self, weighted: Weighted, order: Steps, rewriting: int | None) -> Derivative:
         more = [variable for _, variable in weighted.variables]
         chosen = weighted.accumulated(weighted.order(order))
-        seed = None if recipe.rewriting is None else 0
-        key = weighted.sweep, order, seed is None
+        seed = None if rewriting is None else 0
+        key = weighted.graph.fingerprint, order, seed is None
         if key not in self._products:
             rewritten = self._rewritten(chosen, more, seed)
             self._products[key] = replace(weighted.sweeps, chosen=rewritten)
@@ -201,8 +233,8 @@ def _ranked(
         return cost_of(accumulated(order), objective)
 
     first = min(orders, key=cost)
-    evaluations = _evaluations(accumulated(first).program) if len(orders) > 1 else 1
-    refined = refine([first], cost, evaluations)
+    limit = evaluations(accumulated(first).program) if len(orders) > 1 else 1
+    refined = refine([first], cost, limit)
     counts = [searched_count(accumulated(order), objective) for order in (first, refined)]
     if first.proved_optimal and counts[0] == counts[1]:
         refined = replace(refined, proved_optimal=True)
@@ -221,78 +253,3 @@ def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accu
         return [ranked[0]] if fewest is ranked[0] else [ranked[0], fewest]
     least = cost_of(ranked[0], objective)[0]
     return [a for a in ranked if cost_of(a, objective)[0] == least][:_REWRITTEN]
-
-
-def _evaluations(program: Program) -> int:
-    return min(_EVALUATIONS, _EVALUATED // (len(program.instructions) + 1))
-
-
-def _accumulating(graph: LinearGraph, lower: Callable[[Plan], Program]) -> Accumulating:
-    """Accumulates a graph in an order and lowers the plan, each order once."""
-
-    @cache
-    def accumulated(order: Order) -> Accumulated:
-        plan = accumulate(graph, order)
-        plan.check()
-        return Accumulated(order, plan, lower(plan))
-
-    return accumulated
-
-
-@dataclass(frozen=True)
-class _Weighted:
-    """The graph of a vector product, and its programs."""
-
-    graph: LinearGraph
-    variables: tuple[tuple[str, str], ...]
-    """What each weight is for, and its variable."""
-    accumulated: Accumulating
-    sweep: Literal["forward", "reverse"]
-    """The mode that has no Jacobian in between; no program costs more multiplications."""
-
-    @property
-    def sweeps(self) -> Derivative:
-        """Plain forward and reverse mode."""
-        ahead, back = self.accumulated(forward(self.graph)), self.accumulated(reverse(self.graph))
-        return Derivative(ahead if self.sweep == "forward" else back, ahead, back)
-
-    def order(self, steps: Steps) -> Order:
-        """The order by a heuristic's name or by its steps; OrderMismatchError if it is unknown."""
-        if not isinstance(steps, str):
-            return Order("vertex", self.graph.fingerprint, steps, "recorded")
-        for order in propose(self.graph):
-            if order.found_by == steps:
-                return order
-        raise OrderMismatchError(f"there is no order '{steps}'")
-
-
-def _pulled(lowering: Lowering, graph: LinearGraph) -> _Weighted:
-    """For the vector-Jacobian product."""
-    paths = [graph.vertices[v].path for v in graph.dependents]
-    variables = {path: f"ct{k}" for k, path in enumerate(paths)}
-    extended = weight_outputs(graph, variables)
-    lower = partial(lowering.vjp, cotangents=list(variables.values()))
-    return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "reverse")
-
-
-def _pushed(lowering: Lowering, graph: LinearGraph) -> _Weighted:
-    """For the Jacobian-vector product."""
-    paths = [graph.vertices[v].path for v in graph.independents]
-    variables = {path: f"tan{k}" for k, path in enumerate(paths)}
-    extended = weight_inputs(graph, variables)
-    lower = partial(lowering.jvp, tangents=list(variables.values()))
-    return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "forward")
-
-
-def _cheapest(weighted: _Weighted) -> Steps:
-    """The order with the fewest operations of those that take no more multiplications."""
-    accumulated, limit = weighted.accumulated, weighted.sweeps.chosen
-
-    def cost(order: Order) -> Cost:
-        found = accumulated(order)
-        excess = limit.operations.total if found.plan.muls > limit.plan.muls else 0
-        return found.operations.total + excess, found.plan.muls
-
-    heuristics = propose(weighted.graph)
-    best = refine(heuristics, cost, _evaluations(limit.program))
-    return best.found_by if best in heuristics else best.steps

@@ -9,7 +9,7 @@ from gradgen.compile.front import Front
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence
 from gradgen.frontend.tracing.blame import calling
-from gradgen.ir.module import Module
+from gradgen.ir.module import Module, SecondOrder
 from gradgen.verify.check import verify
 from gradgen.verify.points import Range
 from gradgen.verify.subject import Subject
@@ -17,13 +17,20 @@ from gradgen.verify.verdict import Verdict
 
 
 def judge(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) -> Verdict:
-    """What comes of holding a text against its source."""
-    subject = subject_of(front, module, text)
+    """What comes of holding a text against its source, and second derivatives against its
+    gradient."""
+    subjects = [subject_of(front, module.first_order, text)]
+    if front.gradient is not None and module.second is not None:
+        second = subject_of(front.gradient, module.second, text)
+        subjects = [*subjects, second] if module.first_order.functions else [second]
     with calling(front.source):
-        return verify(subject, ranges=ranges)
+        verdict = verify(subjects[0], ranges=ranges)
+        for subject in subjects[1:] if verdict.exact else ():
+            verdict = verdict.with_more(verify(subject, ranges=ranges))
+        return verdict
 
 
-def subject_of(front: Front, module: Module, text: str) -> Subject:
+def subject_of(front: Front, module: Module | SecondOrder, text: str) -> Subject:
     """What is verified."""
     signature = front.signature
     return Subject(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -169,15 +169,9 @@ def blocked(graph: ArrayGraph) -> tuple[Var, Var, Var] | None:
 def goes_forward(graph: ArrayGraph) -> bool:
     """Whether tangents can be pushed along all edges: none has a rule for cotangents alone."""
     terms = [term for _, _, terms in graph.edges for term in terms]
-    steps = [step for _, trace in graph.loops.values() for step in _with_loops(trace)]
+    steps = [step for _, trace in graph.loops.values() for step in trace.with_steps]
     terms += [part for step in steps for e in step.elementals for part in e.parts]
     return all(not isinstance(term, Operator) or term.pushed is not None for term in terms)
-
-
-def _with_loops(trace: ArrayTrace) -> Iterator[ArrayTrace]:
-    yield trace
-    for _, step in trace.loops:
-        yield from _with_loops(step)
 
 
 Edges = dict[tuple[Var, Var], list[Term]]

@@ -83,7 +83,7 @@ def _number(
 ) -> LinearGraph:
     number = {node: position for position, node in enumerate(ordered)}
     paths = {i.variable: i.path for i in trace.inputs}
-    names = stable_names(trace.primal, paths)
+    names = stable_names((*trace.primal, *trace.partials), paths)
     labels = {label.variable: label.name for label in trace.labels}
     short = Counter(i.name for i in trace.inputs)
     inputs = {

@@ -9,7 +9,7 @@ from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.eligibility import ArrayTraces
-from gradgen.ir.emitted import EMITTED_ON_ARRAYS, EmittedFunction
+from gradgen.ir.emitted import EMITTED_ON_ARRAYS, HVP, EmittedFunction
 from gradgen.ir.loops import LOOP, Loop, loop_of
 from gradgen.ir.module import Options, Passes
 from gradgen.ir.patterns import Pattern
@@ -37,6 +37,16 @@ class ArrayJacobian:
     """For each output's and input's path the patterns of the terms, in the order of the results."""
     modes: tuple[tuple[str, int], ...]
     """The multiplications of forward and reverse mode, where these are possible."""
+
+
+@dataclass(frozen=True)
+class ArraySecondOrder:
+    """The program of Hessian-vector products of a loss: of its gradient's tangents."""
+
+    trace: ArrayTrace
+    """Of the gradient."""
+    pushed: Work
+    program: Program
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,8 @@ class ArrayModule:
     """How many times its operations that takes, for less memory."""
     traces: ArrayTraces | None = None
     """Likewise."""
+    second: ArraySecondOrder | None = None
+    """Likewise."""
 
     @cached_property
     def shapes(self) -> dict[Var, Shape]:
@@ -92,6 +104,10 @@ class ArrayModule:
             return found | kept
         held = {v: h.shape for h in self.traces.held for v in (h.variable, h.given) if v}
         return found | kept | held
+
+    def trace_of(self, program: str) -> ArrayTrace:
+        """What was traced for a program, by its name: the source, or its gradient."""
+        return self.second.trace if self.second is not None and program == HVP else self.trace
 
     @property
     def blocks(self) -> tuple[Loop, ...]:
@@ -117,7 +133,7 @@ class ArrayModule:
         there |= {"jvp": self.jvp is not None, "value_and_grad": self.gradient is not None}
         whole = ("value_and_jacobian", "jacobian", "jacobian_entries")
         there |= dict.fromkeys(whole, self.jacobian is not None)
-        there["traces"] = self.traces is not None
+        there |= {"traces": self.traces is not None, HVP: self.second is not None}
         return tuple(EMITTED_ON_ARRAYS[name] for name in self.emit if there.get(name, False))
 
     @property
@@ -130,6 +146,8 @@ class ArrayModule:
             found["gradient"] = self.gradient
         if self.jacobian is not None:
             found["value_and_jacobian"] = self.jacobian.program
+        if self.second is not None:
+            found[HVP] = self.second.program
         if self.traces is not None:
             found["traces_start"] = self.traces.start
             found["traces"] = self.traces.step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -129,6 +129,13 @@ class ArrayTrace:
         """Of all variables of the primal and the partials."""
         given = {i.variable: s for i, s in zip(self.inputs, self.shapes, strict=True)}
         return shapes_of((*self.primal, *self.partials), given)
+
+    @property
+    def with_steps(self) -> Iterator[ArrayTrace]:
+        """It, and the steps of its loops."""
+        yield self
+        for _, step in self.loops:
+            yield from step.with_steps
 
     @property
     def input_names(self) -> dict[Var, str]:

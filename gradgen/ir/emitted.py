@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 STEP = "f"
 """The function that is called like the step function itself."""
+HVP = "hvp"
+"""The function of second order."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ _PROGRAMS = (
         "jvp", "_jvp", "Outputs and their tangents",
         rivals=("forward",), title="Jacobian-vector product",
     ),
+    EmittedProgram("hvp", "_hvp", "Tangents of the gradient", rivals=("forward",)),
     EmittedProgram(
         "traces", "_traces", "Outputs and their derivatives by all inputs so far",
         rivals=("forward", "reverse"),
@@ -129,6 +132,14 @@ _FUNCTIONS = (
     EmittedFunction(
         "jvp", ("jvp",), takes=("primals", "tangents"), returns=("result", "tangents"),
         about=("The result and the tangents of the outputs, likewise; `jvp(primals, tangents)`.",),
+    ),
+    EmittedFunction(
+        HVP, ("primal", "hvp"), takes=("primals", "tangents"), returns=("products",),
+        about=(
+            "Hessian-vector products of one scalar: the tangents of its gradient; "
+            "`hvp(primals, tangents)`.",
+        ),
+        by_default=False, of_one_scalar=True,  # they differentiate the source's rules again
     ),
     EmittedFunction(
         "traces", ("traces",),

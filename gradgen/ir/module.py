@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
-from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EMITTED, EmittedFunction
+from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EMITTED, HVP, EmittedFunction
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Operations, Program, count_operations
@@ -49,6 +49,36 @@ class Traces:
     """For each pair (state's input path, parameter's or input's path) the variable of the trace."""
     factors: tuple[tuple[str, str], ...]
     """For the path of each input that is no state, the variable of what it is multiplied by."""
+
+
+@dataclass(frozen=True)
+class SecondOrder:
+    """The gradient of a source as a step function of its own, with the program of its tangents.
+
+    It is what a Hessian-vector product is verified as.
+    """
+
+    source: Source
+    trace: Trace
+    """Of the gradient: an output for each differentiated input."""
+    graph: LinearGraph
+    jvp: Derivative
+    tangents: tuple[tuple[str, str], ...]
+    """For each input on which the gradient depends, the variable of its tangent."""
+
+    emit: ClassVar[tuple[str, ...]] = (HVP,)
+    functions: ClassVar[tuple[EmittedFunction, ...]] = (EMITTED[HVP],)
+    traces: ClassVar[None] = None
+
+    @property
+    def longest(self) -> Program:
+        """Its longest program."""
+        return self.jvp.chosen.program
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Its program by name."""
+        return {HVP: self.jvp.chosen.program}
 
 
 Residuals = Literal["auto", "inputs", "entries", "JAX"]
@@ -106,6 +136,8 @@ class Module:
     """Where they are asked for."""
     passes: Passes | None = None
     """Of the drop-in function, where that is asked for."""
+    second: SecondOrder | None = None
+    """Where it is asked for."""
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS
     generator: str = ""
     """Name and version of the generator, for the header."""
@@ -129,11 +161,25 @@ class Module:
         return tuple(function for function in asked if single or not function.of_one_scalar)
 
     @property
+    def first_order(self) -> Module:
+        """The module without the function of second order; itself if it has none."""
+        if self.second is None:
+            return self
+        return replace(self, emit=tuple(name for name in self.emit if name != HVP), second=None)
+
+    @property
+    def longest(self) -> Program:
+        """Its longest program."""
+        return self.jacobian.chosen.program
+
+    @property
     def derivatives(self) -> dict[str, Derivative]:
         """The derivatives that there are, by the names of their programs."""
         found = {"value_and_jacobian": self.jacobian, "vjp": self.vjp, "jvp": self.jvp}
         if self.traces is not None:
             found["traces"] = self.traces.derivative
+        if self.second is not None:
+            found[HVP] = self.second.jvp
         return found
 
     @property
@@ -149,4 +195,4 @@ class Module:
             found |= {"residuals": self.passes.forward, "backward": self.passes.backward}
         if self.traces is not None:
             found["traces"] = self.traces.derivative.chosen.program
-        return found
+        return found if self.second is None else found | self.second.programs

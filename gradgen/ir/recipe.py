@@ -24,6 +24,8 @@ class Recipe:
     """Of the vector-Jacobian product's accumulation."""
     jvp: Steps
     """Of the Jacobian-vector product's accumulation."""
+    hvp: Steps | None = None
+    """Of the Hessian-vector product's, where there is one."""
 
 
 @dataclass(frozen=True)

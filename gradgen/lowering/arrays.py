@@ -38,6 +38,7 @@ from gradgen.lowering.array_layouts import (
     relabelled,
 )
 from gradgen.lowering.feeding import fed_inside
+from gradgen.lowering.merged_loops import merge_loops
 from gradgen.lowering.passes import finish, in_one_piece
 from gradgen.lowering.through import (
     Around,
@@ -112,6 +113,14 @@ class ArrayCode:
     def jvp(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> Program:
         """Outputs and their tangents, from the tangents of the differentiated inputs."""
         outputs = self._outputs()
+        return self._program([*outputs, *self._pushed(plan, tangents)])
+
+    def hvp(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> Program:
+        """Tangents of the outputs alone; what was traced is a gradient."""
+        self._primal_end = len(self._builder.instructions)
+        return merge_loops(self._program(self._pushed(plan, tangents)))
+
+    def _pushed(self, plan: ArrayPlan, tangents: Mapping[Var, Var]) -> list[tuple[Result, Atom]]:
         self._is_pulled = False
         values = self._accumulated(plan, tangents)
         for number, variable in plan.complete:
@@ -120,11 +129,10 @@ class ArrayCode:
             v: self._sum(v.removeprefix(TIP), [values[k] for k in numbers])
             for v, _, numbers in plan.results
         }
-        tangents_out: list[tuple[Result, Atom]] = [
+        return [
             (Tangent(o.path), found.get(tip(str(o.atom)), Const(0.0)))
             for o in self._trace.float_outputs
         ]
-        return self._program([*outputs, *tangents_out])
 
     def step(self, plan: ArrayPlan, cotangents: Mapping[Var, Var]) -> Program:
         """Outputs, and the cotangents of the differentiated inputs from those of the outputs."""

@@ -15,6 +15,9 @@ from gradgen.ir.results import Cotangent, Entry, EntrySoFar, OutputValue, Result
 from gradgen.ir.trace import Trace
 from gradgen.lowering.passes import finish
 
+_NOTES = ("copy", "stop_gradient")
+"""They tell what is differentiated, and compute nothing."""
+
 
 class Lowering:
     """Lowers plans on the graph of one trace. What all the programs begin with is made once."""
@@ -62,13 +65,25 @@ class Lowering:
 
         `plan` is for the graph extended by the weighted inputs.
         """
+        code, pushed = self._pushed(plan)
+        return code.program([*code.outputs(), *pushed], tangents)
+
+    def hvp(self, plan: Plan, tangents: Sequence[Var]) -> Program:
+        """Tangents of the outputs alone; the trace is that of a gradient.
+
+        `plan` is for the graph extended by the weighted inputs.
+        """
+        code, pushed = self._pushed(plan)
+        return code.program(pushed, tangents)
+
+    def _pushed(self, plan: Plan) -> tuple[_Code, list[tuple[Result, Atom]]]:
+        """Code for the tangents of the outputs, and where they are."""
         code = self._linear.copy()
         values = code.accumulate(plan)
         found: dict[str, Atom] = {o.path: Const(0.0) for o in self._trace.float_outputs}
         for dependent, _, value in plan.entries:
             found[plan.graph.vertices[dependent].path] = values[value]
-        results = [*code.outputs(), *((Tangent(path), atom) for path, atom in found.items())]
-        return code.program(results, tangents)
+        return code, [(Tangent(path), atom) for path, atom in found.items()]
 
     def traces(self, plan: Plan, more_inputs: Sequence[Var]) -> Program:
         """Outputs and their derivatives by everything up to this step, from traces and factors.
@@ -116,7 +131,11 @@ class _Code:
 
     def add_partials(self) -> None:
         """Add the partials of all edges."""
-        self._values = self._builder.splice(self._trace.partials, self._values)
+        for instruction in self._trace.partials:
+            moved = substitute(instruction, self._values)
+            self._values[instruction.target] = (
+                moved.operands[0] if moved.op in _NOTES else self._builder.emit_instruction(moved)
+            )
 
     def outputs(self) -> list[tuple[Result, Atom]]:
         """The source's outputs, as results."""
@@ -153,8 +172,7 @@ class _Code:
 
     def _primal(self, instruction: Instruction) -> Atom:
         moved = substitute(instruction, self._values)
-        if moved.op in ("copy", "stop_gradient"):
-            # they tell what is differentiated, and compute nothing
+        if moved.op in _NOTES:
             return moved.operands[0]
         atom = self._builder.emit_exactly(moved)
         assert atom is not None

@@ -16,7 +16,7 @@ from gradgen.ir.graph import Order
 from gradgen.ir.json_files import flag, line, number
 from gradgen.ir.module import Module
 from gradgen.ir.own_names import METADATA
-from gradgen.ir.recipe import ArrayRecipe, Recipe
+from gradgen.ir.recipe import ArrayRecipe, Recipe, Steps
 from gradgen.ir.source import normalised
 from gradgen.targets.jax.arrays import counted
 from gradgen.targets.jax.seal import is_generated, text_digest
@@ -165,12 +165,13 @@ def _recipe(content: Mapping[Any, Any]) -> Recipe | None:
             flag(content["proved_optimal"], "proved_optimal"),
         )
         order.check()
-        rewriting, vjp, jvp = content["rewriting"], content["vjp_order"], content["jvp_order"]
+        rewriting, hvp = content["rewriting"], content.get("hvp_order")
         return Recipe(
             order,
             None if rewriting is None else number(rewriting, "rewriting"),
-            vjp if isinstance(vjp, str) else _steps(vjp),
-            jvp if isinstance(jvp, str) else _steps(jvp),
+            _by_heuristic(content["vjp_order"]),
+            _by_heuristic(content["jvp_order"]),
+            None if hvp is None else _by_heuristic(hvp),
         )
     except (KeyError, ValueError):
         return None
@@ -247,6 +248,10 @@ def committed(path: str | None) -> tuple[str | None, Record | None]:
         raise GradgenError("the generated file is a folder, a device or a pipe", path=path)
     text = read_text(path, "the generated file")
     return text, read_record(text)
+
+
+def _by_heuristic(value: Any) -> Steps:
+    return value if isinstance(value, str) else _steps(value)
 
 
 def _steps(value: Any) -> tuple[str, ...]:

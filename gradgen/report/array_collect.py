@@ -19,7 +19,7 @@ from gradgen.targets.jax.arrays import counted
 from gradgen.verify.verdict import Verdict
 
 _TITLES = {"gradient": "value and gradient", "backward": "backward pass of training"}
-_SHOWN = ("vjp", "gradient", "backward", "jvp", "primal")
+_SHOWN = ("vjp", "gradient", "backward", "jvp", "primal", "hvp")
 """Programs whose statements are shown: of the first that the text has."""
 
 

@@ -47,6 +47,8 @@ def source_program(
             outputs, pull = jax.vjp(along, *chosen)
             found["cotangents"] = list(pull(list(cotangents)))
             found["gradient"] = list(pull(first_only(outputs)))
+        if "products" in parts:
+            found["products"] = products_of(along, chosen, tangents)
         if {"jacobian", "entries"} & {*parts}:
             found["jacobian"] = found["entries"] = _jacobian(jax.jacrev, along, chosen)
         if "tangents" in parts:
@@ -101,11 +103,13 @@ def generated_program(
 
 def other_mode(subject: ArraySubject, part: str) -> Program | None:
     """The same derivative by JAX's other mode, a column or a row at a time."""
-    if part not in ("cotangents", "tangents", "gradient", "jacobian", "entries"):
+    if part not in ("cotangents", "tangents", "gradient", "jacobian", "entries", "products"):
         return None
 
     def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> list[Any]:
         along, chosen = _of_floats(subject, leaves), tuple(leaves[k] for k in subject.wrt)
+        if part == "products":
+            return by_pulls(_gradient(along), chosen, tangents)
         if part == "tangents":
             return by_pulls(along, chosen, tangents)
         if part in ("jacobian", "entries"):
@@ -115,6 +119,28 @@ def other_mode(subject: ArraySubject, part: str) -> Program | None:
         return _by_pushes(along, chosen, cotangents)
 
     return run
+
+
+def products_of(along: Callable[..., Any], chosen: Vectors, tangents: Vectors) -> list[Any]:
+    """Hessian-vector products of the first output.
+
+    The forward rule of a `jax.custom_vjp` may call the function itself, which JAX then
+    differentiates in reverse mode alone: a row of the Hessian for each element.
+    """
+    gradient = _gradient(along)
+    if goes_forward(gradient, chosen, tangents):
+        return list(jax.jvp(gradient, tuple(chosen), tuple(tangents))[1])
+    return by_pulls(gradient, chosen, tangents)
+
+
+def _gradient(along: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """The gradient of the first output."""
+
+    def gradient(*chosen: Any) -> list[Any]:
+        outputs, pull = jax.vjp(along, *chosen)
+        return list(pull(first_only(outputs)))
+
+    return gradient
 
 
 def _jacobian(mode: Any, along: Callable[..., Any], chosen: Vectors) -> list[Any]:

@@ -106,6 +106,7 @@ def _given(generated: Generated) -> dict[str, Callable[[], Sequence[Any]]]:
         "traces_pulled": lambda: [*met(), *errors()],
         "vjp": lambda: [*leaves, *cotangents],
         "jvp": lambda: [*leaves, *tangents],
+        "hvp": lambda: [*leaves, *tangents],
         "backward": backward,
     }
     return {name: given.get(name, lambda: leaves) for name in module.programs}

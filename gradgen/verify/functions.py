@@ -39,6 +39,7 @@ def _by_path(subject: Subject, found: Any) -> Any:
 
 _COMPARED = {
     "cotangents": Compared(_leaves, Due.cotangents),
+    "products": Compared(_leaves, Due.tangents),
     "tangents": Compared(_floats, Due.tangents),
     "jacobian": Compared(_leaves, Due.jacobian),
     "gradient": Compared(_leaves, Due.jacobian),

@@ -11,6 +11,7 @@ import numpy as np
 
 from gradgen.ir.code import WORKING, is_float
 from gradgen.ir.emitted import STEP, EmittedFunction
+from gradgen.ir.module import Module
 from gradgen.verify import populations as people
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.comparisons import Due
@@ -63,7 +64,7 @@ class Run:
         self._random = cast(self._trace, drawn, dtype)
         self._stated, self._wide = stated, wide
         self._scales = Scales(self._subject.module, dtype)
-        self._large = len(self._subject.module.jacobian.chosen.program.instructions) > _MANY
+        self._large = len(self._subject.module.longest.instructions) > _MANY
         self.ledger = Ledger(
             self._subject, dtype, _coarsest(self._subject, dtype), self._scales.growth
         )
@@ -91,9 +92,10 @@ class Run:
             expectation = self._expectation(oracle, self._leaves, reference, self._on_tie)
             self.ledger.skipped += int(expectation.skipped.sum())
             self._derivatives(expectation)
-            self.ledger.warnings += notices(
-                self._subject, self._dtype, expectation, self.ledger.point
-            )
+            if isinstance(self._subject.module, Module):  # a row of a Hessian may well be zero
+                self.ledger.warnings += notices(
+                    self._subject, self._dtype, expectation, self.ledger.point
+                )
             if populations and not self.ledger.failures:
                 self._populations(oracle)
         return self.ledger

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, live_code
 from gradgen.ir.graph import LinearGraph
-from gradgen.ir.module import Module
+from gradgen.ir.module import Module, SecondOrder
 from gradgen.verify.evaluate import Evaluator
 from gradgen.verify.floats import Array, epsilon, tiny, widest
 
@@ -27,7 +27,7 @@ _LONG_PATH = 32
 class Scales:
     """The scales of a module's Jacobian entries, at points in one dtype."""
 
-    def __init__(self, module: Module, working: str) -> None:
+    def __init__(self, module: Module | SecondOrder, working: str) -> None:
         """Prepare the code of the partials on the graph's edges."""
         trace = module.trace
         self._graph = module.graph

@@ -108,6 +108,12 @@ class Structures:
     def _cotangents(self, found: Any) -> str | None:
         return self._compare(found, self._over_arguments(), self._chosen)
 
+    def _products(self, found: Any) -> str | None:
+        """On neurons the source is a gradient, each part of which is of the result's shape."""
+        if isinstance(self._subject.module, ArrayModule):
+            return self._cotangents(found)
+        return self._compare(found, self._over_arguments(), self._outputs)
+
     def _gradient(self, found: Any) -> str | None:
         if isinstance(self._subject.module, ArrayModule):
             # of the first output, whatever else is returned beside it
@@ -293,6 +299,7 @@ _PARTS: dict[str, Callable[[Structures, Any], str | None]] = {
     "result": Structures._value,
     "cotangents": Structures._cotangents,
     "tangents": Structures._tangents,
+    "products": Structures._products,
     "jacobian": Structures._nested,
     "gradient": Structures._gradient,
     "entries": Structures._entries,

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.code import is_float
-from gradgen.ir.module import Module
+from gradgen.ir.module import Module, SecondOrder
 
 Array = Any
 """A jax or numpy array, or a tracer."""
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments."""
-AnyModule = TypeVar("AnyModule", bound=Module | ArrayModule)
+AnyModule = TypeVar("AnyModule", bound=Module | SecondOrder | ArrayModule)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Verified(Generic[AnyModule]):
         return changed
 
 
-Subject = Verified[Module]
+Subject = Verified[Module | SecondOrder]
 """A text on neurons."""
 ArraySubject = Verified[ArrayModule]
 """A text on arrays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gradgen.verify.floats import Array
@@ -85,6 +85,17 @@ class Verdict:
     """Where a derivative is not finite that is in one of JAX's modes."""
     counted: str = "points"
     """What is called a point here: on arrays, a set of arguments."""
+
+    def with_more(self, other: Verdict) -> Verdict:
+        """The verdict on a text of which another part was verified by itself."""
+        return replace(
+            self,
+            boundary_points=self.boundary_points + other.boundary_points,
+            skipped=self.skipped + other.skipped,
+            tallies=self.tallies + other.tallies,
+            failures=self.failures + other.failures,
+            warnings=tuple(dict.fromkeys(self.warnings + other.warnings)),
+        )
 
     @property
     def exact(self) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from generating import ROOT, generate
+from generating import ROOT, generate, generate_text
 
 import gradgen
-from gradgen.ir.emitted import EMITTED, FUNCTIONS, PROGRAMS, STEP, public_name
+from gradgen.ir.emitted import EMITTED, FUNCTIONS, HVP, PROGRAMS, STEP, public_name
 from gradgen.targets.jax.linking import called_helpers, own_imports
 from gradgen.targets.jax.render import template_folder
 
 MODEL = ROOT / "models" / "lif.py"
+NUMBER = "def step(v, x, tau=0.9):\n    v_new = tau * v + x * x\n    return v_new\n"
+"""A step with a state, whose result is one scalar: it has every function."""
 
 
 def test_every_function_has_a_template():
@@ -28,8 +32,11 @@ def test_every_function_is_documented():
 
 
 @pytest.mark.parametrize("emit", [*((name,) for name in FUNCTIONS), FUNCTIONS])
-def test_the_text_holds_the_programs_that_functions_stand_on(emit: tuple[str, ...]):
-    generated = generate(MODEL, order="reverse", emit=emit)
+def test_the_text_holds_the_programs_that_functions_stand_on(emit: tuple[str, ...], tmp_path: Path):
+    if HVP in emit:
+        generated = generate_text(tmp_path, NUMBER, order="reverse", emit=emit)
+    else:
+        generated = generate(MODEL, order="reverse", emit=emit)
     needed = {name for function in generated.module.functions for name in function.programs}
     assert needed <= set(generated.module.programs)
     found = {p.name for p in PROGRAMS.values() if hasattr(generated.running, p.function)}

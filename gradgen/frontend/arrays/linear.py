@@ -204,9 +204,10 @@ class Differentiation:
         unknowns = {f"q{self._operators}_{k}": "float" for k in range(count)}
         for name, variable in zip(unknowns, weighed, strict=True):
             reading.shapes[name] = dims.shape_of(variable.aval.shape)
-        start = len(reading.builder.instructions)
         found = reading.run(closed, [*unknowns, *atoms])
-        code = live_code(reading.builder.instructions[start:], found)
+        # what the primal computes too may be zero
+        known = self._reading.builder.instructions
+        code = live_code((*known, *reading.builder.instructions), found)
         if nonlinear(code, unknowns, found) is not None:
             kind = "backward rule" if backward else "rule"
             what = "cotangents" if backward else "tangents"

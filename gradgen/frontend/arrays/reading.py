@@ -216,6 +216,12 @@ class Reading:
             return operands
         if _draws(eqn):
             function, given = str(eqn.params["name"]).strip("_"), jax_compat.argument_names(eqn)
+            if given is None:
+                raise self.unsupported(
+                    eqn,
+                    "the gradient of a loop draws random numbers in a way that is not supported",
+                    "draw them before the loop, for all steps",
+                )
             drawn: moving.Attributes = (("function", function), ("given", given))
             return [self._moved(eqn, "random", drawn, operands)]
         if name in _CALLS:
@@ -417,6 +423,11 @@ class Reading:
         )
 
 
+def _placeholder(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
+    """What the gradient of a branch has in place of a value of another one: it is never read."""
+    return [Const(0.0 if is_float(d := reading.dtype(v.aval)) else 0, d) for v in eqn.outvars]
+
+
 def _draws(eqn: Eqn) -> bool:
     """Whether an equation is a call of one of the functions that draw at random.
 
@@ -570,6 +581,7 @@ _SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] 
     "gather": _gather,
     "one_minus_square": _square_complement,
     "cond": _branch,
+    "empty2": _placeholder,
     "platform_index": _platform,
     "scan": _scan,
     "while": _while,

@@ -48,13 +48,19 @@ Call = Callable[..., Any]
 
 
 def trace_arrays(
-    source: Source, function: Call, signature: Signature, stated: Stated
+    source: Source,
+    function: Call,
+    signature: Signature,
+    stated: Stated,
+    chosen: frozenset[str] | None = None,
 ) -> ArrayTrace:
     """The function as straight-line code on arrays, with the partials of its operations.
 
+    `chosen` are the paths to differentiate by; None for those that are usual for the function.
     Raises GradgenError for whatever cannot be traced, with its line in the source.
     """
-    chosen = _differentiated(source, function, signature, stated)
+    if chosen is None:
+        chosen = _differentiated(source, function, signature, stated)
     single = _trace(source, function, signature, stated, "float32", chosen)
     try:
         if is_in_float32(source):

@@ -55,6 +55,13 @@ def _note_fusion(interpreter: Interpreter, body: Any) -> None:
         interpreter.tape.inlined_jit = True
 
 
+@handles("empty2")
+def _placeholder(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    """What the gradient of a branch has in place of a value of another one: it is never read."""
+    (aval,) = (variable.aval for variable in eqn.outvars)
+    return [interpreter.constant(np.zeros(aval.shape, aval.dtype), interpreter.dtype(aval))]
+
+
 @handles("cond")
 def _branch(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     """Evaluate every branch and select."""

@@ -110,9 +110,13 @@ def rule_name(eqn: Eqn) -> str:
     return str(named)
 
 
-def argument_names(eqn: Eqn) -> tuple[str, ...]:
-    """What the function behind a call of `jit` calls its operands; by keyword they are sorted."""
-    return tuple(map(str, eqn.params["jaxpr"].jaxpr.debug_info.arg_names))
+def argument_names(eqn: Eqn) -> tuple[str, ...] | None:
+    """What the function behind a call of `jit` calls its operands; by keyword they are sorted.
+
+    None where JAX does not know any more, as in the part of a gradient that comes first.
+    """
+    names = eqn.params["jaxpr"].jaxpr.debug_info.arg_names
+    return None if names is None else tuple(map(str, names))
 
 
 def rule_place(eqn: Eqn, source: Source | None) -> tuple[Position, ...]:

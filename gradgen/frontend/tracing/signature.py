@@ -64,6 +64,22 @@ class Signature:
                 positional.append(value)
         return tuple(positional), keyword
 
+    def leaves_of(self, positional: Sequence[Any], keyword: Mapping[str, Any]) -> list[Any]:
+        """The traced leaves of such arguments, in order."""
+        by_position = (a.name for a in self.arguments if not a.keyword_only)
+        given = dict(zip(by_position, positional, strict=True)) | dict(keyword)
+
+        def visit(structure: Structure, value: Any) -> Iterator[Any]:
+            if structure.kind in ("none", "static"):
+                return
+            if structure.is_leaf:
+                yield value
+                return
+            for key, child in zip(structure.keys, structure.children, strict=True):
+                yield from visit(child, part_of(value, structure, key))
+
+        return [leaf for a in self.arguments for leaf in visit(a.structure, given[a.name])]
+
     def call(self, function: Callable[..., Any], values: Sequence[Any]) -> Any:
         """Call the source's function with its traced leaves in order."""
         positional, keyword = self.bind(values)

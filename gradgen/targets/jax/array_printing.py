@@ -20,6 +20,7 @@ ABOUT = {
     "backward": ("_cotangents", f"{_BACK} and what was kept"),
     "vjp": ("_vjp", _BACK),
     "jvp": ("_jvp", "Outputs and their tangents"),
+    "hvp": ("_hvp", "Tangents of the gradient"),
     "gradient": ("_value_and_gradient", "The result and its gradient"),
     "value_and_jacobian": ("_value_and_entries", "Outputs and the terms of Jacobian entries"),
     "traces_start": ("_traces_start", "Zeros in the shapes of what a step hands on"),

@@ -10,6 +10,7 @@ from typing import Any
 from gradgen.ir.array_counts import ArrayOperations, count_arrays
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.code import Var, is_float
+from gradgen.ir.emitted import HVP
 from gradgen.ir.graph import Order
 from gradgen.ir.program import Program
 from gradgen.ir.results import Result
@@ -61,6 +62,7 @@ _STANDS_ON = {
     "vjp": ("primal", "vjp"),
     "jvp": ("jvp",),
     "value_and_grad": ("gradient",),
+    HVP: ("hvp",),
     "traces": ("traces_start", "traces", "traces_pulled"),
     **dict.fromkeys(
         ("value_and_jacobian", "jacobian", "jacobian_entries"), ("value_and_jacobian",)
@@ -134,6 +136,13 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
+    if (second := module.second) is not None:
+        sentences.append(
+            f"Hessian-vector product {_with_formula(counts[HVP])}, {second.pushed.plan.muls:,} "
+            f"multiplications of them in its accumulation by "
+            f"{_elimination(second.pushed.plan.order.found_by)} (forward sweep over JAX's gradient "
+            f"{second.pushed.sweep.muls:,})."
+        )
     if module.memory is not None:
         sentences.append(
             f"Loops over time run {_through_time(module)}; the gradient takes about "
@@ -228,6 +237,13 @@ def array_counts_of(module: ArrayModule) -> dict[str, dict[str, Any]]:
     counts["residuals"]["kept"] = {"bytes": module.passes.bytes}
     if module.memory is not None:
         counts["vjp"]["memory"] = {"bytes": module.memory}
+    if (second := module.second) is not None:
+        plan = second.pushed.plan
+        counts[HVP]["accumulation"] = {
+            "muls": plan.muls,
+            "adds": plan.adds,
+            "forward": second.pushed.sweep.muls,
+        }
     if (jacobian := module.jacobian) is not None:
         counts["value_and_jacobian"]["accumulation"] = {
             "muls": jacobian.plan.muls,
@@ -284,7 +300,7 @@ def _program(
     counted: str,
 ) -> Context:
     """One straight-line program as a function on flat leaves."""
-    trace = module.trace
+    trace = module.trace_of(name)
     function, about = ABOUT[name]
     axes = set(axes_in(module.shapes.values()))
     printer, named = printer_of(module, name, program, inputs)

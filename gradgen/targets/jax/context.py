@@ -143,12 +143,20 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
         "cotangents_body": _lines(cotangents_body(module)),
         "over_arguments_body": _lines(over_arguments_body(trace, wrt, names)),
         "tangents_body": _lines(tangents_body(module)),
-        "pushed_tangents": _lines(pushed_tangents(module)),
+        "pushed_tangents": _lines(pushed_tangents(trace.inputs, module.tangents)),
+        "pushed_twice": _lines(pushed_tangents(trace.inputs, _pushed_twice(module))),
         "full_tangents_body": _lines(full_tangents_body(trace, names)),
         "push_forward_body": _lines(push_forward_body(module)),
         "plain": plain,
         "result_body": _lines(result_body(module, names)),
     }
+
+
+def _pushed_twice(module: Module | ArrayModule) -> tuple[tuple[str, Var], ...]:
+    """The tangents that the Hessian-vector product reads: on arrays, all of them."""
+    if module.second is None or isinstance(module, ArrayModule):
+        return module.tangents
+    return module.second.tangents
 
 
 def _raised(indent: int, kind: str, message: str) -> str:

@@ -41,6 +41,13 @@ def summary_lines(module: Module) -> list[str]:
             f"that a scan carries: {', '.join(module.trace.carried)}), and the backward pass takes "
             f"{passes.operations}."
         )
+    if module.second is not None:
+        second = module.second.jvp
+        sentences.append(
+            f"Hessian-vector product {second.chosen.operations}, {second.chosen.plan.muls} "
+            f"multiplications of them in its accumulation (forward sweep over JAX's gradient "
+            f"{second.forward.operations.total}, {second.forward.plan.muls})."
+        )
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 
 
@@ -66,6 +73,7 @@ def metadata_lines(module: Module) -> list[str]:
         "rewriting": module.recipe.rewriting,
         "vjp_order": module.recipe.vjp,
         "jvp_order": module.recipe.jvp,
+        **({} if module.recipe.hvp is None else {"hvp_order": module.recipe.hvp}),
         "counts": counts_of(module),
     }
     return assigned(content)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.code import Atom, Const, is_float
+from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module
 from gradgen.ir.pytree import Structure
 from gradgen.ir.results import Entry, EntrySoFar
@@ -254,10 +254,10 @@ def tangents_body(module: Module | ArrayModule) -> list[str]:
     return dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
 
-def pushed_tangents(module: Module | ArrayModule) -> list[str]:
-    """Those of the checked tangents on which an output depends."""
-    selected = [i.path for i in module.trace.inputs if i.wrt]
-    used = [path for path, _ in module.tangents]
+def pushed_tangents(inputs: Sequence[Input], pushed: Sequence[tuple[str, Var]]) -> list[str]:
+    """Those of the checked tangents on which an output depends, by path and variable."""
+    selected = [i.path for i in inputs if i.wrt]
+    used = [path for path, _ in pushed]
     names: list[Doc] = [quote(path) for path in selected]
     arguments: list[Doc] = [
         '_flatten_tangents(*_passed(tangents, "tangents"))',

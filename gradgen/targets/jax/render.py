@@ -33,7 +33,8 @@ def render_arrays(module: ArrayModule) -> str:
     """The text of a generated module on arrays."""
     names = [name for name in EMITTED if name in {f.name for f in module.functions}]
     own = (
-        "f", "value_and_grad", "value_and_jacobian", "jacobian", "jacobian_entries", "traces",
+        "f", "value_and_grad", "value_and_jacobian", "jacobian", "jacobian_entries", "hvp",
+        "traces",
     )  # fmt: skip
     functions = [f"arrays/{name}" if name in own else f"functions/{name}" for name in names]
     return _rendered(array_context(module), functions, "arrays/plumbing")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradgen.ir.code import Atom, Const, Var, is_float
-from gradgen.ir.emitted import PROGRAMS, EmittedProgram, stands_on
+from gradgen.ir.emitted import HVP, PROGRAMS, EmittedProgram, stands_on
 from gradgen.ir.module import Module, Passes
 from gradgen.ir.program import Program, count_operations
 from gradgen.ir.references import DEFAULT
@@ -26,8 +26,16 @@ def straight_line_functions(module: Module, inputs: Mapping[Var, str]) -> list[C
     needed = stands_on(function.name for function in module.functions)
     vectors = _vector_names(module, inputs)
     made = module.programs
+    traces = {} if module.second is None else {HVP: module.second.trace}
     return [
-        _program(module, program, made[program.name], inputs, vectors)
+        _program(
+            module,
+            traces.get(program.name, module.trace),
+            program,
+            made[program.name],
+            inputs,
+            vectors,
+        )
         for program in PROGRAMS.values()
         if program.name in needed and program.name in made
     ]
@@ -39,6 +47,8 @@ def _vector_names(module: Module, inputs: Mapping[Var, str]) -> dict[Var, str]:
     called = _output_names(module, inputs)
     names = {v: f"ct_{called[path]}" for path, v in module.cotangents}
     names |= {v: f"t_{short[path]}" for path, v in module.tangents}
+    if module.second is not None:
+        names |= {v: f"t_{short[path]}" for path, v in module.second.tangents}
     if module.traces is not None:
         names |= {v: f"d{short[s]}_d{short[path]}" for (s, path), v in module.traces.eligible}
         names |= {v: f"by_{short[path]}" for path, v in module.traces.factors}
@@ -47,14 +57,15 @@ def _vector_names(module: Module, inputs: Mapping[Var, str]) -> dict[Var, str]:
 
 def _program(
     module: Module,
+    trace: Trace,
     emitted: EmittedProgram,
     program: Program,
     inputs: Mapping[Var, str],
     vectors: Mapping[Var, str],
 ) -> Context:
-    """One straight-line program as a function on flat leaves."""
+    """One straight-line program, of what was traced, as a function on flat leaves."""
     whole, passes = program, module.passes
-    floats = [i.variable for i in module.trace.inputs if is_float(i.dtype)]
+    floats = [i.variable for i in trace.inputs if is_float(i.dtype)]
     if passes is not None and program in (passes.forward, passes.backward):
         whole = passes.whole  # a value has one name in both
     if passes is not None and program is passes.backward:
@@ -65,17 +76,17 @@ def _program(
         if variable not in given:
             given[variable] = unique(identifier(vectors[variable]), taken)
     names = name_variables(program, name_variables(whole, given))
-    follows, single = dict(module.trace.follows), module.trace.single
+    follows, single = dict(trace.follows), trace.single
     printer = Printer(program, names, floats, follows, single=single)
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
     groups: dict[type[Result], list[Doc]] = {}
-    outputs = {o.path: o for o in module.trace.outputs}
+    outputs = {o.path: o for o in trace.outputs}
     shaped = _shaped_by(program)
     for key, atom in program.results:
         text: Doc = printer.atom(atom)
         if isinstance(key, OutputValue):
             has = shaped.get(atom, frozenset())
-            text = _output(outputs[key.output], atom, has, module.trace, names)
+            text = _output(outputs[key.output], atom, has, trace, names)
         groups.setdefault(type(key), []).append(text)
     counted = count_operations(program.instructions)
     return {
