@@ -8,7 +8,7 @@ from functools import cache, partial
 from typing import Literal
 
 from gradgen.compile.choice import dearer_last
-from gradgen.compile.costs import cost_of, searched_count
+from gradgen.compile.costs import cost_of, price_of, searched_count
 from gradgen.compile.front import Front
 from gradgen.compile.refine import Cost, refine
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
@@ -23,7 +23,8 @@ from gradgen.ir.code import Var
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module, Passes, Traces
-from gradgen.ir.plan import Objective, Plan
+from gradgen.ir.objective import Objective
+from gradgen.ir.plan import Plan
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
 from gradgen.lowering.exponentials import share_exponentials
@@ -40,6 +41,8 @@ Accumulating = Callable[[Order], Accumulated]
 
 _REWRITTEN = 2
 """How many orders' programs are rewritten at most."""
+_PRICED = 6
+"""The same where programs go by prices."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
@@ -53,8 +56,8 @@ _EVALUATED = 10_000
 def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
     """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
-    Of orders that cost the same, those with the fewest operations count. What takes more operations
-    than plain forward or reverse mode comes after that, unless an order was asked for. The first
+    Of orders that cost the same, those with the cheapest programs count. What costs more than plain
+    forward or reverse mode as a program comes after that, unless an order was asked for. The first
     modules are rewritten algebraically; the others are not, so that they are there where a
     rewritten program overflows and JAX does not.
     """
@@ -62,9 +65,13 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     ranked = _ranked(orders, programs.accumulated, objective)
     sweeps = programs.accumulated(forward(graph)), programs.accumulated(reverse(graph))
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
-    vjp, jvp = _cheapest(programs.pulled), _cheapest(programs.pushed)
+    vjp, jvp = (_cheapest(weighted, objective) for weighted in (programs.pulled, programs.pushed))
     promising = _promising(ranked, objective)
-    least = min(sweeps, key=lambda a: a.operations.total)
+
+    def price(recipe: Recipe) -> int:
+        return price_of(programs.jacobian(recipe), objective)
+
+    least = min(sweeps, key=lambda a: price_of(a, objective))
     starts = [(a.order, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
@@ -72,10 +79,10 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     for order, seed in starts:
         recipe = Recipe(order, seed, vjp, jvp)
         found.setdefault(programs.jacobian(recipe).program, recipe)
-    if all(programs.jacobian(r).operations.total > least.operations.total for r in found.values()):
+    if all(price(r) > price_of(least, objective) for r in found.values()):
         recipe = Recipe(least.order, _SEEDS[0], vjp, jvp)
         found.setdefault(programs.jacobian(recipe).program, recipe)
-    rewritten = sorted(found.values(), key=lambda r: programs.jacobian(r).operations.total)
+    rewritten = sorted(found.values(), key=price)
     plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
     modules = [programs.module(recipe) for recipe in (*rewritten, *plain)]
     return modules if front.settings.order is not None else dearer_last(modules, objective)
@@ -131,6 +138,7 @@ class _Programs:
             cotangents=self.pulled.variables,
             tangents=self.pushed.variables,
             recipe=recipe,
+            objective=settings.objective,
             traces=self._traces(recipe) if "traces" in programs else None,
             passes=self._passes(vjp, recipe) if "backward" in programs else None,
             emit=settings.emit,
@@ -142,7 +150,8 @@ class _Programs:
 
     def _passes(self, vjp: Derivative, recipe: Recipe) -> Passes:
         products = vjp.chosen.program, select_last(vjp.forward.program)
-        passes = split(products, self._trace, self._front.settings.residuals)
+        settings = self._front.settings
+        passes = split(products, self._trace, settings.residuals, settings.objective.prices)
         if recipe.rewriting is None:
             return passes
         return replace(passes, backward=share_exponentials(passes.backward))
@@ -168,9 +177,8 @@ class _Programs:
         extended = weight_states(graph, state, eligible, factors)
         accumulated = _accumulating(extended, lambda plan: self._lowering.traces(plan, more))
         ahead, back = accumulated(forward(extended)), accumulated(reverse(extended))
-        chosen = min(
-            map(accumulated, propose(extended)), key=lambda a: (a.operations.total, a.plan.muls)
-        )
+        products = self._front.settings.objective.for_products
+        chosen = min(map(accumulated, propose(extended)), key=lambda a: cost_of(a, products))
         seed = None if recipe.rewriting is None else 0
         derivative = Derivative(self._rewritten(chosen, more, seed), ahead, back)
         return Traces(derivative, tuple(eligible.items()), tuple(factors.items()))
@@ -188,7 +196,8 @@ class _Programs:
     def _rewritten(self, found: Accumulated, more: Sequence[Var], seed: int | None) -> Accumulated:
         program = found.program
         if seed is not None:
-            program = rewrite(program, [*self._floats, *more], seed)
+            prices = self._front.settings.objective.prices
+            program = rewrite(program, [*self._floats, *more], seed, prices)
         return replace(found, program=select_last(program))
 
 
@@ -212,12 +221,16 @@ def _ranked(
 
 
 def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accumulated]:
-    """The orders whose programs are worth rewriting: the cheapest, or one of each sort for `ops`.
+    """The orders whose programs are worth rewriting: the cheapest, or one of each sort where
+    programs decide.
 
-    Few multiplications are often few operations in the end, though not before rewriting.
+    Few multiplications are often few operations in the end, though not before rewriting. Prices
+    are further from what a search knows, so that more orders are tried.
     """
-    if objective == "ops":
-        fewest = min(ranked, key=lambda a: cost_of(a, "muls"))
+    if objective.count == "price":
+        return list(ranked[:_PRICED])
+    if objective.of_program:
+        fewest = min(ranked, key=lambda a: cost_of(a, Objective("muls", objective.prices)))
         return [ranked[0]] if fewest is ranked[0] else [ranked[0], fewest]
     least = cost_of(ranked[0], objective)[0]
     return [a for a in ranked if cost_of(a, objective)[0] == least][:_REWRITTEN]
@@ -284,14 +297,14 @@ def _pushed(lowering: Lowering, graph: LinearGraph) -> _Weighted:
     return _Weighted(extended, tuple(variables.items()), _accumulating(extended, lower), "forward")
 
 
-def _cheapest(weighted: _Weighted) -> Steps:
-    """The order with the fewest operations of those that take no more multiplications."""
+def _cheapest(weighted: _Weighted, objective: Objective) -> Steps:
+    """The order with the cheapest program of those that take no more multiplications."""
     accumulated, limit = weighted.accumulated, weighted.sweeps.chosen
 
     def cost(order: Order) -> Cost:
         found = accumulated(order)
-        excess = limit.operations.total if found.plan.muls > limit.plan.muls else 0
-        return found.operations.total + excess, found.plan.muls
+        excess = price_of(limit, objective) if found.plan.muls > limit.plan.muls else 0
+        return price_of(found, objective) + excess, found.plan.muls
 
     heuristics = propose(weighted.graph)
     best = refine(heuristics, cost, _evaluations(limit.program))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EMITTED, EmittedFunction
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.objective import FEW_MULTIPLICATIONS, Objective
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Operations, Program, count_operations
 from gradgen.ir.recipe import Recipe
@@ -102,6 +103,8 @@ class Module:
     """For each differentiated input's path, the variable of its tangent."""
     recipe: Recipe
     """What was decided for it; replayed, it gives this module again."""
+    objective: Objective = FEW_MULTIPLICATIONS
+    """What was to be small."""
     traces: Traces | None = None
     """Where they are asked for."""
     passes: Passes | None = None
@@ -115,6 +118,11 @@ class Module:
     """What was asked for beside the source, by the names of the command line's options."""
     imports: tuple[tuple[str, str], ...] = ()
     """The local modules that the source needs, and their digests."""
+
+    @property
+    def priced(self) -> bool:
+        """Whether it goes by prices, so that its programs have some."""
+        return self.objective.count == "price"
 
     @property
     def rewritten(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Module
-from gradgen.ir.program import count_operations
+from gradgen.ir.program import Program, count_operations
 from gradgen.ir.source import Source
 from gradgen.lowering.lower import Lowering
 from gradgen.report.costs import LineCost, line_costs
@@ -83,7 +83,23 @@ def _comparisons(module: Module) -> tuple[ComparedCount, ...]:
             min(count_operations(program.instructions).total for program in programs),
             best.operations.total,
         ),
+        *_prices(module, programs),
     )
+
+
+def _prices(module: Module, markowitz: Sequence[Program]) -> tuple[ComparedCount, ...]:
+    """The same by prices, where the module goes by these."""
+    if not module.priced:
+        return ()
+    prices, jacobian = module.objective.prices, module.jacobian
+
+    def price(*programs: Program) -> float:
+        return prices.in_units(min(prices.of(program.instructions) for program in programs))
+
+    forward, reverse, best = (
+        price(found.program) for found in (jacobian.forward, jacobian.reverse, jacobian.chosen)
+    )
+    return (ComparedCount("price", forward, reverse, price(*markowitz), best, prices.unit),)
 
 
 def _sparsity(module: Module, view: GraphView) -> Sparsity:

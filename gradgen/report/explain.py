@@ -162,7 +162,23 @@ def _closing(module: Module, costs: Sequence[LineCost]) -> str:
         "muls and adds: eliminating it.\n"
         f"Folding, sharing and algebra make {jacobian.chosen.operations.total} operations of these "
         f"{before} (forward mode {jacobian.forward.operations.total}, reverse mode "
-        f"{jacobian.reverse.operations.total})."
+        f"{jacobian.reverse.operations.total}).{_priced(module)}"
+    )
+
+
+def _priced(module: Module) -> str:
+    """What the program costs by prices, kind by kind, where the module goes by these."""
+    if not module.priced:
+        return ""
+    prices, jacobian = module.objective.prices, module.jacobian
+    chosen, forward, reverse = (
+        prices.shown(found.program)
+        for found in (jacobian.chosen, jacobian.forward, jacobian.reverse)
+    )
+    by = dict(module.options)["prices"]
+    return (
+        f"\nBy {by} they cost {chosen} {prices.unit} (forward mode {forward}, reverse mode "
+        f"{reverse})."
     )
 
 

@@ -57,12 +57,14 @@ class ComparedCount:
     """One count of the program, beside what other orders take."""
 
     count: str
-    """`muls`, `edges` or `ops`."""
-    forward: int | None
+    """`muls`, `edges`, `ops` or `price`."""
+    forward: float | None
     """None where such an order is impossible: on arrays, where linear maps are applied."""
-    reverse: int
-    markowitz: int | None
-    best: int
+    reverse: float
+    markowitz: float | None
+    best: float
+    unit: str = ""
+    """Of a price."""
 
 
 @dataclass(frozen=True)
