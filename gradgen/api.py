@@ -37,7 +37,7 @@ from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import EMITTED, public_name
 from gradgen.ir.graph import FACE, Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
-from gradgen.ir.objective import Count, Objective
+from gradgen.ir.objective import Objective
 from gradgen.ir.plan import PlanObjective
 from gradgen.prices.objectives import objective_of
 from gradgen.search.portfolio import SearchResult
@@ -174,7 +174,7 @@ def differentiate(
     dtype: str | None = None,
     example: Any = None,
     per_neuron: bool = False,
-    objective: Count = "muls",
+    objective: str = "muls",
     prices: str | None = None,
     elimination: Elimination = "vertex",
     budget: float = 2.0,
@@ -206,7 +206,8 @@ def differentiate(
             tell shapes.
         per_neuron: whether the function is meant for one neuron and vmapped by its callers.
         objective: the count that is made small: `"muls"`, `"edges"`, `"adds"`, `"peak"`, `"ops"` or
-            `"price"`.
+            `"price"`; or `"error:bfloat16"` or `"error:float16"`, of what takes about the fewest
+            operations that with the least rounding errors in that precision.
         prices: for `"price"`, what operations cost: the name of a preset, such as
             `"energy:float16"`, or the path of a file.
         elimination: what is eliminated one at a time: `"vertex"` or `"edge"`.

@@ -12,7 +12,7 @@ from gradgen.ir.eligibility import Locality
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, FUNCTIONS
 from gradgen.ir.graph import Elimination, Order
 from gradgen.ir.module import Options, Residuals
-from gradgen.ir.objective import FEW_MULTIPLICATIONS, Count, Objective
+from gradgen.ir.objective import FEW_MULTIPLICATIONS, NAMED, Objective
 from gradgen.ir.prices import COUNTED
 from gradgen.ir.source import is_file
 
@@ -33,7 +33,7 @@ __all__ = [
 
 Search = Literal["auto", "alphazero", "heuristics"]
 
-OBJECTIVES: tuple[Count, ...] = get_args(Count)
+OBJECTIVES: tuple[str, ...] = tuple(NAMED)
 ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
 SEARCHES: tuple[Search, ...] = get_args(Search)
 LOCALITIES: tuple[Locality, ...] = get_args(Locality)
@@ -144,8 +144,8 @@ class Settings:
             given["example"] = f"{self.shown(path)}{colon}{name}"
         if self.per_neuron:
             given["per-neuron"] = True
-        if self.objective.count != "muls":
-            given["objective"] = self.objective.count
+        if self.objective.name != "muls":
+            given["objective"] = self.objective.name
         prices = self.objective.prices
         if prices != COUNTED:
             source = self.shown(prices.source) if prices.in_file else prices.source

@@ -18,7 +18,7 @@ def as_document(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
     content = {
         "graph": graph.fingerprint,
         "intermediates": len(graph.intermediates),
-        "objective": settings.objective.count,
+        "objective": settings.objective.name,
         "elimination": settings.elimination,
         **dict(result.baselines),
         "best": result.cost,
@@ -37,7 +37,7 @@ def print_table(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
     """Print the costs, one a line, with how each was found."""
     table = Table()
     table.add_column("order")
-    table.add_column(settings.objective.count, justify="right")
+    table.add_column(settings.objective.name, justify="right")
     table.add_column("how")
     for name, cost in result.baselines:
         table.add_row(name, f"{cost:,}", "")

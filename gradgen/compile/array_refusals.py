@@ -15,10 +15,10 @@ from gradgen.ir.source import Position, Source
 
 def require_counted(objective: Objective, source: Source) -> None:
     """Raise GradgenError for an objective that programs on arrays are not chosen by."""
-    if objective.count == "price":
+    if objective.count in ("price", "error"):
         raise GradgenError(
             f"'{source.function}' is on arrays, where orders are chosen by multiplications alone, "
-            f"and not by the objective '{objective.count}'",
+            f"and not by the objective '{objective.name}'",
             hint="leave --objective out here; functions of one neuron take it",
             path=source.path,
             line=source.position.line,

@@ -13,6 +13,8 @@ from gradgen.ir.recipe import Recipe
 from gradgen.verify.finite import finite_results
 from gradgen.verify.verdict import Points
 
+_NEAR = 1.05
+"""Programs that take up to so much more are chosen among by their rounding errors."""
 _ABOUT = 1.02
 """Programs that cost up to so much more are chosen among by where they are finite."""
 
@@ -23,8 +25,7 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
     def total(derivative: Derivative) -> Cost:
         return cost_of(derivative.chosen, objective.for_products)
 
-    jacobians = [cost_of(module.jacobian.chosen, objective) for module in (found, kept)]
-    jacobian = found if jacobians[0] < jacobians[1] else kept
+    jacobian = found if _rank(found, objective) < _rank(kept, objective) else kept
     order, best = jacobian.recipe.order, found.recipe.order
     counts = [searched_count(module.jacobian.chosen, objective) for module in (found, jacobian)]
     if counts[0] == counts[1] and best.elimination == order.elimination:
@@ -35,6 +36,21 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
         (found if total(found.vjp) < total(kept.vjp) else kept).recipe.vjp,
         (found if total(found.jvp) < total(kept.jvp) else kept).recipe.jvp,
     )
+
+
+def _rank(module: Module, objective: Objective) -> tuple[float, int]:
+    """What modules are compared by, for value and Jacobian."""
+    if objective.count == "error" and module.measured is not None:
+        return module.measured.chosen, price_of(module.jacobian.chosen, objective)
+    return cost_of(module.jacobian.chosen, objective)
+
+
+def least_error_first(modules: Sequence[Module], objective: Objective) -> list[Module]:
+    """What takes at most 5% more operations than the cheapest by its error, then all others."""
+    prices = [price_of(module.jacobian.chosen, objective) for module in modules]
+    near = [m for m, price in zip(modules, prices, strict=True) if price <= _NEAR * min(prices)]
+    far = [module for module in modules if module not in near]
+    return [*sorted(near, key=lambda m: _rank(m, objective)), *dearer_last(far, objective)]
 
 
 def dearer_last(modules: Iterable[Module], objective: Objective) -> list[Module]:

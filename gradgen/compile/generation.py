@@ -45,7 +45,7 @@ class Verified:
         return (
             f"{jacobian.chosen.operations.total} operations for value and Jacobian "
             f"(forward mode {jacobian.forward.operations.total}, reverse mode "
-            f"{jacobian.reverse.operations.total}){self._priced()}, "
+            f"{jacobian.reverse.operations.total}){self._measured()}, "
             f"accumulation {jacobian.chosen.plan.muls} "
             f"multiplications (forward {jacobian.forward.plan.muls}, reverse "
             f"{jacobian.reverse.plan.muls}; order: {jacobian.chosen.order.found_by}); "
@@ -53,16 +53,10 @@ class Verified:
             f"{self.report.summary()}{self._rejections()}"
         )
 
-    def _priced(self) -> str:
-        """What the programs cost, where they go by prices."""
-        if not self.module.priced:
-            return ""
-        prices, jacobian = self.module.objective.prices, self.module.jacobian
-        chosen, forward, reverse = (
-            prices.shown(found.program)
-            for found in (jacobian.chosen, jacobian.forward, jacobian.reverse)
-        )
-        return f", {chosen} {prices.unit} (forward {forward}, reverse {reverse})"
+    def _measured(self) -> str:
+        """What the program comes to by a price or an error, if one is asked for."""
+        found = self.module.measured
+        return "" if found is None else f", {found.what} by {found.by} {found.told()}"
 
     def _rejections(self) -> str:
         """What was rejected before this was taken, and why."""

@@ -40,7 +40,7 @@ def graph_from(settings: Settings) -> LinearGraph:
         raise GradgenError(
             "operations are counted on a program, not on a graph",
             hint="search for few multiplications, or write a file with --objective "
-            f"{settings.objective.count}",
+            f"{settings.objective.name}",
         )
     if not settings.path.endswith(".json"):
         return graph_of(of_neurons(open_front(settings), "learned search"))

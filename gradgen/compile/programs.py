@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Literal
 
-from gradgen.compile.choice import dearer_last
+from gradgen.compile.choice import dearer_last, least_error_first
 from gradgen.compile.costs import cost_of, price_of, searched_count
 from gradgen.compile.front import Front
+from gradgen.compile.measuring import measure_of
 from gradgen.compile.refine import Cost, refine
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.extend import (
@@ -41,12 +42,14 @@ Accumulating = Callable[[Order], Accumulated]
 
 _REWRITTEN = 2
 """How many orders' programs are rewritten at most."""
-_PRICED = 6
-"""The same where programs go by prices."""
+_VARIED = 6
+"""The same where programs go by prices or errors."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
 """Where the search for a rewriting of the Jacobian's program starts from."""
+_MORE_SEEDS = range(6)
+"""The same where programs are to differ in their rounding."""
 _EVALUATIONS = 200
 """Programs that are lowered in the search for a cheaper order of about the same kind."""
 _EVALUATED = 10_000
@@ -72,7 +75,8 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
         return price_of(programs.jacobian(recipe), objective)
 
     least = min(sweeps, key=lambda a: price_of(a, objective))
-    starts = [(a.order, seed) for a in promising for seed in _SEEDS]
+    seeds = _MORE_SEEDS if objective.count == "error" else _SEEDS
+    starts = [(a.order, seed) for a in promising for seed in seeds]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
     found: dict[Program, Recipe] = {}
@@ -85,7 +89,11 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     rewritten = sorted(found.values(), key=price)
     plain = [Recipe(a.order, None, vjp, jvp) for a in (*ranked, *fallbacks)]
     modules = [programs.module(recipe) for recipe in (*rewritten, *plain)]
-    return modules if front.settings.order is not None else dearer_last(modules, objective)
+    if front.settings.order is not None:
+        return modules
+    if objective.count == "error":
+        return least_error_first(modules, objective)
+    return dearer_last(modules, objective)
 
 
 def with_other_products(front: Front, graph: LinearGraph, recipe: Recipe) -> list[Module]:
@@ -119,6 +127,7 @@ class _Programs:
         self.accumulated = _accumulating(graph, lowering.jacobian)
         self.pulled, self.pushed = _pulled(lowering, graph), _pushed(lowering, graph)
         self.jacobian = cache(self._jacobian)
+        self._measure = measure_of(front, self.accumulated(forward(graph)))
         self._products: dict[tuple[str, Steps, bool], Derivative] = {}
 
     def module(self, recipe: Recipe) -> Module:
@@ -127,18 +136,20 @@ class _Programs:
         programs = stands_on(settings.emit)
         sweeps = self.accumulated(forward(self._graph)), self.accumulated(reverse(self._graph))
         vjp = self._product(self.pulled, recipe.vjp, recipe)
+        jacobian = Derivative(self.jacobian(recipe), *sweeps)
         return Module(
             source=source,
             trace=self._trace,
             graph=self._graph,
             primal=self._lowering.primal(),
-            jacobian=Derivative(self.jacobian(recipe), *sweeps),
+            jacobian=jacobian,
             vjp=vjp,
             jvp=self._product(self.pushed, recipe.jvp, recipe),
             cotangents=self.pulled.variables,
             tangents=self.pushed.variables,
             recipe=recipe,
             objective=settings.objective,
+            measured=self._measure(jacobian),
             traces=self._traces(recipe) if "traces" in programs else None,
             passes=self._passes(vjp, recipe) if "backward" in programs else None,
             emit=settings.emit,
@@ -225,10 +236,10 @@ def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accu
     programs decide.
 
     Few multiplications are often few operations in the end, though not before rewriting. Prices
-    are further from what a search knows, so that more orders are tried.
+    and errors are further from what a search knows, so that more orders are tried.
     """
-    if objective.count == "price":
-        return list(ranked[:_PRICED])
+    if objective.count in ("price", "error"):
+        return list(ranked[:_VARIED])
     if objective.of_program:
         fewest = min(ranked, key=lambda a: cost_of(a, Objective("muls", objective.prices)))
         return [ranked[0]] if fewest is ranked[0] else [ranked[0], fewest]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EMITTED, EmittedFunction
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.objective import FEW_MULTIPLICATIONS, Objective
+from gradgen.ir.objective import FEW_MULTIPLICATIONS, Measured, Objective
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Operations, Program, count_operations
 from gradgen.ir.recipe import Recipe
@@ -105,6 +105,8 @@ class Module:
     """What was decided for it; replayed, it gives this module again."""
     objective: Objective = FEW_MULTIPLICATIONS
     """What was to be small."""
+    measured: Measured | None = None
+    """What value and Jacobian come to by that, if it is a price or an error."""
     traces: Traces | None = None
     """Where they are asked for."""
     passes: Passes | None = None
@@ -118,11 +120,6 @@ class Module:
     """What was asked for beside the source, by the names of the command line's options."""
     imports: tuple[tuple[str, str], ...] = ()
     """The local modules that the source needs, and their digests."""
-
-    @property
-    def priced(self) -> bool:
-        """Whether it goes by prices, so that its programs have some."""
-        return self.objective.count == "price"
 
     @property
     def rewritten(self) -> bool:

@@ -69,9 +69,9 @@ class Prices:
         """A cost in units."""
         return cost / self.scale
 
-    def shown(self, program: Program) -> str:
-        """What a program costs, for people: `261.5`."""
-        return f"{self.in_units(self.of(program.instructions)):.10g}"
+    def price(self, program: Program) -> float:
+        """What a program costs, in units."""
+        return self.in_units(self.of(program.instructions))
 
     @cached_property
     def _amounts(self) -> Mapping[str, Mapping[str, int]]:

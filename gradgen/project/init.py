@@ -106,7 +106,7 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
     if settings.per_neuron:
         entry["per-neuron"] = True
     for key, value, default in (
-        ("objective", settings.objective.count, "muls"),
+        ("objective", settings.objective.name, "muls"),
         ("prices", _prices(settings.objective.prices, path), None),
         ("elimination", settings.elimination, "vertex"),
         ("residuals", settings.residuals, "auto"),

@@ -90,5 +90,5 @@ def _recorded(
         return None, search_again
     objective = settings.objective
     asked = then.get("objective", "muls"), then.get("elimination", "vertex"), record.prices
-    now = objective.count, settings.elimination, objective.prices.recorded
+    now = objective.name, settings.elimination, objective.prices.recorded
     return recipe, search_again or asked != now

@@ -83,23 +83,18 @@ def _comparisons(module: Module) -> tuple[ComparedCount, ...]:
             min(count_operations(program.instructions).total for program in programs),
             best.operations.total,
         ),
-        *_prices(module, programs),
+        *_measured(module, programs),
     )
 
 
-def _prices(module: Module, markowitz: Sequence[Program]) -> tuple[ComparedCount, ...]:
-    """The same by prices, where the module goes by these."""
-    if not module.priced:
+def _measured(module: Module, markowitz: Sequence[Program]) -> tuple[ComparedCount, ...]:
+    """The same by the price or the error that the module goes by, if it goes by one."""
+    found, prices = module.measured, module.objective.prices
+    if found is None:
         return ()
-    prices, jacobian = module.objective.prices, module.jacobian
-
-    def price(*programs: Program) -> float:
-        return prices.in_units(min(prices.of(program.instructions) for program in programs))
-
-    forward, reverse, best = (
-        price(found.program) for found in (jacobian.forward, jacobian.reverse, jacobian.chosen)
-    )
-    return (ComparedCount("price", forward, reverse, price(*markowitz), best, prices.unit),)
+    middle = min(map(prices.price, markowitz)) if found.what == "price" else None
+    unit = found.unit or f"{found.by}, relative"
+    return (ComparedCount(found.what, found.forward, found.reverse, middle, found.chosen, unit),)
 
 
 def _sparsity(module: Module, view: GraphView) -> Sparsity:

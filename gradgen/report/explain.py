@@ -162,24 +162,14 @@ def _closing(module: Module, costs: Sequence[LineCost]) -> str:
         "muls and adds: eliminating it.\n"
         f"Folding, sharing and algebra make {jacobian.chosen.operations.total} operations of these "
         f"{before} (forward mode {jacobian.forward.operations.total}, reverse mode "
-        f"{jacobian.reverse.operations.total}).{_priced(module)}"
+        f"{jacobian.reverse.operations.total}).{_measured(module)}"
     )
 
 
-def _priced(module: Module) -> str:
-    """What the program costs by prices, kind by kind, where the module goes by these."""
-    if not module.priced:
-        return ""
-    prices, jacobian = module.objective.prices, module.jacobian
-    chosen, forward, reverse = (
-        prices.shown(found.program)
-        for found in (jacobian.chosen, jacobian.forward, jacobian.reverse)
-    )
-    by = dict(module.options)["prices"]
-    return (
-        f"\nBy {by} they cost {chosen} {prices.unit} (forward mode {forward}, reverse mode "
-        f"{reverse})."
-    )
+def _measured(module: Module) -> str:
+    """What the program comes to by a price or an error, if one is asked for."""
+    found = module.measured
+    return "" if found is None else f"\nTheir {found.what} by {found.by} is {found.told()}."
 
 
 def _elimination_table(found: _Elimination) -> Table:

@@ -25,6 +25,7 @@ _CHARTS = {
     "edges": ("Products", "of the accumulation, every one counted"),
     "ops": ("Operations", "of value and Jacobian"),
     "price": ("Price", "of value and Jacobian"),
+    "error": ("Rounding error", "of the Jacobian"),
 }
 _ON_ARRAYS = _CHARTS | {"ops": ("Operations", "of value and vector-Jacobian product")}
 _CHECKS = {"f": "the step itself", "source": "the source on arrays of neurons"}

@@ -10,8 +10,7 @@ from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Accumulated, Derivative, Module
 from gradgen.ir.own_names import METADATA
-from gradgen.ir.prices import Prices
-from gradgen.ir.program import Program, count_operations
+from gradgen.ir.program import count_operations
 from gradgen.ir.trace import Trace
 from gradgen.targets.jax.layout import Doc, Group, flat, layout, prefixed, quote, tuple_of
 from gradgen.targets.jax.seal import UNSEALED
@@ -27,7 +26,7 @@ def summary_lines(module: Module) -> list[str]:
         f"{module.source.function}: value and Jacobian in {jacobian.chosen.operations}, {primal} "
         f"of them the step itself (forward mode {jacobian.forward.operations.total}, reverse mode "
         f"{jacobian.reverse.operations.total}).",
-        *_price_sentences(module),
+        *_measured(module),
         *precision_sentences(module.trace),
         f"Accumulation by {order.elimination} elimination, {order.found_by}{proof}: "
         f"{jacobian.chosen.plan.muls} multiplications "
@@ -46,19 +45,10 @@ def summary_lines(module: Module) -> list[str]:
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 
 
-def _price_sentences(module: Module) -> list[str]:
-    """What value and Jacobian cost by prices, where the module goes by these."""
-    if not module.priced:
-        return []
-    prices, jacobian = module.objective.prices, module.jacobian
-    chosen, forward, reverse = (
-        prices.shown(found.program)
-        for found in (jacobian.chosen, jacobian.forward, jacobian.reverse)
-    )
-    return [
-        f"Price by {dict(module.options)['prices']}: {chosen} {prices.unit} "
-        f"(forward mode {forward}, reverse mode {reverse})."
-    ]
+def _measured(module: Module) -> list[str]:
+    """What value and Jacobian come to by a price or an error, where one was asked for."""
+    found = module.measured
+    return [] if found is None else [f"{found.what.capitalize()} by {found.by}: {found.told()}."]
 
 
 def metadata_lines(module: Module) -> list[str]:
@@ -73,7 +63,7 @@ def metadata_lines(module: Module) -> list[str]:
         **_unless_empty("imports", {path: f"sha256:{d}" for path, d in module.imports}),
         "text": UNSEALED,
         **_unless_empty("options", dict(module.options)),
-        **({"prices": module.objective.prices.recorded} if module.priced else {}),
+        **_unless_none("prices", module.objective.prices.recorded),
         "wrt": wrt,
         **precision_metadata(module.trace),
         "elimination": order.elimination,
@@ -106,15 +96,14 @@ def precision_metadata(trace: Trace | ArrayTrace) -> dict[str, str]:
 def counts_of(module: Module) -> dict[str, dict[str, Any]]:
     """The operations of every program, by name, with what forward and reverse mode take."""
     derivatives = module.derivatives
-    prices = module.objective.prices if module.priced else None
     counts: dict[str, dict[str, Any]] = {}
     for name, program in module.programs.items():
-        counts[name] = {
-            **count_operations(program.instructions).as_dict(),
-            **_price(program, prices),
-        }
+        counts[name] = count_operations(program.instructions).as_dict()
         if name in derivatives:
-            counts[name] |= _accumulation(derivatives[name], PROGRAMS[name].rivals, prices)
+            counts[name] |= _accumulation(derivatives[name], PROGRAMS[name].rivals)
+    if (found := module.measured) is not None:
+        values = {"chosen": found.chosen, "forward": found.forward, "reverse": found.reverse}
+        counts["value_and_jacobian"][found.what] = values
     if module.passes is not None:
         kept = {"bytes": module.passes.bytes, "inputs": module.passes.input_bytes}
         counts["residuals"]["kept"] = kept
@@ -125,20 +114,15 @@ def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:
     return {key: content} if content else {}
 
 
-def _price(program: Program, prices: Prices | None) -> dict[str, float]:
-    """What a program costs, in units, where there are prices."""
-    return {} if prices is None else {"price": prices.in_units(prices.of(program.instructions))}
+def _unless_none(key: str, content: str | None) -> dict[str, object]:
+    return {} if content is None else {key: content}
 
 
-def _accumulation(
-    derivative: Derivative, modes: Sequence[str], prices: Prices | None
-) -> dict[str, dict[str, Any]]:
-    counts: dict[str, dict[str, Any]] = {"accumulation": _products(derivative.chosen)}
+def _accumulation(derivative: Derivative, modes: Sequence[str]) -> dict[str, dict[str, int]]:
+    counts = {"accumulation": _products(derivative.chosen)}
     for mode in modes:
         rival = derivative.forward if mode == "forward" else derivative.reverse
-        counts[mode] = {
-            "total": rival.operations.total, **_price(rival.program, prices), **_products(rival)
-        }  # fmt: skip
+        counts[mode] = {"total": rival.operations.total, **_products(rival)}
     return counts
 
 
