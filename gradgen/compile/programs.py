@@ -48,8 +48,6 @@ _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
 """Where the search for a rewriting of the Jacobian's program starts from."""
-_MORE_SEEDS = range(6)
-"""The same where programs are to differ in their rounding."""
 _EVALUATIONS = 200
 """Programs that are lowered in the search for a cheaper order of about the same kind."""
 _EVALUATED = 10_000
@@ -75,8 +73,7 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
         return price_of(programs.jacobian(recipe), objective)
 
     least = min(sweeps, key=lambda a: price_of(a, objective))
-    seeds = _MORE_SEEDS if objective.count == "error" else _SEEDS
-    starts = [(a.order, seed) for a in promising for seed in seeds]
+    starts = [(a.order, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
     found: dict[Program, Recipe] = {}

@@ -12,7 +12,7 @@ from gradgen.ir.program import PRIMAL, Program
 from gradgen.ir.results import OutputValue, Result
 from gradgen.ir.trace import Trace
 from gradgen.verify.compiling import precision
-from gradgen.verify.evaluate import Evaluator
+from gradgen.verify.evaluate import Evaluator, Values
 from gradgen.verify.floats import Array
 from gradgen.verify.points import Range, cast, draw, input_ranges
 from gradgen.verify.rounding import RoundedEvaluator
@@ -43,24 +43,34 @@ class RoundingError:
     ) -> None:
         """`program` is any of them, as it was lowered; `seed` that of the points."""
         self._rounded = RoundedEvaluator(short)
-        points = draw(trace, input_ranges(trace, ranges), POINTS, seed)
-        self._inputs: dict[Var, Any] = {
-            leaf.variable: self._rounded.rounded(values) if is_float(leaf.dtype) else values
-            for leaf, values in zip(trace.inputs, cast(trace, points, "float64"), strict=True)
-        }
+        self._inputs = rounded_points(trace, ranges, self._rounded, seed)
         step = [i for s in program.sections if s.title == PRIMAL for i in s.instructions]
         with precision("float64"):
             known = self._rounded.run(step, self._inputs)
-            self._exact = self._entries(Evaluator("float64", exact=False), program, known)
+        self._exact = entries_of(Evaluator("float64", exact=False), program, self._inputs, known)
 
     def of(self, program: Program) -> float:
         """The error of one of them."""
-        with precision("float64"):
-            found = self._entries(self._rounded, program, {})
-        return relative_error(found, self._exact)
+        return relative_error(entries_of(self._rounded, program, self._inputs), self._exact)
 
-    def _entries(self, evaluator: Evaluator, program: Program, known: Mapping[Var, Any]) -> Entries:
-        values = evaluator.run(program.instructions, self._inputs, known)
+
+def rounded_points(
+    trace: Trace, ranges: Mapping[str, Range], rounded: RoundedEvaluator, seed: int
+) -> Values:
+    """Inputs drawn from their ranges, in float64, floats among them rounded."""
+    points = cast(trace, draw(trace, input_ranges(trace, ranges), POINTS, seed), "float64")
+    return {
+        leaf.variable: rounded.rounded(values) if is_float(leaf.dtype) else values
+        for leaf, values in zip(trace.inputs, points, strict=True)
+    }
+
+
+def entries_of(
+    evaluator: Evaluator, program: Program, inputs: Values, known: Mapping[Var, Any] | None = None
+) -> Entries:
+    """A Jacobian's entries by one of its programs; what is `known` is not computed."""
+    with precision("float64"):
+        values = evaluator.run(program.instructions, inputs, known)
         return {
             key: np.broadcast_to(np.asarray(evaluator.atom(atom, values), np.float64), (POINTS,))
             for key, atom in program.results

@@ -79,6 +79,8 @@ def _invert(forms: Forms, lists: dict[Key, list[int]], prices: Prices) -> dict[i
     Returns what the new factors are the reciprocals of.
     """
     divide, multiply = prices.amount("div"), prices.amount("mul")
+    if divide <= multiply:
+        return {}
     counted = Counter(s for symbols in lists.values() for s in symbols if s < 0)
     found: dict[int, int] = {}
     for symbol, times in sorted(counted.items()):
