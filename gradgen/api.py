@@ -23,11 +23,11 @@ from gradgen.config import (
     DTYPES,
     ELIMINATIONS,
     FUNCTIONS,
-    OBJECTIVES,
     RESIDUALS,
     Settings,
 )
 from gradgen.elimination.array_graphs import ArrayGraph, vjp_graph
+from gradgen.elimination.cost import PLAN_OBJECTIVES
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text, write_atomically
 from gradgen.frontend.live.expressions import expression_of
@@ -37,7 +37,9 @@ from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import EMITTED, public_name
 from gradgen.ir.graph import FACE, Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
-from gradgen.ir.plan import Objective, PlanObjective
+from gradgen.ir.objective import Objective
+from gradgen.ir.plan import PlanObjective
+from gradgen.prices.objectives import objective_of
 from gradgen.search.portfolio import SearchResult
 from gradgen.targets.jax.arrays import array_counts_of
 from gradgen.targets.jax.metadata import counts_of
@@ -172,7 +174,8 @@ def differentiate(
     dtype: str | None = None,
     example: Any = None,
     per_neuron: bool = False,
-    objective: Objective = "muls",
+    objective: str = "muls",
+    prices: str | None = None,
     elimination: Elimination = "vertex",
     budget: float = 2.0,
     seed: int = 0,
@@ -202,7 +205,11 @@ def differentiate(
             source: a tuple, a dict by name, or a function that returns either. Arrays among them
             tell shapes.
         per_neuron: whether the function is meant for one neuron and vmapped by its callers.
-        objective: the count that is made small: `"muls"`, `"edges"`, `"adds"`, `"peak"` or `"ops"`.
+        objective: the count that is made small: `"muls"`, `"edges"`, `"adds"`, `"peak"`, `"ops"` or
+            `"price"`; or `"error:bfloat16"` or `"error:float16"`, of what takes about the fewest
+            operations that with the least rounding errors in that precision.
+        prices: for `"price"`, what operations cost: the name of a preset, such as
+            `"energy:float16"`, or the path of a file.
         elimination: what is eliminated one at a time: `"vertex"` or `"edge"`.
         budget: for how many seconds to search where no order is proved to be the best before.
         seed: of the search's random numbers.
@@ -238,7 +245,7 @@ def differentiate(
         ),
         example=recorded,
         order=order,
-        objective=_one_of("objective", objective, OBJECTIVES),
+        objective=objective_of(objective, prices),
         elimination=_one_of("elimination", elimination, ELIMINATIONS),
         budget=budget,
         seed=seed,
@@ -323,7 +330,7 @@ def search(
     """
     settings = Settings(
         path=NOTEBOOK,
-        objective=_one_of("objective", objective, [o for o in OBJECTIVES if o != "ops"]),
+        objective=Objective(_one_of("objective", objective, PLAN_OBJECTIVES)),
         elimination=_one_of("elimination", elimination, ELIMINATIONS),
         budget=budget,
         seed=seed,

@@ -12,7 +12,8 @@ from gradgen.ir.eligibility import Locality
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, FUNCTIONS
 from gradgen.ir.graph import Elimination, Order
 from gradgen.ir.module import Options, Residuals
-from gradgen.ir.plan import Objective
+from gradgen.ir.objective import FEW_MULTIPLICATIONS, NAMED, Objective
+from gradgen.ir.prices import COUNTED
 from gradgen.ir.source import is_file
 
 __all__ = [
@@ -32,7 +33,7 @@ __all__ = [
 
 Search = Literal["auto", "alphazero", "heuristics"]
 
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+OBJECTIVES: tuple[str, ...] = tuple(NAMED)
 ELIMINATIONS: tuple[Elimination, ...] = get_args(Elimination)
 SEARCHES: tuple[Search, ...] = get_args(Search)
 LOCALITIES: tuple[Locality, ...] = get_args(Locality)
@@ -71,8 +72,8 @@ class Settings:
     """`FILE:FUNCTION`, a function that returns example arguments."""
     order: str | Order | None = None
     """`forward`, `reverse`, `markowitz`, the path of a stored order, or one; None to search."""
-    objective: Objective = "muls"
-    """Which count the search makes small."""
+    objective: Objective = FEW_MULTIPLICATIONS
+    """What is made small."""
     elimination: Elimination = "vertex"
     """What is eliminated one at a time."""
     search: Search = "auto"
@@ -143,8 +144,12 @@ class Settings:
             given["example"] = f"{self.shown(path)}{colon}{name}"
         if self.per_neuron:
             given["per-neuron"] = True
-        if self.objective != "muls":
-            given["objective"] = self.objective
+        if self.objective.name != "muls":
+            given["objective"] = self.objective.name
+        prices = self.objective.prices
+        if prices != COUNTED:
+            source = self.shown(prices.source) if prices.in_file else prices.source
+            given["prices"] = f"{source}:{prices.precision}"
         if self.elimination != "vertex":
             given["elimination"] = self.elimination
         if self.residuals != "auto":

@@ -160,6 +160,8 @@ class TestSameAsTheCommand:
             ),
             ("models/cuba_lif_state.py:cuba_lif_step", {"elimination": "edge"},
              ["--elimination", "edge"]),
+            ("models/lif.py:lif_step", {"objective": "price", "prices": "energy:float16"},
+             ["--objective", "price", "--prices", "energy:float16"]),
             ("tests/styles/jaxsnn_lif.py:lif_step", {}, []),
         ],
     )  # fmt: skip

@@ -24,6 +24,7 @@ from gradgen.compile.outputs import is_order, require_free
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
+from gradgen.ir.objective import Objective
 
 _objective_option = click.option(
     "--objective",
@@ -199,7 +200,7 @@ def train(
 
 def _settings(source: str, objective: Literal["edges", "muls"]) -> Settings:
     path, function = split_source(source, None)
-    return Settings(path, function=function, objective=objective)
+    return Settings(path, function=function, objective=Objective(objective))
 
 
 def _choose_device(device: str) -> None:

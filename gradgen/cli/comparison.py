@@ -47,7 +47,7 @@ def compare(settings: Settings, graph: LinearGraph, status: Callable[[str], None
     Each stands for itself here, so that AlphaZero may be dearer than a heuristic. It is left out
     where the graph has more intermediates than it plays.
     """
-    objective = cast("ProductObjective", settings.objective)
+    objective = cast("ProductObjective", settings.objective.count)
     searches: dict[str, Callable[[], Iterable[Order]]] = {
         "annealing": lambda: _anneal(graph, objective, settings),
         "alphazero": lambda: _play(graph, objective, settings),
@@ -69,7 +69,7 @@ def compare(settings: Settings, graph: LinearGraph, status: Callable[[str], None
     return Comparison(
         settings.path,
         len(graph.intermediates),
-        settings.objective,
+        settings.objective.count,
         found.lower_bound,
         tuple(rows),
     )

@@ -24,6 +24,8 @@ from gradgen.config import (
 from gradgen.errors import GradgenError, no_faces
 from gradgen.ir.graph import FACE
 from gradgen.ir.source import is_dotted
+from gradgen.prices.objectives import objective_of
+from gradgen.prices.presets import PRESETS
 
 
 class FiniteRange(click.FloatRange):
@@ -142,6 +144,12 @@ objective_options = together(
         default="muls",
         show_default=True,
         help="Which count to make small.",
+    ),
+    click.option(
+        "--prices",
+        metavar="FILE|NAME",
+        help="With --objective price, what operations cost: a TOML file, or one of "
+        f"{', '.join(PRESETS)}; behind a colon the precision, as in energy:float16.",
     ),
     click.option(
         "--elimination",
@@ -269,7 +277,7 @@ def settings_of(options: dict[str, Any], **more: Any) -> Settings:
         example=options["example"],
         order=options.get("order"),
         per_neuron=options["per_neuron"],
-        objective=options["objective"],
+        objective=objective_of(options["objective"], options.get("prices")),
         elimination=options.get("elimination", Settings.elimination),
         budget=options.get("budget", Settings.budget),
         seed=options.get("seed", Settings.seed),

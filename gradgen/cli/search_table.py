@@ -18,7 +18,7 @@ def as_document(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
     content = {
         "graph": graph.fingerprint,
         "intermediates": len(graph.intermediates),
-        "objective": settings.objective,
+        "objective": settings.objective.name,
         "elimination": settings.elimination,
         **dict(result.baselines),
         "best": result.cost,
@@ -36,7 +36,7 @@ def print_table(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
     """Print the costs, one a line, with how each was found."""
     table = Table()
     table.add_column("order")
-    table.add_column(settings.objective, justify="right")
+    table.add_column(settings.objective.name, justify="right")
     table.add_column("how")
     for name, cost in result.baselines:
         table.add_row(name, f"{cost:,}", "")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from gradgen.compile.costs import cost_of, searched_count
+from gradgen.compile.costs import cost_of, price_of, searched_count
 from gradgen.compile.refine import Cost
 from gradgen.ir.module import Accumulated, Derivative, Module
-from gradgen.ir.plan import Objective
+from gradgen.ir.objective import Objective
 from gradgen.ir.recipe import Recipe
 from gradgen.verify.finite import finite_results
 from gradgen.verify.verdict import Points
 
+_NEAR = 1.05
+"""Programs that take up to so much more are chosen among by their rounding errors."""
 _ABOUT = 1.02
 """Programs that cost up to so much more are chosen among by where they are finite."""
 
@@ -21,10 +23,9 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
     """The better recipe for each of the programs: what is kept, unless something is cheaper."""
 
     def total(derivative: Derivative) -> Cost:
-        return cost_of(derivative.chosen, "ops")
+        return cost_of(derivative.chosen, objective.for_products)
 
-    jacobians = [cost_of(module.jacobian.chosen, objective) for module in (found, kept)]
-    jacobian = found if jacobians[0] < jacobians[1] else kept
+    jacobian = found if _rank(found, objective) < _rank(kept, objective) else kept
     order, best = jacobian.recipe.order, found.recipe.order
     counts = [searched_count(module.jacobian.chosen, objective) for module in (found, jacobian)]
     if counts[0] == counts[1] and best.elimination == order.elimination:
@@ -42,10 +43,25 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
     )
 
 
-def dearer_last(modules: Iterable[Module], objective: Objective) -> list[Module]:
-    """The modules as they are to be tried: none before a plain sweep that takes fewer operations.
+def _rank(module: Module, objective: Objective) -> tuple[float, int]:
+    """What modules are compared by, for value and Jacobian."""
+    if objective.count == "error" and module.measured is not None:
+        return module.measured.chosen, price_of(module.jacobian.chosen, objective)
+    return cost_of(module.jacobian.chosen, objective)
 
-    So the first that is exact takes no more than the better of forward and reverse mode, if that is
+
+def least_error_first(modules: Sequence[Module], objective: Objective) -> list[Module]:
+    """What takes at most 5% more operations than the cheapest by its error, then all others."""
+    prices = [price_of(module.jacobian.chosen, objective) for module in modules]
+    near = [m for m, price in zip(modules, prices, strict=True) if price <= _NEAR * min(prices)]
+    far = [module for module in modules if module not in near]
+    return [*sorted(near, key=lambda m: _rank(m, objective)), *dearer_last(far, objective)]
+
+
+def dearer_last(modules: Iterable[Module], objective: Objective) -> list[Module]:
+    """The modules as they are to be tried: none before a plain sweep whose program costs less.
+
+    So the first that is exact costs no more than the better of forward and reverse mode, if that is
     exact. Under an objective other than multiplications, which are to make few operations, a sweep
     counts that makes that no larger.
     """
@@ -53,17 +69,17 @@ def dearer_last(modules: Iterable[Module], objective: Objective) -> list[Module]
 
 
 def _cheaper_sweeps(module: Module, objective: Objective) -> list[Accumulated]:
-    """Plain forward and reverse mode, as far as they take fewer operations than a module."""
+    """Plain forward and reverse mode, as far as their programs cost less than a module's."""
     chosen = module.jacobian.chosen
 
     def allowed(sweep: Accumulated) -> bool:
         counts = [searched_count(found, objective) for found in (sweep, chosen)]
-        return objective in ("muls", "ops") or counts[0] <= counts[1]
+        return objective.searched == "muls" or counts[0] <= counts[1]
 
     return [
         sweep
         for sweep in (module.jacobian.forward, module.jacobian.reverse)
-        if sweep.operations.total < chosen.operations.total and allowed(sweep)
+        if price_of(sweep, objective) < price_of(chosen, objective) and allowed(sweep)
     ]
 
 
@@ -91,12 +107,12 @@ def most_finite(
         ).recipe
 
     jacobian = best(lambda module: module.jacobian, objective)
-    vjp, jvp = best(lambda module: module.vjp, "ops"), best(lambda module: module.jvp, "ops")
-    hvp = cheapest.recipe.hvp
-    return Recipe(jacobian.order, jacobian.rewriting, vjp.vjp, jvp.jvp, hvp)
+    products = objective.for_products
+    vjp, jvp = best(lambda module: module.vjp, products), best(lambda module: module.jvp, products)
+    return Recipe(jacobian.order, jacobian.rewriting, vjp.vjp, jvp.jvp, cheapest.recipe.hvp)
 
 
 def _costs_about_as_much(found: Accumulated, least: Accumulated, objective: Objective) -> bool:
-    """Whether neither operations nor what the search made small exceed the least by over 2%."""
+    """Whether neither the price nor what the search made small exceeds the least by over 2%."""
     pairs = zip(cost_of(found, objective), cost_of(least, objective), strict=True)
     return all(count <= _ABOUT * other for count, other in pairs)

@@ -45,12 +45,18 @@ class Verified:
         return (
             f"{jacobian.chosen.operations.total} operations for value and Jacobian "
             f"(forward mode {jacobian.forward.operations.total}, reverse mode "
-            f"{jacobian.reverse.operations.total}), accumulation {jacobian.chosen.plan.muls} "
+            f"{jacobian.reverse.operations.total}){self._measured()}, "
+            f"accumulation {jacobian.chosen.plan.muls} "
             f"multiplications (forward {jacobian.forward.plan.muls}, reverse "
             f"{jacobian.reverse.plan.muls}; order: {jacobian.chosen.order.found_by}); "
             f"{'for float32 alone; ' if self.module.trace.single else ''}"
             f"{self.report.summary()}{self._rejections()}"
         )
+
+    def _measured(self) -> str:
+        """What the program comes to by a price or an error, if one is asked for."""
+        found = self.module.measured
+        return "" if found is None else f", {found.what} by {found.by} {found.told()}"
 
     def _rejections(self) -> str:
         """What was rejected before this was taken, and why."""

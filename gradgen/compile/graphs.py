@@ -33,13 +33,14 @@ def graph_of(front: Front) -> LinearGraph:
 def graph_from(settings: Settings) -> LinearGraph:
     """The graph to search: of a graph file, or of the step function in a source file.
 
-    Raises GradgenError if it is neither, or if operations are to be counted: they are those of a
-    program, not of a graph.
+    Raises GradgenError if it is neither, or if operations are to be counted or priced: they are
+    those of a program, not of a graph.
     """
-    if settings.objective == "ops":
+    if settings.objective.of_program:
         raise GradgenError(
             "operations are counted on a program, not on a graph",
-            hint="search for few multiplications, or write a file with --objective ops",
+            hint="search for few multiplications, or write a file with --objective "
+            f"{settings.objective.name}",
         )
     if not settings.path.endswith(".json"):
         return graph_of(of_neurons(open_front(settings), "learned search"))
@@ -51,7 +52,7 @@ def graph_from(settings: Settings) -> LinearGraph:
 
 def graph_to_search(settings: Settings) -> LinearGraph | ArrayGraph:
     """The same, and on arrays the graph of the vector-Jacobian product; with the same errors."""
-    if settings.path.endswith(".json") or settings.objective == "ops":
+    if settings.path.endswith(".json") or settings.objective.of_program:
         return graph_from(settings)
     front = open_front(settings)
     return vjp_graph(front.trace) if isinstance(front, ArrayFront) else graph_of(front)

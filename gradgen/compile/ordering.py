@@ -34,7 +34,7 @@ def orders_for(
     heuristics = propose(graph)
     if settings.search == "heuristics":
         return heuristics
-    found, objective = search(settings, graph, status), _searched(settings)
+    found, objective = search(settings, graph, status), settings.objective.searched
     optimal = {
         order
         for order in heuristics
@@ -50,18 +50,18 @@ def search(
 ) -> SearchResult:
     """Search for an order as the settings say.
 
-    Operations depend on the program, so that under `ops` the multiplications lead the search.
+    Operations depend on the program, so that where they decide multiplications lead the search.
     Raises GradgenError for an objective that the elimination has not. On arrays vertices are
     eliminated for few multiplications, in work that is fixed.
     """
     if isinstance(graph, ArrayGraph):
-        if (settings.objective, settings.elimination) != ("muls", "vertex"):
+        if (settings.objective.count, settings.elimination) != ("muls", "vertex"):
             raise GradgenError(
                 "on arrays vertices are eliminated, for few multiplications",
                 hint="leave --elimination and --objective as they are",
             )
         return search_arrays(graph)
-    objective = _searched(settings)
+    objective = settings.objective.searched
     tell = None if status is None else _told(status, objective)
     if settings.search == "alphazero":
         return _play(settings, graph, objective, tell)
@@ -85,7 +85,7 @@ def is_credible(settings: Settings, graph: LinearGraph, order: Order, *, sealed:
     `sealed`, as gradgen wrote it, and no cheaper order is at hand. Raises OrderMismatchError if the
     order is for another graph.
     """
-    objective = _searched(settings)
+    objective = settings.objective.searched
     cost = cost_of(graph, order, objective)
     least, proved = cheapest_known(graph, objective)
     if proved and order.elimination == "vertex":
@@ -93,15 +93,11 @@ def is_credible(settings: Settings, graph: LinearGraph, order: Order, *, sealed:
     return sealed and cost <= least
 
 
-def _searched(settings: Settings) -> PlanObjective:
-    return "muls" if settings.objective == "ops" else settings.objective
-
-
 def _is_proved(settings: Settings, graph: LinearGraph, order: Order) -> bool:
     """Whether an order that claims to be optimal is so, by the bound of a search in this run."""
     if not order.proved_optimal:
         return False
-    objective = _searched(settings)
+    objective = settings.objective.searched
     try:
         found = search_order(
             graph,

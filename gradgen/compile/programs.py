@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-from gradgen.compile.choice import dearer_last
-from gradgen.compile.costs import cost_of, searched_count
+from gradgen.compile.choice import dearer_last, least_error_first
+from gradgen.compile.costs import cost_of, price_of, searched_count
 from gradgen.compile.front import Front
+from gradgen.compile.measuring import measure_of
 from gradgen.compile.refine import Cost, refine
 from gradgen.compile.second_order import Gradient
 from gradgen.compile.vector_products import (
@@ -27,7 +28,7 @@ from gradgen.ir.code import Var
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module, Passes, SecondOrder, Traces
-from gradgen.ir.plan import Objective
+from gradgen.ir.objective import Objective
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
 from gradgen.lowering.exponentials import share_exponentials
@@ -42,6 +43,8 @@ GENERATOR = f"gradgen {__version__}"
 
 _REWRITTEN = 2
 """How many orders' programs are rewritten at most."""
+_VARIED = 6
+"""The same where programs go by prices or errors."""
 _LONG = 500
 """Of programs with more instructions only the cheapest is rewritten, once: that takes longest."""
 _SEEDS = (0, 1)
@@ -51,8 +54,8 @@ _SEEDS = (0, 1)
 def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> list[Module]:
     """A module for each order of the Jacobian's accumulation, the cheapest by the objective first.
 
-    Of orders that cost the same, those with the fewest operations count. What takes more operations
-    than plain forward or reverse mode comes after that, unless an order was asked for. The first
+    Of orders that cost the same, those with the cheapest programs count. What costs more than plain
+    forward or reverse mode as a program comes after that, unless an order was asked for. The first
     modules are rewritten algebraically; the others are not, so that they are there where a
     rewritten program overflows and JAX does not.
     """
@@ -62,7 +65,11 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
     products = programs.cheapest_products()
     promising = _promising(ranked, objective)
-    least = min(sweeps, key=lambda a: a.operations.total)
+
+    def price(recipe: Recipe) -> int:
+        return price_of(programs.jacobian(recipe), objective)
+
+    least = min(sweeps, key=lambda a: price_of(a, objective))
     starts = [(a.order, seed) for a in promising for seed in _SEEDS]
     if len(promising[0].program.instructions) > _LONG:
         del starts[1:]
@@ -70,16 +77,20 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     for order, seed in starts:
         recipe = Recipe(order, seed, *products)
         found.setdefault(programs.jacobian(recipe).program, recipe)
-    if all(programs.jacobian(r).operations.total > least.operations.total for r in found.values()):
+    if all(price(r) > price_of(least, objective) for r in found.values()):
         recipe = Recipe(least.order, _SEEDS[0], *products)
         found.setdefault(programs.jacobian(recipe).program, recipe)
-    rewritten = sorted(found.values(), key=lambda r: programs.jacobian(r).operations.total)
+    rewritten = sorted(found.values(), key=price)
     plain = [Recipe(a.order, None, *products) for a in (*ranked, *fallbacks)]
     if products[-1] is not None:
         # JAX's own way through its own gradient, where another one overflows
         plain.append(replace(plain[0], hvp="forward"))
     modules = [programs.module(recipe) for recipe in (*rewritten, *plain)]
-    return modules if front.settings.order is not None else dearer_last(modules, objective)
+    if front.settings.order is not None:
+        return modules
+    if objective.count == "error":
+        return least_error_first(modules, objective)
+    return dearer_last(modules, objective)
 
 
 def with_other_products(front: Front, graph: LinearGraph, recipe: Recipe) -> list[Module]:
@@ -116,11 +127,14 @@ class _Programs:
         self.pulled, self.pushed = pulled(lowering, graph), pushed(graph, lowering.jvp)
         self.gradient = None if front.gradient is None else Gradient.of(front.gradient)
         self.jacobian = cache(self._jacobian)
+        self._measure = measure_of(front, self.accumulated(forward(graph)))
         self._products: dict[tuple[str, Steps, bool], Derivative] = {}
 
     def cheapest_products(self) -> tuple[Steps, Steps, Steps | None]:
         """The orders of the vector products, as a recipe has them."""
-        return cheapest(self.pulled), cheapest(self.pushed), self.cheapest_hvp()
+        objective = self._front.settings.objective
+        vjp, jvp = (cheapest(weighted, objective) for weighted in (self.pulled, self.pushed))
+        return vjp, jvp, self.cheapest_hvp()
 
     def cheapest_hvp(self) -> Steps | None:
         """The order of the Hessian-vector product; None if there is none."""
@@ -128,11 +142,13 @@ class _Programs:
         if gradient is None:
             return None
 
+        settings = self._front.settings
+
         def cost(order: Steps) -> Cost:
             found = self._product(gradient.pushed, order, rewriting=0).chosen
-            return found.operations.total, found.plan.muls
+            return cost_of(found, settings.objective.for_products)
 
-        return min(gradient.orders(self._front.settings), key=cost)
+        return min(gradient.orders(settings), key=cost)
 
     def module(self, recipe: Recipe) -> Module:
         """The module that a recipe gives."""
@@ -141,17 +157,20 @@ class _Programs:
         sweeps = self.accumulated(forward(self._graph)), self.accumulated(reverse(self._graph))
         rewriting, gradient = recipe.rewriting, self.gradient
         vjp = self._product(self.pulled, recipe.vjp, rewriting)
+        jacobian = Derivative(self.jacobian(recipe), *sweeps)
         return Module(
             source=source,
             trace=self._trace,
             graph=self._graph,
             primal=self._lowering.primal(),
-            jacobian=Derivative(self.jacobian(recipe), *sweeps),
+            jacobian=jacobian,
             vjp=vjp,
             jvp=self._product(self.pushed, recipe.jvp, rewriting),
             cotangents=self.pulled.variables,
             tangents=self.pushed.variables,
             recipe=recipe if gradient is not None else replace(recipe, hvp=None),
+            objective=settings.objective,
+            measured=self._measure(jacobian),
             traces=self._traces(recipe) if "traces" in programs else None,
             second=None if gradient is None else self._second(gradient, recipe),
             passes=self._passes(vjp, recipe) if "backward" in programs else None,
@@ -164,7 +183,8 @@ class _Programs:
 
     def _passes(self, vjp: Derivative, recipe: Recipe) -> Passes:
         products = vjp.chosen.program, select_last(vjp.forward.program)
-        passes = split(products, self._trace, self._front.settings.residuals)
+        settings = self._front.settings
+        passes = split(products, self._trace, settings.residuals, settings.objective.prices)
         if recipe.rewriting is None:
             return passes
         return replace(passes, backward=share_exponentials(passes.backward))
@@ -190,9 +210,8 @@ class _Programs:
         extended = weight_states(graph, state, eligible, factors)
         accumulated = accumulating(extended, lambda plan: self._lowering.traces(plan, more))
         ahead, back = accumulated(forward(extended)), accumulated(reverse(extended))
-        chosen = min(
-            map(accumulated, propose(extended)), key=lambda a: (a.operations.total, a.plan.muls)
-        )
+        products = self._front.settings.objective.for_products
+        chosen = min(map(accumulated, propose(extended)), key=lambda a: cost_of(a, products))
         seed = None if recipe.rewriting is None else 0
         derivative = Derivative(self._rewritten(chosen, more, seed), ahead, back)
         return Traces(derivative, tuple(eligible.items()), tuple(factors.items()))
@@ -220,7 +239,8 @@ class _Programs:
     def _rewritten(self, found: Accumulated, more: Sequence[Var], seed: int | None) -> Accumulated:
         program = found.program
         if seed is not None:
-            program = rewrite(program, [*self._floats, *more], seed)
+            prices = self._front.settings.objective.prices
+            program = rewrite(program, [*self._floats, *more], seed, prices)
         return replace(found, program=select_last(program))
 
 
@@ -244,12 +264,16 @@ def _ranked(
 
 
 def _promising(ranked: Sequence[Accumulated], objective: Objective) -> list[Accumulated]:
-    """The orders whose programs are worth rewriting: the cheapest, or one of each sort for `ops`.
+    """The orders whose programs are worth rewriting: the cheapest, or one of each sort where
+    programs decide.
 
-    Few multiplications are often few operations in the end, though not before rewriting.
+    Few multiplications are often few operations in the end, though not before rewriting. Prices
+    and errors are further from what a search knows, so that more orders are tried.
     """
-    if objective == "ops":
-        fewest = min(ranked, key=lambda a: cost_of(a, "muls"))
+    if objective.count in ("price", "error"):
+        return list(ranked[:_VARIED])
+    if objective.of_program:
+        fewest = min(ranked, key=lambda a: cost_of(a, Objective("muls", objective.prices)))
         return [ranked[0]] if fewest is ranked[0] else [ranked[0], fewest]
     least = cost_of(ranked[0], objective)[0]
     return [a for a in ranked if cost_of(a, objective)[0] == least][:_REWRITTEN]

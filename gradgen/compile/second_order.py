@@ -36,7 +36,7 @@ class Gradient:
 
         An order that was asked for is the Jacobian's; there is no search here then.
         """
-        found: list[Steps] = [cheapest(self.pushed)]
+        found: list[Steps] = [cheapest(self.pushed, settings.objective)]
         if settings.order is None:
             searched = orders_for(replace(settings, elimination="vertex"), self.pushed.graph)
             found += [order.steps for order in searched[:1]]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal
 
+from gradgen.compile.costs import price_of
 from gradgen.compile.refine import Cost, refine
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
 from gradgen.ir.code import Var
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative
+from gradgen.ir.objective import Objective
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Steps
@@ -90,14 +92,14 @@ def pushed(graph: LinearGraph, lowered: Callable[[Plan, Sequence[Var]], Program]
     return Weighted(extended, tuple(variables.items()), accumulated, "forward")
 
 
-def cheapest(weighted: Weighted) -> Steps:
-    """The order with the fewest operations of those that take no more multiplications."""
+def cheapest(weighted: Weighted, objective: Objective) -> Steps:
+    """The order with the cheapest program of those that take no more multiplications."""
     accumulated, limit = weighted.accumulated, weighted.sweeps.chosen
 
     def cost(order: Order) -> Cost:
         found = accumulated(order)
-        excess = limit.operations.total if found.plan.muls > limit.plan.muls else 0
-        return found.operations.total + excess, found.plan.muls
+        excess = price_of(limit, objective) if found.plan.muls > limit.plan.muls else 0
+        return price_of(found, objective) + excess, found.plan.muls
 
     heuristics = propose(weighted.graph)
     best = refine(heuristics, cost, evaluations(limit.program))

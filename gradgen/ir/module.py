@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EMITTED, HVP, EmittedFunction
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.objective import FEW_MULTIPLICATIONS, Measured, Objective
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Operations, Program, count_operations
 from gradgen.ir.recipe import Recipe
@@ -132,6 +133,10 @@ class Module:
     """For each differentiated input's path, the variable of its tangent."""
     recipe: Recipe
     """What was decided for it; replayed, it gives this module again."""
+    objective: Objective = FEW_MULTIPLICATIONS
+    """What was to be small."""
+    measured: Measured | None = None
+    """What value and Jacobian come to by that, if it is a price or an error."""
     traces: Traces | None = None
     """Where they are asked for."""
     passes: Passes | None = None

@@ -10,10 +10,8 @@ from gradgen.ir.graph import LinearGraph, PartialKind
 _STORED: tuple[PartialKind, ...] = ("mask", "variable")
 """The kinds whose values exist at run time only; the others are literals."""
 
-Objective = Literal["muls", "edges", "adds", "peak", "ops"]
-"""What a search can be asked to make small, by the definitions of docs/costs.md."""
 PlanObjective = Literal["edges", "muls", "adds", "peak"]
-"""Those that a plan alone decides, so that a search need not lower it."""
+"""Counts that a plan alone decides, so that a search for few of them need not lower it."""
 ProductObjective = Literal["edges", "muls"]
 """Those that count products alone."""
 

@@ -3,8 +3,9 @@
 The backward program reads values that do not depend on cotangents. Each of them is either kept by
 the forward pass, or computed again from others that are. Which ones is a minimum cut in the graph
 of their computation: a value that is kept is paid for by its bytes, one that is computed again by
-its operations (Ahuja, Magnanti and Orlin 1993, *Network Flows*, section 19.2, project selection;
-used for differentiated programs by PyTorch's ahead-of-time compiler).
+its operations, or by their prices where there are some (Ahuja, Magnanti and Orlin 1993, *Network
+Flows*, section 19.2, project selection; used for differentiated programs by PyTorch's ahead-of-time
+compiler).
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from gradgen.ir.code import Instruction, Var, live_code
 from gradgen.ir.loops import TUPLE
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.operations import OPERATIONS
+from gradgen.ir.prices import COUNTED, Prices
 from gradgen.ir.program import Program, Section, count_operations
 from gradgen.ir.results import Kept, OutputValue
 from gradgen.ir.trace import Trace
 
 _WEIGHTS = {"transcendental": 10, "div": 3, "free": 0}
-"""About what an operation takes beside an addition; one, where nothing else is said."""
+"""About what an operation takes beside an addition where no prices are given; one, where nothing
+else is said."""
 _HANDLING = 4
-"""Writing an array and reading it again, in operations of the same sort."""
+"""Writing an array and reading it again, in additions."""
 HEAVY = frozenset({"einsum", "conv", "sort", "random", "loop"})
 """What is never computed again."""
 PER_BYTE = 100
@@ -47,17 +50,19 @@ class Leaves:
     """Of each array, inputs and others: one where nothing is said."""
 
 
-def split(programs: Sequence[Program], trace: Trace, residuals: Residuals) -> Passes:
+def split(
+    programs: Sequence[Program], trace: Trace, residuals: Residuals, prices: Prices = COUNTED
+) -> Passes:
     """A forward and a backward pass.
 
     `programs` are vector-Jacobian products of one step, which take its inputs and then the same
     cotangents: the one to run, and one that accumulates the Jacobian first. With `auto`, whichever
-    keeps less is taken, then whichever computes less.
+    keeps less is taken, then whichever computes for less.
     """
     leaves = _leaves(trace)
     chosen = {"auto": programs, "entries": programs[-1:]}.get(residuals, programs[:1])
-    found = [passes_of(program, leaves, residuals) for program in chosen]
-    return min(found, key=lambda p: (p.bytes, p.operations.total))
+    found = [passes_of(program, leaves, residuals, prices) for program in chosen]
+    return min(found, key=lambda p: (p.bytes, prices.of(p.backward.instructions)))
 
 
 def _leaves(trace: Trace) -> Leaves:
@@ -72,7 +77,9 @@ def _leaves(trace: Trace) -> Leaves:
     )
 
 
-def passes_of(program: Program, leaves: Leaves, residuals: Residuals) -> Passes:
+def passes_of(
+    program: Program, leaves: Leaves, residuals: Residuals, prices: Prices = COUNTED
+) -> Passes:
     """The two passes of one program, by what keeping its inputs costs.
 
     Outputs among the program's results are results of the forward pass.
@@ -86,7 +93,7 @@ def passes_of(program: Program, leaves: Leaves, residuals: Residuals) -> Passes:
     results = [atom for _, atom in program.results if isinstance(atom, str)]
     read = {v for i in code if i.target in late for v in i.variables} | set(results)
     needed = read - late - set(cotangents)
-    cost = _Costs(early, leaves)
+    cost = _Costs(early, leaves, prices)
     if residuals == "inputs":
         again = {i.target for i in live_code(early, needed)}
     elif residuals == "auto":
@@ -133,7 +140,8 @@ def _restricted(program: Program, targets: Collection[Var]) -> Program:
 class _Costs:
     """What keeping a value costs, and computing it."""
 
-    def __init__(self, code: Sequence[Instruction], leaves: Leaves) -> None:
+    def __init__(self, code: Sequence[Instruction], leaves: Leaves, prices: Prices) -> None:
+        self._prices = prices
         self._definitions = {i.target: i for i in code}
         self._elements = leaves.elements
         self._dtypes = {**leaves.dtypes, **{i.target: i.dtype for i in code}}
@@ -154,13 +162,15 @@ class _Costs:
         """To write a value down and read it again, in operations."""
         if variable not in self._varying and variable not in self._driving:
             return 0
-        return _HANDLING * self._elements.get(variable, 1)
+        return _HANDLING * self._prices.amount("add") * self._elements.get(variable, 1)
 
     def operations(self, variable: Var) -> int:
         """To compute a value from its operands."""
         instruction = self._definitions[variable]
         kind = OPERATIONS[instruction.op].kind
         elements = 0 if self.is_made(variable) else self._elements.get(variable, 1)
+        if self._prices != COUNTED:
+            return self._prices.of([instruction]) * elements
         if kind == "pow":
             return count_operations([instruction]).total * elements
         return _WEIGHTS.get(kind, 1) * elements

@@ -6,8 +6,6 @@ Keys are the long options of the command line, with lists and tables where an op
 from __future__ import annotations
 
 import math
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +26,10 @@ from gradgen.config import (
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import SEPARATORS, read_text, resolved
 from gradgen.ir.graph import FACE
+from gradgen.ir.objective import Objective
+from gradgen.prices.objectives import objective_of
 from gradgen.project.target import BUDGETS, Target, shown
-from gradgen.project.toml_lines import line_of
+from gradgen.toml_files import document_of, line_of
 
 FILE = "pyproject.toml"
 TABLE = ("tool", "gradgen")
@@ -54,7 +54,7 @@ def find(start: Path) -> Path | None:
         path = folder / FILE
         if path.is_file():
             text = read_text(shown(path), "the configuration")
-            if TABLE[1] in _tools(_document(path, text), path, text):
+            if TABLE[1] in _tools(document_of(text, shown(path)), path, text):
                 return path
     return None
 
@@ -66,7 +66,7 @@ def read(path: Path) -> Configuration:
 
 def parse(path: Path, text: str) -> Configuration:
     """The configuration in the text of a pyproject.toml; raises GradgenError as `read` does."""
-    table = _table(_document(path, text), path, text)
+    table = _table(document_of(text, shown(path)), path, text)
     targets = table.pop("targets", {})
     if not isinstance(targets, dict):
         raise _error(path, text, TABLE, "targets", "'targets' is not a table of targets")
@@ -75,21 +75,6 @@ def parse(path: Path, text: str) -> Configuration:
     found = tuple(_target(path, text, name, defaults, entry) for name, entry in targets.items())
     _check_files(path, text, found)
     return Configuration(path, found)
-
-
-def _document(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise GradgenError("not valid TOML: nested too deeply", path=shown(path)) from None
-    except ValueError as error:  # of a number that is too long as well
-        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        raise GradgenError(
-            f"not valid TOML: {re.sub(r' *[(]at .*[)]$', '', str(error))}",
-            path=shown(path),
-            line=int(place[1]) if place else text.count("\n") + 1,
-            column=int(place[2]) - 1 if place else 0,
-        ) from None
 
 
 def _table(document: Mapping[str, Any], path: Path, text: str) -> dict[str, Any]:
@@ -249,6 +234,7 @@ _DEFAULTS: Mapping[str, Callable[[Any], Any]] = {
     "dtype": _one_of(DTYPES),
     "per-neuron": _flag,
     "objective": _one_of(OBJECTIVES),
+    "prices": _text,
     "elimination": _one_of(ELIMINATIONS),
     "emit": _functions,
     "residuals": _one_of(RESIDUALS),
@@ -293,7 +279,7 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
         function=given.get("function"),
         directives=tuple(directives),
         example=_example(folder, table, given.get("example")),
-        objective=given.get("objective", "muls"),
+        objective=_objective(table, given, folder),
         elimination=given.get("elimination", "vertex"),
         emit=given.get("emit", DEFAULT_FUNCTIONS),
         residuals=given.get("residuals", "auto"),
@@ -313,6 +299,17 @@ def _target(path: Path, text: str, name: str, defaults: _Table, entry: Any) -> T
         shown(path),
         {key: line_of(text, place, key) for key in ("", *entry)},
     )
+
+
+def _objective(table: _Table, given: Mapping[str, Any], folder: Path) -> Objective:
+    """What is to be small; a file of prices is looked for beside the configuration."""
+    count, prices = given.get("objective", "muls"), given.get("prices")
+    if count != "price" and "prices" not in table.content:
+        prices = None  # those of all targets that go by prices
+    try:
+        return objective_of(count, prices, folder)
+    except GradgenError as error:
+        raise error.located(shown(table.path), line_of(table.text, table.name, "prices")) from None
 
 
 def _example(folder: Path, table: _Table, text: str | None) -> str | None:

@@ -24,6 +24,8 @@ class Facts:
     options: tuple[tuple[str, Any], ...]
     function: str | None
     """As asked for; None to find it in the source."""
+    prices: str | None = None
+    """The digest of those that it goes by."""
 
 
 def facts_of(target: Target) -> Facts:
@@ -35,6 +37,7 @@ def facts_of(target: Target) -> Facts:
         digests_of_imports(settings.path, settings.example),
         settings.options(),
         settings.function,
+        settings.objective.prices.recorded,
     )
 
 
@@ -49,6 +52,10 @@ def reasons(target: Target, record: Record, facts: Facts) -> tuple[Finding, ...]
         found.append(_stale(target, f"the source of {target.output} has changed", settings.path))
     for path, what in _changed_imports(record.imports, facts, settings.path):
         found.append(_stale(target, f"{what} the source of {target.output}", path))
+    if None not in (record.prices, facts.prices) and record.prices != facts.prices:
+        prices = settings.objective.prices
+        path = prices.source if prices.in_file else settings.path
+        found.append(_stale(target, f"the prices of {target.output} have changed", path))
     different = _different_options(record, facts)
     if different:
         found.append(

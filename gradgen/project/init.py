@@ -16,6 +16,7 @@ from gradgen.errors import GradgenError
 from gradgen.files import alone_in, read_text, require_named, write_atomically
 from gradgen.frontend.reading.directives import parse_range, parse_size
 from gradgen.frontend.reading.source import read_source
+from gradgen.ir.prices import COUNTED, Prices
 from gradgen.project.configuration import FILE, TABLE, parse
 from gradgen.project.target import Target, shown
 
@@ -105,7 +106,8 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
     if settings.per_neuron:
         entry["per-neuron"] = True
     for key, value, default in (
-        ("objective", settings.objective, "muls"),
+        ("objective", settings.objective.name, "muls"),
+        ("prices", _prices(settings.objective.prices, path), None),
         ("elimination", settings.elimination, "vertex"),
         ("residuals", settings.residuals, "auto"),
         *settings.of_loops,
@@ -116,6 +118,14 @@ def _entry(settings: Settings, source: str, output: str, path: Path) -> Table:
     if settings.emit != DEFAULT_FUNCTIONS:
         entry["emit"] = list(settings.emit)
     return entry
+
+
+def _prices(prices: Prices, path: Path) -> str | None:
+    """As a target says them; None for plain counts."""
+    if prices == COUNTED:
+        return None
+    source = _relative(Path(prices.source), path) if prices.in_file else prices.source
+    return f"{source}:{prices.precision}"
 
 
 def _inline(content: dict[str, Any]) -> Any:

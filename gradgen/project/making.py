@@ -88,5 +88,7 @@ def _recorded(
     allowed = ELIMINATIONS.index(settings.elimination)
     if ELIMINATIONS.index(recipe.order.elimination) > allowed:
         return None, search_again
-    asked = then.get("objective", "muls"), then.get("elimination", "vertex")
-    return recipe, search_again or asked != (settings.objective, settings.elimination)
+    objective = settings.objective
+    asked = then.get("objective", "muls"), then.get("elimination", "vertex"), record.prices
+    now = objective.name, settings.elimination, objective.prices.recorded
+    return recipe, search_again or asked != now

@@ -75,6 +75,8 @@ class Record:
     digest: str | None = None
     elimination: str | None = None
     """Of what its order is."""
+    prices: str | None = None
+    """The digest of the prices that it goes by."""
     seal: str | None = None
     """The digest of the text, as it says itself."""
     imports: Mapping[str, str] = field(default_factory=dict)
@@ -127,6 +129,7 @@ _STRINGS = {
     "function": "function",
     "digest": "digest",
     "elimination": "elimination",
+    "prices": "prices",
     "seal": "text",
 }
 

@@ -34,6 +34,7 @@ def stamp(facts: Facts, text: str) -> str:
         _code_digest(),
         _environment(),
         [facts.source, facts.digest, facts.imports, facts.options, facts.function],
+        facts.prices,
         text,
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

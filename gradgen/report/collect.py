@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from gradgen.elimination.accumulate import accumulate
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.module import Module
-from gradgen.ir.program import count_operations
+from gradgen.ir.program import Program, count_operations
 from gradgen.ir.source import Source
 from gradgen.lowering.lower import Lowering
 from gradgen.report.costs import LineCost, line_costs
@@ -83,7 +83,18 @@ def _comparisons(module: Module) -> tuple[ComparedCount, ...]:
             min(count_operations(program.instructions).total for program in programs),
             best.operations.total,
         ),
+        *_measured(module, programs),
     )
+
+
+def _measured(module: Module, markowitz: Sequence[Program]) -> tuple[ComparedCount, ...]:
+    """The same by the price or the error that the module goes by, if it goes by one."""
+    found, prices = module.measured, module.objective.prices
+    if found is None:
+        return ()
+    middle = min(map(prices.price, markowitz)) if found.what == "price" else None
+    unit = found.unit or f"{found.by}, relative"
+    return (ComparedCount(found.what, found.forward, found.reverse, middle, found.chosen, unit),)
 
 
 def _sparsity(module: Module, view: GraphView) -> Sparsity:

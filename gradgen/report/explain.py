@@ -162,8 +162,14 @@ def _closing(module: Module, costs: Sequence[LineCost]) -> str:
         "muls and adds: eliminating it.\n"
         f"Folding, sharing and algebra make {jacobian.chosen.operations.total} operations of these "
         f"{before} (forward mode {jacobian.forward.operations.total}, reverse mode "
-        f"{jacobian.reverse.operations.total})."
+        f"{jacobian.reverse.operations.total}).{_measured(module)}"
     )
+
+
+def _measured(module: Module) -> str:
+    """What the program comes to by a price or an error, if one is asked for."""
+    found = module.measured
+    return "" if found is None else f"\nTheir {found.what} by {found.by} is {found.told()}."
 
 
 def _elimination_table(found: _Elimination) -> Table:

@@ -24,6 +24,8 @@ _CHARTS = {
     "muls": ("Multiplications", "of the accumulation"),
     "edges": ("Products", "of the accumulation, every one counted"),
     "ops": ("Operations", "of value and Jacobian"),
+    "price": ("Price", "of value and Jacobian"),
+    "error": ("Rounding error", "of the Jacobian"),
 }
 _ON_ARRAYS = _CHARTS | {"ops": ("Operations", "of value and vector-Jacobian product")}
 _CHECKS = {"f": "the step itself", "source": "the source on arrays of neurons"}
@@ -35,7 +37,7 @@ class Bar:
     """A bar of a chart: its length is a share of the longest."""
 
     name: str
-    count: int | None
+    count: float | None
     """None where there is no such order."""
     share: float
 
@@ -191,6 +193,6 @@ def _chart(comparison: ComparedCount, title: str, of: str) -> Chart:
         "Markowitz": comparison.markowitz,
         "this file": comparison.best,
     }
-    longest = max(1, *(n for n in counts.values() if n is not None))
+    longest = max(n for n in counts.values() if n is not None) or 1
     bars = tuple(Bar(name, n, round((n or 0) / longest, 4)) for name, n in counts.items())
-    return Chart(title, of, bars)
+    return Chart(title, f"{of}, in {comparison.unit}" if comparison.unit else of, bars)

@@ -15,13 +15,13 @@ from gradgen.report.templating import fill
 class Count:
     """What a model takes of something."""
 
-    forward: int | None
+    forward: float | None
     """None where that is not known, or impossible."""
-    reverse: int | None
-    found: int
+    reverse: float | None
+    found: float
 
     @property
-    def saved(self) -> int | None:
+    def saved(self) -> float | None:
         """What it takes less than in reverse mode; negative if it takes more."""
         return None if self.reverse is None else self.reverse - self.found
 

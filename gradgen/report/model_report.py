@@ -57,12 +57,15 @@ class ComparedCount:
     """One count of the program, beside what other orders take."""
 
     count: str
-    """`muls`, `edges` or `ops`."""
-    forward: int | None
+    """`muls`, `edges`, `ops`, `price` or `error`."""
+    forward: float | None
     """None where such an order is impossible: on arrays, where linear maps are applied."""
-    reverse: int
-    markowitz: int | None
-    best: int
+    reverse: float
+    markowitz: float | None
+    """None where it is impossible as well, or not measured."""
+    best: float
+    unit: str = ""
+    """Of a price; the precision of an error."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _number(count: int | None) -> str:
+def _number(count: float | None) -> str:
     """A count, with commas where it is long; a dash for one that there is not."""
     return "–" if count is None else f"{count:,}"  # noqa: RUF001
 

@@ -16,6 +16,7 @@ from gradgen.config import Settings
 from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.objective import Count, Objective
 from gradgen.project.record import read_record
 from gradgen.search.heuristics import propose
 from gradgen.targets.jax.seal import text_digest
@@ -61,11 +62,11 @@ def test_the_proof_of_an_order_file_is_made_again(graph: LinearGraph, tmp_path: 
 
 @pytest.mark.parametrize("objective", ["edges", "peak", "ops"])
 def test_a_proof_is_one_under_the_objective_of_the_run(
-    objective: str, graph: LinearGraph, tmp_path: Path
+    objective: Count, graph: LinearGraph, tmp_path: Path
 ) -> None:
     worse = max(propose(graph), key=lambda order: cost_of(graph, order, "edges"))
     path = stored(tmp_path / "order.json", worse, **CLAIM)
-    order = considered(graph, path, objective=objective, budget=0.1)
+    order = considered(graph, path, objective=Objective(objective), budget=0.1)
     assert not order.proved_optimal
 
 

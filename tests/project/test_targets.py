@@ -19,7 +19,7 @@ from gradgen.frontend.reading.directives import parse_static
 from gradgen.project.configuration import parse
 from gradgen.project.init import add_target
 from gradgen.project.record import read_record
-from gradgen.project.toml_lines import line_of
+from gradgen.toml_files import line_of
 
 GENERATED = "generated/neuron_grad.py"
 
@@ -66,7 +66,7 @@ class TestConfiguration:
             ("static", "mode='fast'"),
             ("static", "n=3"),
         }
-        assert (settings.objective, settings.elimination) == ("ops", "edge")
+        assert (settings.objective.count, settings.elimination) == ("ops", "edge")
         assert settings.emit == ("jvp", "f")
         assert settings.per_neuron
         assert target.budgets == {"max-muls": 3}

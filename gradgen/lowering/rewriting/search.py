@@ -1,11 +1,12 @@
-"""Chooses among rewritings by late acceptance (Burke and Bykov 2017), by counted operations."""
+"""Chooses among rewritings by late acceptance (Burke and Bykov 2017), by what operations cost."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from gradgen.ir.prices import COUNTED, Prices
 from gradgen.lowering.rewriting.forms import Forms, tidy
 from gradgen.lowering.rewriting.moves import Roots, apply, moves, push, reachable, rescale
 from gradgen.lowering.rewriting.sharing import share
@@ -26,12 +27,13 @@ class _State:
 
     forms: Forms
     roots: Roots
+    prices: Prices
 
     @cached_property
     def cost(self) -> int:
-        """Operations first, then divisions, which take longest."""
-        shared = share(self.forms, self.roots)
-        return 256 * shared.operations + shared.divisions
+        """The price first, then divisions, which take longest."""
+        shared = share(self.forms, self.roots, self.prices)
+        return 256 * shared.price + shared.divisions
 
     @cached_property
     def sums(self) -> list[int]:
@@ -47,10 +49,12 @@ class _State:
         ]
 
 
-def improve(forms: Forms, roots: Roots, evaluations: int, seed: int = 0) -> Roots:
+def improve(
+    forms: Forms, roots: Roots, evaluations: int, seed: int = 0, prices: Prices = COUNTED
+) -> Roots:
     """The cheapest rewriting of the roots found with so many evaluations; never a dearer one."""
     chance = random.Random(seed)
-    best = current = _State(forms, roots)
+    best = current = _State(forms, roots, prices)
     # small programs have few rewritings, which the search meets again and again
     states = {roots: best}
     memory = [current.cost] * _MEMORY
@@ -73,7 +77,7 @@ def _restored(state: _State, original: Roots) -> _State:
     for number, root in enumerate(original):
         if state.roots[number] != root:
             roots = (*state.roots[:number], root, *state.roots[number + 1 :])
-            restored = _State(state.forms, roots)
+            restored = replace(state, roots=roots)
             if restored.cost <= state.cost:
                 state = restored
     return state
@@ -86,7 +90,7 @@ def _changed(state: _State, states: dict[Roots, _State], chance: random.Random) 
     for _ in range(_PATIENCE):
         roots = _neighbour(state, chance)
         if roots is not None and roots != state.roots:
-            return states.setdefault(roots, _State(state.forms, roots))
+            return states.setdefault(roots, replace(state, roots=roots))
     return None
 
 

@@ -9,10 +9,12 @@ in algebraic factorisation for polynomials (Hosangadi, Fallah and Kastner 2006).
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from gradgen.ir.prices import COUNTED, Prices
 from gradgen.lowering.rewriting.covering import operands
 from gradgen.lowering.rewriting.forms import Forms, Monomial, Term, divide
 
@@ -20,6 +22,7 @@ Key = tuple[float, Monomial]
 """A term without its sign."""
 Pair = tuple[int, int]
 
+_FIRST_RECIPROCAL = 1 << 39
 _FIRST_WHOLE = 1 << 40
 _FIRST_PAIR = 1 << 41
 """Where the numbers of shared factors begin: above those of all atoms."""
@@ -37,21 +40,58 @@ class Sharing:
     """Pairs of factors that occur more than once."""
     sums: dict[int, list[tuple[int, Key]]]
     """Each sum that is needed, as signs and terms."""
-    operations: int
+    reciprocals: dict[int, int]
+    """Factors that are computed as one by another one: by their own numbers, those."""
+    price: int
     divisions: int
 
 
-def share(forms: Forms, roots: Iterable[Term]) -> Sharing:
+def share(forms: Forms, roots: Iterable[Term], prices: Prices = COUNTED) -> Sharing:
     """All that the roots need, taken apart."""
     products, sums = _needed(forms, roots)
     lists = {key: list(operands(forms, key)) for key in products}
+    reciprocals = _invert(forms, lists, prices)
     whole = _contain(forms, lists)
     pairs = _extract(list(lists.values()))
-    operations = len(pairs) + sum(len(symbols) - 1 for symbols in lists.values())
+    products_of_two = len(pairs) + sum(len(symbols) - 1 for symbols in lists.values())
     divisions = sum(symbol < 0 for symbols in lists.values() for symbol in symbols)
     divisions += sum((a < 0) != (b < 0) for a, b in pairs.values())
-    operations += sum(len(terms) - 1 for terms in sums.values())
-    return Sharing(lists, whole, pairs, sums, operations, divisions)
+    subtractions = sum(sign < 0 for terms in sums.values() for sign, _ in terms)
+    additions = sum(len(terms) - 1 for terms in sums.values()) - subtractions
+    price = (
+        prices.amount("mul") * (products_of_two - divisions)
+        + prices.amount("div") * (divisions + len(reciprocals))
+        + prices.amount("add") * additions
+        + prices.amount("sub") * subtractions
+        + _moving(prices) * (products_of_two + additions + subtractions)
+    )
+    return Sharing(lists, whole, pairs, sums, reciprocals, price, divisions + len(reciprocals))
+
+
+def _moving(prices: Prices) -> int:
+    """What it costs that an operation reads two values and writes one."""
+    return 2 * prices.amount("read") + prices.amount("write")
+
+
+def _invert(forms: Forms, lists: dict[Key, list[int]], prices: Prices) -> dict[int, int]:
+    """Replace what several products are divided by where one reciprocal costs less, in place.
+
+    Returns what the new factors are the reciprocals of.
+    """
+    divide, multiply = prices.amount("div"), prices.amount("mul")
+    if divide <= multiply:
+        return {}
+    counted = Counter(s for symbols in lists.values() for s in symbols if s < 0)
+    found: dict[int, int] = {}
+    for symbol, times in sorted(counted.items()):
+        if times * divide > divide + times * multiply + _moving(prices):
+            found[symbol] = _FIRST_RECIPROCAL + len(found)
+    one = forms.number(1.0)
+    for symbols in lists.values():
+        if not found.keys().isdisjoint(symbols):
+            # the reciprocal alone is a product, of which one was to be divided
+            symbols[:] = sorted(found.get(s, s) for s in symbols if s != one)
+    return {number: -symbol for symbol, number in found.items()}
 
 
 def _needed(

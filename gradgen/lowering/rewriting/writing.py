@@ -8,16 +8,19 @@ from dataclasses import replace
 
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Instruction, Var, uses
+from gradgen.ir.prices import COUNTED, Prices
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import OutputValue, Result
 from gradgen.lowering.rewriting.forms import ZERO, Term
 from gradgen.lowering.rewriting.reading import Reading, is_number
-from gradgen.lowering.rewriting.sharing import Key, share
+from gradgen.lowering.rewriting.sharing import Key, Sharing, share
 
 
-def write(program: Program, reading: Reading, roots: Sequence[Term]) -> Program:
+def write(
+    program: Program, reading: Reading, roots: Sequence[Term], prices: Prices = COUNTED
+) -> Program:
     """The program with its derivative part computed from rewritten roots."""
-    writer = _Writer(program, reading, roots)
+    writer = _Writer(program, reading, share(reading.forms, roots, prices))
     remaining = iter(roots)
     for instruction in reading.opaque:
         operands = tuple(
@@ -37,11 +40,11 @@ def write(program: Program, reading: Reading, roots: Sequence[Term]) -> Program:
 class _Writer:
     """Code under construction: each product and sum is written when it is first needed."""
 
-    def __init__(self, program: Program, reading: Reading, roots: Iterable[Term]) -> None:
+    def __init__(self, program: Program, reading: Reading, shared: Sharing) -> None:
         self._program = program
         self._reading = reading
         self._forms = reading.forms
-        self._shared = share(reading.forms, roots)
+        self._shared = shared
         self._primal = [i for s in program.sections if s.title == PRIMAL for i in s.instructions]
         self._builder = Builder("e", self._primal)
         self._products: dict[Key, Atom] = {}
@@ -124,6 +127,10 @@ class _Writer:
             atom = Const(self._forms.numbers[symbol])
         elif symbol in self._forms.sums:
             atom = self._sum(symbol)
+        elif symbol in self._shared.reciprocals:
+            atom = self._builder.emit(
+                "div", Const(1.0), self._symbol(self._shared.reciprocals[symbol])
+            )
         elif symbol in self._shared.whole:
             atom = self._product(self._shared.whole[symbol])
         else:

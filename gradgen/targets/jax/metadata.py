@@ -26,6 +26,7 @@ def summary_lines(module: Module) -> list[str]:
         f"{module.source.function}: value and Jacobian in {jacobian.chosen.operations}, {primal} "
         f"of them the step itself (forward mode {jacobian.forward.operations.total}, reverse mode "
         f"{jacobian.reverse.operations.total}).",
+        *_measured(module),
         *precision_sentences(module.trace),
         f"Accumulation by {order.elimination} elimination, {order.found_by}{proof}: "
         f"{jacobian.chosen.plan.muls} multiplications "
@@ -51,6 +52,12 @@ def summary_lines(module: Module) -> list[str]:
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
 
 
+def _measured(module: Module) -> list[str]:
+    """What value and Jacobian come to by a price or an error, where one was asked for."""
+    found = module.measured
+    return [] if found is None else [f"{found.what.capitalize()} by {found.by}: {found.told()}."]
+
+
 def metadata_lines(module: Module) -> list[str]:
     """The record of how the module was made."""
     order = module.jacobian.chosen.order
@@ -63,6 +70,7 @@ def metadata_lines(module: Module) -> list[str]:
         **_unless_empty("imports", {path: f"sha256:{d}" for path, d in module.imports}),
         "text": UNSEALED,
         **_unless_empty("options", dict(module.options)),
+        **_unless_none("prices", module.objective.prices.recorded),
         "wrt": wrt,
         **precision_metadata(module.trace),
         "elimination": order.elimination,
@@ -101,6 +109,9 @@ def counts_of(module: Module) -> dict[str, dict[str, Any]]:
         counts[name] = count_operations(program.instructions).as_dict()
         if name in derivatives:
             counts[name] |= _accumulation(derivatives[name], PROGRAMS[name].rivals)
+    if (found := module.measured) is not None:
+        values = {"chosen": found.chosen, "forward": found.forward, "reverse": found.reverse}
+        counts["value_and_jacobian"][found.what] = values
     if module.passes is not None:
         kept = {"bytes": module.passes.bytes, "inputs": module.passes.input_bytes}
         counts["residuals"]["kept"] = kept
@@ -109,6 +120,10 @@ def counts_of(module: Module) -> dict[str, dict[str, Any]]:
 
 def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:
     return {key: content} if content else {}
+
+
+def _unless_none(key: str, content: str | None) -> dict[str, object]:
+    return {} if content is None else {key: content}
 
 
 def _accumulation(derivative: Derivative, modes: Sequence[str]) -> dict[str, dict[str, int]]:

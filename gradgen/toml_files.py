@@ -1,13 +1,34 @@
-"""Where a key stands in a TOML file: `tomllib` does not tell."""
+"""TOML files with the place of everything in them, which `tomllib` does not tell."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
+
+from gradgen.errors import GradgenError
 
 _PART = r"""[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*'"""
 _HEADER = re.compile(rf"^\s*\[\s*((?:{_PART})(?:\s*\.\s*(?:{_PART}))*)\s*\]")
 _KEY = re.compile(rf"^\s*((?:{_PART})(?:\s*\.\s*(?:{_PART}))*)\s*=")
+
+
+def document_of(text: str, path: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """What a TOML file says; raises GradgenError, with the place, if it is none."""
+    try:
+        return tomllib.loads(text, parse_float=parse_float)
+    except RecursionError:
+        raise GradgenError("not valid TOML: nested too deeply", path=path) from None
+    except ValueError as error:  # of a number that is too long as well
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        raise GradgenError(
+            f"not valid TOML: {re.sub(r' *[(]at .*[)]$', '', str(error))}",
+            path=path,
+            line=int(place[1]) if place else text.count("\n") + 1,
+            column=int(place[2]) - 1 if place else 0,
+        ) from None
 
 
 def line_of(text: str, table: tuple[str, ...], key: str) -> int:
