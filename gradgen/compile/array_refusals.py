@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradgen.errors import GradgenError
+from gradgen.ir.amounts import Amount
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.eligibility import Coupling, Eligibility
@@ -17,17 +18,20 @@ def never_formed(
 ) -> GradgenError:
     """A derivative through an operation that is applied to vectors alone."""
     paths = {o.atom: o.path for o in reversed(trace.float_outputs)}
-    elemental = next(e for e in trace.elementals if e.target == at)
-    operation = "a rule of its own" if elemental.operation == "copy" else elemental.operation
-    place = elemental.place or source.position
+    place = next(e.place for e in trace.elementals if e.target == at) or source.position
     return GradgenError(
-        f"{what} of {paths[output]} by {called(trace, given)} goes through {operation}, which is "
-        "applied to vectors and never stored",
+        f"{what} of {paths[output]} by {called(trace, given)} goes through "
+        f"{_operation(trace, at)}, which is applied to vectors and never stored",
         hint=hint,
         path=source.path,
         line=place.line,
         column=place.column,
     )
+
+
+def _operation(trace: ArrayTrace, target: Var) -> str:
+    name = next(e.operation for e in trace.elementals if e.target == target)
+    return "a rule of its own" if name == "copy" else name
 
 
 def trace_never_formed(
@@ -39,8 +43,11 @@ def trace_never_formed(
     at: Var,
 ) -> GradgenError:
     """A trace through what is applied to vectors alone, and what can be had instead."""
-    offers = [f"--locality {c.locality} leaves it out, by name" for c in choices]
-    hint = "; ".join(offers) or (
+    offers = [
+        f"--locality {c.locality} leaves it out, by name: {_bytes(trace, c.amount)}"
+        for c in choices
+    ]
+    hint = f"{'; '.join(offers)} (in float32)" if offers else (
         f"leave traces out of --emit: {source.function} itself has no need of them"
     )
     return never_formed(trace, source, "the trace", hint, output, given, at)
@@ -86,25 +93,39 @@ def require_learned(trace: ArrayTrace, source: Source) -> None:
 
 
 def couples_neurons(
-    trace: ArrayTrace, source: Source, choices: Sequence[Eligibility]
+    trace: ArrayTrace,
+    source: Source,
+    choices: Sequence[Eligibility],
+    never_stored: Var | None = None,
 ) -> GradgenError:
-    """Traces of a step that couples neurons, where nobody said what to keep of that."""
+    """Traces of a step that couples neurons, where nobody said what to keep of that; to keep all
+    cannot be had where a trace would go through what is `never_stored`."""
     couplings = choices[0].couplings
     place = _elemental_place(trace, couplings[0]) or source.position
-    sizes = dict(trace.sizes)
-    offers = "; ".join(
-        f"--locality {c.locality} {_KEEPS[c.locality]}: {4 * c.amount} = {c.bytes(sizes):,} bytes"
-        for c in choices
-    )
-    terms = ", ".join(described(trace, source, c) for c in couplings)
+    offers = [
+        f"--locality {c.locality} {_KEEPS[c.locality]}: {_bytes(trace, c.amount)}" for c in choices
+    ]
+    if never_stored is not None:
+        offers.append(
+            "--locality full cannot be had: the influence matrix, "
+            f"{_bytes(trace, choices[0].matrix(trace.shapes_by_variable))}, goes through "
+            f"{_operation(trace, never_stored)}, which is never stored"
+        )
+    terms = ", ".join(dict.fromkeys(described(trace, source, c) for c in couplings))
     return GradgenError(
         f"'{source.function}' couples neurons through its state, by {terms}: which of that are "
         "traces to keep?",
-        hint=f"{offers} (in float32)",
+        hint=f"{'; '.join(offers)} (in float32)",
         path=source.path,
         line=place.line,
         column=place.column,
     )
+
+
+def _bytes(trace: ArrayTrace, elements: Amount) -> str:
+    """What so many numbers take in float32, as a formula and at the sizes of the trace."""
+    found = 4 * elements
+    return f"{found} = {found.at(dict(trace.sizes)):,} bytes"
 
 
 _KEEPS = {

@@ -55,7 +55,7 @@ def online_traces(
     except NeverFormedError as error:
         choices = _choices(stored)
         if settings.locality == "auto" and choices:
-            raise couples_neurons(trace, source, choices) from error
+            raise couples_neurons(trace, source, choices, error.at) from error
         raise trace_never_formed(
             trace, source, choices, error.output, error.given, error.at
         ) from error
