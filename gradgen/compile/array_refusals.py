@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradgen.elimination.array_graphs import reach
+from gradgen.elimination.eligibility import influence_of
 from gradgen.errors import GradgenError
 from gradgen.ir.amounts import Amount
 from gradgen.ir.array_trace import ArrayTrace
@@ -47,10 +49,25 @@ def trace_never_formed(
         f"--locality {c.locality} leaves it out, by name: {_bytes(trace, c.amount)}"
         for c in choices
     ]
-    hint = f"{'; '.join(offers)} (in float32)" if offers else (
-        f"leave traces out of --emit: {source.function} itself has no need of them"
-    )
+    hint = f"{'; '.join(offers)} (in float32)"
+    if not offers:
+        instead, without = _instead(trace, at), "leave traces out of --emit"
+        others = [instead, f"or {without}"] if instead else [without]
+        hint = f"{', '.join(others)}: {source.function} itself has no need of them"
     return never_formed(trace, source, "the trace", hint, output, given, at)
+
+
+def _instead(trace: ArrayTrace, at: Var) -> str:
+    """What can be written in place of an operation that no trace goes through; empty if unknown."""
+    code = {i.target: i for i in trace.primal}
+    operation, operands = code[at].op, code[at].variables
+    if operation == "reshape":
+        return "keep the axes apart, as jnp.einsum('bchw,chwk->bk', z, w) does"
+    states = {path for path, _ in trace.differentiated_state}
+    above = reach(operands[:1], {v: [*i.variables] for v, i in code.items()})
+    if operation == "conv" and any(i.path in states and i.variable in above for i in trace.inputs):
+        return "give the channels that it mixes names, and --locality neuron leaves it out"
+    return ""
 
 
 def require_learned(trace: ArrayTrace, source: Source) -> None:
@@ -108,7 +125,7 @@ def couples_neurons(
     if never_stored is not None:
         offers.append(
             "--locality full cannot be had: the influence matrix, "
-            f"{_bytes(trace, choices[0].matrix(trace.shapes_by_variable))}, goes through "
+            f"{_bytes(trace, influence_of(trace, choices[0]))}, goes through "
             f"{_operation(trace, never_stored)}, which is never stored"
         )
     terms = ", ".join(dict.fromkeys(described(trace, source, c) for c in couplings))

@@ -92,12 +92,6 @@ class Eligibility:
         """The elements of what is handed on."""
         return sum((amount(term.shape) for term in (*self.traces, *self.factors)), Amount())
 
-    def matrix(self, shapes: Mapping[Var, Shape]) -> Amount:
-        """The elements of the influence matrix: of all carried states by all sources, with no axis
-        left out; `shapes` are those of variables."""
-        pairs = ((*shapes[s], *shapes[q]) for s in self.carried for q in self.sources)
-        return sum(map(amount, pairs), Amount())
-
 
 @dataclass(frozen=True)
 class Plans:

@@ -221,5 +221,5 @@ def _untold(read: set[str], kept: Sequence[Shape], errors: Sequence[Shape]) -> s
         others = [names for j, names in enumerate(told) if j != k]
         by_all = frozenset.intersection(*others) if others else frozenset()
         missing |= told[k] - by_all
-        missing |= {*axes_in([[dim for dim in shape if multiple(dim) is None]])}
+        missing |= {*axes_in([tuple(dim for dim in shape if multiple(dim) is None)])}
     return missing - known
