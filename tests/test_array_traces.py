@@ -388,6 +388,9 @@ def test_what_is_never_formed_may_be_left_out(tmp_path):
     assert run.made.generated.GRADGEN["traces"]["held"]["v by a"] == "(batch, h, d, 3)"
 
 
+RING = UNCOUPLED["a delay line with a pointer"].replace(
+    "d[k]", "lax.dynamic_index_in_dim(d, k, keepdims=False)"
+)
 NUMBERS = TWO_DIMENSIONAL.replace("c, ", "3, ").replace("k, ", "2, ")
 
 
@@ -416,8 +419,9 @@ NUMBERS = TWO_DIMENSIONAL.replace("c, ", "3, ").replace("k, ", "2, ")
             "the trace of 1 by a goes through reshape",
             "keep the axes apart, as jnp.e",
         ),
+        (RING, "auto", "the trace of 0 by d goes through dynamic_slice", "read one place as d[k]"),
     ],
-    ids=["coupled", "full", "numbers", "reshape"],
+    ids=["coupled", "full", "numbers", "reshape", "ring"],
 )
 def test_refused_with_what_can_be_had(text, locality, message, hint, tmp_path):
     with pytest.raises(GradgenError) as refused:
@@ -517,6 +521,12 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
             "the state 'v' has the shape (batch, n), and its next value (n,)",
             "# gradgen: next v=0",
         ),
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + x @ w\n    x = v.sum(-1)\n    return v, x\n",
+            ("--wrt", "v,w"),
+            "the state 'x' has the shape (batch, n), and its next value (batch,)",
+            "which argument: # gradgen: next v=0; or state it",
+        ),
     ],
     ids=[
         "coupled",
@@ -526,6 +536,7 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
         "nothing learned",
         "constant state",
         "another shape",
+        "no state, but called like one",
     ],
 )
 def test_refused(text, more, message, hint, tmp_path, capfd):

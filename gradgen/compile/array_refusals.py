@@ -63,6 +63,8 @@ def _instead(trace: ArrayTrace, at: Var) -> str:
     operation, operands = code[at].op, code[at].variables
     if operation == "reshape":
         return "keep the axes apart, as jnp.einsum('bchw,chwk->bk', z, w) does"
+    if operation in ("dynamic_slice", "dynamic_update_slice"):
+        return "read one place as d[k], and write to it as d.at[k].set(z)"
     states = {path for path, _ in trace.differentiated_state}
     above = reach(operands[:1], {v: [*i.variables] for v, i in code.items()})
     if operation == "conv" and any(i.path in states and i.variable in above for i in trace.inputs):
@@ -73,17 +75,18 @@ def _instead(trace: ArrayTrace, at: Var) -> str:
 def require_learned(trace: ArrayTrace, source: Source) -> None:
     """Raise GradgenError unless something is learned, in axes of its own, and the state keeps
     its shape."""
-    states = dict(trace.differentiated_state)
+    states = dict(trace.recurrence)
     inputs = zip(trace.inputs, trace.shapes, strict=True)
     shapes = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
     for leaf, shape in inputs:
         following = shapes.get(states.get(leaf.path, ""), shape)
         if following != shape:
+            named = ", ".join(f"{i}={o}" for i, o in trace.recurrence if i != leaf.path)
             raise GradgenError(
                 f"the state '{leaf.path}' has the shape {shape_as_stated(shape)}, and its next "
                 f"value {shape_as_stated(following)}",
                 hint="say which output is the next value of which argument: # gradgen: next "
-                f"{leaf.path}=0, and state it in the shape that it keeps",
+                f"{named or f'{leaf.path}=0'}; or state it in the shape that it keeps",
                 path=source.path,
                 line=source.position.line,
                 column=source.position.column,

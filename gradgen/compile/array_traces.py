@@ -47,8 +47,8 @@ def online_traces(
     """
     if "traces" not in settings.emit:
         return None
-    require_state(source, trace)
     require_learned(trace, source)
+    require_state(source, trace)
     stored = formed(trace)
     try:
         found = eligibility_of(stored, settings.locality)
