@@ -43,6 +43,8 @@ SOURCE = ROOT / "models" / "layers" / "lif_layer.py"
 INPUTS, NEURONS = 700, 256
 BATCHES = (32, 1)
 STEPS = (100, 1_000)
+LONGEST = 10_000
+"""Steps at which memory alone is asked for, of programs that are compiled and never run."""
 A, B, TH = 0.95, 0.9, 1.0
 
 PICTURE = ROOT / "docs" / "_static" / "online_layers.svg"
@@ -170,6 +172,14 @@ def measured(
     return measure(programs, ((w,), xs, due), rounds, time.process_time)
 
 
+def temporary(program: Program, batch: int, steps: int) -> int:
+    """The bytes of XLA's temporary memory, as the compiler plans it."""
+    w, xs, due = jax.eval_shape(lambda: drawn((batch, INPUTS, NEURONS, steps), 0.05))
+    compiled = jax.jit(program).lower((w,), xs, due).compile()
+    found: int = compiled.memory_analysis().temp_size_in_bytes
+    return found
+
+
 def print_table(rounds: int) -> None:
     """Processor time a step and temporary memory; ratios are medians over rounds."""
     source = front()
@@ -194,6 +204,9 @@ def print_table(rounds: int) -> None:
                     *(ratio(one, found[base]) for base in ("by hand", "through time")),
                     f"{one.temporary / 1e6:.2f}",
                 )
+        for name, program in programs.items():
+            memory = f"{temporary(program, batch, LONGEST) / 1e6:.2f}"
+            table.add_row(str(batch), f"{LONGEST:,}", name, "", "", "", memory)
     Console(width=110).print(table)
 
 

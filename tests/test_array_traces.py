@@ -37,6 +37,7 @@ REPRESENTATIVES = {
     "transformed weights",
     "packed state",
     "convolution",
+    "errors along axes whose size is a sum",
     "recurrent adaptive layer",
     "two layers",
 }
@@ -180,6 +181,38 @@ def test_errors_at_some_outputs_take_less(tmp_path):
             pulled(traces, (None, None, error[:, :1]))
 
 
+SUMS = """
+# gradgen: shape v=(k,) b=() s=(k, j) c=(j,)
+# gradgen: wrt v, b
+
+def f(v, b, s, c):
+    v = 0.9 * v + b
+    total = v.sum()
+    return v, s + v[:, None], total + c, jnp.pad(v, (1, 0)), jnp.pad(total + c, (1, 1))
+"""
+
+
+def test_each_error_may_be_the_only_one(tmp_path):
+    """What is handed on tells the sizes of the others, of axes that are sums too."""
+    made = pair(tmp_path, SUMS, emit=EMIT)
+    with jax.enable_x64(True):
+        run = Run(made)
+        primals = run.primals(run.leaves)
+        outputs, pull = jax.vjp(lambda b: made.source(primals[0], b, *primals[2:]), primals[1])
+        traces = made.function("_traces_init")(primals)
+        _, traces = made.function("_traces_step")(traces, primals)
+        for place in range(len(outputs)):
+            alone = [jnp.ones_like(x) * (k == place) for k, x in enumerate(outputs)]
+            (due,) = pull(tuple(alone))
+            (found,) = made.function("_traces_vjp")(
+                traces, tuple(x if k == place else None for k, x in enumerate(alone))
+            )
+            np.testing.assert_allclose(found, due)
+        short = (None, None, None, jnp.ones_like(outputs[3])[1:], None)
+        with pytest.raises(ValueError, match="in the shape of output 3"):
+            made.function("_traces_vjp")(traces, short)
+
+
 def test_memory_does_not_grow_with_time(tmp_path):
     made = pair(tmp_path, UNCOUPLED["feed-forward LIF"], emit=EMIT)
 
@@ -275,10 +308,58 @@ def f(v, u, x, a, b):
 """
 
 
+TWO_DIMENSIONAL = """
+# gradgen: shape v=(batch, c, 8, 8) u=(batch, k, 4, 4) x=(batch, 2, 8, 8)
+# gradgen: shape a=(c, 2, 3, 3) b=(k, c, 3, 3)
+# gradgen: wrt v, u, a, b
+# gradgen: next v=0, u=1
+
+def f(v, u, x, a, b):
+    v = 0.9 * v + lax.conv_general_dilated(x, a, (1, 1), "SAME")
+    u = 0.9 * u + lax.conv_general_dilated(spike(v - 1.0), b, (2, 2), "SAME")
+    return v, u, spike(u - 1.0)
+"""
+DENSE = """
+# gradgen: shape v=(batch, 4, 6) u=(batch, 7) x=(batch, 3, 6) a=(4, 3, 3) w=(24, 7)
+# gradgen: wrt v, u, a, w
+# gradgen: next v=0, u=1
+
+def f(v, u, x, a, w):
+    v = 0.9 * v + lax.conv_general_dilated(x, a, (1,), "SAME")
+    u = 0.9 * u + spike(v - 1.0).reshape(v.shape[0], -1) @ w
+    return v, u, spike(u - 1.0)
+"""
+APART = DENSE.replace("(24, 7)", "(4, 6, 7)").replace(
+    "spike(v - 1.0).reshape(v.shape[0], -1) @ w",
+    "jnp.einsum('bch,chk->bk', spike(v - 1.0), w)",
+)
+LATE = """
+# gradgen: shape d=(5, batch, n) v=(batch, n) x=(batch, m) w=(m, n) r=(n, n)
+# gradgen: wrt d, v, w, r
+# gradgen: next d=0, v=1
+
+def f(d, v, x, w, r):
+    v = 0.9 * v + x @ w + d[-1] @ r
+    z = spike(v - 1.0)
+    return jnp.roll(d, 1, 0).at[0].set(z), v, z
+"""
+
+
+def test_parts_of_a_delay_line_are_parts_of_a_neuron(tmp_path):
+    """A slice of four steps, in a source with four axes in its shapes, is none of these axes."""
+    path = tmp_path / "model.py"
+    path.write_text(HEADER + LATE)
+    front = open_front(Settings(str(path), emit=("traces",), locality="neuron"))
+    module = array_module(front)
+    assert judge_arrays(front, module, render_arrays(module), quick=True).exact
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("text", "locality"),
     [
+        (TWO_DIMENSIONAL, "neuron"),
+        (APART, "auto"),
         (COUPLED["two layers"], "full"),
         (COUPLED["two layers"], "layer"),
         (COUPLED["two layers"], "neuron"),
@@ -305,6 +386,62 @@ def test_what_is_never_formed_may_be_left_out(tmp_path):
         run = Run(pair(tmp_path, text, emit=EMIT, locality="neuron"))
         compare(run.online, run.through_time, run, 1e-12)
     assert run.made.generated.GRADGEN["traces"]["held"]["v by a"] == "(batch, h, d, 3)"
+
+
+RING = UNCOUPLED["a delay line with a pointer"].replace(
+    "d[k]", "lax.dynamic_index_in_dim(d, k, keepdims=False)"
+)
+NUMBERS = TWO_DIMENSIONAL.replace("c, ", "3, ").replace("k, ", "2, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "locality", "message", "hint"),
+    [
+        (
+            TWO_DIMENSIONAL,
+            "auto",
+            "couples neurons through its state, by v in line 26: which of that",
+            "--locality neuron keeps nothing of it: 576*batch*c + 4608*batch = 2,654,208 bytes; "
+            "--locality full cannot be had: the influence matrix, 576*batch*c*k*k + "
+            "4608*batch*c*c + 1152*batch*c*k = 11,173,625,856 bytes, goes through conv, which is "
+            "never stored (in float32)",
+        ),
+        (
+            TWO_DIMENSIONAL,
+            "full",
+            "the trace of 1 by a goes through conv",
+            "--locality neuron leaves it out, by name: 576*batch*c + 4608*batch = 2,654,208 bytes",
+        ),
+        (NUMBERS, "auto", "the trace of 1 by a goes through conv", "give the channels"),
+        (
+            DENSE,
+            "auto",
+            "the trace of 1 by a goes through reshape",
+            "keep the axes apart, as jnp.e",
+        ),
+        (RING, "auto", "the trace of 0 by d goes through dynamic_slice", "read one place as d[k]"),
+    ],
+    ids=["coupled", "full", "numbers", "reshape", "ring"],
+)
+def test_refused_with_what_can_be_had(text, locality, message, hint, tmp_path):
+    with pytest.raises(GradgenError) as refused:
+        pair(tmp_path, text, emit=EMIT, locality=locality)
+    assert message in str(refused.value)
+    assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "locality"),
+    [
+        (APART, "auto"),
+        (TWO_DIMENSIONAL.replace("0.9 * u", "0.0 * u"), "neuron"),
+    ],
+    ids=["axes apart", "channels with names"],
+)
+def test_what_is_offered_instead_is_exact(text, locality, tmp_path):
+    with jax.enable_x64(True):
+        run = Run(pair(tmp_path, text, emit=EMIT, locality=locality), (2, 3, 2, 4))
+        compare(run.online, run.through_time, run, 1e-12)
 
 
 def test_any_number_of_axes_in_front(tmp_path):
@@ -384,6 +521,12 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
             "the state 'v' has the shape (batch, n), and its next value (n,)",
             "# gradgen: next v=0",
         ),
+        (
+            "def f(v, x, w):\n    v = 0.9 * v + x @ w\n    x = v.sum(-1)\n    return v, x\n",
+            ("--wrt", "v,w"),
+            "the state 'x' has the shape (batch, n), and its next value (batch,)",
+            "which argument: # gradgen: next v=0; or state it",
+        ),
     ],
     ids=[
         "coupled",
@@ -393,6 +536,7 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
         "nothing learned",
         "constant state",
         "another shape",
+        "no state, but called like one",
     ],
 )
 def test_refused(text, more, message, hint, tmp_path, capfd):

@@ -177,6 +177,16 @@ def f(v, d, k, x, w, b):
     v = 0.9 * v + x @ w - d[k] * b
     return v, d.at[k].set(spike(v - 1.0)), (k + 1) % 4
 """,
+    "errors along axes whose size is a sum": """
+# gradgen: shape v=(batch, n) x=(batch, n_in) w=(n_in, n) s=(2, n)
+# gradgen: wrt v, w
+# gradgen: next v=0
+
+def f(v, x, w, s):
+    v = 0.9 * v + x @ w
+    beside = jnp.concatenate([v[:, ::-1], v], 1)
+    return v, jnp.concatenate([v, s]), jnp.pad(jnp.tanh(v), ((1, 0), (2, 1))), beside
+""",
     "convolution": """
 # gradgen: shape v=(batch, 4, 5, 6) x=(batch, c, 7, 6) w=(4, c, 3, 3) b=(4,)
 # gradgen: wrt v, w, b

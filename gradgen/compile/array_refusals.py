@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradgen.elimination.array_graphs import reach
+from gradgen.elimination.eligibility import influence_of
 from gradgen.errors import GradgenError
+from gradgen.ir.amounts import Amount
 from gradgen.ir.array_trace import ArrayTrace, Operator
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.eligibility import Coupling, Eligibility
@@ -32,17 +35,20 @@ def never_formed(
 ) -> GradgenError:
     """A derivative through an operation that is applied to vectors alone."""
     paths = {o.atom: o.path for o in reversed(trace.float_outputs)}
-    elemental = next(e for e in trace.elementals if e.target == at)
-    operation = "a rule of its own" if elemental.operation == "copy" else elemental.operation
-    place = elemental.place or source.position
+    place = next(e.place for e in trace.elementals if e.target == at) or source.position
     return GradgenError(
-        f"{what} of {paths[output]} by {called(trace, given)} goes through {operation}, which is "
-        "applied to vectors and never stored",
+        f"{what} of {paths[output]} by {called(trace, given)} goes through "
+        f"{_operation(trace, at)}, which is applied to vectors and never stored",
         hint=hint,
         path=source.path,
         line=place.line,
         column=place.column,
     )
+
+
+def _operation(trace: ArrayTrace, target: Var) -> str:
+    name = next(e.operation for e in trace.elementals if e.target == target)
+    return "a rule of its own" if name == "copy" else name
 
 
 def trace_never_formed(
@@ -54,10 +60,15 @@ def trace_never_formed(
     at: Var,
 ) -> GradgenError:
     """A trace through what is applied to vectors alone, and what can be had instead."""
-    offers = [f"--locality {c.locality} leaves it out, by name" for c in choices]
-    hint = "; ".join(offers) or (
-        f"leave traces out of --emit: {source.function} itself has no need of them"
-    )
+    offers = [
+        f"--locality {c.locality} leaves it out, by name: {_bytes(trace, c.amount)}"
+        for c in choices
+    ]
+    hint = f"{'; '.join(offers)} (in float32)"
+    if not offers:
+        instead, without = _instead(trace, at), "leave traces out of --emit"
+        others = [instead, f"or {without}"] if instead else [without]
+        hint = f"{', '.join(others)}: {source.function} itself has no need of them"
     return never_formed(trace, source, "the trace", hint, output, given, at)
 
 
@@ -79,20 +90,36 @@ def require_forward(gradient: ArrayTrace, source: Source) -> None:
                 )
 
 
+def _instead(trace: ArrayTrace, at: Var) -> str:
+    """What can be written in place of an operation that no trace goes through; empty if unknown."""
+    code = {i.target: i for i in trace.primal}
+    operation, operands = code[at].op, code[at].variables
+    if operation == "reshape":
+        return "keep the axes apart, as jnp.einsum('bchw,chwk->bk', z, w) does"
+    if operation in ("dynamic_slice", "dynamic_update_slice"):
+        return "read one place as d[k], and write to it as d.at[k].set(z)"
+    states = {path for path, _ in trace.differentiated_state}
+    above = reach(operands[:1], {v: [*i.variables] for v, i in code.items()})
+    if operation == "conv" and any(i.path in states and i.variable in above for i in trace.inputs):
+        return "give the channels that it mixes names, and --locality neuron leaves it out"
+    return ""
+
+
 def require_learned(trace: ArrayTrace, source: Source) -> None:
     """Raise GradgenError unless something is learned, in axes of its own, and the state keeps
     its shape."""
-    states = dict(trace.differentiated_state)
+    states = dict(trace.recurrence)
     inputs = zip(trace.inputs, trace.shapes, strict=True)
     shapes = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
     for leaf, shape in inputs:
         following = shapes.get(states.get(leaf.path, ""), shape)
         if following != shape:
+            named = ", ".join(f"{i}={o}" for i, o in trace.recurrence if i != leaf.path)
             raise GradgenError(
                 f"the state '{leaf.path}' has the shape {shape_as_stated(shape)}, and its next "
                 f"value {shape_as_stated(following)}",
                 hint="say which output is the next value of which argument: # gradgen: next "
-                f"{leaf.path}=0, and state it in the shape that it keeps",
+                f"{named or f'{leaf.path}=0'}; or state it in the shape that it keeps",
                 path=source.path,
                 line=source.position.line,
                 column=source.position.column,
@@ -119,25 +146,39 @@ def require_learned(trace: ArrayTrace, source: Source) -> None:
 
 
 def couples_neurons(
-    trace: ArrayTrace, source: Source, choices: Sequence[Eligibility]
+    trace: ArrayTrace,
+    source: Source,
+    choices: Sequence[Eligibility],
+    never_stored: Var | None = None,
 ) -> GradgenError:
-    """Traces of a step that couples neurons, where nobody said what to keep of that."""
+    """Traces of a step that couples neurons, where nobody said what to keep of that; to keep all
+    cannot be had where a trace would go through what is `never_stored`."""
     couplings = choices[0].couplings
     place = _elemental_place(trace, couplings[0]) or source.position
-    sizes = dict(trace.sizes)
-    offers = "; ".join(
-        f"--locality {c.locality} {_KEEPS[c.locality]}: {4 * c.amount} = {c.bytes(sizes):,} bytes"
-        for c in choices
-    )
-    terms = ", ".join(described(trace, source, c) for c in couplings)
+    offers = [
+        f"--locality {c.locality} {_KEEPS[c.locality]}: {_bytes(trace, c.amount)}" for c in choices
+    ]
+    if never_stored is not None:
+        offers.append(
+            "--locality full cannot be had: the influence matrix, "
+            f"{_bytes(trace, influence_of(trace, choices[0]))}, goes through "
+            f"{_operation(trace, never_stored)}, which is never stored"
+        )
+    terms = ", ".join(dict.fromkeys(described(trace, source, c) for c in couplings))
     return GradgenError(
         f"'{source.function}' couples neurons through its state, by {terms}: which of that are "
         "traces to keep?",
-        hint=f"{offers} (in float32)",
+        hint=f"{'; '.join(offers)} (in float32)",
         path=source.path,
         line=place.line,
         column=place.column,
     )
+
+
+def _bytes(trace: ArrayTrace, elements: Amount) -> str:
+    """What so many numbers take in float32, as a formula and at the sizes of the trace."""
+    found = 4 * elements
+    return f"{found} = {found.at(dict(trace.sizes)):,} bytes"
 
 
 _KEEPS = {

@@ -47,15 +47,15 @@ def online_traces(
     """
     if "traces" not in settings.emit:
         return None
-    require_state(source, trace)
     require_learned(trace, source)
+    require_state(source, trace)
     stored = formed(trace)
     try:
         found = eligibility_of(stored, settings.locality)
     except NeverFormedError as error:
         choices = _choices(stored)
         if settings.locality == "auto" and choices:
-            raise couples_neurons(trace, source, choices) from error
+            raise couples_neurons(trace, source, choices, error.at) from error
         raise trace_never_formed(
             trace, source, choices, error.output, error.given, error.at
         ) from error

@@ -30,6 +30,7 @@ from gradgen.elimination.array_graphs import (
 from gradgen.elimination.arrays import forward, planned
 from gradgen.elimination.localities import couples, couplings_of, left_out_by
 from gradgen.elimination.packed_states import parts_of
+from gradgen.ir.amounts import Amount, amount
 from gradgen.ir.array_plan import tip
 from gradgen.ir.array_trace import ArrayTrace, Partial
 from gradgen.ir.code import Var
@@ -74,6 +75,16 @@ def eligibility_of(trace: ArrayTrace, locality: Locality) -> Eligibility:
         traces = following
     found = replace(found, traces=_terms(traces))
     return replace(found, meetings=tuple(_meetings(trace, found)))
+
+
+def influence_of(trace: ArrayTrace, found: Eligibility) -> Amount:
+    """The elements of the influence matrix (Williams and Zipser 1989): of each state that has
+    traces by each source that it ever depends on, with no axis left out."""
+    shapes, states = trace.shapes_by_variable, {**found.carried, **found.derived}
+    below = neighbours([*edges_in(trace), *((v, state) for state, v in states.items())])
+    reached = {source: reach([source], below) for source in found.sources}
+    pairs = [(s, source) for source in found.sources for s in found.carried if s in reached[source]]
+    return sum((amount((*shapes[s], *shapes[source])) for s, source in pairs), Amount())
 
 
 def _meetings(trace: ArrayTrace, found: Eligibility) -> Iterator[Meeting]:

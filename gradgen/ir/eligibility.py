@@ -11,7 +11,7 @@ from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.code import DType, Var
 from gradgen.ir.patterns import Pattern
 from gradgen.ir.program import Program
-from gradgen.ir.shapes import Shape, Sizes
+from gradgen.ir.shapes import Shape
 
 Locality = Literal["auto", "full", "neuron", "layer"]
 """What is kept of the terms through which a step couples neurons: everything; nothing; what stays
@@ -91,10 +91,6 @@ class Eligibility:
     def amount(self) -> Amount:
         """The elements of what is handed on."""
         return sum((amount(term.shape) for term in (*self.traces, *self.factors)), Amount())
-
-    def bytes(self, sizes: Sizes) -> int:
-        """Of what is handed on, in float32."""
-        return 4 * self.amount.at(sizes)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from gradgen.ir.code import Atom, Const, DType, Var
 from gradgen.ir.eligibility import ArrayTraces, Eligibility, Held, Plans, Term
 from gradgen.ir.program import Program, Section
 from gradgen.ir.results import Cotangent, HeldValue, OutputValue, Result
-from gradgen.ir.shapes import Shape, elements, shapes_of, told_by
+from gradgen.ir.shapes import Shape, axes_in, elements, multiple, shapes_of, told_by
 from gradgen.lowering.array_residuals import sizes_read
 from gradgen.lowering.arrays import ArrayCode
 from gradgen.lowering.passes import eliminate_dead_code
@@ -201,13 +201,25 @@ def _pulled(
     kept = [v for v in backward.inputs if v not in errors]
     read = {v for i in backward.instructions for v in i.variables}
     met = [v for v in errors if v in read or v in dict(backward.results).values()]
-    told = {v: told_by(shapes[v]) for v in (*kept, *met)}
-    missing = sizes_read(backward).difference(*told.values())
-    for error in met:
-        # there may be none at this output
-        others = (axes for v, axes in told.items() if v != error)
-        missing |= told[error].difference(*others)
+    missing = _untold(sizes_read(backward), [shapes[v] for v in kept], [shapes[v] for v in met])
     for axis in sorted(missing):
         telling = [v for v in given if axis in told_by(shapes[v])]
         kept.append(min(telling, key=lambda v: counts[v]))
     return replace(backward, inputs=(*dict.fromkeys(kept), *met))
+
+
+def _untold(read: set[str], kept: Sequence[Shape], errors: Sequence[Shape]) -> set[str]:
+    """The names of sizes that something more has to tell, whichever of the errors there are.
+
+    Sums of sizes, as of an axis `batch + 2`, tell none.
+    """
+    known = frozenset().union(*map(told_by, kept))
+    told = [told_by(shape) for shape in errors]
+    missing = read.difference(*told)
+    for k, shape in enumerate(errors):
+        # each of the others may be the only one
+        others = [names for j, names in enumerate(told) if j != k]
+        by_all = frozenset.intersection(*others) if others else frozenset()
+        missing |= told[k] - by_all
+        missing |= {*axes_in([tuple(dim for dim in shape if multiple(dim) is None)])}
+    return missing - known

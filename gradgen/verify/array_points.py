@@ -82,10 +82,10 @@ def _dtype(leaf: Input, dtype: str) -> Any:
 def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
     """Two sets of pairwise different sizes and one of ones, as far as the source runs at them."""
     trace = subject.module.trace
-    names = axes_of(trace)
+    names, shapes = axes_of(trace), [*trace.shapes_by_variable.values()]
     candidates = (
-        _different(names, trace.shapes),
-        _different(names[::-1], trace.shapes, later=1),
+        _different(names, shapes),
+        _different(names[::-1], shapes, later=1),
         iter([dict.fromkeys(names, 1)]),
     )
     sets = [

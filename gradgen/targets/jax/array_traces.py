@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gradgen.ir.amounts import amount
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.eligibility import ArrayTraces
-from gradgen.ir.shapes import LEADING, Dim, Shape, multiple, shape_as_stated
+from gradgen.ir.shapes import LEADING, Dim, Shape, multiple, names_in, shape_as_stated
 from gradgen.ir.trace import Input
 from gradgen.targets.jax.layout import Doc, Group, flat, layout, prefixed, quote, tuple_of
 from gradgen.targets.jax.plumbing import Names, after, dedent, nesting
@@ -33,6 +34,7 @@ def traces_context(module: ArrayModule, traces: ArrayTraces, names: Names) -> Co
         "held_axes": "\n".join(after("_HELD = ", Group("{", tuple(held), "}"))),
         "held_given": flat(tuple_of([quote(one.name) for one in traces.read])),
         "held_met": "\n".join(after("_MET = ", tuple_of([quote(name) for name in traces.met]))),
+        "error_sums": "\n".join(_sums(shapes[path] for path in met)),
         "error_axes": "\n".join(after("_ERRORS = ", tuple_of(errors))),
         "errors_body": _indented(_errors_body(module, met)),
         "over_learned_body": _indented(_over_learned_body(module, names)),
@@ -87,6 +89,24 @@ def axis(dim: Dim) -> Doc:
         return quote("...")
     number, name = found
     return quote(name) if number == 1 else tuple_of([str(number), quote(name)])
+
+
+def _sums(shapes: Iterable[Shape]) -> list[str]:
+    """The line by which sizes that are sums are known, as those of axes `batch + 2`; or none."""
+    dims = (dim for shape in shapes for dim in shape)
+    sums = dict.fromkeys(d for d in dims if isinstance(d, str) and multiple(d) is None)
+    items = [f"{quote(dim)}: {_from_known(dim)}" for dim in sums]
+    return layout("sizes |= ", Group("{", tuple(items), "}"), "", 4) if items else []
+
+
+def _from_known(dim: str) -> str:
+    """The size of an axis, from those of the names in it."""
+    names = names_in(dim)
+
+    def looked_up(word: re.Match[str]) -> str:
+        return f"sizes[{quote(word[0])}]" if word[0] in names else word[0]
+
+    return re.sub(r"[^\W\d]\w*", looked_up, dim)
 
 
 def _learned(module: ArrayModule) -> list[Input]:

@@ -52,8 +52,8 @@ from gradgen.targets.jax.straight import Context, print_results
 
 _NOT_HERE = (
     "entry_keys", "eligible_keys", "trace_keys", "factor_keys", "states", "jacobian_body",
-    "learned", "left_out", "held_axes", "held_given", "held_met", "error_axes", "errors_body",
-    "over_learned_body",
+    "learned", "left_out", "held_axes", "held_given", "held_met", "error_axes", "error_sums",
+    "errors_body", "over_learned_body",
 )  # fmt: skip
 """What modules have only where it is asked for, or on neurons."""
 _STANDS_ON = {
