@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from gradgen.errors import GradgenError
-from gradgen.files import read_text
+from gradgen.files import document_of, line_of, read_text
 from gradgen.ir.prices import PRICED, Prices
 from gradgen.prices.presets import PRESETS
-from gradgen.toml_files import document_of, line_of
 
 PRECISIONS = ("int8", "int16", "int32", "float16", "bfloat16", "float32", "float64")
 """What a table of prices may be of."""

@@ -24,12 +24,11 @@ from gradgen.config import (
     is_count_or_auto,
 )
 from gradgen.errors import GradgenError, no_faces
-from gradgen.files import SEPARATORS, read_text, resolved
+from gradgen.files import SEPARATORS, document_of, line_of, read_text, resolved
 from gradgen.ir.graph import FACE
 from gradgen.ir.objective import Objective
 from gradgen.prices.objectives import objective_of
 from gradgen.project.target import BUDGETS, Target, shown
-from gradgen.toml_files import document_of, line_of
 
 FILE = "pyproject.toml"
 TABLE = ("tool", "gradgen")

@@ -15,11 +15,11 @@ from projects import NEURON, contents, edit, gradgen, write_project
 
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
+from gradgen.files import line_of
 from gradgen.frontend.reading.directives import parse_static
 from gradgen.project.configuration import parse
 from gradgen.project.init import add_target
 from gradgen.project.record import read_record
-from gradgen.toml_files import line_of
 
 GENERATED = "generated/neuron_grad.py"
 
