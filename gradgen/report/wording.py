@@ -136,14 +136,14 @@ def statement_lines(text: str, function: str) -> dict[str, int]:
 def nested_lines(text: str, function: str) -> dict[tuple[str, ...], int]:
     """The same, names in functions for steps of loops behind the names of these.
 
-    An empty name stands for where such a function begins.
+    An empty name stands for where such a function begins. There are none where it is not emitted.
     """
-    body = next(
-        node.body
+    return {
+        name: line
         for node in ast.parse(text).body
         if isinstance(node, ast.FunctionDef) and node.name == function
-    )
-    return dict(_assigned(body, ()))
+        for name, line in _assigned(node.body, ())
+    }
 
 
 def _assigned(

@@ -23,6 +23,7 @@ MORE = """
 [tool.gradgen.targets."a/decay"]
 source = "models/decay.py"
 output = "generated/decay_grad.py"
+emit = ["vjp"]
 
 [tool.gradgen.targets.broken]
 source = "models/broken.py"
