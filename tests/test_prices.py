@@ -288,14 +288,24 @@ class TestTargets:
         assert 'prices = "chip.toml:float32"' in (folder / "pyproject.toml").read_text()
         assert gradgen("n").exit_code == 0
 
-    def test_functions_on_arrays_are_refused(self, folder: Path) -> None:
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--objective", "price", "--prices", "energy"),
+            ("--objective", "ops"),
+            ("--elimination", "edge"),
+        ],
+        ids=lambda options: options[1],
+    )
+    def test_functions_on_arrays_are_refused(self, folder: Path, options: tuple[str, ...]) -> None:
         (folder / "f.py").write_text(
             "# gradgen: shape x=(n,)\ndef f(x):\n    return (x * x).sum()\n"
         )
-        result = gradgen("f.py", "--objective", "price", "--prices", "energy")
+        result = gradgen("f.py", *options)
         assert result.exit_code == 2
-        assert "f.py:2:1: error: 'f' is on arrays, where orders are chosen by" in result.stderr
-        assert gradgen("f.py").exit_code == 0
+        assert "f.py:2:1: error: 'f' is on arrays, where orders are of vertices" in result.stderr
+        assert f"hint: leave {options[0]} out here" in result.stderr
+        assert gradgen("show", "--stage", "program", "f.py").exit_code == 0
 
 
 def stated(text: str) -> dict[str, Any]:

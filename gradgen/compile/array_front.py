@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradgen.compile.array_refusals import require_counted
+from gradgen.compile.array_refusals import require_known_search
 from gradgen.compile.opening import Opened
 from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
@@ -41,7 +41,7 @@ class ArrayFront:
 
 def array_front(settings: Settings, opened: Opened, signature: Signature) -> ArrayFront:
     """Trace a function on arrays, whose shapes the source states, or an example."""
-    require_counted(settings.objective, opened.source)
+    require_known_search(settings.objective, settings.elimination, opened.source)
     stated = read_stated(opened.source, signature)
     found = None
     if stated.exampled:

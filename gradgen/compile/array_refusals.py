@@ -11,23 +11,28 @@ from gradgen.ir.amounts import Amount
 from gradgen.ir.array_trace import ArrayTrace, Operator
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.eligibility import Coupling, Eligibility
-from gradgen.ir.objective import Objective
+from gradgen.ir.graph import Elimination
+from gradgen.ir.objective import FEW_MULTIPLICATIONS, Objective
 from gradgen.ir.shapes import LEADING, shape_as_stated
 from gradgen.ir.source import Position, Source
 
 
-def require_counted(objective: Objective, source: Source) -> None:
-    """Raise GradgenError for an objective that programs on arrays are not chosen by."""
-    if objective.count in ("price", "error"):
-        raise GradgenError(
-            f"'{source.function}' is on arrays, where orders are chosen by multiplications alone, "
-            f"and not by the objective '{objective.name}'",
-            hint="leave --objective out here; functions of one neuron take it",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
-            about="objective",
-        )
+def require_known_search(objective: Objective, elimination: Elimination, source: Source) -> None:
+    """Raise GradgenError for a search that there is none of on arrays."""
+    for option, asked, known in (
+        ("objective", objective.name, FEW_MULTIPLICATIONS.name),
+        ("elimination", elimination, "vertex"),
+    ):
+        if asked != known:
+            raise GradgenError(
+                f"'{source.function}' is on arrays, where orders are of vertices and chosen by "
+                f"multiplications, and '{asked}' is no {option}",
+                hint=f"leave --{option} out here; functions of one neuron take it",
+                path=source.path,
+                line=source.position.line,
+                column=source.position.column,
+                about=option,
+            )
 
 
 def never_formed(
