@@ -144,6 +144,12 @@ def step(v, w):
 def step(v, w):
     return special.gammainc(jnp.abs(v) + 0.5, jnp.abs(w) + 0.5)
 """,
+    # to NumPy, JAX's default float is always float64
+    "machine constants of the default float": """
+def step(v, w):
+    steps = jnp.floor(v * w).astype(int) * 0.5
+    return 0.9 * v + jnp.finfo(steps.dtype).eps * steps, w
+""",
     # JAX keeps an array of NumPy in the precision that it met it in first
     "vector of NumPy": """
 import numpy as np

@@ -18,9 +18,9 @@ _BINARY: dict[type[ast.operator], str] = {
     ast.LShift: "other", ast.RShift: "other", ast.Mod: "other",
 }  # fmt: skip
 _FREE = {
-    "abs", "sign", "asarray", "astype", "finfo", "full", "shape", "broadcast_shapes",
-    "broadcast_to", "_alike", "reduce_precision", "stop_gradient", "float32", "float64",
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "abs", "sign", "asarray", "astype", "finfo", "result_type", "full", "shape",
+    "broadcast_shapes", "broadcast_to", "_alike", "reduce_precision", "stop_gradient",
+    "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 }  # fmt: skip
 _CALLS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "negative": "neg",

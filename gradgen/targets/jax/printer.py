@@ -242,6 +242,8 @@ class Printer:
                 return Text(f"{value.within(ATOM)}.astype({like.text}.dtype)")
             case "finfo":
                 reference = self._dtype_of(self._references[instruction.target])
+                if reference == "float":
+                    reference = "jnp.result_type(float)"  # NumPy's own is float64 always
                 return Text(f"jnp.finfo({reference}).{instruction.attribute('field')}")
             case "round":
                 if instruction.attribute("mode") == "even":
