@@ -109,3 +109,21 @@ def test_annotations_leave_neurons_alone(tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text(TYPES + "def f(v: Rows, i: Rows):\n    return v + i\n")
     assert not isinstance(open_front(Settings(str(path))), ArrayFront)
+
+
+@pytest.mark.parametrize("results", ["k - 1, k * 2", "k + (v > 1.0), jnp.ones_like(k)"])
+def test_integers_of_any_width_give_what_the_source_gives_or_are_refused(
+    results: str, tmp_path: Path
+) -> None:
+    text = f"# gradgen: shape v=(n,) k=(n,):int\ndef f(v, k):\n    return 0.9 * v, {results}\n"
+    made = pair(tmp_path, text)
+    with jax.enable_x64(True):
+        v = jnp.linspace(0.0, 2.0, 3)
+        for dtype in ("int8", "int32", "int64"):
+            k = jnp.arange(3, dtype=dtype)
+            if "ones" in results and dtype != "int64":
+                with pytest.raises(TypeError, match=f"f takes int64 for k, not {dtype}"):
+                    made.function()(v, k)
+                continue
+            found = made.function()(v, k)
+            assert [x.dtype for x in found] == [x.dtype for x in made.source(v, k)]

@@ -136,7 +136,7 @@ _FUNCTIONS = (
     EmittedFunction(
         HVP, ("primal", "hvp"), takes=("primals", "tangents"), returns=("products",),
         about=(
-            "Hessian-vector products of one scalar: the tangents of its gradient; "
+            "Hessian-vector products of one scalar, the tangents of its gradient; "
             "`hvp(primals, tangents)`.",
         ),
         by_default=False, of_one_scalar=True,  # they differentiate the source's rules again

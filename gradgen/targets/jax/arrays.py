@@ -104,6 +104,7 @@ def array_context(module: ArrayModule) -> Context:
         ),
         "loops": bool(trace.loops),
         "default_floats": trace.default_floats,
+        "default_integers": trace.default_integers,
         "low_precision": trace.low_precision,
         "single": trace.single,
         "leaves": "\n".join(_leaves(module)),
