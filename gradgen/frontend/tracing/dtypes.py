@@ -10,18 +10,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.integers import converts, widths_followed
 from gradgen.frontend.tracing.promotion import (
     NARROW,
     WEAK,
     WIDE,
-    Observed,
     assignments,
     halves,
     leaves_followed,
-    observe,
-    promotes_alike,
 )
 from gradgen.frontend.tracing.recording import Recording
 from gradgen.frontend.tracing.signature import Signature
@@ -29,18 +25,14 @@ from gradgen.frontend.tracing.single import (
     Assigned,
     assignments_in_float32,
     low_precision,
-    roundings,
     rules_stay,
     same_with_64_bits,
 )
 from gradgen.frontend.tracing.tape import Tape
 from gradgen.frontend.tracing.trials import WHOLE, Trials
+from gradgen.frontend.tracing.trying import Trying, refused
 from gradgen.ir.code import WORKING, Atom, Const, DType, Instruction, Var, is_float
-from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output, Precisions, Whole
-
-_MANY = 64
-"""More leaves than so many are not told from each other: their floats are of one precision."""
 
 
 class WiderWith64BitsError(Exception):
@@ -88,7 +80,7 @@ def welcome(
     """
     floats = tuple(k for k, i in enumerate(inputs) if is_float(i.dtype))
     constants = {i.target: str(i.attribute("field")) for i in tape.primal if i.op == "finfo"}
-    trying = _Trying(trials, usual, inputs, primal, outputs, values, constants, floats)
+    trying = Trying(trials, usual, inputs, primal, outputs, values, constants, floats)
     numbers = frozenset(k for k in floats if _has_integer_default(trials.signature, inputs[k].path))
     trying.require_no_low_number()
     integers = trials.integer_results(floats)
@@ -106,7 +98,7 @@ def welcome(
         whole[f"x{k}"] = "arrays" if k in arrays else "numbers"
     lone = frozenset(i.variable for i in inputs if i.dtype == "int")
     if converts(primal, lone):
-        raise _refused(
+        raise refused(
             trials.source,
             "converts integers, and has others promoted to floats: the precision of those depends "
             "on what is passed",
@@ -114,14 +106,14 @@ def welcome(
         )
     widths = {values[v]: leaves for v, leaves in widths_followed(trials, usual).items()}
     if any(len(leaves) > 1 for leaves in widths.values()):
-        raise _refused(
+        raise refused(
             trials.source,
             "converts to the dtype of several integers together",
             "name the dtype, as in astype(int), or take that of one",
         )
     fixed = {d for i in primal for d in _dtypes(i) if is_float(d)} - WORKING
     if lone and fixed:
-        raise _refused(
+        raise refused(
             trials.source,
             f"has integers promoted beside numbers of {min(fixed)}: the precision of what comes of "
             "it depends on what is passed",
@@ -147,95 +139,7 @@ class _Found:
     strong: frozenset[Var] = frozenset()
 
 
-@dataclass(frozen=True)
-class _Trying:
-    """The code, and the source to hold it against on leaves of other dtypes."""
-
-    trials: Trials
-    usual: Sequence[Instruction]
-    inputs: Sequence[Input]
-    primal: Sequence[Instruction]
-    outputs: Sequence[Output]
-    values: Mapping[Var, Atom]
-    constants: Mapping[Var, str]
-    """The machine constants of the code by variable."""
-    floats: tuple[int, ...]
-    """The numbers of the leaves that are floats."""
-
-    @property
-    def many(self) -> bool:
-        """Whether there are too many leaves to tell each from the others."""
-        return len(self.floats) > _MANY
-
-    def among(self, tries: Iterable[Sequence[DType]]) -> list[Mapping[int, DType]]:
-        """The dtypes of floats, by number."""
-        return [dict(zip(self.floats, dtypes, strict=True)) for dtypes in tries]
-
-    def tried(
-        self, tries: Iterable[Mapping[int, DType]], others: DType, *, rounding: bool = False
-    ) -> list[Observed]:
-        """What is observed in each that the source takes at all.
-
-        `rounding` is for code that rounds to low precision by itself, and then rounds so here.
-        """
-        found = []
-        for dtypes in tries:
-            traced = self.trials.record(dtypes, others)
-            if traced is not None:
-                promoted = {f"x{k}" for k in self.floats if dtypes.get(k) in WHOLE}
-                given = {f"x{k}": dtypes.get(k, others) for k in self.floats}
-                given |= dict.fromkeys(promoted, WEAK)
-                code, dtypes_out = traced.tape.primal, traced.dtypes
-                rounds = rounding and roundings(code) == roundings(self.usual)
-                found.append(
-                    observe(
-                        given, self.usual, code, dtypes_out, self.primal, self.constants,
-                        self.values, promoted, rounding=rounds,
-                    )
-                )  # fmt: skip
-        return found
-
-    def one_down(self, dtype: DType, traced: Recording) -> Observed:
-        """What is observed with 64-bit types, as if it were one precision lower."""
-        given = {f"x{k}": _lower(dtype) for k in self.floats}
-        code, dtypes = _one_down(traced.tape.primal), list(map(_lower, traced.dtypes))
-        ours = _one_down(self.primal)
-        return observe(given, self.usual, code, dtypes, ours, self.constants, self.values)
-
-    def alike(
-        self, follows: Mapping[Var, Var], observed: Sequence[Observed], within: bool = True
-    ) -> bool:
-        """Whether the code has the source's dtypes in all that is observed."""
-        return all(
-            promotes_alike(self.outputs, self.inputs, follows, one, within=within)
-            for one in observed
-        )
-
-    def takes_integers(self, chosen: Collection[int]) -> bool:
-        """Whether the source does the same with 64-bit types, of float32 and integers of Python.
-
-        These are all, or each, of the chosen leaves.
-        """
-        usual = dict.fromkeys(self.floats, WIDE)
-        groups = [chosen, *([k] for k in chosen)] if chosen else []
-        tries = [tuple((usual | dict.fromkeys(group, "int")).items()) for group in groups]
-        return same_with_64_bits(self.trials, tries, lambda dtypes: True)
-
-    def require_no_low_number(self) -> None:
-        """Raise GradgenError where a number decides that a result is of low precision."""
-        for one in self.tried([{}], WEAK):
-            if any(
-                is_float(o.dtype) and is_float(due) and due not in (WEAK, WIDE)
-                for o, due in zip(self.outputs, one.outputs, strict=True)
-            ):
-                raise _refused(
-                    self.trials.source,
-                    "returns a low precision that a number in it has",
-                    "write the number without a dtype, or convert it to that of an argument",
-                )
-
-
-def _in_any_precision(trying: _Trying, with_64_bits: Mapping[DType, Recording]) -> _Found:
+def _in_any_precision(trying: Trying, with_64_bits: Mapping[DType, Recording]) -> _Found:
     """Of which precisions the floats of code for all of them may be."""
     count, many = len(trying.floats), trying.many
     low = trying.tried([{}], NARROW)
@@ -260,7 +164,7 @@ def _in_any_precision(trying: _Trying, with_64_bits: Mapping[DType, Recording]) 
 
 
 def _integers_in_arrays(
-    trying: _Trying, found: _Found, numbers: frozenset[int]
+    trying: Trying, found: _Found, numbers: frozenset[int]
 ) -> tuple[_Found, frozenset[int]]:
     """The leaves that JAX promotes where they are integers in arrays; and what floats may be.
 
@@ -284,7 +188,7 @@ def _integers_in_arrays(
     return found, arrays
 
 
-def _in_float32(trying: _Trying, numbers: Collection[int]) -> _Found:
+def _in_float32(trying: Trying, numbers: Collection[int]) -> _Found:
     """Whether code for float32 alone does what the source does where there are 64-bit types.
 
     `numbers` are leaves that stand for integers of Python. There numbers of Python may be passed
@@ -305,7 +209,7 @@ def _in_float32(trying: _Trying, numbers: Collection[int]) -> _Found:
         ]
         if bad:
             path = trying.inputs[min(bad, key=len)[0]].path
-            raise _refused(
+            raise refused(
                 trials.source,
                 f"computes in {low} or in float32, by whether {path} is a number of Python",
                 f"say in which, as in jnp.asarray({path}, jnp.{low})",
@@ -324,29 +228,6 @@ def _dtypes(instruction: Instruction) -> Iterable[DType]:
     """Of an instruction's value, and of the numbers in it."""
     yield instruction.dtype
     yield from (a.dtype for a in instruction.operands if isinstance(a, Const))
-
-
-def _one_down(code: Sequence[Instruction]) -> list[Instruction]:
-    """Code with 64-bit types as it would be if its default were float32, and float32 bfloat16."""
-
-    def atom(a: Atom) -> Atom:
-        return Const(a.value, _lower(a.dtype)) if isinstance(a, Const) else a
-
-    return [replace(i, dtype=_lower(i.dtype), operands=tuple(map(atom, i.operands))) for i in code]
-
-
-def _lower(dtype: DType) -> DType:
-    return NARROW if dtype == WIDE else dtype
-
-
-def _refused(source: Source, what: str, hint: str) -> GradgenError:
-    return GradgenError(
-        f"'{source.function}' {what}",
-        hint=hint,
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
-    )
 
 
 def _one_of_each(groups: Sequence[frozenset[Var]]) -> frozenset[Var]:
