@@ -144,6 +144,10 @@ def step(v, w):
 def step(v, w):
     return special.gammainc(jnp.abs(v) + 0.5, jnp.abs(w) + 0.5)
 """,
+    "numbers of a dtype that a float32 and an argument have together": """
+def step(v, w):
+    return 0.9 * v, jnp.ones_like(jnp.float32(0.3) * w) * 0.5
+""",
     # to NumPy, JAX's default float is always float64
     "machine constants of the default float": """
 def step(v, w):

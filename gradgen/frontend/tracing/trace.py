@@ -84,6 +84,11 @@ def _written_down(
         if len(with_64_bits) == 2:
             weak, narrow = with_64_bits.values()
             strong = dtypes_of_constants(double.tape.primal, weak.tape.primal, narrow.tape.primal)
+            # a number by itself whose dtype a float32 and an argument decide together
+            if any(
+                strong.get(i.target) == "float32" and not i.variables for i in usual.tape.primal
+            ):
+                raise WiderWith64BitsError
             for k, atom in enumerate(atoms):
                 if isinstance(atom, Const) and is_float(dtypes[k]):
                     if weak.dtypes[k] == "float32":
