@@ -40,6 +40,7 @@ REPRESENTATIVES = {
     "errors along axes whose size is a sum",
     "recurrent adaptive layer",
     "two layers",
+    "a reciprocal of a size that errors meet",
 }
 """Those of the normal run."""
 

@@ -243,6 +243,22 @@ def f(v, x, w, b, o):
     z = spike(v - 1.0)
     return v, z @ o
 """,
+    "a reciprocal of a size that errors meet": """
+# gradgen: shape v=(batch, n) a=(batch, n) z=(batch, n) d=(2, batch, n)
+# gradgen: shape x=(batch, m) w=(m, n) r=(n, n) b=(n,) g=()
+# gradgen: wrt v, a, z, d, w, r, b, g
+# gradgen: next v=0, a=1, z=2, d=3
+
+def f(v, a, z, d, x, w, r, b, g):
+    d = jnp.stack([z, d[0]])
+    v = jnp.tanh(
+        x @ w + jnp.where(v > 0.2, 0.7 * v, 0.9 * v) + b + -0.5 * z
+        + 0.2 * v.mean(-1, keepdims=True) + 0.3 * d[1]
+    )
+    a = 0.5 * jnp.tanh(0.4 * a + 0.3 * a + g * a + z @ (r - jnp.diag(jnp.diag(r))))
+    z = spike(v - 0.5)
+    return v, a, z, d, jnp.mean((v - 0.1) ** 2, -1)
+""",
     "two recurrent layers that feed back": """
 # gradgen: shape v=(b, n) z=(b, n) u=(b, k) y=(b, k) x=(b, m) w=(m, n) r=(n, n) o=(n, k) c=(k, n)
 # gradgen: wrt v, z, u, y, w, r, o, c

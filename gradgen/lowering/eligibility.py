@@ -196,7 +196,10 @@ def _pulled(
     sizes = dict(trace.sizes)
     counts = {v: 0 if v in handed else elements(s, sizes) for v, s in shapes.items()}
     dtypes = {i.variable: i.dtype for i in trace.inputs}
-    leaves = Leaves({v: dtypes.get(v, "float") for v in given}, given, (), counts)
+    # a number that comes of sizes is no array, and is there again at once
+    sizing = [i.target for i in cut.instructions if i.op == "size"]
+    charged = [*given, *sizing]
+    leaves = Leaves({v: dtypes.get(v, "float") for v in given}, charged, (), counts)
     backward = passes_of(cut, leaves, "auto").backward
     kept = [v for v in backward.inputs if v not in errors]
     read = {v for i in backward.instructions for v in i.variables}
