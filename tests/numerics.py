@@ -215,6 +215,7 @@ def _shift_right_keeping_sign(x: int, count: int, *, dtype: DType) -> int:
 OF_DTYPE: dict[str, Function] = {
     "div": _divide,
     "convert": _convert,
+    "convert_like": lambda x, _, *, dtype: _convert(x, dtype=dtype),
     "reduce_precision": _reduce_precision,
     "finfo": lambda x, *, dtype, field: _MACHINE[field],
     "not": lambda x, *, dtype: not x if dtype == "bool" else ~x,

@@ -36,7 +36,7 @@ ON_INTEGERS = {
 ARITHMETIC = {
     "add", "sub", "mul", "div", "rem", "max", "min", "neg", "abs", "sign", "eq", "lt", "ge",
 }  # fmt: skip
-OTHER = {"select", "convert", "finfo", "copy", "stop_gradient", "is_finite"}
+OTHER = {"select", "convert", "convert_like", "finfo", "copy", "stop_gradient", "is_finite"}
 ON_ARRAYS = {name for name, operation in OPERATIONS.items() if operation.kind == "array"}
 FLOATS = sorted(set(OPERATIONS) - NO_COUNTERPART - ON_INTEGERS - ON_ARRAYS - OTHER)
 
@@ -111,6 +111,11 @@ def test_conversions(source, target):
             if target == "uint8" and not 0 <= value < 256:
                 continue
             assert got == wanted.astype(got.__class__ if target != "bfloat16" else "float32")
+
+
+def test_a_conversion_to_the_dtype_of_an_integer():
+    for value in (2.7, -2.7, 0.0):
+        assert run("convert_like", (value, 3), (), "int32") == int(jnp.asarray(value).astype(int))
 
 
 def test_selection_and_machine_constants():

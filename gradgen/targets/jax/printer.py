@@ -239,6 +239,8 @@ class Printer:
                 return self._convert(instruction, operands[0])
             case "convert_like":
                 value, like = operands
+                if isinstance(instruction.operands[0], Const):
+                    return Text(f"jnp.asarray({value.text}, {like.text}.dtype)")
                 return Text(f"{value.within(ATOM)}.astype({like.text}.dtype)")
             case "finfo":
                 reference = self._dtype_of(self._references[instruction.target])
