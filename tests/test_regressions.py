@@ -148,6 +148,10 @@ def step(v, w):
 def step(v, w):
     return 0.9 * v, jnp.ones_like(jnp.float32(0.3) * w) * 0.5
 """,
+    "a number of float32 that meets nothing but masks": """
+def step(v):
+    return 0.9 * v + jnp.float32(0.3) * jnp.abs(jnp.maximum(v, v)) * 1.0
+""",
     # to NumPy, JAX's default float is always float64
     "machine constants of the default float": """
 def step(v, w):

@@ -13,7 +13,7 @@ from gradgen.ir.plan import Plan
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Cotangent, Entry, EntrySoFar, OutputValue, Result, Tangent
 from gradgen.ir.trace import Trace
-from gradgen.lowering.passes import finish
+from gradgen.lowering.passes import finish, widen_numbers
 
 _NOTES = ("copy", "stop_gradient")
 """They tell what is differentiated, and compute nothing."""
@@ -168,7 +168,8 @@ class _Code:
             Section(ACCUMULATION, tuple(code[self._partials_end :])),
         )
         variables = (*(i.variable for i in self._trace.inputs), *more_inputs)
-        return finish(Program(variables, sections, tuple(results), tuple(self._hints.items())))
+        whole = Program(variables, sections, tuple(results), tuple(self._hints.items()))
+        return finish(widen_numbers(whole))
 
     def _primal(self, instruction: Instruction) -> Atom:
         moved = substitute(instruction, self._values)

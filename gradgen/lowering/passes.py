@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradgen.ir.code import Atom, Const, Instruction, Var, live_code, uses
+from gradgen.ir.code import (
+    STRONG,
+    WORKING,
+    Atom,
+    Const,
+    Instruction,
+    Var,
+    is_float,
+    live_code,
+    uses,
+)
 from gradgen.ir.loops import LOOP, loop_instruction, loop_of, pruned, without_starts
 from gradgen.ir.program import PRIMAL, Program, Section
 
@@ -18,6 +28,40 @@ def finish(program: Program) -> Program:
     program = absorb_signs(eliminate_dead_code(program))
     program.check()
     return program
+
+
+_PROMOTING = frozenset({"mul", "add", "sub", "div", "neg", "select", "square", "abs", "max", "min"})
+
+
+def widen_numbers(program: Program) -> Program:
+    """Let numbers of a fixed precision among derivatives not decide it where nothing else does.
+
+    `float32(0.3) * mask` is of float32, and what it is added to is rounded to that before it meets
+    a value of float64. In JAX's default precision it is of float32 at least.
+    """
+    neutral: set[Var] = set()
+    """Truth values, and floats that have no precision of their own."""
+    sections = []
+    for section in program.sections:
+        code = []
+        for i in section.instructions:
+            free = all(isinstance(a, Const) or a in neutral for a in i.operands)
+            fixed = [a for a in i.operands if _is_fixed(a)]
+            if free and fixed and section.title != PRIMAL and i.op in _PROMOTING:
+                i, fixed = replace(i, operands=tuple(map(_widened, i.operands))), []
+            if i.dtype == "bool" or (free and not fixed and i.op in _PROMOTING):
+                neutral.add(i.target)
+            code.append(i)
+        sections.append(replace(section, instructions=tuple(code)))
+    return replace(program, sections=tuple(sections))
+
+
+def _is_fixed(atom: Atom) -> bool:
+    return isinstance(atom, Const) and is_float(atom.dtype) and atom.dtype not in WORKING
+
+
+def _widened(atom: Atom) -> Atom:
+    return Const(atom.value, STRONG) if isinstance(atom, Const) and _is_fixed(atom) else atom
 
 
 def eliminate_dead_code(program: Program) -> Program:
