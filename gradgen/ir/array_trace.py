@@ -129,15 +129,16 @@ class ArrayTrace:
         """Whether integers of any width are to be of JAX's default one: of another, some results
         would not have the source's dtype."""
         follows = {i.variable for i in self.inputs if i.dtype == "int"}
+        if not follows:
+            return False
         truths = {i.variable for i in self.inputs if i.dtype == "bool"}
-        given = bool(follows)
         for i in self.primal:
             if i.dtype == "bool":
                 truths.add(i.target)
             deciding = set(i.variables) - truths
             if i.dtype == "int" and i.op != "convert" and deciding and deciding <= follows:
                 follows.add(i.target)
-        return given and any(o.dtype == "int" and o.atom not in follows for o in self.outputs)
+        return any(o.dtype == "int" and o.atom not in follows for o in self.outputs)
 
     @cached_property
     def shapes_by_variable(self) -> dict[Var, Shape]:

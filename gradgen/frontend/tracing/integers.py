@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradgen.frontend.tracing.promotion import WIDE, matched
+from gradgen.frontend.tracing.promotion import WIDE, matched, steps
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.trials import Trials
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
@@ -139,18 +139,17 @@ def widths_followed(trials: Trials, usual: Sequence[Instruction]) -> dict[Var, l
     As in `floor(v).astype(n.dtype)`: that is of 64 bits where `n` is, if there are 64-bit types.
     Where leaves are weakly typed as Python's are, other widths are refused when they are passed.
     """
-    found: dict[Var, list[Var]] = {}
     integers = [k for k, leaf in enumerate(trials.signature.leaves) if leaf.kind == "int"]
     if not integers or trials.integers != "int32":
-        return found
+        return {}
     narrow = trials.record({}, "float64", "float64")
-    plain = None if narrow is None else matched(usual, narrow.tape.primal)
+    if narrow is None or matched(usual, narrow.tape.primal) is None:
+        return {}
+    found: dict[Var, list[Var]] = {}
     for k in integers:
         wide = trials.record({k: "int64"}, "float64", "float64")
-        if narrow is None or wide is None or plain is None:
-            continue
-        changed = matched(narrow.tape.primal, wide.tape.primal) or ()
-        for (ours, one), (_, two) in zip(plain, changed, strict=False):
+        changed = None if wide is None else matched(narrow.tape.primal, wide.tape.primal)
+        for ours, (one, two) in zip(steps(usual), changed or (), strict=False):
             if ours.op == "convert" and one.dtype != two.dtype:
                 found.setdefault(ours.target, []).append(f"x{k}")
     return found

@@ -81,7 +81,7 @@ def metadata_lines(module: Module) -> list[str]:
         "rewriting": module.recipe.rewriting,
         "vjp_order": module.recipe.vjp,
         "jvp_order": module.recipe.jvp,
-        **({} if module.recipe.hvp is None else {"hvp_order": module.recipe.hvp}),
+        **_unless_none("hvp_order", module.recipe.hvp),
         "counts": counts_of(module),
     }
     return assigned(content)
@@ -122,7 +122,7 @@ def _unless_empty(key: str, content: dict[str, Any]) -> dict[str, object]:
     return {key: content} if content else {}
 
 
-def _unless_none(key: str, content: str | None) -> dict[str, object]:
+def _unless_none(key: str, content: object) -> dict[str, object]:
     return {} if content is None else {key: content}
 
 
