@@ -140,6 +140,19 @@ def test_memory_of_segments(name: str) -> None:
     assert temporary(generated, given) < 0.35 * temporary(checkpoint, given)
 
 
+@pytest.mark.parametrize("name", ["feedforward_loss", "recurrent_loss"])
+@pytest.mark.parametrize("blocks", ["auto", pytest.param("10", marks=pytest.mark.full)])
+def test_the_memory_that_is_stated(name: str, blocks: str) -> None:
+    """It is what XLA takes for its own, and the gradient, by some percents."""
+    made = network(name, "time=100 batch=32 n_in=70 n=64 n_out=10", blocks=blocks)
+    generated = getattr(load(render_arrays(made)), f"{name}_value_and_grad")
+    weights = tuple(jnp.ones(shape) for shape in ((70, 64), (64, 64), (64, 10)))
+    given = (source(name).Weights(*weights), jnp.zeros((100, 32, 70)), jnp.zeros(32, jnp.int32))
+    assert made.memory is not None
+    taken = temporary(generated, given) + sum(w.nbytes for w in weights)
+    assert 0.9 < made.memory / taken < 1.2
+
+
 def test_a_memory_that_is_asked_for() -> None:
     """Each amount has its way, until there is none; the hint of the error works."""
     sizes = "time=400 batch=64 n_in=64 n=64 n_out=10"

@@ -2,7 +2,8 @@
 
 In blocks, what a region makes for itself stays in the cache, and what it is given is copied once
 more; the weights are read, and their gradients added to, once a block. So blocks pay where the
-first is more than the others, and does not fit the cache as a whole.
+first is more than the others, and does not fit the cache as a whole. They pay sooner where it does
+not even fit what an allocator keeps between calls.
 
 The constants are those of a machine with two cores and some MB of cache for each, and are to be set
 by `python -m benchmarks.networks --blocks`: its column `chosen` should be the fastest, or as fast.
@@ -27,6 +28,10 @@ _BLOCK = 14_000_000
 """Bytes that a block may make for itself and be given."""
 _COPIED = 2
 """How much a byte that is copied into a block weighs, beside one that stays there."""
+_FRESH = 60_000_000
+"""Bytes that come as pages never touched before, which the system has to clear, at every call."""
+_CLEARED = 2
+"""How much a byte weighs that does."""
 
 
 def block_size(
@@ -59,7 +64,8 @@ def _of_length(
     if made < _FITS:
         return None
     most = min(_BLOCK * steps // (made + copied), steps // 2)
-    if most < 2 or (made - _COPIED * copied) * most < once * steps:
+    spared = made * (_CLEARED if made > _FRESH else 1)
+    if most < 2 or (spared - _COPIED * copied) * most < once * steps:
         return None
     return next((k for k in range(most, most // 2, -1) if steps % k == 0), most)
 

@@ -1,7 +1,7 @@
 """An estimate of the memory that a program takes while it runs, at some sizes.
 
 Arrays live from where they are made to where they are read last. Elementwise operations are written
-into what reads them, unless a loop or a contraction does.
+into what reads them, unless a loop or a contraction does; a loop's carry is where it began.
 """
 
 from __future__ import annotations
@@ -22,19 +22,25 @@ _WRITTEN_IN = ("broadcast", "reshape", "transpose", "size", "iota")
 def live_bytes(program: Program, inputs: Mapping[Var, Given], sizes: Sizes) -> int:
     """The most bytes that are there at a time beside the inputs, in float32."""
     given = {v: inputs[v] for v in program.inputs}
-    return _most(program.instructions, [a for _, a in program.results], given, sizes)
+    roots = [a for _, a in program.results]
+    return _most(program.instructions, roots, _written(program.instructions, roots), given, sizes)
 
 
 def _most(
-    code: Sequence[Instruction], roots: Sequence[Atom], given: Mapping[Var, Given], sizes: Sizes
+    code: Sequence[Instruction],
+    roots: Sequence[Atom],
+    written: set[Var],
+    given: Mapping[Var, Given],
+    sizes: Sizes,
 ) -> int:
     shapes = shapes_of(code, {v: g.shape for v, g in given.items()})
-    written = _written(code, roots)
-    last = _last_reads(code, roots)
+    last = _last_reads(code, roots, written)
+    early = _cleared_early(code, shapes)
     alive: dict[Var, int] = {}
     most = 0
     for number, i in enumerate(code):
         inside = 0
+        after: dict[Var, int] = {}
         if i.op == LOOP:
             loop = loop_of(i)
             own = dict(sizes)
@@ -44,15 +50,47 @@ def _most(
             parts = {g.variable: g for g in loop.given}
             copied = loop.sequences if loop.blocks is not None else ()
             inside = sum(_bytes(g.shape, g.dtype, own) for g in (*loop.carry, *copied))
-            inside += _most(loop.code, loop.results, parts, own)
-            for j in code[number:]:
-                if j.op == ITEM and j.operands == (i.target,):
-                    alive[j.target] = _bytes(shapes[j.target], j.dtype, sizes)
+            # what a step puts out goes where the carry is, and into the stacks
+            inside += _most(loop.code, loop.results, _written(loop.code, ()), parts, own)
+            started = i.operands[len(loop.constants) :][: len(loop.carry)]
+            alive = {v: n for v, n in alive.items() if v not in started or last[v] > number}
+            for j in (*_items(code, i), *early.get(i.target, ())):
+                stacked = j.attribute("index") >= len(loop.carry) or j.operands != (i.target,)
+                held = alive if stacked else after
+                held[j.target] = _bytes(shapes[j.target], j.dtype, sizes)
         elif i.target in written and i.op != ITEM:
             alive[i.target] = _bytes(shapes[i.target], i.dtype, sizes)
         most = max(most, sum(alive.values()) + inside)
-        alive = {v: n for v, n in alive.items() if last.get(v, number) > number}
+        alive = {v: n for v, n in (alive | after).items() if last.get(v, number) > number}
     return most
+
+
+def _items(code: Sequence[Instruction], loop: Instruction) -> list[Instruction]:
+    """The results of a loop that are taken."""
+    return [j for j in code if j.op == ITEM and j.operands == (loop.target,)]
+
+
+def _cleared_early(
+    code: Sequence[Instruction], shapes: Mapping[Var, Shape]
+) -> dict[Var, list[Instruction]]:
+    """By loops, the stacks of later ones that are there already.
+
+    Stacks begin as zeros. Of those of one shape XLA makes one, and copies it for all loops before
+    the first one runs.
+    """
+    alike: dict[object, list[tuple[Var, Instruction]]] = {}
+    for i in code:
+        if i.op == LOOP:
+            loop = loop_of(i)
+            for j in _items(code, i):
+                if j.attribute("index") >= len(loop.carry):
+                    kind = shapes[j.target], j.dtype, loop.blocks and loop.blocks.size
+                    alike.setdefault(kind, []).append((i.target, j))
+    early: dict[Var, list[Instruction]] = {}
+    for stacks in alike.values():
+        first = stacks[0][0]
+        early.setdefault(first, []).extend(stack for loop, stack in stacks if loop != first)
+    return early
 
 
 def _bytes(shape: Shape, dtype: DType, sizes: Sizes) -> int:
@@ -66,10 +104,11 @@ def _written(code: Sequence[Instruction], roots: Sequence[Atom]) -> set[Var]:
     return {i.target for i in code} - free | heavy | {a for a in roots if isinstance(a, str)}
 
 
-def _last_reads(code: Sequence[Instruction], roots: Sequence[Atom]) -> dict[Var, int]:
+def _last_reads(
+    code: Sequence[Instruction], roots: Sequence[Atom], written: set[Var]
+) -> dict[Var, int]:
     """The number of the last instruction that needs each variable, itself or by what it is
     written into."""
-    written = _written(code, roots)
     last: dict[Var, int] = {a: len(code) for a in roots if isinstance(a, str)}
     for number in range(len(code) - 1, -1, -1):
         i = code[number]
