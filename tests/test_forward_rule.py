@@ -10,6 +10,8 @@ from generating import MODELS, STYLES, Generated, each, generate, generate_text
 from test_generated_interface import apply, describe, draw, gradients, is_float, loss
 
 FILES = pytest.mark.parametrize("path", each(*MODELS, *STYLES))
+TWICE = ("alif_multi", "coba_lif", "lif_2023", "research_scan", "research_sqrt_branch", "spyx_alif")
+"""What the normal run differentiates twice: containers, integers, rules, loops and roots."""
 
 SPIKE = """
 import jax
@@ -115,7 +117,7 @@ def test_forward_mode_where_the_source_has_none(tmp_path):
         np.testing.assert_allclose(jax.grad(of)(gain), by_time, rtol=1e-12)
 
 
-@FILES
+@pytest.mark.parametrize("path", each(*MODELS, *STYLES, representatives=TWICE))
 @pytest.mark.parametrize("suffix", ["", "forward"])
 def test_forward_over_reverse(path, suffix):
     generated = generate(path)
