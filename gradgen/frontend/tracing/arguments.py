@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from gradgen.errors import GradgenError
@@ -93,7 +94,24 @@ def read_signature(
         arguments.append(Argument(name, keyword_only, default, structure, bindings, numbers))
     arguments = _apply_wrt_kinds(arguments, wrt)
     leaves = _leaves(source, arguments, wrt, examples, owner)
-    return Signature(tuple(arguments), leaves, bound, classes, owner and owner.value)
+    trees = {
+        path: tree
+        for argument in arguments
+        if argument.name in examples
+        for path, tree in _trees(argument.structure, examples[argument.name], argument.name)
+    }
+    return Signature(tuple(arguments), leaves, bound, classes, owner and owner.value, trees)
+
+
+def _trees(
+    structure: Structure, value: Any, path: str
+) -> Iterator[tuple[str, jax.tree_util.PyTreeDef]]:
+    """How JAX sees the mappings in a value, by path: not those that are nested in them."""
+    if structure.kind == "mapping":
+        yield path, jax.tree.structure(value)
+        return
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from _trees(child, part_of(value, structure, key), join(path, key))
 
 
 def _numbers(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, float]]:

@@ -49,6 +49,8 @@ class Signature:
     """The containers that structures name."""
     owner: Any = None
     """The instance that a method is read with."""
+    trees: Mapping[str, jax.tree_util.PyTreeDef] = dataclasses.field(default_factory=dict)
+    """How JAX sees mappings that are no dicts, by dotted path."""
 
     def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of the source, from its traced leaves in order."""
@@ -145,6 +147,8 @@ class Signature:
             return self.bound[path]
         if structure.is_leaf:
             return next(values)
+        if structure.kind == "mapping":
+            return jax.tree.unflatten(self.trees[path], [next(values) for _ in structure.leaves()])
         known = {} if like is None else _parts(structure, like)
         children = [
             self._build(child, values, join(path, key), known.get(key))

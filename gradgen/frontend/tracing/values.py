@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import jax
@@ -88,6 +89,8 @@ def structure_of(
             return leaf("static")
         if isinstance(value, bool):
             return leaf("static")
+        if arrays and isinstance(value, Mapping) and not isinstance(value, dict):
+            return registered(value, type(value).__name__)
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str):
@@ -110,6 +113,28 @@ def structure_of(
             )
             return record("dataclass", type(value).__name__, items)
         return _array_leaf(value)
+
+    def registered(value: Any, name: str) -> Structure:
+        """The structure of a mapping that is no dict, or of what is nested in one, off JAX."""
+        parts, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
+        items = []
+        for path, part in parts:
+            part = within(part)
+            if part is None:
+                continue
+            nested = isinstance(part, Mapping)
+            found = registered(part, name) if nested else _array_leaf(part)
+            key = path[0].key if isinstance(path[0], jax.tree_util.DictKey) else None
+            known = type(key) is int or (isinstance(key, str) and not key.isdecimal())
+            if not known or found.kind == "static":
+                what = f"the key {key!r}" if key is not None else "parts without keys"
+                what = what if not known else f"a value under {key!r} which is no number"
+                raise refused(
+                    f"the argument '{parameter.name}' holds a {name} with {what}",
+                    "pass its arrays in tuples, lists or dicts",
+                )
+            items.append((str(key), found))
+        return record("mapping", name, tuple(items))
 
     def _array_leaf(value: Any) -> Structure:
         if arrays and dtype_of(value) == "key":
@@ -176,6 +201,8 @@ def part_of(value: Any, structure: Structure, key: str) -> Any:
             return within(getattr(value, key))
         case "dict":
             return value[key]
+        case "mapping":
+            return within(value[int(key) if key.isdecimal() else key])
         case "tuple" | "list":
             return value[int(key)]
     return getattr(value, key)
