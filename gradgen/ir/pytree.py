@@ -29,6 +29,8 @@ class Structure:
     children: tuple[Structure, ...] = ()
     type_name: str | None = None
     """The class of a namedtuple, a dataclass, an object or a mapping, by its name in the source."""
+    hidden: tuple[str, ...] = ()
+    """Of an object that JAX takes apart, the parts that it does not see."""
 
     @property
     def is_leaf(self) -> bool:

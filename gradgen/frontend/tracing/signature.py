@@ -47,10 +47,11 @@ class Signature:
     """Static arguments, and static fields of arguments, by dotted path."""
     classes: Mapping[str, type]
     """The containers that structures name."""
-    owner: Any = None
-    """The instance that a method is read with."""
-    trees: Mapping[str, jax.tree_util.PyTreeDef] = dataclasses.field(default_factory=dict)
-    """How JAX sees mappings that are no dicts, by dotted path."""
+    examples: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Arguments by name, as far as there are examples: what others like them are made of.
+
+    The instance that a method is read with is among them.
+    """
 
     def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of the source, from its traced leaves in order."""
@@ -58,7 +59,7 @@ class Signature:
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
         for argument in self.arguments:
-            like = self.owner if argument.structure.kind == "object" else None
+            like = self.examples.get(argument.name)
             value = self._build(argument.structure, remaining, argument.name, like)
             if argument.keyword_only:
                 keyword[argument.name] = value
@@ -107,8 +108,9 @@ class Signature:
 
     def is_kept(self, value: Any) -> bool:
         """Whether what is static of a result is that of the argument of its class."""
-        return type(value) is not type(self.owner) or all(
-            name in (self.object_keys(value) or ()) or part is getattr(self.owner, name, None)
+        like = next((x for x in self.examples.values() if type(x) is type(value)), None)
+        return like is None or all(
+            name in (self.object_keys(value) or ()) or part is getattr(like, name, None)
             for name, part in attributes_of(value).items()
         )
 
@@ -133,13 +135,13 @@ class Signature:
                     yield from visit(child, part_of(value, structure, key))
 
         for argument in self.arguments:
-            if argument.structure.kind == "object":
-                yield from visit(argument.structure, self.owner)
+            if argument.name in self.examples:
+                yield from visit(argument.structure, self.examples[argument.name])
 
     def _build(self, structure: Structure, values: Iterator[Any], path: str, like: Any) -> Any:
         """A pytree of the given structure, filled with values in order and with what is bound.
 
-        Objects are copies of what is in their place in `like`.
+        Objects are copies of what is in their place in `like`, and JAX makes mappings like it.
         """
         if structure.kind == "none":
             return None
@@ -148,7 +150,8 @@ class Signature:
         if structure.is_leaf:
             return next(values)
         if structure.kind == "mapping":
-            return jax.tree.unflatten(self.trees[path], [next(values) for _ in structure.leaves()])
+            leaves = [next(values) for _ in structure.leaves()]
+            return jax.tree.unflatten(jax.tree.structure(like), leaves)
         known = {} if like is None else _parts(structure, like)
         children = [
             self._build(child, values, join(path, key), known.get(key))
@@ -184,10 +187,13 @@ def _traced_parts(structure: Structure) -> list[tuple[str, Structure]]:
 
 
 def _taken_apart(structure: Structure, value: Any) -> Any:
-    """What is traced of an object or of a part of one: objects as tuples, None for what is not."""
+    """What is traced of an object or of a part of one: objects as tuples, None for what is not.
+
+    A number of Python has been left as it was.
+    """
     value = within(value)
     if value is None or structure.is_leaf:
-        return None if structure.kind == "static" else value
+        return None if structure.kind == "static" or isinstance(value, float) else value
     traced = {
         key: _taken_apart(child, part_of(value, structure, key))
         for key, child in _traced_parts(structure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import jax
@@ -12,7 +13,13 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.containers import fields_of
-from gradgen.frontend.tracing.instances import attributes_of, within
+from gradgen.frontend.tracing.instances import (
+    attributes_of,
+    children_of_instance,
+    is_object,
+    is_wrapper,
+    within,
+)
 from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
 from gradgen.ir.source import Parameter, Source
@@ -30,8 +37,9 @@ def structure_of(
 ) -> Structure:
     """The structure of a concrete value; containers it meets are added to `classes`.
 
-    With `arrays`, those of numbers, and keys for random numbers, are leaves as well. An `instance`
-    is an object, and so is whatever has floats in its attributes there; integers are static.
+    With `arrays`, those of numbers, and keys for random numbers, are leaves as well, and mappings
+    and objects may be in it that JAX takes apart. An `instance` is an object, and so is whatever
+    has floats in its attributes there; integers are static.
     """
 
     def refused(message: str, hint: str) -> GradgenError:
@@ -80,11 +88,21 @@ def structure_of(
 
     def entity(value: Any) -> Structure:
         items = tuple((name, attribute(part)) for name, part in attributes_of(value).items())
-        return record("object", type(value).__name__, items)
+        seen = children_of_instance(value)
+        hidden = tuple(name for name, _ in items if seen and name not in seen)
+        return replace(record("object", type(value).__name__, items), hidden=hidden)
 
     around = [id(value)]
 
     def visit(value: Any) -> Structure:
+        if arrays and is_wrapper(value):
+            raise refused(
+                f"the argument '{parameter.name}' holds a {type(value).__name__}, not an array",
+                "pass what is in it, in the example and in calls, as in x[...]; or all that there "
+                "are, as the State that flax.nnx.split or flax.nnx.state returns",
+            )
+        if arrays and is_object(value):
+            return entity(value)
         if value is None or isinstance(value, str) or callable(value):
             return leaf("static")
         if isinstance(value, bool):
@@ -117,23 +135,25 @@ def structure_of(
     def registered(value: Any, name: str) -> Structure:
         """The structure of a mapping that is no dict, or of what is nested in one, off JAX."""
         parts, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
-        items = []
+        items: list[tuple[str, Structure]] = []
         for path, part in parts:
             part = within(part)
-            if part is None:
-                continue
-            nested = isinstance(part, Mapping)
-            found = registered(part, name) if nested else _array_leaf(part)
             key = path[0].key if isinstance(path[0], jax.tree_util.DictKey) else None
-            known = type(key) is int or (isinstance(key, str) and not key.isdecimal())
-            if not known or found.kind == "static":
-                what = f"the key {key!r}" if key is not None else "parts without keys"
-                what = what if not known else f"a value under {key!r} which is no number"
-                raise refused(
-                    f"the argument '{parameter.name}' holds a {name} with {what}",
-                    "pass its arrays in tuples, lists or dicts",
-                )
-            items.append((str(key), found))
+            what = f"the key {key!r}" if key is not None else "parts without keys"
+            if type(key) is int or (isinstance(key, str) and not key.isdecimal()):
+                if part is None:
+                    continue
+                if isinstance(part, Mapping):
+                    items.append((str(key), registered(part, name)))
+                    continue
+                if isinstance(part, jax.Array | np.ndarray | float | int | np.generic):
+                    items.append((str(key), _array_leaf(part)))
+                    continue
+                what = f"a value under {key!r} which is no array"
+            raise refused(
+                f"the argument '{parameter.name}' holds a {name} with {what}",
+                "pass its arrays in tuples, lists or dicts",
+            )
         return record("mapping", name, tuple(items))
 
     def _array_leaf(value: Any) -> Structure:

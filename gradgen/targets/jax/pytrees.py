@@ -45,7 +45,7 @@ def construct(
     `constructors` says by class name what builds the user's own containers: `type(state)` where an
     argument has that type, so that the result has exactly the caller's type. What copies an object
     has its path, and so has what fills a mapping, of dicts. Of an object all that is static stays
-    as it is.
+    as it is, and so does what is None here and hidden from JAX.
     """
     if structure.kind == "none":
         return "None"
@@ -58,7 +58,11 @@ def construct(
     match structure.kind:
         case "object":
             parts = zip(structure.keys, structure.children, children, strict=True)
-            values = [prefixed(f"{k}=", doc) for k, c, doc in parts if c.kind != "static"]
+            values = [
+                prefixed(f"{k}=", doc)
+                for k, child, doc in parts
+                if child.kind != "static" and not (k in structure.hidden and doc == "None")
+            ]
             copying = constructors.get(path) or constructors[structure.type_name or ""]
             return call(copying, values)
         case "tuple":
