@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gradgen.ir.graph import Elimination, PartialKind
 from gradgen.report.costs import LineCost
 from gradgen.report.view import GraphView
+from gradgen.verify.times import Times
 from gradgen.verify.verdict import Verdict
 
 
@@ -187,6 +188,8 @@ class ModelReport:
     """Of the vector-Jacobian product, where there are loops."""
     kept: tuple[KeptValue, ...] = ()
     """On arrays."""
+    times: Times | None = None
+    """On arrays, where they were measured."""
 
     @property
     def on_arrays(self) -> bool:

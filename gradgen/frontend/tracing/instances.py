@@ -59,9 +59,9 @@ def is_object(value: Any) -> bool:
     """
     if isinstance(value, tuple | list | Mapping | type):
         return False
-    made_of_fields = dataclasses.is_dataclass(value) and type(value).__dataclass_params__.init  # type: ignore[attr-defined]
-    seen = children_of_instance(value)
-    return bool(seen) and (callable(value) or not made_of_fields)
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    made_of_fields = parameters is not None and parameters.init
+    return bool(children_of_instance(value)) and (callable(value) or not made_of_fields)
 
 
 def within(value: Any) -> Any:
