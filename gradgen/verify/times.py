@@ -14,8 +14,11 @@ class Timed:
     """The median over the rounds."""
     ratio: float
     """The median over the rounds of its time, over that of the first program in the same round."""
-    megabytes: float
-    """What XLA reports as temporary memory, in millions of bytes."""
+    megabytes: float | None
+    """What XLA reports as temporary memory, in millions of bytes.
+
+    None for one pass alone, which hands what is kept over to the other.
+    """
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,6 @@ def time_arrays(
     with_checkpoints: Callable[..., Any],
     ranges: Mapping[str, Range],
     status: Callable[[str], None],
-    *,
-    least_rounds: int = ROUNDS,
 ) -> Times:
     """Time the forward pass, the backward pass and the whole derivative, in float32.
 
@@ -102,7 +100,7 @@ def time_arrays(
         programs = _compiled(subject, with_checkpoints, sample)
         take_turns(programs, (), 1)  # what is called for the first time takes longer
         whole = sum(seconds for (seconds,) in take_turns(programs, (), 1).values())
-        rounds = max(least_rounds, min(MOST_ROUNDS, int(SECONDS / whole)))
+        rounds = max(ROUNDS, min(MOST_ROUNDS, int(SECONDS / whole)))
         status(f"timing {rounds} rounds")
         seconds = take_turns(programs, (), rounds)
         device = f"{jax.devices()[0].device_kind}, JAX {jax.__version__}"
@@ -224,7 +222,7 @@ def _parts(
                 statistics.median(
                     one / other for one, other in zip(seconds[title, name], first, strict=True)
                 ),
-                programs[title, name].bytes / 1e6,
+                None if title in (_FORWARD, _BACKWARD) else programs[title, name].bytes / 1e6,
             )
             for name in names
         ]
