@@ -109,6 +109,8 @@ class KeptValue:
     shape: str
     bytes: int
     """In float32; zero for what is the same in every step, and what the caller has anyway."""
+    line: int | None = None
+    """Of the source, that computes it; None for what the caller has."""
 
 
 @dataclass(frozen=True)
