@@ -139,6 +139,17 @@ def test_state_of_flax_nnx(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     agree(case.generated.loss_jvp((params, rest, xs), (tangents[0], None, None)), along)
 
 
+def test_without_an_example_the_hint_asks_for_one() -> None:
+    path = NETWORKS / "nnx_network.py"
+    with pytest.raises(GradgenError) as caught:
+        open_front(Settings(str(path), "loss"))
+    assert "cannot be traced on arrays of these shapes" in caught.value.message
+    assert "an argument that holds several arrays wants an example" in (caught.value.hint or "")
+    assert "nnx.merge(graphdef, state)" in path.read_text().splitlines()[caught.value.line - 1]
+    followed = open_front(Settings(str(path), "loss", example=f"{path}:arguments"))
+    assert isinstance(followed, ArrayFront)
+
+
 def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
     case = made(written(tmp_path, STATE))
     params, rest, xs = case.arguments
@@ -233,3 +244,32 @@ def test_refused_and_the_hint_followed(name: str, tmp_path: Path) -> None:
     params, xs = case.arguments
     _, (found,) = case.generated.loss_value_and_grad(params, xs)
     agree(found, jax.grad(case.source["loss"])(params, xs))
+
+
+ORDERED = """
+import collections
+
+@jax.tree_util.register_pytree_with_keys_class
+class Ordered(collections.UserDict):
+    def tree_flatten_with_keys(self):
+        return [(jax.tree_util.DictKey(k), v) for k, v in self.items()], tuple(self)
+
+    @classmethod
+    def tree_unflatten(cls, keys, values):
+        return cls(zip(keys, values))
+
+def loss(w, xs):
+    return total(w["a"] @ w["b"], xs)
+
+def arguments():
+    return Ordered(b=ones(2, 3), a=ones(4, 2)), ones(5, 2, 4)
+"""
+
+
+def test_leaves_go_by_keys_whatever_their_order(tmp_path: Path) -> None:
+    case = made(written(tmp_path, ORDERED))
+    w, xs = case.arguments
+    kind = type(w)
+    for given in (w, kind(a=w["a"], b=w["b"])):
+        _, (found,) = case.generated.loss_value_and_grad(given, xs)
+        agree(found, jax.grad(case.source["loss"])(given, xs))
