@@ -200,6 +200,38 @@ def test_what_jax_takes_apart(name: str, tmp_path: Path) -> None:
     agree(eqx.filter_grad(case.generated.loss)(params, xs), due)
 
 
+HIDDEN = """
+class Layer(eqx.Module):
+    w: jax.Array
+    tau: float = eqx.field(static=True)
+    rho: float
+
+    def __init__(self, tau):
+        self.w, self.tau, self.rho = ones(4, 3), tau, 0.25
+
+    def __call__(self, xs):
+        return jnp.sum(jnp.tanh(self.tau * xs @ self.w + self.rho))
+
+# gradgen: shape xs=(batch, n)
+def loss(layers, xs):
+    return layers[0](xs) + layers[1](xs)
+
+def arguments():
+    return [Layer(0.5), Layer(0.75)], ones(2, 4)
+"""
+
+
+def test_static_floats_are_in_the_gradient_as_they_were(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    case = made(written(tmp_path, HIDDEN))
+    assert not judged(case.front, pytestconfig).failures
+    layers, xs = case.source["arguments"]()
+    _, (found,) = case.generated.loss_value_and_grad(layers, xs)
+    assert [(layer.tau, layer.rho) for layer in found] == [(0.5, None), (0.75, None)]
+    agree(found, eqx.filter_grad(case.source["loss"])(layers, xs))
+
+
 REFUSED = {
     "a parameter by itself": ("nnx.Param(ones(4, 3))", "Param, not an array", "x[...]"),
     "a mapping that JAX knows no keys of": (

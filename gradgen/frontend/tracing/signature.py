@@ -13,7 +13,7 @@ from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.instances import attributes_of, rebuilt, within
 from gradgen.frontend.tracing.values import part_of
 from gradgen.ir.code import DType
-from gradgen.ir.pytree import Structure, join
+from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.trace import Argument
 
 
@@ -103,7 +103,7 @@ class Signature:
 
         None too where several are of that class: which of them is copied would be a guess.
         """
-        found = [structure for kind, structure in self._objects() if kind is type(value)]
+        found = [structure for kind, structure, _ in self._objects() if kind is type(value)]
         return tuple(key for key, _ in _traced_parts(found[0])) if len(found) == 1 else None
 
     def is_kept(self, value: Any) -> bool:
@@ -116,7 +116,9 @@ class Signature:
 
     def without_objects(self, tree: Any) -> Any:
         """The pytree with tuples of what is traced in place of objects, which may be no pytrees."""
-        objects = dict(self._objects())
+        objects = {
+            kind: self._without_kept(structure, path) for kind, structure, path in self._objects()
+        }
 
         def taken_apart(part: Any) -> Any:
             structure = objects.get(type(part))
@@ -124,19 +126,33 @@ class Signature:
 
         return jax.tree.map(taken_apart, tree, is_leaf=lambda part: type(part) in objects)
 
-    def _objects(self) -> Iterator[tuple[type, Structure]]:
-        """The classes of the objects among the arguments, with what they hold."""
+    def _objects(self) -> Iterator[tuple[type, Structure, str]]:
+        """The classes of the objects among the arguments, with what they hold, and their paths."""
 
-        def visit(structure: Structure, value: Any) -> Iterator[tuple[type, Structure]]:
+        def visit(
+            structure: Structure, value: Any, path: str
+        ) -> Iterator[tuple[type, Structure, str]]:
             if structure.kind == "object":
-                yield type(value), structure
+                yield type(value), structure, path
             for key, child in zip(structure.keys, structure.children, strict=True):
                 if not child.is_leaf:
-                    yield from visit(child, part_of(value, structure, key))
+                    yield from visit(child, part_of(value, structure, key), join(path, key))
 
         for argument in self.arguments:
             if argument.name in self.examples:
-                yield from visit(argument.structure, self.examples[argument.name])
+                example = self.examples[argument.name]
+                yield from visit(argument.structure, example, argument.name)
+
+    def _without_kept(self, structure: Structure, path: str) -> Structure:
+        """The structure with what a gradient keeps of its argument as static: see `hidden`."""
+        chosen = {leaf.path for leaf in self.leaves if leaf.wrt}
+        children = tuple(
+            leaf("static")
+            if key in structure.hidden and child.is_leaf and join(path, key) not in chosen
+            else self._without_kept(child, join(path, key))
+            for key, child in zip(structure.keys, structure.children, strict=True)
+        )
+        return dataclasses.replace(structure, children=children)
 
     def _build(self, structure: Structure, values: Iterator[Any], path: str, like: Any) -> Any:
         """A pytree of the given structure, filled with values in order and with what is bound.
@@ -187,13 +203,10 @@ def _traced_parts(structure: Structure) -> list[tuple[str, Structure]]:
 
 
 def _taken_apart(structure: Structure, value: Any) -> Any:
-    """What is traced of an object or of a part of one: objects as tuples, None for what is not.
-
-    A number of Python has been left as it was.
-    """
+    """What is traced of an object or of a part of one: objects as tuples, None for what is not."""
     value = within(value)
     if value is None or structure.is_leaf:
-        return None if structure.kind == "static" or isinstance(value, float) else value
+        return None if structure.kind == "static" else value
     traced = {
         key: _taken_apart(child, part_of(value, structure, key))
         for key, child in _traced_parts(structure)
