@@ -225,6 +225,12 @@ def difference(runs: dict[str, Run], name: str) -> float:
     return max(abs(found - expected) / expected for found, expected in pairs)
 
 
+def ratio(runs: dict[str, Run], name: str) -> float:
+    """The median over the updates of the time, over the plain step's at the same update."""
+    pairs = zip(runs[name].seconds, runs["plain step"].seconds, strict=True)
+    return statistics.median(found / plain for found, plain in pairs)
+
+
 def table(task: Task, runs: dict[str, Run]) -> Table:
     """A row for each network."""
     last = -(-task.updates // 10)
@@ -234,12 +240,13 @@ def table(task: Task, runs: dict[str, Run]) -> Table:
         f" {task.updates} updates, {dtype}"
     )
     shown.add_column("", no_wrap=True)
-    headings = ("ms per update", "XLA temp MB", "first loss", "last", "hits", "loss off by")
+    headings = ("ms", "to plain", "XLA temp MB", "first loss", "last", "hits", "loss off by")
     for heading in headings:
         shown.add_column(heading, justify="right")
     for name, run in runs.items():
         shown.add_row(
-            *(name, f"{1e3 * statistics.median(run.seconds):.1f}", f"{run.memory / 1e6:.1f}"),
+            *(name, f"{1e3 * statistics.median(run.seconds):.1f}", f"{ratio(runs, name):.2f}"),
+            f"{run.memory / 1e6:.1f}",
             *(f"{run.losses[0]:.3f}", f"{statistics.mean(run.losses[-last:]):.3f}"),
             *(f"{statistics.mean(run.hits[-last:]):.0%}", f"{difference(runs, name):.0e}"),
         )
