@@ -235,7 +235,14 @@ def test_static_floats_are_in_the_gradient_as_they_were(
 REFUSED = {
     "a parameter by itself": ("nnx.Param(ones(4, 3))", "Param, not an array", "x[...]"),
     "a mapping that JAX knows no keys of": (
-        "Nameless({'w': ones(4, 3)})", "holds a Nameless with parts without keys", "dicts",
+        "Nameless({'w': ones(4, 3)})",
+        "holds a Nameless, which JAX does not take apart by keys",
+        "dicts",
+    ),
+    "a mapping that JAX does not know": (
+        "types.MappingProxyType({'w': ones(4, 3)})",
+        "holds a mappingproxy, which JAX does not take apart by keys",
+        "dicts",
     ),
     "a mapping whose keys are digits": (
         "flax.core.freeze({'0': ones(4, 3)})", "holds a FrozenDict with the key '0'", "dicts",
@@ -245,7 +252,7 @@ REFUSED = {
     ),
 }  # fmt: skip
 NAMELESS = """
-import collections
+import collections, types
 
 @jax.tree_util.register_pytree_node_class
 class Nameless(collections.UserDict):

@@ -132,28 +132,35 @@ def structure_of(
             return record("dataclass", type(value).__name__, items)
         return _array_leaf(value)
 
+    def not_taken(what: str) -> GradgenError:
+        return refused(
+            f"the argument '{parameter.name}' holds {what}",
+            "pass its arrays in tuples, lists or dicts",
+        )
+
     def registered(value: Any, name: str) -> Structure:
         """The structure of a mapping that is no dict, or of what is nested in one, off JAX."""
         parts, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
         items: list[tuple[str, Structure]] = []
         for path, part in parts:
+            key = path[0].key if path and isinstance(path[0], jax.tree_util.DictKey) else None
+            if key is None:
+                raise not_taken(f"a {name}, which JAX does not take apart by keys")
+            if not (type(key) is int and key >= 0) and (
+                not isinstance(key, str) or key.isdecimal()
+            ):
+                raise not_taken(f"a {name} with the key {key!r}")
             part = within(part)
-            key = path[0].key if isinstance(path[0], jax.tree_util.DictKey) else None
-            what = f"the key {key!r}" if key is not None else "parts without keys"
-            if type(key) is int or (isinstance(key, str) and not key.isdecimal()):
-                if part is None:
-                    continue
-                if isinstance(part, Mapping):
-                    items.append((str(key), registered(part, name)))
-                    continue
-                if isinstance(part, jax.Array | np.ndarray | float | int | np.generic):
-                    items.append((str(key), _array_leaf(part)))
-                    continue
-                what = f"a value under {key!r} which is no array"
-            raise refused(
-                f"the argument '{parameter.name}' holds a {name} with {what}",
-                "pass its arrays in tuples, lists or dicts",
-            )
+            if part is None:
+                continue
+            found = leaf("static")
+            if isinstance(part, Mapping):
+                found = registered(part, name)
+            elif isinstance(part, jax.Array | np.ndarray | float | int | np.generic):
+                found = _array_leaf(part)
+            if found.kind == "static":
+                raise not_taken(f"a {name} with a value under {key!r} which is no array")
+            items.append((str(key), found))
         return record("mapping", name, tuple(items))
 
     def _array_leaf(value: Any) -> Structure:
