@@ -29,11 +29,11 @@ from rich.table import Table
 
 from benchmarks.by_hand import BY_HAND
 from benchmarks.rival_models import CASES, Case, slope
-from benchmarks.timing import take_turns
 from gradgen.compile.generation import generate
 from gradgen.compile.opening import read
 from gradgen.config import Settings
 from gradgen.verify.isolate import load
+from gradgen.verify.timing import take_turns
 
 NEURONS = 65_536
 ROUNDS = 101

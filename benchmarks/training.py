@@ -33,12 +33,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.drawing import plotter, save
-from benchmarks.timing import take_turns
 from gradgen.compile.front import Front, open_front, ranges_of
 from gradgen.compile.generation import generate
 from gradgen.config import Settings
 from gradgen.ir.module import Residuals
 from gradgen.verify.isolate import load
+from gradgen.verify.timing import take_turns
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "_static" / "residuals.svg"

@@ -1,51 +1,31 @@
-"""Equinox: a network whose loss is generated with its loop over time.
+"""Equinox: the loss of a module with its loops over time, generated from the module itself.
 
-python examples/loss_equinox.py
+    python examples/loss_equinox.py
+
+The loss takes the module, and its gradient is a module of the same class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import optax
-from spike_trains import GENERATED, PLAIN, SIZES, Weights, batch, initial
-from steps import relative_difference
+from spike_trains import batch
+from steps import generate, load, relative_difference
 
-
-class Network(eqx.Module):
-    """Two layers of neurons and a readout: its call is the loss."""
-
-    first: jax.Array
-    second: jax.Array
-    out: jax.Array
-    loss: Callable = eqx.field(static=True)
-
-    def __init__(self, loss: Callable, key: jax.Array):
-        keys = jax.random.split(key, len(SIZES))
-        self.first, self.second, self.out = map(initial, keys, SIZES.values())
-        self.loss = loss
-
-    def __call__(self, xs: jax.Array, labels: jax.Array) -> jax.Array:
-        """The loss of a batch: the loop over time is in there."""
-        return self.loss(Weights(self.first, self.second, self.out), xs, labels)
-
-
-@eqx.filter_jit
-@eqx.filter_value_and_grad
-def value_and_grad(network: Network, xs: jax.Array, labels: jax.Array) -> jax.Array:
-    """The loss and its gradient, which is a network as well."""
-    return network(xs, labels)
+SOURCE = "examples/networks/equinox_network.py"
 
 
 def main(updates: int = 100) -> tuple[float, list[float]]:
     """Compare the gradients and learn; returns their relative difference, and the losses."""
-    keys = jax.random.split(jax.random.key(0))
-    network = Network(GENERATED, keys[0])
-    _, found = value_and_grad(network, *batch(keys[1]))
-    _, expected = value_and_grad(Network(PLAIN, keys[0]), *batch(keys[1]))
-    difference = relative_difference(*map(jax.tree.leaves, (found, expected)))
+    source = load(SOURCE)
+    generated = generate(f"{SOURCE}:loss", "--example", f"{SOURCE}:arguments")
+    network = source.Network(jax.random.key(0))
+
+    value_and_grad = eqx.filter_jit(eqx.filter_value_and_grad(generated.loss))
+    _, found = value_and_grad(network, *batch(jax.random.key(2)))
+    expected = eqx.filter_jit(eqx.filter_grad(source.loss))(network, *batch(jax.random.key(2)))
+    difference = relative_difference(found, expected)
     print(f"gradients differ by {difference:.1e} of the largest entry")
 
     optimizer = optax.adam(0.003)

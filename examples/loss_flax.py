@@ -1,62 +1,41 @@
-"""Flax NNX: a network whose loss is generated with its loop over time.
+"""Flax NNX: the loss of a network with its loop over time, generated from the network itself.
 
     python examples/loss_flax.py
 
-The generated loss takes parameters as an argument, so the module reads them from itself and
-passes them on.
+The loss takes the network's state, as `nnx.split` and `nnx.state` return it, and so does its
+gradient come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import jax
 import optax
 from flax import nnx
-from spike_trains import GENERATED, PLAIN, SIZES, Weights, batch, initial
-from steps import relative_difference
+from spike_trains import batch
+from steps import generate, load, relative_difference
 
-
-class Network(nnx.Module):
-    """Two layers of neurons and a readout: its call is the loss."""
-
-    def __init__(self, loss: Callable, rngs: nnx.Rngs):
-        self.first, self.second, self.out = (
-            nnx.Param(initial(rngs.params(), shape)) for shape in SIZES.values()
-        )
-        self.loss = loss
-
-    def __call__(self, xs: jax.Array, labels: jax.Array) -> jax.Array:
-        """The loss of a batch: the loop over time is in there."""
-        return self.loss(Weights(self.first[...], self.second[...], self.out[...]), xs, labels)
-
-
-@nnx.jit
-def value_and_grad(network: Network, xs: jax.Array, labels: jax.Array) -> tuple:
-    """The loss and its gradient by all parameters."""
-    return nnx.value_and_grad(lambda network: network(xs, labels))(network)
-
-
-@nnx.jit
-def update(network: Network, optimizer: nnx.Optimizer, xs: jax.Array, labels: jax.Array):
-    """One update, in place; returns the loss."""
-    value, gradient = value_and_grad(network, xs, labels)
-    optimizer.update(network, gradient)
-    return value
+SOURCE = "examples/networks/nnx_network.py"
 
 
 def main(updates: int = 100) -> tuple[float, list[float]]:
     """Compare the gradients and learn; returns their relative difference, and the losses."""
-    xs, labels = batch(jax.random.key(2))
-    network = Network(GENERATED, nnx.Rngs(0))
-    _, found = value_and_grad(network, xs, labels)
-    _, expected = value_and_grad(Network(PLAIN, nnx.Rngs(0)), xs, labels)
-    difference = relative_difference(*map(jax.tree.leaves, (found, expected)))
+    source = load(SOURCE)
+    generated = generate(f"{SOURCE}:loss", "--example", f"{SOURCE}:arguments")
+    network = source.Network((20, 32, 32), 2, nnx.Rngs(0))
+    state = nnx.state(network)
+
+    value_and_grad = jax.jit(jax.value_and_grad(generated.loss))
+    _, found = value_and_grad(state, *batch(jax.random.key(2)))
+    expected = jax.jit(jax.grad(source.loss))(state, *batch(jax.random.key(2)))
+    difference = relative_difference(found, expected)
     print(f"gradients differ by {difference:.1e} of the largest entry")
 
     optimizer = nnx.Optimizer(network, optax.adam(0.003), wrt=nnx.Param)
-    keys = jax.random.split(jax.random.key(1), updates)
-    losses = [float(update(network, optimizer, *batch(key))) for key in keys]
+    losses = []
+    for key in jax.random.split(jax.random.key(1), updates):
+        value, gradient = value_and_grad(nnx.state(network), *batch(key))
+        optimizer.update(network, gradient)
+        losses.append(float(value))
     print(f"loss {losses[0]:.3f} at first, {losses[-1]:.3f} after {updates} updates")
     return difference, losses
 

@@ -1,50 +1,30 @@
-"""Haiku: a network whose loss is generated with its loop over time.
+"""Haiku: the loss of a transformed function with its loop over time, generated as it stands.
 
-python examples/loss_haiku.py
+    python examples/loss_haiku.py
+
+The loss takes the parameters that `init` returns, a dict of dicts, and so does its gradient come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import haiku as hk
 import jax
 import optax
-from spike_trains import GENERATED, PLAIN, SIZES, Weights, batch, initial
-from steps import relative_difference
+from spike_trains import batch
+from steps import generate, load, relative_difference
 
-
-class Network(hk.Module):
-    """Two layers of neurons and a readout: its call is the loss."""
-
-    def __init__(self, loss: Callable):
-        super().__init__()
-        self.loss = loss
-
-    def __call__(self, xs: jax.Array, labels: jax.Array) -> jax.Array:
-        """The loss of a batch: the loop over time is in there."""
-        weights = {
-            name: hk.get_parameter(
-                name, shape, init=lambda shape, dtype: initial(hk.next_rng_key(), shape, dtype)
-            )
-            for name, shape in SIZES.items()
-        }
-        return self.loss(Weights(**weights), xs, labels)
-
-
-def transformed(loss: Callable) -> hk.Transformed:
-    """Pure functions: `init` for the parameters, `apply` for the loss."""
-    return hk.without_apply_rng(hk.transform(lambda xs, labels: Network(loss)(xs, labels)))
+SOURCE = "examples/networks/haiku_network.py"
 
 
 def main(updates: int = 100) -> tuple[float, list[float]]:
     """Compare the gradients and learn; returns their relative difference, and the losses."""
+    source = load(SOURCE)
+    generated = generate(f"{SOURCE}:loss", "--example", f"{SOURCE}:arguments")
     xs, labels = batch(jax.random.key(2))
-    plain, network = transformed(PLAIN), transformed(GENERATED)
-    params = network.init(jax.random.key(0), xs, labels)
-    value_and_grad = jax.jit(jax.value_and_grad(network.apply))
+    params = source.network.init(jax.random.key(0), xs)
+
+    value_and_grad = jax.jit(jax.value_and_grad(generated.loss))
     _, found = value_and_grad(params, xs, labels)
-    difference = relative_difference(found, jax.jit(jax.grad(plain.apply))(params, xs, labels))
+    difference = relative_difference(found, jax.jit(jax.grad(source.loss))(params, xs, labels))
     print(f"gradients differ by {difference:.1e} of the largest entry")
 
     optimizer = optax.adam(0.003)

@@ -1,13 +1,14 @@
-"""Training on spike patterns, with the plain step and with the generated one.
+"""Training on spike patterns: plainly, with the generated step, and with the whole loss generated.
 
     python examples/patterns.py            # prints the tables, draws docs/_static/patterns.svg
     python examples/patterns.py --quick    # the same for a few updates, without the picture
 
 A network of two layers of neurons has to tell which of a few spike patterns it was shown. A pattern
 says when each input channel fires; every time it is shown, the spikes are jittered anew and some
-are left out. Three copies of the network learn side by side: with the source's step, with
-`jax.checkpoint` of it, and with the step that gradgen generated. They see the same patterns, and
-the order in which they are updated is shuffled every time, so that their times can be compared.
+are left out. Four copies of the network learn side by side: with the source's step, with
+`jax.checkpoint` of it, with the step that gradgen generated, and with the loss that it generated
+with its loop over time (`examples/networks/*_patterns.py`). They see the same patterns, and the
+order in which they are updated is shuffled every time, so that their times can be compared.
 """
 
 from __future__ import annotations
@@ -162,18 +163,24 @@ def evidence(task: Task, step: Callable, w: Any, currents: jax.Array) -> jax.Arr
     return 10.0 * jnp.mean(outputs, axis=0)
 
 
-def start(task: Task, step: Callable) -> Run:
-    """A network with this step, its update compiled."""
-    optimizer = optax.adam(task.rate)
+def by_step(task: Task, step: Callable) -> Callable:
+    """Loss and hits with their gradient, by JAX, of a network with this step."""
 
     def loss(w: Any, currents: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
         found = evidence(task, step, w, currents)
         entropy = optax.softmax_cross_entropy_with_integer_labels(found, labels)
         return jnp.mean(entropy), jnp.mean(jnp.argmax(found, axis=1) == labels)
 
+    return jax.value_and_grad(loss, has_aux=True)
+
+
+def start(task: Task, value_and_grad: Callable) -> Run:
+    """A network that learns by this gradient, its update compiled."""
+    optimizer = optax.adam(task.rate)
+
     def update(learned: Any, currents: jax.Array, labels: jax.Array) -> tuple[Any, Any]:
         w, state = learned
-        result, gradient = jax.value_and_grad(loss, has_aux=True)(w, currents, labels)
+        result, gradient = value_and_grad(w, currents, labels)
         changes, state = optimizer.update(gradient, state)
         return (optax.apply_updates(w, changes), state), result
 
@@ -185,13 +192,20 @@ def start(task: Task, step: Callable) -> Run:
 
 
 def learn(task: Task) -> dict[str, Run]:
-    """Train the three networks side by side."""
+    """Train the four networks side by side."""
     plain = getattr(load(f"models/{task.model}.py"), f"{task.model}_step")
     generated = getattr(load(f"generated/{task.model}_grad.py"), f"{task.model}_step")
+    whole = load(f"generated/examples/{task.model}_patterns_grad.py")
+
+    def by_whole(*given: Any) -> tuple[Any, Any]:
+        result, (gradient,) = getattr(whole, f"{task.model}_patterns_value_and_grad")(*given)
+        return result, gradient
+
     runs = {
-        "plain step": start(task, plain),
-        "jax.checkpoint of it": start(task, jax.checkpoint(plain)),
-        "generated step": start(task, generated),
+        "plain step": start(task, by_step(task, plain)),
+        "jax.checkpoint of it": start(task, by_step(task, jax.checkpoint(plain))),
+        "generated step": start(task, by_step(task, generated)),
+        "generated loss": start(task, by_whole),
     }
     order = random.Random(0)
     for key in jax.random.split(jax.random.key(3), task.updates):
@@ -211,6 +225,12 @@ def difference(runs: dict[str, Run], name: str) -> float:
     return max(abs(found - expected) / expected for found, expected in pairs)
 
 
+def ratio(runs: dict[str, Run], name: str) -> float:
+    """The median over the updates of the time, over the plain step's at the same update."""
+    pairs = zip(runs[name].seconds, runs["plain step"].seconds, strict=True)
+    return statistics.median(found / plain for found, plain in pairs)
+
+
 def table(task: Task, runs: dict[str, Run]) -> Table:
     """A row for each network."""
     last = -(-task.updates // 10)
@@ -220,12 +240,13 @@ def table(task: Task, runs: dict[str, Run]) -> Table:
         f" {task.updates} updates, {dtype}"
     )
     shown.add_column("", no_wrap=True)
-    headings = ("ms per update", "XLA temp MB", "first loss", "last", "hits", "loss off by")
+    headings = ("ms", "to plain", "XLA temp MB", "first loss", "last", "hits", "loss off by")
     for heading in headings:
         shown.add_column(heading, justify="right")
     for name, run in runs.items():
         shown.add_row(
-            *(name, f"{1e3 * statistics.median(run.seconds):.1f}", f"{run.memory / 1e6:.1f}"),
+            *(name, f"{1e3 * statistics.median(run.seconds):.1f}", f"{ratio(runs, name):.2f}"),
+            f"{run.memory / 1e6:.1f}",
             *(f"{run.losses[0]:.3f}", f"{statistics.mean(run.losses[-last:]):.3f}"),
             *(f"{statistics.mean(run.hits[-last:]):.0%}", f"{difference(runs, name):.0e}"),
         )
@@ -233,7 +254,7 @@ def table(task: Task, runs: dict[str, Run]) -> Table:
 
 
 def picture(results: list[tuple[Task, dict[str, Run]]], path: Path) -> None:
-    """The losses of the plain and of the generated step over the updates."""
+    """The losses of the plain step, the generated one and the generated loss over the updates."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -242,8 +263,9 @@ def picture(results: list[tuple[Task, dict[str, Run]]], path: Path) -> None:
 
     figure, axes = pyplot.subplots(1, len(results), figsize=(10, 3.6), layout="constrained")
     for axis, (task, runs) in zip(axes, results, strict=True):
-        axis.plot(runs["plain step"].losses, color="0.75", lw=5, label="plain step")
-        axis.plot(runs["generated step"].losses, color="C0", lw=1.2, label="generated step")
+        axis.plot(runs["plain step"].losses, color="0.8", lw=6, label="plain step")
+        axis.plot(runs["generated step"].losses, color="C1", lw=2.5, label="generated step")
+        axis.plot(runs["generated loss"].losses, color="C0", lw=1, label="generated loss")
         axis.set(title=task.title, xlabel="updates", ylabel="cross-entropy", ylim=(0.0, None))
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)

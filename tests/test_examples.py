@@ -77,10 +77,13 @@ def test_whole_losses(example, name, library):
 def test_training_on_patterns(example):
     patterns = example("patterns")
     for task, runs in patterns.main(quick=True):
-        plain, generated = runs["plain step"], runs["generated step"]
-        assert patterns.difference(runs, "generated step") < 1e-6
-        assert len(generated.losses) == task.updates
-        assert generated.memory > 0
-        assert sum(generated.losses[-5:]) < sum(generated.losses[:5])
-        if task.model == "hodgkin_huxley":
-            assert generated.memory < plain.memory / 2
+        for name in ("generated step", "generated loss"):
+            plain, generated = runs["plain step"], runs[name]
+            # sums over time in another order, with float32
+            bound = 1e-6 if task.double or name == "generated step" else 1e-4
+            assert patterns.difference(runs, name) < bound
+            assert len(generated.losses) == task.updates
+            assert generated.memory > 0
+            assert sum(generated.losses[-5:]) < sum(generated.losses[:5])
+            if task.model == "hodgkin_huxley":
+                assert generated.memory < plain.memory / 2

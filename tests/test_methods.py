@@ -195,7 +195,7 @@ def test_an_example_of_another_file_makes_the_instance(tmp_path: Path) -> None:
     (tmp_path / "making.py").write_text("from source import Cell\n" + EXAMPLE)
     example = f"{tmp_path / 'making.py'}:example"
     front = opened(tmp_path, CELL, "Cell.step", example=example)
-    assert front.signature.owner.tau == 20.0
+    assert front.signature.examples["self"].tau == 20.0
 
 
 def test_a_class_is_suggested_and_can_be_named(tmp_path: Path) -> None:

@@ -83,6 +83,13 @@ def show(stage: str, form: PictureFormat, debug: bool, **options: Any) -> None:
     type=click.Choice(DOCUMENT_FORMATS),
     help="Default: what OUT ends with, else html.",
 )
+@click.option(
+    "--measure",
+    "measured",
+    is_flag=True,
+    help="Of functions on arrays, measure what the passes take here, beside jax.grad and "
+    "jax.checkpoint.",
+)
 @force_option
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.pass_context
@@ -93,6 +100,7 @@ def report(
     everything: bool,
     output: str | None,
     form: DocumentFormat | None,
+    measured: bool,
     force: bool,
     quiet: bool,
     debug: bool,
@@ -112,10 +120,15 @@ def report(
         terminal.status("reading and tracing")
         if not everything:
             settings = [settings_of({**options, "source": source}) for source in sources]
-            _report_sources(settings, output, form, force, terminal, debug)
+            _report_sources(settings, output, form, measured, force, terminal, debug)
             return
         if output is None:
             raise click.UsageError("--all makes several files: -o FOLDER says where")
+        if measured:
+            raise click.UsageError(
+                "--measure is about one function at a time, and --all works on several: name a "
+                "SOURCE instead"
+            )
         refuse_options(context, _FOR_ALL)
         code = _report_targets(output, form or "html", options, force, terminal, debug)
     context.exit(code)
@@ -157,13 +170,15 @@ def _report_sources(
     sources: Sequence[Settings],
     output: str | None,
     form: DocumentFormat | None,
+    measured: bool,
     force: bool,
     terminal: Terminal,
     debug: bool,
 ) -> None:
     if output is not None:
         _require_free(output, sources, force)  # before all the work
-    text = works.reports(sources, form or document_format(output), terminal.status, debug=debug)
+    document = form or document_format(output)
+    text = works.reports(sources, document, terminal.status, measured=measured, debug=debug)
     terminal.stop()
     if output is None:
         with printing():

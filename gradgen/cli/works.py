@@ -46,11 +46,16 @@ def cheapest(settings: Settings, status: Status, *, debug: bool) -> Module | Arr
 
 
 def reports(
-    sources: Sequence[Settings], form: DocumentFormat, status: Status, *, debug: bool
+    sources: Sequence[Settings],
+    form: DocumentFormat,
+    status: Status,
+    *,
+    measured: bool = False,
+    debug: bool,
 ) -> str:
-    """A report on each source, in one document."""
+    """A report on each source, in one document; with times if `measured`."""
     first = sources[0].path
-    return apart(_reports, tuple(sources), form, path=first, status=status, debug=debug)
+    return apart(_reports, tuple(sources), form, measured, path=first, status=status, debug=debug)
 
 
 def _graph(settings: Settings, status: Status) -> LinearGraph:
@@ -77,8 +82,10 @@ def _cheapest(settings: Settings, status: Status) -> Module | ArrayModule:
     return cheapest(settings, status)
 
 
-def _reports(sources: Sequence[Settings], form: DocumentFormat, status: Status) -> str:
-    from gradgen.compile.reporting import generate, report_on
+def _reports(
+    sources: Sequence[Settings], form: DocumentFormat, measured: bool, status: Status
+) -> str:
+    from gradgen.compile.reporting import report_from
     from gradgen.report.document import write_document
 
-    return write_document([report_on(generate(each, status)) for each in sources], form)
+    return write_document([report_from(each, status, measured=measured) for each in sources], form)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 LeafKind = Literal["float", "int", "bool", "static", "none"]
-NodeKind = Literal["tuple", "list", "dict", "namedtuple", "dataclass", "object"]
+NodeKind = Literal["tuple", "list", "dict", "namedtuple", "dataclass", "object", "mapping"]
 
 
 @dataclass(frozen=True)
@@ -16,15 +16,21 @@ class Structure:
 
     A `static` leaf is bound when the code is generated; `none` is Python's None, which has no
     leaves in JAX's sense. An `object` is an instance of any class with its attributes; others like
-    it are copies of it.
+    it are copies of it. A `mapping` is one of another class than dict that JAX knows, as
+    `flax.nnx.State`; JAX makes others like it. What is nested in it is of the same kind.
     """
 
     kind: LeafKind | NodeKind
     keys: tuple[str, ...] = ()
-    """Positions ("0", "1"), dict keys or field names, one per child."""
+    """Positions ("0", "1"), dict keys or field names, one per child.
+
+    Those of a mapping are strings, or integers in digits.
+    """
     children: tuple[Structure, ...] = ()
     type_name: str | None = None
-    """The class of a namedtuple, a dataclass or an object, by its name in the source."""
+    """The class of a namedtuple, a dataclass, an object or a mapping, by its name in the source."""
+    hidden: tuple[str, ...] = ()
+    """Of an object that JAX takes apart, the parts that it does not see."""
 
     @property
     def is_leaf(self) -> bool:
@@ -45,7 +51,7 @@ class Structure:
             raise ValueError(f"{len(self.keys)} keys for {len(self.children)} children")
         if self.is_leaf and self.children:
             raise ValueError("a leaf has no children")
-        if self.kind in ("namedtuple", "dataclass", "object") and self.type_name is None:
+        if self.kind in ("namedtuple", "dataclass", "object", "mapping") and self.type_name is None:
             raise ValueError(f"a {self.kind} needs its class")
         for child in self.children:
             child.check()
@@ -99,9 +105,9 @@ def mapping(items: tuple[tuple[str, Structure], ...]) -> Structure:
 
 
 def record(
-    kind: Literal["namedtuple", "dataclass", "object"],
+    kind: Literal["namedtuple", "dataclass", "object", "mapping"],
     type_name: str,
     items: tuple[tuple[str, Structure], ...],
 ) -> Structure:
-    """A NamedTuple, a registered dataclass or an object."""
+    """A NamedTuple, a registered dataclass, an object or a mapping of another class than dict."""
     return Structure(kind, tuple(k for k, _ in items), tuple(v for _, v in items), type_name)

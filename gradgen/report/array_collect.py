@@ -16,6 +16,7 @@ from gradgen.report.view import GraphView
 from gradgen.report.wording import nested_lines
 from gradgen.targets.jax.array_printing import printed
 from gradgen.targets.jax.arrays import counted
+from gradgen.verify.times import Times
 from gradgen.verify.verdict import Verdict
 
 _TITLES = {"gradient": "value and gradient", "backward": "backward pass of training"}
@@ -24,11 +25,15 @@ _SHOWN = ("vjp", "gradient", "backward", "jvp", "primal", "hvp")
 
 
 def collect_arrays(
-    module: ArrayModule, text: str, verification: Verdict, basis: str = ""
+    module: ArrayModule,
+    text: str,
+    verification: Verdict,
+    basis: str = "",
+    times: Times | None = None,
 ) -> ModelReport:
     """What a report says about a module on arrays and its verified text.
 
-    `basis` is a remark about where its order comes from.
+    `basis` is a remark about where its order comes from, `times` what was measured, if anything.
     """
     source, sizes = module.source, dict(module.trace.sizes)
     whole, *steps = differentiations(module)
@@ -54,6 +59,7 @@ def collect_arrays(
         loops=tuple(_loop(module, step) for step in steps),
         parts=parts_of(module, text),
         kept=kept_by(module),
+        times=times,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gradgen.elimination.array_graphs import cotangents_of
 from gradgen.elimination.arrays import forward, planned, reverse
@@ -12,9 +12,9 @@ from gradgen.ir.amounts import Amount
 from gradgen.ir.array_counts import amounts
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.array_plan import ArrayPlan
-from gradgen.ir.code import Instruction
+from gradgen.ir.code import Atom, Instruction
 from gradgen.ir.graph import Order
-from gradgen.ir.loops import LOOP, loop_of
+from gradgen.ir.loops import ITEM, LOOP, loop_of
 from gradgen.ir.operations import OperationKind
 from gradgen.ir.program import FREE, PARTIALS, PRIMAL
 from gradgen.ir.shapes import shape_as_stated
@@ -105,11 +105,23 @@ def _begins(module: ArrayModule, text: str, place: dict[str, int]) -> dict[int, 
 def kept_by(module: ArrayModule) -> tuple[KeptValue, ...]:
     """What goes from the forward pass to the backward pass, what takes most first."""
     passes, names = module.passes, printed(module, "residuals").names
+    code = module.programs["residuals"].instructions
     found = [
-        KeptValue(names[v], shape_as_stated(module.shapes[v]), size)
+        KeptValue(names[v], shape_as_stated(module.shapes[v]), size, _line_of(v, code))
         for v, size in zip(passes.kept, passes.sizes, strict=True)
     ]
     return tuple(sorted(found, key=lambda kept: -kept.bytes))
+
+
+def _line_of(atom: Atom, code: Sequence[Instruction]) -> int | None:
+    """The line of the source that computes a value, in a step of a loop if it comes of one."""
+    by_target = {i.target: i for i in code}
+    instruction = by_target.get(atom) if isinstance(atom, str) else None
+    if instruction is None or instruction.op != ITEM:
+        return None if instruction is None else instruction.line
+    loop = loop_of(by_target[instruction.variables[0]])
+    line = _line_of(loop.results[instruction.attribute("index")], loop.code)
+    return instruction.line if line is None else line
 
 
 def compared(module: ArrayModule, found: Differentiation) -> tuple[ComparedCount, ...]:

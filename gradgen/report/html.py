@@ -92,6 +92,7 @@ class Page:
     report: ModelReport
     drawing: Drawing
     charts: tuple[Chart, ...]
+    times: tuple[Chart, ...]
     source: tuple[Listed, ...]
     generated: tuple[Markup, ...]
     kinds: tuple[str, ...]
@@ -117,6 +118,25 @@ def charts(report: ModelReport) -> tuple[Chart, ...]:
 def loop_charts(loop: LoopReport) -> tuple[Chart, ...]:
     """The comparisons of a step of a loop."""
     return tuple(_chart(c, "Multiplications", "of a step's accumulation") for c in loop.comparisons)
+
+
+def time_charts(report: ModelReport) -> tuple[Chart, ...]:
+    """Times, where they were measured: the longest of all bars is that of the slowest program."""
+    if report.times is None:
+        return ()
+    parts = report.times.parts
+    longest = max(timed.milliseconds for part in parts for timed in part.programs)
+    return tuple(
+        Chart(
+            part.title.capitalize(),
+            "in milliseconds",
+            tuple(
+                Bar(t.name, float(f"{t.milliseconds:.3g}"), round(t.milliseconds / longest, 4))
+                for t in part.programs
+            ),
+        )
+        for part in parts
+    )
 
 
 def verified(report: ModelReport) -> tuple[Verified, ...]:
@@ -153,6 +173,7 @@ def _page(key: str, report: ModelReport) -> Page:
         report=report,
         drawing=draw_replay(report.graph, lay_out(report.graph), report.replay),
         charts=charts(report),
+        times=time_charts(report),
         source=_listing(report),
         generated=tuple(highlighted_lines(report.text.rstrip("\n"))),
         kinds=kinds_of(report),

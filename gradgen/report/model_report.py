@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gradgen.ir.graph import Elimination, PartialKind
 from gradgen.report.costs import LineCost
 from gradgen.report.view import GraphView
+from gradgen.verify.times import Times
 from gradgen.verify.verdict import Verdict
 
 
@@ -108,6 +109,8 @@ class KeptValue:
     shape: str
     bytes: int
     """In float32; zero for what is the same in every step, and what the caller has anyway."""
+    line: int | None = None
+    """Of the source, that computes it; None for what the caller has."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,8 @@ class ModelReport:
     """Of the vector-Jacobian product, where there are loops."""
     kept: tuple[KeptValue, ...] = ()
     """On arrays."""
+    times: Times | None = None
+    """On arrays, where they were measured."""
 
     @property
     def on_arrays(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ def describe(tree: Any, leaf: Callable[[Any], str]) -> str:
     children: list[tuple[str, Any]]
     if isinstance(tree, dict):
         children = sorted(tree.items())
+    elif isinstance(tree, Mapping):
+        children = [(str(key), _unwrapped(part)) for key, part in tree.items()]
     elif isinstance(tree, tuple) and hasattr(tree, "_fields"):
         children = [(field, getattr(tree, field)) for field in tree._fields]
     elif isinstance(tree, tuple | list):
@@ -43,6 +45,12 @@ def describe(tree: Any, leaf: Callable[[Any], str]) -> str:
         return leaf(tree)
     inside = ", ".join(f"{key}: {describe(child, leaf)}" for key, child in children)
     return f"{type(tree).__name__}({inside})"
+
+
+def _unwrapped(part: Any) -> Any:
+    """What the one leaf is of something in a mapping that stands for it, as `flax.nnx.Param`."""
+    leaves = jax.tree.leaves(part, is_leaf=lambda leaf: leaf is None)
+    return part if isinstance(part, Mapping) or len(leaves) != 1 else leaves[0]
 
 
 class Structures:

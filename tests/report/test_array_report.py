@@ -212,6 +212,11 @@ def test_what_is_kept_adds_up(name: str) -> None:
     if name == "loss":
         # the potential after each step, nothing else
         assert [v.shape for v in kept if v.bytes] == ["(time, batch, n)"]
+    # in a step of the loop, where there is one
+    computed = {"loss": "v = jnp.tanh(0.9 * v + x @ w + v @ r)"}.get(name)
+    source = {line.number: line.text.strip() for line in report(name).source}
+    assert all(value.line in source for value in kept if value.bytes)
+    assert computed in (None, *(source[v.line] for v in kept if v.bytes))
 
 
 @each

@@ -180,6 +180,8 @@ def _jaxpr(
         "are the shapes those that it is called with? An axis that the code fixes is a number; "
         + binding(source)
     )
+    if not signature.examples:
+        hint += "; an argument that holds several arrays wants an example, --example FILE:FUNCTION"
     with users_code(source.path, source.line_of, what, hint, at=source.position):
         try:
             return jax.make_jaxpr(flat)(*avals), results[-1]

@@ -88,12 +88,13 @@ def read_signature(
             bindings = ()  # any other value would do as well
         keyword_only = parameter.kind == "keyword"
         numbers: tuple[tuple[str, float], ...] = ()
-        if owner is not None and name == source.instance:
-            numbers = () if owner.made_up else tuple(_numbers(structure, owner.value, name))
+        made_up = owner is not None and name == source.instance and owner.made_up
+        if structure.kind == "object" and not made_up:
+            numbers = tuple(_numbers(structure, examples[name], name))
         arguments.append(Argument(name, keyword_only, default, structure, bindings, numbers))
     arguments = _apply_wrt_kinds(arguments, wrt)
     leaves = _leaves(source, arguments, wrt, examples, owner)
-    return Signature(tuple(arguments), leaves, bound, classes, owner and owner.value)
+    return Signature(tuple(arguments), leaves, bound, classes, examples)
 
 
 def _numbers(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, float]]:
@@ -276,9 +277,12 @@ def _leaves(
     given: dict[str, Given] = {}
     for argument in arguments:
         own = owner if argument.name == source.instance else None
-        if argument.name in examples and not (own and own.made_up):
-            given |= _given(argument.structure, examples[argument.name], argument.name)
-        held = set() if own is None else set(_held(argument.structure, own.value, argument.name))
+        held: set[str] = set()
+        if argument.name in examples:
+            example = examples[argument.name]
+            held |= set(_held(argument.structure, example, argument.name))
+            if not (own and own.made_up):
+                given |= _given(argument.structure, example, argument.name)
         for path, structure in argument.structure.leaves(argument.name):
             if structure.kind not in ("static", "none"):
                 found.append((path, structure.kind, argument.default is None and path not in held))
@@ -310,12 +314,13 @@ def _leaves(
     )
 
 
-def _held(structure: Structure, value: Any, path: str) -> Iterator[str]:
-    """The paths of numbers of Python in an instance, which no gradient of JAX is taken by."""
-    if structure.is_leaf and isinstance(value, float):
+def _held(structure: Structure, value: Any, path: str, within: bool = False) -> Iterator[str]:
+    """The paths of numbers of Python in objects, which no gradient of JAX is taken by."""
+    if within and structure.is_leaf and isinstance(value, float):
         yield path
+    within = within or structure.kind == "object"
     for key, child in zip(structure.keys, structure.children, strict=True):
-        yield from _held(child, part_of(value, structure, key), join(path, key))
+        yield from _held(child, part_of(value, structure, key), join(path, key), within)
 
 
 def _is_within(path: str, prefix: str) -> bool:

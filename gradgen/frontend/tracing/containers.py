@@ -39,7 +39,7 @@ def in_jax_order(structure: Structure, classes: Mapping[str, type]) -> Structure
     """
     children = tuple(in_jax_order(child, classes) for child in structure.children)
     by_key = dict(zip(structure.keys, children, strict=True))
-    kind = classes.get(structure.type_name or "")
+    kind = None if structure.kind == "mapping" else classes.get(structure.type_name or "")
     found = None if kind is None else children_of(kind, structure.keys)
     if found is None:
         return dataclasses.replace(structure, children=children)

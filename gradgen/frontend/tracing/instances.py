@@ -52,6 +52,18 @@ def is_wrapper(value: Any) -> bool:
     return hasattr(value, "__jax_array__") and not isinstance(value, jax.Array)
 
 
+def is_object(value: Any) -> bool:
+    """Whether JAX takes a value apart into attributes and it can only be copied, as a module.
+
+    A dataclass whose constructor takes its fields as they are is none, unless it can be called.
+    """
+    if isinstance(value, tuple | list | Mapping | type):
+        return False
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    made_of_fields = parameters is not None and parameters.init
+    return bool(children_of_instance(value)) and (callable(value) or not made_of_fields)
+
+
 def within(value: Any) -> Any:
     """The array that a wrapper stands for; what is none as it is."""
     if not is_wrapper(value):

@@ -13,7 +13,7 @@ from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.instances import attributes_of, rebuilt, within
 from gradgen.frontend.tracing.values import part_of
 from gradgen.ir.code import DType
-from gradgen.ir.pytree import Structure, join
+from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.trace import Argument
 
 
@@ -47,8 +47,11 @@ class Signature:
     """Static arguments, and static fields of arguments, by dotted path."""
     classes: Mapping[str, type]
     """The containers that structures name."""
-    owner: Any = None
-    """The instance that a method is read with."""
+    examples: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Arguments by name, as far as there are examples: what others like them are made of.
+
+    The instance that a method is read with is among them.
+    """
 
     def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of the source, from its traced leaves in order."""
@@ -56,7 +59,7 @@ class Signature:
         positional: list[Any] = []
         keyword: dict[str, Any] = {}
         for argument in self.arguments:
-            like = self.owner if argument.structure.kind == "object" else None
+            like = self.examples.get(argument.name)
             value = self._build(argument.structure, remaining, argument.name, like)
             if argument.keyword_only:
                 keyword[argument.name] = value
@@ -100,19 +103,22 @@ class Signature:
 
         None too where several are of that class: which of them is copied would be a guess.
         """
-        found = [structure for kind, structure in self._objects() if kind is type(value)]
+        found = [structure for kind, structure, _ in self._objects() if kind is type(value)]
         return tuple(key for key, _ in _traced_parts(found[0])) if len(found) == 1 else None
 
     def is_kept(self, value: Any) -> bool:
         """Whether what is static of a result is that of the argument of its class."""
-        return type(value) is not type(self.owner) or all(
-            name in (self.object_keys(value) or ()) or part is getattr(self.owner, name, None)
+        like = next((x for x in self.examples.values() if type(x) is type(value)), None)
+        return like is None or all(
+            name in (self.object_keys(value) or ()) or part is getattr(like, name, None)
             for name, part in attributes_of(value).items()
         )
 
     def without_objects(self, tree: Any) -> Any:
         """The pytree with tuples of what is traced in place of objects, which may be no pytrees."""
-        objects = dict(self._objects())
+        objects = {
+            kind: self._without_kept(structure, path) for kind, structure, path in self._objects()
+        }
 
         def taken_apart(part: Any) -> Any:
             structure = objects.get(type(part))
@@ -120,24 +126,38 @@ class Signature:
 
         return jax.tree.map(taken_apart, tree, is_leaf=lambda part: type(part) in objects)
 
-    def _objects(self) -> Iterator[tuple[type, Structure]]:
-        """The classes of the objects among the arguments, with what they hold."""
+    def _objects(self) -> Iterator[tuple[type, Structure, str]]:
+        """The classes of the objects among the arguments, with what they hold, and their paths."""
 
-        def visit(structure: Structure, value: Any) -> Iterator[tuple[type, Structure]]:
+        def visit(
+            structure: Structure, value: Any, path: str
+        ) -> Iterator[tuple[type, Structure, str]]:
             if structure.kind == "object":
-                yield type(value), structure
+                yield type(value), structure, path
             for key, child in zip(structure.keys, structure.children, strict=True):
                 if not child.is_leaf:
-                    yield from visit(child, part_of(value, structure, key))
+                    yield from visit(child, part_of(value, structure, key), join(path, key))
 
         for argument in self.arguments:
-            if argument.structure.kind == "object":
-                yield from visit(argument.structure, self.owner)
+            if argument.name in self.examples:
+                example = self.examples[argument.name]
+                yield from visit(argument.structure, example, argument.name)
+
+    def _without_kept(self, structure: Structure, path: str) -> Structure:
+        """The structure with what a gradient keeps of its argument as static: see `hidden`."""
+        chosen = {leaf.path for leaf in self.leaves if leaf.wrt}
+        children = tuple(
+            leaf("static")
+            if key in structure.hidden and child.is_leaf and join(path, key) not in chosen
+            else self._without_kept(child, join(path, key))
+            for key, child in zip(structure.keys, structure.children, strict=True)
+        )
+        return dataclasses.replace(structure, children=children)
 
     def _build(self, structure: Structure, values: Iterator[Any], path: str, like: Any) -> Any:
         """A pytree of the given structure, filled with values in order and with what is bound.
 
-        Objects are copies of what is in their place in `like`.
+        Objects are copies of what is in their place in `like`, and JAX makes mappings like it.
         """
         if structure.kind == "none":
             return None
@@ -145,6 +165,9 @@ class Signature:
             return self.bound[path]
         if structure.is_leaf:
             return next(values)
+        if structure.kind == "mapping":
+            leaves = [next(values) for _ in structure.leaves()]
+            return jax.tree.unflatten(jax.tree.structure(like), leaves)
         known = {} if like is None else _parts(structure, like)
         children = [
             self._build(child, values, join(path, key), known.get(key))

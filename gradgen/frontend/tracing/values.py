@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import jax
@@ -11,7 +13,13 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.containers import fields_of
-from gradgen.frontend.tracing.instances import attributes_of, within
+from gradgen.frontend.tracing.instances import (
+    attributes_of,
+    children_of_instance,
+    is_object,
+    is_wrapper,
+    within,
+)
 from gradgen.ir.code import DType
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
 from gradgen.ir.source import Parameter, Source
@@ -29,8 +37,9 @@ def structure_of(
 ) -> Structure:
     """The structure of a concrete value; containers it meets are added to `classes`.
 
-    With `arrays`, those of numbers, and keys for random numbers, are leaves as well. An `instance`
-    is an object, and so is whatever has floats in its attributes there; integers are static.
+    With `arrays`, those of numbers, and keys for random numbers, are leaves as well, and mappings
+    and objects may be in it that JAX takes apart. An `instance` is an object, and so is whatever
+    has floats in its attributes there; integers are static.
     """
 
     def refused(message: str, hint: str) -> GradgenError:
@@ -79,15 +88,27 @@ def structure_of(
 
     def entity(value: Any) -> Structure:
         items = tuple((name, attribute(part)) for name, part in attributes_of(value).items())
-        return record("object", type(value).__name__, items)
+        seen = children_of_instance(value)
+        hidden = tuple(name for name, _ in items if seen and name not in seen)
+        return replace(record("object", type(value).__name__, items), hidden=hidden)
 
     around = [id(value)]
 
     def visit(value: Any) -> Structure:
+        if arrays and is_wrapper(value):
+            raise refused(
+                f"the argument '{parameter.name}' holds a {type(value).__name__}, not an array",
+                "pass what is in it, in the example and in calls, as in x[...]; or all that there "
+                "are, as the State that flax.nnx.split or flax.nnx.state returns",
+            )
+        if arrays and is_object(value):
+            return entity(value)
         if value is None or isinstance(value, str) or callable(value):
             return leaf("static")
         if isinstance(value, bool):
             return leaf("static")
+        if arrays and isinstance(value, Mapping) and not isinstance(value, dict):
+            return registered(value, type(value).__name__)
         if isinstance(value, dict):
             for key in value:
                 if not isinstance(key, str):
@@ -110,6 +131,37 @@ def structure_of(
             )
             return record("dataclass", type(value).__name__, items)
         return _array_leaf(value)
+
+    def not_taken(what: str) -> GradgenError:
+        return refused(
+            f"the argument '{parameter.name}' holds {what}",
+            "pass its arrays in tuples, lists or dicts",
+        )
+
+    def registered(value: Any, name: str) -> Structure:
+        """The structure of a mapping that is no dict, or of what is nested in one, off JAX."""
+        parts, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
+        items: list[tuple[str, Structure]] = []
+        for path, part in parts:
+            key = path[0].key if path and isinstance(path[0], jax.tree_util.DictKey) else None
+            if key is None:
+                raise not_taken(f"a {name}, which JAX does not take apart by keys")
+            if not (type(key) is int and key >= 0) and (
+                not isinstance(key, str) or key.isdecimal()
+            ):
+                raise not_taken(f"a {name} with the key {key!r}")
+            part = within(part)
+            if part is None:
+                continue
+            found = leaf("static")
+            if isinstance(part, Mapping):
+                found = registered(part, name)
+            elif isinstance(part, jax.Array | np.ndarray | float | int | np.generic):
+                found = _array_leaf(part)
+            if found.kind == "static":
+                raise not_taken(f"a {name} with a value under {key!r} which is no array")
+            items.append((str(key), found))
+        return record("mapping", name, tuple(items))
 
     def _array_leaf(value: Any) -> Structure:
         if arrays and dtype_of(value) == "key":
@@ -176,6 +228,8 @@ def part_of(value: Any, structure: Structure, key: str) -> Any:
             return within(getattr(value, key))
         case "dict":
             return value[key]
+        case "mapping":
+            return within(value[int(key) if key.isdecimal() else key])
         case "tuple" | "list":
             return value[int(key)]
     return getattr(value, key)

@@ -37,7 +37,7 @@ from gradgen.targets.jax.plumbing import (
     tangents_body,
     trace_keys,
 )
-from gradgen.targets.jax.pytrees import classes_needed, constructors_of, object_classes
+from gradgen.targets.jax.pytrees import classes_needed, constructors_of, object_classes, paths_of
 from gradgen.targets.jax.signatures import (
     default_containers,
     define,
@@ -117,6 +117,7 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
         "default_containers": default_containers(trace.arguments),
         "name": users(name),
         "has_types": has_types,
+        "has_mappings": any(list(paths_of("mapping", a.structure, "")) for a in trace.arguments),
         "has_keyword_only": any(a.keyword_only for a in trace.arguments),
         "types": with_types,
         "wrt": chosen,

@@ -27,7 +27,7 @@ from gradgen.targets.jax.layout import (
 )
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.pytrees import accesses, classes_needed, construct, objects_in
+from gradgen.targets.jax.pytrees import accesses, classes_needed, construct, paths_of
 from gradgen.targets.jax.signatures import function_header
 
 
@@ -196,8 +196,10 @@ def nesting(expression: str, where: str, structure: Structure) -> list[str]:
     """The guard of how vectors are nested; a single one needs none."""
     if structure.is_leaf:
         return []
-    fields = dict.fromkeys([*classes_needed([structure]), *objects_in(structure, where)], "_Fields")
-    due = construct(structure, lambda path: "...", fields, where)
+    fielded = [*classes_needed([structure]), *paths_of("object", structure, where)]
+    kinds = dict.fromkeys(fielded, "_Fields")
+    kinds |= dict.fromkeys(paths_of("mapping", structure, where), "_Items")
+    due = construct(structure, lambda path: "...", kinds, where)
     return layout("", call("_nested", [expression, due, quote(where)]), "", 4)
 
 

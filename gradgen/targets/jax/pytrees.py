@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from gradgen.ir.pytree import Structure, join
+from gradgen.ir.pytree import NodeKind, Structure, join
 from gradgen.ir.trace import Argument
 from gradgen.targets.jax.layout import Doc, Group, call, prefixed, quote, tuple_of
 from gradgen.targets.jax.ownership import users
@@ -24,9 +24,14 @@ def accesses(structure: Structure, expression: str, path: str) -> Iterator[tuple
 def _access(structure: Structure, expression: str, key: str) -> str:
     if structure.kind in ("tuple", "list"):
         return f"{expression}[{key}]"
-    if structure.kind == "dict":
-        return f"{expression}[{quote(key)}]"
+    if structure.kind in ("dict", "mapping"):
+        return f"{expression}[{_item(structure, key)}]"
     return f"{expression}.{key}"
+
+
+def _item(structure: Structure, key: str) -> str:
+    """A key of a dict or of another mapping as it is written."""
+    return key if structure.kind == "mapping" and key.isdecimal() else quote(key)
 
 
 def construct(
@@ -39,7 +44,8 @@ def construct(
 
     `constructors` says by class name what builds the user's own containers: `type(state)` where an
     argument has that type, so that the result has exactly the caller's type. What copies an object
-    has its path. Of an object all that is static stays as it is.
+    has its path, and so has what fills a mapping, of dicts. Of an object all that is static stays
+    as it is, and so does what is None here and hidden from JAX.
     """
     if structure.kind == "none":
         return "None"
@@ -52,16 +58,23 @@ def construct(
     match structure.kind:
         case "object":
             parts = zip(structure.keys, structure.children, children, strict=True)
-            values = [prefixed(f"{k}=", doc) for k, c, doc in parts if c.kind != "static"]
+            values = [
+                prefixed(f"{k}=", doc)
+                for k, child, doc in parts
+                if child.kind != "static" and not (k in structure.hidden and doc == "None")
+            ]
             copying = constructors.get(path) or constructors[structure.type_name or ""]
             return call(copying, values)
         case "tuple":
             return tuple_of(children)
         case "list":
             return Group("[", tuple(children), "]")
-        case "dict":
+        case "dict" | "mapping":
             keyed = zip(structure.keys, children, strict=True)
-            return Group("{", tuple(prefixed(f"{quote(k)}: ", c) for k, c in keyed), "}")
+            written = (prefixed(f"{_item(structure, k)}: ", c) for k, c in keyed)
+            items = Group("{", tuple(written), "}")
+            filling = constructors.get(path) if structure.kind == "mapping" else None
+            return items if filling is None else call(filling, [items])
     keyed = zip(structure.keys, children, strict=True)
     name = structure.type_name or ""
     return call(constructors.get(name, users(name)), [prefixed(f"{k}=", c) for k, c in keyed])
@@ -70,13 +83,18 @@ def construct(
 def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
     """For each class among the arguments' containers: the expression for the type passed.
 
-    For each object, by its path, that for what copies it.
+    For each object, by its path, that for what copies it, and for each mapping that is no dict
+    that for what fills one like it.
     """
     found: dict[str, str] = {}
 
     def visit(structure: Structure, expression: str, path: str) -> None:
         if structure.kind == "object":
             found[path] = f"_copying({expression})"
+        elif structure.kind == "mapping":
+            count = len(list(structure.leaves()))
+            found[path] = f"_filling({expression}, {count}, {quote(path)})"
+            return
         elif structure.type_name is not None:
             found.setdefault(structure.type_name, f"type({expression})")
         for key, child in zip(structure.keys, structure.children, strict=True):
@@ -103,11 +121,11 @@ def object_classes(arguments: Sequence[Argument]) -> dict[str, str]:
 
 
 def classes_needed(structures: Sequence[Structure]) -> tuple[str, ...]:
-    """The names of the user's containers within structures, but objects, each once."""
+    """The names of the user's classes within structures that can be made by name, each once."""
     found: dict[str, None] = {}
 
     def visit(structure: Structure) -> None:
-        if structure.type_name is not None and structure.kind != "object":
+        if structure.type_name is not None and structure.kind not in ("object", "mapping"):
             found[structure.type_name] = None
         for child in structure.children:
             visit(child)
@@ -117,9 +135,9 @@ def classes_needed(structures: Sequence[Structure]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def objects_in(structure: Structure, path: str) -> Iterator[str]:
-    """The paths of the objects within a structure."""
-    if structure.kind == "object":
+def paths_of(kind: NodeKind, structure: Structure, path: str) -> Iterator[str]:
+    """The paths of what is of this kind within a structure."""
+    if structure.kind == kind:
         yield path
     for key, child in zip(structure.keys, structure.children, strict=True):
-        yield from objects_in(child, join(path, key))
+        yield from paths_of(kind, child, join(path, key))
