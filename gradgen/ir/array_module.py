@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from gradgen.ir.array_plan import ArrayPlan
+from gradgen.ir.array_plan import ArrayObjective, ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.eligibility import ArrayTraces
@@ -75,6 +75,8 @@ class ArrayModule:
     """The source's path as it is shown, never absolute."""
     recipe: ArrayRecipe
     """The orders of its plans; replayed, they give this module again."""
+    objective: ArrayObjective = "muls"
+    """What they were searched for by."""
     options: Options = ()
     imports: tuple[tuple[str, str], ...] = ()
     """The local modules that the source needs, and their digests."""

@@ -47,8 +47,9 @@ def proved(
     eliminations: Eliminations, known: Iterable[Priced], work: int
 ) -> tuple[list[Priced], bool]:
     """The orders that none beats in all objectives, and whether that is proved: not where the work
-    did not suffice. `known` are some, which are kept where nothing is better."""
+    did not suffice. `known` are one or more, which are kept where nothing is better."""
     front = Front(known)
+    least = eliminations.least(front.orders[0].steps)
     costs = {v: eliminations.cost(eliminations.start, v) for v in eliminations.intermediates}
     left = {0: _Left(eliminations.start, costs)}
     ways: dict[_Set, list[Cost]] = {}
@@ -56,7 +57,7 @@ def proved(
     made: list[_Way] = []
     everything = sum(1 << v for v in eliminations.intermediates)
     end = eliminations.work + work
-    chosen, way = 0, _Way(eliminations.nothing)
+    chosen, way = 0, _Way(least)
     while True:
         here = left[chosen]
         held = eliminations.held(here.edges)
@@ -85,8 +86,7 @@ def proved(
                 left[chosen] = _after(eliminations, left[chosen ^ 1 << vertex], vertex)
             if chosen != everything:
                 break
-            last = eliminations.ended(left[chosen].edges)
-            front.add(Priced(way.steps, eliminations.total((way.costs, last)), "exact search"))
+            front.add(Priced(way.steps, way.costs, "exact search"))
 
 
 def _is_open(

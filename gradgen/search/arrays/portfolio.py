@@ -41,22 +41,34 @@ def _mode(graph: ArrayGraph) -> Order:
 def find_order(
     graph: ArrayGraph, sizes: Sizes, objective: ArrayObjective = "muls"
 ) -> Order | None:
-    """The cheapest order that is found, of equal ones that with the fewest multiplications; None if
-    there is no order at all."""
-    eliminations = eliminations_of(graph, sizes, _ranking(objective))
+    """The cheapest order that is found, of equal ones one with few multiplications; None if there
+    is no order at all."""
+    eliminations = eliminations_of(graph, sizes, (objective,))
     known = [priced(eliminations, graph, mode(graph)) for mode in (_mode, reverse, forward)]
     if not any(known):
         known.append(priced(eliminations, graph, from_both_ends(graph)))
-    found = cheapest(eliminations, [order for order in known if order is not None])
+    possible = [order for order in known if order is not None]
+    found = cheapest(eliminations, possible)
     if found is None:
         return None
     best, optimal = found
+    if objective != "muls":
+        best = _with_few_multiplications(graph, sizes, objective, [*possible, best])
     return graph.order((graph.vertices[v] for v in best.steps), best.found_by, proved=optimal)
 
 
-def _ranking(objective: ArrayObjective) -> tuple[ArrayObjective, ...]:
-    """What is to be small, and what decides among equal ones."""
-    return ("muls",) if objective == "muls" else (objective, "muls")
+def _with_few_multiplications(
+    graph: ArrayGraph, sizes: Sizes, objective: ArrayObjective, known: Sequence[Priced]
+) -> Priced:
+    """An order that is no dearer than the cheapest that are known."""
+    eliminations = eliminations_of(graph, sizes, (objective, "muls"))
+    both = [eliminations.priced(order.steps, order.found_by) for order in known]
+    best = min((order for order in both if order is not None), key=lambda order: order.costs)
+    return annealed(eliminations, best, _work(eliminations))
+
+
+def _work(eliminations: Eliminations) -> int:
+    return min(EACH * len(eliminations.intermediates), MOST)
 
 
 def _greedy(eliminations: Eliminations) -> list[Priced | None]:
@@ -80,7 +92,7 @@ def cheapest(
         found, optimal = proved(eliminations, [best], EXACT)
         best = min(found, key=lambda order: order.costs)
     if not optimal:
-        best = annealed(eliminations, best, work or min(EACH * count, MOST))
+        best = annealed(eliminations, best, work or _work(eliminations))
     return best, optimal
 
 
@@ -152,6 +164,10 @@ class Orders:
     def price(self, plan: ArrayPlan) -> tuple[int, ...]:
         """What plans are compared by."""
         return plan.ranked(self.objective)
+
+    def may_search(self, graph: ArrayGraph, sizes: Sizes) -> bool:
+        """Whether an order is looked for, beside one that is recorded."""
+        return self.searched == "all" or self.replayed(graph, sizes) is None
 
     def _known(self, graph: ArrayGraph, sizes: Sizes) -> Order | None:
         known = self.replayed(graph, sizes)
@@ -251,7 +267,7 @@ def plain_orders(graph: ArrayGraph, objective: ArrayObjective) -> list[Order]:
     the plain mode alone."""
     if graph.loops:
         return [_mode(graph)]
-    eliminations = eliminations_of(graph, graph.sizes, _ranking(objective))
+    eliminations = eliminations_of(graph, graph.sizes, (objective,))
     modes = [forward(graph), reverse(graph)]
     greedy = [
         graph.order((graph.vertices[v] for v in found.steps), found.found_by)

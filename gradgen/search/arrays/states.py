@@ -115,6 +115,15 @@ class Eliminations:
         held = _held(self._holding, edges, elementals=True)
         return tuple(held if peak else 0 for peak in self._peaks)
 
+    def least(self, steps: Steps) -> Cost:
+        """What no order costs less than, since all hold the same in the end; told by any that is
+        possible."""
+        if self._holding is None:
+            return self.nothing
+        found = self.walk(self.start, steps)
+        assert found is not None
+        return self.ended(found[1][-1])
+
     def total(self, costs: Iterable[Cost]) -> Cost:
         """The cost of some steps, of which each is told with what is held before it."""
         columns = zip(*costs, strict=True)
@@ -125,10 +134,13 @@ class Eliminations:
 
     def changed(self, edges: Edges[Code], vertex: Vertex) -> Iterable[Vertex]:
         """The vertices whose costs may be others once a vertex is eliminated: its neighbours; of a
-        peak, which counts sums as well, all."""
-        if self._holding is not None:
-            return self.intermediates
-        return edges.into[vertex].union(edges.out[vertex])
+        peak, which counts sums as well, those that join the same neighbours, too."""
+        into, out = edges.into[vertex], edges.out[vertex]
+        if self._holding is None:
+            return into.union(out)
+        below = {v for source in into for v in edges.out[source]}
+        above = {v for target in out for v in edges.into[target]}
+        return into.union(out, below & above)
 
     def without(self, edges: Edges[Code], vertex: Vertex) -> Edges[Code]:
         """The edges when a vertex that has a cost is eliminated."""
@@ -184,6 +196,7 @@ class Eliminations:
                         held += _when_read(holding, left) * first_left
                         held += _when_read(holding, right) * first_right
                         most = max(most, held)
+                        self.work += 1
                         product = self._times(left, right, vertex, target)
                         held += size(product) - size(left) * last_left - size(right) * last_right
                         most = max(most, held)
