@@ -53,6 +53,7 @@ class Table:
         self.objectives = tuple(objectives)
         self._known: list[_Held | _Map] = []
         self._codes: dict[_Held, Code] = {}
+        self._bytes: dict[Code, int] = {}
         self._products: dict[tuple[Code, Code], tuple[Code, Cost] | None] = {}
         self._sums: dict[tuple[Code, Code], Code | None] = {}
 
@@ -86,8 +87,12 @@ class Table:
 
     def size(self, code: Code) -> int:
         """The bytes that a value takes where it is held."""
-        known = self._known[code]
-        return bytes_of(known.pattern, self._sizes) if isinstance(known, _Held) else 0
+        if code not in self._bytes:
+            known = self._known[code]
+            self._bytes[code] = (
+                bytes_of(known.pattern, self._sizes) if isinstance(known, _Held) else 0
+            )
+        return self._bytes[code]
 
     def is_computed(self, code: Code) -> bool:
         """Whether a value is a product or a sum."""

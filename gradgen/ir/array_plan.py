@@ -113,14 +113,18 @@ class ArrayPlan:
     order: Order
     """If it is proved optimal, none takes less at the recorded sizes of what was made small."""
 
-    def ranked(self, objective: ArrayObjective) -> tuple[int, int, int]:
-        """What plans are compared by: the objective, then multiplications and additions."""
+    def count(self, objective: ArrayObjective) -> int:
+        """One of the counts."""
         counts: dict[ArrayObjective, int] = {
             "muls": self.muls,
             "peak": self.peak,
             "locality": self.locality,
         }
-        return counts[objective], self.muls, self.adds
+        return counts[objective]
+
+    def ranked(self, objective: ArrayObjective) -> tuple[int, int, int]:
+        """What plans are compared by: the objective, then multiplications and additions."""
+        return self.count(objective), self.muls, self.adds
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 from gradgen.ir.graph import LinearGraph, PartialKind
 from gradgen.ir.liveness import most_held
 
-_STORED: tuple[PartialKind, ...] = ("mask", "variable")
+STORED: tuple[PartialKind, ...] = ("mask", "variable")
 """The kinds whose values exist at run time only; the others are literals."""
 
 PlanObjective = Literal["edges", "muls", "adds", "peak"]
@@ -68,8 +68,8 @@ class Plan:
         operands and as it has written its result, which may take the place of an operand that is
         read for the last time. Literals (units and constants) take no place.
         """
-        sizes = [int(edge.kind in _STORED) for edge in self.graph.edges]
-        sizes += [int(step.kind in _STORED) for step in self.steps]
+        sizes = [int(edge.kind in STORED) for edge in self.graph.edges]
+        sizes += [int(step.kind in STORED) for step in self.steps]
         reads = [(step.left, step.right) for step in self.steps]
         kept = [value for _, _, value in self.entries]
         return most_held(sizes, reads, kept, [0] * len(reads))

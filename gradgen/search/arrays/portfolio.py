@@ -29,22 +29,21 @@ EACH, MOST = 1_500, 60_000
 
 
 def sweep(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
+    """The plain mode, for the steps of loops too."""
+    return planned(graph, plain_mode(graph), sizes, sweep)
+
+
+def plain_mode(graph: ArrayGraph) -> Order:
     """Forward mode where all varies with one number, else reverse mode."""
-    return planned(graph, _mode(graph), sizes, sweep)
-
-
-def _mode(graph: ArrayGraph) -> Order:
     pushed = all(source == END for _, source in graph.ends)
     return forward(graph) if pushed else reverse(graph)
 
 
-def find_order(
-    graph: ArrayGraph, sizes: Sizes, objective: ArrayObjective = "muls"
-) -> Order | None:
+def find_order(graph: ArrayGraph, sizes: Sizes, objective: ArrayObjective = "muls") -> Order | None:
     """The cheapest order that is found, of equal ones one with few multiplications; None if there
     is no order at all."""
     eliminations = eliminations_of(graph, sizes, (objective,))
-    known = [priced(eliminations, graph, mode(graph)) for mode in (_mode, reverse, forward)]
+    known = [priced(eliminations, graph, mode(graph)) for mode in (plain_mode, reverse, forward)]
     if not any(known):
         known.append(priced(eliminations, graph, from_both_ends(graph)))
     possible = [order for order in known if order is not None]
@@ -144,7 +143,7 @@ class Orders:
         known = self._known(graph, sizes)
         orders = [] if known is None else [known]
         if known is None or self.searched == "all":
-            plain = _mode(graph)
+            plain = plain_mode(graph)
             found = plain if graph.loops else find_order(graph, sizes, self.objective)
             assert found is not None
             orders += [found] if found.steps == plain.steps else [plain, found]
@@ -188,7 +187,7 @@ class Orders:
             return None
         order = _in_full(graph, recorded)
         if graph.loops:
-            same = order.steps == _mode(graph).steps
+            same = order.steps == plain_mode(graph).steps
             return replace(order, proved_optimal=False) if same else None
         eliminations = eliminations_of(graph, sizes, (self.objective,))
         try:
@@ -262,11 +261,11 @@ def search_arrays(graph: ArrayGraph, objective: ArrayObjective = "muls") -> Sear
     )
 
 
-def plain_orders(graph: ArrayGraph, objective: ArrayObjective) -> list[Order]:
-    """Forward and reverse mode and Markowitz's orders, as far as they are possible; around loops
-    the plain mode alone."""
+def plain_orders(graph: ArrayGraph, objective: ArrayObjective = "muls") -> list[Order]:
+    """Forward and reverse mode and the orders of Markowitz's rule by an objective, as far as they
+    are possible; around loops the plain mode alone."""
     if graph.loops:
-        return [_mode(graph)]
+        return [plain_mode(graph)]
     eliminations = eliminations_of(graph, graph.sizes, (objective,))
     modes = [forward(graph), reverse(graph)]
     greedy = [

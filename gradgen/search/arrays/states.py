@@ -97,9 +97,7 @@ class Eliminations:
         if self._holding is None:
             return costs
         rise = self._rise(self._holding, edges, vertex)
-        return tuple(
-            rise if peak else cost for cost, peak in zip(costs, self._peaks, strict=True)
-        )
+        return tuple(rise if peak else cost for cost, peak in zip(costs, self._peaks, strict=True))
 
     def held(self, edges: Edges[Code]) -> Cost:
         """What is held before a step, which adds to its cost: nothing but for a peak."""
