@@ -47,6 +47,7 @@ def graph_from(settings: Settings) -> LinearGraph:
             "a graph file is of one neuron, in which no value crosses to others",
             hint="leave --objective out, or search the graph of a function on arrays by its source",
             path=settings.path,
+            about="objective",
         )
     if not settings.path.endswith(".json"):
         return graph_of(of_neurons(open_front(settings), "learned search"))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 from gradgen.elimination.array_edges import Edges, edges_of
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
 from gradgen.ir.graph import LinearGraph, PartialKind
-from gradgen.ir.plan import STORED
+from gradgen.ir.plan import STORED, NumberObjective
 
 Code = int
 Cost = tuple[int, ...]
 """By objective."""
-NumberObjective = Literal["edges", "muls", "peak"]
-"""Counts of products, and of what is held."""
 
 _KINDS: tuple[PartialKind, ...] = get_args(PartialKind)
 

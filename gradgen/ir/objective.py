@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from gradgen.ir.array_plan import ArrayObjective
-from gradgen.ir.plan import PlanObjective
+from gradgen.ir.plan import NumberObjective, PlanObjective
 from gradgen.ir.prices import COUNTED, Prices
 
 Count = Literal["muls", "edges", "adds", "peak", "locality", "ops", "price", "error"]
 _OF_PROGRAMS = ("ops", "price", "error")
 ON_ARRAYS: tuple[Count, ...] = ("muls", "peak", "locality", "ops")
 """What can be made small of functions on arrays."""
+FRONT_OF_NEURONS: tuple[str, ...] = get_args(NumberObjective)
+FRONT_ON_ARRAYS: tuple[str, ...] = get_args(ArrayObjective)
+"""Counts between which there are fronts of orders."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ PlanObjective = Literal["edges", "muls", "adds", "peak"]
 """Counts that a plan alone decides, so that a search for few of them need not lower it."""
 ProductObjective = Literal["edges", "muls"]
 """Those that count products alone."""
+NumberObjective = Literal["edges", "muls", "peak"]
+"""Those between which fronts of orders are looked for."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from gradgen.elimination.array_graphs import ArrayGraph
-from gradgen.elimination.arrays import from_both_ends, planned
+from gradgen.elimination.arrays import planned
 from gradgen.ir.array_plan import ArrayObjective, ArrayPlan
 from gradgen.ir.graph import Order
 from gradgen.ir.shapes import Sizes

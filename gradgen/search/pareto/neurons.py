@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import cast, get_args
+from typing import cast
 
 from gradgen.elimination.accumulate import accumulate, resolve
-from gradgen.elimination.kind_table import NumberObjective, coded_kinds
+from gradgen.elimination.kind_table import coded_kinds
 from gradgen.ir.graph import LinearGraph, Order
+from gradgen.ir.plan import NumberObjective
 from gradgen.search.arrays.states import Cost, Eliminations, Priced
 from gradgen.search.heuristics import propose, vertex_order
 from gradgen.search.pareto.explore import explore
 from gradgen.search.pareto.points import ParetoFront, Point, by_name, unbeaten
-
-OBJECTIVES: tuple[NumberObjective, ...] = get_args(NumberObjective)
 
 
 def front_of_neurons(
