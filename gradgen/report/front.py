@@ -41,6 +41,8 @@ class _Mark:
     y: float
     text: str
     title: str
+    below: bool
+    """Where the text is."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,13 @@ def _drawn(panel: Panel, left: float, top: float) -> _Drawn:
     across = _Scale.of((x for x, _ in every), left + _LEFT, left + _WIDTH - _RIGHT)
     down = _Scale.of((y for _, y in every), top + _HEIGHT - _BOTTOM, top + _TOP)
 
-    def mark(costs: Cost, text: str) -> _Mark:
+    def mark(costs: Cost, text: str, *, below: bool) -> _Mark:
         told = (f"{c:,} {label}" for c, label in zip(costs, panel.labels, strict=True))
-        return _Mark(across.at(costs[0]), down.at(costs[1]), text, f"{text}: {', '.join(told)}")
+        return _Mark(
+            across.at(costs[0]), down.at(costs[1]), text, f"{text}: {', '.join(told)}", below
+        )
 
-    marks = tuple(mark(costs, str(k)) for k, costs in enumerate(points, start=1))
+    marks = tuple(mark(costs, str(k), below=True) for k, costs in enumerate(points, start=1))
     path = [f"M{marks[0].x:g} {top + _TOP:g}V{marks[0].y:g}"]
     path += [f"H{m.x:g}V{m.y:g}" for m in marks[1:]]
     path.append(f"H{left + _WIDTH - _RIGHT:g}")
@@ -102,7 +106,8 @@ def _drawn(panel: Panel, left: float, top: float) -> _Drawn:
         down.ticks,
         "".join(path),
         marks,
-        tuple(mark(costs, name) for costs, name in plain.items()),
+        # where they lie near each other, they can be told apart
+        tuple(mark(costs, name, below=name == "forward") for costs, name in plain.items()),
     )
 
 
@@ -119,7 +124,8 @@ class _Scale:
     def of(numbers: Iterable[int], start: float, end: float) -> _Scale:
         """An axis with some room at both ends."""
         found = list(numbers)
-        room = max(0.15 * (max(found) - min(found)), 0.02 * max(found), 0.6)
+        span = max(found) - min(found)
+        room = max(0.15 * span, 0.6) if span else max(0.02 * max(found), 0.6)
         return _Scale(min(found) - room, max(found) + room, start, end)
 
     def at(self, number: float) -> float:
