@@ -36,8 +36,8 @@ class VerifiedArrays:
         return (
             f"on arrays: {counted(module, module.vjp)} for value and "
             f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "
-            f"(reverse {module.pulled.sweep.muls:,}; order: {order.found_by}{proof})"
-            f"{', ' if module.measured else ''}{module.measured}; "
+            f"(reverse {module.pulled.sweep.muls:,}; order: {order.found_by}{'' if module.measured else proof})"
+            f"{f', {module.measured}{proof}' if module.measured else ''}; "
             f"{_through_time(module)}{'for float32 alone; ' if module.trace.single else ''}"
             f"{self.report.summary()}"
         )
