@@ -12,6 +12,7 @@ from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text
 from gradgen.ir.graph import FaceOrderError, LinearGraph, Order
+from gradgen.ir.objective import ON_ARRAYS
 from gradgen.ir.plan import PlanObjective
 from gradgen.search.arrays.portfolio import search_arrays
 from gradgen.search.elimination import search as search_order
@@ -55,11 +56,18 @@ def search(
     eliminated for few multiplications, in work that is fixed.
     """
     if isinstance(graph, ArrayGraph):
-        if settings.elimination != "vertex":
+        count = settings.objective.count
+        if count not in ON_ARRAYS or settings.elimination != "vertex":
             raise GradgenError(
-                "on arrays vertices are eliminated", hint="leave --elimination as it is"
+                f"on arrays vertices are eliminated, for {', '.join(ON_ARRAYS)}",
+                hint="leave --elimination as it is, and --objective or take one of these",
             )
         return search_arrays(graph, settings.objective.searched_on_arrays)
+    if settings.objective.count == "locality":
+        raise GradgenError(
+            "this graph is of one neuron, in which no value crosses to others",
+            hint="leave the objective out, or take the graph of a function on arrays",
+        )
     objective = settings.objective.searched
     tell = None if status is None else _told(status, objective)
     if settings.search == "alphazero":
