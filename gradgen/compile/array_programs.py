@@ -191,8 +191,15 @@ def _cheapest(
         first = operations if orders.objective == "muls" else orders.price(plan)[0]
         return (first, operations), plan, program
 
-    best = min(map(made, orders.candidates(graph, sizes)), key=itemgetter(0))
-    if search.of_programs and not graph.loops and orders.may_search(graph, sizes):
+    plans = [*orders.candidates(graph, sizes)]
+    looking = search.of_programs and not graph.loops and orders.may_search(graph, sizes)
+    if looking:
+        # few operations are not always where multiplications are fewest
+        others = (Orders(objective=other) for other in ("peak", "locality"))
+        found = [plan for one in others for plan in one.candidates(graph, sizes)]
+        plans += [replace(p, order=replace(p.order, proved_optimal=False)) for p in found]
+    best = min(map(made, plans), key=itemgetter(0))
+    if looking:
         best = _refined(graph, best, made)
     _, plan, program = best
     return Work(plan, sweep(graph, sizes)), program

@@ -176,6 +176,16 @@ def test_a_target_on_arrays_by_what_it_holds(folder, monkeypatch):
     assert Path("layer_grad.py").read_text() != text
 
 
+@pytest.mark.usefixtures("trusted")
+def test_of_all_files_that_by_operations_has_the_fewest(folder):
+    totals = {}
+    for objective in ("muls", "peak", "locality", "ops"):
+        made = gradgen("layer.py", "--objective", objective, "-o", f"{objective}.py")
+        assert made.exit_code == 0, made.stderr
+        totals[objective] = runpy.run_path(f"{objective}.py")["GRADGEN"]["counts"]["vjp"]["total"]
+    assert totals["ops"] == min(totals.values())
+
+
 def test_a_report_shows_the_count(folder):
     page = gradgen("report", "layer.py", "--objective", "locality", "--format", "json")
     (found,) = json.loads(page.stdout)["models"]
