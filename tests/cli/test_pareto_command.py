@@ -179,8 +179,9 @@ def test_a_target_on_arrays_by_what_it_holds(folder, monkeypatch):
 @pytest.mark.usefixtures("trusted")
 def test_of_all_files_that_by_operations_has_the_fewest(folder):
     totals = {}
-    for objective in ("muls", "peak", "locality", "ops"):
-        made = gradgen("layer.py", "--objective", objective, "-o", f"{objective}.py")
+    for objective in ("muls", "peak", "ops"):
+        options = ("--objective", objective, "--emit", "vjp", "-o", f"{objective}.py")
+        made = gradgen("layer.py", *options)
         assert made.exit_code == 0, made.stderr
         totals[objective] = runpy.run_path(f"{objective}.py")["GRADGEN"]["counts"]["vjp"]["total"]
     assert totals["ops"] == min(totals.values())
