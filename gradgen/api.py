@@ -34,6 +34,7 @@ from gradgen.frontend.live.expressions import expression_of
 from gradgen.frontend.live.function import LiveFunction, find_function
 from gradgen.frontend.live.gather import NOTEBOOK, placed_in_cells
 from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.array_plan import ArrayObjective
 from gradgen.ir.emitted import EMITTED, public_name
 from gradgen.ir.graph import FACE, Elimination, LinearGraph, Order
 from gradgen.ir.module import Residuals
@@ -206,7 +207,8 @@ def differentiate(
             tell shapes.
         per_neuron: whether the function is meant for one neuron and vmapped by its callers.
         objective: the count that is made small: `"muls"`, `"edges"`, `"adds"`, `"peak"`, `"ops"` or
-            `"price"`; or `"error:bfloat16"` or `"error:float16"`, of what takes about the fewest
+            `"price"` (on arrays `"muls"`, `"peak"`, `"locality"` or `"ops"`); or
+            `"error:bfloat16"` or `"error:float16"`, of what takes about the fewest
             operations that with the least rounding errors in that precision.
         prices: for `"price"`, what operations cost: the name of a preset, such as
             `"energy:float16"`, or the path of a file.
@@ -305,10 +307,13 @@ def graph(
         return vjp_graph(front.trace) if isinstance(front, ArrayFront) else graph_of(front)
 
 
+_SEARCHED: tuple[PlanObjective | ArrayObjective, ...] = (*PLAN_OBJECTIVES, "locality")
+
+
 def search(
     graph: LinearGraph | ArrayGraph,
     *,
-    objective: PlanObjective = "muls",
+    objective: PlanObjective | ArrayObjective = "muls",
     elimination: Elimination = "vertex",
     budget: float = 2.0,
     seed: int = 0,
@@ -318,8 +323,9 @@ def search(
     It ends before the budget, in seconds, is used up if the order is proved to be the best. The
     result has the `order`, its `cost`, the `baselines` of forward, reverse and Markowitz orders, a
     `lower_bound`, and whether it is `proved`.
-    Raises GradgenError for an objective that the elimination has not: edges are
-    eliminated for few `"muls"` or `"edges"`, and operations (`"ops"`) are those of a program.
+    Raises GradgenError for an objective that the graph or the elimination has not: graphs of arrays
+    have `"muls"`, `"peak"` and `"locality"`, and others no `"locality"`; edges are eliminated for
+    few `"muls"` or `"edges"`, and operations (`"ops"`) are those of a program.
 
     >>> import gradgen
     >>> def step(v, x, decay=0.9):
@@ -330,7 +336,7 @@ def search(
     """
     settings = Settings(
         path=NOTEBOOK,
-        objective=Objective(_one_of("objective", objective, PLAN_OBJECTIVES)),
+        objective=Objective(_one_of("objective", objective, _SEARCHED)),
         elimination=_one_of("elimination", elimination, ELIMINATIONS),
         budget=budget,
         seed=seed,

@@ -174,6 +174,17 @@ def test_chosen_programs_cost_less(model: str, preset: str) -> None:
     assert one <= other
 
 
+@pytest.mark.parametrize("model", ["srm0", "lif_traces"])
+def test_no_program_is_dearer_than_what_is_written_without_prices(model: str) -> None:
+    prices = read_prices("energy")
+    _, module = cheapest(front_of(model, "energy"))
+    front = open_front(Settings(str(MODELS / f"{model}.py")))
+    assert isinstance(front, Front)
+    _, plain = cheapest(front)
+    one, other = (prices.of(m.jacobian.chosen.program.instructions) for m in (module, plain))
+    assert one <= other
+
+
 class TestTargets:
     """A file that goes by prices, from the command line and from pyproject.toml."""
 
@@ -292,7 +303,7 @@ class TestTargets:
         "options",
         [
             ("--objective", "price", "--prices", "energy"),
-            ("--objective", "ops"),
+            ("--objective", "edges"),
             ("--elimination", "edge"),
         ],
         ids=lambda options: options[1],

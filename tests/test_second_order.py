@@ -30,10 +30,15 @@ from gradgen.compile.status import mute
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.project.record import read_record
+from gradgen.report.collect import collect
+from gradgen.report.notebook import write_notebook
 from gradgen.targets.jax.render import render, render_arrays
 from gradgen.verify.points import cast, draw, input_ranges
+from gradgen.verify.recount import recount
+from gradgen.verify.verdict import Verdict
 
 HVP = ("hvp",)
+NOTHING = Verdict(0, 0, 0, (), (), ())
 POINTS = 40
 HEADER = "import jax\nimport jax.numpy as jnp\n"
 
@@ -157,6 +162,17 @@ def test_the_product_of_each_neuron_has_the_shape_of_its_result(tmp_path: Path) 
         generated.function("hvp")((x, y), (jnp.ones(3), jnp.float32(1.0)))
     with pytest.raises(TypeError, match="held constant"):
         generated.function("hvp")((x, y, 2.0), (jnp.ones((2, 3)), jnp.float32(1.0), 1.0))
+
+
+def test_reports_list_the_product(tmp_path: Path) -> None:
+    text = "def f(x, y, a=2.0):\n    return a * x * x * y\n"
+    generated = generate_text(tmp_path, text, emit=HVP)
+    module, written = generated.module, generated.text
+    counted = recount(written)["_hvp"].total
+    found = {o.program: o.total for o in collect(module, written, NOTHING).operations}
+    assert found["Hessian-vector product"] == counted == module.second.jvp.chosen.operations.total
+    row = write_notebook(module, written).partition("Hessian-vector product")[2]
+    assert f"<b>{counted} (" in row[:200]
 
 
 def test_what_is_linear_has_no_curvature(tmp_path: Path) -> None:

@@ -53,10 +53,12 @@ def full(rows: Sizes, columns: Sizes) -> Pattern:
 class Accounting:
     """The table: terms by number, their products with what they take, and their sums."""
 
+    objectives = ("muls",)
+
     def __init__(self) -> None:
         self._known: list[Term] = []
         self._codes: dict[Term, Code] = {}
-        self._products: dict[tuple[Code, Code], tuple[Code, int]] = {}
+        self._products: dict[tuple[Code, Code], tuple[Code, tuple[int]]] = {}
         self._sums: dict[tuple[Code, Code], Code] = {}
 
     def code(self, term: Term) -> Code:
@@ -70,11 +72,11 @@ class Accounting:
         """The term of a number."""
         return self._known[code]
 
-    def product(self, left: Code, right: Code) -> tuple[Code, int]:
+    def product(self, left: Code, right: Code) -> tuple[Code, tuple[int]]:
         """A product and its multiplications."""
         if (left, right) not in self._products:
             found, price = _product(self._known[left], self._known[right])
-            self._products[left, right] = self.code(found), price
+            self._products[left, right] = self.code(found), (price,)
         return self._products[left, right]
 
     def sum(self, one: Code, other: Code) -> Code:

@@ -12,6 +12,7 @@ from click_default_group import DefaultGroup
 from gradgen.cli.alphazero_commands import compare, doctor, train
 from gradgen.cli.loop_options import loop_options
 from gradgen.cli.options import (
+    CountPair,
     differentiation_options,
     emit_option,
     emitted,
@@ -180,11 +181,27 @@ def init(
 @source_options
 @search_option(("auto", "alphazero"))
 @search_options
-@click.option("-o", "--output", metavar="ORDER", help="Where to write the order, as JSON.")
+@click.option(
+    "--pareto",
+    type=CountPair(),
+    help="Two counts that are both to be small, as in muls,peak: orders of which none is better in "
+    "one and as good in the other.",
+)
+@click.option(
+    "--figure", type=click.Path(dir_okay=False), metavar="FILE.svg", help="Where to draw them."
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="ORDER",
+    help="Where to write the order, as JSON; of several, ORDER.json becomes ORDER_1.json and on.",
+)
 @force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def search(
+    pareto: tuple[str, str] | None,
+    figure: str | None,
     output: str | None,
     force: bool,
     as_json: bool,
@@ -199,6 +216,16 @@ def search(
     """
     with Terminal(debug, quiet) as terminal:
         settings = settings_of(options, search=search)
+        if pareto is not None:
+            from gradgen.cli.pareto import search_front
+
+            search_front(
+                settings, pareto, terminal,
+                output=output, figure=figure, force=force, as_json=as_json, debug=debug,
+            )  # fmt: skip
+            return
+        if figure is not None:
+            raise click.UsageError("--figure is of a front: add --pareto, as in --pareto muls,peak")
         if output is not None:
             require_free(output, settings, is_order, force=force)
         terminal.status("reading")

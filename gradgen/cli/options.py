@@ -23,9 +23,12 @@ from gradgen.config import (
 )
 from gradgen.errors import GradgenError, no_faces
 from gradgen.ir.graph import FACE
+from gradgen.ir.objective import FRONT_OF_NEURONS, FRONT_ON_ARRAYS
 from gradgen.ir.source import is_dotted
 from gradgen.prices.objectives import objective_of
 from gradgen.prices.presets import PRESETS
+
+_COUNTS = tuple(dict.fromkeys((*FRONT_OF_NEURONS, *FRONT_ON_ARRAYS)))
 
 
 class FiniteRange(click.FloatRange):
@@ -48,6 +51,21 @@ class EliminationChoice(click.Choice):  # type: ignore[type-arg]
             error = no_faces()
             self.fail(f"{error.message}; {error.hint}", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class CountPair(click.ParamType):  # type: ignore[type-arg]
+    """Two counts, with a comma between."""
+
+    name = "COUNT,COUNT"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The two; fails for anything else."""
+        names = [name.strip() for name in str(value).split(",")]
+        if len(names) != 2 or names[0] == names[1] or not {*names} <= {*_COUNTS}:
+            self.fail(f"'{value}' is not two of {', '.join(_COUNTS)}, as in muls,peak", param, ctx)
+        return names[0], names[1]
 
 
 def together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -36,13 +36,15 @@ def print_table(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
     """Print the costs, one a line, with how each was found."""
     table = Table()
     table.add_column("order")
-    table.add_column(settings.objective.name, justify="right")
+    count, on_arrays = settings.objective.name, isinstance(graph, ArrayGraph)
+    table.add_column(heading(count, on_arrays), justify="right")
     table.add_column("how")
     for name, cost in result.baselines:
-        table.add_row(name, f"{cost:,}", "")
-    table.add_row("best", f"{result.cost:,}", result.found_by, style="bold")
+        table.add_row(name, cell(count, cost, on_arrays), "")
+    table.add_row("best", cell(count, result.cost, on_arrays), result.found_by, style="bold")
     if result.bound_by:
-        table.add_row("lower bound", f"{result.lower_bound:,}", result.bound_by)
+        bound = cell(count, result.lower_bound, on_arrays)
+        table.add_row("lower bound", bound, result.bound_by)
     console = Console(highlight=False, markup=False)
     console.print(
         f"{settings.path}: {settings.elimination} elimination, "
@@ -53,12 +55,25 @@ def print_table(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
     console.print(verdict(result))
 
 
+def heading(count: str, on_arrays: bool) -> str:
+    """What a column of a count is called."""
+    return f"{count} (bytes)" if on_arrays and count == "peak" else count
+
+
+def cell(count: str, cost: int, on_arrays: bool) -> str:
+    """A count; of values that cross neurons with their bytes in float32."""
+    return f"{cost:,} ({4 * cost:,} bytes)" if on_arrays and count == "locality" else f"{cost:,}"
+
+
 def verdict(result: SearchResult) -> str:
     """Whether the order is proved to be the best, or how far from it it may be."""
     if result.proved:
         return f"optimal (proved), in {result.seconds:.2f} s"
     if not result.bound_by:
-        return f"not proved to be optimal, in {result.seconds:.2f} s"
+        return (
+            "not proved to be optimal; no lower bound is known, nor how far from it this is, "
+            f"in {result.seconds:.2f} s"
+        )
     gap = (result.cost - result.lower_bound) / result.cost
     return (
         f"at most {result.cost - result.lower_bound} above the optimum ({gap:.1%}), "

@@ -33,10 +33,12 @@ class VerifiedArrays:
         """The counts against reverse mode, and how exact it is."""
         module, order = self.module, self.module.pulled.plan.order
         proof = ", proved optimal" if order.proved_optimal else ""
+        found = f"order: {order.found_by}{'' if module.measured else proof}"
+        count = f", {module.measured}{proof}" if module.measured else ""
         return (
             f"on arrays: {counted(module, module.vjp)} for value and "
             f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "
-            f"(reverse {module.pulled.sweep.muls:,}; order: {order.found_by}{proof}); "
+            f"(reverse {module.pulled.sweep.muls:,}; {found}){count}; "
             f"{_through_time(module)}{'for float32 alone; ' if module.trace.single else ''}"
             f"{self.report.summary()}"
         )

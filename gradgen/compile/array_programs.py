@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from sys import maxsize
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_jacobian import jacobian_of
 from gradgen.compile.array_refusals import require_forward
 from gradgen.compile.array_traces import online_traces
-from gradgen.compile.ordering import of_another_graph, order_of_arrays
+from gradgen.compile.ordering import of_another_graph, orders_of_arrays
 from gradgen.compile.programs import GENERATOR
+from gradgen.compile.refine import Cost, refine
 from gradgen.compile.through_time import choose_taking
+from gradgen.compile.vector_products import evaluations
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
     cotangents_of,
@@ -19,6 +23,7 @@ from gradgen.elimination.array_graphs import (
     weighted_inputs,
     weighted_outputs,
 )
+from gradgen.elimination.arrays import planned
 from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.array_counts import count_arrays
 from gradgen.ir.array_module import ArrayModule, ArraySecondOrder, Work
@@ -26,6 +31,7 @@ from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import HVP
+from gradgen.ir.graph import Order
 from gradgen.ir.loops import Given
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe, Searched
@@ -34,12 +40,24 @@ from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
 from gradgen.lowering.blocks import in_blocks
 from gradgen.lowering.passes import unrolled
-from gradgen.search.arrays.portfolio import Orders, recipe_of, sweep
+from gradgen.search.arrays.portfolio import Orders, eliminations_of, priced, recipe_of, sweep
 
 _ONE = "ct"
 """The cotangent of a single number, which is one."""
 _Vectors = Mapping[Var, Var]
 """Cotangents, or tangents: by each, whose it is."""
+
+
+_Made = tuple[Cost, ArrayPlan, Program]
+"""A plan and its program, and what they cost."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Where orders come from, and whether their programs decide."""
+
+    orders: Orders
+    of_programs: bool
 
 
 def array_module(
@@ -50,22 +68,25 @@ def array_module(
     Raises OrderMismatchError if something is not recorded, and nothing may be searched for.
     """
     trace, settings = front.trace, front.settings
-    given = order_of_arrays(settings)
-    orders = Orders({} if recorded is None else recorded.by_graph, searched, given)
+    given = orders_of_arrays(settings)
+    objective = settings.objective
+    recorded_orders = {} if recorded is None else recorded.by_graph
+    orders = Orders(recorded_orders, searched, given, objective.searched_on_arrays)
+    search = _Search(orders, of_programs=objective.of_program)
     cotangents = cotangents_of(trace)
     varying = (o.path for o in trace.float_outputs if isinstance(o.atom, str))
     weighed = tuple(zip(varying, cotangents, strict=True))
     tangents = {f"tan{k}": i.variable for k, i in enumerate(trace.inputs) if i.wrt}
     outputs = weighted_outputs(trace, cotangents)
-    pulled, vjp = _cheapest(trace, outputs, cotangents, ArrayCode.vjp, orders)
+    pulled, vjp = _cheapest(trace, outputs, cotangents, ArrayCode.vjp, search)
     pushed_graph = weighted_inputs(trace, tangents)
     pushed, jvp = None, None
     if goes_forward(pushed_graph):
-        pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp, orders)
-    gradient = _gradient(trace, orders) if trace.is_loss else None
+        pushed, jvp = _cheapest(trace, pushed_graph, tangents, ArrayCode.jvp, search)
+    gradient = _gradient(trace, search) if trace.is_loss else None
     second = None
     if front.gradient is not None:
-        second = _second(front.source, front.gradient, tangents, orders)
+        second = _second(front.source, front.gradient, tangents, search)
     jacobian = jacobian_of(trace, front.source, settings, orders)
     traces = online_traces(trace, front.source, settings, cotangents, orders)
     plans = {"vjp": pulled.plan}
@@ -80,7 +101,7 @@ def array_module(
     if traces is not None:
         plans |= traces.plans.by_name
     recipe = recipe_of(plans)
-    if given is not None and all(given.steps != order.steps for _, order in recipe.orders):
+    if given and {g.steps for g in given}.isdisjoint(order.steps for _, order in recipe.orders):
         raise of_another_graph(
             settings.order or "", "it names other vertices, or cannot be carried out"
         )
@@ -119,6 +140,7 @@ def array_module(
         imports=digests_of_imports(settings.path, settings.example),
         jacobian=jacobian,
         recipe=recipe,
+        objective=objective.searched_on_arrays,
         memory=chosen.bytes if trace.loops else None,
         factor=chosen.factor,
         traces=traces,
@@ -126,23 +148,23 @@ def array_module(
     )
 
 
-def _gradient(trace: ArrayTrace, orders: Orders) -> tuple[Work, Program] | None:
+def _gradient(trace: ArrayTrace, search: _Search) -> tuple[Work, Program] | None:
     """Value and gradient of the first output; none where that does not vary."""
     first = trace.outputs[0].atom
     if not isinstance(first, str):
         return None
     weighed = {_ONE: first}
     graph = weighted_outputs(trace, weighed)
-    return _cheapest(trace, graph, weighed, ArrayCode.gradient, orders)
+    return _cheapest(trace, graph, weighed, ArrayCode.gradient, search)
 
 
 def _second(
-    source: Source, gradient: ArrayTrace, tangents: _Vectors, orders: Orders
+    source: Source, gradient: ArrayTrace, tangents: _Vectors, search: _Search
 ) -> ArraySecondOrder:
     """The tangents of a gradient."""
     require_forward(gradient, source)
     graph = weighted_inputs(gradient, tangents)
-    pushed, program = _cheapest(gradient, graph, tangents, ArrayCode.hvp, orders)
+    pushed, program = _cheapest(gradient, graph, tangents, ArrayCode.hvp, search)
     return ArraySecondOrder(gradient, pushed, program)
 
 
@@ -151,22 +173,48 @@ def _cheapest(
     graph: ArrayGraph,
     vectors: _Vectors,
     lowered: Callable[[ArrayCode, ArrayPlan, _Vectors], Program],
-    orders: Orders,
+    search: _Search,
 ) -> tuple[Work, Program]:
-    """Of the plans of a vector product, that whose program has the fewest operations.
+    """Of the plans of a vector product, the one that is cheapest: whose program has the fewest
+    operations, unless something else is to be small.
 
-    What is recorded, or else the plain mode, is kept unless another one has fewer: the plain
+    What is recorded, or else the plain mode, is kept unless another one is cheaper: the plain
     mode's code is what people write.
     """
-    sizes = dict(trace.sizes)
+    orders, sizes = search.orders, dict(trace.sizes)
     given = trace.shapes_by_variable
     given = given | {vector: given[variable] for vector, variable in vectors.items()}
 
-    def operations(made: tuple[ArrayPlan, Program]) -> int:
-        return count_arrays(made[1], given, sizes).total
+    def made(plan: ArrayPlan) -> _Made:
+        program = lowered(ArrayCode(trace), plan, vectors)
+        operations = count_arrays(program, given, sizes).total
+        first = operations if orders.objective == "muls" else orders.price(plan)[0]
+        return (first, operations), plan, program
 
-    plans = orders.candidates(graph, sizes)
-    plan, program = min(
-        ((plan, lowered(ArrayCode(trace), plan, vectors)) for plan in plans), key=operations
-    )
+    plans = [*orders.candidates(graph, sizes)]
+    looking = search.of_programs and not graph.loops and orders.may_search(graph, sizes)
+    if looking:
+        # few operations are not always where multiplications are fewest
+        others = (Orders(objective=other) for other in ("peak", "locality"))
+        found = [plan for one in others for plan in one.candidates(graph, sizes)]
+        plans += [replace(p, order=replace(p.order, proved_optimal=False)) for p in found]
+    best = min(map(made, plans), key=itemgetter(0))
+    if looking:
+        best = _refined(graph, best, made)
+    _, plan, program = best
     return Work(plan, sweep(graph, sizes)), program
+
+
+def _refined(graph: ArrayGraph, best: _Made, made: Callable[[ArrayPlan], _Made]) -> _Made:
+    """The cheapest program of the orders near one, which has the plan and program of its own."""
+    eliminations = eliminations_of(graph, graph.sizes)
+    known = {best[1].order: best}
+
+    def cost(order: Order) -> Cost:
+        if order not in known:
+            if priced(eliminations, graph, order) is None:
+                return maxsize, 0
+            known[order] = made(planned(graph, order, graph.sizes))
+        return known[order][0]
+
+    return known[refine([best[1].order], cost, evaluations(best[2]))]

@@ -12,7 +12,7 @@ from gradgen.ir.array_trace import ArrayTrace, Operator
 from gradgen.ir.code import Var, is_float
 from gradgen.ir.eligibility import Coupling, Eligibility
 from gradgen.ir.graph import Elimination
-from gradgen.ir.objective import FEW_MULTIPLICATIONS, Objective
+from gradgen.ir.objective import ON_ARRAYS, Objective
 from gradgen.ir.shapes import LEADING, shape_as_stated
 from gradgen.ir.source import Position, Source
 
@@ -20,13 +20,13 @@ from gradgen.ir.source import Position, Source
 def require_known_search(objective: Objective, elimination: Elimination, source: Source) -> None:
     """Raise GradgenError for a search that there is none of on arrays."""
     for option, asked, known in (
-        ("objective", objective.name, FEW_MULTIPLICATIONS.name),
-        ("elimination", elimination, "vertex"),
+        ("objective", objective.name, ON_ARRAYS),
+        ("elimination", elimination, ("vertex",)),
     ):
-        if asked != known:
+        if asked not in known:
             raise GradgenError(
                 f"'{source.function}' is on arrays, where orders are of vertices and chosen by "
-                f"multiplications, and '{asked}' is no {option}",
+                f"{', '.join(ON_ARRAYS[:-1])} or {ON_ARRAYS[-1]}, and '{asked}' is no {option}",
                 hint=f"leave --{option} out here; functions of one neuron take it",
                 path=source.path,
                 line=source.position.line,

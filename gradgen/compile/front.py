@@ -153,19 +153,29 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
         )
     traced = replace(traced, outputs=outputs)
     traced = replace(traced, recurrence=find_recurrence(source, traced))
-    if settings.locality != "auto":
-        raise GradgenError(
-            f"'{source.function}' is the step of one neuron, in which no others are to be kept",
-            hint="leave --locality out, or state the shapes of a layer: # gradgen: shape ...",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
-        )
+    _require_no_others(settings, source)
     if "traces" in stands_on(settings.emit):
         require_state(source, traced)
     traced.check()
     front = Front(settings, source, function, signature, traced, vmapped=spans is None)
     return replace(front, gradient=_gradient(front)) if HVP in settings.emit else front
+
+
+def _require_no_others(settings: Settings, source: Source) -> None:
+    """Raise GradgenError for what is asked of the other neurons, where there is one alone."""
+    for option, asked, why in (
+        ("locality", settings.locality != "auto", "no others are to be kept"),
+        ("objective", settings.objective.count == "locality", "no value crosses to others"),
+    ):
+        if asked:
+            raise GradgenError(
+                f"'{source.function}' is the step of one neuron, in which {why}",
+                hint=f"leave --{option} out, or state the shapes of a layer: # gradgen: shape ...",
+                path=source.path,
+                line=source.position.line,
+                column=source.position.column,
+                about=option if option == "objective" else None,
+            )
 
 
 def _gradient(front: Front) -> Front:

@@ -42,6 +42,13 @@ def graph_from(settings: Settings) -> LinearGraph:
             hint="search for few multiplications, or write a file with --objective "
             f"{settings.objective.name}",
         )
+    if settings.path.endswith(".json") and settings.objective.count == "locality":
+        raise GradgenError(
+            "a graph file is of one neuron, in which no value crosses to others",
+            hint="leave --objective out, or search the graph of a function on arrays by its source",
+            path=settings.path,
+            about="objective",
+        )
     if not settings.path.endswith(".json"):
         return graph_of(of_neurons(open_front(settings), "learned search"))
     try:

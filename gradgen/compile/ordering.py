@@ -12,6 +12,7 @@ from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text
 from gradgen.ir.graph import FaceOrderError, LinearGraph, Order
+from gradgen.ir.objective import ON_ARRAYS
 from gradgen.ir.plan import PlanObjective
 from gradgen.search.arrays.portfolio import search_arrays
 from gradgen.search.elimination import search as search_order
@@ -55,12 +56,18 @@ def search(
     eliminated for few multiplications, in work that is fixed.
     """
     if isinstance(graph, ArrayGraph):
-        if (settings.objective.count, settings.elimination) != ("muls", "vertex"):
+        count = settings.objective.count
+        if count not in ON_ARRAYS or settings.elimination != "vertex":
             raise GradgenError(
-                "on arrays vertices are eliminated, for few multiplications",
-                hint="leave --elimination and --objective as they are",
+                f"on arrays vertices are eliminated, for {', '.join(ON_ARRAYS)}",
+                hint="leave --elimination as it is, and --objective or take one of these",
             )
-        return search_arrays(graph)
+        return search_arrays(graph, settings.objective.searched_on_arrays)
+    if settings.objective.count == "locality":
+        raise GradgenError(
+            "this graph is of one neuron, in which no value crosses to others",
+            hint="leave the objective out, or take the graph of a function on arrays",
+        )
     objective = settings.objective.searched
     tell = None if status is None else _told(status, objective)
     if settings.search == "alphazero":
@@ -147,11 +154,11 @@ def _told(status: Status, objective: str) -> Progress:
     )
 
 
-def order_of_arrays(settings: Settings) -> Order | None:
-    """The order that is asked for, for a graph of arrays; None to look for one.
+def orders_of_arrays(settings: Settings) -> tuple[Order, ...]:
+    """The orders that are asked for, each for a graph of arrays; none to look for them.
 
-    Raises GradgenError for the name of a heuristic, which stands for no one order there, and for
-    what is no order.
+    A file may hold those of loops' steps beside its own. Raises GradgenError for the name of a
+    heuristic, which stands for no one order there, and for what is no order.
     """
     given = settings.order
     if given in ("forward", "reverse", "markowitz"):
@@ -162,9 +169,9 @@ def order_of_arrays(settings: Settings) -> Order | None:
             about="order",
         )
     if given is None:
-        return None
-    order = _readable(given)
-    return replace(order, found_by=GIVEN, proved_optimal=False)
+        return ()
+    found = _readable(given)
+    return tuple(replace(order, found_by=GIVEN, proved_optimal=False) for order in found)
 
 
 def of_another_graph(given: str | Order, error: object) -> GradgenError:
@@ -176,21 +183,23 @@ def of_another_graph(given: str | Order, error: object) -> GradgenError:
     )
 
 
-def _readable(given: str | Order) -> Order:
+def _readable(given: str | Order) -> tuple[Order, ...]:
+    """An order, and those of loops that are stored with it."""
     path = given if isinstance(given, str) else None
     try:
-        order = given if isinstance(given, Order) else _stored_order(given)
-        order.check()
+        orders = (given,) if isinstance(given, Order) else _stored_orders(given)
+        for order in orders:
+            order.check()
     except FaceOrderError:
         raise no_faces(path) from None
     except ValueError as error:
         raise GradgenError(f"this is no stored order: {error}", path=path) from None
-    return order
+    return orders
 
 
 def _given_order(given: str | Order, graph: LinearGraph) -> Order:
     """An order that fits the graph, itself or by its path."""
-    order = _readable(given)
+    order, *_ = _readable(given)
     try:
         accumulate(graph, order)
     except OrderMismatchError as error:
@@ -198,5 +207,5 @@ def _given_order(given: str | Order, graph: LinearGraph) -> Order:
     return replace(order, fingerprint=graph.fingerprint)
 
 
-def _stored_order(path: str) -> Order:
-    return Order.from_json(read_text(path, "the order"))
+def _stored_orders(path: str) -> tuple[Order, ...]:
+    return Order.with_loops_from_json(read_text(path, "the order"))

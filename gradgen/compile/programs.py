@@ -28,7 +28,7 @@ from gradgen.ir.code import Var
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative, Module, Passes, SecondOrder, Traces
-from gradgen.ir.objective import Objective
+from gradgen.ir.objective import FEW_MULTIPLICATIONS, Objective
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
 from gradgen.lowering.exponentials import share_exponentials
@@ -65,6 +65,11 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
     products = programs.cheapest_products()
     promising = _promising(ranked, objective)
+    if objective.count == "price":
+        # what is written where no prices are asked for is not to cost less
+        plain = _ranked(orders, programs.accumulated, FEW_MULTIPLICATIONS)
+        plain = _promising(plain, FEW_MULTIPLICATIONS)
+        promising += [found for found in plain if found.order not in {a.order for a in promising}]
 
     def price(recipe: Recipe) -> int:
         return price_of(programs.jacobian(recipe), objective)
@@ -81,11 +86,11 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
         recipe = Recipe(least.order, _SEEDS[0], *products)
         found.setdefault(programs.jacobian(recipe).program, recipe)
     rewritten = sorted(found.values(), key=price)
-    plain = [Recipe(a.order, None, *products) for a in (*ranked, *fallbacks)]
+    lowered = [Recipe(a.order, None, *products) for a in (*ranked, *fallbacks)]
     if products[-1] is not None:
         # JAX's own way through its own gradient, where another one overflows
-        plain.append(replace(plain[0], hvp="forward"))
-    modules = [programs.module(recipe) for recipe in (*rewritten, *plain)]
+        lowered.append(replace(lowered[0], hvp="forward"))
+    modules = [programs.module(recipe) for recipe in (*rewritten, *lowered)]
     if front.settings.order is not None:
         return modules
     if objective.count == "error":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from gradgen.elimination.array_costs import Value, bytes_of, crossing, crossing_map
 from gradgen.elimination.array_edges import Edges, edges_of
-from gradgen.elimination.array_graphs import ArrayGraph, Term
+from gradgen.elimination.array_graphs import END, ArrayGraph, Term
 from gradgen.ir.array_counts import count_arrays
+from gradgen.ir.array_plan import ArrayObjective
 from gradgen.ir.array_trace import Applied, Operator, Passed
 from gradgen.ir.code import Var
 from gradgen.ir.patterns import Pattern, product, total, vector
@@ -15,6 +17,23 @@ from gradgen.ir.program import ACCUMULATION, Program, Section
 from gradgen.ir.shapes import Shape, Sizes
 
 Code = int
+Cost = tuple[int, ...]
+"""By objective."""
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A linear map that is applied, to a target."""
+
+    operator: Operator
+    target: Var
+
+
+@dataclass(frozen=True)
+class _Held(Value):
+    """A value, and whether it was computed: an elemental one is there when it is read first."""
+
+    computed: bool
 
 
 class Table:
@@ -23,28 +42,30 @@ class Table:
     An operator can be applied to a vector alone: to what one number varies with, or varies.
     """
 
-    def __init__(self, shapes: Mapping[Var, Shape], sizes: Sizes) -> None:
+    def __init__(
+        self,
+        shapes: Mapping[Var, Shape],
+        sizes: Sizes,
+        objectives: Sequence[ArrayObjective] = ("muls",),
+    ) -> None:
         """`shapes` are those of a graph's vertices."""
         self._shapes, self._sizes = shapes, sizes
-        self._known: list[Pattern | tuple[Operator, Var]] = []
-        self._codes: dict[Pattern, Code] = {}
-        self._products: dict[tuple[Code, Code], tuple[Code, int] | None] = {}
+        self.objectives = tuple(objectives)
+        self._known: list[_Held | _Map] = []
+        self._codes: dict[_Held, Code] = {}
+        self._bytes: dict[Code, int] = {}
+        self._products: dict[tuple[Code, Code], tuple[Code, Cost] | None] = {}
         self._sums: dict[tuple[Code, Code], Code | None] = {}
 
-    def code(self, term: Pattern | Operator, target: Var = "") -> Code:
-        """The number of a pattern, or of an operator to a target."""
+    def elemental(self, term: Pattern | Operator, source: Var, target: Var) -> Code:
+        """The number of a pattern, or of an operator, on an edge of the graph."""
         if isinstance(term, Operator):
-            self._known.append((term, target))
+            self._known.append(_Map(term, target))
             return len(self._known) - 1
-        # which operation multiplies is of no importance to what it costs
-        pattern = replace(term, contracts=False)
-        if pattern not in self._codes:
-            self._known.append(pattern)
-            self._codes[pattern] = len(self._known) - 1
-        return self._codes[pattern]
+        return self._code(_Held(term, END in (source, target), computed=False))
 
-    def product(self, left: Code, right: Code) -> tuple[Code, int] | None:
-        """The product of d k / d j and d j / d i and its multiplications; None if there is none."""
+    def product(self, left: Code, right: Code) -> tuple[Code, Cost] | None:
+        """The product of d k / d j and d j / d i and what it costs; None if there is none."""
         key = left, right
         if key not in self._products:
             self._products[key] = self._product(self._known[left], self._known[right])
@@ -54,36 +75,67 @@ class Table:
         """The sum of two terms; None where they are to stay two."""
         key = one, other
         if key not in self._sums:
-            terms = self._known[one], self._known[other]
-            left, right = terms
+            left, right = self._known[one], self._known[other]
             found = None
-            if isinstance(left, Pattern) and isinstance(right, Pattern):
-                found = total(left, right)
-            self._sums[key] = None if found is None else self.code(found)
+            if isinstance(left, _Held) and isinstance(right, _Held):
+                pattern = total(left.pattern, right.pattern)
+                computed = left.computed or right.computed
+                if pattern is not None:
+                    found = self._code(replace(left, pattern=pattern, computed=computed))
+            self._sums[key] = found
         return self._sums[key]
 
-    def _product(
-        self, left: Pattern | tuple[Operator, Var], right: Pattern | tuple[Operator, Var]
-    ) -> tuple[Code, int] | None:
-        if isinstance(left, Pattern) and isinstance(right, Pattern):
-            found = product(left, right)
-            return self.code(found.pattern), found.multiplications(left, right, self._sizes)
-        if isinstance(left, Pattern):
-            assert not isinstance(right, Pattern)
-            operator, middle = right
+    def size(self, code: Code) -> int:
+        """The bytes that a value takes where it is held."""
+        if code not in self._bytes:
+            known = self._known[code]
+            self._bytes[code] = (
+                bytes_of(known.pattern, self._sizes) if isinstance(known, _Held) else 0
+            )
+        return self._bytes[code]
+
+    def is_computed(self, code: Code) -> bool:
+        """Whether a value is a product or a sum."""
+        known = self._known[code]
+        return isinstance(known, _Held) and known.computed
+
+    def _code(self, value: _Held) -> Code:
+        # which operation multiplies is of no importance to what it costs
+        known = replace(value, pattern=replace(value.pattern, contracts=False))
+        if known not in self._codes:
+            self._known.append(known)
+            self._codes[known] = len(self._known) - 1
+        return self._codes[known]
+
+    def _product(self, left: _Held | _Map, right: _Held | _Map) -> tuple[Code, Cost] | None:
+        if isinstance(left, _Held) and isinstance(right, _Held):
+            found = product(left.pattern, right.pattern)
+            muls = found.multiplications(left.pattern, right.pattern, self._sizes)
+            value = _Held(found.pattern, left.is_vector or right.is_vector, computed=True)
+            return self._code(value), self._cost(muls, crossing(left, right, self._sizes))
+        if isinstance(left, _Held):
+            assert isinstance(right, _Map)
+            operator, vector = right.operator, left
             applied: Applied | None = operator.transposed
-            pattern = applied_to_row(left, self._shapes[operator.source])
-            argument = self._shapes[middle]
-        elif isinstance(right, Pattern):
-            operator, target = left
+            pattern = applied_to_row(left.pattern, self._shapes[operator.source])
+            argument = self._shapes[right.target]
+        elif isinstance(right, _Held):
+            operator, vector = left.operator, right
             applied = operator.pushed
-            pattern = applied_to_column(operator, right, self._shapes[target])
+            pattern = applied_to_column(operator, right.pattern, self._shapes[left.target])
             argument = self._shapes[operator.source]
         else:
             return None
         if pattern is None or applied is None:
             return None
-        return self.code(pattern), self._price(applied, argument)
+        crossed = crossing_map(operator, vector.pattern, self._sizes)
+        value = replace(vector, pattern=pattern, computed=True)
+        return self._code(value), self._cost(self._price(applied, argument), crossed)
+
+    def _cost(self, muls: int, crossed: int) -> Cost:
+        """By objective; what is held is no cost of one product."""
+        costs: dict[ArrayObjective, int] = {"muls": muls, "peak": 0, "locality": crossed}
+        return tuple(costs[objective] for objective in self.objectives)
 
     def _price(self, applied: Applied, argument: Shape) -> int:
         """The multiplications of a linear map, as code."""
@@ -106,17 +158,20 @@ def applied_to_column(operator: Operator, right: Pattern, target: Shape) -> Patt
     return vector(target, rows=True)
 
 
-def coded(graph: ArrayGraph, sizes: Sizes) -> tuple[Table, Edges[Code]]:
+def coded(
+    graph: ArrayGraph, sizes: Sizes, objectives: Sequence[ArrayObjective] = ("muls",)
+) -> tuple[Table, Edges[Code]]:
     """A graph's edges as numbers, with the table of these."""
-    table = Table(graph.shapes, sizes)
+    table = Table(graph.shapes, sizes, objectives)
     number = {v: k for k, v in enumerate(graph.vertices)}
 
-    def code(term: Term, target: Var) -> Code:
+    def code(term: Term, source: Var, target: Var) -> Code:
         assert not isinstance(term, Passed)
-        return table.code(term if isinstance(term, Operator) else term.pattern, target)
+        found = term if isinstance(term, Operator) else term.pattern
+        return table.elemental(found, source, target)
 
     given = (
-        (number[source], number[target], code(term, target))
+        (number[source], number[target], code(term, source, target))
         for source, target, terms in graph.edges
         for term in terms
     )

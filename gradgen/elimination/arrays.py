@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gradgen.elimination.array_costs import Value, crossing, crossing_map, peak_of
 from gradgen.elimination.array_edges import Edges, Vertex, edges_of
 from gradgen.elimination.array_graphs import (
     END,
@@ -69,12 +70,14 @@ class ArrayAccumulation:
         self._number = {v: k for k, v in enumerate(graph.vertices)}
         every = [(s, t, term) for s, t, terms in graph.edges for term in terms]
         self._partials = [term for _, _, term in every if isinstance(term, Partial)]
-        self._patterns = [partial.pattern for partial in self._partials]
+        self._values = [
+            Value(term.pattern, END in (s, t)) for s, t, term in every if isinstance(term, Partial)
+        ]
         self._steps: list[Step] = []
         self._eliminated: list[Var] = []
         self._now = ""
         self._complete: list[tuple[int, Var]] = []
-        self._muls = self._adds = 0
+        self._muls = self._adds = self._crossing = 0
         self._loops: dict[Var, Steps] = {}
         values = iter(range(len(self._partials)))
         self._edges: Edges[_Term] = edges_of(
@@ -109,7 +112,7 @@ class ArrayAccumulation:
         a linear map that is applied has none."""
         return {
             (source, target): tuple(
-                self._patterns[term] if isinstance(term, int) else None for term in terms
+                self._values[term].pattern if isinstance(term, int) else None for term in terms
             )
             for source, targets in self._edges.out.items()
             for target, terms in targets.items()
@@ -133,19 +136,26 @@ class ArrayAccumulation:
         times = size(length, self._sizes)
         self._muls += times * found.plan.muls
         self._adds += times * found.plan.adds
+        self._crossing += times * found.plan.locality
 
     def plan(self, order: Order) -> ArrayPlan:
         """The steps so far, and the values that are left."""
+        results = tuple(
+            (target, source, self._left(target, source)) for target, source in self._graph.ends
+        )
+        steps, eliminated = tuple(self._steps), tuple(self._eliminated)
+        kept = tuple(value for _, _, values in results for value in values)
+        patterns = tuple(partial.pattern for partial in self._partials)
         return ArrayPlan(
             tuple(self._partials),
-            tuple(self._steps),
-            tuple(self._eliminated),
-            tuple(
-                (target, source, self._left(target, source)) for target, source in self._graph.ends
-            ),
+            steps,
+            eliminated,
+            results,
             tuple(self._complete),
             self._muls,
             self._adds,
+            peak_of(patterns, steps, eliminated, kept, self._sizes),
+            self._crossing,
             order,
         )
 
@@ -170,11 +180,13 @@ class ArrayAccumulation:
 
     def _times(self, left: _Term, right: _Term, middle: Vertex, target: Vertex) -> _Term:
         if isinstance(left, int) and isinstance(right, int):
-            one, two = self._patterns[left], self._patterns[right]
-            found = product(one, two)
-            self._muls += found.multiplications(one, two, self._sizes)
-            self._adds += found.additions(one, two, self._sizes)
-            return self._take(Multiply(left, right, found), found.pattern)
+            one, two = self._values[left], self._values[right]
+            found = product(one.pattern, two.pattern)
+            self._muls += found.multiplications(one.pattern, two.pattern, self._sizes)
+            self._adds += found.additions(one.pattern, two.pattern, self._sizes)
+            self._crossing += crossing(one, two, self._sizes)
+            met = Value(found.pattern, one.is_vector or two.is_vector)
+            return self._take(Multiply(left, right, found), met)
         shapes, names = self._graph.shapes, self._graph.vertices
         if isinstance(right, Passed) and isinstance(left, _Met):
             return self._through(names[middle], left, right, vector(shapes[right.source]))
@@ -190,20 +202,23 @@ class ArrayAccumulation:
             return _Met(((left.index, right),))
         if isinstance(left, int):
             assert isinstance(right, Operator)
-            pattern = applied_to_row(self._patterns[left], shapes[right.source])
-            applied, value = right.transposed, left
+            pattern = applied_to_row(self._values[left].pattern, shapes[right.source])
+            operator, applied, number = right, right.transposed, left
         else:
             assert isinstance(right, int)
             assert isinstance(left, Operator)
             assert left.pushed is not None
-            pattern = applied_to_column(left, self._patterns[right], shapes[names[target]])
-            applied, value = left.pushed, right
+            pattern = applied_to_column(left, self._values[right].pattern, shapes[names[target]])
+            operator, applied, number = left, left.pushed, right
         assert pattern is not None
-        return self._take(Apply(applied, value, shapes[names[middle]], pattern), pattern)
+        value = self._values[number]
+        self._crossing += crossing_map(operator, value.pattern, self._sizes)
+        apply = Apply(applied, number, shapes[names[middle]], pattern)
+        return self._take(apply, replace(value, pattern=pattern))
 
     def _through(self, loop: Var, met: _Met, wanted: Passed, pattern: Pattern) -> int:
         through = Through(loop, met.vectors, wanted.index, self._loops[loop], pattern)
-        return self._take(through, pattern)
+        return self._take(through, Value(pattern, is_vector=True))
 
     def _plus(self, one: _Term, other: _Term) -> _Term | None:
         if isinstance(one, _Met) and isinstance(other, _Met):
@@ -212,14 +227,17 @@ class ArrayAccumulation:
             return None if added is None else _Met(((index, added),))  # type: ignore[arg-type]
         if not isinstance(one, int) or not isinstance(other, int):
             return None
-        pattern = total(self._patterns[one], self._patterns[other])
-        return None if pattern is None else self._take(Add(one, other, pattern), pattern)
+        left, right = self._values[one], self._values[other]
+        pattern = total(left.pattern, right.pattern)
+        if pattern is None:
+            return None
+        return self._take(Add(one, other, pattern), replace(left, pattern=pattern))
 
-    def _take(self, step: Step, pattern: Pattern) -> int:
+    def _take(self, step: Step, value: Value) -> int:
         self._steps.append(step)
         self._eliminated.append(self._now)
-        self._patterns.append(pattern)
-        return len(self._patterns) - 1
+        self._values.append(value)
+        return len(self._values) - 1
 
 
 def _steps(

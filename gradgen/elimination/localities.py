@@ -20,9 +20,11 @@ def couples(term: Term) -> bool:
     """Whether a term goes from one neuron to others."""
     if isinstance(term, Operator):
         return any(isinstance(dim, str) for dim in term.mixed)
-    if not isinstance(term, Partial):
-        return False
-    pattern = term.pattern
+    return isinstance(term, Partial) and joins_neurons(term.pattern)
+
+
+def joins_neurons(pattern: Pattern) -> bool:
+    """Whether an axis of a population is one of rows alone, or of columns alone."""
     return _named(pattern, pattern.rows) != _named(pattern, pattern.columns)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from gradgen.ir.array_plan import ArrayPlan
+from gradgen.ir.array_plan import ArrayObjective, ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.eligibility import ArrayTraces
@@ -75,6 +75,8 @@ class ArrayModule:
     """The source's path as it is shown, never absolute."""
     recipe: ArrayRecipe
     """The orders of its plans; replayed, they give this module again."""
+    objective: ArrayObjective = "muls"
+    """What they were searched for by."""
     options: Options = ()
     imports: tuple[tuple[str, str], ...] = ()
     """The local modules that the source needs, and their digests."""
@@ -104,6 +106,16 @@ class ArrayModule:
             return found | kept
         held = {v: h.shape for h in self.traces.held for v in (h.variable, h.given) if v}
         return found | kept | held
+
+    @property
+    def measured(self) -> str:
+        """What the vector-Jacobian product's accumulation comes to by the objective, beside the
+        plain mode, where that is not multiplications: `peak 860,160 bytes (reverse 983,040)`."""
+        if self.objective == "muls":
+            return ""
+        unit = "bytes" if self.objective == "peak" else "values"
+        plan, sweep = (w.count(self.objective) for w in (self.pulled.plan, self.pulled.sweep))
+        return f"{self.objective} {plan:,} {unit} (reverse {sweep:,})"
 
     def trace_of(self, program: str) -> ArrayTrace:
         """What was traced for a program, by its name: the source, or its gradient."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from gradgen.ir.array_trace import Applied, Partial
 from gradgen.ir.code import Var, shown_atom
 from gradgen.ir.graph import Order
 from gradgen.ir.patterns import Pattern, Product, described
 from gradgen.ir.shapes import Shape
+
+ArrayObjective = Literal["muls", "peak", "locality"]
+"""Counts that a plan on arrays decides."""
 
 TIP = "="
 """Before a variable: the vertex of the output that it is, which nothing reads further."""
@@ -102,8 +106,25 @@ class ArrayPlan:
     """Values that are the whole derivative of, or by, a variable."""
     muls: int
     adds: int
+    peak: int
+    """The most bytes of partials that are held at once, in float32 at the recorded sizes."""
+    locality: int
+    """How many values cross neurons."""
     order: Order
-    """If it is proved optimal, no order takes fewer multiplications at the recorded sizes."""
+    """If it is proved optimal, none takes less at the recorded sizes of what was made small."""
+
+    def count(self, objective: ArrayObjective) -> int:
+        """One of the counts."""
+        counts: dict[ArrayObjective, int] = {
+            "muls": self.muls,
+            "peak": self.peak,
+            "locality": self.locality,
+        }
+        return counts[objective]
+
+    def ranked(self, objective: ArrayObjective) -> tuple[int, int, int]:
+        """What plans are compared by: the objective, then multiplications and additions."""
+        return self.count(objective), self.muls, self.adds
 
     @cached_property
     def patterns(self) -> tuple[Pattern, ...]:

@@ -24,12 +24,7 @@ class EmittedProgram:
     rivals: tuple[str, ...] = ()
     """The modes whose counts stand beside its own."""
     title: str = ""
-    """What reports call it; none for what a module has only where a function stands on it."""
-
-    @property
-    def always(self) -> bool:
-        """Whether every module has it and its counts, whichever functions are emitted."""
-        return self.title != ""
+    """What reports call it; none for what they leave out."""
 
 
 _BACK = "Cotangents of the inputs from those of the outputs"
@@ -51,7 +46,10 @@ _PROGRAMS = (
         "jvp", "_jvp", "Outputs and their tangents",
         rivals=("forward",), title="Jacobian-vector product",
     ),
-    EmittedProgram("hvp", "_hvp", "Tangents of the gradient", rivals=("forward",)),
+    EmittedProgram(
+        "hvp", "_hvp", "Tangents of the gradient",
+        rivals=("forward",), title="Hessian-vector product",
+    ),
     EmittedProgram(
         "traces", "_traces", "Outputs and their derivatives by all inputs so far",
         rivals=("forward", "reverse"),

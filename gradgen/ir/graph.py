@@ -193,3 +193,12 @@ class Order:
         )
         order.check()
         return order
+
+    @staticmethod
+    def with_loops_from_json(text: str) -> tuple[Order, ...]:
+        """Read a stored order, and those of the steps of loops that are stored with it; raises
+        ValueError if it is none."""
+        loops = read_object(text, ()).get("loops", {})
+        if not isinstance(loops, dict):
+            raise ValueError("loops: these are no orders by name")
+        return tuple(map(Order.from_json, (text, *map(json.dumps, loops.values()))))

@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from gradgen.ir.plan import PlanObjective
+from gradgen.ir.array_plan import ArrayObjective
+from gradgen.ir.plan import NumberObjective, PlanObjective
 from gradgen.ir.prices import COUNTED, Prices
 
-Count = Literal["muls", "edges", "adds", "peak", "ops", "price", "error"]
+Count = Literal["muls", "edges", "adds", "peak", "locality", "ops", "price", "error"]
+_OF_PROGRAMS = ("ops", "price", "error")
+ON_ARRAYS: tuple[Count, ...] = ("muls", "peak", "locality", "ops")
+"""What can be made small of functions on arrays."""
+FRONT_OF_NEURONS: tuple[str, ...] = get_args(NumberObjective)
+FRONT_ON_ARRAYS: tuple[str, ...] = get_args(ArrayObjective)
+"""Counts between which there are fronts of orders."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,17 @@ class Objective:
     @property
     def of_program(self) -> bool:
         """Whether finished programs decide, which no search for an order knows."""
-        return self.count not in get_args(PlanObjective)
+        return self.count in _OF_PROGRAMS
 
     @property
     def searched(self) -> PlanObjective:
         """What the search for an order makes small: where programs decide, multiplications."""
         return "muls" if self.of_program else cast("PlanObjective", self.count)
+
+    @property
+    def searched_on_arrays(self) -> ArrayObjective:
+        """The same on arrays."""
+        return "muls" if self.of_program else cast("ArrayObjective", self.count)
 
     @property
     def for_products(self) -> Objective:
@@ -50,6 +62,7 @@ NAMED = {
         Objective("edges"),
         Objective("adds"),
         Objective("peak"),
+        Objective("locality"),
         Objective("ops"),
         Objective("price"),
         *(Objective("error", precision=short) for short in ("bfloat16", "float16")),

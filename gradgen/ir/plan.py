@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gradgen.ir.graph import LinearGraph, PartialKind
+from gradgen.ir.liveness import most_held
 
-_STORED: tuple[PartialKind, ...] = ("mask", "variable")
+STORED: tuple[PartialKind, ...] = ("mask", "variable")
 """The kinds whose values exist at run time only; the others are literals."""
 
 PlanObjective = Literal["edges", "muls", "adds", "peak"]
 """Counts that a plan alone decides, so that a search for few of them need not lower it."""
 ProductObjective = Literal["edges", "muls"]
 """Those that count products alone."""
+NumberObjective = Literal["edges", "muls", "peak"]
+"""Those between which fronts of orders are looked for."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +70,11 @@ class Plan:
         operands and as it has written its result, which may take the place of an operand that is
         read for the last time. Literals (units and constants) take no place.
         """
-        stored = [edge.kind in _STORED for edge in self.graph.edges]
-        elementals = len(stored)
-        stored += [step.kind in _STORED for step in self.steps]
-        last = {value: k for k, step in enumerate(self.steps) for value in (step.left, step.right)}
-        last.update((value, len(self.steps)) for _, _, value in self.entries)
-        read: set[int] = set()
-        alive = peak = 0
-        for k, step in enumerate(self.steps):
-            operands = {step.left, step.right}
-            alive += sum(stored[v] for v in operands - read if v < elementals)
-            read |= operands
-            peak = max(peak, alive)
-            alive += stored[step.target] - sum(stored[v] for v in operands if last[v] == k)
-            peak = max(peak, alive)
-        return max(peak, sum(stored[value] for _, _, value in self.entries))
+        sizes = [int(edge.kind in STORED) for edge in self.graph.edges]
+        sizes += [int(step.kind in STORED) for step in self.steps]
+        reads = [(step.left, step.right) for step in self.steps]
+        kept = [value for _, _, value in self.entries]
+        return most_held(sizes, reads, kept, [0] * len(reads))
 
     def check(self) -> None:
         """Raise ValueError if a value is used before it is computed or an entry is missing."""

@@ -28,13 +28,16 @@ def credible_recipe(record: Record | None, settings: Settings, graph: LinearGrap
     )
 
 
-def credible_orders(record: Record | None) -> ArrayRecipe | None:
-    """The orders that a file on arrays records, called optimal only if nobody edited it.
+def credible_orders(record: Record | None, settings: Settings) -> ArrayRecipe | None:
+    """The orders that a file on arrays records, called optimal only if nobody edited it; none that
+    were searched for by another objective.
 
     Whatever refutes that at hand is found where they are replayed.
     """
     recipe = None if record is None else record.recipe
     if record is None or not isinstance(recipe, ArrayRecipe):
+        return None
+    if record.options.get("objective", "muls") != settings.objective.name:
         return None
     if not record.edited:
         return recipe

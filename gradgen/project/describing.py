@@ -30,7 +30,7 @@ def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Out
     old, record = committed(target.output)
     made: Verified | VerifiedArrays
     if isinstance(front, ArrayFront):
-        made = generate_arrays(front, status, credible_orders(record))
+        made = generate_arrays(front, status, credible_orders(record, front.settings))
     else:
         recipe = credible_recipe(record, target.settings, graph_of(front))
         made = generate_from(front, status, recipe)

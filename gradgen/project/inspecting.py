@@ -89,7 +89,7 @@ def inspect(target: Target, verified: bool, status: Status) -> Outcome:
 
 def _replayed(target: Target, front: Front | ArrayFront, record: Record) -> _Committed:
     if isinstance(front, ArrayFront):
-        orders = credible_orders(record)
+        orders = credible_orders(record, target.settings)
         arrays = None if orders is None else replayed_arrays(front, orders)
         text = None if arrays is None else render_arrays(arrays)
         if arrays is not None and orders is not None:

@@ -47,7 +47,7 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     orders: tuple[str, ...] = ()
     remark = ""
     if isinstance(front, ArrayFront):
-        orders_then = credible_orders(record)
+        orders_then = credible_orders(record, settings)
         made = generate_arrays(front, status, orders_then, search_again=search_again)
         remark = "" if front.found is None else f"; the example says: {front.found}"
     else:

@@ -138,15 +138,18 @@ def compared(module: ArrayModule, found: Differentiation) -> tuple[ComparedCount
         assert reverse is not None
         return ComparedCount(name, others["forward"], reverse, others["markowitz"], best)
 
-    muls = count("muls", lambda plan: plan.muls)
+    objective = module.objective
+    counts = [count("muls", lambda plan: plan.muls)]
+    if objective != "muls":
+        counts.append(count(objective, lambda plan: plan.count(objective)))
     if found.loop is not None:
-        return (muls,)
+        return tuple(counts)
     cotangents = cotangents_of(found.trace)
 
     def operations(plan: ArrayPlan) -> int:
         return counted(module, ArrayCode(found.trace).vjp(plan, cotangents)).total
 
-    return muls, count("ops", operations)
+    return *counts, count("ops", operations)
 
 
 def array_vertex_costs(found: Differentiation) -> tuple[VertexCost, ...]:

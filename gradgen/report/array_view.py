@@ -54,7 +54,7 @@ class Differentiation:
 
 def differentiations(module: ArrayModule) -> tuple[Differentiation, ...]:
     """Those of a module: of the function, then of a step of each loop."""
-    trace, orders = module.trace, Orders(module.recipe.by_graph, "never")
+    trace, orders = module.trace, Orders(module.recipe.by_graph, "never", (), module.objective)
     wording = word(trace, module.vjp, printed(module, "vjp").names)
     whole = Differentiation("", vjp_graph(trace), trace, module.pulled.plan, orders, wording)
     return (whole, *_of_loops(whole))

@@ -126,7 +126,7 @@ def _operations(module: Module) -> tuple[Operations, ...]:
     counted = {
         PROGRAMS[name].title: count_operations(program.instructions)
         for name, program in module.programs.items()
-        if PROGRAMS[name].always
+        if PROGRAMS[name].title
     }
     return tuple(Operations(title, found.counts, found.total) for title, found in counted.items())
 

@@ -27,7 +27,11 @@ _CHARTS = {
     "price": ("Price", "of value and Jacobian"),
     "error": ("Rounding error", "of the Jacobian"),
 }
-_ON_ARRAYS = _CHARTS | {"ops": ("Operations", "of value and vector-Jacobian product")}
+_ON_ARRAYS = _CHARTS | {
+    "ops": ("Operations", "of value and vector-Jacobian product"),
+    "peak": ("Bytes held at once", "of partials of the accumulation"),
+    "locality": ("Values that cross neurons", "in the accumulation"),
+}
 _CHECKS = {"f": "the step itself", "source": "the source on arrays of neurons"}
 """What verification calls by short names."""
 

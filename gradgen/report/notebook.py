@@ -10,7 +10,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from gradgen.ir.array_module import ArrayModule
-from gradgen.ir.emitted import PROGRAMS
+from gradgen.ir.emitted import HVP, PROGRAMS
 from gradgen.ir.module import Derivative, Module
 from gradgen.lowering.lower import Lowering
 from gradgen.report.array_view import differentiations, view_arrays
@@ -39,7 +39,8 @@ def write_notebook(module: Module | ArrayModule, text: str) -> str:
     if isinstance(module, ArrayModule):
         whole = differentiations(module)[0]
         view, order = view_arrays(whole, module.source.text), whole.plan.order
-        rows = tuple(_array_row(module, name) for name in ("primal", "vjp", "jvp", "gradient"))
+        shown = "primal", "vjp", "jvp", "gradient", HVP
+        rows = tuple(_array_row(module, name) for name in shown)
         rows = tuple(row for row in rows if row.chosen)
     else:
         view = view_graph(
@@ -51,6 +52,8 @@ def write_notebook(module: Module | ArrayModule, text: str) -> str:
             _row("vector-Jacobian product", module.vjp),
             _row("Jacobian-vector product", module.jvp),
         )
+        if module.second is not None:
+            rows = (*rows, _row(PROGRAMS[HVP].title, module.second.jvp))
     name = module.source.name
     picture = fill(
         "picture.svg.jinja", title=f"The graph of {name}", drawing=draw(view, lay_out(view))
@@ -73,7 +76,8 @@ def _array_row(module: ArrayModule, name: str) -> Row:
     title = PROGRAMS[name].title if name in PROGRAMS else "value and gradient"
     if program is None:
         return Row(title, "", "", "")
-    works = {"vjp": module.pulled, "jvp": module.pushed}
+    second = None if module.second is None else module.second.pushed
+    works = {"vjp": module.pulled, "jvp": module.pushed, HVP: second}
     work, shown = works.get(name), f"{counted(module, program).total:,}"
     if work is None:
         return Row(title, shown, "", "")

@@ -36,7 +36,9 @@ def _environment() -> jinja2.Environment:
 
 def _number(count: float | None) -> str:
     """A count, with commas where it is long; a dash for one that there is not."""
-    return "–" if count is None else f"{count:,}"  # noqa: RUF001
+    if count is None:
+        return "–"  # noqa: RUF001
+    return f"{count:,}" if isinstance(count, int) else f"{count:,.10g}"
 
 
 def _cell(text: str) -> str:

@@ -74,7 +74,7 @@ def share_programs(module: ModuleType) -> ModuleType:
     """
     for program in PROGRAMS.values():
         name = own_name(program.function, vars(module))
-        if program.always and hasattr(module, name):
+        if program.title and hasattr(module, name):
             setattr(module, name, _remembered(jax.jit(getattr(module, name))))
     return module
 

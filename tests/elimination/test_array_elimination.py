@@ -29,7 +29,7 @@ def in_any_order(graph, sizes, chance):
     edges, steps = eliminations.start, []
     remaining = list(eliminations.intermediates)
     while remaining:
-        vertex = chance.choice([v for v in remaining if eliminations.price(edges, v) is not None])
+        vertex = chance.choice([v for v in remaining if eliminations.cost(edges, v) is not None])
         edges = eliminations.without(edges, vertex)
         steps.append(vertex)
         remaining.remove(vertex)

@@ -146,7 +146,7 @@ def test_eliminations_take_what_brute_force_says(name: str) -> None:
         edges = eliminations.start
         for number, vertex in enumerate(steps):
             place = graph.vertices.index(vertex)
-            assert eliminations.price(edges, place) == total[number + 1] - total[number]
+            assert eliminations.cost(edges, place) == (total[number + 1] - total[number],)
             edges = eliminations.without(edges, place)
             left = {(s, t) for s, out in edges.out.items() for t in out}
             assert {(s, t) for s, t, _ in found.frames[number + 1].edges} == left

@@ -56,7 +56,7 @@ def first_few(graph, count=6):
     eliminations = eliminations_of(graph, {})
     edges = eliminations.start
     for vertex in reversed(eliminations.intermediates[count:]):
-        if eliminations.price(edges, vertex) is None:
+        if eliminations.cost(edges, vertex) is None:
             return None
         edges = eliminations.without(edges, vertex)
     eliminations.start = edges
@@ -79,7 +79,7 @@ def test_exact_search_finds_the_best_of_all_orders(name, tmp_path):
             continue
         best = min(order.price for order in every)
         for start in (every[0], every[-1], max(every, key=lambda order: order.price)):
-            found, is_proved = proved(eliminations, start, 10**6)
+            (found,), is_proved = proved(eliminations, [start], 10**6)
             assert (found.price, is_proved) == (best, True)
             assert eliminations.priced(found.steps, "").price == best
             near = annealed(eliminations, start, 20_000)
@@ -90,7 +90,7 @@ def test_exact_search_finds_the_best_of_all_orders(name, tmp_path):
 def test_without_work_nothing_is_proved_and_nothing_lost(tmp_path):
     eliminations = eliminations_of(graphs_of(trace_of("diagonals", tmp_path, {}))[0], {})
     start = eliminations.priced(eliminations.intermediates[::-1], "reverse")
-    assert proved(eliminations, start, 0) == (start, False)
+    assert proved(eliminations, [start], 0) == ([start], False)
     assert annealed(eliminations, start, 0) == start
 
 

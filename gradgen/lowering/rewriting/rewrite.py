@@ -31,13 +31,15 @@ def rewrite(
     evaluations = min(_EVALUATIONS, _INSTRUCTIONS // (length + 1))
     reading = read(program, float_inputs)
     with deeper_recursion():  # as deep as sums and products stand in each other
-        starts = [reading.roots]
+        starts, rewritten = [reading.roots], [program]
         if prices != COUNTED:
-            # where an addition costs less than a product, one is never tried for the other
+            # where an addition costs less than a product, one is never tried for the other; and
+            # what has the fewest operations may be the cheapest as it is
             starts.append(improve(reading.forms, reading.roots, evaluations, seed))
+            rewritten.append(_written(program, reading, starts[1], COUNTED))
         found = [improve(reading.forms, roots, evaluations, seed, prices) for roots in starts]
-        rewritten = [_written(program, reading, roots, prices) for roots in found]
-    return min(program, *rewritten, key=lambda p: prices.of(p.instructions))
+        rewritten += [_written(program, reading, roots, prices) for roots in found]
+    return min(rewritten, key=lambda p: prices.of(p.instructions))
 
 
 def _written(program: Program, reading: Reading, roots: Roots, prices: Prices) -> Program:

@@ -12,8 +12,10 @@ every machine, and needs no temperature.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
-from gradgen.search.arrays.states import Eliminations, Priced
+from gradgen.search.arrays.fronts import Front
+from gradgen.search.arrays.states import Cost, Eliminations, Priced
 
 REACH = 24
 """Over how many places a vertex moves at most."""
@@ -21,35 +23,51 @@ MEMORY = 60
 """With the price of how many moves ago an order is compared."""
 
 
-def annealed(eliminations: Eliminations, start: Priced, work: int, seed: int = 0) -> Priced:
-    """The best order that was met in so much work."""
+def annealed(
+    eliminations: Eliminations,
+    start: Priced,
+    work: int,
+    seed: int = 0,
+    price: Callable[[Cost], Cost] = lambda costs: costs,
+    met: Front | None = None,
+) -> Priced:
+    """The best order that was met in so much work: the cheapest by its first cost, of equal ones by
+    the next, unless another `price` of costs is to decide.
+
+    Every order that is looked at is added to those that were `met`.
+    """
     chance = random.Random(seed)
     steps = list(start.steps)
     walked = eliminations.walk(eliminations.start, steps)
     assert walked is not None
-    prices, states = walked
-    now = best = start.price
-    found = start.steps
+    costs, states = walked
+    # which does not depend on the order
+    last = eliminations.ended(states[-1])
+    now = best = price(start.costs)
+    found = start
     ago = [now] * MEMORY
     end, tries = eliminations.work + work, 0
     while len(steps) > 1 and eliminations.work < end:
         tries += 1
-        first, last = _places(chance, len(steps))
-        stretch = steps[first : last + 1]
+        first, place = _places(chance, len(steps))
+        stretch = steps[first : place + 1]
         moved = stretch[1:] + stretch[:1] if chance.random() < 0.5 else stretch[-1:] + stretch[:-1]
         changed = eliminations.walk(states[first], moved)
         eliminations.work += 1  # so that it ends where nothing is possible
         if changed is None:
             continue
-        price = now - sum(prices[first : last + 1]) + sum(changed[0])
-        if price <= now or price <= ago[tries % MEMORY]:
-            steps[first : last + 1] = moved
-            prices[first : last + 1], states[first : last + 1] = changed
-            now = price
+        total = eliminations.total((*costs[:first], *changed[0], *costs[place + 1 :], last))
+        if met is not None and met.allows(total):
+            every = (*steps[:first], *moved, *steps[place + 1 :])
+            met.add(Priced(every, total, "annealing"))
+        if price(total) <= max(now, ago[tries % MEMORY]):
+            steps[first : place + 1] = moved
+            costs[first : place + 1], states[first : place + 1] = changed[0], changed[1][:-1]
+            now = price(total)
             if now < best:
-                best, found = now, tuple(steps)
+                best, found = now, Priced(tuple(steps), total, "annealing")
         ago[tries % MEMORY] = now
-    return Priced(found, best, "annealing") if best < start.price else start
+    return found
 
 
 def _places(chance: random.Random, count: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Markowitz's rule with prices: always the vertex that takes the fewest multiplications now."""
+"""Markowitz's rule with costs: always the vertex that is cheapest now."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from gradgen.search.arrays.states import Eliminations, Priced
 
 
 def markowitz(eliminations: Eliminations, tie: Callable[[Vertex], int]) -> Priced | None:
-    """The greedy order; `tie` decides among equal prices. None if it leads nowhere."""
+    """The greedy order; `tie` decides among equal costs. None if it leads nowhere."""
     edges, remaining = eliminations.start, set(eliminations.intermediates)
-    prices = {v: eliminations.price(edges, v) for v in remaining}
-    steps, total = [], 0
+    costs = {v: eliminations.cost(edges, v) for v in remaining}
+    steps = []
     while remaining:
-        allowed = [(price, tie(v), v) for v, price in prices.items() if price is not None]
+        allowed = [(cost, tie(v), v) for v, cost in costs.items() if cost is not None]
         if not allowed:
             return None
-        price, _, vertex = min(allowed)
-        neighbours = edges.into[vertex].union(edges.out[vertex])
+        _, _, vertex = min(allowed)
+        changed = eliminations.changed(edges, vertex)
         edges = eliminations.without(edges, vertex)
         steps.append(vertex)
-        total += price
         remaining.discard(vertex)
-        del prices[vertex]
-        for neighbour in neighbours & remaining:
-            prices[neighbour] = eliminations.price(edges, neighbour)
-    return Priced(tuple(steps), total, "markowitz")
+        del costs[vertex]
+        for other in remaining.intersection(changed):
+            costs[other] = eliminations.cost(edges, other)
+    return eliminations.priced(tuple(steps), "markowitz")

@@ -10,7 +10,7 @@ from gradgen.elimination.array_graphs import END, ArrayGraph
 from gradgen.elimination.array_table import coded
 from gradgen.elimination.arrays import forward, from_both_ends, planned, reverse
 from gradgen.elimination.vertex import OrderMismatchError
-from gradgen.ir.array_plan import ArrayPlan
+from gradgen.ir.array_plan import ArrayObjective, ArrayPlan
 from gradgen.ir.graph import Order
 from gradgen.ir.recipe import ArrayRecipe, Searched
 from gradgen.ir.shapes import Sizes
@@ -29,26 +29,45 @@ EACH, MOST = 1_500, 60_000
 
 
 def sweep(graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
+    """The plain mode, for the steps of loops too."""
+    return planned(graph, plain_mode(graph), sizes, sweep)
+
+
+def plain_mode(graph: ArrayGraph) -> Order:
     """Forward mode where all varies with one number, else reverse mode."""
-    return planned(graph, _mode(graph), sizes, sweep)
-
-
-def _mode(graph: ArrayGraph) -> Order:
     pushed = all(source == END for _, source in graph.ends)
     return forward(graph) if pushed else reverse(graph)
 
 
-def find_order(graph: ArrayGraph, sizes: Sizes) -> Order | None:
-    """The order with the fewest multiplications that is found; None if there is no order at all."""
-    eliminations = eliminations_of(graph, sizes)
-    known = [priced(eliminations, graph, mode(graph)) for mode in (_mode, reverse, forward)]
+def find_order(graph: ArrayGraph, sizes: Sizes, objective: ArrayObjective = "muls") -> Order | None:
+    """The cheapest order that is found, of equal ones one with few multiplications; None if there
+    is no order at all."""
+    eliminations = eliminations_of(graph, sizes, (objective,))
+    known = [priced(eliminations, graph, mode(graph)) for mode in (plain_mode, reverse, forward)]
     if not any(known):
         known.append(priced(eliminations, graph, from_both_ends(graph)))
-    found = cheapest(eliminations, [order for order in known if order is not None])
+    possible = [order for order in known if order is not None]
+    found = cheapest(eliminations, possible)
     if found is None:
         return None
     best, optimal = found
+    if objective != "muls":
+        best = _with_few_multiplications(graph, sizes, objective, [*possible, best])
     return graph.order((graph.vertices[v] for v in best.steps), best.found_by, proved=optimal)
+
+
+def _with_few_multiplications(
+    graph: ArrayGraph, sizes: Sizes, objective: ArrayObjective, known: Sequence[Priced]
+) -> Priced:
+    """An order that is no dearer than the cheapest that are known."""
+    eliminations = eliminations_of(graph, sizes, (objective, "muls"))
+    both = [eliminations.priced(order.steps, order.found_by) for order in known]
+    best = min((order for order in both if order is not None), key=lambda order: order.costs)
+    return annealed(eliminations, best, _work(eliminations))
+
+
+def _work(eliminations: Eliminations) -> int:
+    return min(EACH * len(eliminations.intermediates), MOST)
 
 
 def _greedy(eliminations: Eliminations) -> list[Priced | None]:
@@ -66,19 +85,24 @@ def cheapest(
     possible = [*known, *(order for order in _greedy(eliminations) if order is not None)]
     if not possible:
         return None
-    best, optimal = min(possible, key=lambda order: order.price), False
+    best, optimal = min(possible, key=lambda order: order.costs), False
     count = len(eliminations.intermediates)
     if count <= FEW:
-        best, optimal = proved(eliminations, best, EXACT)
+        found, optimal = proved(eliminations, [best], EXACT)
+        best = min(found, key=lambda order: order.costs)
     if not optimal:
-        best = annealed(eliminations, best, work or min(EACH * count, MOST))
+        best = annealed(eliminations, best, work or _work(eliminations))
     return best, optimal
 
 
-def eliminations_of(graph: ArrayGraph, sizes: Sizes) -> Eliminations:
+def eliminations_of(
+    graph: ArrayGraph, sizes: Sizes, objectives: Sequence[ArrayObjective] = ("muls",)
+) -> Eliminations:
     """A graph as a search sees it: vertices have the numbers of their places."""
     number = {v: k for k, v in enumerate(graph.vertices)}
-    return Eliminations(*coded(graph, sizes), tuple(number[v] for v in graph.intermediates))
+    table, edges = coded(graph, sizes, objectives)
+    steps = tuple(number[v] for v in graph.intermediates)
+    return Eliminations(table, edges, steps, table if "peak" in objectives else None)
 
 
 def priced(eliminations: Eliminations, graph: ArrayGraph, order: Order) -> Priced | None:
@@ -103,8 +127,10 @@ class Orders:
     recorded: Mapping[str, Order] = field(default_factory=dict)
     """By the fingerprints of graphs."""
     searched: Searched = "missing"
-    given: Order | None = None
-    """What is asked for, for the graph whose vertices it names."""
+    given: tuple[Order, ...] = ()
+    """What is asked for, each for the graph whose vertices it names."""
+    objective: ArrayObjective = "muls"
+    """What is searched for."""
 
     def candidates(self, graph: ArrayGraph, sizes: Sizes) -> tuple[ArrayPlan, ...]:
         """The plan of the plain mode of a vector product, then what was found to be cheaper; or
@@ -117,22 +143,30 @@ class Orders:
         known = self._known(graph, sizes)
         orders = [] if known is None else [known]
         if known is None or self.searched == "all":
-            plain = _mode(graph)
-            found = plain if graph.loops else find_order(graph, sizes)
+            plain = plain_mode(graph)
+            found = plain if graph.loops else find_order(graph, sizes, self.objective)
             assert found is not None
             orders += [found] if found.steps == plain.steps else [plain, found]
         return tuple(planned(graph, order, sizes, self.of_steps) for order in orders)
 
     def cheapest(self, graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
-        """The plan of a graph without loops, whose modes may be impossible: that with the fewest
-        multiplications, what is recorded first. Raises OrderMismatchError as `candidates` does."""
+        """The cheapest plan of a graph without loops, whose modes may be impossible, what is
+        recorded first. Raises OrderMismatchError as `candidates` does."""
         known = self._known(graph, sizes)
         orders = [] if known is None else [known]
         if known is None or self.searched == "all":
-            found = find_order(graph, sizes)
+            found = find_order(graph, sizes, self.objective)
             assert found is not None
             orders.append(found)
-        return min((planned(graph, order, sizes) for order in orders), key=lambda plan: plan.muls)
+        return min((planned(graph, order, sizes) for order in orders), key=self.price)
+
+    def price(self, plan: ArrayPlan) -> tuple[int, ...]:
+        """What plans are compared by."""
+        return plan.ranked(self.objective)
+
+    def may_search(self, graph: ArrayGraph, sizes: Sizes) -> bool:
+        """Whether an order is looked for, beside one that is recorded."""
+        return self.searched == "all" or self.replayed(graph, sizes) is None
 
     def _known(self, graph: ArrayGraph, sizes: Sizes) -> Order | None:
         known = self.replayed(graph, sizes)
@@ -146,17 +180,16 @@ class Orders:
         It is called optimal no more if a plain mode, or Markowitz's rule, is cheaper.
         """
         recorded = self.recorded.get(graph.fingerprint)
-        if self.given is not None and {*self.given.steps} == {
-            graph.names[v] for v in graph.intermediates
-        }:
-            recorded = replace(self.given, fingerprint=graph.fingerprint)
+        for given in self.given:
+            if {*given.steps} == {graph.names[v] for v in graph.intermediates}:
+                recorded = replace(given, fingerprint=graph.fingerprint)
         if recorded is None:
             return None
         order = _in_full(graph, recorded)
         if graph.loops:
-            same = order.steps == _mode(graph).steps
+            same = order.steps == plain_mode(graph).steps
             return replace(order, proved_optimal=False) if same else None
-        eliminations = eliminations_of(graph, sizes)
+        eliminations = eliminations_of(graph, sizes, (self.objective,))
         try:
             price = priced(eliminations, graph, order)
         except OrderMismatchError:
@@ -170,8 +203,8 @@ class Orders:
         return order
 
     def of_steps(self, graph: ArrayGraph, sizes: Sizes) -> ArrayPlan:
-        """The plan of a step with the fewest multiplications, the first one if there are more."""
-        return min(self.candidates(graph, sizes), key=lambda plan: (plan.muls, plan.adds))
+        """The cheapest plan of a step, the first one if there are more."""
+        return min(self.candidates(graph, sizes), key=self.price)
 
 
 _PLAIN = {"forward": forward, "reverse": reverse}
@@ -201,30 +234,43 @@ def recipe_of(plans: Mapping[str, ArrayPlan]) -> ArrayRecipe:
     return ArrayRecipe(tuple(orders.values()))
 
 
-def search_arrays(graph: ArrayGraph) -> SearchResult:
+def search_arrays(graph: ArrayGraph, objective: ArrayObjective = "muls") -> SearchResult:
     """Look for the order of a vector product, and what plain modes and Markowitz's rule take.
 
     Around loops the plain mode is taken, and their steps are searched. What is proved is proved by
     exact search, and no other bound is known.
     """
     begin = time.monotonic()
-    plans = Orders().candidates(graph, graph.sizes)
-    plan = min(plans, key=lambda plan: plan.muls)
-    found = {plan.order.found_by: plan.muls for plan in (sweep(graph, graph.sizes),)}
-    if not graph.loops:
-        eliminations = eliminations_of(graph, graph.sizes)
-        known = [priced(eliminations, graph, mode(graph)) for mode in (forward, reverse)]
-        every = (*known, *_greedy(eliminations))
-        prices = [(one.found_by, one.price) for one in every if one is not None]
-        found = {name: min(p for n, p in prices if n == name) for name, _ in prices}
-    order = plan.order
+    orders, sizes = Orders(objective=objective), graph.sizes
+    plan = min(orders.candidates(graph, sizes), key=orders.price)
+    plain = [planned(graph, order, sizes, sweep) for order in plain_orders(graph, objective)]
+    found: dict[str, int] = {}
+    for one in plain:
+        cost = one.ranked(objective)[0]
+        found[one.order.found_by] = min(cost, found.get(one.order.found_by, cost))
+    order, cost = plan.order, plan.ranked(objective)[0]
     return SearchResult(
         order=order,
-        cost=plan.muls,
+        cost=cost,
         baselines=tuple(found.items()),
-        lower_bound=plan.muls if order.proved_optimal else 0,
+        lower_bound=cost if order.proved_optimal else 0,
         proved=order.proved_optimal,
         found_by=order.found_by,
         bound_by="exact search" if order.proved_optimal else "",
         seconds=time.monotonic() - begin,
     )
+
+
+def plain_orders(graph: ArrayGraph, objective: ArrayObjective = "muls") -> list[Order]:
+    """Forward and reverse mode and the orders of Markowitz's rule by an objective, as far as they
+    are possible; around loops the plain mode alone."""
+    if graph.loops:
+        return [plain_mode(graph)]
+    eliminations = eliminations_of(graph, graph.sizes, (objective,))
+    modes = [forward(graph), reverse(graph)]
+    greedy = [
+        graph.order((graph.vertices[v] for v in found.steps), found.found_by)
+        for found in _greedy(eliminations)
+        if found is not None
+    ]
+    return [order for order in modes if priced(eliminations, graph, order)] + greedy

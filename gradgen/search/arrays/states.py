@@ -1,9 +1,14 @@
-"""Graphs of arrays under elimination, as a search sees them: numbers, and a table of prices."""
+"""Graphs under elimination, as a search sees them: numbers, and a table of what products cost.
+
+Each objective is a sum over the steps of an order, or a peak: the most that is held at once. What
+is held between two steps depends, as the graph does, on which vertices are eliminated alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Protocol
 
 from gradgen.elimination.array_edges import Edges, Vertex
@@ -11,71 +16,219 @@ from gradgen.elimination.array_edges import Edges, Vertex
 Steps = tuple[Vertex, ...]
 Code = int
 """What stands for a term."""
+Cost = tuple[int, ...]
+"""By objective."""
+PEAK = "peak"
+"""The objective that is no sum."""
 
 
 class Prices(Protocol):
-    """What products and sums of terms are, and what products take."""
+    """What products and sums of terms are, and what they cost."""
 
-    def product(self, left: Code, right: Code) -> tuple[Code, int] | None:
-        """A product and its multiplications; None if it is impossible."""
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What is counted, by name."""
+
+    def product(self, left: Code, right: Code) -> tuple[Code, Cost] | None:
+        """A product and its cost, nothing for a peak; None if it is impossible."""
 
     def sum(self, one: Code, other: Code) -> Code | None:
         """The sum of two terms; None where they are to stay two."""
 
 
+class Holding(Protocol):
+    """What terms take where they are held."""
+
+    def size(self, code: Code) -> int:
+        """What a term takes."""
+
+    def is_computed(self, code: Code) -> bool:
+        """Whether a term is held from when it was made, and not from when it is read first."""
+
+
+def added(one: Cost, other: Cost) -> Cost:
+    """Two costs together."""
+    return tuple(map(add, one, other))
+
+
 @dataclass(frozen=True)
 class Priced:
-    """An order of a graph's intermediates, and its multiplications."""
+    """An order of a graph's intermediates, and its costs."""
 
     steps: Steps
-    price: int
+    costs: Cost
     found_by: str
+
+    @property
+    def price(self) -> int:
+        """By the first objective, which often is the only one."""
+        return self.costs[0]
 
 
 class Eliminations:
     """What can be eliminated from a graph, and for how much; counts the work of finding out."""
 
-    def __init__(self, prices: Prices, start: Edges[Code], intermediates: Steps) -> None:
-        self._prices = prices
+    def __init__(
+        self,
+        prices: Prices,
+        start: Edges[Code],
+        intermediates: Steps,
+        holding: Holding | None = None,
+    ) -> None:
+        """`holding` is needed where one of the objectives is a peak."""
+        self._prices, self._holding = prices, holding
+        self._peaks = tuple(objective == PEAK for objective in prices.objectives)
         self.start, self.intermediates = start, intermediates
+        self.nothing: Cost = (0,) * len(self._peaks)
         self.work = 0
         """Products that were looked up so far."""
 
-    def price(self, edges: Edges[Code], vertex: Vertex) -> int | None:
-        """The multiplications of eliminating a vertex; None if that is impossible."""
-        total = 0
+    def cost(self, edges: Edges[Code], vertex: Vertex) -> Cost | None:
+        """What eliminating a vertex costs; of a peak, what is held beyond what is held before. None
+        if it is impossible."""
+        products = []
         for left, right in edges.products(vertex):
             self.work += 1
             found = self._prices.product(left, right)
             if found is None:
                 return None
-            total += found[1]
-        return total
+            products.append(found[1])
+        costs = tuple(map(sum, zip(*products, strict=True))) if products else self.nothing
+        if self._holding is None:
+            return costs
+        rise = self._rise(self._holding, edges, vertex)
+        return tuple(rise if peak else cost for cost, peak in zip(costs, self._peaks, strict=True))
+
+    def held(self, edges: Edges[Code]) -> Cost:
+        """What is held before a step, which adds to its cost: nothing but for a peak."""
+        if self._holding is None:
+            return self.nothing
+        held = _held(self._holding, edges, elementals=False)
+        return tuple(held if peak else 0 for peak in self._peaks)
+
+    def ended(self, edges: Edges[Code]) -> Cost:
+        """The cost of what is left in the end, which is held: a step of its own."""
+        if self._holding is None:
+            return self.nothing
+        held = _held(self._holding, edges, elementals=True)
+        return tuple(held if peak else 0 for peak in self._peaks)
+
+    def least(self, steps: Steps) -> Cost:
+        """What no order costs less than, since all hold the same in the end; told by any that is
+        possible."""
+        if self._holding is None:
+            return self.nothing
+        found = self.walk(self.start, steps)
+        assert found is not None
+        return self.ended(found[1][-1])
+
+    def total(self, costs: Iterable[Cost]) -> Cost:
+        """The cost of some steps, of which each is told with what is held before it."""
+        columns = zip(*costs, strict=True)
+        return tuple(
+            max(column) if peak else sum(column)
+            for column, peak in zip(columns, self._peaks, strict=True)
+        )
+
+    def changed(self, edges: Edges[Code], vertex: Vertex) -> Iterable[Vertex]:
+        """The vertices whose costs may be others once a vertex is eliminated: its neighbours; of a
+        peak, which counts sums as well, those that join the same neighbours, too."""
+        into, out = edges.into[vertex], edges.out[vertex]
+        if self._holding is None:
+            return into.union(out)
+        below = {v for source in into for v in edges.out[source]}
+        above = {v for target in out for v in edges.into[target]}
+        return into.union(out, below & above)
 
     def without(self, edges: Edges[Code], vertex: Vertex) -> Edges[Code]:
-        """The edges when a vertex that has a price is eliminated."""
+        """The edges when a vertex that has a cost is eliminated."""
         return edges.without(vertex, self._times, self._prices.sum)
 
     def walk(
         self, edges: Edges[Code], steps: Sequence[Vertex]
-    ) -> tuple[list[int], list[Edges[Code]]] | None:
-        """The price of each step, and the edges before it; None if one is impossible."""
-        prices, states = [], []
+    ) -> tuple[list[Cost], list[Edges[Code]]] | None:
+        """The cost of each step, with what is held before it, and the edges before and after all
+        of them; None if one is impossible."""
+        costs, states = [], [edges]
         for vertex in steps:
-            price = self.price(edges, vertex)
-            if price is None:
+            cost = self.cost(edges, vertex)
+            if cost is None:
                 return None
-            prices.append(price)
-            states.append(edges)
+            costs.append(added(self.held(edges), cost))
             edges = self.without(edges, vertex)
-        return prices, states
+            states.append(edges)
+        return costs, states
 
     def priced(self, steps: Steps, found_by: str) -> Priced | None:
-        """An order with its price; None if it is impossible."""
+        """An order of all intermediates with its costs; None if it is impossible."""
         found = self.walk(self.start, steps)
-        return None if found is None else Priced(steps, sum(found[0]), found_by)
+        if found is None:
+            return None
+        costs, states = found
+        return Priced(steps, self.total([*costs, self.ended(states[-1])]), found_by)
 
     def _times(self, left: Code, right: Code, middle: Vertex, target: Vertex) -> Code:
         found = self._prices.product(left, right)
         assert found is not None
         return found[0]
+
+    def _rise(self, holding: Holding, edges: Edges[Code], vertex: Vertex) -> int:
+        """The most that is held while a vertex is eliminated, beyond what is held before.
+
+        Products and sums are taken in the order of `Edges.without`, and held as
+        `gradgen.ir.liveness` says: a factor from its first product to its last one.
+        """
+        size, out = holding.size, edges.out[vertex]
+        sources, targets = sorted(edges.into[vertex]), sorted(out)
+        held = most = 0
+        for source in sources:
+            rights = edges.out[source][vertex]
+            for target in targets:
+                lefts, terms = out[target], list(edges.out[source].get(target, ()))
+                for m, left in enumerate(lefts):
+                    for n, right in enumerate(rights):
+                        first_left = source == sources[0] and n == 0
+                        last_left = source == sources[-1] and n == len(rights) - 1
+                        first_right = target == targets[0] and m == 0
+                        last_right = target == targets[-1] and m == len(lefts) - 1
+                        held += _when_read(holding, left) * first_left
+                        held += _when_read(holding, right) * first_right
+                        most = max(most, held)
+                        self.work += 1
+                        product = self._times(left, right, vertex, target)
+                        held += size(product) - size(left) * last_left - size(right) * last_right
+                        most = max(most, held)
+                        held, most = self._summed(holding, terms, product, held, most)
+        return most
+
+    def _summed(
+        self, holding: Holding, terms: list[Code], term: Code, held: int, most: int
+    ) -> tuple[int, int]:
+        """Add a term to the first that it can be added to; what is held then, and was at most."""
+        size = holding.size
+        for k, other in enumerate(terms):
+            found = self._prices.sum(other, term)
+            if found is not None:
+                terms[k] = found
+                held += _when_read(holding, other)
+                most = max(most, held)
+                held += size(found) - size(other) - size(term)
+                return held, max(most, held)
+        terms.append(term)
+        return held, most
+
+
+def _held(holding: Holding, edges: Edges[Code], *, elementals: bool) -> int:
+    """What all terms take, or those that were computed."""
+    return sum(
+        holding.size(term)
+        for targets in edges.out.values()
+        for terms in targets.values()
+        for term in terms
+        if elementals or holding.is_computed(term)
+    )
+
+
+def _when_read(holding: Holding, term: Code) -> int:
+    """What a term takes from when it is read first, if it was not held before."""
+    return 0 if holding.is_computed(term) else holding.size(term)

@@ -134,6 +134,7 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"product {_with_formula(counts['vjp'])}, {pulled.plan.muls:,} multiplications of them in "
         f"its accumulation by {_elimination(pulled.plan.order.found_by)} (reverse "
         f"{pulled.sweep.muls:,}).",
+        *([f"Its accumulation: {module.measured}."] if module.measured else []),
         f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
@@ -235,6 +236,10 @@ def array_counts_of(module: ArrayModule) -> dict[str, dict[str, Any]]:
         "adds": module.pulled.plan.adds,
         "reverse": module.pulled.sweep.muls,
     }
+    if module.objective != "muls":
+        plans = {"chosen": module.pulled.plan, "reverse": module.pulled.sweep}
+        found = {name: plan.count(module.objective) for name, plan in plans.items()}
+        counts["vjp"][module.objective] = found
     counts["residuals"]["kept"] = {"bytes": module.passes.bytes}
     if module.memory is not None:
         counts["vjp"]["memory"] = {"bytes": module.memory}

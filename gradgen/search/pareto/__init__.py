@@ -1,0 +1,1 @@
+"""Pareto fronts: orders of which none is cheaper in one count and no dearer in another."""
