@@ -130,18 +130,23 @@ class Table:
             return None
         crossed = crossing_map(operator, vector.pattern, self._sizes)
         value = replace(vector, pattern=pattern, computed=True)
-        return self._code(value), self._cost(self._price(applied, argument), crossed)
+        muls, _ = applied_counts(applied, argument, self._shapes, self._sizes)
+        return self._code(value), self._cost(muls, crossed)
 
     def _cost(self, muls: int, crossed: int) -> Cost:
         """By objective; what is held is no cost of one product."""
         costs: dict[ArrayObjective, int] = {"muls": muls, "peak": 0, "locality": crossed}
         return tuple(costs[objective] for objective in self.objectives)
 
-    def _price(self, applied: Applied, argument: Shape) -> int:
-        """The multiplications of a linear map, as code."""
-        given = {**self._shapes, applied.argument: argument}
-        program = Program(tuple(given), (Section(ACCUMULATION, applied.code),), ())
-        return dict(count_arrays(program, given, self._sizes).counts)["mul"].at(self._sizes)
+
+def applied_counts(
+    applied: Applied, argument: Shape, shapes: Mapping[Var, Shape], sizes: Sizes
+) -> tuple[int, int]:
+    """The multiplications and additions of a linear map, as code, on an argument of this shape."""
+    given = {**shapes, applied.argument: argument}
+    program = Program(tuple(given), (Section(ACCUMULATION, applied.code),), ())
+    counts = dict(count_arrays(program, given, sizes).counts)
+    return counts["mul"].at(sizes), counts["add"].at(sizes)
 
 
 def applied_to_row(left: Pattern, source: Shape) -> Pattern | None:

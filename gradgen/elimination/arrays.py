@@ -14,7 +14,7 @@ from gradgen.elimination.array_graphs import (
     weighted_inputs,
     weighted_outputs,
 )
-from gradgen.elimination.array_table import applied_to_column, applied_to_row
+from gradgen.elimination.array_table import applied_counts, applied_to_column, applied_to_row
 from gradgen.ir.array_plan import (
     Add,
     Apply,
@@ -213,7 +213,10 @@ class ArrayAccumulation:
         assert pattern is not None
         value = self._values[number]
         self._crossing += crossing_map(operator, value.pattern, self._sizes)
-        apply = Apply(applied, number, shapes[names[middle]], pattern)
+        argument = shapes[names[middle]]
+        muls, adds = applied_counts(applied, argument, shapes, self._sizes)
+        self._muls, self._adds = self._muls + muls, self._adds + adds
+        apply = Apply(applied, number, argument, pattern)
         return self._take(apply, replace(value, pattern=pattern))
 
     def _through(self, loop: Var, met: _Met, wanted: Passed, pattern: Pattern) -> int:

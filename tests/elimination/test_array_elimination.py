@@ -61,3 +61,15 @@ def test_a_gradient_takes_as_many_multiplications_as_by_hand(tmp_path):
         pulled = made.function("_vjp")(tuple(leaves), out)
         np.testing.assert_allclose(pulled[0], out @ leaves[1].T)
         np.testing.assert_allclose(pulled[1], leaves[0].T @ out)
+
+
+def test_linear_maps_that_are_applied_count_as_well(tmp_path):
+    # a convolution takes a product for each weight of the kernel and place, by either operand
+    text = (
+        "import jax\n\n# gradgen: shape x=(b, i, h) k=(o, i, 3)\n\n\ndef f(x, k):\n"
+        '    return jax.lax.conv_general_dilated(x, k, (1,), "SAME")\n'
+    )
+    trace = pair(tmp_path, text).front.trace
+    sizes = {"b": 2, "i": 3, "o": 4, "h": 5}
+    graph = weighted_outputs(trace, {"ct0": trace.outputs[0].atom})
+    assert sweep(graph, sizes).muls == 2 * (3 * 2 * 3 * 4 * 5)
