@@ -8,6 +8,7 @@ from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import ranges_of
 from gradgen.compile.generation import Kept
+from gradgen.compile.outputs import require_functions
 from gradgen.compile.status import Status
 from gradgen.compile.verdict import inexact
 from gradgen.elimination.vertex import OrderMismatchError
@@ -68,6 +69,7 @@ def generate_arrays(
     `search_again` only where nothing cheaper is found.
     """
     module = array_module(front, recorded, "all" if search_again else "missing")
+    require_functions(front.source, module.emit, module.functions)
     text = render_arrays(module)
     status(f"verifying {front.source.function}")
     report = judge_arrays(front, module, text)

@@ -10,6 +10,7 @@ from gradgen.compile.choice import cheaper, dearer_last, most_finite
 from gradgen.compile.front import Front, of_neurons, open_front, ranges_of
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.ordering import orders_for
+from gradgen.compile.outputs import require_functions
 from gradgen.compile.programs import candidates, replay, with_other_products
 from gradgen.compile.status import Status
 from gradgen.compile.verdict import couples_neurons, inexact, judge
@@ -104,6 +105,7 @@ def generate_from(
 
     for considered in _batches(front, graph, kept, search_again, status):
         for number, chosen in enumerate(considered, start=1):
+            require_functions(front.source, chosen.emit, chosen.functions)
             text = render(chosen)
             report = checked(chosen, text)
             fared.append(_order_line(chosen, report.kind))

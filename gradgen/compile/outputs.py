@@ -1,15 +1,18 @@
-"""Where a text may be written: never over what a source is made of, and not over foreign files."""
+"""What may be written, and where: never over a source and what it needs, nor a foreign file."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from gradgen.config import Settings
+from gradgen.errors import GradgenError
 from gradgen.files import require_other_file, require_output, resolved
 from gradgen.frontend.reading.local_imports import needed_by
+from gradgen.ir.emitted import EmittedFunction
 from gradgen.ir.graph import Order
+from gradgen.ir.source import Source
 
 
 def require_free(
@@ -55,3 +58,20 @@ def is_order(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def require_functions(
+    source: Source, asked: Sequence[str], there: Sequence[EmittedFunction]
+) -> None:
+    """Raise GradgenError where a module would have none of the functions that are asked for."""
+    if not there:
+        names = ", ".join(asked)
+        raise GradgenError(
+            f"'{source.function}' has no {names}",
+            hint="value_and_grad is there where the result is one scalar, forward and jvp where every "
+            "rule has tangents: ask for --emit f,vjp, or leave --emit out",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+            about="emit",
+        )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from generating import ROOT, generate, generate_text
 
 import gradgen
+from gradgen.cli.main import main
 from gradgen.ir.emitted import EMITTED, FUNCTIONS, HVP, PROGRAMS, STEP, public_name
 from gradgen.targets.jax.linking import called_helpers, own_imports
 from gradgen.targets.jax.render import template_folder
@@ -61,3 +63,18 @@ def test_imports_are_those_that_code_uses():
         "from jax import lax",
     }
     assert own_imports(["y = np.asarray(x)"]) == {*always, "import numpy as np"}
+
+
+@pytest.mark.parametrize("shapes", ["", "# gradgen: shape v=(n,) x=(n,)\n"])
+def test_a_module_of_no_function_is_refused(shapes: str, tmp_path: Path, trusted: None):
+    source, output = tmp_path / "step.py", tmp_path / "step_grad.py"
+    source.write_text(f"{shapes}def step(v, x):\n    return 0.9 * v + x, v * x\n")
+    run = CliRunner().invoke
+    given = [str(source), "-o", str(output)]
+    refused = run(main, [*given, "--emit", "value_and_grad"])
+    assert (refused.exit_code, output.exists()) == (2, False)
+    line = shapes.count("\n") + 1
+    assert f"step.py:{line}:1: error: 'step' has no value_and_grad" in refused.output
+    assert "ask for --emit f,vjp" in refused.output
+    assert run(main, [*given, "--emit", "f,vjp"]).exit_code == 0
+    assert "def step_vjp(" in output.read_text()
