@@ -68,8 +68,8 @@ def require_functions(
         names = ", ".join(asked)
         raise GradgenError(
             f"'{source.function}' has no {names}",
-            hint="value_and_grad is there where the result is one scalar, forward and jvp where every "
-            "rule has tangents: ask for --emit f,vjp, or leave --emit out",
+            hint="value_and_grad is there where the result is one scalar, forward and jvp where all "
+            "rules have tangents: ask for --emit f,vjp, or leave --emit out",
             path=source.path,
             line=source.position.line,
             column=source.position.column,

@@ -14,7 +14,8 @@ UINTS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 def widest(array: Any) -> Array:
     """The array in float64, exactly."""
-    return np.asarray(array).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a NaN may be a signalling one
+        return np.asarray(array).astype(np.float64)
 
 
 def _finfo(dtype: str) -> Any:
