@@ -68,7 +68,7 @@ def require_functions(
         names = ", ".join(asked)
         raise GradgenError(
             f"'{source.function}' has no {names}",
-            hint="value_and_grad is there where the result is one scalar, forward and jvp where all "
+            hint="value_and_grad is there if the result is one scalar, forward and jvp where all "
             "rules have tangents: ask for --emit f,vjp, or leave --emit out",
             path=source.path,
             line=source.position.line,
