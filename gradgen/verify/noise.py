@@ -31,6 +31,16 @@ _STEPS = frozenset((
 ))  # fmt: skip
 """What depends on an order of numbers, which is to stay as it is."""
 
+_UNROUNDED = frozenset((
+    "abs", "broadcast_in_dim", "clamp", "concatenate", "copy", "copy_p", "cummax", "cummin",
+    "dynamic_slice", "dynamic_update_slice", "expand_dims", "gather", "max", "min", "neg",
+    "optimization_barrier", "pad", "reduce_max", "reduce_min", "reduce_window_max",
+    "reduce_window_min", "reshape", "rev", "scatter", "select_n", "slice", "squeeze",
+    "stop_gradient", "transpose",
+))  # fmt: skip
+"""What gives numbers that it was given: a largest one that were moved would no more be among them,
+and the exponential of a difference to it may overflow."""
+
 Pair = tuple[Any, Any]
 """A value as it is, and moved."""
 
@@ -66,7 +76,7 @@ class _Mover:
         self._next = 0
 
     def move(self, value: Any) -> Any:
-        """A value with every element one unit further up or down, zeros as they are."""
+        """A value with every element one unit further up or down, but zeros and infinities."""
         if not _is_float(value):
             return value
         number = int(np.prod(value.shape))
@@ -76,7 +86,8 @@ class _Mover:
         else:
             signs = lax.slice(self._signs, (self._next,), (self._next + number,))
         unit = epsilon(str(value.dtype)) * lax.reshape(signs, value.shape)
-        return value + value * unit.astype(value.dtype)
+        # a product, as infinities stay what they are then
+        return value * (1 + unit).astype(value.dtype)
 
     def run(self, jaxpr: Any, constants: Sequence[Any], given: Sequence[Pair]) -> list[Pair]:
         """The results of a program."""
@@ -103,6 +114,8 @@ class _Mover:
         if primitive.name in _STEPS or not any(map(_is_float, exact)):
             return [(value, value) for value in exact]
         near = _results(equation, [other for _, other in operands])
+        if primitive.name in _UNROUNDED:
+            return list(zip(exact, near, strict=True))
         return [
             (value, self.move(other) if _is_float(value) else value)
             for value, other in zip(exact, near, strict=True)

@@ -386,6 +386,17 @@ def test_comparisons_keep_their_outcome_when_results_are_moved() -> None:
         assert float(moved(ties)(signs, x)[0].max()) < 1e-5
 
 
+def test_the_largest_number_is_moved_as_itself() -> None:
+    def entropy(x: Any) -> list[Any]:
+        return [jax.nn.log_softmax(x), jnp.where(x > 0.0, -jnp.inf, x)]
+
+    x = np.float32([3e12, -1e12, 2.9e12])
+    for signs in draw_signs(4):
+        away, infinite = moved(entropy)(signs, x)
+        assert float(away.max()) < 1e-6 * 3e12
+        assert not np.isnan(np.asarray(infinite[1]))
+
+
 def test_what_is_finite_in_one_mode_is_compared_with_that() -> None:
     nan, one = np.float32([np.nan, 1.0]), np.float32([1.0, 1.0])
     assert judge_array(one, nan, lambda: 0.0, lambda: one).one_finite == 1
