@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 
 from gradgen.elimination.array_edges import Edges, edges_of
 from gradgen.elimination.array_graphs import ArrayGraph, Term
@@ -12,7 +13,7 @@ from gradgen.ir.array_trace import Applied, Operator, Passed
 from gradgen.ir.code import Var
 from gradgen.ir.patterns import Pattern, product, total, vector
 from gradgen.ir.program import ACCUMULATION, Program, Section
-from gradgen.ir.shapes import Shape, Sizes
+from gradgen.ir.shapes import Shape, Sizes, size
 
 Code = int
 
@@ -61,6 +62,13 @@ class Table:
                 found = total(left, right)
             self._sums[key] = None if found is None else self.code(found)
         return self._sums[key]
+
+    def size(self, code: Code) -> int:
+        """How many numbers a term stores; none for a linear map."""
+        term = self._known[code]
+        if not isinstance(term, Pattern):
+            return 0
+        return prod(size(term.dims[label], self._sizes) for label in term.held)
 
     def _product(
         self, left: Pattern | tuple[Operator, Var], right: Pattern | tuple[Operator, Var]

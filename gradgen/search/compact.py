@@ -34,6 +34,26 @@ COSTS = _table({pair: not is_free(*pair) for pair in _PAIRS})
 """(5, 5): what a product costs under `muls`."""
 
 
+STORED = np.array([0, *(kind in ("mask", "variable") for kind in CODED)], np.int8)
+"""(5,): how many numbers a partial of a kind stores; those known when generating need no room."""
+
+
+class Kinds:
+    """The kinds of partials as the terms of a graph: one to an edge, and all can be added."""
+
+    def product(self, left: int, right: int) -> tuple[int, int]:
+        """The code of a product's kind, and what it costs under `muls`."""
+        return int(PRODUCT[left, right]), int(COSTS[left, right])
+
+    def sum(self, one: int, other: int) -> int:
+        """The code of a sum's kind."""
+        return int(SUM[one, other])
+
+    def size(self, code: int) -> int:
+        """How many numbers a partial stores."""
+        return int(STORED[code])
+
+
 @dataclass(frozen=True)
 class CompactGraph:
     """The edges of a graph as a matrix of kinds."""

@@ -10,20 +10,20 @@ from functools import partial
 import jax
 import numpy as np
 
-from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError
-from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.plan import ProductObjective
+from gradgen.ir.graph import Order
 from gradgen.search.alphazero.game import Game, begin, edges_seen
 from gradgen.search.alphazero.network import NetworkSize, Params, network
 from gradgen.search.alphazero.planning import Planning
 from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import play_greedily, play_with_search
-from gradgen.search.exact.bounds import lower_bound
-from gradgen.search.heuristics import propose
+from gradgen.search.exact.bounds import LowerBound
 from gradgen.search.portfolio import MANY, Progress, SearchResult, baselines
+from gradgen.search.task import Task
 
 FOUND_BY = "alphazero"
+UNKNOWN = LowerBound(0, "")
+"""Where nothing is proved."""
 AT_ONCE = 8
 """Games played side by side, at most."""
 TOKENS_PER_SECOND = 40_000
@@ -41,10 +41,10 @@ class Expertise:
 
 
 def search(
-    graph: LinearGraph,
+    task: Task,
     expertise: Expertise,
     *,
-    objective: ProductObjective = "muls",
+    bound: LowerBound = UNKNOWN,
     budget: float = 2.0,
     seed: int = 0,
     progress: Progress | None = None,
@@ -52,25 +52,23 @@ def search(
     """Let the network play, first greedily and then with search; the cheapest order wins.
 
     It plays at least one game, and more for a larger budget, in seconds. The order is never worse
-    than forward, reverse and both Markowitz orders, and `found_by` says whose it is. Raises
-    GradgenError for a graph of more than MANY intermediates.
+    than the task's baselines, and `found_by` says whose it is. It stops at a lower bound that is
+    met. Raises GradgenError for a graph of more than MANY intermediates, or too many terms.
     """
-    if len(graph.intermediates) > MANY:
+    count = len(task.eliminations.intermediates)
+    if count > MANY:
         raise GradgenError(
-            f"the network plays graphs of at most {MANY} intermediates, and there are "
-            f"{len(graph.intermediates)}",
+            f"the network plays graphs of at most {MANY} intermediates, and there are {count}",
             hint="search for the order with --search auto",
         )
     started = time.monotonic()
     report = progress or (lambda cost, bound, found_by: None)
-    heuristics = propose(graph)
-    costs = {order.found_by: cost_of(graph, order, objective) for order in heuristics}
-    bound = lower_bound(graph, objective)
+    costs = {order: task.cost(order) for order in task.baselines}
     least = bound.value
-    best = min(heuristics, key=lambda order: costs[order.found_by])
-    price = costs[best.found_by]
-    for order in play(begin(graph, objective), expertise, budget, seed):
-        cost = cost_of(graph, order, objective)
+    best = min(costs, key=lambda order: costs[order])
+    price = costs[best]
+    for order in play(begin(task), expertise, budget, seed) if count else ():
+        cost = task.cost(order)
         # the network's own order is shown even where a heuristic is as good
         if cost < price or (cost == price and not best.found_by.startswith(FOUND_BY)):
             best, price = order, cost
@@ -80,7 +78,7 @@ def search(
     return SearchResult(
         order=replace(best, proved_optimal=price == least),
         cost=price,
-        baselines=baselines(costs.items()),
+        baselines=baselines((order.found_by, cost) for order, cost in costs.items()),
         lower_bound=least,
         proved=price == least,
         found_by=best.found_by,
@@ -90,27 +88,32 @@ def search(
 
 
 def cheapest(game: Game, order: Order) -> Order:
-    """An order, or a heuristic's if that is cheaper."""
-    orders = (order, *propose(game.graph))
-    return min(orders, key=lambda each: cost_of(game.graph, each, game.objective))
+    """An order, or a heuristic's if that is cheaper, or the game was lost."""
+    orders = filter(game.task.is_possible, (order, *game.task.baselines))
+    return min(orders, key=game.task.cost)
 
 
 def play(game: Game, expertise: Expertise, budget: float, seed: int) -> Iterator[Order]:
-    """The orders of the games that a network plays: one without search, then others with it."""
+    """The orders of the games that a network plays: one without search, then others with it.
+
+    Games that are lost, since an operator met no vector, have none.
+    """
     edges = edges_seen([game])
     judge = network(expertise.size, edges).apply
     rules = RULES[game.elimination]
     params, planning = expertise.params, expertise.planning
-    start = jax.tree.map(jax.numpy.asarray, game.start)
-    greedy = jax.jit(partial(play_greedily, judge, rules, game.moves))(params, start)
-    yield game.order(np.asarray(greedy.moves), f"{FOUND_BY}, without search")
+    board, start = jax.tree.map(jax.numpy.asarray, (game.board, game.start))
+    greedy = jax.jit(partial(play_greedily, judge, rules, game.moves))(params, board, start)
+    first = game.order(np.asarray(greedy.moves), f"{FOUND_BY}, without search")
+    if game.task.is_possible(first):
+        yield first
     tokens = game.moves * (planning.simulations + 1) * (game.start.left.shape[0] + edges)
     games = max(1, round(budget * TOKENS_PER_SECOND / tokens))
     at_once = min(games, AT_ONCE)
     searching = partial(play_with_search, judge, rules, planning, game.moves)
-    batch = jax.jit(jax.vmap(searching, (None, 0, None)))
+    batch = jax.jit(jax.vmap(searching, (None, 0, None, None)))
     for number in range(round(games / at_once)):
         key = jax.random.fold_in(jax.random.key(seed), number)
-        played, _ = batch(params, jax.random.split(key, at_once), start)
-        for moves in np.asarray(played.moves):
-            yield game.order(moves, FOUND_BY)
+        played, _ = batch(params, jax.random.split(key, at_once), board, start)
+        orders = (game.order(moves, FOUND_BY) for moves in np.asarray(played.moves))
+        yield from filter(game.task.is_possible, orders)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gradgen.elimination.array_edges import Edges, Vertex
+from gradgen.ir.steps import Direction
 
 Steps = tuple[Vertex, ...]
 Code = int
@@ -22,6 +23,9 @@ class Prices(Protocol):
     def sum(self, one: Code, other: Code) -> Code | None:
         """The sum of two terms; None where they are to stay two."""
 
+    def size(self, code: Code) -> int:
+        """How many numbers a term stores."""
+
 
 @dataclass(frozen=True)
 class Priced:
@@ -36,7 +40,7 @@ class Eliminations:
     """What can be eliminated from a graph, and for how much; counts the work of finding out."""
 
     def __init__(self, prices: Prices, start: Edges[Code], intermediates: Steps) -> None:
-        self._prices = prices
+        self.prices = prices
         self.start, self.intermediates = start, intermediates
         self.work = 0
         """Products that were looked up so far."""
@@ -46,7 +50,7 @@ class Eliminations:
         total = 0
         for left, right in edges.products(vertex):
             self.work += 1
-            found = self._prices.product(left, right)
+            found = self.prices.product(left, right)
             if found is None:
                 return None
             total += found[1]
@@ -54,7 +58,24 @@ class Eliminations:
 
     def without(self, edges: Edges[Code], vertex: Vertex) -> Edges[Code]:
         """The edges when a vertex that has a price is eliminated."""
-        return edges.without(vertex, self._times, self._prices.sum)
+        return edges.without(vertex, self._times, self.prices.sum)
+
+    def after_edge(
+        self, edges: Edges[Code], source: Vertex, target: Vertex, direction: Direction
+    ) -> tuple[Edges[Code], int]:
+        """The edges when one that can be is eliminated at its target or its source, and the
+        multiplications of that."""
+        price = 0
+
+        def times(left: Code, right: Code) -> Code:
+            nonlocal price
+            found = self.prices.product(left, right)
+            assert found is not None
+            price += found[1]
+            return found[0]
+
+        eliminate = edges.front if direction == "front" else edges.back
+        return eliminate(source, target, times, self.prices.sum), price
 
     def walk(
         self, edges: Edges[Code], steps: Sequence[Vertex]
@@ -76,6 +97,6 @@ class Eliminations:
         return None if found is None else Priced(steps, sum(found[0]), found_by)
 
     def _times(self, left: Code, right: Code, middle: Vertex, target: Vertex) -> Code:
-        found = self._prices.product(left, right)
+        found = self.prices.product(left, right)
         assert found is not None
         return found[0]
