@@ -76,7 +76,7 @@ def game_of(seed: int) -> Game:
         task = task_of(chance)
         if 4 < len(task.eliminations.intermediates) <= ROOM.intermediates:
             try:
-                priced_graph(task.eliminations, task.shapes, most=ROOM.terms)  # cheaper to refuse
+                priced_graph(task.eliminations, task.alike, most=ROOM.terms)  # cheaper to refuse
                 game = begin(task, ROOM)
             except (GradgenError, ValueError):
                 continue

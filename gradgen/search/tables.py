@@ -2,8 +2,8 @@
 
 A search that is compiled, or learns, cannot ask for products one by one. So the terms that can come
 about while a graph is eliminated are numbered beforehand, from one (zero is no term): the least set
-that has those of the graph and is closed under products and sums. Vertices of one shape are taken
-for one another there, which keeps this small, and may number terms that never come about.
+that has those of the graph and is closed under products and sums. Vertices that are alike are taken
+for one another there, which is fast, and may number terms that never come about.
 
 Between two vertices there may be several terms, such as a diagonal beside a matrix. Those that can
 never be added to one another have different *slots*, so that an edge has at most one term in each.
@@ -25,7 +25,7 @@ MOST_TERMS = 500
 MOST_SLOTS = 6
 
 Pair = tuple[Hashable, Hashable]
-"""The shapes of the target and the source of a term."""
+"""What the target and the source of a term are told from others by."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class PricedGraph:
 
 
 def priced_graph(
-    eliminations: Eliminations, shapes: Sequence[Hashable], most: int = MOST_TERMS
+    eliminations: Eliminations, alike: Sequence[Hashable], most: int = MOST_TERMS
 ) -> PricedGraph:
-    """A graph with its tables; `shapes` tells which vertices are alike, for each of them.
+    """A graph with its tables; vertices that are `alike` are taken for one another.
 
     Raises GradgenError for a graph of more than `most` terms or MOST_SLOTS slots.
     """
-    known = _closed(eliminations, shapes, most)
+    known = _closed(eliminations, alike, most)
     slots = _slots(eliminations, known)
     codes = list(slots)
     number = {code: k for k, code in enumerate(codes, start=1)}
@@ -70,7 +70,7 @@ def priced_graph(
     added = np.zeros((count, count), np.int16)
     price, impossible = np.zeros((count, count), np.float32), np.zeros((count, count), np.bool_)
     added[0], added[:, 0] = np.arange(count), np.arange(count)
-    inner = {shapes[v] for v in eliminations.intermediates}
+    inner = {alike[v] for v in eliminations.intermediates}
     for (target, _), terms in known.items():
         for one in terms:
             for other in terms:
@@ -87,7 +87,7 @@ def priced_graph(
                     else:
                         product[slots[found[0]], at[0], at[1]] = number[found[0]]
                         price[at] = found[1]
-    graph = np.zeros((len(shapes), len(shapes), depth), np.int16)
+    graph = np.zeros((len(alike), len(alike), depth), np.int16)
     for source, edges in eliminations.start.out.items():
         for target, held in edges.items():
             for code in held:
@@ -97,22 +97,24 @@ def priced_graph(
 
 
 def _closed(
-    eliminations: Eliminations, shapes: Sequence[Hashable], most: int
+    eliminations: Eliminations, alike: Sequence[Hashable], most: int
 ) -> dict[Pair, dict[Code, None]]:
-    """The terms that can come about between vertices of two shapes, in a fixed order."""
+    """The terms that can come about between vertices, in a fixed order."""
     prices = eliminations.prices
-    inner = {shapes[v] for v in eliminations.intermediates}
+    inner = {alike[v] for v in eliminations.intermediates}
     known: dict[Pair, dict[Code, None]] = {}
     waiting: list[tuple[Pair, Code]] = []
-    count = 0
+    every: set[Code] = set()
+    after: dict[Hashable, dict[Pair, None]] = {}
+    before: dict[Hashable, dict[Pair, None]] = {}
 
     def add(pair: Pair, code: Code | None) -> None:
-        nonlocal count
         terms = known.setdefault(pair, {})
+        before.setdefault(pair[0], {})[pair] = after.setdefault(pair[1], {})[pair] = None
         if code is not None and code not in terms:
             terms[code] = None
             waiting.append((pair, code))
-            count += 1
+            every.add(code)
 
     def times(pair: Pair, left: Code, right: Code) -> None:
         found = prices.product(left, right)
@@ -121,41 +123,52 @@ def _closed(
     for source, edges in eliminations.start.out.items():
         for target, held in edges.items():
             for code in held:
-                add((shapes[target], shapes[source]), code)
+                add((alike[target], alike[source]), code)
     while waiting:
-        if count > most:
+        if len(every) > most:
             raise _too_large(f"more than {most} kinds of partials")
         (target, source), code = waiting.pop()
-        for (end, begin), others in list(known.items()):
-            if begin == target and target in inner:
-                for other in list(others):
-                    times((end, source), other, code)
-            if end == source and source in inner:
-                for other in list(others):
-                    times((target, begin), code, other)
+        for pair in list(after.get(target, ())) if target in inner else ():
+            for other in list(known[pair]):
+                times((pair[0], source), other, code)
+        for pair in list(before.get(source, ())) if source in inner else ():
+            for other in list(known[pair]):
+                times((target, pair[1]), code, other)
         for other in list(known[target, source]):
             add((target, source), prices.sum(other, code))
     return known
 
 
 def _slots(eliminations: Eliminations, known: dict[Pair, dict[Code, None]]) -> dict[Code, int]:
-    """The slot of each term: what can be added shares one, what cannot does not."""
-    slots: dict[Code, int] = {}
+    """The slot of each term: what can be added between two vertices shares one, and what is there
+    beside it has another; greedily coloured."""
+    first: dict[Code, Code] = {}
+
+    def can_add(one: Code, other: Code) -> bool:
+        return eliminations.prices.sum(one, other) is not None
+
+    def class_of(code: Code) -> Code:
+        while first.setdefault(code, code) != code:
+            code = first[code]
+        return code
+
     for terms in known.values():
-        classes: list[Code] = []
         for code in terms:
-            alike = (
-                k
-                for k, other in enumerate(classes)
-                if other == code or eliminations.prices.sum(other, code) is not None
-            )
-            place = next(alike, len(classes))
-            if place == len(classes):
-                classes.append(code)
-            slots[code] = place
-        if len(classes) > MOST_SLOTS:
-            raise _too_large(f"partials of {len(classes)} terms")
-    return slots
+            for other in terms:
+                if class_of(other) != class_of(code) and can_add(other, code):
+                    first[class_of(code)] = class_of(other)
+    beside: dict[Code, dict[Code, None]] = {}
+    for terms in known.values():
+        classes = dict.fromkeys(class_of(code) for code in terms)
+        for code in classes:
+            beside.setdefault(code, {}).update(classes)
+    slots: dict[Code, int] = {}
+    for code, others in beside.items():
+        taken = {slots[other] for other in others if other in slots}
+        slots[code] = next(k for k in range(len(others) + 1) if k not in taken)
+        if slots[code] >= MOST_SLOTS:
+            raise _too_large(f"edges of more than {MOST_SLOTS} terms")
+    return {code: slots[class_of(code)] for code in first}
 
 
 def _too_large(what: str) -> GradgenError:

@@ -23,6 +23,9 @@ from gradgen.search.heuristics import propose
 from gradgen.search.portfolio import search
 from gradgen.search.tables import PricedGraph, priced_graph
 
+APART = 150
+"""Of so many vertices with patterns each is told from the others, so that few terms are numbered
+which never come about; of more it would take seconds."""
 WORK_PER_SECOND = 200_000
 """Products that a second of budget stands for in annealing on patterns."""
 EdgeMove = tuple[Direction, Vertex, Vertex]
@@ -34,8 +37,8 @@ class Task:
     """A graph whose elimination is to take few multiplications."""
 
     eliminations: Eliminations
-    shapes: tuple[Hashable, ...]
-    """For each vertex, by which it is like others."""
+    alike: tuple[Hashable, ...]
+    """For each vertex what tells it from others, where terms are numbered: its shape, or itself."""
     names: tuple[str, ...]
     """The vertices' stable names."""
     fingerprint: str
@@ -49,7 +52,7 @@ class Task:
     @cached_property
     def priced(self) -> PricedGraph:
         """The graph with its tables; raises GradgenError where these are too large."""
-        return priced_graph(self.eliminations, self.shapes)
+        return priced_graph(self.eliminations, self.alike)
 
     def order(self, steps: Iterable[Vertex], found_by: str) -> Order:
         """The order that eliminates these vertices."""
@@ -153,7 +156,7 @@ def patterned_task(
 
     return Task(
         eliminations,
-        tuple(shapes),
+        tuple(shapes) if len(shapes) > APART else tuple(range(len(shapes))),
         tuple(names),
         fingerprint,
         "muls",

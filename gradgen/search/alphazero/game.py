@@ -156,7 +156,7 @@ def _ends(task: Task) -> tuple[list[int], list[int]]:
     """The vertices that stay: those with edges out of them, and those with edges into them."""
     there = task.priced.terms.max(-1) > 0
     inner = set(task.eliminations.intermediates)
-    stay = [v for v in range(len(task.shapes)) if v not in inner]
+    stay = [v for v in range(len(task.alike)) if v not in inner]
     return [v for v in stay if there[:, v].any()], [v for v in stay if there[v].any()]
 
 
