@@ -127,15 +127,15 @@ def _closed(
     while waiting:
         if len(every) > most:
             raise _too_large(f"more than {most} kinds of partials")
-        (target, source), code = waiting.pop()
-        for pair in list(after.get(target, ())) if target in inner else ():
+        (end, begin), code = waiting.pop()
+        for pair in list(after.get(end, ())) if end in inner else ():
             for other in list(known[pair]):
-                times((pair[0], source), other, code)
-        for pair in list(before.get(source, ())) if source in inner else ():
+                times((pair[0], begin), other, code)
+        for pair in list(before.get(begin, ())) if begin in inner else ():
             for other in list(known[pair]):
-                times((target, pair[1]), code, other)
-        for other in list(known[target, source]):
-            add((target, source), prices.sum(other, code))
+                times((end, pair[1]), code, other)
+        for other in list(known[end, begin]):
+            add((end, begin), prices.sum(other, code))
     return known
 
 

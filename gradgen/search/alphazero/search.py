@@ -1,22 +1,28 @@
-"""The search for an order by a network that is trained already: games until the budget is spent."""
+"""The search for an order by a network that is trained already: its policy plays, without a tree.
+
+Games whose moves are drawn from the policy differ, and the cheapest of some is much better than the
+one of its likeliest moves. Then the policy plays on from several places in the cheapest game so
+far, and so on, until the budget is spent.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from gradgen.errors import GradgenError
 from gradgen.ir.graph import Order
 from gradgen.search.alphazero.game import Game, begin, edges_seen
 from gradgen.search.alphazero.network import NetworkSize, Params, network
-from gradgen.search.alphazero.planning import Planning
 from gradgen.search.alphazero.rules import RULES
-from gradgen.search.alphazero.selfplay import play_greedily, play_with_search
+from gradgen.search.alphazero.selfplay import play_on
 from gradgen.search.exact.bounds import LowerBound
 from gradgen.search.portfolio import MANY, Progress, SearchResult, baselines
 from gradgen.search.task import Task
@@ -25,10 +31,14 @@ FOUND_BY = "alphazero"
 UNKNOWN = LowerBound(0, "")
 """Where nothing is proved."""
 AT_ONCE = 8
-"""Games played side by side, at most."""
-TOKENS_PER_SECOND = 40_000
+"""Games played side by side."""
+HEAT = 0.5
+"""How evenly moves are drawn: the policy's logits are divided by it."""
+TOKENS_PER_SECOND = 150_000
 """Tokens that the network is given for a second of budget. Work is counted and not timed, so that
-the result is the same on every machine; two cores of 2020 do about as much."""
+the result is the same on every machine; two cores of 2020 do about twice as much."""
+
+Moves = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,35 @@ class Expertise:
 
     params: Params
     size: NetworkSize
-    planning: Planning = field(default_factory=Planning)
+
+
+class Player:
+    """A network's policy on a game, compiled once."""
+
+    def __init__(self, game: Game, expertise: Expertise) -> None:
+        judge = network(expertise.size, edges_seen([game])).apply
+        board, start = jax.tree.map(jnp.asarray, (game.board, game.start))
+        playing = partial(play_on, judge, RULES[game.elimination])
+        several = jax.jit(jax.vmap(playing, (None, None, None, None, 0, 0, 0)))
+        self._play = partial(several, expertise.params, board, start)
+        self._length = game.moves
+
+    def from_nothing(self, seed: int) -> Moves:
+        """(AT_ONCE, moves): the game of the likeliest moves, then games of moves that are drawn."""
+        heat = np.full(AT_ONCE, HEAT, np.float32)
+        heat[0] = 0.0
+        return self._played(np.zeros(self._length, np.int32), np.zeros(AT_ONCE, int), heat, seed)
+
+    def from_places_in(self, moves: Moves, seed: int) -> Moves:
+        """(AT_ONCE, moves): a game played on anew from evenly spread places in it."""
+        places = np.arange(AT_ONCE) * self._length // AT_ONCE
+        return self._played(moves, places, np.full(AT_ONCE, HEAT, np.float32), seed)
+
+    def _played(
+        self, given: Moves, known: NDArray[np.int_], heat: NDArray[np.float32], seed: int
+    ) -> Moves:
+        keys = jax.random.split(jax.random.key(seed), AT_ONCE)
+        return np.asarray(self._play(given, known, heat, keys).moves)
 
 
 def search(
@@ -49,9 +87,9 @@ def search(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SearchResult:
-    """Let the network play, first greedily and then with search; the cheapest order wins.
+    """Let the network play, first its likeliest moves and then others; the cheapest order wins.
 
-    It plays at least one game, and more for a larger budget, in seconds. The order is never worse
+    It plays some games, and more for a larger budget, in seconds. The order is never worse
     than the task's baselines, and `found_by` says whose it is. It stops at a lower bound that is
     met. Raises GradgenError for a graph of more than MANY intermediates, or too many terms.
     """
@@ -94,26 +132,21 @@ def cheapest(game: Game, order: Order) -> Order:
 
 
 def play(game: Game, expertise: Expertise, budget: float, seed: int) -> Iterator[Order]:
-    """The orders of the games that a network plays: one without search, then others with it.
+    """The orders of the games that a network plays, that of its likeliest moves first.
 
     Games that are lost, since an operator met no vector, have none.
     """
-    edges = edges_seen([game])
-    judge = network(expertise.size, edges).apply
-    rules = RULES[game.elimination]
-    params, planning = expertise.params, expertise.planning
-    board, start = jax.tree.map(jax.numpy.asarray, (game.board, game.start))
-    greedy = jax.jit(partial(play_greedily, judge, rules, game.moves))(params, board, start)
-    first = game.order(np.asarray(greedy.moves), f"{FOUND_BY}, without search")
-    if game.task.is_possible(first):
-        yield first
-    tokens = game.moves * (planning.simulations + 1) * (game.start.left.shape[0] + edges)
-    games = max(1, round(budget * TOKENS_PER_SECOND / tokens))
-    at_once = min(games, AT_ONCE)
-    searching = partial(play_with_search, judge, rules, planning, game.moves)
-    batch = jax.jit(jax.vmap(searching, (None, 0, None, None)))
-    for number in range(round(games / at_once)):
-        key = jax.random.fold_in(jax.random.key(seed), number)
-        played, _ = batch(params, jax.random.split(key, at_once), board, start)
-        orders = (game.order(moves, FOUND_BY) for moves in np.asarray(played.moves))
-        yield from filter(game.task.is_possible, orders)
+    player, task = Player(game, expertise), game.task
+    each = max(1, AT_ONCE * game.moves * (game.start.left.shape[0] + edges_seen([game])))
+    best: tuple[int, Moves] | None = None
+    for number in range(max(1, round(budget * TOKENS_PER_SECOND / each))):
+        drawn = seed << 16 | number
+        games = player.from_places_in(best[1], drawn) if best else player.from_nothing(drawn)
+        for k, moves in enumerate(games):
+            alone = number == k == 0
+            order = game.order(moves, f"{FOUND_BY}, without chance" if alone else FOUND_BY)
+            if task.is_possible(order):
+                cost = task.cost(order)
+                if best is None or cost <= best[0]:
+                    best = cost, moves
+                yield order

@@ -1,4 +1,4 @@
-"""Games played by the network: with search, for it to learn from, and greedily, to show it."""
+"""Games played by the network: with search, for it to learn from, and without, to use it."""
 
 from __future__ import annotations
 
@@ -65,6 +65,33 @@ def play_greedily(
     return _play(rules, choose, board, start, jnp.arange(moves))[0]
 
 
+def play_on(
+    judge: Judge,
+    rules: Rules,
+    params: Params,
+    board: Board,
+    start: Position,
+    given: jax.Array,
+    known: jax.Array,
+    heat: jax.Array,
+    key: jax.Array,
+) -> Played:
+    """Play a game whose first `known` moves are given, and on from there without search.
+
+    Moves are drawn from the policy; with a `heat` below one likely ones become likelier, and with
+    none the likeliest is played.
+    """
+
+    def choose(position: Position, each: tuple[jax.Array, ...]) -> Advice:
+        number, move, chance = each
+        logits = judge(params, board, position).logits
+        drawn = jnp.argmax(logits + heat * jax.random.gumbel(chance, logits.shape))
+        return Advice(jnp.where(number < known, move, drawn), logits)
+
+    keys = jax.random.split(key, given.shape[0])
+    return _play(rules, choose, board, start, (jnp.arange(given.shape[0]), given, keys))[0]
+
+
 def play_given(
     rules: Rules, board: Board, start: Position, moves: jax.Array
 ) -> tuple[Played, Experience]:
@@ -90,14 +117,14 @@ def play_at_random(
 
 def _play(
     rules: Rules,
-    choose: Callable[[Position, jax.Array], Advice],
+    choose: Callable[[Position, Any], Advice],
     board: Board,
     start: Position,
-    given: jax.Array,
+    given: Any,
 ) -> tuple[Played, Experience]:
     """Play one game, a move for each of what is given; XLA leaves out what nobody asks for."""
 
-    def turn(position: Position, each: jax.Array) -> tuple[Position, tuple[Any, ...]]:
+    def turn(position: Position, each: Any) -> tuple[Position, tuple[Any, ...]]:
         advice = choose(position, each)
         following, _ = rules.play(board, position, advice.move)
         real = ~rules.is_over(board, position)
