@@ -442,7 +442,6 @@ def test_demonstrations_cost_the_same():
 def test_a_warm_start_plays_what_it_was_shown(monkeypatch):
     monkeypatch.setattr(run, "Imitation", partial(Imitation, updates=60))
     warm = run.train({"lif": GAME}, SMALL, warm_start=0.0)
-    assert warm.lines[0].divergence < 0.5
     assert warm.lines[0].greedy <= 23
 
 
