@@ -3,7 +3,8 @@
 learn       lif_2023 from nothing, five seeds; draws the curve of the first
 models      every model of at most 30 intermediates from nothing, until the proved optimum is met
 references  the larger graphs from the literature from nothing, for --seconds each
-general     the network that gradgen ships, on graphs that it never saw
+general     the network that gradgen ships, on graphs that it never saw, and on networks
+mix         its policy and annealing together, beside each alone, at equal time
 speed       simulations a second by the size of the graph, beside what the arithmetic allows
 ablation    lif_2023 and propane_combustion without parts of the method
 
@@ -26,9 +27,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.mixing import SEARCHES, cases
+from benchmarks.mixing import excess as mixing_excess
+from benchmarks.network_tasks.tasks import KNOWN, network_tasks
 from benchmarks.orders import PUBLISHED, ROOT, model_graphs, reference_graphs
 from gradgen.cli.training_display import baselines
-from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.plan import ProductObjective
 from gradgen.search import portfolio
@@ -42,6 +45,7 @@ from gradgen.search.alphazero.pretrained import general
 from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.search import Expertise, play
 from gradgen.search.alphazero.training import Training
+from gradgen.search.task import Task, scalar_task
 
 CONSOLE = Console(width=140)
 SCRATCH = Training(episodes=1024, size=NetworkSize(channels=16), learning=Learning(rate=5e-3))
@@ -85,7 +89,7 @@ def watch(
 
 def learn(options: argparse.Namespace) -> None:
     """The first demand: on lif_2023 the policy itself comes to play 22."""
-    game = begin(dict(reference_graphs())["lif_2023"], "edges")
+    game = begin(scalar_task(dict(reference_graphs())["lif_2023"], "edges"))
     table = Table(
         title="lif_2023, edges, from nothing: when the policy plays 22 and the last 100 games 22.5"
     )
@@ -140,7 +144,7 @@ def models(options: argparse.Namespace) -> None:
         for objective in objectives:
             optimum = portfolio.search(graph, objective=objective, budget=20.0)
             watched = watch(
-                begin(graph, objective),
+                begin(scalar_task(graph, objective)),
                 SCRATCH,
                 lambda lines, seconds, cost=optimum.cost: lines[-1].best == cost,
             )
@@ -163,7 +167,7 @@ def references(options: argparse.Namespace) -> None:
     for name, graph in reference_graphs():
         if name not in options.graphs:
             continue
-        game = begin(graph, "edges")
+        game = begin(scalar_task(graph, "edges"))
         training = replace(
             SCRATCH, episodes=options.episodes, environments=options.envs, updates=options.updates,
             planning=Planning(options.simulations, options.considered), remembered=4,
@@ -190,11 +194,19 @@ def references(options: argparse.Namespace) -> None:
     CONSOLE.print(table)
 
 
-def unseen() -> Iterator[tuple[str, LinearGraph, ProductObjective]]:
-    """The ten graphs on which the general network is judged."""
+def unseen() -> Iterator[tuple[str, Task, int]]:
+    """The ten graphs on which the general network is judged, with the best cost known; then the
+    networks."""
     kept = ("adex", "glif", "hodgkin_huxley", "izhikevich", "lif_2023", "morris_lecar")
-    yield from ((name, graph, "muls") for name, graph in model_graphs() if name in kept)
-    yield from ((name, graph, "edges") for name, graph in reference_graphs() if name != "lif_2023")
+    graphs: list[tuple[str, LinearGraph, ProductObjective]] = [
+        *((name, graph, "muls") for name, graph in model_graphs() if name in kept),
+        *((name, graph, "edges") for name, graph in reference_graphs() if name != "lif_2023"),
+    ]
+    for name, graph, objective in graphs:
+        best = portfolio.search(graph, objective=objective, budget=20.0)
+        yield name, scalar_task(graph, objective), best.cost
+    for name, task in network_tasks():
+        yield name, task, KNOWN[name]
 
 
 def general_network(options: argparse.Namespace) -> None:
@@ -203,52 +215,66 @@ def general_network(options: argparse.Namespace) -> None:
     table = Table(
         title=f"the general network, {options.seconds:g} s of budget; excess over the best known"
     )
-    headings = ("policy", "search", "untrained", "annealing", "markowitz", "random")
-    for heading in ("graph", "objective", "best", *headings, "seconds"):
+    headings = ("likeliest", "games", "untrained", "annealing", "markowitz", "random")
+    for heading in ("graph", "best", *headings, "seconds"):
         table.add_column(heading, justify="left" if heading == "graph" else "right")
-    excess: dict[str, list[float]] = {heading: [] for heading in headings}
-    for name, graph, objective in unseen():
-        game = begin(graph, objective)
-        best = portfolio.search(graph, objective=objective, budget=20.0)
-        fresh = network(trained.size, edges_seen([game])).init(jax.random.key(0), game.start)
-        planning = Planning(simulations=options.simulations)
+    excess: dict[str, list[list[float]]] = {heading: [[], []] for heading in headings}
+    for name, task, best in unseen():
+        game = begin(task)
+        key = jax.random.key(0)
+        fresh = network(trained.size, edges_seen([game])).init(key, game.board, game.start)
         costs = {}
         found = [
-            least_played(game, Expertise(params, trained.size, planning), options.seconds)
+            least_played(game, Expertise(params, trained.size), options.seconds)
             for params in (trained.params, fresh)
         ]
-        costs["policy"], costs["search"], seconds = found[0]
+        costs["likeliest"], costs["games"], seconds = found[0]
         costs["untrained"] = found[1][1]
-        annealed = portfolio.search(graph, objective=objective, budget=seconds)
-        costs["annealing"] = annealed.cost
+        costs["annealing"] = task.cost(task.search(options.seconds, 0))
         costs["markowitz"] = int(baselines({name: game})["markowitz"])
-        costs["random"] = random_best(game, 16 * (options.simulations + 1))
+        costs["random"] = random_best(game, options.games)
         for heading in headings:
-            excess[heading].append(costs[heading] / best.cost - 1)
-        table.add_row(
-            name, objective, str(best.cost), *(str(costs[h]) for h in headings), f"{seconds:.1f}"
-        )
-    means = (f"{statistics.fmean(excess[heading]):.1%}" for heading in headings)
-    table.add_row("mean excess", "", "", *means, "")
+            excess[heading][name in KNOWN].append(costs[heading] / best - 1)
+        table.add_row(name, str(best), *(str(costs[h]) for h in headings), f"{seconds:.1f}")
+    for row, title in enumerate(("mean excess, ten graphs", "mean excess, networks")):
+        means = (f"{statistics.fmean(excess[heading][row]):.1%}" for heading in headings)
+        table.add_row(title, "", *means, "")
     CONSOLE.print(table)
 
 
 def least_played(game: Game, expertise: Expertise, budget: float) -> tuple[int, int, float]:
-    """What the policy alone plays, the least with search, and the seconds that this took."""
+    """What the likeliest moves cost, the least of all games, and the seconds that this took."""
     started = time.perf_counter()
-    costs = [
-        cost_of(game.graph, order, game.objective) for order in play(game, expertise, budget, 0)
-    ]
+    costs = [game.task.cost(order) for order in play(game, expertise, budget, 0)]
     return costs[0], min(costs), time.perf_counter() - started
 
 
 def random_best(game: Game, count: int) -> int:
     """The least that so many random orders cost."""
     chance = np.random.default_rng(0)
-    return min(
-        cost_of(game.graph, game.order(chance.permutation(game.moves), "random"), game.objective)
-        for _ in range(count)
-    )
+    orders = (game.order(chance.permutation(game.moves), "random") for _ in range(count))
+    return min(map(game.task.cost, filter(game.task.is_possible, orders)))
+
+
+def mix(options: argparse.Namespace) -> None:
+    """The policy's starts and neighbourhoods for annealing, against annealing and the network."""
+    chosen = list(cases(60, 400))
+    for seconds in options.budgets:
+        table = Table(title=f"{seconds:g} s of two cores, graphs of 60 to 400 intermediates")
+        for heading in ("graph", "vertices", *SEARCHES):
+            table.add_column(heading, justify="left" if heading == "graph" else "right")
+        rows = []
+        for case in chosen:
+            jax.clear_caches()  # what one has compiled is not there for the others
+            costs = [look(case, seconds) for look in SEARCHES.values()]
+            rows.append(costs)
+            count = len(case.task.eliminations.intermediates)
+            table.add_row(case.name, str(count), *map(str, costs))
+            CONSOLE.print(f"{seconds:g} s, {case.name}: {costs}")
+        best = [min(costs) for costs in rows]
+        means = [mixing_excess([row[k] for row in rows], best) for k in range(len(SEARCHES))]
+        table.add_row("geometric mean", "", *(f"{mean:+.2%}" for mean in means))
+        CONSOLE.print(table)
 
 
 def speed(options: argparse.Namespace) -> None:
@@ -262,22 +288,23 @@ def speed(options: argparse.Namespace) -> None:
     peak = arithmetic_per_second()
     chosen = [*reference_graphs()]
     for name, graph in chosen:
-        game = begin(graph, "edges")
+        game = begin(scalar_task(graph, "edges"))
         edges = edges_seen([game])
         judge = network(NetworkSize(channels=16), edges)
-        params = judge.init(jax.random.key(0), game.start)
+        params = judge.init(jax.random.key(0), game.board, game.start)
         positions = stack([game.start] * 16)
-        judged = jax.jit(jax.vmap(judge.apply, (None, 0)))
+        judged = jax.jit(jax.vmap(judge.apply, (None, None, 0)))
         looking = jax.jit(
-            jax.vmap(partial(advise, judge.apply, RULES["vertex"], Planning(16)), (None, 0, 0))
+            jax.vmap(
+                partial(advise, judge.apply, RULES["vertex"], Planning(16)), (None, 0, None, 0)
+            )
         )
-        network_seconds = timed(judged, params, positions) / 16
-        play_seconds = (
-            timed(jax.jit(jax.vmap(RULES["vertex"].play)), positions, jnp.zeros(16, int)) / 16
-        )
+        network_seconds = timed(judged, params, game.board, positions) / 16
+        playing = jax.jit(jax.vmap(RULES["vertex"].play, (None, 0, 0)))
+        play_seconds = timed(playing, game.board, positions, jnp.zeros(16, int)) / 16
         keys = jax.random.split(jax.random.key(0), 16)
-        simulation = timed(looking, params, keys, positions) / 16 / 17
-        cost: Any = judged.lower(params, positions).compile().cost_analysis()
+        simulation = timed(looking, params, keys, game.board, positions) / 16 / 17
+        cost: Any = judged.lower(params, game.board, positions).compile().cost_analysis()
         floor = float((cost[0] if isinstance(cost, list) else cost)["flops"]) / 16 / peak
         table.add_row(
             name, str(game.moves), str(game.start.left.shape[0] + edges),
@@ -322,7 +349,7 @@ def ablation(options: argparse.Namespace) -> None:
     for heading in ("variant", "graph", "games", "mean", "policy", "best", "seconds"):
         table.add_column(heading, justify="left" if heading == "variant" else "right")
     for name, episodes in (("lif_2023", 320), ("propane_combustion", options.games)):
-        game = begin(graphs[name], "edges")
+        game = begin(scalar_task(graphs[name], "edges"))
         for variant, training in variants.items():
             lasts, seconds = [], []
             for seed in range(options.seeds):
@@ -349,6 +376,7 @@ PARTS = {
     "models": models,
     "references": references,
     "general": general_network,
+    "mix": mix,
     "speed": speed,
     "ablation": ablation,
 }
@@ -368,6 +396,7 @@ def main() -> None:
     options.add_argument("--envs", type=int, default=16)
     options.add_argument("--updates", type=int, default=16)
     options.add_argument("--simulations", type=int, default=16)
+    options.add_argument("--budgets", type=float, nargs="+", default=[2.0, 10.0, 60.0])
     options.add_argument("--considered", type=int, default=8)
     options.add_argument("--pretrained", action="store_true", help="references: start with it")
     options.add_argument(

@@ -1,9 +1,10 @@
 """Train the general network that gradgen ships: `python -m benchmarks.pretrain`.
 
-It imitates cheap orders of random programs, which the other searches found, and is watched on
-random programs that it does not learn from. What is written holds, beside the network, the command,
-the hardware and how the training went. On two cores it takes about an hour, half of which goes into
-the orders; these are kept in the folder given by --work, so that a second run starts with them.
+It imitates cheap orders of random programs, of random steps of neurons and of random layers, which
+the other searches found, and is watched on graphs that it does not learn from. What is written
+holds, beside the network, the command, the hardware and how the training went, and it is written
+again and again meanwhile. The graphs and their orders are kept in the folder given by --work, so
+that a second run starts with them.
 """
 
 from __future__ import annotations
@@ -14,128 +15,151 @@ import os
 import platform
 import random
 import time
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.random_layers import random_layer
+from benchmarks.random_neurons import random_neuron
 from benchmarks.random_programs import random_program
-from gradgen.elimination.cost import cost_of
-from gradgen.ir.graph import LinearGraph
+from gradgen.errors import GradgenError
 from gradgen.ir.plan import ProductObjective
 from gradgen.search.alphazero.checkpoint import write_network
 from gradgen.search.alphazero.demonstrations import demonstrate
-from gradgen.search.alphazero.game import Game, Sizes, begin, stack
+from gradgen.search.alphazero.game import Board, Game, Position, Sizes, begin, edges_seen, stack
 from gradgen.search.alphazero.imitation import Imitation, imitate
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize, count_parameters, network
 from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import play_greedily
+from gradgen.search.tables import priced_graph
+from gradgen.search.task import Task, scalar_task
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "gradgen" / "search" / "alphazero" / "general.safetensors"
-ROOM = Sizes(12, 56, 12)
+ROOM = Sizes(12, 56, 12, terms=80, slots=2)
 EDGES = 160
 WAYS = 4
 """Demonstrations for each graph."""
 WATCHED = 64
 """Graphs that are kept aside."""
+BUDGET = 0.15
+"""Seconds of search for each graph."""
+WRITTEN_EVERY = 100
+"""Updates between versions of the file."""
+
+Shown = tuple[tuple[Board, Position], NDArray[np.int32], float]
+"""Of a graph the beginning of its game, (WAYS, moves) demonstrations, and what these cost."""
+
+
+def task_of(chance: random.Random) -> Task:
+    """A random program or a neuron's step, under one of the two objectives, or a layer's step."""
+    family = chance.random()
+    if family < 0.3:
+        return random_layer(chance, 48)
+    objective: ProductObjective = chance.choice(("edges", "muls"))
+    if family < 0.6:
+        return scalar_task(random_neuron(chance), objective)
+    return scalar_task(random_program(chance, chance.randint(5, 48)), objective)
 
 
 def game_of(seed: int) -> Game:
-    """The game on a random program, under one of the two objectives."""
+    """The game on a random graph that has room, and something to decide."""
     chance = random.Random(seed)
-    objective: ProductObjective = chance.choice(("edges", "muls"))
     while True:
-        graph = random_program(chance, chance.randint(5, 48))
-        if _fits(graph):
-            return begin(graph, objective, ROOM)
+        task = task_of(chance)
+        if 4 < len(task.eliminations.intermediates) <= ROOM.intermediates:
+            try:
+                priced_graph(task.eliminations, task.alike, most=ROOM.terms)  # cheaper to refuse
+                game = begin(task, ROOM)
+            except (GradgenError, ValueError):
+                continue
+            if edges_seen([game]) <= EDGES:
+                return game
 
 
-def _fits(graph: LinearGraph) -> bool:
-    groups = (graph.independents, graph.intermediates, graph.dependents)
-    fits = all(len(group) <= most for group, most in zip(groups, ROOM, strict=True))
-    return fits and len(graph.intermediates) > 4 and len(graph.edges) * 5 // 4 < EDGES
-
-
-def shown(seed: int) -> NDArray[np.int32]:
-    """(WAYS, moves): demonstrations of the game on the random program of a seed."""
+def shown(seed: int) -> Shown:
+    """The game of a seed, with demonstrations."""
     game = game_of(seed)
-    found = demonstrate(game, WAYS, budget=0.3, seed=seed)
-    return np.pad(found, ((0, 0), (0, ROOM.intermediates - game.moves)))
+    order = game.task.search(BUDGET, seed)
+    found = demonstrate(game, order, WAYS, seed=seed)
+    padded = np.pad(found, ((0, 0), (0, ROOM.intermediates - game.moves)))
+    return (game.board, game.start), padded, float(game.task.cost(order))
 
 
-def demonstrations(count: int, work: Path) -> NDArray[np.int32]:
-    """(count, WAYS, moves): of the graphs with the seeds from 0 on, made or read."""
-    path = work / f"demonstrations_{count}.npy"
+def demonstrations(count: int, processes: int, work: Path) -> Any:
+    """Shown for the seeds from 0 on, stacked: made or read."""
+    path = work / f"demonstrations_{count}.npz"
+    like = (Board(*range(9)), Position(*range(3))), 0, 0
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(os.cpu_count()) as pool:
-            np.save(path, np.array(list(pool.map(shown, range(count), chunksize=16)), np.int32))
-    return np.load(path)
-
-
-def prices(game: Game, moves: Sequence[int]) -> int:
-    """What a game costs, by the elimination engine."""
-    order = game.order(moves[: game.moves], "demonstration")
-    return cost_of(game.graph, order, game.objective)
+        with ProcessPoolExecutor(processes) as pool:
+            every = stack(list(pool.map(shown, range(count), chunksize=16)))
+        np.savez(path, *jax.tree.leaves(every))
+    with np.load(path) as kept:
+        leaves = [kept[f"arr_{k}"] for k in range(len(kept.files))]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
 def main() -> None:
     """Train and write."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--graphs", type=int, default=3000)
-    options.add_argument("--updates", type=int, default=3000)
+    options.add_argument("--graphs", type=int, default=1500)
+    options.add_argument("--updates", type=int, default=2000)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--processes", type=int, default=os.cpu_count())
     options.add_argument("--work", type=Path, default=Path("pretraining"))
     options.add_argument("--output", type=Path, default=SHIPPED)
     chosen = options.parse_args()
     begun = time.time()
-    orders = demonstrations(chosen.graphs, chosen.work)
-    games = [game_of(seed) for seed in range(chosen.graphs)]
-    aside, learned = games[:WATCHED], games[WATCHED:]
-    best = sum(prices(game, orders[k, 0]) for k, game in enumerate(aside))
+    every = demonstrations(chosen.graphs, chosen.processes, chosen.work)
+    print(json.dumps({"demonstrations": round(time.time() - begun)}), flush=True)
+    (aside, _, best), (given, orders, _) = (
+        jax.tree.map(lambda leaf, part=part: leaf[part], every)
+        for part in (slice(None, WATCHED), slice(WATCHED, None))
+    )
     size = NetworkSize(channels=32, heads=2, layers=3)
     general = network(size, EDGES)
-    params = general.init(jax.random.key(chosen.seed), games[0].start)
+    params = general.init(jax.random.key(chosen.seed), *jax.tree.map(lambda leaf: leaf[0], given))
     imitation = Imitation(
-        chosen.updates, seed=chosen.seed, learning=Learning(rate=2e-3, value_weight=10.0)
+        chosen.updates, seed=chosen.seed, positions=4, learning=Learning(rate=2e-3)
     )
     greedy = jax.jit(
         jax.vmap(
-            partial(play_greedily, general.apply, RULES["vertex"], ROOM.intermediates), (None, 0)
+            partial(play_greedily, general.apply, RULES["vertex"], ROOM.intermediates), (None, 0, 0)
         )
     )
-    starts = stack([game.start for game in aside])
-    log = []
-    steps = imitate(general.apply, params, learned, orders[WATCHED:], imitation)
+    log: list[dict[str, float]] = []
+    steps = imitate(general.apply, RULES["vertex"], params, given, orders, imitation)
     for number, (params, loss) in enumerate(steps, start=1):
-        if number % 100 and number != chosen.updates:
+        if number % WRITTEN_EVERY and number != chosen.updates:
             continue
-        played = np.asarray(greedy(params, starts).price).sum()
+        played = np.asarray(greedy(params, *aside).price)
         log.append(
             {
                 "update": number,
                 "divergence": round(float(loss.divergence), 4),
                 "squared_error": round(float(loss.squared_error), 6),
-                "greedy_excess": round(float(played) / best - 1, 4),
+                "greedy_excess": round(float(np.exp(np.log(played / best).mean()) - 1), 4),
+                "seconds": round(time.time() - begun),
             }
         )
-        print(json.dumps({**log[-1], "seconds": round(time.time() - begun)}), flush=True)
-    about = {
-        "command": f"python -m benchmarks.pretrain --graphs {chosen.graphs} "
-        f"--updates {chosen.updates} --seed {chosen.seed}",
-        "hardware": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}",
-        "imitation": json.dumps(asdict(imitation)),
-        "parameters": str(count_parameters(params)),
-        "log": json.dumps(log),
-    }
-    write_network(chosen.output, params, size, about)
+        print(json.dumps(log[-1]), flush=True)
+        about = {
+            "command": f"python -m benchmarks.pretrain --graphs {chosen.graphs} "
+            f"--updates {chosen.updates} --seed {chosen.seed} --processes {chosen.processes}",
+            "hardware": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}",
+            "imitation": json.dumps(asdict(imitation)),
+            "parameters": str(count_parameters(params)),
+            "log": json.dumps(log),
+        }
+        write_network(chosen.output, params, size, about)
 
 
 if __name__ == "__main__":

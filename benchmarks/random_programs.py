@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 from gradgen.ir.graph import Edge, LinearGraph, PartialKind, Vertex
 
@@ -48,16 +49,27 @@ def random_program(chance: random.Random, intermediates: int) -> LinearGraph:
         edges += [(v, count, kind) for v, kind in zip(operands, kinds, strict=True)]
         unread = [v for v in unread if v not in operands] + [count]
         count += 1
-    return _graph(inputs, count, unread, edges)
+    return graph_of(inputs, count, unread, edges)
 
 
-def _graph(
-    inputs: int, count: int, unread: list[int], edges: list[tuple[int, int, PartialKind]]
+def graph_of(
+    inputs: int, count: int, outputs: Iterable[int], edges: list[tuple[int, int, PartialKind]]
 ) -> LinearGraph:
-    """The graph, inputs first and outputs last; an input that nothing reads is left out."""
-    dependents = [v for v in unread if v >= inputs]
-    independents = [v for v in range(inputs) if v not in unread]
-    inner = [v for v in range(inputs, count) if v not in dependents]
+    """The graph of values by number, inputs first; what no output depends on is left out."""
+    chosen = {v for v in outputs if v >= inputs}
+    read = set(chosen)
+    for source, target, _ in sorted(edges, key=lambda edge: -edge[1]):
+        if target in read:
+            read.add(source)
+    # what an output is read for further is an intermediate, so that the output is a copy of it
+    copied = {
+        v: count + k for k, v in enumerate(sorted(chosen & {s for s, t, _ in edges if t in read}))
+    }
+    edges = [edge for edge in edges if edge[1] in read]
+    edges += [(v, copy, "unit") for v, copy in copied.items()]
+    dependents = sorted((chosen - copied.keys()) | set(copied.values()))
+    independents = [v for v in range(inputs) if v in read]
+    inner = [v for v in sorted(read) if v >= inputs and v not in dependents]
     number = {v: k for k, v in enumerate((*independents, *inner, *dependents))}
     first = len(independents) + len(inner)
     graph = LinearGraph(

@@ -86,10 +86,15 @@ class Accounting:
             self._sums[one, other] = self.code(Term(found))
         return self._sums[one, other]
 
+    def stored(self, code: Code) -> int:
+        """How many numbers a term stores; none if it is copies alone."""
+        stored = self._known[code].stored
+        return 0 if stored is None else prod(int(stored.dims[label]) for label in stored.held)
+
 
 def _product(left: Term, right: Term) -> tuple[Term, int]:
     if right.stored is None:
-        stored, copies = left.stored, right.copies + left.copies
+        stored, copies = left.stored, _joined(right.copies + left.copies)
         while stored is not None and copies and not copies[-1].waits:
             stored, copies = _before(stored, copies[-1]), copies[:-1]
         return Term(stored, copies), 0
@@ -100,6 +105,16 @@ def _product(left: Term, right: Term) -> tuple[Term, int]:
         return Term(moved, right.copies), 0
     found = product(left.stored, moved).pattern
     return Term(found, right.copies), multiplications(left.stored, moved)
+
+
+def _joined(copies: tuple[Copy, ...]) -> tuple[Copy, ...]:
+    """Reshapes that follow one another are one."""
+    found: list[Copy] = []
+    for copy in copies:
+        if found and found[-1].waits and copy.waits:
+            copy = Copy(found.pop().source, copy.target, waits=True)
+        found.append(copy)
+    return tuple(found)
 
 
 def _after(copy: Copy, stored: Pattern) -> Pattern:

@@ -22,6 +22,8 @@ class Graph:
     closed: Any
     accounting: Accounting
     eliminations: Eliminations
+    shapes: tuple[tuple[int, ...], ...]
+    """Of the vertices."""
 
 
 def traced(function: Callable[..., Any], arguments: Sequence[Any]) -> Graph:
@@ -37,7 +39,8 @@ def traced(function: Callable[..., Any], arguments: Sequence[Any]) -> Graph:
     inner = [v for eqn in jaxpr.eqns for v in eqn.outvars if v not in jaxpr.outvars]
     edges = edges_of(len(number), given, accounting.sum)
     intermediates: Steps = tuple(number[v] for v in inner)
-    return Graph(closed, accounting, Eliminations(accounting, edges, intermediates))
+    shapes = tuple(variable.aval.shape for variable in number)
+    return Graph(closed, accounting, Eliminations(accounting, edges, intermediates), shapes)
 
 
 def numbers(closed: Any) -> dict[Any, Vertex]:

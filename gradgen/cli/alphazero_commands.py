@@ -18,10 +18,11 @@ from gradgen.cli.options import (
     split_source,
 )
 from gradgen.cli.terminal import Command, Interruption, Terminal, printing
-from gradgen.cli.works import graph_from
+from gradgen.cli.works import graph_from, graph_to_search
 from gradgen.compile.environment import require_jax
 from gradgen.compile.outputs import is_order, require_free
 from gradgen.config import Settings
+from gradgen.elimination.array_graphs import ArrayGraph
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
 from gradgen.ir.objective import Objective
@@ -149,23 +150,31 @@ def train(
             raise GradgenError(
                 "several processes have to be told where the first is: --coordinator"
             )
-        settings = {source: _settings(source, objective) for source in sources}
+        settings = {source: _settings(source, objective, elimination) for source in sources}
         if output is not None:
             require_free(output, settings[sources[0]], is_order, force=force)  # before all the work
         _choose_device(options["device"])
         require_jax()
         terminal.status("reading")
-        graphs = {s: graph_from(each, debug=debug) for s, each in settings.items()}
+        graphs = {s: graph_to_search(each, debug=debug) for s, each in settings.items()}
         from gradgen.cli.training_display import Display, conclusion
+        from gradgen.compile.ordering import task_of_arrays
         from gradgen.search.alphazero import distributed, run
         from gradgen.search.alphazero.game import begin, sizes_of
         from gradgen.search.alphazero.search import cheapest
+        from gradgen.search.task import scalar_task
 
         if several:
             distributed.join(options["coordinator"], options["processes"], options["process"])
         distributed.require_devices(options["device"])
-        room = sizes_of(list(graphs.values()))
-        games = {name: begin(graph, objective, room, elimination) for name, graph in graphs.items()}
+        tasks = {
+            name: task_of_arrays(graph, settings[name].path)
+            if isinstance(graph, ArrayGraph)
+            else scalar_task(graph, objective)
+            for name, graph in graphs.items()
+        }
+        room = sizes_of(list(tasks.values()))
+        games = {name: begin(task, room, elimination) for name, task in tasks.items()}
         training, params = _training(options, elimination, len(games))
         terminal.stop()
 
@@ -198,9 +207,12 @@ def train(
             raise KeyboardInterrupt
 
 
-def _settings(source: str, objective: Literal["edges", "muls"]) -> Settings:
+def _settings(
+    source: str, objective: Literal["edges", "muls"], elimination: Literal["vertex", "edge"]
+) -> Settings:
     path, function = split_source(source, None)
-    return Settings(path, function=function, objective=Objective(objective))
+    asked = Objective(objective)
+    return Settings(path, function=function, objective=asked, elimination=elimination)
 
 
 def _choose_device(device: str) -> None:

@@ -18,6 +18,7 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
 from gradgen.search.heuristics import propose
 from gradgen.search.portfolio import MANY
+from gradgen.search.task import scalar_task
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _play(graph: LinearGraph, objective: ProductObjective, settings: Settings) -
     from gradgen.search.alphazero.pretrained import general
     from gradgen.search.alphazero.search import play
 
-    return play(begin(graph, objective), general(), settings.budget, settings.seed)
+    return play(begin(scalar_task(graph, objective)), general(), settings.budget, settings.seed)
 
 
 def print_table(found: Comparison) -> None:

@@ -10,12 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gradgen.cli.terminal import tell
-from gradgen.elimination.cost import cost_of
 from gradgen.search import portfolio
 from gradgen.search.alphazero.game import Game
 from gradgen.search.alphazero.run import Line, Trained
 from gradgen.search.alphazero.training import Training
-from gradgen.search.heuristics import propose
 
 SAID_EVERY = 10
 """Iterations between lines, where nobody watches."""
@@ -73,8 +71,7 @@ def baselines(games: Mapping[str, Game]) -> dict[str, float]:
     """What forward, reverse and the better Markowitz order cost, a mean over the games."""
     total: dict[str, float] = {}
     for game in games.values():
-        orders = propose(game.graph)
-        costs = ((o.found_by, cost_of(game.graph, o, game.objective)) for o in orders)
+        costs = ((order.found_by, game.task.cost(order)) for order in game.task.baselines)
         for name, cost in portfolio.baselines(costs):
             total[name] = total.get(name, 0.0) + cost / len(games)
     return total
@@ -88,6 +85,7 @@ def conclusion(trained: Trained, games: Mapping[str, Game]) -> Iterator[str]:
     last = trained.lines[-1]
     for (name, game), price in zip(games.items(), trained.prices, strict=True):
         known = baselines({name: game})
-        against = ", ".join(f"{k} {v:g}" for k, v in known.items())
+        against = ", ".join(f"{k} {v:,.0f}" for k, v in known.items())
         better = "" if price <= min(known.values()) else ", which is better"
-        yield f"{name}: {price} {game.objective} after {last.episodes} games ({against}{better})"
+        found = f"{price:,} {game.task.objective} after {last.episodes} games"
+        yield f"{name}: {found} ({against}{better})"

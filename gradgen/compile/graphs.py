@@ -50,7 +50,7 @@ def graph_from(settings: Settings) -> LinearGraph:
             about="objective",
         )
     if not settings.path.endswith(".json"):
-        return graph_of(of_neurons(open_front(settings), "learned search"))
+        return graph_of(of_neurons(open_front(settings), "table of all searches"))
     try:
         return read_graph(read_text(settings.path, "the graph"))
     except ValueError as error:

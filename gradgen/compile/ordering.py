@@ -8,6 +8,7 @@ from gradgen.compile.status import Status
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.array_graphs import ArrayGraph
+from gradgen.elimination.arrays import planned
 from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text
@@ -16,8 +17,10 @@ from gradgen.ir.objective import ON_ARRAYS
 from gradgen.ir.plan import PlanObjective
 from gradgen.search.arrays.portfolio import search_arrays
 from gradgen.search.elimination import search as search_order
+from gradgen.search.exact.bounds import lower_bound
 from gradgen.search.heuristics import propose
-from gradgen.search.portfolio import Progress, SearchResult, cheapest_known
+from gradgen.search.portfolio import MANY, Progress, SearchResult, cheapest_known
+from gradgen.search.task import Task, array_task, scalar_task
 
 GIVEN = "given order"
 """How an order was found that was given and says what this run cannot tell."""
@@ -62,6 +65,13 @@ def search(
                 f"on arrays vertices are eliminated, for {', '.join(ON_ARRAYS)}",
                 hint="leave --elimination as it is, and --objective or take one of these",
             )
+        if settings.search == "alphazero":
+            if count != "muls":
+                raise GradgenError(
+                    "the network plays for few multiplications on arrays",
+                    hint="leave --objective as it is, or search with --search auto",
+                )
+            return _play_arrays(settings, graph, status)
         return search_arrays(graph, settings.objective.searched_on_arrays)
     if settings.objective.count == "locality":
         raise GradgenError(
@@ -136,16 +146,48 @@ def _play(
         )
     # jax, haiku and mctx are needed here alone
     from gradgen.search.alphazero.pretrained import general
+    from gradgen.search.alphazero.search import UNKNOWN
     from gradgen.search.alphazero.search import search as play
 
+    few = len(graph.intermediates) <= MANY
     return play(
-        graph,
+        scalar_task(graph, objective),
         general(),
-        objective=objective,
+        bound=lower_bound(graph, objective) if few else UNKNOWN,
         budget=settings.budget,
         seed=settings.seed,
         progress=tell,
     )
+
+
+def _play_arrays(settings: Settings, graph: ArrayGraph, status: Status | None) -> SearchResult:
+    """Let the general network play a graph of arrays; raises GradgenError for what it cannot."""
+    from gradgen.search.alphazero.pretrained import general
+    from gradgen.search.alphazero.search import search as play
+
+    found = play(
+        task_of_arrays(graph, settings.path),
+        general(),
+        budget=settings.budget,
+        seed=settings.seed,
+        progress=None if status is None else _told(status, "muls"),
+    )
+    # as for other searches, linear maps count as the code that they become
+    return replace(found, cost=planned(graph, found.order, graph.sizes).muls)
+
+
+def task_of_arrays(graph: ArrayGraph, path: str) -> Task:
+    """What learned search plays on arrays; raises GradgenError for loops over time.
+
+    `path` is of the source.
+    """
+    if graph.loops:
+        raise GradgenError(
+            "AlphaZero plays graphs without loops, and this function has a loop over time",
+            hint="play a step of the loop, as a function of its own; or leave --search out",
+            path=path,
+        )
+    return array_task(graph, graph.sizes)
 
 
 def _told(status: Status, objective: str) -> Progress:

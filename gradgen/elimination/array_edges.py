@@ -56,6 +56,60 @@ class Edges(Generic[T]):
             into[target] = (into[target] - {vertex}) | sources
         return Edges(out, into)
 
+    def front(
+        self,
+        source: Vertex,
+        target: Vertex,
+        times: Callable[[T, T], T],
+        plus: Callable[[T, T], T | None],
+    ) -> Edges[T]:
+        """The edges when one is joined with all out of its target, and gone (Griewank and Walther,
+        section 9.3); with the last edge into a vertex those out of it go."""
+        out, into = dict(self.out), dict(self.into)
+        edges = dict(out[source])
+        rights = edges.pop(target)
+        for k, lefts in out[target].items():
+            terms = list(edges.get(k, ()))
+            for left in lefts:
+                for right in rights:
+                    _add(terms, times(left, right), plus)
+            edges[k] = tuple(terms)
+            into[k] |= {source}
+        out[source] = edges
+        into[target] -= {source}
+        if not into[target]:
+            for k in out[target]:
+                into[k] -= {target}
+            out[target] = {}
+        return Edges(out, into)
+
+    def back(
+        self,
+        source: Vertex,
+        target: Vertex,
+        times: Callable[[T, T], T],
+        plus: Callable[[T, T], T | None],
+    ) -> Edges[T]:
+        """The edges when one is joined with all into its source, and gone; with the last edge out
+        of a vertex those into it go."""
+        out, into = dict(self.out), dict(self.into)
+        lefts = out[source][target]
+        for k in into[source]:
+            edges = dict(out[k])
+            terms = list(edges.get(target, ()))
+            for left in lefts:
+                for right in edges[source]:
+                    _add(terms, times(left, right), plus)
+            edges[target] = tuple(terms)
+            out[k] = edges
+        into[target] = (into[target] - {source}) | into[source]
+        out[source] = {t: terms for t, terms in out[source].items() if t != target}
+        if not out[source]:
+            for k in into[source]:
+                out[k] = {t: terms for t, terms in out[k].items() if t != source}
+            into[source] = frozenset()
+        return Edges(out, into)
+
 
 def edges_of(
     vertices: int,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from gradgen.elimination.array_costs import Value, bytes_of, crossing, crossing_map
 from gradgen.elimination.array_edges import Edges, edges_of
@@ -14,7 +15,7 @@ from gradgen.ir.array_trace import Applied, Operator, Passed
 from gradgen.ir.code import Var
 from gradgen.ir.patterns import Pattern, product, total, vector
 from gradgen.ir.program import ACCUMULATION, Program, Section
-from gradgen.ir.shapes import Shape, Sizes
+from gradgen.ir.shapes import Shape, Sizes, size
 
 Code = int
 Cost = tuple[int, ...]
@@ -51,6 +52,7 @@ class Table:
         """`shapes` are those of a graph's vertices."""
         self._shapes, self._sizes = shapes, sizes
         self.objectives = tuple(objectives)
+        self._crosses = "locality" in self.objectives
         self._known: list[_Held | _Map] = []
         self._codes: dict[_Held, Code] = {}
         self._bytes: dict[Code, int] = {}
@@ -94,14 +96,28 @@ class Table:
             )
         return self._bytes[code]
 
+    def stored(self, code: Code) -> int:
+        """How many numbers a term stores; none for a linear map."""
+        known = self._known[code]
+        if not isinstance(known, _Held):
+            return 0
+        dims = known.pattern.dims
+        return prod(size(dims[label], self._sizes) for label in known.pattern.held)
+
     def is_computed(self, code: Code) -> bool:
         """Whether a value is a product or a sum."""
         known = self._known[code]
         return isinstance(known, _Held) and known.computed
 
     def _code(self, value: _Held) -> Code:
-        # which operation multiplies is of no importance to what it costs
-        known = replace(value, pattern=replace(value.pattern, contracts=False))
+        # which operation multiplies is of no importance to what it costs, and to some objectives
+        # neither is what else there is to a value
+        known = replace(
+            value,
+            pattern=replace(value.pattern, contracts=False),
+            is_vector=value.is_vector and self._crosses,
+            computed=value.computed and "peak" in self.objectives,
+        )
         if known not in self._codes:
             self._known.append(known)
             self._codes[known] = len(self._known) - 1
@@ -112,7 +128,8 @@ class Table:
             found = product(left.pattern, right.pattern)
             muls = found.multiplications(left.pattern, right.pattern, self._sizes)
             value = _Held(found.pattern, left.is_vector or right.is_vector, computed=True)
-            return self._code(value), self._cost(muls, crossing(left, right, self._sizes))
+            crossed = crossing(left, right, self._sizes) if self._crosses else 0
+            return self._code(value), self._cost(muls, crossed)
         if isinstance(left, _Held):
             assert isinstance(right, _Map)
             operator, vector = right.operator, left
@@ -128,7 +145,7 @@ class Table:
             return None
         if pattern is None or applied is None:
             return None
-        crossed = crossing_map(operator, vector.pattern, self._sizes)
+        crossed = crossing_map(operator, vector.pattern, self._sizes) if self._crosses else 0
         value = replace(vector, pattern=pattern, computed=True)
         muls, _ = applied_counts(applied, argument, self._shapes, self._sizes)
         return self._code(value), self._cost(muls, crossed)

@@ -30,27 +30,31 @@ class KindTable:
         """The product of two partials and what it costs; what is held is no cost of a product."""
         kinds = _kind(left), _kind(right)
         costs = {"edges": 1, "muls": int(not is_free(*kinds)), "peak": 0}
-        return _computed(product_kind(*kinds)), tuple(costs[name] for name in self.objectives)
+        return self._computed(product_kind(*kinds)), tuple(costs[name] for name in self.objectives)
 
     def sum(self, one: Code, other: Code) -> Code:
         """The sum of two partials, which is always one."""
-        return _computed(sum_kind(_kind(one), _kind(other)))
+        return self._computed(sum_kind(_kind(one), _kind(other)))
 
     def size(self, code: Code) -> int:
         """One for what exists at run time."""
         return int(_kind(code) in STORED)
 
+    def stored(self, code: Code) -> int:
+        """How many numbers a partial stores."""
+        return self.size(code)
+
     def is_computed(self, code: Code) -> bool:
         """Whether a partial is a product or a sum."""
         return code >= len(_KINDS)
 
+    def _computed(self, kind: PartialKind) -> Code:
+        # but for what is held, it is of no importance
+        return _KINDS.index(kind) + len(_KINDS) * ("peak" in self.objectives)
+
 
 def _kind(code: Code) -> PartialKind:
     return _KINDS[code % len(_KINDS)]
-
-
-def _computed(kind: PartialKind) -> Code:
-    return len(_KINDS) + _KINDS.index(kind)
 
 
 def coded_kinds(

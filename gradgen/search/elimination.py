@@ -11,10 +11,12 @@ from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import PlanObjective, ProductObjective
 from gradgen.search import portfolio
+from gradgen.search.exact.bounds import LowerBound
 from gradgen.search.portfolio import Progress, SearchResult
 from gradgen.search.steps.anneal import search_edges
 from gradgen.search.steps.exact import cheapest_edges
 from gradgen.search.steps.path_bound import path_bound
+from gradgen.search.task import scalar_task
 
 ITERATIONS_PER_SECOND = 100_000
 """What a second of budget stands for, in sequences that annealing looks at."""
@@ -90,19 +92,17 @@ def _vertices(
     from gradgen.search.alphazero.search import search as play
 
     played = play(
-        graph, general(), objective=objective, budget=budget / 3, seed=seed, progress=progress
+        scalar_task(graph, objective),
+        general(),
+        bound=LowerBound(found.lower_bound, found.bound_by),
+        budget=budget / 3,
+        seed=seed,
+        progress=progress,
     )
     seconds = found.seconds + played.seconds
     if played.cost >= found.cost:
         return replace(found, seconds=seconds)
-    bound = max(played.lower_bound, found.lower_bound)
-    return replace(
-        played,
-        lower_bound=bound,
-        proved=played.cost == bound,
-        bound_by=found.bound_by,
-        seconds=seconds,
-    )
+    return replace(played, seconds=seconds)
 
 
 def _best_by_edges(

@@ -23,6 +23,9 @@ from gradgen.search.alphazero.training import State, Training
 
 LATEST = "latest.safetensors"
 """The checkpoint in a folder of checkpoints."""
+FORMAT = "2"
+"""What networks see: prices and sizes. The first one saw four kinds of partials, and its files do
+not say so."""
 
 
 def write_state(folder: Path, state: State, training: Training, games: Mapping[str, str]) -> None:
@@ -30,7 +33,11 @@ def write_state(folder: Path, state: State, training: Training, games: Mapping[s
 
     `games` are the names and fingerprints of the graphs that are played.
     """
-    about = {"training": json.dumps(asdict(training)), "games": json.dumps(dict(games))}
+    about = {
+        "format": FORMAT,
+        "training": json.dumps(asdict(training)),
+        "games": json.dumps(dict(games)),
+    }
     write_atomically(str(folder / LATEST), save(_flat(state), about))
 
 
@@ -87,7 +94,7 @@ def damaged(path: Path, what: str) -> GradgenError:
 
 def write_network(path: Path, params: Params, size: NetworkSize, about: Mapping[str, str]) -> None:
     """Write a network alone, with how large it is and how it was trained."""
-    described = {"size": json.dumps(asdict(size)), **about}
+    described = {"format": FORMAT, "size": json.dumps(asdict(size)), **about}
     write_atomically(str(path), save(_flat(params), described))
 
 
@@ -132,7 +139,7 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
         with safe_open(path, "numpy") as file:
             about = dict(file.metadata() or {})
-        return load(path.read_bytes()), about
+        arrays = load(path.read_bytes())
     except FileNotFoundError:
         raise GradgenError("there is no network here", path=str(path)) from None
     except OSError as error:
@@ -140,6 +147,14 @@ def _read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     except (SafetensorError, KeyError, TypeError, ValueError, MemoryError) as error:
         # the last ones for numbers that numpy has not
         raise _no_network(path, f"{type(error).__name__}: {error}") from None
+    if about and about.get("format") != FORMAT:
+        raise GradgenError(
+            f"this network is of format {short(about.get('format', '1'))}, and gradgen plays with "
+            f"those of '{FORMAT}'",
+            hint="train it again; or use the version of gradgen that wrote it",
+            path=str(path),
+        )
+    return arrays, about
 
 
 def _no_network(path: Path, why: str) -> GradgenError:

@@ -7,71 +7,63 @@ would teach that the others are worse, so each demonstration is shuffled as far 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.plan import ProductObjective
+from gradgen.elimination.array_edges import Edges, Vertex
+from gradgen.ir.graph import Order
 from gradgen.search.alphazero.game import Game
-from gradgen.search.exact.remainder import Remainder
-from gradgen.search.portfolio import search
+from gradgen.search.arrays.states import Code, Eliminations
 
-PASSES = 10
+PASSES = 6
 """Over an order, each of which lets neighbours change places."""
 
 
-def demonstrate(game: Game, count: int, *, budget: float, seed: int) -> NDArray[np.int32]:
-    """(count, moves): cheap games, all of one price; what is beyond a game's end is its first move.
-
-    The order comes from the portfolio of other searches, which may take `budget` seconds.
-    """
-    found = search(game.graph, objective=game.objective, budget=budget, seed=seed)
-    return np.array(
-        [moves_of(game, steps) for steps in equals(game, found.order, count, seed)], np.int32
-    )
+def demonstrate(game: Game, order: Order, count: int, *, seed: int) -> NDArray[np.int32]:
+    """(count, moves): games that all cost what a vertex order does."""
+    move = {vertex: k for k, vertex in enumerate(game.task.eliminations.intermediates)}
+    shown = [[move[v] for v in steps] for steps in equals(game, order, count, seed)]
+    return np.array(shown, np.int32)
 
 
-def moves_of(game: Game, steps: Iterable[int]) -> list[int]:
-    """The moves that eliminate these vertices."""
-    number = {vertex: move for move, vertex in enumerate(game.graph.intermediates)}
-    return [number[vertex] for vertex in steps]
-
-
-def equals(game: Game, order: Order, count: int, seed: int) -> list[list[int]]:
+def equals(game: Game, order: Order, count: int, seed: int) -> list[list[Vertex]]:
     """Orders of the same price as this one, as vertices: it, shuffled ever further."""
-    number = {vertex.name: k for k, vertex in enumerate(game.graph.vertices)}
+    number = {name: v for v, name in enumerate(game.task.names)}
     steps = [number[name] for name in order.steps]
     chance = random.Random(seed)
     found = []
     for _ in range(count):
         for _ in range(PASSES):
-            steps = _pass(game.graph, game.objective, steps, chance)
+            steps = _pass(game.task.eliminations, steps, chance)
         found.append(steps)
     return found
 
 
 def _pass(
-    graph: LinearGraph, objective: ProductObjective, steps: list[int], chance: random.Random
-) -> list[int]:
+    eliminations: Eliminations, steps: Sequence[Vertex], chance: random.Random
+) -> list[Vertex]:
     """Exchange neighbours along an order, where that costs nothing and chance wants it.
 
     The edges after two eliminations are the same in either order, so only their own prices change.
     """
-    state = Remainder(graph, objective)
+    edges = eliminations.start
     held = steps[0]
     passed = []
     for vertex in steps[1:]:
-        if chance.random() < 0.5 and _together(state, held, vertex) == _together(
-            state, vertex, held
-        ):
+        if chance.random() < 0.5 and _is_free(eliminations, edges, held, vertex):
             held, vertex = vertex, held
-        state.eliminate(held)
+        edges = eliminations.without(edges, held)
         passed.append(held)
         held = vertex
     return [*passed, held]
 
 
-def _together(state: Remainder, first: int, second: int) -> int:
-    return state.copy().eliminate_all((first, second))
+def _is_free(eliminations: Eliminations, edges: Edges[Code], one: Vertex, other: Vertex) -> bool:
+    """Whether two vertices cost the same in either order; those without an edge between do."""
+    if one not in edges.out[other] and other not in edges.out[one]:
+        return True
+    both = [eliminations.walk(edges, pair) for pair in ((one, other), (other, one))]
+    prices = [None if found is None else eliminations.total(found[0]) for found in both]
+    return prices[0] == prices[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,11 +12,11 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from gradgen.search.alphazero.game import Board, Game, stack
+from gradgen.search.alphazero.game import Board, Position
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge
-from gradgen.search.alphazero.rules import RULES
+from gradgen.search.alphazero.rules import Rules
 from gradgen.search.alphazero.selfplay import play_given
 
 
@@ -35,18 +35,19 @@ class Imitation:
 
 def imitate(
     judge: Judge,
+    rules: Rules,
     params: Params,
-    games: Sequence[Game],
+    given: tuple[Board, Position],
     demonstrations: NDArray[np.int32],
     imitation: Imitation,
 ) -> Iterator[tuple[Params, Loss]]:
-    """Update a network towards demonstrations, which are (games, several, moves) of the games.
+    """Update a network towards demonstrations, which are (games, several, moves) of games.
 
-    Yields the network after each update, and the mean loss on what it just looked at.
+    `given` are the games' boards and first positions, stacked. Yields the network after each
+    update, and the mean loss on what it just looked at.
     """
-    rules = RULES[games[0].elimination]
     adam = optimizer(imitation.learning, imitation.updates)
-    starts = jax.tree.map(jnp.asarray, stack([game.start for game in games]))
+    boards, starts = jax.tree.map(jnp.asarray, given)
     shown = jnp.asarray(demonstrations)
 
     @jax.jit
@@ -57,18 +58,16 @@ def imitate(
         which, how, when = jax.random.split(key, 3)
         chosen = jax.random.randint(which, (imitation.games,), 0, shown.shape[0])
         ways = jax.random.randint(how, (imitation.games,), 0, shown.shape[1])
-        start: Board = jax.tree.map(lambda leaf: leaf[chosen], starts)
-        _, experience = jax.vmap(partial(play_given, rules))(start, shown[chosen, ways])
+        board, start = jax.tree.map(lambda leaf: leaf[chosen], (boards, starts))
+        _, experience = jax.vmap(partial(play_given, rules))(board, start, shown[chosen, ways])
         # a place within each game's own length
         share = jax.random.uniform(when, (imitation.games, imitation.positions))
         places = (share * experience.real.sum(1, keepdims=True)).astype(int)
         rows = jnp.arange(imitation.games)[:, None]
-        batch = jax.tree.map(
-            lambda leaf: leaf[rows, places].reshape(-1, *leaf.shape[2:]), experience
-        )
+        batch = jax.tree.map(lambda leaf: leaf[rows, places], experience)
         part = partial(losses, judge, rules, imitation.learning)
-        (_, loss), gradient = jax.value_and_grad(part, has_aux=True)(params, batch)
-        loss, gradient = jax.tree.map(lambda x: x / batch.real.shape[0], (loss, gradient))
+        (_, loss), gradient = jax.value_and_grad(part, has_aux=True)(params, board, batch)
+        loss, gradient = jax.tree.map(lambda x: x / batch.real.size, (loss, gradient))
         change, moments = adam.update(gradient, moments, params)
         return optax.apply_updates(params, change), moments, loss
 

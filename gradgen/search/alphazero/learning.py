@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gradgen.search.alphazero.game import Array, reversed_position
+from gradgen.search.alphazero.game import Array, Board, reversed_board, reversed_position
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge
 from gradgen.search.alphazero.rules import Rules
@@ -54,29 +54,49 @@ def optimizer(learning: Learning, updates: int) -> optax.GradientTransformation:
 
 
 def losses(
-    judge: Judge, rules: Rules, learning: Learning, params: Params, experience: Experience
+    judge: Judge,
+    rules: Rules,
+    learning: Learning,
+    params: Params,
+    boards: Board,
+    experience: Experience,
 ) -> tuple[jax.Array, Loss]:
     """The sum of the loss over a batch of experiences, and the sums of its parts.
 
-    What comes after the end of a game counts nothing. Every second experience is learned on the
-    graph turned round, whose arrays may have another shape.
+    Experiences have axes of boards and of positions on each. What comes after the end of a game
+    counts nothing. Every second experience is learned on the graph turned round, whose arrays may
+    have another shape.
     """
-    if learning.reversals:
-        kept = jax.tree.map(lambda leaf: leaf[0::2], experience)
-        turned = jax.tree.map(lambda leaf: leaf[1::2], experience)
-        turned = turned._replace(
-            position=jax.vmap(reversed_position)(turned.position),
-            weights=jax.vmap(rules.turned)(turned.position, turned.weights),
-        )
-        parts = [_losses(judge, params, half) for half in (kept, turned)]
-        loss = Loss(*(sum(values) for values in zip(*parts, strict=True)))
-    else:
-        loss = _losses(judge, params, experience)
+    parts = jax.vmap(partial(_on_board, judge, rules, learning, params))(boards, experience)
+    loss = Loss(*(part.sum() for part in parts))
     return loss.divergence + learning.value_weight * loss.squared_error, loss
 
 
-def _losses(judge: Judge, params: Params, experience: Experience) -> Loss:
-    judged = jax.vmap(partial(judge, params))(experience.position)
+def _on_board(
+    judge: Judge,
+    rules: Rules,
+    learning: Learning,
+    params: Params,
+    board: Board,
+    experience: Experience,
+) -> Loss:
+    if not learning.reversals:
+        return _losses(judge, params, board, experience)
+    kept = jax.tree.map(lambda leaf: leaf[0::2], experience)
+    turned = jax.tree.map(lambda leaf: leaf[1::2], experience)
+    turned = turned._replace(
+        position=jax.vmap(reversed_position)(turned.position),
+        weights=jax.vmap(rules.turned)(turned.position, turned.weights),
+    )
+    halves = (
+        _losses(judge, params, board, kept),
+        _losses(judge, params, reversed_board(board), turned),
+    )
+    return Loss(*(sum(parts) for parts in zip(*halves, strict=True)))
+
+
+def _losses(judge: Judge, params: Params, board: Board, experience: Experience) -> Loss:
+    judged = jax.vmap(partial(judge, params, board))(experience.position)
     wanted = experience.weights
     asked = wanted > 0
     excess = jnp.log(jnp.where(asked, wanted, 1.0)) - jax.nn.log_softmax(judged.logits)

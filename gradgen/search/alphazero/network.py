@@ -1,6 +1,6 @@
 """The network that judges a position: an axial transformer over the matrix of edges.
 
-Every entry of the matrix that holds an edge is a token, and so is the diagonal of each intermediate
+Every term of an edge is a token, and so is the diagonal of each intermediate
 left, which speaks for the vertex. Attention goes along rows, where a token sees the edges into the
 same vertex, and along columns, where it sees those out of it (Ho et al., Axial attention in
 multidimensional transformers, 2019); a vertex's own token lies on its row and on its column. Graphs
@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.ir.graph import Elimination
-from gradgen.search.alphazero.game import CODES, Board
+from gradgen.search.alphazero.game import Board, Position, inputs_of, score
+from gradgen.search.alphazero.rules import RULES
 
 Params = Mapping[str, Mapping[str, jax.Array]]
 
@@ -47,11 +48,11 @@ class Judgement(NamedTuple):
     logits: jax.Array
     """(A,): of the moves; those that are not legal have the lowest number there is."""
     value: jax.Array
-    """(): the return to be expected from here, in units of the position's scale."""
+    """(): the score that is to be expected in the end."""
 
 
 class _Tokens(NamedTuple):
-    """Where the T = M + edges tokens lie: first the intermediates, then the edges."""
+    """Where the T = M + edges tokens lie: first the intermediates, then the terms of edges."""
 
     rows: jax.Array
     """(T,)"""
@@ -59,18 +60,19 @@ class _Tokens(NamedTuple):
     """(T,)"""
     valid: jax.Array
     """(T,) bool"""
-    kinds: jax.Array
-    """(T,): the code of each edge; none for intermediates."""
+    terms: jax.Array
+    """(T,): the number of each term; none for intermediates."""
 
 
 def network(size: NetworkSize, edges: int, elimination: Elimination = "vertex") -> hk.Transformed:
-    """The network for one position, as `init(key, position)` and `apply(params, position)`.
+    """The network for one position, as `init(key, board, position)` and `apply(params, board,
+    position)`.
 
-    It sees so many edges; should a position have more, those into the last rows escape it. Its
+    It sees so many terms; should a position have more, those into the last rows escape it. Its
     policy is over the vertices, or over the edges.
     """
     return hk.without_apply_rng(
-        hk.transform(lambda position: _judge(size, edges, elimination, position))
+        hk.transform(lambda board, position: _judge(size, edges, elimination, board, position))
     )
 
 
@@ -79,9 +81,11 @@ def count_parameters(params: Params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
-def _judge(size: NetworkSize, edges: int, elimination: Elimination, position: Board) -> Judgement:
+def _judge(
+    size: NetworkSize, edges: int, elimination: Elimination, board: Board, position: Position
+) -> Judgement:
     found = _tokens(edges, position)
-    tokens = _embed(size, position, found)
+    tokens = _embed(size, board, position, found)
     along_rows = found.valid & (found.rows[:, None] == found.rows)
     along_columns = found.valid & (found.columns[:, None] == found.columns)
     if size.attention == "full":
@@ -96,32 +100,58 @@ def _judge(size: NetworkSize, edges: int, elimination: Elimination, position: Bo
     if elimination == "edge":
         logits = _edge_logits(size, position, found, tokens, vertices)
     else:
-        logits = jnp.where(position.left, _logits(vertices), _lowest(vertices))
-    return Judgement(logits, _value(size, position, vertices))
-
-
-def _tokens(edges: int, position: Board) -> _Tokens:
-    room, inputs = position.left.shape[0], position.independents.shape[0]
-    inner = jnp.arange(room)
-    width = position.edges.shape[1]
-    flat = position.edges.ravel()
-    (places,) = jnp.nonzero(flat, size=edges, fill_value=flat.size)
-    there = places < flat.size
-    kinds = jnp.where(there, flat[jnp.minimum(places, flat.size - 1)], 0)
-    return _Tokens(
-        rows=jnp.concatenate([inner, places // width]),
-        columns=jnp.concatenate([inputs + inner, jnp.where(there, places % width, -1)]),
-        valid=jnp.concatenate([position.left, there]),
-        kinds=jnp.concatenate([jnp.zeros(room, jnp.int32), kinds.astype(jnp.int32)]),
+        logits = _logits(vertices)
+    legal = RULES[elimination].legal(board, position)
+    return Judgement(
+        jnp.where(legal, logits, _lowest(logits)), _value(size, board, position, vertices)
     )
 
 
-def _embed(size: NetworkSize, position: Board, found: _Tokens) -> jax.Array:
-    """(T, channels): what kind of edge each token is, and between which groups of vertices."""
-    room, inputs = position.left.shape[0], position.independents.shape[0]
+def _tokens(edges: int, position: Position) -> _Tokens:
+    room, inputs = position.left.shape[0], inputs_of(position)
+    inner = jnp.arange(room)
+    _, width, slots = position.edges.shape
+    flat = position.edges.ravel()
+    (places,) = jnp.nonzero(flat, size=edges, fill_value=flat.size)
+    there = places < flat.size
+    terms = jnp.where(there, flat[jnp.minimum(places, flat.size - 1)], 0)
+    entries = places // slots
+    return _Tokens(
+        rows=jnp.concatenate([inner, jnp.where(there, entries // width, -1)]),
+        columns=jnp.concatenate([inputs + inner, jnp.where(there, entries % width, -1)]),
+        valid=jnp.concatenate([position.left, there]),
+        terms=jnp.concatenate([jnp.zeros(room, jnp.int32), terms.astype(jnp.int32)]),
+    )
+
+
+def _embed(size: NetworkSize, board: Board, position: Position, found: _Tokens) -> jax.Array:
+    """(T, channels): between which groups of vertices each token is, and what it is by price and
+    size: what a term stores, what its dearest product takes on either side, and what eliminating
+    it now would take in front and in the back; of a vertex, what eliminating it now would."""
+    room, inputs = position.left.shape[0], inputs_of(position)
     groups = (found.rows < room) * 2 + (found.columns >= inputs)
-    kinds = hk.Embed(CODES, size.channels)(found.kinds)
-    return kinds + hk.Embed(4, size.channels)(groups)
+    terms, rows, columns = (x[room:] for x in (found.terms, found.rows, found.columns))
+    # what leads out of a vertex meets what leads into it
+    meets = (columns[:, None] == rows + inputs) & (rows >= 0) & (rows < room)
+    prices = jnp.asarray(board.price)[terms[:, None], terms] / board.unit
+    prices = jnp.where(meets, prices, 0.0)
+    ahead, behind = prices.sum(0), prices.sum(1)
+    alone = jax.ops.segment_sum(ahead, jnp.where(rows < 0, room, rows), room)
+    sides = jnp.asarray(board.sides)[:, terms]
+    priced = [jnp.asarray(board.own)[terms], *sides[..., 0], ahead, behind]
+    of_terms = jnp.concatenate([_magnified(jnp.stack(priced, -1)), sides[..., 1].T], -1)
+    embedded = (
+        hk.Linear(size.channels)(_magnified(alone[:, None])),
+        hk.Linear(size.channels)(of_terms),
+    )
+    return jnp.concatenate(embedded) + hk.Embed(4, size.channels)(groups)
+
+
+def _magnified(ratios: jax.Array) -> jax.Array:
+    """(..., 3 * features): prices and sizes in units of the board's, in log scale. It is nearly
+    linear below one, so that small ones are told apart by being magnified."""
+    scaled = jnp.log1p(ratios[..., None] * jnp.array([1.0, 1e2, 1e4]))
+    return scaled.reshape(*ratios.shape[:-1], -1) / 4.0
 
 
 def _attention(size: NetworkSize, tokens: jax.Array, seen: jax.Array) -> jax.Array:
@@ -146,11 +176,13 @@ def _normalised(tokens: jax.Array) -> jax.Array:
     return hk.LayerNorm(-1, create_scale=True, create_offset=True)(tokens)
 
 
-def _vertices(size: NetworkSize, position: Board, found: _Tokens, tokens: jax.Array) -> jax.Array:
+def _vertices(
+    size: NetworkSize, position: Position, found: _Tokens, tokens: jax.Array
+) -> jax.Array:
     """(M, channels): each intermediate by its own token and the sums of its edges' tokens."""
-    room, inputs = position.left.shape[0], position.independents.shape[0]
+    room, inputs = position.left.shape[0], inputs_of(position)
     inner = jnp.arange(room)[:, None]
-    edges = found.valid & (found.kinds > 0)
+    edges = found.valid & (found.terms > 0)
     into = (edges & (found.rows == inner)).astype(tokens.dtype) @ tokens
     out = (edges & (found.columns == inputs + inner)).astype(tokens.dtype) @ tokens
     around = hk.Linear(size.channels)(into) + hk.Linear(size.channels)(out)
@@ -160,14 +192,15 @@ def _vertices(size: NetworkSize, position: Board, found: _Tokens, tokens: jax.Ar
 
 def _edge_logits(
     size: NetworkSize,
-    position: Board,
+    position: Position,
     found: _Tokens,
     tokens: jax.Array,
     vertices: jax.Array,
 ) -> jax.Array:
-    """(2 * rows * columns,): each edge's front and back elimination, by it and the vertex there."""
-    room, inputs = position.left.shape[0], position.independents.shape[0]
-    height, width = position.edges.shape
+    """(2 * rows * columns,): each edge's front and back elimination, by it and the vertex there; of
+    several terms the one that says most for it counts."""
+    room, inputs = position.left.shape[0], inputs_of(position)
+    height, width, _ = position.edges.shape
     rows, columns = found.rows[room:], found.columns[room:]
     ends = (rows < room, rows), (columns >= inputs, columns - inputs)
     logits = []
@@ -178,7 +211,7 @@ def _edge_logits(
         scores = _logits(jax.nn.gelu(hk.Linear(size.channels)(both)))
         places = jnp.where(legal, rows * width + columns, height * width)
         full = jnp.full(height * width, _lowest(tokens))
-        logits.append(full.at[places].set(scores, mode="drop"))
+        logits.append(full.at[places].max(scores, mode="drop"))
     return jnp.concatenate(logits)
 
 
@@ -191,9 +224,9 @@ def _lowest(tokens: jax.Array) -> float:
     return float(jnp.finfo(tokens.dtype).min)
 
 
-def _value(size: NetworkSize, position: Board, vertices: jax.Array) -> jax.Array:
-    """Minus the prices to be expected for the vertices left."""
+def _value(size: NetworkSize, board: Board, position: Position, vertices: jax.Array) -> jax.Array:
+    """What the game is worth with the prices to be expected for the vertices left."""
     if not size.value:
         return jnp.zeros(())
-    prices = jax.nn.softplus(hk.Linear(1)(vertices)[:, 0])
-    return -jnp.where(position.left, prices, 0.0).sum() / position.scale
+    prices = board.unit * jnp.exp(hk.Linear(1)(vertices)[:, 0])
+    return score(board, position.spent + jnp.where(position.left, prices, 0.0).sum())

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import mctx
 
-from gradgen.search.alphazero.game import Board
+from gradgen.search.alphazero.game import Board, Position
 from gradgen.search.alphazero.network import Judgement, Params
-from gradgen.search.alphazero.rules import Rules, is_over
+from gradgen.search.alphazero.rules import Rules, outcome
 
-Judge = Callable[[Params, Board], Judgement]
+Judge = Callable[[Params, Board, Position], Judgement]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def advise(
     planning: Planning,
     params: Params,
     key: jax.Array,
-    position: Board,
+    board: Board,
+    position: Position,
 ) -> Advice:
     """Search from one position.
 
@@ -56,7 +57,7 @@ def advise(
     the same advice however it is spread over devices.
     """
     one = jax.tree.map(lambda leaf: leaf[None], position)
-    judged = jax.vmap(partial(judge, params))(one)
+    judged = jax.vmap(partial(judge, params, board))(one)
     root = mctx.RootFnOutput(prior_logits=judged.logits, value=judged.value, embedding=one)
     search = mctx.gumbel_muzero_policy
     options: dict[str, Any] = {"max_num_considered_actions": planning.considered}
@@ -66,9 +67,9 @@ def advise(
         params,
         key,
         root,
-        partial(_follow, judge, rules),
+        partial(_follow, judge, rules, board),
         planning.simulations,
-        invalid_actions=~jax.vmap(rules.legal)(one),
+        invalid_actions=~jax.vmap(partial(rules.legal, board))(one),
         **options,
     )
     return Advice(found.action[0], found.action_weights[0])
@@ -77,19 +78,21 @@ def advise(
 def _follow(
     judge: Judge,
     rules: Rules,
+    board: Board,
     params: Params,
     key: jax.Array,
     moves: jax.Array,
-    positions: Board,
-) -> tuple[Any, Board]:
-    """What each move leads to: minus its price as the reward, and how the network judges it."""
-    following, prices = jax.vmap(rules.play)(positions, moves)
-    judged = jax.vmap(partial(judge, params))(following)
-    over = jax.vmap(is_over)(following)
+    positions: Position,
+) -> tuple[Any, Position]:
+    """What each move leads to, and how the network judges it. Nothing counts but the score in the
+    end, which is of the game's whole price: logarithms do not add up move by move."""
+    following, _ = jax.vmap(partial(rules.play, board))(positions, moves)
+    judged = jax.vmap(partial(judge, params, board))(following)
+    over = jax.vmap(partial(rules.is_over, board))(following)
     found = mctx.RecurrentFnOutput(
-        reward=-prices / positions.scale,
-        discount=jnp.where(over, 0.0, 1.0),
+        reward=jnp.zeros_like(judged.value),
+        discount=jnp.ones_like(judged.value),
         prior_logits=judged.logits,
-        value=jnp.where(over, 0.0, judged.value),
+        value=jnp.where(over, jax.vmap(partial(outcome, board))(following), judged.value),
     )
     return found, following

@@ -16,14 +16,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError
 from gradgen.files import make_folder, read_text, write_atomically
 from gradgen.ir.graph import Order
 from gradgen.search.alphazero.checkpoint import LATEST, damaged, read_state, write_state
 from gradgen.search.alphazero.demonstrations import demonstrate
 from gradgen.search.alphazero.distributed import is_first
-from gradgen.search.alphazero.game import Game
+from gradgen.search.alphazero.game import Game, stack
 from gradgen.search.alphazero.imitation import Imitation, imitate
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.selfplay import play_at_random
@@ -137,13 +136,21 @@ def train(
             hint="learn more slowly, with a lower --rate"
             + ("; the checkpoint is of the iteration before" if lines and folder else ""),
         )
-    best = state.best
+    orders = _possible(trainer, state) if lines else ()
     return Trained(
-        tuple(trainer.orders(best)) if lines else (),
-        tuple(int(price) for price in np.asarray(best.prices)) if lines else (),
+        orders,
+        tuple(g.task.cost(order) for g, order in zip(trainer.games, orders, strict=False)),
         tuple(lines),
         jax.tree.map(np.asarray, state.params),
         interrupted,
+    )
+
+
+def _possible(trainer: Trainer, state: State) -> tuple[Order, ...]:
+    """The best orders of the games; where all of one were lost, the cheapest that needs none."""
+    return tuple(
+        order if game.task.is_possible(order) else min(game.task.baselines, key=game.task.cost)
+        for game, order in zip(trainer.games, trainer.orders(state.best), strict=True)
     )
 
 
@@ -168,7 +175,7 @@ def _is_finite(tree: Any) -> bool:
 def _named(games: Mapping[str, Game]) -> dict[str, str]:
     """What tells the games of a checkpoint, by their names."""
     return {
-        name: f"{game.graph.fingerprint}, {game.elimination}, {game.objective}"
+        name: f"{game.task.fingerprint}, {game.elimination}, {game.task.objective}"
         for name, game in games.items()
     }
 
@@ -191,16 +198,17 @@ def _require_new(folder: Path) -> None:
 
 
 def _require_prices(trainer: Trainer, state: State, folder: Path) -> None:
-    """Raise GradgenError unless the orders of a checkpoint cost what it says."""
+    """Raise GradgenError unless the orders of a checkpoint cost what it says.
+
+    Prices of games are added up in float32.
+    """
     try:
         orders = trainer.orders(state.best)
-        costs = [
-            cost_of(game.graph, order, game.objective)
-            for game, order in zip(trainer.games, orders, strict=True)
-        ]
-    except (IndexError, ValueError):
+        costs = [g.task.cost(order) for g, order in zip(trainer.games, orders, strict=True)]
+    except (LookupError, ValueError):
         costs = []
-    if costs != np.asarray(state.best.prices).tolist():
+    prices = np.asarray(state.best.prices)
+    if len(costs) != len(prices) or not np.allclose(costs, prices, rtol=1e-5):
         raise damaged(folder / LATEST, "its orders do not cost what it says")
 
 
@@ -212,10 +220,14 @@ def _is_due(iteration: int, saved: float) -> bool:
 
 def _warmed(trainer: Trainer, params: Params, seconds: float, seed: int) -> Params:
     """A network that imitates what the other searches find on the games."""
-    shown = [demonstrate(game, 8, budget=seconds, seed=seed) for game in trainer.games]
-    padded = [np.pad(s, ((0, 0), (0, trainer.length - s.shape[1]))) for s in shown]
+    each = [
+        demonstrate(game, game.task.search(seconds, seed), 8, seed=seed) for game in trainer.games
+    ]
+    padded = [np.pad(s, ((0, 0), (0, trainer.length - s.shape[1]))) for s in each]
     imitation = Imitation(seed=seed, learning=trainer.training.learning)
-    for warmed, _ in imitate(trainer.judge, params, trainer.games, np.array(padded), imitation):
+    given = stack([(game.board, game.start) for game in trainer.games])
+    shown = np.array(padded)
+    for warmed, _ in imitate(trainer.judge, trainer.rules, params, given, shown, imitation):
         params = warmed
     return params
 
@@ -229,7 +241,7 @@ class _Random:
         self._each *= training.planning.simulations + 1
         self._trainer = trainer
         self._play = jax.jit(
-            jax.vmap(partial(play_at_random, trainer.rules, trainer.length), (0, None)),
+            jax.vmap(partial(play_at_random, trainer.rules, trainer.length), (0, None, None)),
         )
         self._best = np.full(len(trainer.games), np.inf)
         for line in lines:
@@ -240,7 +252,7 @@ class _Random:
         for k, game in enumerate(self._trainer.games):
             key = jax.random.fold_in(jax.random.key(self._trainer.training.seed + 2), iteration)
             keys = jax.random.split(jax.random.fold_in(key, k), self._each)
-            found = self._play(keys, jax.tree.map(np.asarray, game.start))
+            found = self._play(keys, *jax.tree.map(np.asarray, (game.board, game.start)))
             self._best[k] = min(self._best[k], float(found.price.min()))
         return float(self._best.mean())
 

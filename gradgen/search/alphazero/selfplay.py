@@ -1,4 +1,4 @@
-"""Games played by the network: with search, for it to learn from, and greedily, to show it."""
+"""Games played by the network: with search, for it to learn from, and without, to use it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradgen.search.alphazero.game import Array, Board
+from gradgen.search.alphazero.game import Array, Board, Position
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Advice, Judge, Planning, advise
-from gradgen.search.alphazero.rules import Rules, is_over
-
-BROKEN_OFF = 2.0
-"""What a game costs beside its moves that is not over by then, in units of its scale."""
+from gradgen.search.alphazero.rules import Rules, outcome, total
 
 
 class Experience(NamedTuple):
     """What there is to learn from a position; games have a leading axis of moves."""
 
-    position: Board
+    position: Position
     weights: Array
     """(A,): the policy that the search advised, for all moves."""
     value: Array
-    """(): the return from here to the end of the game."""
+    """(): the score of the game."""
     real: Array
     """() bool: False once the game is over."""
 
@@ -35,7 +32,7 @@ class Played(NamedTuple):
     moves: jax.Array
     """(moves,)"""
     price: jax.Array
-    """(): the multiplications of all its moves."""
+    """(): the multiplications of all its moves, and more if it was lost."""
 
 
 def play_with_search(
@@ -45,62 +42,94 @@ def play_with_search(
     moves: int,
     params: Params,
     key: jax.Array,
-    start: Board,
+    board: Board,
+    start: Position,
 ) -> tuple[Played, Experience]:
     """Play one game of `moves` moves, each advised by a search."""
 
-    def choose(position: Board, key: jax.Array) -> Advice:
-        return advise(judge, rules, planning, params, key, position)
+    def choose(position: Position, key: jax.Array) -> Advice:
+        return advise(judge, rules, planning, params, key, board, position)
 
-    return _play(rules, choose, start, jax.random.split(key, moves))
+    return _play(rules, choose, board, start, jax.random.split(key, moves))
 
 
-def play_greedily(judge: Judge, rules: Rules, moves: int, params: Params, start: Board) -> Played:
+def play_greedily(
+    judge: Judge, rules: Rules, moves: int, params: Params, board: Board, start: Position
+) -> Played:
     """Play one game without search: always the move that the policy likes best."""
 
-    def choose(position: Board, _: jax.Array) -> Advice:
-        logits = judge(params, position).logits
+    def choose(position: Position, _: jax.Array) -> Advice:
+        logits = judge(params, board, position).logits
         return Advice(jnp.argmax(logits), logits)
 
-    return _play(rules, choose, start, jnp.arange(moves))[0]
+    return _play(rules, choose, board, start, jnp.arange(moves))[0]
 
 
-def play_given(rules: Rules, start: Board, moves: jax.Array) -> tuple[Played, Experience]:
+def play_on(
+    judge: Judge,
+    rules: Rules,
+    params: Params,
+    board: Board,
+    start: Position,
+    given: jax.Array,
+    known: jax.Array,
+    heat: jax.Array,
+    key: jax.Array,
+) -> Played:
+    """Play a game whose first `known` moves are given, and on from there without search.
+
+    Moves are drawn from the policy; with a `heat` below one likely ones become likelier, and with
+    none the likeliest is played.
+    """
+
+    def choose(position: Position, each: tuple[jax.Array, ...]) -> Advice:
+        number, move, chance = each
+        logits = judge(params, board, position).logits
+        drawn = jnp.argmax(logits + heat * jax.random.gumbel(chance, logits.shape))
+        return Advice(jnp.where(number < known, move, drawn), logits)
+
+    keys = jax.random.split(key, given.shape[0])
+    return _play(rules, choose, board, start, (jnp.arange(given.shape[0]), given, keys))[0]
+
+
+def play_given(
+    rules: Rules, board: Board, start: Position, moves: jax.Array
+) -> tuple[Played, Experience]:
     """A game whose moves are known, as something to learn from."""
 
-    def choose(position: Board, move: jax.Array) -> Advice:
-        return Advice(move, jax.nn.one_hot(move, rules.legal(position).shape[0]))
+    def choose(position: Position, move: jax.Array) -> Advice:
+        return Advice(move, jax.nn.one_hot(move, rules.legal(board, position).shape[0]))
 
-    return _play(rules, choose, start, moves)
+    return _play(rules, choose, board, start, moves)
 
 
-def play_at_random(rules: Rules, moves: int, key: jax.Array, start: Board) -> Played:
+def play_at_random(
+    rules: Rules, moves: int, key: jax.Array, board: Board, start: Position
+) -> Played:
     """Play one game with moves drawn evenly, for comparison."""
 
-    def choose(position: Board, key: jax.Array) -> Advice:
-        logits = jnp.where(rules.legal(position), 0.0, -jnp.inf)
+    def choose(position: Position, key: jax.Array) -> Advice:
+        logits = jnp.where(rules.legal(board, position), 0.0, -jnp.inf)
         return Advice(jnp.argmax(logits + jax.random.gumbel(key, logits.shape)), logits)
 
-    return _play(rules, choose, start, jax.random.split(key, moves))[0]
+    return _play(rules, choose, board, start, jax.random.split(key, moves))[0]
 
 
 def _play(
     rules: Rules,
-    choose: Callable[[Board, jax.Array], Advice],
-    start: Board,
-    given: jax.Array,
+    choose: Callable[[Position, Any], Advice],
+    board: Board,
+    start: Position,
+    given: Any,
 ) -> tuple[Played, Experience]:
-    """Play one game, a move for each of what is given; XLA leaves out what nobody asks for.
+    """Play one game, a move for each of what is given; XLA leaves out what nobody asks for."""
 
-    A game that was broken off costs more than one that was not.
-    """
-
-    def turn(position: Board, each: jax.Array) -> tuple[Board, tuple[Any, ...]]:
+    def turn(position: Position, each: Any) -> tuple[Position, tuple[Any, ...]]:
         advice = choose(position, each)
-        following, price = rules.play(position, advice.move)
-        return following, (position, advice.weights, advice.move, price, ~is_over(position))
+        following, _ = rules.play(board, position, advice.move)
+        real = ~rules.is_over(board, position)
+        return following, (position, advice.weights, advice.move, real)
 
-    last, (positions, weights, moves, prices, real) = jax.lax.scan(turn, start, given)
-    fine = jnp.where(is_over(last), 0.0, BROKEN_OFF * start.scale)
-    returns = -(jnp.cumsum(prices[::-1])[::-1] + fine) / start.scale
-    return Played(moves, prices.sum() + fine), Experience(positions, weights, returns, real)
+    last, (positions, weights, moves, real) = jax.lax.scan(turn, start, given)
+    scores = jnp.broadcast_to(outcome(board, last), real.shape)
+    return Played(moves, total(board, last)), Experience(positions, weights, scores, real)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gradgen.errors import GradgenError
 from gradgen.ir.graph import Order
-from gradgen.search.alphazero.game import Board, Game, edges_seen, stack
+from gradgen.search.alphazero.game import Board, Game, Position, edges_seen, stack
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import NetworkSize, Params, network
 from gradgen.search.alphazero.planning import Judge, Planning
@@ -104,7 +104,7 @@ class Iteration:
     seconds: float
 
 
-Update = Callable[[State, Board, NDArray[np.int32]], tuple[State, Played, Loss]]
+Update = Callable[[State, Board, Position, NDArray[np.int32]], tuple[State, Played, Loss]]
 
 
 class Trainer:
@@ -136,12 +136,16 @@ class Trainer:
         self.judge: Judge = self._network.apply
         self.length = max(game.moves for game in games)
         repeated = training.environments // len(games)
-        self._starts = self._spread(stack([game.start for game in self.games] * repeated))
+        given = stack([(game.board, game.start) for game in self.games])
+        self._given: tuple[Board, Position] = given
+        self._boards, self._starts = self._spread(
+            jax.tree.map(lambda leaf: np.concatenate([leaf] * repeated), given)
+        )
         self._numbers = self._spread(np.arange(training.environments, dtype=np.int32))
         self._optimizer = optimizer(training.learning, training.iterations * training.updates)
         self._step: Update = jax.jit(self._sharded())
         self._greedy = jax.jit(
-            jax.vmap(partial(play_greedily, self.judge, self.rules, self.length), (None, 0))
+            jax.vmap(partial(play_greedily, self.judge, self.rules, self.length), (None, 0, 0))
         )
 
     def begin(self, params: Params | None = None) -> State:
@@ -149,12 +153,9 @@ class Trainer:
 
         Raises GradgenError if the games to be remembered take too much memory.
         """
-        one = self.games[0].start
-        if params is None:
-            key = jax.random.key(self.training.seed)
-            params = self._network.init(key, one)
+        board, one = self.games[0].board, self.games[0].start
         capacity = self.training.remembered * self.length
-        weights = np.zeros(jax.eval_shape(self.rules.legal, one).shape, np.float32)
+        weights = np.zeros(jax.eval_shape(self.rules.legal, board, one).shape, np.float32)
         example = Experience(one, weights, np.float32(0), np.bool_(0))
         room = jax.eval_shape(lambda: empty(example, capacity))
         size = self.training.environments * sum(
@@ -168,6 +169,9 @@ class Trainer:
         replay = jax.tree.map(
             lambda leaf: np.zeros((self.training.environments, *leaf.shape), leaf.dtype), room
         )
+        if params is None:
+            key = jax.random.key(self.training.seed)
+            params = self._network.init(key, board, one)
         best = Best(
             jnp.zeros((len(self.games), self.length), jnp.int32),
             jnp.full(len(self.games), jnp.inf, jnp.float32),
@@ -188,7 +192,7 @@ class Trainer:
         for number in range(int(state.iteration), self.training.iterations):
             begin = time.perf_counter()
             best = state.best
-            state, played, loss = self._step(state, self._starts, self._numbers)
+            state, played, loss = self._step(state, self._boards, self._starts, self._numbers)
             moves, prices = _gathered(played.moves), _gathered(played.price)
             divergence, error = float(_gathered(loss[0])), float(_gathered(loss[1]))
             seconds = time.perf_counter() - begin
@@ -210,7 +214,7 @@ class Trainer:
 
     def _play_greedily(self, params: Params) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The moves and prices of what the policy plays without search, for each game."""
-        played = self._greedy(params, stack([game.start for game in self.games]))
+        played = self._greedy(params, *self._given)
         return np.asarray(played.moves), np.asarray(played.price)
 
     def _better(self, best: Best, moves: NDArray[np.int32], prices: NDArray[np.float32]) -> Best:
@@ -229,13 +233,13 @@ class Trainer:
         return jax.shard_map(
             self._iterate,
             mesh=self.mesh,
-            in_specs=(state, spread, spread),
+            in_specs=(state, spread, spread, spread),
             out_specs=(state, spread, whole),
             check_vma=False,
         )
 
     def _iterate(
-        self, state: State, starts: Board, numbers: jax.Array
+        self, state: State, boards: Board, starts: Position, numbers: jax.Array
     ) -> tuple[State, Played, Loss]:
         """One iteration on the environments of one device."""
         training = self.training
@@ -244,7 +248,7 @@ class Trainer:
         play = partial(
             play_with_search, self.judge, self.rules, training.planning, self.length, state.params
         )
-        played, games = jax.vmap(play)(keys[:, 0], starts)
+        played, games = jax.vmap(play)(keys[:, 0], boards, starts)
         replay = jax.vmap(remember)(state.replay, games)
 
         def update(
@@ -252,10 +256,9 @@ class Trainer:
         ) -> tuple[tuple[Params, optax.OptState], Loss]:
             params, moments = carry
             drawn = jax.vmap(lambda k: jax.random.fold_in(k, number))(keys[:, 1])
-            found = jax.vmap(partial(recall, count=training.batch))(replay, drawn)
-            batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), found)
+            batch = jax.vmap(partial(recall, count=training.batch))(replay, drawn)
             part = partial(losses, self.judge, self.rules, training.learning)
-            (_, loss), gradient = jax.value_and_grad(part, has_aux=True)(params, batch)
+            (_, loss), gradient = jax.value_and_grad(part, has_aux=True)(params, boards, batch)
             count = jax.lax.psum(batch.real.sum(), _AXIS).astype(jnp.float32)
             loss, gradient = jax.tree.map(
                 lambda leaf: jax.lax.psum(leaf, _AXIS) / count, (loss, gradient)

@@ -12,6 +12,7 @@ from operator import add
 from typing import Protocol
 
 from gradgen.elimination.array_edges import Edges, Vertex
+from gradgen.ir.steps import Direction
 
 Steps = tuple[Vertex, ...]
 Code = int
@@ -34,6 +35,9 @@ class Prices(Protocol):
 
     def sum(self, one: Code, other: Code) -> Code | None:
         """The sum of two terms; None where they are to stay two."""
+
+    def stored(self, code: Code) -> int:
+        """How many numbers a term stores."""
 
 
 class Holding(Protocol):
@@ -76,7 +80,7 @@ class Eliminations:
         holding: Holding | None = None,
     ) -> None:
         """`holding` is needed where one of the objectives is a peak."""
-        self._prices, self._holding = prices, holding
+        self.prices, self._holding = prices, holding
         self._peaks = tuple(objective == PEAK for objective in prices.objectives)
         self.start, self.intermediates = start, intermediates
         self.nothing: Cost = (0,) * len(self._peaks)
@@ -89,7 +93,7 @@ class Eliminations:
         products = []
         for left, right in edges.products(vertex):
             self.work += 1
-            found = self._prices.product(left, right)
+            found = self.prices.product(left, right)
             if found is None:
                 return None
             products.append(found[1])
@@ -142,7 +146,24 @@ class Eliminations:
 
     def without(self, edges: Edges[Code], vertex: Vertex) -> Edges[Code]:
         """The edges when a vertex that has a cost is eliminated."""
-        return edges.without(vertex, self._times, self._prices.sum)
+        return edges.without(vertex, self._times, self.prices.sum)
+
+    def after_edge(
+        self, edges: Edges[Code], source: Vertex, target: Vertex, direction: Direction
+    ) -> tuple[Edges[Code], int]:
+        """The edges when one that can be is eliminated at its target or its source, and what that
+        costs by the first objective, which is no peak."""
+        price = 0
+
+        def times(left: Code, right: Code) -> Code:
+            nonlocal price
+            found = self.prices.product(left, right)
+            assert found is not None
+            price += found[1][0]
+            return found[0]
+
+        eliminate = edges.front if direction == "front" else edges.back
+        return eliminate(source, target, times, self.prices.sum), price
 
     def walk(
         self, edges: Edges[Code], steps: Sequence[Vertex]
@@ -168,7 +189,7 @@ class Eliminations:
         return Priced(steps, self.total([*costs, self.ended(states[-1])]), found_by)
 
     def _times(self, left: Code, right: Code, middle: Vertex, target: Vertex) -> Code:
-        found = self._prices.product(left, right)
+        found = self.prices.product(left, right)
         assert found is not None
         return found[0]
 
@@ -207,7 +228,7 @@ class Eliminations:
         """Add a term to the first that it can be added to; what is held then, and was at most."""
         size = holding.size
         for k, other in enumerate(terms):
-            found = self._prices.sum(other, term)
+            found = self.prices.sum(other, term)
             if found is not None:
                 terms[k] = found
                 held += _when_read(holding, other)
