@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_programs import array_module
+from gradgen.compile.array_refusals import require_own_search
 from gradgen.compile.front import ranges_of
 from gradgen.compile.generation import Kept
 from gradgen.compile.outputs import require_functions
@@ -68,6 +69,7 @@ def generate_arrays(
     Orders that are `recorded` are used again for the graphs that are still the same; with
     `search_again` only where nothing cheaper is found.
     """
+    require_own_search(front.settings.search, front.source)
     module = array_module(front, recorded, "all" if search_again else "missing")
     require_functions(front.source, module.emit, module.functions)
     text = render_arrays(module)

@@ -35,6 +35,20 @@ def require_known_search(objective: Objective, elimination: Elimination, source:
             )
 
 
+def require_own_search(search: str, source: Source) -> None:
+    """Raise GradgenError where a file on arrays is to be written with an order of the network."""
+    if search == "alphazero":
+        raise GradgenError(
+            f"'{source.function}' is on arrays, where no file is written by what the network plays",
+            hint="leave --search out; or let gradgen search --search alphazero -o write an order, "
+            "and give that with --order",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+            about="search",
+        )
+
+
 def never_formed(
     trace: ArrayTrace, source: Source, what: str, hint: str, output: Var, given: Var, at: Var
 ) -> GradgenError:

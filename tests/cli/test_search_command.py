@@ -120,3 +120,21 @@ def test_what_cannot_be_searched(options, message):
 
 def test_only_graphs_and_orders_are_json():
     assert run("show", "--stage", "plan", "--json", IZHIKEVICH).exit_code == 2
+
+
+@pytest.mark.usefixtures("trusted")
+def test_the_network_plays_on_arrays_and_its_order_is_used(tmp_path):
+    source, order, output = (tmp_path / name for name in ("layer.py", "order.json", "grad.py"))
+    source.write_text(
+        "import jax.numpy as jnp\n\n# gradgen: shape x=(b, n) w=(n, m)\n\n\n"
+        "def layer(x, w):\n    return jnp.tanh(x @ w)\n"
+    )
+    refused = run(source, "-o", output, "--search", "alphazero")
+    assert (refused.exit_code, output.exists()) == (2, False)
+    assert "layer.py:6:1: error: 'layer' is on arrays" in refused.output
+    assert "gradgen search --search alphazero -o" in refused.output
+    found = run("search", source, "--search", "alphazero", "--budget", 1, "-o", order)
+    assert found.exit_code == 0, found.output
+    made = run(source, "-o", output, "--order", order)
+    assert made.exit_code == 0, made.output
+    assert "order: given order" in made.output
