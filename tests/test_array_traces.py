@@ -28,7 +28,7 @@ from gradgen.errors import GradgenError
 from gradgen.targets.jax.render import render_arrays
 
 SHARDS = 4
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "16"))
+EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "8"))
 SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
 
 REPRESENTATIVES = {

@@ -16,7 +16,7 @@ from generating import Generated, generate_text
 
 from gradgen.errors import GradgenError
 
-NORMAL, FULL = 4, 8
+NORMAL, FULL = 3, 8
 """Calls of each source that are compared with the source's own."""
 SEED = os.environ.get("GRADGEN_SEED", "0")
 

@@ -51,7 +51,11 @@ def test_scan(example):
 
 @pytest.mark.parametrize(
     ("name", "library"),
-    [("equinox_cell", "equinox"), ("flax_cell", "flax"), ("haiku_core", "haiku")],
+    [
+        ("equinox_cell", "equinox"),
+        pytest.param("flax_cell", "flax", marks=pytest.mark.full),
+        pytest.param("haiku_core", "haiku", marks=pytest.mark.full),
+    ],
 )
 def test_cells(example, name, library):
     difference, losses = example(name, library).main(rounds=30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import runpy
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -191,7 +192,10 @@ def test_without_an_instance_the_hints_lead_to_one(tmp_path: Path) -> None:
         assert [i.wrt for i in front.trace.inputs] == [False, True, True]
 
 
-def test_an_example_of_another_file_makes_the_instance(tmp_path: Path) -> None:
+def test_an_example_of_another_file_makes_the_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "source", raising=False)  # of another test
     (tmp_path / "making.py").write_text("from source import Cell\n" + EXAMPLE)
     example = f"{tmp_path / 'making.py'}:example"
     front = opened(tmp_path, CELL, "Cell.step", example=example)

@@ -215,7 +215,7 @@ def test_keeps_the_dtype(model, dtype):
     assert {leaf.dtype for leaf in floats(new)} == {jnp.dtype(dtype)}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", each(*MODELS))
 def test_value_and_derivatives_are_finite_in_the_stated_ranges(model):
     args = draw(model, (500,), seed=2)
     assert all_finite(step_of(model)(*args))

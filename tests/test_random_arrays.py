@@ -1,6 +1,6 @@
 """Random functions on arrays through the whole pipeline, each compared with JAX.
 
-pytest tests/test_random_arrays.py                          # 40 programs, always the same
+pytest tests/test_random_arrays.py                          # 16 programs, always the same
 GRADGEN_EXAMPLES=3000 pytest tests/test_random_arrays.py -n 2    # others in each run
 """
 
@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from test_arrays import SIZES, check, pair
 
 SHARDS = 4
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "24"))
+EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "16"))
 SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
 
 

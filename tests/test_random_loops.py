@@ -1,6 +1,6 @@
 """Random losses with loops over time through the whole pipeline, each compared with JAX.
 
-pytest tests/test_random_loops.py                                # 12 programs, always the same
+pytest tests/test_random_loops.py                                # 8 programs, always the same
 GRADGEN_EXAMPLES=500 pytest tests/test_random_loops.py -n 2      # others in each run
 """
 
@@ -21,7 +21,7 @@ from test_arrays import SIZES, check, pair
 from gradgen.errors import GradgenError
 
 SHARDS = 4
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "8"))
 SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
 CONSTANT = "depends differentiably"
 """Of a loss that what it is differentiated by does not reach."""

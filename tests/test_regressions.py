@@ -274,6 +274,7 @@ def test_a_rule_of_what_is_held_constant_is_not_asked(tmp_path):
     assert generate(Settings(str(model)), lambda what: None).report.exact
 
 
+@pytest.mark.full
 def test_float32_within_a_scan_beside_an_operation_that_does_not_promote(tmp_path):
     model = tmp_path / "model.py"
     model.write_text(

@@ -32,7 +32,13 @@ from gradgen.project.configuration import parse
 from gradgen.project.facts import Facts, reasons
 from gradgen.project.record import read_record
 from gradgen.project.target import Target
-from gradgen.search.alphazero.checkpoint import LATEST, read_network, read_state, write_state
+from gradgen.search.alphazero.checkpoint import (
+    FORMAT,
+    LATEST,
+    read_network,
+    read_state,
+    write_state,
+)
 from gradgen.search.alphazero.run import _read_log
 from gradgen.search.alphazero.training import Training
 from gradgen.search.heuristics import propose
@@ -277,13 +283,16 @@ with tempfile.TemporaryDirectory() as _folder:
     write_state(Path(_folder), STATE, TRAINING, GAMES)
     CHECKPOINT = Path(_folder, LATEST).read_bytes()
 TENSORS = load(CHECKPOINT)
+SAME = {"format": FORMAT}
 
 
 @FUZZ
 @given(
     spoiled_bytes(CHECKPOINT)
-    | mutated(asdict(TRAINING)).map(lambda about: save(TENSORS, {"training": json.dumps(about)}))
-    | spoiled(json.dumps(GAMES)).map(lambda about: save(TENSORS, {"games": about}))
+    | mutated(asdict(TRAINING)).map(
+        lambda about: save(TENSORS, SAME | {"training": json.dumps(about)})
+    )
+    | spoiled(json.dumps(GAMES)).map(lambda about: save(TENSORS, SAME | {"games": about}))
 )
 def test_checkpoints(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -298,7 +307,7 @@ def test_checkpoints_with_other_arrays(name: str, wrong: Any, tmp_path: Path) ->
     tensors = {key: value for key, value in TENSORS.items() if key != name}
     if wrong is not None:
         tensors[name] = wrong
-    about = {"training": json.dumps(asdict(TRAINING)), "games": json.dumps(GAMES)}
+    about = SAME | {"training": json.dumps(asdict(TRAINING)), "games": json.dumps(GAMES)}
     (tmp_path / LATEST).write_bytes(save(tensors, about))
     with pytest.raises(GradgenError, match=f"is damaged: .*{re.escape(name)}"):
         read_state(tmp_path, STATE, TRAINING, GAMES)

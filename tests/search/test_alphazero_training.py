@@ -308,6 +308,7 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.full
 def test_two_devices_learn_what_one_does(trained, tmp_path):
     process = start(
         [str(tmp_path / "numbers")], XLA_FLAGS="--xla_force_host_platform_device_count=2"
@@ -439,12 +440,14 @@ def test_demonstrations_cost_the_same():
     assert prices == {best.cost}
 
 
+@pytest.mark.full
 def test_a_warm_start_plays_what_it_was_shown(monkeypatch):
     monkeypatch.setattr(run, "Imitation", partial(Imitation, updates=60))
     warm = run.train({"lif": GAME}, SMALL, warm_start=0.0)
     assert warm.lines[0].greedy <= 23
 
 
+@pytest.mark.full
 def test_edge_orders_are_learned():
     found = run.train({"lif": replace(GAME, elimination="edge")}, replace(SMALL, episodes=16))
     (order,), (price,) = found.orders, found.prices
@@ -537,6 +540,7 @@ def layer(tmp_path):
     return str(path)
 
 
+@pytest.mark.full
 def test_a_layer_is_searched_and_learned(layer, tmp_path):
     def found(*options: str) -> dict[str, int]:
         done = CliRunner().invoke(main, ["search", layer, "--json", *options])
@@ -558,7 +562,7 @@ def test_what_is_not_played_on_arrays(layer, tmp_path):
     for options in (["--objective", "edges"], ["--elimination", "edge"]):
         done = CliRunner().invoke(main, ["train", layer, *options])
         assert done.exit_code == 2
-        assert "layer.py:6:0: error: 'step' is on arrays" in done.output.replace(":6:1:", ":6:0:")
+        assert "layer.py:6:1: error: 'step' is on arrays" in done.output
     loop = tmp_path / "loop.py"
     loop.write_text(LOOP)
     for command in (["train", str(loop)], ["search", str(loop), "--search", "alphazero"]):
