@@ -265,7 +265,7 @@ target_options = together(
 def search_option(choices: tuple[str, ...]) -> Callable[[Any], Any]:
     """The option `--search` with some of its choices."""
     said = {
-        "auto": "exact where that ends in time, else annealing, and with 20 seconds alphazero too",
+        "auto": "exact where that ends in time, else annealing",
         "alphazero": "games of the network that comes with gradgen",
         "heuristics": "forward, reverse and Markowitz orders alone",
     }

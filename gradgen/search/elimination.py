@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from functools import partial
 from typing import get_args
 
 from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import Elimination, LinearGraph, Order
 from gradgen.ir.plan import PlanObjective, ProductObjective
 from gradgen.search import portfolio
-from gradgen.search.exact.bounds import LowerBound
 from gradgen.search.portfolio import Progress, SearchResult
 from gradgen.search.steps.anneal import search_edges
 from gradgen.search.steps.exact import cheapest_edges
 from gradgen.search.steps.path_bound import path_bound
-from gradgen.search.task import scalar_task
 
 ITERATIONS_PER_SECOND = 100_000
 """What a second of budget stands for, in sequences that annealing looks at."""
-LEARNED_FROM = 20.0
-"""A budget in seconds from which the general network plays as well: it takes that long to start."""
 TINY = 8
 """Up to so many intermediates, all edge orders may be searched."""
 STATES = 500
@@ -44,7 +39,9 @@ def search(
     ValueError for an objective that the elimination has not.
     """
     if elimination == "vertex":
-        return _vertices(graph, objective, budget, seed, progress)
+        return portfolio.search(
+            graph, objective=objective, budget=budget, seed=seed, progress=progress
+        )
     if objective not in ("edges", "muls"):
         known = " and ".join(get_args(ProductObjective))
         raise ValueError(f"{elimination} elimination is searched under {known} alone")
@@ -70,39 +67,6 @@ def search(
         bound_by="search over all edge orders" if exact else "disjoint paths",
         seconds=time.monotonic() - begin,
     )
-
-
-def _vertices(
-    graph: LinearGraph,
-    objective: PlanObjective,
-    budget: float,
-    seed: int,
-    progress: Progress | None,
-) -> SearchResult:
-    """The portfolio, and AlphaZero where that proves nothing and there is time: a third of it."""
-    search = partial(portfolio.search, graph, objective=objective, seed=seed, progress=progress)
-    many = len(graph.intermediates) > portfolio.MANY
-    if budget < LEARNED_FROM or many or objective not in ("edges", "muls"):
-        return search(budget=budget)
-    found = search(budget=budget * 2 / 3)
-    if found.proved:
-        return found
-    # jax, haiku and mctx take seconds to import
-    from gradgen.search.alphazero.pretrained import general
-    from gradgen.search.alphazero.search import search as play
-
-    played = play(
-        scalar_task(graph, objective),
-        general(),
-        bound=LowerBound(found.lower_bound, found.bound_by),
-        budget=budget / 3,
-        seed=seed,
-        progress=progress,
-    )
-    seconds = found.seconds + played.seconds
-    if played.cost >= found.cost:
-        return replace(found, seconds=seconds)
-    return replace(played, seconds=seconds)
 
 
 def _best_by_edges(
