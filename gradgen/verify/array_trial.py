@@ -25,7 +25,7 @@ from gradgen.verify.array_programs import (
     source_program,
 )
 from gradgen.verify.array_rule import judge_array, judge_bits
-from gradgen.verify.compiling import Compiled, Compiler, is_simple, plain
+from gradgen.verify.compiling import Compiled, Compiler, adds_up, is_simple, plain
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
 from gradgen.verify.noise import draw_signs, moved
@@ -241,7 +241,8 @@ class Trial:
         def source(*leaves: Any) -> list[Any]:
             return result_leaves(self._subject.source(leaves))
 
-        return is_simple(jax.jit(source).lower(*self.samples[0].leaves).as_text())
+        text = jax.jit(source).lower(*self.samples[0].leaves).as_text()
+        return is_simple(text) and not adds_up(text)
 
     def _own(self, call: Arguments) -> dict[str, list[float]]:
         """How far roundings move each of JAX's results at most."""

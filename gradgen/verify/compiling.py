@@ -97,6 +97,11 @@ def is_simple(text: str) -> bool:
     return set(_OPERATION.findall(text)) <= _ELEMENTWISE - _APPROXIMATED
 
 
+def adds_up(text: str) -> bool:
+    """Whether sums are taken over axes, in an order that hangs on what is compiled around them."""
+    return "reduce" in _OPERATION.findall(text)
+
+
 def choose_compiler(subject: Subject, leaves: Sequence[Array]) -> Compiler:
     """The compiler under which the source's values agree with its eager execution most often."""
     arrays = [jnp.asarray(leaf) for leaf in leaves]
