@@ -8,7 +8,6 @@ from gradgen.compile.status import Status
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.elimination.array_graphs import ArrayGraph
-from gradgen.elimination.arrays import planned
 from gradgen.elimination.cost import cost_of
 from gradgen.errors import GradgenError, no_faces
 from gradgen.files import read_text
@@ -165,15 +164,13 @@ def _play_arrays(settings: Settings, graph: ArrayGraph, status: Status | None) -
     from gradgen.search.alphazero.pretrained import general
     from gradgen.search.alphazero.search import search as play
 
-    found = play(
+    return play(
         task_of_arrays(graph, settings.path),
         general(),
         budget=settings.budget,
         seed=settings.seed,
         progress=None if status is None else _told(status, "muls"),
     )
-    # as for other searches, linear maps count as the code that they become
-    return replace(found, cost=planned(graph, found.order, graph.sizes).muls)
 
 
 def task_of_arrays(graph: ArrayGraph, path: str) -> Task:
