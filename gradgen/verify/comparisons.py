@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, widest
+from gradgen.verify.oracle import Oracle
 from gradgen.verify.populations import Population, Shape, Vectors
 from gradgen.verify.rule import Expected
 from gradgen.verify.subject import Subject
 
 Pair = tuple[str, str]
 """The path of an output and that of an input."""
+_Arrange = Callable[[Array], Array]
+"""From all neurons to the shape of an input or an output."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Comparison:
     entry: str
     found: Array
     expected: Expected
+    by_jax: Callable[[], Array] | None = None
+    """Of a product: what JAX itself gives for it in the working dtype, on the way that it goes."""
 
 
 class Due:
@@ -39,6 +44,7 @@ class Due:
         given: Vectors,
         outputs: Sequence[Any],
         expectation: Expectation,
+        oracle: Oracle,
     ) -> None:
         """`outputs` are the source's, in their natural shapes."""
         self._subject = subject
@@ -51,20 +57,32 @@ class Due:
         self._tangents = np.array(
             [np.broadcast_to(widest(t), self._shape).reshape(-1) for t in given.tangents]
         )
+        leaves = [np.broadcast_to(leaf, self._shape).reshape(-1) for leaf in population.leaves]
+        self._pull_by_jax = partial(oracle.pulled, leaves)
+        self._push_by_jax = partial(oracle.pushed, leaves)
 
     def cotangents(self, function: str, found: Sequence[Any]) -> Iterator[Comparison]:
         """Of the differentiated inputs."""
+        cotangents = np.array(
+            [_at_first_place(c, self._shape).reshape(-1) for c in self._given.cotangents]
+        )
+        pulled = self._neurons.pulled(cotangents)
+        by_jax = cache(partial(self._pull_by_jax, cotangents))
         for k, value in enumerate(found):
-            shape = self._given.tangents[k].shape
-            expected = self._place(self._pulled, k, lambda v, s=shape: _sum_to(v, s))  # type: ignore[misc]
-            yield Comparison(function, f"cotangent of {self._paths[k]}", widest(value), expected)
+            arrange = partial(_sum_to, shape=self._given.tangents[k].shape)
+            yield Comparison(
+                function,
+                f"cotangent of {self._paths[k]}",
+                widest(value),
+                self._place(pulled, k, arrange),
+                partial(self._arranged, by_jax, k, arrange),
+            )
 
     def tangents(self, function: str, found: Sequence[Any]) -> Iterator[Comparison]:
         """Of the float outputs."""
-        pushed = self._neurons.pushed(self._tangents)
+        pushed = self._pushed(self._tangents)
         for k, value in enumerate(found):
-            expected = self._at_output(pushed, k, k)
-            yield Comparison(function, f"tangent of {self._names[k]}", widest(value), expected)
+            yield pushed(function, f"tangent of {self._names[k]}", widest(value), k)
 
     def jacobian(self, function: str, found: Sequence[Any]) -> Iterator[Comparison]:
         """All entries, by output and then by input."""
@@ -83,17 +101,12 @@ class Due:
     def so_far(self, function: str, found: Mapping[Pair, Any]) -> Iterator[Comparison]:
         """Derivatives by all inputs up to this step, with the states' tangents as their traces."""
         for (o, i), value in found.items():
-            along, k = self._neurons.pushed(self._direction(i)), self._names.index(o)
+            k = self._names.index(o)
             wide = widest(value)  # of the shape of the traces, which do not vary beyond
             full = np.broadcast_to(wide, np.broadcast_shapes(wide.shape, self._shapes[k]))
             wide = _first_place(full, self._shapes[k])
-            expected = self._at_output(along, k, k)
-            yield Comparison(function, f"d {o} / d {i} so far", wide, expected)
-
-    @cached_property
-    def _pulled(self) -> Expected:
-        cotangents = [_at_first_place(c, self._shape).reshape(-1) for c in self._given.cotangents]
-        return self._neurons.pulled(np.array(cotangents))
+            pushed = self._pushed(self._direction(i))
+            yield pushed(function, f"d {o} / d {i} so far", wide, k)
 
     @cached_property
     def _all_entries(self) -> Expected:
@@ -102,14 +115,28 @@ class Due:
     def _entry(self, function: str, pair: Pair, found: Array) -> Comparison:
         o, i = pair
         k = self._names.index(o)
-        expected = self._at_output(self._all_entries, (k, self._paths.index(i)), k)
+        arrange = partial(_first_place, shape=self._shapes[k])
+        expected = self._place(self._all_entries, (k, self._paths.index(i)), arrange)
         return Comparison(function, f"d {o} / d {i}", found, expected)
 
-    def _at_output(self, expected: Expected, index: Any, k: int) -> Expected:
-        """What is expected there, in the shape of an output."""
-        return self._place(expected, index, lambda values: _first_place(values, self._shapes[k]))
+    def _pushed(self, tangents: Array) -> Callable[[str, str, Array, int], Comparison]:
+        """What compares the products with these tangents, for an output by its number."""
+        expected = self._neurons.pushed(tangents)
+        by_jax = cache(partial(self._push_by_jax, tangents))
 
-    def _place(self, expected: Expected, index: Any, arrange: Callable[[Array], Array]) -> Expected:
+        def compared(function: str, entry: str, found: Array, k: int) -> Comparison:
+            arrange = partial(_first_place, shape=self._shapes[k])
+            due = self._place(expected, k, arrange)
+            return Comparison(
+                function, entry, found, due, partial(self._arranged, by_jax, k, arrange)
+            )
+
+        return compared
+
+    def _arranged(self, by_jax: Callable[[], Array], index: int, arrange: _Arrange) -> Array:
+        return arrange(by_jax()[index].reshape(self._shape))
+
+    def _place(self, expected: Expected, index: Any, arrange: _Arrange) -> Expected:
         def of(values: Array) -> Array:
             return arrange(values[index].reshape(self._shape))
 

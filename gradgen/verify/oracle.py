@@ -74,6 +74,56 @@ class Oracle:
             found.get("reverse"),
         )
 
+    def pushed(self, leaves: Sequence[Array], tangents: Array) -> Array:
+        """JAX's own Jacobian-vector products: (differentiated inputs, points) to (outputs, points).
+
+        What is on their way may overflow where no entry of the Jacobian does. Where the source has
+        rules for cotangents alone, these are transposed.
+        """
+
+        def product(of_floats: Callable[..., Any], chosen: Any, along: Any) -> Any:
+            if "forward" in self.modes:
+                return jax.jvp(of_floats, chosen, along)[1]
+            outputs, pull = jax.vjp(of_floats, *chosen)
+            return jax.vjp(pull, jax.tree.map(jnp.zeros_like, outputs))[1](along)[0]
+
+        dtypes = [leaves[k].dtype for k in self._subject.wrt]
+        return self._products(product, leaves, tangents, dtypes)
+
+    def pulled(self, leaves: Sequence[Array], cotangents: Array) -> Array:
+        """JAX's own vector-Jacobian products: (float outputs, points) to (inputs, points)."""
+
+        def product(of_floats: Callable[..., Any], chosen: Any, along: Any) -> Any:
+            return jax.vjp(of_floats, *chosen)[1](along)
+
+        outputs = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
+        flat = jax.tree.leaves(outputs)
+        dtypes = [flat[k].dtype for k in self._subject.floats]
+        return self._products(product, leaves, cotangents, dtypes)
+
+    def _products(
+        self,
+        product: Callable[..., Any],
+        leaves: Sequence[Array],
+        vectors: Array,
+        dtypes: Sequence[Any],
+    ) -> Array:
+        subject = self._subject
+
+        def at_a_point(leaves: Any, along: Any) -> Any:
+            def of_floats(*chosen: Any) -> tuple[Any, ...]:
+                outputs = result_leaves(subject.direct(subject.with_differentiated(leaves, chosen)))
+                return tuple(outputs[k] for k in subject.floats)
+
+            return product(of_floats, tuple(leaves[k] for k in subject.wrt), along)
+
+        arguments = (
+            [jnp.asarray(leaf) for leaf in leaves],
+            tuple(jnp.asarray(v, dtype) for v, dtype in zip(vectors, dtypes, strict=True)),
+        )
+        found = self.compiler(jax.vmap(at_a_point), *arguments)(*arguments)
+        return np.array([widest(one) for one in found])
+
     def left_out(
         self, leaves: Sequence[Array], reference: Reference, stated: Sequence[bool]
     ) -> Array:

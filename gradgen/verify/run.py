@@ -81,7 +81,7 @@ class Run:
         else:
             compiler = choose_compiler(self._subject, self._random)
             oracle = Oracle(self._subject, compiler, self._leaves)
-        self._compile = oracle.compiler
+        self._oracle, self._compile = oracle, oracle.compiler
         self.ledger.strict = not oracle.compiler.simplifies
         reference = oracle(self._leaves)
         if self._trace.own_rules:
@@ -263,7 +263,7 @@ class Run:
         if flipped.any():
             self.ledger.skipped += int(flipped.sum())
             expectation = expectation.without(population.rows[flipped.reshape(-1)])
-        due = Due(self._subject, population, given, outputs, expectation)
+        due = Due(self._subject, population, given, outputs, expectation, self._oracle)
         for comparison in comparisons(due, found):
             self.ledger.compare(population, comparison)
 
@@ -286,7 +286,7 @@ class Run:
         for population, vectors, pulled, output in zip(
             chosen, given, compiled(leaves, cotangents), outputs, strict=True
         ):
-            due = Due(self._subject, population, vectors, output, expectation)
+            due = Due(self._subject, population, vectors, output, expectation, self._oracle)
             for comparison in due.cotangents(SOURCE, pulled):
                 self.ledger.compare(population, comparison)
 
@@ -314,7 +314,7 @@ class Run:
         for values in found.values.values():
             if any(map(moved, values, outputs)):
                 return  # XLA's roundings moved a neuron across a boundary
-        due = Due(self._subject, population, given, outputs, expectation)
+        due = Due(self._subject, population, given, outputs, expectation, self._oracle)
         for comparison in comparisons(due, found):
             self.ledger.compare_loosely(population, comparison)
 

@@ -399,6 +399,61 @@ def test_points_of_ranges_that_nobody_stated_are_left_out(tmp_path: Path) -> Non
         assert oracle.left_out(leaves, reference, stated).tolist() == due
 
 
+DAMPED = [
+    "import jax, jax.numpy as jnp",
+    "@jax.custom_jvp",
+    "def fire(x):",
+    "    return jnp.heaviside(x, 0.0)",
+    "@fire.defjvp",
+    "def rule(primals, tangents):",
+    "    return fire(primals[0]), tangents[0] * jnp.exp(-jnp.abs(primals[0]))",
+    "def step(v, k):",
+    "    return v + fire(k * v)",
+]
+BACKWARDS = [
+    *DAMPED[:1],
+    "@jax.custom_gradient",
+    "def fire(x):",
+    "    return jnp.heaviside(x, 0.0), lambda g: g * jnp.exp(-jnp.abs(x))",
+    *DAMPED[-2:],
+]
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.parametrize("source", [DAMPED, BACKWARDS])
+def test_products_may_overflow_where_those_of_jax_do(tmp_path: Path, source: list[str]) -> None:
+    # k * dv is infinite, and zero times that no number, though all entries are finite
+    found = generate_text(tmp_path, source, emit=("jvp",))
+    options = {"ranges": {"k": (2e38, 3e38)}, "dtypes": ("float32",), "points": 50}
+    report = verify(subject_of(found.front, found.module, found.text), **options)
+    assert report.exact, report.pretty()
+
+    def without_a_number(node: ast.AST) -> ast.AST | None:
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            first, *others = map(ast.unparse, node.value.elts[-1].elts)
+            node.value.elts[-1] = ast.parse(f"({first} + 0.0 * (v * 1e38 * 1e38), *{others})").body
+            return node
+        return None
+
+    text = mutate(found.text, "_jvp", 0, without_a_number)
+    report = verify(subject_of(found.front, found.module, text), **options)
+    assert report.kind == "nonfinite", report.pretty()
+
+
+@pytest.mark.parametrize("source", [DAMPED, BACKWARDS])
+def test_products_by_jax_are_those_of_its_jacobian(tmp_path: Path, source: list[str]) -> None:
+    found = generate_text(tmp_path, source)
+    small = subject_of(found.front, found.module, found.text)
+    leaves = [np.array(values, np.float32) for values in ([1.5, -0.5], [0.25, 2.0])]
+    vectors = np.array([[2.0, -1.0], [0.5, 3.0]], np.float32)
+    oracle = Oracle(small, Compiler(), leaves)
+    (jacobian,) = oracle(leaves).modes[-1]
+    pushed = (jacobian * vectors).sum(0)
+    np.testing.assert_allclose(oracle.pushed(leaves, vectors), [pushed], rtol=1e-6)
+    pulled = jacobian * vectors[0]
+    np.testing.assert_allclose(oracle.pulled(leaves, vectors[:1]), pulled, rtol=1e-6)
+
+
 @pytest.mark.usefixtures("uncounted")
 @pytest.mark.parametrize("ranges", [{}, {"tau": (0.0, 1.0)}])
 def test_orders_are_rejected_in_stated_ranges_alone(
