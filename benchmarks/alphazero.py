@@ -69,15 +69,15 @@ class Watched:
 def watch(
     game: Game,
     training: Training,
-    enough: Callable[[list[run.Line], float], bool],
+    enough: Callable[[list[run.LogLine], float], bool],
     params: Params | None = None,
 ) -> Watched:
     """Train until there is enough, compilation included in the time."""
     started = time.perf_counter()
-    lines: list[run.Line] = []
+    lines: list[run.LogLine] = []
     seconds: list[float] = []
 
-    def listen(line: run.Line) -> None:
+    def listen(line: run.LogLine) -> None:
         lines.append(line)
         seconds.append(time.perf_counter() - started)
         if enough(lines, seconds[-1]):
@@ -96,7 +96,7 @@ def learn(options: argparse.Namespace) -> None:
     for heading in ("seed", "seconds", "games", "policy", "mean of 100", "best", "random"):
         table.add_column(heading, justify="right")
 
-    def learned(lines: list[run.Line], seconds: float) -> bool:
+    def learned(lines: list[run.LogLine], seconds: float) -> bool:
         recent = lines[-4:]
         mean = statistics.fmean(line.mean for line in recent)
         return len(recent) == 4 and lines[-1].greedy == 22 and mean <= 22.5

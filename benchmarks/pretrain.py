@@ -32,7 +32,7 @@ from gradgen.errors import GradgenError
 from gradgen.ir.plan import ProductObjective
 from gradgen.search.alphazero.checkpoint import write_network
 from gradgen.search.alphazero.demonstrations import demonstrate
-from gradgen.search.alphazero.game import Board, Game, Position, Sizes, begin, edges_seen, stack
+from gradgen.search.alphazero.game import Board, Game, GamePosition, Sizes, begin, edges_seen, stack
 from gradgen.search.alphazero.imitation import Imitation, imitate
 from gradgen.search.alphazero.learning import Learning
 from gradgen.search.alphazero.network import NetworkSize, count_parameters, network
@@ -54,7 +54,7 @@ BUDGET = 0.15
 WRITTEN_EVERY = 100
 """Updates between versions of the file."""
 
-Shown = tuple[tuple[Board, Position], NDArray[np.int32], float]
+Shown = tuple[tuple[Board, GamePosition], NDArray[np.int32], float]
 """Of a graph the beginning of its game, (WAYS, moves) demonstrations, and what these cost."""
 
 
@@ -96,7 +96,7 @@ def shown(seed: int) -> Shown:
 def demonstrations(count: int, processes: int, work: Path) -> Any:
     """Shown for the seeds from 0 on, stacked: made or read."""
     path = work / f"demonstrations_{count}.npz"
-    like = (Board(*range(9)), Position(*range(3))), 0, 0
+    like = (Board(*range(9)), GamePosition(*range(3))), 0, 0
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(processes) as pool:

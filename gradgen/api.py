@@ -13,7 +13,7 @@ from gradgen.compile import ordering
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_generation import VerifiedArrays, generate_arrays
 from gradgen.compile.front import front_of
-from gradgen.compile.generation import Verified, generate_from
+from gradgen.compile.generation import VerifiedText, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.opening import open_function
 from gradgen.compile.outputs import require_free
@@ -61,7 +61,7 @@ class Differentiated:
     AttributeError.
     """
 
-    _outcome: Verified | VerifiedArrays
+    _outcome: VerifiedText | VerifiedArrays
     _running: ModuleType
     _path: str
 

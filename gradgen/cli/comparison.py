@@ -32,7 +32,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SearchComparison:
     """What all searches found on a graph."""
 
     source: str
@@ -42,7 +42,9 @@ class Comparison:
     rows: tuple[Row, ...]
 
 
-def compare(settings: Settings, graph: LinearGraph, status: Callable[[str], None]) -> Comparison:
+def compare(
+    settings: Settings, graph: LinearGraph, status: Callable[[str], None]
+) -> SearchComparison:
     """Run the heuristics, annealing, AlphaZero, and the portfolio that tries to prove its result.
 
     Each stands for itself here, so that AlphaZero may be dearer than a heuristic. It is left out
@@ -67,7 +69,7 @@ def compare(settings: Settings, graph: LinearGraph, status: Callable[[str], None
         rows.append(Row(name, costs[best], best.found_by, time.perf_counter() - begin))
     found = ordering.search(replace(settings, search="auto"), graph, status)
     rows.append(Row("auto", found.cost, found.found_by, found.seconds))
-    return Comparison(
+    return SearchComparison(
         settings.path,
         len(graph.intermediates),
         settings.objective.count,
@@ -92,7 +94,7 @@ def _play(graph: LinearGraph, objective: ProductObjective, settings: Settings) -
     return play(begin(scalar_task(graph, objective)), general(), settings.budget, settings.seed)
 
 
-def print_table(found: Comparison) -> None:
+def print_table(found: SearchComparison) -> None:
     """Print an order a line, the cheapest in bold, and the lower bound."""
     table = Table()
     table.add_column("search")
@@ -110,6 +112,6 @@ def print_table(found: Comparison) -> None:
     console.print(table)
 
 
-def as_json(found: Comparison) -> str:
+def as_json(found: SearchComparison) -> str:
     """The comparison as a JSON object."""
     return json.dumps(asdict(found), indent=1)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from gradgen.cli.terminal import tell
 from gradgen.search import portfolio
 from gradgen.search.alphazero.game import Game
-from gradgen.search.alphazero.run import Line, Trained
+from gradgen.search.alphazero.run import LogLine, Trained
 from gradgen.search.alphazero.training import Training
 
 SAID_EVERY = 10
@@ -54,7 +54,7 @@ class Display:
         """Leave the terminal as it was."""
         self._progress.stop()
 
-    def show(self, line: Line) -> None:
+    def show(self, line: LogLine) -> None:
         """Show an iteration."""
         text = (
             f"best {line.best:g}, mean {line.mean:.2f}, policy {line.greedy:g}, "

@@ -32,7 +32,7 @@ from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import HVP
 from gradgen.ir.graph import Order
-from gradgen.ir.loops import Given
+from gradgen.ir.loops import StepValue
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe, Searched
 from gradgen.ir.source import Source
@@ -108,11 +108,11 @@ def array_module(
     # a loop that has run is not run again for what it keeps
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
     leaves = [
-        Given(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)
+        StepValue(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)
     ]
     vectors = {**cotangents, **tangents, _ONE: str(trace.outputs[0].atom)}
     known = trace.shapes_by_variable
-    leaves += [Given(v, known[of], "float") for v, of in vectors.items() if of in known]
+    leaves += [StepValue(v, known[of], "float") for v, of in vectors.items() if of in known]
     chosen = choose_taking(settings, front.source, trace, whole, leaves, list(cotangents))
     times = 1 if settings.unroll == "auto" else int(settings.unroll)
 

@@ -25,7 +25,7 @@ from gradgen.frontend.recurrence import require_state
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
-from gradgen.ir.eligibility import ArrayTraces, Coupling, Eligibility, Locality, Plans, Term
+from gradgen.ir.eligibility import ArrayEligibility, Coupling, Eligibility, Locality, Plans, Term
 from gradgen.ir.shapes import Sizes
 from gradgen.ir.source import Source
 from gradgen.lowering.eligibility import traces_of
@@ -38,7 +38,7 @@ def online_traces(
     settings: Settings,
     errors: Mapping[Var, Var],
     orders: Orders,
-) -> ArrayTraces | None:
+) -> ArrayEligibility | None:
     """The programs of learning online, if they are asked for.
 
     `errors` are the variables of the outputs' cotangents: of each, whose it is. Raises GradgenError

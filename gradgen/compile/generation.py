@@ -28,7 +28,7 @@ for another graph, so that a new one was searched for."""
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifiedText:
     """A verified text."""
 
     module: Module
@@ -74,7 +74,7 @@ def generate(
     recorded: Recipe | None = None,
     *,
     search_again: bool = False,
-) -> Verified:
+) -> VerifiedText:
     """Generate and verify a text, as `generate_from` does, for a source file."""
     front = of_neurons(open_front(settings), "module of neurons")
     return generate_from(front, status, recorded, search_again=search_again)
@@ -86,7 +86,7 @@ def generate_from(
     recorded: Recipe | None = None,
     *,
     search_again: bool = False,
-) -> Verified:
+) -> VerifiedText:
     """Generate and verify a text.
 
     A `recorded` recipe is used again if it is for the same graph; with `search_again` only if
@@ -119,7 +119,7 @@ def generate_from(
                         if rival_report.exact:
                             chosen, text, report = rival, rival_text, rival_report
                 how = _kept(recorded, kept, chosen)
-                return Verified(chosen, text, report, how, tuple(fared), tuple(rejected))
+                return VerifiedText(chosen, text, report, how, tuple(fared), tuple(rejected))
             rejected.append(_rejection(chosen, report))
             if report.of_source:
                 raise couples_neurons(front)

@@ -14,7 +14,7 @@ from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import examples_of
 from gradgen.frontend.tracing.load import load_example, load_function
 from gradgen.frontend.tracing.owner import Owner, constants_of, find_owner
-from gradgen.ir.source import Part, Source
+from gradgen.ir.source import Source, SourcePart
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def open_function(settings: Settings, live: LiveFunction, example: Any = None) -
     if live.in_file:
         text = read_text(live.path, "the source file")
         require_current(live, text)
-        parts: tuple[Part, ...] = ()
+        parts: tuple[SourcePart, ...] = ()
     else:
         text, parts = gather(live)
     discover = None if example is None else ()

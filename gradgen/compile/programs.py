@@ -27,7 +27,14 @@ from gradgen.frontend.reading.local_imports import digests_of_imports
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import stands_on
 from gradgen.ir.graph import LinearGraph, Order
-from gradgen.ir.module import Accumulated, Derivative, Module, Passes, SecondOrder, Traces
+from gradgen.ir.module import (
+    Accumulated,
+    Derivative,
+    EligibilityTraces,
+    Module,
+    Passes,
+    SecondOrder,
+)
 from gradgen.ir.objective import FEW_MULTIPLICATIONS, Objective
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Recipe, Steps
@@ -198,7 +205,7 @@ class _Programs:
         found = self.accumulated(recipe.order)
         return self._rewritten(found, (), recipe.rewriting)
 
-    def _traces(self, recipe: Recipe) -> Traces:
+    def _traces(self, recipe: Recipe) -> EligibilityTraces:
         """The cheapest heuristic order: there are as many traces as pairs, and all are emitted."""
         trace, graph = self._trace, self._graph
         state = trace.differentiated_state
@@ -219,7 +226,7 @@ class _Programs:
         chosen = min(map(accumulated, propose(extended)), key=lambda a: cost_of(a, products))
         seed = None if recipe.rewriting is None else 0
         derivative = Derivative(self._rewritten(chosen, more, seed), ahead, back)
-        return Traces(derivative, tuple(eligible.items()), tuple(factors.items()))
+        return EligibilityTraces(derivative, tuple(eligible.items()), tuple(factors.items()))
 
     def _second(self, gradient: Gradient, recipe: Recipe) -> SecondOrder:
         assert recipe.hvp is not None

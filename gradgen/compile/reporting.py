@@ -5,7 +5,7 @@ from __future__ import annotations
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_generation import VerifiedArrays, generate_arrays
 from gradgen.compile.front import open_front, ranges_of
-from gradgen.compile.generation import Verified, generate_from
+from gradgen.compile.generation import VerifiedText, generate_from
 from gradgen.compile.status import Status
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
@@ -39,7 +39,7 @@ def report_from(settings: Settings, status: Status, *, measured: bool = False) -
 
 
 def report_on(
-    made: Verified | VerifiedArrays, basis: str = "", times: Times | None = None
+    made: VerifiedText | VerifiedArrays, basis: str = "", times: Times | None = None
 ) -> ModelReport:
     """The report; `basis` is a remark about where the order comes from."""
     if isinstance(made, VerifiedArrays):

@@ -17,7 +17,7 @@ from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.module import Module
-from gradgen.report.array_view import Differentiation, differentiations
+from gradgen.report.array_view import EliminatedGraph, differentiations
 from gradgen.report.formats import PictureFormat
 from gradgen.report.picture import write_array_pictures, write_picture
 from gradgen.targets.jax.render import render, render_arrays
@@ -82,7 +82,7 @@ def _show_arrays(module: ArrayModule, stage: str, form: PictureFormat) -> str:
     return json.dumps(_order_document(found), indent=1)
 
 
-def _order_document(found: Sequence[Differentiation]) -> dict[str, object]:
+def _order_document(found: Sequence[EliminatedGraph]) -> dict[str, object]:
     """The order of the function, with those of its loops' steps, where it has some."""
     first, *others = (json.loads(one.plan.order.to_json()) for one in found)
     titles = [one.title for one in found[1:]]

@@ -10,7 +10,7 @@ from gradgen.errors import GradgenError
 from gradgen.ir.array_counts import count_arrays
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
-from gradgen.ir.loops import Given
+from gradgen.ir.loops import StepValue
 from gradgen.ir.program import Program
 from gradgen.ir.shapes import size
 from gradgen.ir.source import Source
@@ -76,7 +76,7 @@ def choose_taking(
     source: Source,
     trace: ArrayTrace,
     program: Program,
-    inputs: Sequence[Given],
+    inputs: Sequence[StepValue],
     late: Sequence[Var],
 ) -> Chosen:
     """How the loops of a program run: the function with its derivative, `late` its cotangents.

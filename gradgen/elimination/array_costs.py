@@ -17,7 +17,7 @@ FLOAT, TRUTH = 4, 1
 
 
 @dataclass(frozen=True)
-class Value:
+class EdgeValue:
     """A value on an edge: its pattern, and whether the edge is one to or from the single number,
     so that it is a cotangent or a tangent, which is where its neurons are."""
 
@@ -39,7 +39,7 @@ def bytes_of(pattern: Pattern, sizes: Sizes) -> int:
     return each * prod(size(pattern.dims[label], sizes) for label in pattern.held)
 
 
-def crossing(left: Value, right: Value, sizes: Sizes) -> int:
+def crossing(left: EdgeValue, right: EdgeValue, sizes: Sizes) -> int:
     """How many values a product takes to other neurons: those of each factor that meets one which
     couples neurons."""
     taken = _of_neurons(left.pattern, sizes) if right.couples else 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from gradgen.elimination.array_costs import Value, bytes_of, crossing, crossing_map
+from gradgen.elimination.array_costs import EdgeValue, bytes_of, crossing, crossing_map
 from gradgen.elimination.array_edges import Edges, edges_of
 from gradgen.elimination.array_graphs import END, ArrayGraph, Term
 from gradgen.ir.array_counts import count_arrays
@@ -31,7 +31,7 @@ class _Map:
 
 
 @dataclass(frozen=True)
-class _Held(Value):
+class _Held(EdgeValue):
     """A value, and whether it was computed: an elemental one is there when it is read first."""
 
     computed: bool

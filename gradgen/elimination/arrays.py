@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gradgen.elimination.array_costs import Value, crossing, crossing_map, peak_of
+from gradgen.elimination.array_costs import EdgeValue, crossing, crossing_map, peak_of
 from gradgen.elimination.array_edges import Edges, Vertex, edges_of
 from gradgen.elimination.array_graphs import (
     END,
@@ -21,7 +21,7 @@ from gradgen.ir.array_plan import (
     ArrayPlan,
     Multiply,
     Step,
-    Steps,
+    StepPlan,
     Through,
     tip,
     weight_of,
@@ -71,14 +71,16 @@ class ArrayAccumulation:
         every = [(s, t, term) for s, t, terms in graph.edges for term in terms]
         self._partials = [term for _, _, term in every if isinstance(term, Partial)]
         self._values = [
-            Value(term.pattern, END in (s, t)) for s, t, term in every if isinstance(term, Partial)
+            EdgeValue(term.pattern, END in (s, t))
+            for s, t, term in every
+            if isinstance(term, Partial)
         ]
         self._steps: list[Step] = []
         self._eliminated: list[Var] = []
         self._now = ""
         self._complete: list[tuple[int, Var]] = []
         self._muls = self._adds = self._crossing = 0
-        self._loops: dict[Var, Steps] = {}
+        self._loops: dict[Var, StepPlan] = {}
         values = iter(range(len(self._partials)))
         self._edges: Edges[_Term] = edges_of(
             len(graph.vertices),
@@ -185,7 +187,7 @@ class ArrayAccumulation:
             self._muls += found.multiplications(one.pattern, two.pattern, self._sizes)
             self._adds += found.additions(one.pattern, two.pattern, self._sizes)
             self._crossing += crossing(one, two, self._sizes)
-            met = Value(found.pattern, one.is_vector or two.is_vector)
+            met = EdgeValue(found.pattern, one.is_vector or two.is_vector)
             return self._take(Multiply(left, right, found), met)
         shapes, names = self._graph.shapes, self._graph.vertices
         if isinstance(right, Passed) and isinstance(left, _Met):
@@ -221,7 +223,7 @@ class ArrayAccumulation:
 
     def _through(self, loop: Var, met: _Met, wanted: Passed, pattern: Pattern) -> int:
         through = Through(loop, met.vectors, wanted.index, self._loops[loop], pattern)
-        return self._take(through, Value(pattern, is_vector=True))
+        return self._take(through, EdgeValue(pattern, is_vector=True))
 
     def _plus(self, one: _Term, other: _Term) -> _Term | None:
         if isinstance(one, _Met) and isinstance(other, _Met):
@@ -236,7 +238,7 @@ class ArrayAccumulation:
             return None
         return self._take(Add(one, other, pattern), replace(left, pattern=pattern))
 
-    def _take(self, step: Step, value: Value) -> int:
+    def _take(self, step: Step, value: EdgeValue) -> int:
         self._steps.append(step)
         self._eliminated.append(self._now)
         self._values.append(value)
@@ -251,7 +253,7 @@ def _steps(
     planning: Planning,
     *,
     backward: bool,
-) -> Steps:
+) -> StepPlan:
     """How the steps of a loop are differentiated, given which vectors there are at its ends.
 
     What a step hands on to the next has a vector too, if it makes one of those there are.
@@ -273,7 +275,7 @@ def _steps(
         else:
             more = {place for place, k in carried if tip(str(results[k])) in targets}
         if more <= weighed:
-            return Steps(planning(graph, sizes), tuple(sorted(weighed)))
+            return StepPlan(planning(graph, sizes), tuple(sorted(weighed)))
         weighed |= more
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from gradgen.ir.array_plan import ArrayObjective, ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
-from gradgen.ir.eligibility import ArrayTraces
+from gradgen.ir.eligibility import ArrayEligibility
 from gradgen.ir.emitted import EMITTED_ON_ARRAYS, HVP, EmittedFunction
 from gradgen.ir.loops import LOOP, Loop, loop_of
 from gradgen.ir.module import Options, Passes
@@ -87,7 +87,7 @@ class ArrayModule:
     loops over time."""
     factor: float = 1.0
     """How many times its operations that takes, for less memory."""
-    traces: ArrayTraces | None = None
+    traces: ArrayEligibility | None = None
     """Likewise."""
     second: ArraySecondOrder | None = None
     """Likewise."""

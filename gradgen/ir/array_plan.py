@@ -64,7 +64,7 @@ class Apply:
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepPlan:
     """How the steps of a loop are differentiated."""
 
     plan: ArrayPlan
@@ -84,7 +84,7 @@ class Through:
     """Which results there are cotangents of, or operands there are tangents of, and their values,
     by number."""
     wanted: int
-    steps: Steps
+    steps: StepPlan
     pattern: Pattern
 
 
@@ -149,7 +149,7 @@ class ArrayPlan:
         return "\n".join(lines)
 
     @property
-    def of_steps(self) -> dict[Var, Steps]:
+    def of_steps(self) -> dict[Var, StepPlan]:
         """How the steps of each loop are differentiated, in the order in which they are met."""
         return {step.loop: step.steps for step in self.steps if isinstance(step, Through)}
 

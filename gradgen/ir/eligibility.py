@@ -133,7 +133,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class ArrayTraces:
+class ArrayEligibility:
     """The programs of learning online."""
 
     eligibility: Eligibility

@@ -17,8 +17,8 @@ from typing import Any
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_zero, uses
 from gradgen.ir.loops import (
-    Given,
     Loop,
+    StepValue,
     full_instruction,
     item_instruction,
     loop_instruction,
@@ -154,7 +154,7 @@ def _with_plain_sums(
             (slot,) = varying
             each = product.operands[slot]
             assert isinstance(each, str)
-            carry[k] = Given(f"{own.variable}_sum", shapes[each], dtypes[each])
+            carry[k] = StepValue(f"{own.variable}_sum", shapes[each], dtypes[each])
             carried[k] = f"{after}_sum"
             given[first + k] = Const(0.0)
             sum_ = (carry[k].variable, each)
@@ -397,10 +397,10 @@ class _Stages:
         """What is the same in all steps, where it is outside."""
         return self._outer.get(atom, atom) if isinstance(atom, str) else atom
 
-    def _given(self, variable: Var) -> Given:
-        return Given(variable, self._shapes[variable], self._dtypes[variable])
+    def _given(self, variable: Var) -> StepValue:
+        return StepValue(variable, self._shapes[variable], self._dtypes[variable])
 
-    def _start(self, number: int, given: Given) -> Atom:
+    def _start(self, number: int, given: StepValue) -> Atom:
         """The carry at the start, as an array."""
         atom = self._starts[number]
         return self._full(atom, given.shape, given.dtype) if isinstance(atom, Const) else atom

@@ -32,7 +32,7 @@ its steps' numbers (`iota`), and the last of these (`size`)."""
 
 
 @dataclass(frozen=True)
-class Given:
+class StepValue:
     """What a step is given, by a name of its own."""
 
     variable: Var
@@ -55,9 +55,9 @@ class Blocks:
 class Loop(Nested):
     """A loop over time; the variables of its steps are its own."""
 
-    constants: tuple[Given, ...]
-    carry: tuple[Given, ...]
-    sequences: tuple[Given, ...]
+    constants: tuple[StepValue, ...]
+    carry: tuple[StepValue, ...]
+    sequences: tuple[StepValue, ...]
     """Each as one step has it."""
     code: tuple[Instruction, ...]
     carried: tuple[Atom, ...]
@@ -74,7 +74,7 @@ class Loop(Nested):
     """How many steps are written out in a row where it is compiled."""
 
     @property
-    def given(self) -> tuple[Given, ...]:
+    def given(self) -> tuple[StepValue, ...]:
         """All inputs of a step, in the order of the operands."""
         return (*self.constants, *self.carry, *self.sequences)
 
@@ -128,7 +128,7 @@ def full_instruction(
     return Instruction(target, "broadcast", (atom,), attributes, dtype)
 
 
-def start_instruction(operand: Atom, loop: Var, carry: Given) -> Instruction:
+def start_instruction(operand: Atom, loop: Var, carry: StepValue) -> Instruction:
     """What a loop's carry began with: its operand, or another where a part of the loop begins."""
     attributes = (("loop", loop), ("carry", carry.variable), ("shape", carry.shape))
     return Instruction("", START, (operand,), attributes, carry.dtype)
@@ -188,7 +188,7 @@ def pretty(code: Iterable[Instruction]) -> list[str]:
     return lines
 
 
-def _shown(given: Given) -> str:
+def _shown(given: StepValue) -> str:
     return f"{given.variable}:{given.dtype}{written(given.shape)}"
 
 

@@ -42,7 +42,7 @@ class Derivative:
 
 
 @dataclass(frozen=True)
-class Traces:
+class EligibilityTraces:
     """The program that carries eligibility traces forward in time."""
 
     derivative: Derivative
@@ -137,7 +137,7 @@ class Module:
     """What was to be small."""
     measured: Measured | None = None
     """What value and Jacobian come to by that, if it is a price or an error."""
-    traces: Traces | None = None
+    traces: EligibilityTraces | None = None
     """Where they are asked for."""
     passes: Passes | None = None
     """Of the drop-in function, where that is asked for."""

@@ -90,7 +90,7 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Part:
+class SourcePart:
     """Lines of a source that is put together from several texts."""
 
     path: str
@@ -132,7 +132,7 @@ class Source:
     """The parameter that takes the instance, where the target is a method."""
     unread: frozenset[str] = frozenset()
     """Containers that the target takes and never reads: what they hold does not matter."""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[SourcePart, ...] = ()
     """What the text is put together from; empty for a text that was executed as it is."""
 
     @property

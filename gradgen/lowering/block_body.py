@@ -9,7 +9,7 @@ from gradgen.ir.code import Atom, Const, Instruction, Var, is_float
 from gradgen.ir.loops import (
     ITEM,
     START,
-    Given,
+    StepValue,
     item_instruction,
     loop_instruction,
     loop_of,
@@ -45,11 +45,11 @@ class Body:
     code: list[Instruction] = field(default_factory=list)
     constants: dict[Var, None] = field(default_factory=dict)
     timed: dict[Var, None] = field(default_factory=dict)
-    begun: dict[tuple[Var, Var], Given] = field(default_factory=dict)
+    begun: dict[tuple[Var, Var], StepValue] = field(default_factory=dict)
     """What loops of earlier regions carried where the block began, by the loop and by its name."""
     local: set[Var] = field(default_factory=set)
     """What was written here since it begins anew in each block."""
-    carry: list[tuple[Given, Atom, Var]] = field(default_factory=list)
+    carry: list[tuple[StepValue, Atom, Var]] = field(default_factory=list)
     """With where it begins, and where it is after the block."""
     ends: dict[Var, int] = field(default_factory=dict)
     """What the region has in the end, by which carry it is."""
@@ -90,7 +90,7 @@ class Body:
         self.code.append(Instruction(i.target, "add", (total, part), (), i.dtype))
         zero = Const(0.0) if is_float(i.dtype) else Const(0, i.dtype)
         self.ends[i.target] = len(self.carry)
-        self.carry.append((Given(total, shape, i.dtype), zero, i.target))
+        self.carry.append((StepValue(total, shape, i.dtype), zero, i.target))
 
     def _write_loop(self, i: Instruction, operands: list[Atom]) -> None:
         loop, steps = loop_of(i), self.steps

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gradgen.ir.code import Var
-from gradgen.ir.loops import LOOP, Given
+from gradgen.ir.loops import LOOP, StepValue
 from gradgen.ir.program import Program
 from gradgen.ir.shapes import Dim, Sizes, elements, shapes_of, size
 from gradgen.lowering.blocks import lengths_of
@@ -35,7 +35,7 @@ _CLEARED = 2
 
 
 def block_size(
-    program: Program, inputs: Sequence[Given], sizes: Sizes, late: Iterable[Var]
+    program: Program, inputs: Sequence[StepValue], sizes: Sizes, late: Iterable[Var]
 ) -> int | None:
     """The steps of a block; None where blocks do not pay.
 
@@ -48,7 +48,7 @@ def block_size(
 
 
 def _of_length(
-    program: Program, inputs: Sequence[Given], sizes: Sizes, late: Sequence[Var], length: Dim
+    program: Program, inputs: Sequence[StepValue], sizes: Sizes, late: Sequence[Var], length: Dim
 ) -> int | None:
     code, steps = program.instructions, size(length, sizes)
     shapes = shapes_of(code, {g.variable: g.shape for g in inputs})

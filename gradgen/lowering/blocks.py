@@ -17,8 +17,8 @@ from gradgen.ir.code import Atom, Const, Instruction, Var, live_code
 from gradgen.ir.loops import (
     LOOP,
     Blocks,
-    Given,
     Loop,
+    StepValue,
     full_instruction,
     item_instruction,
     loop_instruction,
@@ -27,7 +27,7 @@ from gradgen.ir.loops import (
 from gradgen.ir.program import Program, Section
 from gradgen.ir.shapes import Dim, Sizes, axes_in, shapes_of
 from gradgen.lowering.block_body import Body, WholeError, carry_name, made_anew
-from gradgen.lowering.over_time import Steps, stored
+from gradgen.lowering.over_time import StepCode, stored
 from gradgen.lowering.passes import in_one_piece, without_idle
 from gradgen.lowering.regions import Regions, regions_of
 from gradgen.lowering.spare import without_spare_stacks
@@ -52,7 +52,7 @@ class Taking:
 
 def in_blocks(
     program: Program,
-    inputs: Sequence[Given],
+    inputs: Sequence[StepValue],
     taking: Taking | None,
     sizes: Sizes,
     late: Iterable[Var] = (),
@@ -149,9 +149,9 @@ class _Blocking:
             for v, timed in self.regions.reads(i)
             if timed and isinstance(v, str) and v not in there
         }
-        givens = tuple(Given(v, shapes[v], dtypes[v]) for v in read)
+        givens = tuple(StepValue(v, shapes[v], dtypes[v]) for v in read)
         loop = Loop(givens, (), (), (), (), (), self.regions.length, reverse=False)
-        steps = Steps(loop, live, (), tuple(needed), frozenset(free), self.sizes)
+        steps = StepCode(loop, live, (), tuple(needed), frozenset(free), self.sizes)
         kept = stored(steps, [v for v in needed if v not in free])
         return list(live_code([i for i in live if i.target not in kept], needed))
 
@@ -180,10 +180,10 @@ class _Blocking:
             if g.variable in dict(loop_of(i).hints)
         }
         loop = Loop(
-            constants=tuple(Given(v, shapes[v], dtypes[v]) for v in body.constants),
+            constants=tuple(StepValue(v, shapes[v], dtypes[v]) for v in body.constants),
             carry=tuple(given for given, _, _ in body.carry),
             sequences=(
-                *(Given(f"{v}_now", (steps, *shapes[v][1:]), dtypes[v]) for v in body.timed),
+                *(StepValue(f"{v}_now", (steps, *shapes[v][1:]), dtypes[v]) for v in body.timed),
                 *body.begun.values(),
             ),
             code=tuple(body.code),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from gradgen.ir.array_plan import ArrayPlan, tip
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, DType, Var
-from gradgen.ir.eligibility import ArrayTraces, Eligibility, Held, Plans, Term
+from gradgen.ir.eligibility import ArrayEligibility, Eligibility, Held, Plans, Term
 from gradgen.ir.program import Program, Section
 from gradgen.ir.results import Cotangent, HeldValue, OutputValue, Result
 from gradgen.ir.shapes import Shape, axes_in, elements, multiple, shapes_of, told_by
@@ -110,7 +110,7 @@ def traces_of(
     names: Mapping[Term, str],
     errors: Mapping[Var, Var],
     left_out: tuple[str, ...],
-) -> ArrayTraces:
+) -> ArrayEligibility:
     """The programs of learning online, from the plans of what they do.
 
     `names` are those of what is handed on; `errors` say of each whose it is; `left_out` are the
@@ -149,7 +149,7 @@ def traces_of(
             ),
         )
     )
-    return ArrayTraces(
+    return ArrayEligibility(
         found,
         tuple(held),
         _TraceCode(trace, "h").start(held),

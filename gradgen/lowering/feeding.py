@@ -15,7 +15,7 @@ from math import prod
 from typing import Any
 
 from gradgen.ir.code import Atom, DType, Instruction, Var, uses
-from gradgen.ir.loops import LOOP, Given, Loop, loop_instruction, loop_of
+from gradgen.ir.loops import LOOP, Loop, StepValue, loop_instruction, loop_of
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import PRIMAL, Program, Section
 from gradgen.ir.shapes import Dim, Shape, Sizes, shapes_of, size
@@ -104,7 +104,9 @@ class _Moving:
 
     def _step(
         self, loop: Loop, made: Instruction, target: Var
-    ) -> tuple[list[tuple[Given, Atom]], list[tuple[Given, Atom]], list[Instruction]] | None:
+    ) -> (
+        tuple[list[tuple[StepValue, Atom]], list[tuple[StepValue, Atom]], list[Instruction]] | None
+    ):
         """What a step is given instead of a part of a sequence, the same in all steps or not, and
         what it computes of that; None where it is to be computed before the loop."""
         timed = self._timed(made, loop)
@@ -112,16 +114,16 @@ class _Moving:
             return None
         shape = self._shapes[made.target][1:]
         if made.op == "broadcast" and shape == self._shape(made.operands[0]):
-            return [(Given(target, shape, made.dtype), made.operands[0])], [], []
-        constants: list[tuple[Given, Atom]] = []
-        sequences: list[tuple[Given, Atom]] = []
+            return [(StepValue(target, shape, made.dtype), made.operands[0])], [], []
+        constants: list[tuple[StepValue, Atom]] = []
+        sequences: list[tuple[StepValue, Atom]] = []
         operands: list[Atom] = []
         for k, (atom, varies) in enumerate(zip(made.operands, timed, strict=True)):
             if not isinstance(atom, str):
                 operands.append(atom)
                 continue
             own = self._shape(atom)[1:] if varies else self._shape(atom)
-            given = Given(f"{target}_{k}", own, self._dtypes.get(atom, "float"))
+            given = StepValue(f"{target}_{k}", own, self._dtypes.get(atom, "float"))
             (sequences if varies else constants).append((given, atom))
             operands.append(given.variable)
         attributes: dict[str, Any] = dict(made.attributes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gradgen.ir.code import Atom, DType, Instruction, Var
-from gradgen.ir.loops import ITEM, LOOP, TUPLE, Given, loop_of
+from gradgen.ir.loops import ITEM, LOOP, TUPLE, StepValue, loop_of
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import Program
 from gradgen.ir.shapes import Shape, Sizes, elements, shapes_of, size
@@ -19,7 +19,7 @@ _WRITTEN_IN = ("broadcast", "reshape", "transpose", "size", "iota")
 """What takes no memory of its own, beside elementwise operations."""
 
 
-def live_bytes(program: Program, inputs: Mapping[Var, Given], sizes: Sizes) -> int:
+def live_bytes(program: Program, inputs: Mapping[Var, StepValue], sizes: Sizes) -> int:
     """The most bytes that are there at a time beside the inputs, in float32."""
     given = {v: inputs[v] for v in program.inputs}
     roots = [a for _, a in program.results]
@@ -30,7 +30,7 @@ def _most(
     code: Sequence[Instruction],
     roots: Sequence[Atom],
     written: set[Var],
-    given: Mapping[Var, Given],
+    given: Mapping[Var, StepValue],
     sizes: Sizes,
 ) -> int:
     shapes = shapes_of(code, {v: g.shape for v, g in given.items()})

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradgen.ir.code import Atom, Instruction, Var, substitute
-from gradgen.ir.loops import ITEM, LOOP, Given, loop_instruction, loop_of
+from gradgen.ir.loops import ITEM, LOOP, StepValue, loop_instruction, loop_of
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import ACCUMULATION, PRIMAL, Program, Section
 from gradgen.lowering.passes import eliminate_dead_code, without_idle
@@ -194,7 +194,7 @@ def _union(one: Instruction, other: Instruction, ours: _Values, theirs: _Values)
     def moved(atoms: Iterable[Atom]) -> list[Atom]:
         return [values[a] if isinstance(a, str) else a for a in atoms]
 
-    def with_new(mine: tuple[Given, ...], more: tuple[Given, ...]) -> tuple[Given, ...]:
+    def with_new(mine: tuple[StepValue, ...], more: tuple[StepValue, ...]) -> tuple[StepValue, ...]:
         there = (replace(g, variable=values[g.variable]) for g in more if g.variable in new)
         return (*mine, *there)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, substitute
-from gradgen.ir.loops import COUNTED, ITEM, LOOP, TUPLE, Given, Loop, loop_of, nested
+from gradgen.ir.loops import COUNTED, ITEM, LOOP, TUPLE, Loop, StepValue, loop_of, nested
 from gradgen.ir.program import Program
 from gradgen.ir.results import Cotangent
 from gradgen.ir.shapes import Shape, Sizes, elements, size
@@ -28,7 +28,7 @@ BEFORE = "_before"
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepCode:
     """A step of a loop, and what is needed of it later."""
 
     loop: Loop
@@ -67,7 +67,7 @@ def late_code(program: Program, weights: Collection[Var]) -> list[Instruction]:
 
 def steps_of(
     loop: Loop, program: Program, weights: Collection[Var], outputs: Sequence[Atom], sizes: Sizes
-) -> Steps:
+) -> StepCode:
     """A step, and what its way back reads of it.
 
     `program` is one step with cotangents of its results, whose variables are `weights`; `outputs`
@@ -81,7 +81,7 @@ def steps_of(
     carried = len(loop.carry)
     free = {g.variable for g in loop.sequences}
     free |= {a for a in outputs[carried:] if isinstance(a, str)}
-    return Steps(
+    return StepCode(
         loop,
         tuple(i for i in program.instructions if i.target not in behind),
         tuple(outputs[:carried]),
@@ -91,7 +91,7 @@ def steps_of(
     )
 
 
-def stored(steps: Steps, start: Collection[Var]) -> frozenset[Var]:
+def stored(steps: StepCode, start: Collection[Var]) -> frozenset[Var]:
     """What to store: the fewest bytes, then the fewest operations, that a local search finds.
 
     It begins with `start`, which has to suffice, and with what is carried in; values are dropped,
@@ -104,7 +104,7 @@ def stored(steps: Steps, start: Collection[Var]) -> frozenset[Var]:
     return min(found, key=lambda some: search.cost(some) or 0)
 
 
-def computed_again(steps: Steps, kept: Collection[Var], later: Var) -> Again:
+def computed_again(steps: StepCode, kept: Collection[Var], later: Var) -> Again:
     """The code that gives what the way back needs, from what is stored.
 
     `later` is a truth value: whether this is not the loop's first step.
@@ -113,7 +113,7 @@ def computed_again(steps: Steps, kept: Collection[Var], later: Var) -> Again:
 
 
 class _Search:
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: StepCode) -> None:
         self._steps = steps
         self._made = {i.target: i for i in steps.code}
         loop = steps.loop
@@ -211,7 +211,7 @@ def _work(loop: Loop, sizes: Sizes) -> int:
 
 @dataclass
 class _Writing:
-    steps: Steps
+    steps: StepCode
     kept: frozenset[Var]
     later: Var
     code: list[Instruction] = field(default_factory=list)
@@ -266,19 +266,19 @@ class Neighbours:
     dtypes: Mapping[Var, DType]
 
     @property
-    def constants(self) -> list[Given]:
+    def constants(self) -> list[StepValue]:
         """Whole stacks, and what the loop began with."""
         carry = {g.variable: g for g in self.loop.carry}
         whole = [
-            Given(f"{v}_all", (self.loop.length, *self.shapes[v]), self.dtypes[v])
+            StepValue(f"{v}_all", (self.loop.length, *self.shapes[v]), self.dtypes[v])
             for v in self.again.before
         ]
         return whole + [replace(carry[v], variable=f"{v}_start") for v in self.again.first]
 
     @property
-    def sequences(self) -> list[Given]:
+    def sequences(self) -> list[StepValue]:
         """The number of the step, where it is read."""
-        return [Given(f"{self.name}_t", (), "int")] if self._reads else []
+        return [StepValue(f"{self.name}_t", (), "int")] if self._reads else []
 
     def times(self, write: Callable[[Instruction], Atom]) -> list[Atom]:
         """The numbers of all steps."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from gradgen.ir.code import Atom, Instruction, Var, live_code, substitute
 from gradgen.ir.fission import distribute
-from gradgen.ir.loops import ITEM, LOOP, Given, Loop, loop_of
+from gradgen.ir.loops import ITEM, LOOP, Loop, StepValue, loop_of
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.program import Program, Section
 from gradgen.lowering.passes import without_idle
@@ -85,7 +85,7 @@ def _alone(loop: Loop, v: Var, left: set[Var]) -> Loop | None:
         return None
     shapes, dtypes = loop.shapes, loop.dtypes
     given = [g for g in loop.sequences if g.variable in read]
-    given += [Given(w, shapes[w], dtypes[w]) for w in sorted(read & left)]
+    given += [StepValue(w, shapes[w], dtypes[w]) for w in sorted(read & left)]
     return Loop(
         constants=tuple(g for g in loop.constants if g.variable in read),
         carry=(),

@@ -14,8 +14,8 @@ from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_zero, live_code
 from gradgen.ir.fission import distribute
 from gradgen.ir.loops import (
-    Given,
     Loop,
+    StepValue,
     full_instruction,
     item_instruction,
     result_shape,
@@ -136,7 +136,7 @@ def pulled_through(
         late, [a for _, a in pulled], [cotangents[trace.inputs[k].path] for k in summed], shapes
     )
     total = {
-        k: Given(f"{step.loop}_s{k}", sum_.shape or loop.given[k].shape, "float")
+        k: StepValue(f"{step.loop}_s{k}", sum_.shape or loop.given[k].shape, "float")
         for k, sum_ in zip(summed, sums, strict=True)
     }
     lines = {i.target: i.line for i in (*program.instructions, *more)}
@@ -152,15 +152,15 @@ def pulled_through(
     backward = Loop(
         constants=(*(loop.constants[k] for k in constants), *neighbours.constants),
         carry=(
-            *(Given(weights[k], loop.carry[k].shape, "float") for k in back),
+            *(StepValue(weights[k], loop.carry[k].shape, "float") for k in back),
             *total.values(),
         ),
         sequences=(
             *(loop.given[k] for k in sequences),
-            *(Given(v, known[v], dtypes[v]) for v in read),
+            *(StepValue(v, known[v], dtypes[v]) for v in read),
             *neighbours.sequences,
             *(
-                Given(w, trace.output_shapes[k], "float")
+                StepValue(w, trace.output_shapes[k], "float")
                 for k, w in weights.items()
                 if k >= carried
             ),
@@ -211,9 +211,9 @@ def pushed_through(
     carried = [k for k in weights if first <= k < end]
     stacked = [k for k, a in tangents.items() if k >= len(loop.carry) and not is_zero(a)]
 
-    def vectors(low: int, high: int) -> list[tuple[Given, Atom]]:
+    def vectors(low: int, high: int) -> list[tuple[StepValue, Atom]]:
         return [
-            (Given(w, loop.given[k].shape, "float"), around.vectors.get(k, Const(0.0)))
+            (StepValue(w, loop.given[k].shape, "float"), around.vectors.get(k, Const(0.0)))
             for k, w in weights.items()
             if low <= k < high
         ]

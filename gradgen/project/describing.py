@@ -8,7 +8,7 @@ from __future__ import annotations
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_generation import VerifiedArrays, generate_arrays
 from gradgen.compile.front import open_front
-from gradgen.compile.generation import Kept, Verified, generate_from
+from gradgen.compile.generation import Kept, VerifiedText, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.reporting import report_on
 from gradgen.compile.status import Status, mute
@@ -28,7 +28,7 @@ def describe(target: Target, form: DocumentFormat, status: Status = mute) -> Out
     """
     front = open_front(target.settings)
     old, record = committed(target.output)
-    made: Verified | VerifiedArrays
+    made: VerifiedText | VerifiedArrays
     if isinstance(front, ArrayFront):
         made = generate_arrays(front, status, credible_orders(record, front.settings))
     else:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_generation import VerifiedArrays, generate_arrays
 from gradgen.compile.front import Front, open_front
-from gradgen.compile.generation import Verified, generate_from
+from gradgen.compile.generation import VerifiedText, generate_from
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.outputs import require_not_executed
 from gradgen.compile.status import Status
@@ -43,7 +43,7 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     front = open_front(settings)
     if target.output is not None:
         require_not_executed(target.output, set(sys.modules) - before)
-    made: Verified | VerifiedArrays
+    made: VerifiedText | VerifiedArrays
     orders: tuple[str, ...] = ()
     remark = ""
     if isinstance(front, ArrayFront):

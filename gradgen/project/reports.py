@@ -15,7 +15,7 @@ from gradgen.project.outcome import Outcome, error_finding
 from gradgen.project.processes import run
 from gradgen.project.target import Target
 from gradgen.report.formats import DocumentFormat, is_report
-from gradgen.report.index import Count, Entry, write_index
+from gradgen.report.index import Count, IndexRow, write_index
 
 
 def report_all(
@@ -83,12 +83,12 @@ def _written(outcome: Outcome, path: str, force: bool) -> Outcome:
     return replace(outcome, output=path, state="written" if changed else "unchanged")
 
 
-def _entry(outcome: Outcome, page: str) -> Entry:
+def _entry(outcome: Outcome, page: str) -> IndexRow:
     """A row of the index: the counts, or why there are none."""
     name, counts = str(outcome.target), outcome.counts
     if outcome.state == "error" or counts is None:
         problem = "; ".join(f.message for f in outcome.findings if f.kind == "error")
-        return Entry(name, outcome.source, problem=problem)
+        return IndexRow(name, outcome.source, problem=problem)
     muls = Count(counts.forward_muls, counts.reverse_muls, counts.muls)
     ops = Count(counts.forward_ops, counts.reverse_ops, counts.ops)
-    return Entry(name, outcome.source, page, muls, ops)
+    return IndexRow(name, outcome.source, page, muls, ops)

@@ -8,9 +8,9 @@ from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import PROGRAMS
 from gradgen.ir.shapes import DEFAULT_SIZE, axes_in, size
 from gradgen.report.array_costs import array_line_costs, compared, kept_by, parts_of
-from gradgen.report.array_view import Differentiation, differentiations, view_arrays
+from gradgen.report.array_view import EliminatedGraph, differentiations, view_arrays
 from gradgen.report.collect import listed_lines
-from gradgen.report.model_report import Equation, LoopReport, ModelReport, Operations
+from gradgen.report.model_report import Equation, LoopReport, ModelReport, OperationCounts
 from gradgen.report.replayed import replayed_arrays
 from gradgen.report.view import GraphView
 from gradgen.report.wording import nested_lines
@@ -64,7 +64,7 @@ def collect_arrays(
 
 
 def array_equations(
-    module: ArrayModule, whole: Differentiation, view: GraphView, text: str
+    module: ArrayModule, whole: EliminatedGraph, view: GraphView, text: str
 ) -> tuple[Equation, ...]:
     """The statements of the derivative in the text, with the source's lines that they are of."""
     shown = [printed(module, name) for name in _SHOWN if name in module.programs]
@@ -88,7 +88,7 @@ def array_equations(
     )
 
 
-def _operations(module: ArrayModule) -> tuple[Operations, ...]:
+def _operations(module: ArrayModule) -> tuple[OperationCounts, ...]:
     found = []
     for name, program in module.programs.items():
         title = _TITLES.get(name) or (PROGRAMS[name].title if name in PROGRAMS else "")
@@ -96,11 +96,11 @@ def _operations(module: ArrayModule) -> tuple[Operations, ...]:
             numbers = counted(module, program)
             counts = tuple((kind, n.at(numbers.sizes)) for kind, n in numbers.counts)
             said = "the function itself" if name == "primal" else title
-            found.append(Operations(said, counts, numbers.total, numbers.formula))
+            found.append(OperationCounts(said, counts, numbers.total, numbers.formula))
     return tuple(found)
 
 
-def _loop(module: ArrayModule, step: Differentiation) -> LoopReport:
+def _loop(module: ArrayModule, step: EliminatedGraph) -> LoopReport:
     assert step.loop is not None
     view = view_arrays(step, module.source.text)
     return LoopReport(
@@ -115,7 +115,7 @@ def _loop(module: ArrayModule, step: Differentiation) -> LoopReport:
     )
 
 
-def _recurrence(step: Differentiation) -> tuple[tuple[str, str], ...]:
+def _recurrence(step: EliminatedGraph) -> tuple[tuple[str, str], ...]:
     """What a step makes of what it carries, by the names of its equations."""
     assert step.loop is not None
     named = step.trace.input_names

@@ -19,9 +19,9 @@ from gradgen.ir.operations import OperationKind
 from gradgen.ir.program import FREE, PARTIALS, PRIMAL
 from gradgen.ir.shapes import shape_as_stated
 from gradgen.lowering.arrays import ArrayCode
-from gradgen.report.array_view import Differentiation
+from gradgen.report.array_view import EliminatedGraph
 from gradgen.report.costs import Line, LineCost, VertexCost
-from gradgen.report.model_report import ComparedCount, KeptValue, Part
+from gradgen.report.model_report import ComparedCount, KeptValue, ProgramPart
 from gradgen.report.replayed import over
 from gradgen.report.wording import nested_lines
 from gradgen.search.arrays.markowitz import markowitz
@@ -54,7 +54,7 @@ def array_line_costs(module: ArrayModule) -> tuple[LineCost, ...]:
     )
 
 
-def parts_of(module: ArrayModule, text: str) -> tuple[Part, ...]:
+def parts_of(module: ArrayModule, text: str) -> tuple[ProgramPart, ...]:
     """The runs of the vjp between its loops, and these, in the order in which they run."""
     loops = [i for i in module.vjp.instructions if i.op == LOOP]
     if not loops:
@@ -70,7 +70,7 @@ def parts_of(module: ArrayModule, text: str) -> tuple[Part, ...]:
         found[place[outer.target]] += number
     begins = _begins(module, text, place)
     return tuple(
-        Part(_title(k, loops), amount.at(sizes), str(amount), begins.get(k))
+        ProgramPart(_title(k, loops), amount.at(sizes), str(amount), begins.get(k))
         for k, amount in enumerate(found)
         if k % 2 or amount.terms
     )
@@ -124,7 +124,7 @@ def _line_of(atom: Atom, code: Sequence[Instruction]) -> int | None:
     return instruction.line if line is None else line
 
 
-def compared(module: ArrayModule, found: Differentiation) -> tuple[ComparedCount, ...]:
+def compared(module: ArrayModule, found: EliminatedGraph) -> tuple[ComparedCount, ...]:
     """The order of a graph beside forward, reverse and the better Markowitz order.
 
     Operations are those of the whole function's program, and are told of its graph alone.
@@ -152,7 +152,7 @@ def compared(module: ArrayModule, found: Differentiation) -> tuple[ComparedCount
     return *counts, count("ops", operations)
 
 
-def array_vertex_costs(found: Differentiation) -> tuple[VertexCost, ...]:
+def array_vertex_costs(found: EliminatedGraph) -> tuple[VertexCost, ...]:
     """The costs of every intermediate of a graph, in topological order."""
     graph = found.graph
     number = {v: k for k, v in enumerate(graph.vertices)}
@@ -167,13 +167,13 @@ def array_vertex_costs(found: Differentiation) -> tuple[VertexCost, ...]:
     )
 
 
-def _by_vertex(found: Differentiation, order: Order) -> dict[str, int]:
+def _by_vertex(found: EliminatedGraph, order: Order) -> dict[str, int]:
     frames = replay_arrays(found.graph, order, found.sizes, found.orders.of_steps)
     total = [frame.muls for frame in frames]
     return {v: total[k + 1] - total[k] for k, v in enumerate(found.graph.steps(order))}
 
 
-def _orders(found: Differentiation) -> dict[str, list[Order]]:
+def _orders(found: EliminatedGraph) -> dict[str, list[Order]]:
     """Orders to compare with, by what charts call them."""
     graph = found.graph
     if graph.loops:
@@ -192,7 +192,7 @@ def _orders(found: Differentiation) -> dict[str, list[Order]]:
     }
 
 
-def _plan(found: Differentiation, orders: Iterable[Order]) -> ArrayPlan | None:
+def _plan(found: EliminatedGraph, orders: Iterable[Order]) -> ArrayPlan | None:
     """The plan with the fewest multiplications; None where no order is possible."""
     graph, sizes = found.graph, found.sizes
     if not graph.loops:

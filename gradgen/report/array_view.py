@@ -26,7 +26,7 @@ COTANGENTS = "cotangents"
 
 
 @dataclass(frozen=True)
-class Differentiation:
+class EliminatedGraph:
     """A graph that was eliminated for a vector-Jacobian product, and how."""
 
     title: str
@@ -52,15 +52,15 @@ class Differentiation:
         return replay_arrays(self.graph, self.plan.order, self.sizes, self.orders.of_steps)
 
 
-def differentiations(module: ArrayModule) -> tuple[Differentiation, ...]:
+def differentiations(module: ArrayModule) -> tuple[EliminatedGraph, ...]:
     """Those of a module: of the function, then of a step of each loop."""
     trace, orders = module.trace, Orders(module.recipe.by_graph, "never", (), module.objective)
     wording = word(trace, module.vjp, printed(module, "vjp").names)
-    whole = Differentiation("", vjp_graph(trace), trace, module.pulled.plan, orders, wording)
+    whole = EliminatedGraph("", vjp_graph(trace), trace, module.pulled.plan, orders, wording)
     return (whole, *_of_loops(whole))
 
 
-def _of_loops(outer: Differentiation) -> Iterator[Differentiation]:
+def _of_loops(outer: EliminatedGraph) -> Iterator[EliminatedGraph]:
     """Those of the steps of its loops, whatever is in them behind each."""
     traces = dict(outer.trace.loops)
     loops = {i.target: i for i in outer.trace.primal if i.target in traces}
@@ -72,7 +72,7 @@ def _of_loops(outer: Differentiation) -> Iterator[Differentiation]:
         graph = weighted_outputs(trace, weighed)
         title = f"{outer.title}, loop {number}" if outer.title else f"loop {number}"
         wording = _of_a_step(trace, outer.wording, loops[variable])
-        found = Differentiation(
+        found = EliminatedGraph(
             title, graph, trace, steps.plan, outer.orders, wording,
             loop_of(loops[variable]), loops[variable].line,
         )  # fmt: skip
@@ -94,7 +94,7 @@ def _of_a_step(trace: ArrayTrace, outer: Wording, loop: Instruction) -> Wording:
     return word(trace, program, name_variables(program, names))
 
 
-def view_arrays(found: Differentiation, source: str) -> GraphView:
+def view_arrays(found: EliminatedGraph, source: str) -> GraphView:
     """A graph in words; `source` is the text that it was made from."""
     graph, trace, wording = found.graph, found.trace, found.wording
     aliases = _aliases(trace)

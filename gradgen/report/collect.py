@@ -16,7 +16,7 @@ from gradgen.report.model_report import (
     ComparedCount,
     Equation,
     ModelReport,
-    Operations,
+    OperationCounts,
     SourceLine,
     Sparsity,
 )
@@ -122,13 +122,15 @@ def _sparsity(module: Module, view: GraphView) -> Sparsity:
     )
 
 
-def _operations(module: Module) -> tuple[Operations, ...]:
+def _operations(module: Module) -> tuple[OperationCounts, ...]:
     counted = {
         PROGRAMS[name].title: count_operations(program.instructions)
         for name, program in module.programs.items()
         if PROGRAMS[name].title
     }
-    return tuple(Operations(title, found.counts, found.total) for title, found in counted.items())
+    return tuple(
+        OperationCounts(title, found.counts, found.total) for title, found in counted.items()
+    )
 
 
 def _equations(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gradgen.ir.graph import PartialKind
 from gradgen.report.dot import describe_edge, describe_vertex
 from gradgen.report.layout import Layout, Point, curve
-from gradgen.report.model_report import EdgeSpan, Replay
+from gradgen.report.model_report import EdgeSpan, EliminationReplay
 from gradgen.report.view import EdgeView, GraphView, Role
 
 
@@ -31,7 +31,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Line:
+class EdgePath:
     """An edge as an SVG path, and the frames that show it."""
 
     kind: PartialKind
@@ -52,7 +52,7 @@ class Drawing:
     width: float
     height: float
     nodes: tuple[Node, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[EdgePath, ...]
 
 
 def draw(view: GraphView, layout: Layout) -> Drawing:
@@ -64,15 +64,17 @@ def draw(view: GraphView, layout: Layout) -> Drawing:
     return Drawing(layout.width, layout.height, _nodes(view, layout, {}), lines)
 
 
-def _line(view: GraphView, edge: EdgeView, points: Sequence[Point], first: int, last: int) -> Line:
+def _line(
+    view: GraphView, edge: EdgeView, points: Sequence[Point], first: int, last: int
+) -> EdgePath:
     """An edge; what is written at it stands between its second and third quarter."""
     (x0, y0), (x, y) = points[len(points) // 2 - 1], points[len(points) // 2]
     title = describe_edge(view, edge)
     middle = round((x0 + x) / 2, 1), round((y0 + y) / 2, 1)
-    return Line(edge.kind, _path(points), title, first, last, edge.axes, *middle)
+    return EdgePath(edge.kind, _path(points), title, first, last, edge.axes, *middle)
 
 
-def draw_replay(view: GraphView, layout: Layout, replay: Replay) -> Drawing:
+def draw_replay(view: GraphView, layout: Layout, replay: EliminationReplay) -> Drawing:
     """The graph with all edges that an elimination brings, each with its frames."""
     gone = {v: k for k, step in enumerate(replay.steps, start=1) for v in step.gone}
     original = {
@@ -80,7 +82,7 @@ def draw_replay(view: GraphView, layout: Layout, replay: Replay) -> Drawing:
         for edge, points in zip(view.edges, layout.curves, strict=True)
     }
 
-    def line(span: EdgeSpan) -> Line:
+    def line(span: EdgeSpan) -> EdgePath:
         boxes = layout.boxes
         points = original.get((span.source, span.target))
         if points is None:

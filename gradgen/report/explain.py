@@ -15,7 +15,7 @@ from gradgen.ir.module import Module
 from gradgen.ir.source import Source
 from gradgen.report.array_collect import array_equations
 from gradgen.report.array_costs import array_line_costs, array_vertex_costs
-from gradgen.report.array_view import Differentiation, differentiations, view_arrays
+from gradgen.report.array_view import EliminatedGraph, differentiations, view_arrays
 from gradgen.report.costs import LineCost, VertexCost, line_costs, vertex_costs
 from gradgen.report.model_report import Equation
 from gradgen.report.view import GraphView, source_lines, view_graph
@@ -68,7 +68,7 @@ def print_explanation(module: Module | ArrayModule) -> None:
     _print_eliminations(console, found)
 
 
-def _of_arrays(module: ArrayModule, found: Differentiation) -> _Elimination:
+def _of_arrays(module: ArrayModule, found: EliminatedGraph) -> _Elimination:
     view, vertices = view_arrays(found, module.source.text), array_vertex_costs(found)
     reverse_muls = sum(cost.reverse_muls for cost in vertices)
     title, order = f" in a step of {found.title}" if found.title else "", found.plan.order
@@ -89,7 +89,7 @@ def _print_eliminations(console: Console, found: _Elimination) -> None:
     console.print(_products_table(found.view, vertices))
 
 
-def _became_table(module: ArrayModule, whole: Differentiation) -> Table:
+def _became_table(module: ArrayModule, whole: EliminatedGraph) -> Table:
     """The statements of the vector-Jacobian product by the lines that they are of."""
     text = render_arrays(module)
     view = view_arrays(whole, module.source.text)

@@ -70,7 +70,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Verified:
+class WorstError:
     """The largest error of a function, by precision."""
 
     function: str
@@ -102,7 +102,7 @@ class Page:
     kinds: tuple[str, ...]
     """The kinds of operation that there are."""
     dtypes: tuple[str, ...]
-    verified: tuple[Verified, ...]
+    verified: tuple[WorstError, ...]
     loops: tuple[LoopPage, ...]
 
 
@@ -143,12 +143,12 @@ def time_charts(report: ModelReport) -> tuple[Chart, ...]:
     )
 
 
-def verified(report: ModelReport) -> tuple[Verified, ...]:
+def verified(report: ModelReport) -> tuple[WorstError, ...]:
     """The largest errors that verification met, a function at a time."""
     tallies = report.verification.tallies
     found = {(t.function, t.dtype): t for t in tallies}
     return tuple(
-        Verified(
+        WorstError(
             _CHECKS.get(function, function),
             sum(t.compared for t in tallies if t.function == function),
             tuple(

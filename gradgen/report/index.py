@@ -32,7 +32,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexRow:
     """A row of the table."""
 
     name: str
@@ -47,16 +47,16 @@ class Entry:
     """Why there is no report."""
 
 
-def entry_of(report: ModelReport, page: str) -> Entry:
+def entry_of(report: ModelReport, page: str) -> IndexRow:
     """The row of a report."""
     muls, ops = (
         Count(found.forward, found.reverse, found.best)
         for found in (report.comparison("muls"), report.comparison("ops"))
     )
-    return Entry(report.function, report.source_name, page, muls, ops)
+    return IndexRow(report.function, report.source_name, page, muls, ops)
 
 
-def write_index(entries: Sequence[Entry], form: DocumentFormat) -> str:
+def write_index(entries: Sequence[IndexRow], form: DocumentFormat) -> str:
     """The table as a document of its own."""
     if form == "json":
         content = {"models": [_document(entry) for entry in entries]}
@@ -64,7 +64,7 @@ def write_index(entries: Sequence[Entry], form: DocumentFormat) -> str:
     return fill(f"index.{form}.jinja", entries=entries)
 
 
-def _document(entry: Entry) -> dict[str, object]:
+def _document(entry: IndexRow) -> dict[str, object]:
     document = asdict(entry)
     for key, count in (("muls", entry.muls), ("ops", entry.ops)):
         if count is not None:

@@ -43,7 +43,7 @@ class Eliminated:
 
 
 @dataclass(frozen=True)
-class Replay:
+class EliminationReplay:
     """An elimination, step by step."""
 
     elimination: Elimination
@@ -80,7 +80,7 @@ class Sparsity:
 
 
 @dataclass(frozen=True)
-class Operations:
+class OperationCounts:
     """The operations of one generated program, by kind."""
 
     program: str
@@ -91,7 +91,7 @@ class Operations:
 
 
 @dataclass(frozen=True)
-class Part:
+class ProgramPart:
     """A run of a program between the loops of it, or one of these."""
 
     title: str
@@ -126,7 +126,7 @@ class LoopReport:
     """At the recorded sizes."""
     graph: GraphView
     """Of a step."""
-    replay: Replay
+    replay: EliminationReplay
     comparisons: tuple[ComparedCount, ...]
     recurrence: tuple[tuple[str, str], ...]
     """What a step makes, and what that is to the next step."""
@@ -171,11 +171,11 @@ class ModelReport:
     wrt: tuple[str, ...]
     generator: str
     graph: GraphView
-    replay: Replay
+    replay: EliminationReplay
     comparisons: tuple[ComparedCount, ...]
     jacobian: Sparsity | None
     """None on arrays, where none is formed."""
-    operations: tuple[Operations, ...]
+    operations: tuple[OperationCounts, ...]
     verification: Verdict
     source: tuple[SourceLine, ...]
     equations: tuple[Equation, ...]
@@ -186,7 +186,7 @@ class ModelReport:
     sizes: tuple[tuple[str, int], ...] = ()
     """On arrays, what axes count for."""
     loops: tuple[LoopReport, ...] = ()
-    parts: tuple[Part, ...] = ()
+    parts: tuple[ProgramPart, ...] = ()
     """Of the vector-Jacobian product, where there are loops."""
     kept: tuple[KeptValue, ...] = ()
     """On arrays."""

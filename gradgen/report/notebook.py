@@ -25,7 +25,7 @@ _STYLE = "margin: 0; padding: 0 0.75em; overflow-x: auto; background: #ffffff; c
 
 
 @dataclass(frozen=True)
-class Row:
+class ProgramRow:
     """The operations of a program, those of accumulation in brackets, beside the plain modes."""
 
     name: str
@@ -70,22 +70,22 @@ def write_notebook(module: Module | ArrayModule, text: str) -> str:
     )
 
 
-def _array_row(module: ArrayModule, name: str) -> Row:
+def _array_row(module: ArrayModule, name: str) -> ProgramRow:
     """The operations of a program at the recorded sizes; empty where there is none."""
     program = module.programs.get(name)
     title = PROGRAMS[name].title if name in PROGRAMS else "value and gradient"
     if program is None:
-        return Row(title, "", "", "")
+        return ProgramRow(title, "", "", "")
     second = None if module.second is None else module.second.pushed
     works = {"vjp": module.pulled, "jvp": module.pushed, HVP: second}
     work, shown = works.get(name), f"{counted(module, program).total:,}"
     if work is None:
-        return Row(title, shown, "", "")
+        return ProgramRow(title, shown, "", "")
     sweep = f"({work.sweep.muls:,})"
     modes = ("", sweep) if name == "vjp" else (sweep, "")
-    return Row(title, f"{shown} ({work.plan.muls:,})", *modes)
+    return ProgramRow(title, f"{shown} ({work.plan.muls:,})", *modes)
 
 
-def _row(name: str, derivative: Derivative) -> Row:
+def _row(name: str, derivative: Derivative) -> ProgramRow:
     three = derivative.chosen, derivative.forward, derivative.reverse
-    return Row(name, *(f"{found.operations.total} ({found.plan.muls})" for found in three))
+    return ProgramRow(name, *(f"{found.operations.total} ({found.plan.muls})" for found in three))

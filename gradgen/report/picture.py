@@ -8,7 +8,7 @@ from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import write_graph
 from gradgen.ir.trace import Trace
 from gradgen.lowering.lower import Lowering
-from gradgen.report.array_view import Differentiation, view_arrays
+from gradgen.report.array_view import EliminatedGraph, view_arrays
 from gradgen.report.dot import write_dot, write_mermaid
 from gradgen.report.drawing import draw
 from gradgen.report.formats import PictureFormat
@@ -36,7 +36,7 @@ def write_picture(
     return _pictured(view, form, "" if trace is None else trace.function)
 
 
-def write_array_pictures(found: Sequence[Differentiation], form: PictureFormat, source: str) -> str:
+def write_array_pictures(found: Sequence[EliminatedGraph], form: PictureFormat, source: str) -> str:
     """The graphs of a function on arrays and of the steps of its loops, one below the other.
 
     An SVG file is one picture, that of the function; and there is no file for searches.

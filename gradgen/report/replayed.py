@@ -11,14 +11,14 @@ from gradgen.elimination.replay import Frame, replay
 from gradgen.ir.graph import LinearGraph, Order, PartialKind
 from gradgen.ir.module import Accumulated
 from gradgen.ir.steps import parse_edge_step
-from gradgen.report.array_view import Differentiation
-from gradgen.report.model_report import EdgeSpan, Eliminated, Replay
+from gradgen.report.array_view import EliminatedGraph
+from gradgen.report.model_report import EdgeSpan, Eliminated, EliminationReplay
 from gradgen.report.view import GraphView
 
 _Edge = tuple[int, int, PartialKind]
 
 
-def replayed(graph: LinearGraph, view: GraphView, found: Accumulated) -> Replay:
+def replayed(graph: LinearGraph, view: GraphView, found: Accumulated) -> EliminationReplay:
     """The elimination that an accumulation carries out."""
     frames = replay(graph, found.order)
     products = contractions(found.plan)
@@ -31,7 +31,7 @@ def replayed(graph: LinearGraph, view: GraphView, found: Accumulated) -> Replay:
     return _replay(view, found.order, labels, frames, by_frame, muls)
 
 
-def replayed_arrays(found: Differentiation, view: GraphView) -> Replay:
+def replayed_arrays(found: EliminatedGraph, view: GraphView) -> EliminationReplay:
     """The elimination on a graph of arrays, whose multiplications are those of all elements."""
     frames, order = found.frames, found.plan.order
     number = {v: k for k, v in enumerate(found.graph.vertices)}
@@ -56,7 +56,7 @@ def _replay(
     frames: Sequence[Frame],
     products: Sequence[Sequence[Contraction]],
     muls: Sequence[int],
-) -> Replay:
+) -> EliminationReplay:
     inner = {v for v, vertex in enumerate(view.vertices) if vertex.role == "intermediate"}
     steps = []
     for number, (label, done) in enumerate(zip(labels, products, strict=True)):
@@ -70,7 +70,7 @@ def _replay(
                 total=sum(muls[: number + 1]),
             )
         )
-    return Replay(
+    return EliminationReplay(
         elimination=order.elimination,
         found_by=order.found_by,
         proved_optimal=order.proved_optimal,

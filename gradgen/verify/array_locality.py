@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.ir.shapes import size
-from gradgen.verify.array_operations import Code, Leaves, Operation, Slot, code_of
+from gradgen.verify.array_operations import Code, Leaves, Slot, SourceOperation, code_of
 from gradgen.verify.array_packing import packing
 from gradgen.verify.subject import ArraySubject
 
@@ -68,7 +68,7 @@ def couplings_of(
 
 
 def _leaves_the_diagonal(
-    operation: Operation, given: Sequence[Any], place: int, named: set[int]
+    operation: SourceOperation, given: Sequence[Any], place: int, named: set[int]
 ) -> Any:
     """Whether the Jacobian by an operand has anything where indices of one axis differ.
 
@@ -189,7 +189,7 @@ def pushed(
 
 
 def _pushed(
-    operation: Operation, given: Sequence[Any], results: Sequence[Any], rows: Sequence[Any]
+    operation: SourceOperation, given: Sequence[Any], results: Sequence[Any], rows: Sequence[Any]
 ) -> list[Any]:
     active = [k for k, row in enumerate(rows) if row is not None]
     active = [k for k in active if jnp.issubdtype(given[k].dtype, jnp.floating)]

@@ -11,7 +11,7 @@ import jax.extend.core as jex
 
 from gradgen.verify.subject import ArraySubject, result_leaves
 
-_CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"))
+CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"))
 """Calls of programs, which are gone into."""
 
 Leaves = Sequence[Any]
@@ -20,7 +20,7 @@ Slot = int
 
 
 @dataclass(frozen=True)
-class Operation:
+class SourceOperation:
     """An operation of the source, on variables and constants."""
 
     equation: Any
@@ -48,7 +48,7 @@ class Operation:
 class Code:
     """The source as a list of operations."""
 
-    operations: tuple[Operation, ...]
+    operations: tuple[SourceOperation, ...]
     constants: Mapping[Slot, Any]
     inputs: tuple[Slot, ...]
     outputs: tuple[Any, ...]
@@ -58,7 +58,7 @@ class Code:
 def code_of(subject: ArraySubject, leaves: Leaves) -> Code:
     """The source at the shapes of some leaves."""
     program = jax.make_jaxpr(lambda *flat: result_leaves(subject.source(flat)))(*leaves)
-    operations: list[Operation] = []
+    operations: list[SourceOperation] = []
     constants: dict[Slot, Any] = {}
     count = 0
 
@@ -80,7 +80,7 @@ def code_of(subject: ArraySubject, leaves: Leaves) -> Code:
             return constant(atom.val) if isinstance(atom, jex.Literal) else known[atom]
 
         for equation in jaxpr.eqns:
-            if equation.primitive.name in _CALLS:
+            if equation.primitive.name in CALLS:
                 inner = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
                 body, values = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
                 found = inline(body, values, [read(atom) for atom in equation.invars])
@@ -91,7 +91,7 @@ def code_of(subject: ArraySubject, leaves: Leaves) -> Code:
             )
             results = tuple(fresh() for _ in equation.outvars)
             operands = tuple(known[v] for v in variables)
-            operations.append(Operation(equation, operands, variables, results))
+            operations.append(SourceOperation(equation, operands, variables, results))
             known.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
 

@@ -19,7 +19,7 @@ from gradgen.verify.array_online import (
     through_time,
     without_couplings,
 )
-from gradgen.verify.generated import Generated, Given
+from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.subject import ArraySubject, result_leaves
 
 Vectors = Sequence[Any]
@@ -76,7 +76,7 @@ def generated_program(
     subject: ArraySubject = generated.subject
 
     def run(leaves: Vectors, cotangents: Vectors, tangents: Vectors) -> dict[str, Results]:
-        given = Given(leaves, cotangents, tangents, result)
+        given = CallArguments(leaves, cotangents, tangents, result)
         found: dict[str, Results] = {}
         for function in functions:
             values = generated.returned(function, given)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from gradgen.ir.emitted import EmittedFunction
 from gradgen.verify.comparisons import Comparison, Due
-from gradgen.verify.generated import Generated, Given
+from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.subject import Array, Subject, result_leaves
 
 
@@ -49,7 +49,7 @@ _COMPARED = {
 """By the names that the records of functions have for them."""
 
 
-class Found(NamedTuple):
+class FunctionResults(NamedTuple):
     """What functions give."""
 
     derivatives: dict[tuple[str, str], Any]
@@ -59,10 +59,10 @@ class Found(NamedTuple):
 
 
 def everything(
-    generated: Generated, given: Given, functions: Sequence[EmittedFunction] | None = None
-) -> Found:
+    generated: Generated, given: CallArguments, functions: Sequence[EmittedFunction] | None = None
+) -> FunctionResults:
     """Every emitted function, or those given, at the same point."""
-    subject, found = generated.subject, Found({}, {})
+    subject, found = generated.subject, FunctionResults({}, {})
     for function in subject.module.functions if functions is None else functions:
         parts = (generated.through if function.rule else generated.returned)(function, given)
         for name, part in parts.items():
@@ -73,7 +73,7 @@ def everything(
     return found
 
 
-def comparisons(due: Due, found: Found) -> Iterator[Comparison]:
+def comparisons(due: Due, found: FunctionResults) -> Iterator[Comparison]:
     """Every derivative of every function beside what it should be."""
     for (function, form), derivatives in found.derivatives.items():
         yield from _COMPARED[form].comparisons(due, function, derivatives)

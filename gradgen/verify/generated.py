@@ -18,7 +18,7 @@ from gradgen.verify.verdict import Failure
 
 
 @dataclass(frozen=True)
-class Given:
+class CallArguments:
     """What functions are called with."""
 
     leaves: Sequence[Array]
@@ -46,7 +46,7 @@ class Generated:
         positional, keyword = self.subject.bind(leaves)
         return self.function(member)(*positional, **keyword)
 
-    def returned(self, function: EmittedFunction, given: Given) -> dict[str, Any]:
+    def returned(self, function: EmittedFunction, given: CallArguments) -> dict[str, Any]:
         """What a function returns, by the names that its record has for it."""
         *_, member = function.public
         if function.takes:
@@ -57,7 +57,7 @@ class Generated:
         parts = (found,) if len(function.returns) == 1 else found
         return dict(zip(function.returns, parts, strict=True))
 
-    def through(self, function: EmittedFunction, given: Given) -> dict[str, Any]:
+    def through(self, function: EmittedFunction, given: CallArguments) -> dict[str, Any]:
         """The result of a function with a rule, and what JAX obtains through it."""
         subject, leaves = self.subject, given.leaves
         chosen = tuple(leaves[k] for k in subject.wrt)
@@ -75,12 +75,12 @@ class Generated:
         value, (_, pull) = result(*chosen), jax.vjp(of_floats, *chosen)
         return {"result": value, "cotangents": list(pull(list(given.cotangents)))}
 
-    def _primals(self, given: Given) -> tuple[Any, ...]:
+    def _primals(self, given: CallArguments) -> tuple[Any, ...]:
         """All arguments in order, those that are passed by keyword included."""
         positional, keyword = self.subject.bind(given.leaves)
         return (*positional, *keyword.values())
 
-    def _cotangents(self, given: Given) -> Any:
+    def _cotangents(self, given: CallArguments) -> Any:
         return self.vectors(given.cotangents, given.result)
 
     def vectors(self, cotangents: Sequence[Any], result: Any) -> Any:
@@ -91,14 +91,14 @@ class Generated:
             flat[position] = cotangent
         return jax.tree.unflatten(tree, flat)
 
-    def _presynaptic(self, given: Given) -> dict[str, Array]:
+    def _presynaptic(self, given: CallArguments) -> dict[str, Array]:
         """An input's tangent as its factor."""
         traces = self.subject.module.traces
         assert traces is not None
         tangents = self._by_path(given)
         return {path: tangents[path] for path, _ in traces.factors}
 
-    def _traces(self, given: Given) -> Any:
+    def _traces(self, given: CallArguments) -> Any:
         """Each state's tangent as its traces; on arrays those before the first step."""
         if isinstance(self.subject.module, ArrayModule):
             return self.function("traces_init")(self._primals(given))
@@ -106,11 +106,11 @@ class Generated:
         zeros, tangents = self.function("traces_init")(*start), self._by_path(given)
         return {pair: jnp.broadcast_to(tangents[pair[0]], zeros[pair].shape) for pair in zeros}
 
-    def _by_path(self, given: Given) -> dict[str, Array]:
+    def _by_path(self, given: CallArguments) -> dict[str, Array]:
         paths = (self.subject.paths[k] for k in self.subject.wrt)
         return dict(zip(paths, given.tangents, strict=True))
 
-    def _tangents(self, given: Given) -> tuple[Any, ...]:
+    def _tangents(self, given: CallArguments) -> tuple[Any, ...]:
         """A tuple over the arguments: None for every leaf that is held constant."""
         subject = self.subject
         flat: list[Any] = [None] * len(subject.paths)
@@ -142,7 +142,7 @@ def _in_order(subject: Verified[Any]) -> list[str]:
     return [*positional, *(a.name for a in arguments if a.keyword_only)]
 
 
-_ARGUMENTS: dict[str, Callable[[Generated, Given], Any]] = {
+_ARGUMENTS: dict[str, Callable[[Generated, CallArguments], Any]] = {
     "primals": Generated._primals,
     "cotangents": Generated._cotangents,
     "tangents": Generated._tangents,

@@ -9,7 +9,7 @@ import jax
 
 from gradgen.ir.shapes import LEADING, Shape, names_in
 from gradgen.verify.array_points import Sizes, abstract_leaves
-from gradgen.verify.generated import Generated, Given
+from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.subject import ArraySubject, abstract
 from gradgen.verify.verdict import Failure
 
@@ -29,7 +29,9 @@ def unguarded(generated: Generated, sizes: Sizes, dtype: str) -> Iterator[Failur
             for function in subject.module.functions:
 
                 def called(leaves: Any, cotangents: Any, tangents: Any, one: Any = function) -> Any:
-                    return generated.returned(one, Given(leaves, cotangents, tangents, result))
+                    return generated.returned(
+                        one, CallArguments(leaves, cotangents, tangents, result)
+                    )
 
                 try:
                     jax.eval_shape(called, given, *vectors)

@@ -16,15 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from gradgen.verify.array_operations import CALLS
 from gradgen.verify.floats import Array, epsilon
 
 _POOL = 4099
 """So many random signs, used again and again from other places on, and as many behind them."""
 _STRIDE = 1009
-_INSIDE = frozenset((
-    "jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint",
-    "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
-))  # fmt: skip
+_INSIDE = CALLS | {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
 """Calls of programs, which are gone into; loops and branches are moved as a whole."""
 _STEPS = frozenset((
     "sign", "floor", "ceil", "round", "select_and_scatter_add", "select_and_gather_add", "sort",

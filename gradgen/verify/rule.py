@@ -37,7 +37,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """How a derivative compares with what it should be."""
 
     compared: int
@@ -54,7 +54,7 @@ class Verdict:
     """All points at which no finite number came out, though one of JAX's modes is finite."""
 
 
-def judge(found: Array, expected: Expected, dtype: str, growth: float = 1.0) -> Verdict:
+def judge(found: Array, expected: Expected, dtype: str, growth: float = 1.0) -> Judgement:
     """Compare what was found with what it should be.
 
     `growth` widens the tolerance of rounding where paths are very long.
@@ -78,7 +78,7 @@ def judge(found: Array, expected: Expected, dtype: str, growth: float = 1.0) -> 
         errors = np.where(np.isinf(unit), 0.0, off / np.fmax(unit, own / ULPS))
     bad = wrong if len(wrong) else overflowed
     first = int(bad[0]) if len(bad) else None
-    return Verdict(
+    return Judgement(
         compared=int(some.sum()),
         one_finite=int((some & ~every).sum()),
         worst=float(errors[fine].max(initial=0.0)),

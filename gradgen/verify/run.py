@@ -18,8 +18,8 @@ from gradgen.verify.comparisons import Due
 from gradgen.verify.compiling import Compiler, choose_compiler, precision
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, epsilon, same_bits
-from gradgen.verify.functions import Found, comparisons, everything
-from gradgen.verify.generated import Generated, Given
+from gradgen.verify.functions import FunctionResults, comparisons, everything
+from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
@@ -174,7 +174,7 @@ class Run:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
-            found = everything(self._shared, Given(leaves, cotangents, tangents, result))
+            found = everything(self._shared, CallArguments(leaves, cotangents, tangents, result))
             return found.values, result_leaves(self._subject.source(leaves))
 
         values, outputs = Compiler()(program, leaves, *vectors)(leaves, *vectors)
@@ -220,7 +220,7 @@ class Run:
         self,
         chosen: Sequence[people.Population],
         functions: Sequence[EmittedFunction] | None = None,
-    ) -> tuple[list[Found], list[list[Any]], list[people.Vectors]] | None:
+    ) -> tuple[list[FunctionResults], list[list[Any]], list[people.Vectors]] | None:
         """The generated functions' results, the source's values, and the vectors used."""
         leaves = [people.arrays(p.leaves) for p in chosen]
         results = [jax.eval_shape(lambda *flat: self._subject.source(flat), *one) for one in leaves]
@@ -234,7 +234,7 @@ class Run:
         def program(leaves: Any, vectors: Any) -> Any:
             values = [result_leaves(self._subject.source(one)) for one in leaves]
             found = [
-                everything(self._shared, Given(one, both[0], both[1], result), functions)
+                everything(self._shared, CallArguments(one, both[0], both[1], result), functions)
                 for one, both, result in zip(leaves, vectors, results, strict=True)
             ]
             return found, values
@@ -251,7 +251,7 @@ class Run:
         self,
         population: people.Population,
         given: people.Vectors,
-        found: Found,
+        found: FunctionResults,
         outputs: Sequence[Any],
         expectation: Expectation,
     ) -> None:
@@ -302,7 +302,7 @@ class Run:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
-            return everything(self._generated, Given(leaves, cotangents, tangents, result))
+            return everything(self._generated, CallArguments(leaves, cotangents, tangents, result))
 
         try:
             found = jax.jit(program)(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import EmittedFunction
-from gradgen.verify.generated import Generated, Given
+from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.subject import Subject, Verified, abstract
 from gradgen.verify.verdict import Failure
 
@@ -83,7 +83,7 @@ class Structures:
 
     def _check(self, function: EmittedFunction) -> str | None:
         def called(leaves: Any, cotangents: Any, tangents: Any) -> dict[str, Any]:
-            given = Given(leaves, cotangents, tangents, self.result)
+            given = CallArguments(leaves, cotangents, tangents, self.result)
             return self._generated.returned(function, given)
 
         found = jax.eval_shape(called, self._leaves, self._floats, self._chosen)

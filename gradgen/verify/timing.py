@@ -23,7 +23,7 @@ from gradgen.verify.array_points import (
     why_not_at,
 )
 from gradgen.verify.compiling import precision
-from gradgen.verify.generated import Generated, Given
+from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.isolate import load, packages_of
 from gradgen.verify.points import Range
 from gradgen.verify.subject import ArraySubject, result_leaves
@@ -149,7 +149,7 @@ def _compiled(
     result = jax.eval_shape(subject.source, sample.leaves)
 
     def whole(leaves: Sequence[Any], cotangents: Sequence[Any]) -> Any:
-        return generated.returned(record, Given(leaves, cotangents, (), result))
+        return generated.returned(record, CallArguments(leaves, cotangents, (), result))
 
     wholes: dict[str, Callable[..., Any]] = {_BY_JAX: partial(by_jax, source)}
     wholes[_AGAIN] = lambda *given: by_jax(source, *given)

@@ -16,7 +16,7 @@ from projects import contents, edit, gradgen, trust, write_project
 from gradgen.project.configuration import read
 from gradgen.project.describing import describe
 from gradgen.project.reports import page_names
-from gradgen.report.index import Count, Entry, write_index
+from gradgen.report.index import Count, IndexRow, write_index
 from gradgen.verify.recount import recount
 
 MORE = """
@@ -230,8 +230,8 @@ def test_names_of_pages_are_those_of_files() -> None:
 
 def test_the_index_in_markdown() -> None:
     entries = [
-        Entry("a|b", "a.py", "a_b.md", Count(4, 8, 2), Count(10, 0, 9)),
-        Entry("broken", "b.py", problem="no such file"),
+        IndexRow("a|b", "a.py", "a_b.md", Count(4, 8, 2), Count(10, 0, 9)),
+        IndexRow("broken", "b.py", problem="no such file"),
     ]
     text = write_index(entries, "md")
     (table,) = re.findall(r"(?:^\|.*\n)+", text, re.M)

@@ -19,7 +19,7 @@ from gradgen.search import tables
 from gradgen.search.alphazero.game import (
     Board,
     Game,
-    Position,
+    GamePosition,
     Sizes,
     begin,
     edges_seen,
@@ -165,7 +165,7 @@ class Engine:
         return {at: sorted(map(self.prices.stored, terms)) for at, terms in self.edges.items()}
 
 
-def stored_in(game: Game, position: Position) -> dict[tuple[int, int], list[int]]:
+def stored_in(game: Game, position: GamePosition) -> dict[tuple[int, int], list[int]]:
     edges, own = np.asarray(position.edges), game.board.own * game.board.unit
     return {
         (game.columns[j], game.rows[i]): sorted(round(own[k]) for k in edges[i, j] if k)
@@ -271,7 +271,7 @@ def test_reversal_is_a_symmetry(number):
     assert position.edges.shape == (ROOM.intermediates + 4, 4 + ROOM.intermediates, 1)
 
 
-def any_edge(board: Board, position: Position, chance: random.Random) -> int:
+def any_edge(board: Board, position: GamePosition, chance: random.Random) -> int:
     return int(chance.choice(np.flatnonzero(LEGAL_EDGES(board, position))))
 
 
@@ -296,7 +296,7 @@ def test_edges_are_eliminated_as_by_the_engine(number):
     jax.tree.map(np.testing.assert_array_equal, again, position)
 
 
-def turned_move(position: Position, move: int, count: int) -> int:
+def turned_move(position: GamePosition, move: int, count: int) -> int:
     return int(EDGES.turned(position, jax.nn.one_hot(move, count)).argmax())
 
 
@@ -327,7 +327,7 @@ PARAMS = run_compiled(NETWORK.init, jax.random.key(3), GAME.board, GAME.start)
 JUDGE = jax.jit(NETWORK.apply)
 
 
-def shuffled(position: Position, seed: int) -> tuple[Position, np.ndarray]:
+def shuffled(position: GamePosition, seed: int) -> tuple[GamePosition, np.ndarray]:
     """The same position with the intermediates renumbered, and where each one went from."""
     inputs, inner, outputs = 8, 12, 4
     new = np.random.default_rng(seed).permutation(inner)

@@ -103,7 +103,7 @@ def test_a_run_that_is_resumed_ends_the_same(trained, tmp_path):
     whole, _ = trained
     interrupting = iter((None, KeyboardInterrupt))
 
-    def interrupt(line: run.Line) -> None:
+    def interrupt(line: run.LogLine) -> None:
         error = next(interrupting)
         if error is not None:
             raise error
@@ -113,7 +113,7 @@ def test_a_run_that_is_resumed_ends_the_same(trained, tmp_path):
     assert len(first.lines) == 2
     rest = run.train({"lif": GAME}, SMALL, folder=tmp_path, resume=True)
 
-    def timeless(lines: tuple[run.Line, ...]) -> list[list[float]]:
+    def timeless(lines: tuple[run.LogLine, ...]) -> list[list[float]]:
         fields = [f for f in vars(lines[0]) if f != "simulations_per_second"]
         return [[getattr(line, f) for f in fields] for line in lines]
 

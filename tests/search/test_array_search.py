@@ -16,7 +16,6 @@ from gradgen.elimination.array_graphs import weighted_outputs, whole_jacobian
 from gradgen.elimination.arrays import forward, planned, reverse
 from gradgen.search.arrays import portfolio
 from gradgen.search.arrays.annealing import annealed
-from gradgen.search.arrays.exact import proved
 from gradgen.search.arrays.markowitz import markowitz
 from gradgen.search.arrays.portfolio import (
     Orders,
@@ -25,6 +24,7 @@ from gradgen.search.arrays.portfolio import (
     priced,
     sweep,
 )
+from gradgen.search.arrays.subsets import proved
 
 SMALL = (
     "diagonals",

@@ -14,9 +14,9 @@ from graphs import PROVED, REFERENCE_COSTS, reference_graph, small_graphs
 
 from gradgen.elimination.accumulate import accumulate
 from gradgen.search.exact.allowance import Allowance
-from gradgen.search.exact.arrays import arrays_of
 from gradgen.search.exact.bounds import block_bound, lower_bound, partition_bound
 from gradgen.search.exact.kernels import block_table
+from gradgen.search.exact.part_arrays import arrays_of
 from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
 from gradgen.search.exact.reductions import is_safe, parts, reduce
 from gradgen.search.exact.remainder import Remainder, members

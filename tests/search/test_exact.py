@@ -14,8 +14,8 @@ from graphs import FOLDER, PROVED, REFERENCE_COSTS, reference_graph, small_graph
 
 from gradgen.elimination.accumulate import OrderMismatchError, accumulate
 from gradgen.search.exact.allowance import Allowance
-from gradgen.search.exact.arrays import arrays_of
 from gradgen.search.exact.astar import search_below
+from gradgen.search.exact.part_arrays import arrays_of
 from gradgen.search.exact.remainder import Remainder
 from gradgen.search.exact.solve import solve
 from gradgen.search.exact.subset_search import search_subsets

@@ -22,9 +22,9 @@ from gradgen.ir.graph import LinearGraph
 from gradgen.report.front import Panel, write_fronts
 from gradgen.search.arrays import portfolio
 from gradgen.search.arrays.annealing import annealed
-from gradgen.search.arrays.exact import proved
 from gradgen.search.arrays.portfolio import Orders
 from gradgen.search.arrays.states import Eliminations
+from gradgen.search.arrays.subsets import proved
 from gradgen.search.heuristics import vertex_order
 from gradgen.search.pareto import explore
 from gradgen.search.pareto.arrays import front_of_arrays

@@ -52,7 +52,7 @@ _EXTREMA = ("reduce_max", "reduce_min")
 and nothing would equal its own maximum."""
 
 
-class Differentiation:
+class PartialWriter:
     """Writes the code of partials on top of a primal that was read."""
 
     def __init__(self, reading: Reading, dtypes: Mapping[Var, DType]) -> None:
@@ -363,7 +363,7 @@ def _stretched(shape: Shape, rows: Sequence[Label], dims: dict[Label, Dim]) -> t
     return tuple(reversed(labels))
 
 
-def _einsum(self: Differentiation, instruction: Instruction, slot: int) -> Partial | None:
+def _einsum(self: PartialWriter, instruction: Instruction, slot: int) -> Partial | None:
     """By one factor of a contraction: the other one."""
     spec, other = str(instruction.attribute("spec")), instruction.operands[1 - slot]
     inputs, _, result = spec.partition("->")
@@ -383,7 +383,7 @@ def _einsum(self: Differentiation, instruction: Instruction, slot: int) -> Parti
     return self._partial(operand, rows, columns, dims, other, layout, contracts=True)
 
 
-def _sum(self: Differentiation, instruction: Instruction, slot: int) -> Partial:
+def _sum(self: PartialWriter, instruction: Instruction, slot: int) -> Partial:
     axes = instruction.attribute("axes")
     assert isinstance(axes, tuple)
     (operand,) = instruction.variables
@@ -393,7 +393,7 @@ def _sum(self: Differentiation, instruction: Instruction, slot: int) -> Partial:
     return self._partial(operand, rows, columns, dict(enumerate(shape)), Const(1.0), ())
 
 
-def _broadcast(self: Differentiation, instruction: Instruction, slot: int) -> Partial:
+def _broadcast(self: PartialWriter, instruction: Instruction, slot: int) -> Partial:
     (operand,) = instruction.variables
     places = instruction.attribute("dims")
     assert isinstance(places, tuple)
@@ -407,7 +407,7 @@ def _broadcast(self: Differentiation, instruction: Instruction, slot: int) -> Pa
     return self._partial(operand, rows, columns, dims, Const(1.0), ())
 
 
-def _transpose(self: Differentiation, instruction: Instruction, slot: int) -> Partial:
+def _transpose(self: PartialWriter, instruction: Instruction, slot: int) -> Partial:
     (operand,) = instruction.variables
     columns = tuple(range(len(self.shape(operand))))
     rows: tuple[Label, ...] = instruction.attribute("permutation")
@@ -415,7 +415,7 @@ def _transpose(self: Differentiation, instruction: Instruction, slot: int) -> Pa
     return self._partial(operand, rows, columns, dims, Const(1.0), ())
 
 
-def _reshape(self: Differentiation, instruction: Instruction, slot: int) -> Partial | None:
+def _reshape(self: PartialWriter, instruction: Instruction, slot: int) -> Partial | None:
     """Where axes of size one come and go."""
     (operand,) = instruction.variables
     before, after = self.shape(operand), self.shape(instruction.target)

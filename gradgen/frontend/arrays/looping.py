@@ -14,7 +14,7 @@ from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.jax_compat import Eqn
 from gradgen.ir.code import Atom, Const, Instruction, Var
 from gradgen.ir.fission import Lift, distribute
-from gradgen.ir.loops import Given, Loop
+from gradgen.ir.loops import Loop, StepValue
 from gradgen.ir.shapes import Dim
 
 
@@ -82,7 +82,7 @@ def _read(
     given = []
     for variable in body.jaxpr.invars:
         aval = variable.aval
-        given.append(Given(inner.new_name(), shape_of(aval.shape), inner.dtype(aval)))
+        given.append(StepValue(inner.new_name(), shape_of(aval.shape), inner.dtype(aval)))
     inner.shapes |= {g.variable: g.shape for g in given}
     found = inner.run(body, [g.variable for g in given])
     results = []

@@ -17,7 +17,7 @@ from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import dim_of, shape_of
 from gradgen.frontend.arrays.expansions import expansion_of, slice_of
 from gradgen.frontend.tracing import jax_compat, primitives
-from gradgen.frontend.tracing.jax_compat import Aval, Eqn
+from gradgen.frontend.tracing.jax_compat import CALLS, REMATERIALISED, RULED, Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, DType, Instruction, Var, is_float
@@ -30,9 +30,7 @@ MOST_ITERATIONS = 8
 MOST_ELEMENTS = 64
 """Arrays that are none of the arguments are written into the text up to so many elements."""
 
-_CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
 _DRAWN = ("_normal", "_uniform", "_bernoulli", "_randint")
-_RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 
 
 OverTime = Callable[["Reading", Eqn, Sequence[Atom]], "list[Atom] | None"]
@@ -224,9 +222,9 @@ class Reading:
                 )
             drawn: moving.Attributes = (("function", function), ("given", given))
             return [self._moved(eqn, "random", drawn, operands)]
-        if name in _CALLS:
+        if name in (*CALLS, *REMATERIALISED):
             return self._inline(eqn, operands)
-        if name in _RULES:
+        if name in RULED:
             return self._ruled(eqn, operands)
         special = _SPECIAL.get(name)
         if special is not None:

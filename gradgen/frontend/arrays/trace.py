@@ -14,7 +14,7 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.dims import shape_of
-from gradgen.frontend.arrays.linear import Differentiation
+from gradgen.frontend.arrays.linear import PartialWriter
 from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.precisions import DTypeDependenceError, for_all_precisions
 from gradgen.frontend.arrays.reading import Reading
@@ -315,7 +315,7 @@ def _differentiate(
             read = reading.equations[instruction.target][1] if ruled else instruction.operands
             reaching.update(a for a in read if isinstance(a, str))
     active = {i.variable for i in inputs if i.wrt}
-    writing = Differentiation(reading, {i.variable: i.dtype for i in inputs})
+    writing = PartialWriter(reading, {i.variable: i.dtype for i in inputs})
     elementals = []
     loops: dict[Var, ArrayTrace] = {}
     varying: dict[Var, frozenset[int]] = {}

@@ -19,7 +19,7 @@ from gradgen.ir.source import normalised
 
 
 @dataclass(frozen=True, eq=False)
-class Statement:
+class CellStatement:
     """A statement at the top level of a cell, with the comments right above it."""
 
     path: str
@@ -30,7 +30,7 @@ class Statement:
     text: str
 
 
-def function_statement(function: FunctionType) -> Statement | None:
+def function_statement(function: FunctionType) -> CellStatement | None:
     """The statement that defines a function; None if its text is not known, or if it is nested."""
     try:
         lines, _ = inspect.findsource(function)
@@ -43,7 +43,7 @@ def function_statement(function: FunctionType) -> Statement | None:
     return None
 
 
-def class_statement(name: str, kind: type) -> Statement | None:
+def class_statement(name: str, kind: type) -> CellStatement | None:
     """The statement that defines a class of a session; the last one that has the same fields.
 
     It may also be an assignment: `State = namedtuple("State", "v i")`.
@@ -64,13 +64,13 @@ def class_statement(name: str, kind: type) -> Statement | None:
     return best
 
 
-def statements_about(name: str, namespace: dict[str, Any]) -> tuple[Statement, ...]:
+def statements_about(name: str, namespace: dict[str, Any]) -> tuple[CellStatement, ...]:
     """What is said of a function or class once it is there.
 
     These are its rules (`@spike.defjvp`, `spike.defvjp(...)`) and registrations
     (`register_dataclass(State, ...)`); of those that cells repeat the last ones.
     """
-    found: dict[str, Statement] = {}
+    found: dict[str, CellStatement] = {}
     for statement in session_statements():
         match statement.node:
             case ast.FunctionDef(name=rule, decorator_list=decorators) if any(
@@ -96,7 +96,7 @@ def shown_cell(path: str) -> str:
     return path if named is None else " ".join(named)
 
 
-def session_statements() -> Iterator[Statement]:
+def session_statements() -> Iterator[CellStatement]:
     """The statements of all texts that are known and are no files, the oldest cell first."""
     for path, entry in tuple(linecache.cache.items()):
         # cells have no time at which they were changed
@@ -112,7 +112,7 @@ def names_in(node: ast.AST) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1000)
-def _statements(path: str, text: str) -> tuple[Statement, ...]:
+def _statements(path: str, text: str) -> tuple[CellStatement, ...]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -123,15 +123,15 @@ def _statements(path: str, text: str) -> tuple[Statement, ...]:
     return tuple(_statement(path, lines, node) for node in tree.body)
 
 
-def _statement(path: str, lines: list[str], node: ast.stmt) -> Statement:
+def _statement(path: str, lines: list[str], node: ast.stmt) -> CellStatement:
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     while first > 1 and lines[first - 2].startswith("#"):
         first -= 1
     last = node.end_lineno or node.lineno
-    return Statement(path, first, last, node, "\n".join(lines[first - 1 : last]))
+    return CellStatement(path, first, last, node, "\n".join(lines[first - 1 : last]))
 
 
-def _defines(statement: Statement, function: FunctionType) -> bool:
+def _defines(statement: CellStatement, function: FunctionType) -> bool:
     code = function.__code__
     return code.co_filename == statement.path and (
         statement.first <= code.co_firstlineno <= statement.last

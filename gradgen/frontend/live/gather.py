@@ -15,7 +15,7 @@ from typing import Any
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.live.cells import (
-    Statement,
+    CellStatement,
     class_statement,
     function_statement,
     names_in,
@@ -23,13 +23,13 @@ from gradgen.frontend.live.cells import (
     statements_about,
 )
 from gradgen.frontend.live.function import LiveFunction, unwrapped
-from gradgen.ir.source import Part
+from gradgen.ir.source import SourcePart
 
 NOTEBOOK = "<notebook>"
 """What generated files call their source if it is a session."""
 
 
-def gather(live: LiveFunction) -> tuple[str, tuple[Part, ...]]:
+def gather(live: LiveFunction) -> tuple[str, tuple[SourcePart, ...]]:
     """The text of a module around a function, and where its parts come from.
 
     Raises GradgenError if the text of the function, or of a class that its values are made of, is
@@ -47,7 +47,7 @@ def gather(live: LiveFunction) -> tuple[str, tuple[Part, ...]]:
 
 
 @contextmanager
-def placed_in_cells(parts: Sequence[Part]) -> Iterator[None]:
+def placed_in_cells(parts: Sequence[SourcePart]) -> Iterator[None]:
     """Errors that have a place in the text that was gathered get that in the cell."""
     try:
         yield
@@ -69,9 +69,9 @@ class _Gathering:
         self._namespace = live.namespace
         self._known = {live.name}
         self._imports: set[str] = set()
-        self._statements: list[Statement] = []
+        self._statements: list[CellStatement] = []
 
-    def add(self, statement: Statement) -> None:
+    def add(self, statement: CellStatement) -> None:
         """A statement, after all that it uses."""
         for name in names_in(statement.node):
             if name in self._namespace and name not in self._known:
@@ -79,14 +79,14 @@ class _Gathering:
                 self._use(name, self._namespace[name])
         self._statements.append(statement)
 
-    def module(self) -> tuple[str, tuple[Part, ...]]:
+    def module(self) -> tuple[str, tuple[SourcePart, ...]]:
         """The text, and where its parts come from."""
         lines = sorted(self._imports)
         parts = []
         for statement in self._statements:
             lines += ["", ""] if lines else []
             count = statement.last - statement.first + 1
-            parts.append(Part(statement.path, statement.first, len(lines) + 1, count))
+            parts.append(SourcePart(statement.path, statement.first, len(lines) + 1, count))
             lines += statement.text.split("\n")
         return "\n".join(lines) + "\n", tuple(parts)
 

@@ -13,7 +13,7 @@ import libcst as cst
 from gradgen.frontend.reading.calls import effect_of
 from gradgen.frontend.reading.flow import Flow, Notes
 from gradgen.frontend.reading.syntax import Syntax
-from gradgen.frontend.reading.target import Target, declared
+from gradgen.frontend.reading.target import SourceFunction, declared
 from gradgen.frontend.reading.uses import (
     UNKNOWN,
     Closure,
@@ -33,7 +33,7 @@ _DEEPEST = 40
 
 
 def read_uses(
-    syntax: Syntax, target: Target, constants: Mapping[str, int | str]
+    syntax: Syntax, target: SourceFunction, constants: Mapping[str, int | str]
 ) -> tuple[Use, ...]:
     """Every use of the arguments of a function, in the order in which they are met.
 

@@ -13,14 +13,14 @@ from gradgen.frontend.reading.directives import parse_example, parse_shape, pars
 from gradgen.frontend.reading.evidence import evidence_of
 from gradgen.frontend.reading.interpreter import read_uses
 from gradgen.frontend.reading.syntax import Syntax, walk
-from gradgen.frontend.reading.target import Target, declared, static_to_jit
+from gradgen.frontend.reading.target import SourceFunction, declared, static_to_jit
 from gradgen.ir.pytree import LeafKind, Structure, leaf
 from gradgen.ir.source import Directive
 
 
 def read_structures(
     syntax: Syntax,
-    target: Target,
+    target: SourceFunction,
     directives: Iterable[Directive],
     annotations: Annotations,
     discovered: Collection[str],
@@ -52,7 +52,7 @@ def read_structures(
     return tuple(found)
 
 
-def unread_containers(target: Target, annotations: Annotations) -> frozenset[str]:
+def unread_containers(target: SourceFunction, annotations: Annotations) -> frozenset[str]:
     """The arguments that are annotated as containers of any length, and never named."""
     named = {node.value for node in walk(target.function.body) if isinstance(node, cst.Name)}
     shapes = {p.name.value: annotations.parameter(p) for p in declared(target.function.params)}
@@ -63,7 +63,10 @@ def unread_containers(target: Target, annotations: Annotations) -> frozenset[str
 
 
 def _given(
-    syntax: Syntax, target: Target, directives: Iterable[Directive], annotations: Annotations
+    syntax: Syntax,
+    target: SourceFunction,
+    directives: Iterable[Directive],
+    annotations: Annotations,
 ) -> Mapping[str, Structure]:
     """What is said beside the code: by `jax.jit`, that an argument is static; by directives.
 

@@ -25,7 +25,7 @@ from gradgen.ir.source import Parameter
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class SourceFunction:
     """The function to differentiate, and where the module has it."""
 
     name: str
@@ -42,7 +42,7 @@ class Target:
         return declared(self.function.params)[0].name.value if self.methods else None
 
 
-def find_target(syntax: Syntax, name: str | None = None) -> Target:
+def find_target(syntax: Syntax, name: str | None = None) -> SourceFunction:
     """What is called `name`, or the one public function that no other function uses.
 
     A name is that of a function, `Class.method`, a class, which means its `__call__`, or what a
@@ -60,7 +60,7 @@ def find_target(syntax: Syntax, name: str | None = None) -> Target:
     return target
 
 
-def read_parameters(syntax: Syntax, target: Target) -> tuple[Parameter, ...]:
+def read_parameters(syntax: Syntax, target: SourceFunction) -> tuple[Parameter, ...]:
     """The parameters as written, positional ones first; what `partial` has bound has that default.
 
     As in Python, those after one that is bound by its name can be passed by name alone.
@@ -96,7 +96,7 @@ def declared(parameters: cst.Parameters) -> tuple[cst.Param, ...]:
     return (*parameters.posonly_params, *parameters.params, *parameters.kwonly_params)
 
 
-def static_to_jit(syntax: Syntax, target: Target) -> list[str]:
+def static_to_jit(syntax: Syntax, target: SourceFunction) -> list[str]:
     """The parameters that a decorator says are static to `jax.jit`; none of a method with it.
 
     A method is traced without its `jax.jit`, since its instance would be static as well.
@@ -115,7 +115,7 @@ def static_to_jit(syntax: Syntax, target: Target) -> list[str]:
     return found
 
 
-def _only_candidate(syntax: Syntax) -> Target:
+def _only_candidate(syntax: Syntax) -> SourceFunction:
     candidates = _candidates(syntax)
     match candidates:
         case [target]:
@@ -173,7 +173,7 @@ def _method_names(syntax: Syntax, owner: str) -> list[str]:
     return [*called, *(f"{owner}.{name}" for name in public)]
 
 
-def _candidates(syntax: Syntax) -> list[Target]:
+def _candidates(syntax: Syntax) -> list[SourceFunction]:
     """The best of several ever wider choices that is not empty."""
     functions = syntax.functions.values()
     rules = registered_rules(syntax)
@@ -189,7 +189,7 @@ def _candidates(syntax: Syntax) -> list[Target]:
     plain = [target for target in public if not has_own_rule(target.function)]
     by_functions = used_by(function for function in functions if _takes_arguments(function))
     by_anything = by_functions | used_by(methods(syntax))
-    choices: list[list[Target]] = [
+    choices: list[list[SourceFunction]] = [
         [target for target in plain if target.name not in by_anything],
         [target for target in plain if target.name not in by_functions],
         [_of_made(name, each) for name, each in made.items() if not name.startswith("_")],
@@ -200,12 +200,12 @@ def _candidates(syntax: Syntax) -> list[Target]:
     return next((choice for choice in choices if choice), [])
 
 
-def _of_function(function: cst.FunctionDef) -> Target:
-    return Target(function.name.value, function)
+def _of_function(function: cst.FunctionDef) -> SourceFunction:
+    return SourceFunction(function.name.value, function)
 
 
-def _of_made(name: str, made: Made) -> Target:
-    return Target(name, made.function, made.given)
+def _of_made(name: str, made: Made) -> SourceFunction:
+    return SourceFunction(name, made.function, made.given)
 
 
 def _takes_arguments(function: cst.FunctionDef) -> bool:
@@ -217,7 +217,7 @@ def _takes_arguments(function: cst.FunctionDef) -> bool:
     )
 
 
-def _named(syntax: Syntax, name: str) -> Target:
+def _named(syntax: Syntax, name: str) -> SourceFunction:
     name = unicodedata.normalize("NFKC", name)
     if name in syntax.functions:
         function = syntax.functions[name]
@@ -260,7 +260,7 @@ def _named(syntax: Syntax, name: str) -> Target:
     )
 
 
-def _method(syntax: Syntax, owner: str, name: str) -> Target:
+def _method(syntax: Syntax, owner: str, name: str) -> SourceFunction:
     methods = methods_of(syntax, owner)
     cls = syntax.classes[owner]
     if name not in methods:
@@ -275,7 +275,7 @@ def _method(syntax: Syntax, owner: str, name: str) -> Target:
     method = methods[name]
     kind = kind_of_method(method)
     if kind == "staticmethod":
-        return Target(f"{owner}.{name}", method)
+        return SourceFunction(f"{owner}.{name}", method)
     if kind != "instance":
         raise syntax.error(
             f"{name!r} is a {kind} of the class {owner}",
@@ -284,7 +284,7 @@ def _method(syntax: Syntax, owner: str, name: str) -> Target:
         )
     if not declared(method.params):
         raise syntax.error(f"{name!r} takes no instance", method, "give it the parameter self")
-    return Target(f"{owner}.{name}", method, methods=methods)
+    return SourceFunction(f"{owner}.{name}", method, methods=methods)
 
 
 def _not_at_module_level(
@@ -305,7 +305,7 @@ def _not_at_module_level(
     )
 
 
-def _check(syntax: Syntax, target: Target) -> None:
+def _check(syntax: Syntax, target: SourceFunction) -> None:
     function, name = target.function, target.name
     if name.startswith("__") and name.endswith("__"):
         raise syntax.error(

@@ -14,7 +14,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.containers import default_of, in_jax_order
 from gradgen.frontend.tracing.owner import Owner
-from gradgen.frontend.tracing.signature import Given, Leaf, Signature
+from gradgen.frontend.tracing.signature import ExampleLeaf, Leaf, Signature
 from gradgen.frontend.tracing.values import bind, dtype_of, literal_of, part_of, structure_of
 from gradgen.ir.pytree import Structure, join, leaf
 from gradgen.ir.source import Parameter, Source
@@ -116,7 +116,7 @@ def _with_static(structure: Structure, steps: Sequence[str]) -> Structure:
     return dataclasses.replace(structure, children=children)
 
 
-def _given(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, Given]]:
+def _given(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, ExampleLeaf]]:
     """What an example has in the places of the leaves of an argument."""
     for key, child in zip(structure.keys, structure.children, strict=True):
         yield from _given(child, part_of(value, structure, key), join(path, key))
@@ -124,7 +124,7 @@ def _given(structure: Structure, value: Any, path: str) -> Iterator[tuple[str, G
         shape = value.shape if hasattr(value, "shape") else np.shape(value)
         dtype = dtype_of(value)
         own = dtype == "key" or (shape != () and structure.kind != "float")
-        yield path, Given(shape, dtype if own else structure.kind)
+        yield path, ExampleLeaf(shape, dtype if own else structure.kind)
 
 
 def _static_parts(
@@ -274,7 +274,7 @@ def _leaves(
     owner: Owner | None,
 ) -> tuple[Leaf, ...]:
     found: list[tuple[str, str, bool]] = []
-    given: dict[str, Given] = {}
+    given: dict[str, ExampleLeaf] = {}
     for argument in arguments:
         own = owner if argument.name == source.instance else None
         held: set[str] = set()

@@ -2,7 +2,7 @@
 
 That is what people write by hand, `lax.scan(jax.checkpoint(step, prevent_cse=False), ...)`, to have
 a loop keep its carry alone: here it is put into the function's jaxpr, whatever wrote the loop.
-Loops in loops are part of the step of the outer one.
+Loops in loops are part of the step of the outer one; what has rules of its own keeps them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ import jax
 import jax.extend.core as jex
 from jax import lax
 
-from gradgen.frontend.tracing.jax_compat import equation_function, is_literal
-
-_INLINED = ("jit", "pjit", "closed_call")
-"""Calls in which loops may be; those with rules of their own keep them."""
+from gradgen.frontend.tracing.jax_compat import CALLS, equation_function, is_literal
 
 
 def with_checkpoints(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any] | None:
@@ -39,7 +36,7 @@ def with_checkpoints(function: Callable[..., Any], *arguments: Any) -> Callable[
 def _has_loops(jaxpr: Any) -> bool:
     return any(
         equation.primitive.name == "scan"
-        or (equation.primitive.name in _INLINED and _has_loops(_called(equation).jaxpr))
+        or (equation.primitive.name in CALLS and _has_loops(_called(equation).jaxpr))
         for equation in jaxpr.eqns
     )
 
@@ -53,7 +50,7 @@ def _evaluate(jaxpr: Any, consts: Sequence[Any], arguments: Sequence[Any]) -> li
     for equation in jaxpr.eqns:
         if equation.primitive.name == "scan":
             found = _scan(equation.params, list(map(read, equation.invars)))
-        elif equation.primitive.name in _INLINED:
+        elif equation.primitive.name in CALLS:
             called = _called(equation)
             found = _evaluate(called.jaxpr, called.consts, list(map(read, equation.invars)))
         else:

@@ -10,7 +10,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.interpret import MAX_ITERATIONS, Interpreter, Tensor, element, handles
-from gradgen.frontend.tracing.jax_compat import Eqn
+from gradgen.frontend.tracing.jax_compat import CALLS, REMATERIALISED, Eqn
 from gradgen.ir.code import Atom, Const, Var
 
 _ROUNDING_FREE = frozenset(
@@ -25,7 +25,7 @@ _KEPT_WHOLE = ("hypot",)
 """Functions of jax.numpy that calculate with other numbers in each dtype."""
 
 
-@handles("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint", "remat2")
+@handles(*CALLS, *REMATERIALISED)
 def _inline(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     body = eqn.params["jaxpr"]
     if eqn.primitive.name in ("jit", "pjit"):

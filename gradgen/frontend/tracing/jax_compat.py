@@ -14,6 +14,13 @@ from gradgen.ir.source import Position, Source
 Eqn = Any
 Aval = Any
 
+CALLS = ("jit", "pjit", "closed_call", "core_call")
+"""Primitives that call a program, which stands for itself."""
+REMATERIALISED = ("remat", "remat2", "checkpoint")
+"""Those whose program is computed again on the way back."""
+RULED = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+"""Those whose program has rules of its own."""
+
 
 def x64(enabled: bool) -> AbstractContextManager[Any]:
     """A context in which float64 is available, or not."""

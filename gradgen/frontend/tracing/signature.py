@@ -18,7 +18,7 @@ from gradgen.ir.trace import Argument
 
 
 @dataclasses.dataclass(frozen=True)
-class Given:
+class ExampleLeaf:
     """What an example has in the place of a leaf."""
 
     shape: tuple[int, ...]
@@ -33,7 +33,7 @@ class Leaf:
     kind: str
     """`float`, `int` or `bool`."""
     wrt: bool
-    given: Given | None = None
+    given: ExampleLeaf | None = None
     """None where there is no example, or none of this argument."""
 
 

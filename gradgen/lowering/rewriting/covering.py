@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from gradgen.lowering.rewriting.forms import Forms, Given, Monomial, Term, divide, reciprocal, tidy
+from gradgen.lowering.rewriting.forms import (
+    Forms,
+    KnownProduct,
+    Monomial,
+    Term,
+    divide,
+    reciprocal,
+    tidy,
+)
 
 
 def cover(forms: Forms, term: Term) -> tuple[float, Monomial]:
@@ -37,7 +45,7 @@ def length(coefficient: float, factors: Monomial) -> int:
 def _cover(forms: Forms, coefficient: float, monomial: Monomial) -> tuple[float, Monomial]:
     used: list[int] = []
     while True:
-        best: tuple[int, Given, int, Monomial] | None = None
+        best: tuple[int, KnownProduct, int, Monomial] | None = None
         for factor in dict.fromkeys(monomial):
             for given, sign in forms.given_with(factor):
                 part = given.monomial if sign > 0 else reciprocal(given.monomial)
@@ -56,6 +64,6 @@ def _cover(forms: Forms, coefficient: float, monomial: Monomial) -> tuple[float,
         used.append(sign * given.factor)
 
 
-def _without(coefficient: float, given: Given, sign: int) -> float:
+def _without(coefficient: float, given: KnownProduct, sign: int) -> float:
     own = given.coefficient
     return tidy(coefficient / own if sign > 0 else coefficient * own)

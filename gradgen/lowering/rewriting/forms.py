@@ -83,7 +83,7 @@ def times(left: Term, right: Term) -> Term:
 
 
 @dataclass(frozen=True)
-class Given:
+class KnownProduct:
     """A product that the primal computes, up to its sign: factor = coefficient * monomial."""
 
     factor: int
@@ -109,7 +109,7 @@ class Forms:
         """The same with the coefficient as an atom."""
         self.options: dict[int, list[Term]] = {}
         """What sums may become, as far as is known."""
-        self._given: dict[int, list[tuple[Given, int]]] = {}
+        self._given: dict[int, list[tuple[KnownProduct, int]]] = {}
         self._by_variable: dict[Var, int] = {}
         self._by_negative: dict[Var, int] = {}
         self._by_number: dict[float, int] = {}
@@ -162,11 +162,11 @@ class Forms:
         coefficient, monomial = term
         if coefficient and monomial and math.isfinite(coefficient):
             factor = self.variable(name) if coefficient > 0 else self.negative(name)
-            given = Given(factor, abs(coefficient), monomial)
+            given = KnownProduct(factor, abs(coefficient), monomial)
             self._given.setdefault(monomial[0], []).append((given, 1))
             self._given.setdefault(-monomial[0], []).append((given, -1))
 
-    def given_with(self, factor: int) -> list[tuple[Given, int]]:
+    def given_with(self, factor: int) -> list[tuple[KnownProduct, int]]:
         """Some of the products that the primal computes, with 1, or their reciprocals, with -1.
 
         Over all of a monomial's factors these are all that may be part of it.

@@ -16,7 +16,7 @@ _LARGEST_POWER = 8
 
 
 @dataclass(frozen=True)
-class Reading:
+class CanonicalProgram:
     """A program's derivative part: its opaque instructions and its values in canonical form."""
 
     forms: Forms
@@ -28,7 +28,7 @@ class Reading:
     """Every float variable of the program, in canonical form."""
 
 
-def read(program: Program, float_inputs: Iterable[Var]) -> Reading:
+def read(program: Program, float_inputs: Iterable[Var]) -> CanonicalProgram:
     """The canonical forms of a program's derivative part.
 
     `float_inputs` are the inputs in the working precision: what has another dtype is not looked
@@ -44,7 +44,7 @@ def read(program: Program, float_inputs: Iterable[Var]) -> Reading:
                 opaque.append(instruction)
     roots = [reader.term(a) for i in opaque for a in i.operands if is_number(a, reader.values)]
     roots += [reader.term(atom) for _, atom in program.results if is_number(atom, reader.values)]
-    return Reading(reader.forms, tuple(opaque), tuple(roots), reader.values)
+    return CanonicalProgram(reader.forms, tuple(opaque), tuple(roots), reader.values)
 
 
 def is_number(atom: Atom, values: Mapping[Var, Term]) -> bool:

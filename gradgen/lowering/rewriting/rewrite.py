@@ -10,7 +10,7 @@ from gradgen.ir.program import PRIMAL, Program
 from gradgen.ir.recursion import deeper_recursion
 from gradgen.lowering.passes import absorb_signs, eliminate_dead_code
 from gradgen.lowering.rewriting.moves import Roots
-from gradgen.lowering.rewriting.reading import Reading, read
+from gradgen.lowering.rewriting.reading import CanonicalProgram, read
 from gradgen.lowering.rewriting.search import improve
 from gradgen.lowering.rewriting.writing import write
 
@@ -42,7 +42,7 @@ def rewrite(
     return min(rewritten, key=lambda p: prices.of(p.instructions))
 
 
-def _written(program: Program, reading: Reading, roots: Roots, prices: Prices) -> Program:
+def _written(program: Program, reading: CanonicalProgram, roots: Roots, prices: Prices) -> Program:
     written = absorb_signs(eliminate_dead_code(write(program, reading, roots, prices)))
     written.check()
     return written

@@ -12,12 +12,12 @@ from gradgen.ir.prices import COUNTED, Prices
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import OutputValue, Result
 from gradgen.lowering.rewriting.forms import ZERO, Term
-from gradgen.lowering.rewriting.reading import Reading, is_number
+from gradgen.lowering.rewriting.reading import CanonicalProgram, is_number
 from gradgen.lowering.rewriting.sharing import Key, Sharing, share
 
 
 def write(
-    program: Program, reading: Reading, roots: Sequence[Term], prices: Prices = COUNTED
+    program: Program, reading: CanonicalProgram, roots: Sequence[Term], prices: Prices = COUNTED
 ) -> Program:
     """The program with its derivative part computed from rewritten roots."""
     writer = _Writer(program, reading, share(reading.forms, roots, prices))
@@ -40,7 +40,7 @@ def write(
 class _Writer:
     """Code under construction: each product and sum is written when it is first needed."""
 
-    def __init__(self, program: Program, reading: Reading, shared: Sharing) -> None:
+    def __init__(self, program: Program, reading: CanonicalProgram, shared: Sharing) -> None:
         self._program = program
         self._reading = reading
         self._forms = reading.forms

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
-from gradgen.search.alphazero.run import Line
+from gradgen.search.alphazero.run import LogLine
 
 
-def draw(lines: Sequence[Line], baselines: Mapping[str, float], objective: str, path: Path) -> None:
+def draw(
+    lines: Sequence[LogLine], baselines: Mapping[str, float], objective: str, path: Path
+) -> None:
     """Draw self-play, the policy alone and random orders over games, with baselines across.
 
     The format is that of the path's ending. Raises GradgenError without matplotlib.

@@ -78,7 +78,7 @@ class Board(NamedTuple):
     """() float32: the scale over the number of intermediates."""
 
 
-class Position(NamedTuple):
+class GamePosition(NamedTuple):
     """Where a game stands, in arrays of JAX or numpy."""
 
     edges: Array
@@ -95,7 +95,7 @@ class Game:
 
     task: Task
     board: Board
-    start: Position
+    start: GamePosition
     """Arrays of numpy."""
     rows: tuple[int, ...]
     """The vertex of each row of the matrix; -1 for padding."""
@@ -181,7 +181,7 @@ def begin(task: Task, sizes: Sizes | None = None, elimination: Elimination = "ve
     scale = max(1, min((task.cost(order) for order in task.baselines), default=1))
     board = _board(task.priced, room, scale, scale / max(1, len(inner)))
     left = np.arange(room.intermediates) < len(inner)
-    return Game(task, board, Position(terms, left, np.float32(0)), rows, columns, elimination)
+    return Game(task, board, GamePosition(terms, left, np.float32(0)), rows, columns, elimination)
 
 
 def _padded(vertices: Sequence[int], count: int) -> tuple[int, ...]:
@@ -237,17 +237,17 @@ def score(board: Board, price: Array) -> jax.Array:
     return -jnp.log(price / board.scale + FREE)
 
 
-def inputs_of(position: Position) -> int:
+def inputs_of(position: GamePosition) -> int:
     """How many columns of the matrix are inputs, padding included."""
     return int(position.edges.shape[1] - position.left.shape[0])
 
 
-def reversed_position(position: Position) -> Position:
+def reversed_position(position: GamePosition) -> GamePosition:
     """The position on the graph with all edges turned round; inputs and outputs swap places."""
     return position._replace(edges=turned(position, position.edges))
 
 
-def turned(position: Position, matrix: Array) -> jax.Array:
+def turned(position: GamePosition, matrix: Array) -> jax.Array:
     """A matrix like that of the edges, (M + D, I + M, ...), as it is with all edges turned round:
     (M + I, D + M, ...)."""
     room, inputs = position.left.shape[0], inputs_of(position)

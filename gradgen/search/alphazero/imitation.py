@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from gradgen.search.alphazero.game import Board, Position
+from gradgen.search.alphazero.game import Board, GamePosition
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Judge
@@ -37,7 +37,7 @@ def imitate(
     judge: Judge,
     rules: Rules,
     params: Params,
-    given: tuple[Board, Position],
+    given: tuple[Board, GamePosition],
     demonstrations: NDArray[np.int32],
     imitation: Imitation,
 ) -> Iterator[tuple[Params, Loss]]:

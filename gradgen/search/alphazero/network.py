@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.ir.graph import Elimination
-from gradgen.search.alphazero.game import Board, Position, inputs_of, score
+from gradgen.search.alphazero.game import Board, GamePosition, inputs_of, score
 from gradgen.search.alphazero.rules import RULES
 
 Params = Mapping[str, Mapping[str, jax.Array]]
@@ -82,7 +82,7 @@ def count_parameters(params: Params) -> int:
 
 
 def _judge(
-    size: NetworkSize, edges: int, elimination: Elimination, board: Board, position: Position
+    size: NetworkSize, edges: int, elimination: Elimination, board: Board, position: GamePosition
 ) -> Judgement:
     found = _tokens(edges, position)
     tokens = _embed(size, board, position, found)
@@ -107,7 +107,7 @@ def _judge(
     )
 
 
-def _tokens(edges: int, position: Position) -> _Tokens:
+def _tokens(edges: int, position: GamePosition) -> _Tokens:
     room, inputs = position.left.shape[0], inputs_of(position)
     inner = jnp.arange(room)
     _, width, slots = position.edges.shape
@@ -124,7 +124,7 @@ def _tokens(edges: int, position: Position) -> _Tokens:
     )
 
 
-def _embed(size: NetworkSize, board: Board, position: Position, found: _Tokens) -> jax.Array:
+def _embed(size: NetworkSize, board: Board, position: GamePosition, found: _Tokens) -> jax.Array:
     """(T, channels): between which groups of vertices each token is, and what it is by price and
     size: what a term stores, what its dearest product takes on either side, and what eliminating
     it now would take in front and in the back; of a vertex, what eliminating it now would."""
@@ -177,7 +177,7 @@ def _normalised(tokens: jax.Array) -> jax.Array:
 
 
 def _vertices(
-    size: NetworkSize, position: Position, found: _Tokens, tokens: jax.Array
+    size: NetworkSize, position: GamePosition, found: _Tokens, tokens: jax.Array
 ) -> jax.Array:
     """(M, channels): each intermediate by its own token and the sums of its edges' tokens."""
     room, inputs = position.left.shape[0], inputs_of(position)
@@ -192,7 +192,7 @@ def _vertices(
 
 def _edge_logits(
     size: NetworkSize,
-    position: Position,
+    position: GamePosition,
     found: _Tokens,
     tokens: jax.Array,
     vertices: jax.Array,
@@ -224,7 +224,9 @@ def _lowest(tokens: jax.Array) -> float:
     return float(jnp.finfo(tokens.dtype).min)
 
 
-def _value(size: NetworkSize, board: Board, position: Position, vertices: jax.Array) -> jax.Array:
+def _value(
+    size: NetworkSize, board: Board, position: GamePosition, vertices: jax.Array
+) -> jax.Array:
     """What the game is worth with the prices to be expected for the vertices left."""
     if not size.value:
         return jnp.zeros(())

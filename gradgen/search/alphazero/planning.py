@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import mctx
 
-from gradgen.search.alphazero.game import Board, Position
+from gradgen.search.alphazero.game import Board, GamePosition
 from gradgen.search.alphazero.network import Judgement, Params
 from gradgen.search.alphazero.rules import Rules, outcome
 
-Judge = Callable[[Params, Board, Position], Judgement]
+Judge = Callable[[Params, Board, GamePosition], Judgement]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def advise(
     params: Params,
     key: jax.Array,
     board: Board,
-    position: Position,
+    position: GamePosition,
 ) -> Advice:
     """Search from one position.
 
@@ -82,8 +82,8 @@ def _follow(
     params: Params,
     key: jax.Array,
     moves: jax.Array,
-    positions: Position,
-) -> tuple[Any, Position]:
+    positions: GamePosition,
+) -> tuple[Any, GamePosition]:
     """What each move leads to, and how the network judges it. Nothing counts but the score in the
     end, which is of the game's whole price: logarithms do not add up move by move."""
     following, _ = jax.vmap(partial(rules.play, board))(positions, moves)

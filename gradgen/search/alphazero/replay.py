@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from gradgen.search.alphazero.selfplay import Experience
 
 
-class Replay(NamedTuple):
+class ReplayBuffer(NamedTuple):
     """Experiences of one environment, the oldest overwritten first."""
 
     experiences: Experience
@@ -23,24 +23,24 @@ class Replay(NamedTuple):
     """() int32: how many were ever written."""
 
 
-def empty(example: Experience, capacity: int) -> Replay:
+def empty(example: Experience, capacity: int) -> ReplayBuffer:
     """A buffer for experiences like this one."""
     room = jax.tree.map(
         lambda x: jnp.zeros((capacity, *jnp.shape(x)), jnp.asarray(x).dtype), example
     )
-    return Replay(room, jnp.zeros((), jnp.int32))
+    return ReplayBuffer(room, jnp.zeros((), jnp.int32))
 
 
-def remember(replay: Replay, game: Experience) -> Replay:
+def remember(replay: ReplayBuffer, game: Experience) -> ReplayBuffer:
     """Write the experiences of a game, which has no more moves than the buffer has room."""
     capacity = replay.experiences.value.shape[0]
     moves = game.value.shape[0]
     places = (replay.written + jnp.arange(moves)) % capacity
     kept = jax.tree.map(lambda old, new: old.at[places].set(new), replay.experiences, game)
-    return Replay(kept, replay.written + moves)
+    return ReplayBuffer(kept, replay.written + moves)
 
 
-def recall(replay: Replay, key: jax.Array, count: int) -> Experience:
+def recall(replay: ReplayBuffer, key: jax.Array, count: int) -> Experience:
     """Draw experiences evenly from those written."""
     capacity = replay.experiences.value.shape[0]
     places = jax.random.randint(key, (count,), 0, jnp.minimum(replay.written, capacity))

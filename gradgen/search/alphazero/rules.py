@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.ir.graph import Elimination
-from gradgen.search.alphazero.game import Board, Position, inputs_of, score, turned
+from gradgen.search.alphazero.game import Board, GamePosition, inputs_of, score, turned
 
 LOST = 100.0
 """What a game that is lost costs beside its moves, in units of its scale."""
@@ -23,29 +23,31 @@ LOST = 100.0
 class Rules:
     """A kind of elimination as a game. A is how many moves there are, legal or not."""
 
-    legal: Callable[[Board, Position], jax.Array]
+    legal: Callable[[Board, GamePosition], jax.Array]
     """(A,) bool: which moves are legal; none when the game is over."""
-    play: Callable[[Board, Position, jax.Array], tuple[Position, jax.Array]]
+    play: Callable[[Board, GamePosition, jax.Array], tuple[GamePosition, jax.Array]]
     """The position after a move, and the multiplications that it took."""
-    turned: Callable[[Position, jax.Array], jax.Array]
+    turned: Callable[[GamePosition, jax.Array], jax.Array]
     """(A,): numbers for the moves, as those of the position with all edges turned round."""
 
-    def is_over(self, board: Board, position: Position) -> jax.Array:
+    def is_over(self, board: Board, position: GamePosition) -> jax.Array:
         """() bool: whether there is no move left."""
         return ~self.legal(board, position).any()
 
 
-def total(board: Board, position: Position) -> jax.Array:
+def total(board: Board, position: GamePosition) -> jax.Array:
     """(): what a game costs that ends here, be it over or broken off."""
     return position.spent + jnp.where(position.left.any(), LOST * board.scale, 0.0)
 
 
-def outcome(board: Board, position: Position) -> jax.Array:
+def outcome(board: Board, position: GamePosition) -> jax.Array:
     """(): what a game is worth that ends here."""
     return score(board, total(board, position))
 
 
-def play_vertex(board: Board, position: Position, move: jax.Array) -> tuple[Position, jax.Array]:
+def play_vertex(
+    board: Board, position: GamePosition, move: jax.Array
+) -> tuple[GamePosition, jax.Array]:
     """Eliminate an intermediate, given by its number among them."""
     inputs = inputs_of(position)
     edges = position.edges
@@ -58,16 +60,18 @@ def play_vertex(board: Board, position: Position, move: jax.Array) -> tuple[Posi
     columns = jnp.arange(edges.shape[1]) == inputs + move
     edges = jnp.where((legal & (rows | columns))[..., None], 0, joined)
     left = position.left & ~(legal & (jnp.arange(position.left.shape[0]) == move))
-    return Position(edges, left, position.spent + price), price
+    return GamePosition(edges, left, position.spent + price), price
 
 
-def legal_vertices(board: Board, position: Position) -> jax.Array:
+def legal_vertices(board: Board, position: GamePosition) -> jax.Array:
     """(M,) bool: those left, out of which no operator leads that would meet more than a vector."""
     out, into = _roles(board, position)
     return position.left & ~_refused(board, "va,ab,vb->v", out.any(0), into.any(1))
 
 
-def play_edge(board: Board, position: Position, move: jax.Array) -> tuple[Position, jax.Array]:
+def play_edge(
+    board: Board, position: GamePosition, move: jax.Array
+) -> tuple[GamePosition, jax.Array]:
     """Eliminate an edge, given by its entry, in front or, counted on from there, in the back.
 
     With the last edge into an intermediate those out of it go, and the other way round (Griewank
@@ -97,10 +101,10 @@ def play_edge(board: Board, position: Position, move: jax.Array) -> tuple[Positi
     rows = jnp.concatenate([left, jnp.ones(height - inner, bool)])
     columns = jnp.concatenate([jnp.ones(inputs, bool), left])
     edges = jnp.where((rows[:, None] & columns)[..., None], edges, 0)
-    return Position(edges, left, position.spent + price), price
+    return GamePosition(edges, left, position.spent + price), price
 
 
-def legal_edges(board: Board, position: Position) -> jax.Array:
+def legal_edges(board: Board, position: GamePosition) -> jax.Array:
     """(2 * rows * columns,) bool: the edges into intermediates, then those out of intermediates."""
     inputs, inner = inputs_of(position), position.left.shape[0]
     out, into = _roles(board, position)
@@ -113,7 +117,7 @@ def legal_edges(board: Board, position: Position) -> jax.Array:
     return jnp.concatenate([(there & front).ravel(), (there & back).ravel()])
 
 
-def _roles(board: Board, position: Position) -> tuple[jax.Array, jax.Array]:
+def _roles(board: Board, position: GamePosition) -> tuple[jax.Array, jax.Array]:
     """(M + D, M, K) and (M, I + M, K): the roles of edges out of intermediates and into them."""
     out = position.edges[:, inputs_of(position) :]
     into = position.edges[: position.left.shape[0]]
@@ -157,7 +161,7 @@ def _join(
     return jnp.moveaxis(joined, 0, -1).astype(jnp.int16), price
 
 
-def _turned_edges(position: Position, numbers: jax.Array) -> jax.Array:
+def _turned_edges(position: GamePosition, numbers: jax.Array) -> jax.Array:
     """Front and back change places, and the entries go where reversal takes them."""
     ahead, behind = numbers.reshape(2, *position.edges.shape[:2])
     return jnp.concatenate([turned(position, part).ravel() for part in (behind, ahead)])

@@ -37,7 +37,7 @@ ITERATIONS_BETWEEN = 10
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """A line of the log: what is known after an iteration, each number a mean over the games."""
 
     iteration: int
@@ -55,7 +55,7 @@ class Line:
     simulations_per_second: float
 
 
-Listener = Callable[[Line], None]
+Listener = Callable[[LogLine], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Trained:
     orders: tuple[Order, ...]
     """The cheapest order seen of each game, played with search or without."""
     prices: tuple[int, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[LogLine, ...]
     params: Params
     interrupted: bool
 
@@ -92,7 +92,7 @@ def train(
     if folder is not None and not resume:
         _require_new(folder)
     trainer = Trainer(tuple(games.values()), training)
-    state, lines = trainer.begin(params), list[Line]()
+    state, lines = trainer.begin(params), list[LogLine]()
     if folder is not None and not resume:
         make_folder(folder)  # before all the work
     if resume and folder is not None:
@@ -156,7 +156,7 @@ def _possible(trainer: Trainer, state: State) -> tuple[Order, ...]:
 
 def restored(
     trainer: Trainer, like: State, folder: Path, games: Mapping[str, Game]
-) -> tuple[State, list[Line]]:
+) -> tuple[State, list[LogLine]]:
     """The state and the log that a training of these games has left, to go on from.
 
     Raises GradgenError if there are none, if they are of another training, or damaged.
@@ -235,7 +235,7 @@ def _warmed(trainer: Trainer, params: Params, seconds: float, seed: int) -> Para
 class _Random:
     """The cheapest random orders, as many as positions were judged, over the moves of a game."""
 
-    def __init__(self, trainer: Trainer, lines: list[Line]) -> None:
+    def __init__(self, trainer: Trainer, lines: list[LogLine]) -> None:
         training = trainer.training
         self._each = training.environments // len(trainer.games)
         self._each *= training.planning.simulations + 1
@@ -257,10 +257,10 @@ class _Random:
         return float(self._best.mean())
 
 
-def _line(trainer: Trainer, rivals: _Random, state: State, iteration: Iteration) -> Line:
+def _line(trainer: Trainer, rivals: _Random, state: State, iteration: Iteration) -> LogLine:
     training = trainer.training
     simulations = training.environments * training.planning.simulations * trainer.length
-    return Line(
+    return LogLine(
         iteration=iteration.number,
         episodes=(iteration.number + 1) * training.environments,
         best=float(np.asarray(state.best.prices).mean()),
@@ -273,20 +273,22 @@ def _line(trainer: Trainer, rivals: _Random, state: State, iteration: Iteration)
     )
 
 
-def _write_log(folder: Path, lines: list[Line]) -> None:
+def _write_log(folder: Path, lines: list[LogLine]) -> None:
     text = "".join(json.dumps(_rounded(line)) + "\n" for line in lines)
     write_atomically(str(folder / LOG), text)
 
 
-def _rounded(line: Line) -> dict[str, Any]:
+def _rounded(line: LogLine) -> dict[str, Any]:
     return {
         name: value if isinstance(value, int) else float(f"{value:.6g}")
         for name, value in vars(line).items()
     }
 
 
-def _read_line(text: str) -> Line:
-    kinds = {field.name: (int,) if field.type == "int" else (int, float) for field in fields(Line)}
+def _read_line(text: str) -> LogLine:
+    kinds = {
+        field.name: (int,) if field.type == "int" else (int, float) for field in fields(LogLine)
+    }
     try:
         data = json.loads(text)
     except (RecursionError, OverflowError):
@@ -296,10 +298,10 @@ def _read_line(text: str) -> Line:
     for name, value in data.items():
         if type(value) not in kinds[name] or not math.isfinite(value):
             raise ValueError(f"{name}: {short(value)} is no number")
-    return Line(**data)
+    return LogLine(**data)
 
 
-def _read_log(folder: Path, iterations: int) -> list[Line]:
+def _read_log(folder: Path, iterations: int) -> list[LogLine]:
     path = str(folder / LOG)
     text = read_text(path, "the log")
     try:

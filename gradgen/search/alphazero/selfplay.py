@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradgen.search.alphazero.game import Array, Board, Position
+from gradgen.search.alphazero.game import Array, Board, GamePosition
 from gradgen.search.alphazero.network import Params
 from gradgen.search.alphazero.planning import Advice, Judge, Planning, advise
 from gradgen.search.alphazero.rules import Rules, outcome, total
@@ -17,7 +17,7 @@ from gradgen.search.alphazero.rules import Rules, outcome, total
 class Experience(NamedTuple):
     """What there is to learn from a position; games have a leading axis of moves."""
 
-    position: Position
+    position: GamePosition
     weights: Array
     """(A,): the policy that the search advised, for all moves."""
     value: Array
@@ -43,22 +43,22 @@ def play_with_search(
     params: Params,
     key: jax.Array,
     board: Board,
-    start: Position,
+    start: GamePosition,
 ) -> tuple[Played, Experience]:
     """Play one game of `moves` moves, each advised by a search."""
 
-    def choose(position: Position, key: jax.Array) -> Advice:
+    def choose(position: GamePosition, key: jax.Array) -> Advice:
         return advise(judge, rules, planning, params, key, board, position)
 
     return _play(rules, choose, board, start, jax.random.split(key, moves))
 
 
 def play_greedily(
-    judge: Judge, rules: Rules, moves: int, params: Params, board: Board, start: Position
+    judge: Judge, rules: Rules, moves: int, params: Params, board: Board, start: GamePosition
 ) -> Played:
     """Play one game without search: always the move that the policy likes best."""
 
-    def choose(position: Position, _: jax.Array) -> Advice:
+    def choose(position: GamePosition, _: jax.Array) -> Advice:
         logits = judge(params, board, position).logits
         return Advice(jnp.argmax(logits), logits)
 
@@ -70,7 +70,7 @@ def play_on(
     rules: Rules,
     params: Params,
     board: Board,
-    start: Position,
+    start: GamePosition,
     given: jax.Array,
     known: jax.Array,
     heat: jax.Array,
@@ -82,7 +82,7 @@ def play_on(
     none the likeliest is played.
     """
 
-    def choose(position: Position, each: tuple[jax.Array, ...]) -> Advice:
+    def choose(position: GamePosition, each: tuple[jax.Array, ...]) -> Advice:
         number, move, chance = each
         logits = judge(params, board, position).logits
         drawn = jnp.argmax(logits + heat * jax.random.gumbel(chance, logits.shape))
@@ -93,22 +93,22 @@ def play_on(
 
 
 def play_given(
-    rules: Rules, board: Board, start: Position, moves: jax.Array
+    rules: Rules, board: Board, start: GamePosition, moves: jax.Array
 ) -> tuple[Played, Experience]:
     """A game whose moves are known, as something to learn from."""
 
-    def choose(position: Position, move: jax.Array) -> Advice:
+    def choose(position: GamePosition, move: jax.Array) -> Advice:
         return Advice(move, jax.nn.one_hot(move, rules.legal(board, position).shape[0]))
 
     return _play(rules, choose, board, start, moves)
 
 
 def play_at_random(
-    rules: Rules, moves: int, key: jax.Array, board: Board, start: Position
+    rules: Rules, moves: int, key: jax.Array, board: Board, start: GamePosition
 ) -> Played:
     """Play one game with moves drawn evenly, for comparison."""
 
-    def choose(position: Position, key: jax.Array) -> Advice:
+    def choose(position: GamePosition, key: jax.Array) -> Advice:
         logits = jnp.where(rules.legal(board, position), 0.0, -jnp.inf)
         return Advice(jnp.argmax(logits + jax.random.gumbel(key, logits.shape)), logits)
 
@@ -117,14 +117,14 @@ def play_at_random(
 
 def _play(
     rules: Rules,
-    choose: Callable[[Position, Any], Advice],
+    choose: Callable[[GamePosition, Any], Advice],
     board: Board,
-    start: Position,
+    start: GamePosition,
     given: Any,
 ) -> tuple[Played, Experience]:
     """Play one game, a move for each of what is given; XLA leaves out what nobody asks for."""
 
-    def turn(position: Position, each: Any) -> tuple[Position, tuple[Any, ...]]:
+    def turn(position: GamePosition, each: Any) -> tuple[GamePosition, tuple[Any, ...]]:
         advice = choose(position, each)
         following, _ = rules.play(board, position, advice.move)
         real = ~rules.is_over(board, position)

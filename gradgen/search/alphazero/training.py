@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from gradgen.errors import GradgenError
 from gradgen.ir.graph import Order
-from gradgen.search.alphazero.game import Board, Game, Position, edges_seen, stack
+from gradgen.search.alphazero.game import Board, Game, GamePosition, edges_seen, stack
 from gradgen.search.alphazero.learning import Learning, Loss, losses, optimizer
 from gradgen.search.alphazero.network import NetworkSize, Params, network
 from gradgen.search.alphazero.planning import Judge, Planning
-from gradgen.search.alphazero.replay import Replay, empty, recall, remember
+from gradgen.search.alphazero.replay import ReplayBuffer, empty, recall, remember
 from gradgen.search.alphazero.rules import RULES
 from gradgen.search.alphazero.selfplay import (
     Experience,
@@ -80,7 +80,7 @@ class State(NamedTuple):
 
     params: Params
     optimizer: optax.OptState
-    replay: Replay
+    replay: ReplayBuffer
     """With a leading axis of environments."""
     best: Best
     iteration: jax.Array
@@ -104,7 +104,7 @@ class Iteration:
     seconds: float
 
 
-Update = Callable[[State, Board, Position, NDArray[np.int32]], tuple[State, Played, Loss]]
+Update = Callable[[State, Board, GamePosition, NDArray[np.int32]], tuple[State, Played, Loss]]
 
 
 class Trainer:
@@ -137,7 +137,7 @@ class Trainer:
         self.length = max(game.moves for game in games)
         repeated = training.environments // len(games)
         given = stack([(game.board, game.start) for game in self.games])
-        self._given: tuple[Board, Position] = given
+        self._given: tuple[Board, GamePosition] = given
         self._boards, self._starts = self._spread(
             jax.tree.map(lambda leaf: np.concatenate([leaf] * repeated), given)
         )
@@ -239,7 +239,7 @@ class Trainer:
         )
 
     def _iterate(
-        self, state: State, boards: Board, starts: Position, numbers: jax.Array
+        self, state: State, boards: Board, starts: GamePosition, numbers: jax.Array
     ) -> tuple[State, Played, Loss]:
         """One iteration on the environments of one device."""
         training = self.training

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from gradgen.search.arrays.fronts import Front
+from gradgen.search.arrays.fronts import ParetoFront
 from gradgen.search.arrays.states import Cost, Eliminations, Priced
 
 REACH = 24
@@ -29,7 +29,7 @@ def annealed(
     work: int,
     seed: int = 0,
     price: Callable[[Cost], Cost] = lambda costs: costs,
-    met: Front | None = None,
+    met: ParetoFront | None = None,
 ) -> Priced:
     """The best order that was met in so much work: the cheapest by its first cost, of equal ones by
     the next, unless another `price` of costs is to decide.

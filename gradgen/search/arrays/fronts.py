@@ -12,7 +12,7 @@ def beats(one: Cost, other: Cost) -> bool:
     return all(a <= b for a, b in zip(one, other, strict=True))
 
 
-class Front:
+class ParetoFront:
     """Orders that were met, without those that another one beats; of equal ones the first."""
 
     def __init__(self, known: Iterable[Priced] = ()) -> None:

@@ -15,9 +15,9 @@ from gradgen.ir.graph import Order
 from gradgen.ir.recipe import ArrayRecipe, Searched
 from gradgen.ir.shapes import Sizes
 from gradgen.search.arrays.annealing import annealed
-from gradgen.search.arrays.exact import proved
 from gradgen.search.arrays.markowitz import markowitz
 from gradgen.search.arrays.states import Eliminations, Priced
+from gradgen.search.arrays.subsets import proved
 from gradgen.search.portfolio import SearchResult
 
 FEW = 14

@@ -23,7 +23,7 @@ PEAK = "peak"
 """The objective that is no sum."""
 
 
-class Prices(Protocol):
+class TermPrices(Protocol):
     """What products and sums of terms are, and what they cost."""
 
     @property
@@ -74,7 +74,7 @@ class Eliminations:
 
     def __init__(
         self,
-        prices: Prices,
+        prices: TermPrices,
         start: Edges[Code],
         intermediates: Steps,
         holding: Holding | None = None,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gradgen.search.exact import frontier
 from gradgen.search.exact.allowance import Allowance
-from gradgen.search.exact.arrays import Arrays
 from gradgen.search.exact.frontier import Problem, Store
 from gradgen.search.exact.kernels import block_table, neighbours
+from gradgen.search.exact.part_arrays import Arrays
 
 _CHUNK = 2000
 """Expansions between two looks at what is allowed."""
@@ -21,7 +21,7 @@ _FIRST_NODES = 1 << 12
 
 
 @dataclass(frozen=True)
-class Found:
+class PartOrder:
     """The outcome of a search in a part of a graph."""
 
     order: tuple[int, ...] | None
@@ -40,7 +40,7 @@ def search_below(
     expansions: int,
     nodes: int,
     allowance: Allowance,
-) -> Found:
+) -> PartOrder:
     """The cheapest order of a part among those that cost less than a limit.
 
     `blocks` is a partition of the part, by the numbers of `arrays`. The search gives up after so
@@ -50,7 +50,7 @@ def search_below(
     problem = _problem(arrays, blocks)
     bound = sum(int(problem.tables[offset]) for offset in {*problem.places[:, 3].tolist()})
     if bound >= limit:
-        return Found(None, limit, True)
+        return PartOrder(None, limit, True)
     store = _store(int(problem.bits.max()) // 64 + 1, limit, bound)
     while expansions > 0 and not allowance.spent():
         chunk = min(_CHUNK, expansions)
@@ -58,15 +58,15 @@ def search_below(
         outcome = frontier.explore(problem, store, chunk)
         bound = int(store.counters[frontier.TOTAL])
         if outcome == frontier.SOLVED:
-            return Found(_order(problem, store), bound, True)
+            return PartOrder(_order(problem, store), bound, True)
         if outcome == frontier.EXHAUSTED:
-            return Found(None, limit, True)
+            return PartOrder(None, limit, True)
         if outcome == frontier.FULL:
             if len(store.keys) >= nodes:
                 break
             store = _larger(store)
         expansions -= chunk
-    return Found(None, bound, False)
+    return PartOrder(None, bound, False)
 
 
 def _problem(arrays: Arrays, blocks: Sequence[Sequence[int]]) -> Problem:

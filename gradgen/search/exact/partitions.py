@@ -11,8 +11,8 @@ from math import exp
 import numpy as np
 
 from gradgen.search.exact.allowance import Allowance
-from gradgen.search.exact.arrays import Arrays
 from gradgen.search.exact.kernels import block_table
+from gradgen.search.exact.part_arrays import Arrays
 
 Block = frozenset[int]
 """Vertices, by the numbers of Arrays."""

@@ -110,8 +110,8 @@ def _search(
 ) -> _Part:
     """Bounds and A* in turn, with better and better partitions."""
     # numba is not needed for small graphs
-    from gradgen.search.exact.arrays import arrays_of
     from gradgen.search.exact.astar import search_below
+    from gradgen.search.exact.part_arrays import arrays_of
     from gradgen.search.exact.partitions import STAGES, BlockValues, improve, singles
 
     arrays = arrays_of(state, part)

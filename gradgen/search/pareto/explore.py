@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradgen.search.arrays.annealing import annealed
-from gradgen.search.arrays.exact import proved
-from gradgen.search.arrays.fronts import Front
+from gradgen.search.arrays.fronts import ParetoFront
 from gradgen.search.arrays.states import Cost, Eliminations, Priced
+from gradgen.search.arrays.subsets import proved
 
 FEW = 14
 """Graphs of so many intermediates are searched exactly; there are too many sets of more."""
@@ -27,13 +27,13 @@ def explore(
     `known` are some. Annealing goes by weighted sums of two counts, each in parts of what it varies
     by over the front; points that are best for no weights are kept where it meets them.
     """
-    met = Front(known)
+    met = ParetoFront(known)
     count = len(eliminations.intermediates)
     if count <= FEW:
         found, complete = proved(eliminations, met.orders, EXACT)
         if complete:
             return found, True
-        met = Front(found)
+        met = ParetoFront(found)
     work = min(EACH * count, MOST)
     for number in range(MIXTURES + 1):
         spans = [max(column) - min(column) for column in zip(*_costs(met), strict=True)]
@@ -47,5 +47,5 @@ def explore(
     return met.orders, False
 
 
-def _costs(front: Front) -> list[Cost]:
+def _costs(front: ParetoFront) -> list[Cost]:
     return [order.costs for order in front.orders]

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradgen.ir.amounts import amount
 from gradgen.ir.array_module import ArrayModule
-from gradgen.ir.eligibility import ArrayTraces
+from gradgen.ir.eligibility import ArrayEligibility
 from gradgen.ir.shapes import LEADING, Dim, Shape, multiple, names_in, shape_as_stated
 from gradgen.ir.trace import Input
 from gradgen.targets.jax.layout import Doc, Group, flat, layout, prefixed, quote, tuple_of
@@ -17,7 +17,7 @@ from gradgen.targets.jax.pytrees import accesses, classes_needed, construct
 from gradgen.targets.jax.straight import Context
 
 
-def traces_context(module: ArrayModule, traces: ArrayTraces, names: Names) -> Context:
+def traces_context(module: ArrayModule, traces: ArrayEligibility, names: Names) -> Context:
     """What the templates need of learning online."""
     shapes = dict(
         zip((o.path for o in module.trace.outputs), module.trace.output_shapes, strict=True)
@@ -41,7 +41,9 @@ def traces_context(module: ArrayModule, traces: ArrayTraces, names: Names) -> Co
     }
 
 
-def traces_sentences(module: ArrayModule, traces: ArrayTraces, step: str, pulled: str) -> list[str]:
+def traces_sentences(
+    module: ArrayModule, traces: ArrayEligibility, step: str, pulled: str
+) -> list[str]:
     """What the header says of what is handed on, and of what is left out."""
     sizes = dict(module.trace.sizes)
 
@@ -65,7 +67,7 @@ def traces_sentences(module: ArrayModule, traces: ArrayTraces, step: str, pulled
     return found
 
 
-def traces_metadata(module: ArrayModule, traces: ArrayTraces) -> dict[str, Any]:
+def traces_metadata(module: ArrayModule, traces: ArrayEligibility) -> dict[str, Any]:
     """What `GRADGEN` says of it."""
     return {
         "held": {one.name: shape_as_stated(one.shape) for one in traces.held},

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from gradgen.elimination.array_edges import Edges, Vertex
-from gradgen.search.arrays.fronts import Front, beats
+from gradgen.search.arrays.fronts import ParetoFront, beats
 from gradgen.search.arrays.states import Code, Cost, Eliminations, Priced, Steps, added
 
 _Set = int
@@ -48,7 +48,7 @@ def proved(
 ) -> tuple[list[Priced], bool]:
     """The orders that none beats in all objectives, and whether that is proved: not where the work
     did not suffice. `known` are one or more, which are kept where nothing is better."""
-    front = Front(known)
+    front = ParetoFront(known)
     least = eliminations.least(front.orders[0].steps)
     costs = {v: eliminations.cost(eliminations.start, v) for v in eliminations.intermediates}
     left = {0: _Left(eliminations.start, costs)}
@@ -90,7 +90,7 @@ def proved(
 
 
 def _is_open(
-    entry: tuple[Cost, int, _Set, Vertex, int], ways: Mapping[_Set, list[Cost]], front: Front
+    entry: tuple[Cost, int, _Set, Vertex, int], ways: Mapping[_Set, list[Cost]], front: ParetoFront
 ) -> bool:
     """Whether a way is still one that nothing beats."""
     total, _, chosen, _, _ = entry
