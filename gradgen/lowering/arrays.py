@@ -1,7 +1,6 @@
 """Lowers a trace on arrays, and a plan on its graph, to a straight-line program.
 
-A value is an array together with the labels of its axes. Products are multiplications where one
-array can be stretched along the other, contractions where a matrix product was, and sums.
+A value is an array together with the labels of its axes.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import replace
 from gradgen.ir.array_plan import TIP, Apply, ArrayPlan, Multiply, Through, tip
 from gradgen.ir.array_trace import Applied, ArrayTrace
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Attribute, Const, Instruction, Var, substitute
+from gradgen.ir.code import Atom, Const, Instruction, Var, substitute
 from gradgen.ir.loops import (
     ITEM,
     LOOP,
@@ -24,19 +23,17 @@ from gradgen.ir.loops import (
 )
 from gradgen.ir.module import Residuals
 from gradgen.ir.operations import OPERATIONS
-from gradgen.ir.patterns import Label, Pattern, Product
+from gradgen.ir.patterns import Pattern
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import Cotangent, EntryTerm, OutputValue, Result, Tangent
-from gradgen.ir.shapes import Dim, Shape, shape_of
+from gradgen.ir.shapes import Shape, shape_of
 from gradgen.ir.truths import truths
 from gradgen.lowering.array_layouts import (
     Layout,
     Stored,
-    layout_of_product,
-    named,
     natural,
-    relabelled,
 )
+from gradgen.lowering.array_writer import ArrayWriter
 from gradgen.lowering.feeding import fed_inside
 from gradgen.lowering.merged_loops import merge_loops
 from gradgen.lowering.passes import finish, in_one_piece
@@ -66,6 +63,7 @@ class ArrayCode:
         self._shapes: dict[Var, Shape] = {
             i.variable: s for i, s in zip(trace.inputs, trace.shapes, strict=True)
         }
+        self._writer = ArrayWriter(self._builder, self._shapes)
         labels = {label.variable: label.name for label in trace.labels if label.name}
         for instruction in trace.primal:
             atom = self._primal(instruction)
@@ -163,7 +161,7 @@ class ArrayCode:
         """A value with all axes that it varies along, and no other."""
         layout: Layout = tuple(sorted(pattern.held))
         shape = tuple(pattern.dims[label] for label in sorted(pattern.held))
-        return self._spread(self._fitted(value, layout).atom, shape, "float")
+        return self._writer.spread(self._writer.fitted(value, layout).atom, shape, "float")
 
     def _primal(self, instruction: Instruction) -> Atom:
         moved = substitute(instruction, self._values)
@@ -189,9 +187,9 @@ class ArrayCode:
             atom = self._value(output.atom)
             if not shape and output.dtype in ("int", "bool") and self._is_python(atom):
                 # an array, since the code around asks it for its shape
-                atom = self._broadcast(atom, (), (), output.dtype)
-            elif self._shape(atom) != shape or isinstance(atom, Const):
-                atom = self._spread(atom, shape, output.dtype)
+                atom = self._writer.broadcast(atom, (), (), output.dtype)
+            elif self._writer.shape(atom) != shape or isinstance(atom, Const):
+                atom = self._writer.spread(atom, shape, output.dtype)
             found.append((OutputValue(output.path), atom))
         self._primal_end = self._partials_end = len(self._builder.instructions)
         return found
@@ -242,25 +240,27 @@ class ArrayCode:
     def _carried_out(self, plan: ArrayPlan) -> list[Stored]:
         """Where each value of a plan is."""
         patterns = plan.patterns
-        values = [self._settled(self._value(p.atom), p.layout) for p in plan.partials]
+        values = [self._writer.settled(self._value(p.atom), p.layout) for p in plan.partials]
         lines = {i.target: i.line for i in self._trace.primal}
         for step, vertex in zip(plan.steps, plan.eliminated, strict=True):
             self._builder.line = lines.get(vertex)
             if isinstance(step, Multiply):
-                values.append(self._product(values[step.left], values[step.right], step.product))
+                values.append(
+                    self._writer.product(values[step.left], values[step.right], step.product)
+                )
             elif isinstance(step, Apply):
-                given = self._full(values[step.value], patterns[step.value], step.shape)
+                given = self._writer.full(values[step.value], patterns[step.value], step.shape)
                 axes = tuple(range(len(step.pattern.dims)))
-                values.append(self._settled(self._apply(step.applied, given), axes))
+                values.append(self._writer.settled(self._apply(step.applied, given), axes))
             elif isinstance(step, Through):
                 met = {place: (values[k], patterns[k]) for place, k in step.given}
                 axes = tuple(range(len(step.pattern.dims)))
-                values.append(self._settled(self._through(step, met), axes))
+                values.append(self._writer.settled(self._through(step, met), axes))
             else:
                 one, two = values[step.left], values[step.right]
-                atoms, layout = self._aligned((one, two), natural(step.pattern))
+                atoms, layout = self._writer.aligned((one, two), natural(step.pattern))
                 atom = self._builder.emit("add", *atoms)
-                values.append(self._settled(atom, layout))
+                values.append(self._writer.settled(atom, layout))
         return values
 
     def _through(self, step: Through, vectors: Mapping[int, tuple[Stored, Pattern]]) -> Atom:
@@ -276,7 +276,7 @@ class ArrayCode:
             ends = [
                 (loop.length, *g.shape) if k >= count else g.shape for k, g in enumerate(loop.given)
             ]
-        given = {k: self._full(*vector, ends[k]) for k, vector in vectors.items()}
+        given = {k: self._writer.full(*vector, ends[k]) for k, vector in vectors.items()}
         key = place, tuple(given.items())
         if key not in self._passed:
             around = Around(
@@ -315,105 +315,6 @@ class ArrayCode:
         if name is not None and definition is not None and atom not in self._primal_values:
             self._hints.setdefault(definition.target, f"{prefix}_{name}")
 
-    def _product(self, left: Stored, right: Stored, product: Product) -> Stored:
-        one = Stored(left.atom, relabelled(left.layout, product.left))
-        two = Stored(right.atom, relabelled(right.layout, product.right))
-        wanted = named(natural(product.pattern), product.kept)
-        shared = {*one.layout} & {*two.layout} & product.summed
-        if product.pattern.contracts and shared:
-            found = self._contracted(one, two, product, wanted)
-        else:
-            atoms, layout = self._aligned((one, two), layout_of_product((one, two), wanted))
-            atom = self._builder.emit("mul", *atoms)
-            found = self._summed(self._settled(atom, layout), product.summed, wanted)
-        for dim in product.repeated:
-            found = Stored(self._builder.emit("mul", self._size(dim), found.atom), found.layout)
-        return self._settled(found.atom, relabelled(found.layout, product.kept))
-
-    def _contracted(self, one: Stored, two: Stored, product: Product, wanted: Layout) -> Stored:
-        """A matrix product, or another contraction."""
-        bare = [self._without_ones(value) for value in (one, two)]
-        letters = {
-            label: chr(ord("a") + k)
-            for k, label in enumerate(dict.fromkeys((*bare[0].layout, *bare[1].layout)))
-        }
-        result = tuple(label for label in wanted if label is not None)
-        # what is summed over on one side alone is summed by the contraction as well
-        left, right, out = (
-            "".join(letters[x] for x in p) for p in (*(b.layout for b in bare), result)
-        )
-        shape = tuple(product.dims[label] for label in result if label is not None)
-        atom = self._array(
-            "einsum", [b.atom for b in bare], shape, ("spec", f"{left},{right}->{out}")
-        )
-        return self._fitted(Stored(atom, result), wanted)
-
-    def _summed(self, value: Stored, summed: frozenset[Label], wanted: Layout) -> Stored:
-        """A sum over some labels, axes of size one kept where they are wanted."""
-        axes = tuple(k for k, label in enumerate(value.layout) if label in summed)
-        if not axes:
-            return value
-        keep = None in wanted
-        layout = tuple(
-            None if label in summed else label
-            for label in value.layout
-            if keep or label not in summed
-        )
-        shape = self._shape(value.atom)
-        left = tuple(1 if k in axes else d for k, d in enumerate(shape) if keep or k not in axes)
-        kept: list[tuple[str, Attribute]] = [("keepdims", True)] if keep else []
-        atom = self._array("reduce_sum", [value.atom], left, ("axes", axes), *kept)
-        return Stored(atom, layout)
-
-    def _aligned(self, values: Sequence[Stored], wanted: Layout) -> tuple[list[Atom], Layout]:
-        """The values so that they can be stretched along each other, and what comes of that."""
-        fitted = [self._fitted(value, wanted) for value in values]
-        rank = max((len(value.layout) for value in fitted), default=0)
-        layout: list[Label | None] = [None] * rank
-        for value in fitted:
-            for k, label in enumerate(reversed(value.layout), start=1):
-                layout[-k] = label if layout[-k] is None else layout[-k]
-        return [value.atom for value in fitted], tuple(layout)
-
-    def _fitted(self, value: Stored, wanted: Layout) -> Stored:
-        """The value with its axes in the places of the layout that is wanted, from the last on."""
-        placed = zip(reversed(value.layout), reversed(wanted), strict=False)
-        if len(value.layout) <= len(wanted) and all(a in (None, b) for a, b in placed):
-            return value
-        bare = self._without_ones(value)
-        order = [label for label in wanted if label in bare.layout]
-        if order != list(bare.layout):
-            permutation = tuple(bare.layout.index(label) for label in order)
-            shape = self._shape(bare.atom)
-            moved = tuple(shape[k] for k in permutation)
-            atom = self._array("transpose", [bare.atom], moved, ("permutation", permutation))
-            bare = Stored(atom, tuple(order))
-        first = next((k for k, label in enumerate(wanted) if label in bare.layout), len(wanted))
-        layout = tuple(label if label in bare.layout else None for label in wanted[first:])
-        if layout == bare.layout:
-            return bare
-        sizes = dict(zip(bare.layout, self._shape(bare.atom), strict=True))
-        shape = tuple(1 if label is None else sizes[label] for label in layout)
-        dims = tuple(layout.index(label) for label in bare.layout)
-        return Stored(self._broadcast(bare.atom, shape, dims), layout)
-
-    def _without_ones(self, value: Stored) -> Stored:
-        """The value without axes of size one."""
-        layout = tuple(label for label in value.layout if label is not None)
-        if layout == value.layout:
-            return value
-        shape = self._shape(value.atom)
-        kept = tuple(d for d, label in zip(shape, value.layout, strict=True) if label is not None)
-        return Stored(self._array("reshape", [value.atom], kept), layout)
-
-    def _full(self, value: Stored, pattern: Pattern, shape: Shape) -> Atom:
-        """A vector in the full shape of what it belongs to."""
-        axes: Layout = tuple(
-            None if dim == 1 else label
-            for label, dim in zip((*pattern.rows, *pattern.columns), shape, strict=True)
-        )
-        return self._spread(self._fitted(value, axes).atom, shape, "float")
-
     def _sum(self, variable: Var, terms: Sequence[Stored]) -> Atom:
         """The derivative of an end, which all its terms are vectors of."""
         if not terms:
@@ -421,18 +322,18 @@ class ArrayCode:
         (value,) = terms
         shape = self._trace.shapes_by_variable[variable]
         axes: Layout = tuple(None if dim == 1 else k for k, dim in enumerate(shape))
-        return self._spread(self._fitted(value, axes).atom, shape, "float")
+        return self._writer.spread(self._writer.fitted(value, axes).atom, shape, "float")
 
     def _apply(self, applied: Applied, given: Atom) -> Atom:
         values = dict(self._values)
         values[applied.argument] = given
-        shapes = self._trace.shapes_by_variable | {applied.argument: self._shape(given)}
+        shapes = self._trace.shapes_by_variable | {applied.argument: self._writer.shape(given)}
         for instruction in applied.code:
             moved = substitute(instruction, values)
             if OPERATIONS[moved.op].kind == "array":
                 # algebra may have left a number where an array is due
                 full = (
-                    self._spread(new, shapes[old], "float") if isinstance(old, str) else new
+                    self._writer.spread(new, shapes[old], "float") if isinstance(old, str) else new
                     for old, new in zip(instruction.operands, moved.operands, strict=True)
                 )
                 moved = replace(moved, operands=tuple(full))
@@ -441,57 +342,8 @@ class ArrayCode:
         result = applied.result
         return values.get(result, result) if isinstance(result, str) else result
 
-    def _spread(self, atom: Atom, shape: Shape, dtype: str) -> Atom:
-        own = self._shape(atom)
-        if own == shape:
-            return atom
-        dims = tuple(range(len(shape) - len(own), len(shape)))
-        return self._broadcast(atom, shape, dims, dtype)
-
-    def _broadcast(
-        self, atom: Atom, shape: Shape, dims: tuple[int, ...], dtype: str = "float"
-    ) -> Atom:
-        attributes = ("dims", dims), ("own", self._shape(atom))
-        return self._array("broadcast", [atom], shape, *attributes, dtype=dtype)
-
-    def _array(
-        self,
-        op: str,
-        operands: Sequence[Atom],
-        shape: Shape,
-        *attributes: tuple[str, Attribute],
-        dtype: str = "float",
-    ) -> Atom:
-        return self._builder.emit_instruction(
-            Instruction("", op, tuple(operands), (*attributes, ("shape", shape)), dtype)
-        )
-
-    def _size(self, dim: Dim) -> Atom:
-        if isinstance(dim, int):
-            return Const(float(dim))
-        return self._array("size", [], (), ("dim", dim), dtype="weak")
-
-    def _settled(self, atom: Atom, layout: Layout) -> Stored:
-        """A value with its layout as far as it has axes: algebra may leave less than was due."""
-        shape = self._shape(atom)
-        layout = layout[len(layout) - len(shape) :]
-        return Stored(
-            atom, tuple(None if d == 1 else a for a, d in zip(layout, shape, strict=True))
-        )
-
     def _value(self, atom: Atom) -> Atom:
         return self._values.get(atom, atom) if isinstance(atom, str) else atom
-
-    def _shape(self, atom: Atom) -> Shape:
-        if isinstance(atom, Const):
-            return ()
-        if atom not in self._shapes:
-            definition = self._builder.definition(atom)
-            assert definition is not None
-            for operand in definition.variables:
-                self._shape(operand)
-            self._shapes[atom] = shape_of(definition, self._shapes)
-        return self._shapes[atom]
 
 
 def _names(steps: ArrayTrace) -> tuple[tuple[Var, str], ...]:

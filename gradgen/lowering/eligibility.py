@@ -68,7 +68,7 @@ class _TraceCode(ArrayCode):
             (number,) = (k for k in numbers if (patterns[k].rows, patterns[k].columns) == form)
             atom = self._held(values[number], term.pattern)
             if isinstance(atom, Const):
-                atom = self._broadcast(atom, (), ())
+                atom = self._writer.broadcast(atom, (), ())
             found[term] = atom
         return found
 
@@ -88,7 +88,7 @@ class _TraceCode(ArrayCode):
                 atom = found.get(leaf.variable, Const(0.0))
                 self._hint(atom, "d", leaf.variable)
                 if isinstance(atom, Const):
-                    atom = self._broadcast(atom, shape, ())
+                    atom = self._writer.broadcast(atom, shape, ())
                 results.append((Cotangent(leaf.path), atom))
         return results
 
@@ -100,7 +100,7 @@ class _TraceCode(ArrayCode):
 
     def _zeros(self, shape: Shape, dtype: DType) -> Atom:
         zero = Const(False, "bool") if dtype == "bool" else Const(0.0)
-        return self._broadcast(zero, shape, (), dtype)
+        return self._writer.broadcast(zero, shape, (), dtype)
 
 
 def traces_of(

@@ -10,12 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import moving
-from gradgen.frontend.arrays.dims import dim_of, shape_of
-from gradgen.frontend.arrays.expansions import expansion_of, slice_of
+from gradgen.frontend.arrays.dims import shape_of
+from gradgen.frontend.arrays.expansions import expansion_of
 from gradgen.frontend.tracing import jax_compat, primitives
 from gradgen.frontend.tracing.jax_compat import CALLS, REMATERIALISED, RULED, Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard
@@ -25,15 +24,25 @@ from gradgen.ir.shapes import Shape, joined
 from gradgen.ir.shapes import shape_of as shape_of_instruction
 from gradgen.ir.source import Position, Source
 
-MOST_ITERATIONS = 8
-"""Loops of a fixed number of steps are written out up to so many."""
 MOST_ELEMENTS = 64
 """Arrays that are none of the arguments are written into the text up to so many elements."""
 
 _DRAWN = ("_normal", "_uniform", "_bernoulli", "_randint")
 
 
-OverTime = Callable[["Reading", Eqn, Sequence[Atom]], "list[Atom] | None"]
+Handler = Callable[["Reading", Eqn, tuple[Atom, ...]], Sequence[Atom]]
+HANDLERS: dict[str, Handler] = {}
+"""What is neither elementwise nor a movement, by primitive; filled by `control`."""
+
+
+def handles(name: str) -> Callable[[Handler], Handler]:
+    """Register a function as the handler of a primitive."""
+
+    def register(handler: Handler) -> Handler:
+        HANDLERS[name] = handler
+        return handler
+
+    return register
 
 
 @dataclass
@@ -44,8 +53,6 @@ class Reading:
     working: str
     builder: Builder
     shapes: dict[Var, Shape]
-    over_time: OverTime
-    """Reads a loop of many steps, or of a number that is a size; None where it is another one."""
     frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
     equations: dict[Var, tuple[Eqn, tuple[Atom, ...], int]] = field(default_factory=dict)
     """For what is not elementwise, or has a rule of its own: the equation, its operands, and which
@@ -221,21 +228,21 @@ class Reading:
                     "draw them before the loop, for all steps",
                 )
             drawn: moving.Attributes = (("function", function), ("given", given))
-            return [self._moved(eqn, "random", drawn, operands)]
+            return [self.moved(eqn, "random", drawn, operands)]
         if name in (*CALLS, *REMATERIALISED):
             return self._inline(eqn, operands)
         if name in RULED:
             return self._ruled(eqn, operands)
-        special = _SPECIAL.get(name)
-        if special is not None:
-            return special(self, eqn, operands)
+        handler = HANDLERS.get(name)
+        if handler is not None:
+            return handler(self, eqn, operands)
         expansion = expansion_of(eqn)
         if expansion is not None:
             return self.expanded(eqn, expansion, operands, [v.aval for v in eqn.invars])
         op = primitives.operation_of(name)
         attributes = None if op is None else primitives.attributes_of(op, eqn.params)
         if op is not None and attributes is not None:
-            return [self._elementwise(eqn, op, operands, attributes)]
+            return [self.elementwise(eqn, op, operands, attributes)]
         try:
             found = moving.operation_of(eqn)
         except moving.NoTextError as error:
@@ -244,15 +251,16 @@ class Reading:
             raise self.unsupported(eqn)
         op, attributes = found
         if len(eqn.outvars) == 1:
-            return [self._moved(eqn, op, attributes, operands)]
+            return [self.moved(eqn, op, attributes, operands)]
         numbers = range(len(eqn.outvars))
         return [
-            self._moved(eqn, op, (*attributes, ("result", k)), operands, number=k) for k in numbers
+            self.moved(eqn, op, (*attributes, ("result", k)), operands, number=k) for k in numbers
         ]
 
-    def _elementwise(
+    def elementwise(
         self, eqn: Eqn, op: str, operands: tuple[Atom, ...], attributes: moving.Attributes = ()
     ) -> Atom:
+        """Write what an elementwise equation computes."""
         aval = eqn.outvars[0].aval
         if "complex" in str(aval.dtype):
             raise self.unsupported(eqn, "complex numbers are not supported")
@@ -290,7 +298,7 @@ class Reading:
             return self.emit("literal", numbers, (), dtype, self.shape(operand))
         return None
 
-    def _moved(
+    def moved(
         self,
         eqn: Eqn,
         op: str,
@@ -298,6 +306,7 @@ class Reading:
         operands: tuple[Atom, ...],
         number: int = 0,
     ) -> Atom:
+        """Write one result of an equation that is not elementwise, whose shape is its own."""
         aval = eqn.outvars[number].aval
         shape, dtype = shape_of(aval.shape), self.dtype(aval)
         if op == "reshape" and self.shape(operands[0]) == shape and isinstance(operands[0], str):
@@ -421,11 +430,6 @@ class Reading:
         )
 
 
-def _placeholder(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """What the gradient of a branch has in place of a value of another one: it is never read."""
-    return [Const(0.0 if is_float(d := reading.dtype(v.aval)) else 0, d) for v in eqn.outvars]
-
-
 def _draws(eqn: Eqn) -> bool:
     """Whether an equation is a call of one of the functions that draw at random.
 
@@ -435,152 +439,7 @@ def _draws(eqn: Eqn) -> bool:
     return named and bool(eqn.invars) and str(eqn.invars[0].aval.dtype).startswith("key<")
 
 
-def _branch(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """Every branch, and what was to be taken of them."""
-    (which, *arguments), branches = operands, eqn.params["branches"]
-    if isinstance(which, Const):
-        return reading.run(branches[int(which.value)], arguments)
-    definition = reading.builder.definition(which)
-    truth = definition is not None and definition.attributes == (("from", "bool"),)
-    conditions: list[Atom] = []
-    for number in range(1, len(branches)):
-        if truth and definition is not None:
-            conditions.append(definition.operands[0])
-        else:
-            dtype = reading.dtype(eqn.invars[0].aval)
-            conditions.append(reading.emit("eq", (which, Const(number, dtype)), (), "bool"))
-    chosen: list[Atom] = []
-    for number, branch in enumerate(branches):
-        taken = (
-            ((conditions[number - 1], True),) if number else tuple((c, False) for c in conditions)
-        )
-        with reading.only_if(taken):
-            results = reading.run(branch, arguments)
-        if number == 0:
-            chosen = results
-            continue
-        chosen = [
-            old
-            if new == old
-            else reading.emit(
-                "select", (conditions[number - 1], new, old), (), reading.dtype(v.aval)
-            )
-            for new, old, v in zip(results, chosen, eqn.outvars, strict=True)
-        ]
-    return chosen
-
-
-_KERNELS = {"mosaic", "mosaic_gpu"}
-
-
-def _platform(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """Of ways that differ between platforms, the one for any: the text is for all of them.
-
-    JAX's own functions have other ways for the languages of kernels, which no array is in.
-    """
-    platforms = list(eqn.params["platforms"])
-    others = {name for names in platforms if names for name in names}
-    if None not in platforms or not others <= _KERNELS:
-        raise reading.unsupported(eqn, "code that differs between platforms is not supported")
-    return [Const(platforms.index(None), "int")]
-
-
 def _kind(dtype: DType) -> str:
     if is_float(dtype):
         return "float"
     return "bool" if dtype == "bool" else "int"
-
-
-def _select(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    which, *cases = operands
-    chosen, dtype = cases[0], reading.dtype(eqn.invars[0].aval)
-    for number, case in enumerate(cases[1:], start=1):
-        taken = which
-        if dtype != "bool":
-            taken = reading.emit("eq", (which, Const(number, dtype)), (), "bool")
-        chosen = reading._elementwise(eqn, "select", (taken, case, chosen))
-    return [chosen]
-
-
-def _size(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    dim = dim_of(eqn.params["dim"])
-    if isinstance(dim, int):
-        return [Const(dim, "int")]
-    atom = reading.emit("size", (), (("dim", dim),), "weak", ())
-    assert isinstance(atom, str)
-    reading.sizes[atom] = eqn.params["dim"]
-    return [atom]
-
-
-def _gather(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """A slice, where it is known which."""
-    places = reading.indices(operands[1])
-    sliced = None if places is None else slice_of(eqn, places)
-    if sliced is None:
-        return [reading._moved(eqn, "gather", moving.gather(eqn), operands)]
-    return reading.expanded(eqn, sliced, operands[:1], [eqn.invars[0].aval])
-
-
-def _square_complement(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """(1 + x)(1 - x), which is how XLA computes it."""
-    dtype = reading.dtype(eqn.outvars[0].aval)
-    one = Const(1.0)
-    factors = [reading.emit(op, (one, operands[0]), (), dtype) for op in ("add", "sub")]
-    return [reading.emit("mul", factors, (), dtype)]
-
-
-def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    """A loop of a fixed number of steps, written out."""
-    length, body = eqn.params["length"], eqn.params["jaxpr"]
-    if not isinstance(length, int) or length > MOST_ITERATIONS:
-        found = reading.over_time(reading, eqn, operands)
-        assert found is not None
-        return found
-    constants, carried = jax_compat.scan_counts(eqn)
-    given = operands[:constants]
-    carry: list[Atom] = list(operands[constants : constants + carried])
-    sequences = operands[constants + carried :]
-    steps = range(length)[:: -1 if eqn.params["reverse"] else 1]
-    avals = [v.aval for v in eqn.invars[constants + carried :]]
-    stacks: dict[int, Sequence[Atom]] = {}
-    for step in steps:
-
-        def now(*xs: Any, step: int = step) -> list[Any]:
-            return [lax.index_in_dim(x, step, 0, keepdims=False) for x in xs]
-
-        read = reading.expanded(eqn, now, sequences, avals)
-        results = reading.run(body, [*given, *carry, *read])
-        carry, stacks[step] = results[:carried], results[carried:]
-
-    def stacked(*parts: Any) -> list[Any]:
-        return [lax.concatenate([lax.expand_dims(x, [0]) for x in parts], 0)]
-
-    found = list(carry)
-    for k, variable in enumerate(body.jaxpr.outvars[carried:]):
-        parts = tuple(stacks[step][k] for step in range(length))
-        found += reading.expanded(eqn, stacked, parts, [variable.aval] * length)
-    return found
-
-
-def _while(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[Atom]:
-    found = reading.over_time(reading, eqn, operands)
-    if found is None:
-        raise reading.unsupported(
-            eqn,
-            "a loop whose end is found at run time has no derivative in reverse mode",
-            "count the steps, as in lax.fori_loop(0, 20, ...) or lax.scan, and mask those too many",
-        )
-    return found
-
-
-_SPECIAL: dict[str, Callable[[Reading, Eqn, tuple[Atom, ...]], Sequence[Atom]]] = {
-    "select_n": _select,
-    "dim_as_value": _size,
-    "gather": _gather,
-    "one_minus_square": _square_complement,
-    "cond": _branch,
-    "empty2": _placeholder,
-    "platform_index": _platform,
-    "scan": _scan,
-    "while": _while,
-}

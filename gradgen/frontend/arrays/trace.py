@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.arrays import control as _control  # noqa: F401  (registers handlers)
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.linear import PartialWriter
-from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.precisions import DTypeDependenceError, for_all_precisions
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
@@ -118,7 +118,6 @@ def _trace(
             working,
             Builder("v"),
             {i.variable: s for i, s in zip(inputs, given, strict=True)},
-            read_over_time,
         )
         atoms = reading.run(closed, [i.variable for i in inputs])
         result, paths = read_result(source, value, signature)
