@@ -140,6 +140,21 @@ def test_memory_of_segments(name: str) -> None:
     assert temporary(generated, given) < 0.35 * temporary(checkpoint, given)
 
 
+@pytest.mark.parametrize("blocks", ["1", "10"])
+def test_bytes_as_formulas(blocks: str) -> None:
+    """What they come to at other sizes is what is counted there."""
+    sizes = {"time": 100, "batch": 32, "n_in": 70, "n": 64, "n_out": 10}
+    larger = {"time": 130, "batch": 48, "n_in": 90, "n": 96, "n_out": 12}
+    made, other = (
+        network("feedforward_loss", " ".join(f"{k}={v}" for k, v in at.items()), blocks=blocks)
+        for at in (sizes, larger)
+    )
+    assert made.takes is not None
+    assert made.takes.at(larger) == other.memory
+    assert made.keeps.at(larger) == other.passes.bytes
+    assert eval(str(made.takes), {}, larger) == other.memory
+
+
 @pytest.mark.parametrize("name", ["feedforward_loss", "recurrent_loss"])
 @pytest.mark.parametrize("blocks", ["auto", pytest.param("10", marks=pytest.mark.full)])
 def test_the_memory_that_is_stated(name: str, blocks: str) -> None:

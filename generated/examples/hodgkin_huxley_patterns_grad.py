@@ -10,10 +10,13 @@
 # 6*batch*n*n*time + 4*batch*n*patterns*time + 2*batch*n*patterns + 485*batch*n*time -
 # batch*n + 10*batch*patterns + batch + 1), 116,740,513 multiplications of them in its
 # accumulation by reverse elimination (reverse 129,028,513).
-# Training keeps 5,014,016 bytes (in float32), and the backward pass takes 348,372,737
-# operations (2*batch*channels*n*time + 4*batch*n*n*time + 2*batch*n*patterns*time +
+# Training keeps 5,014,016 bytes (32*(-(-time // 200))*batch*n + 8*batch*n*time +
+# 4*batch*patterns), in float32, and the backward pass takes 348,372,737 operations
+# (2*batch*channels*n*time + 4*batch*n*n*time + 2*batch*n*patterns*time +
 # 2*batch*n*patterns + 351*batch*n*time - batch*n + 6*batch*patterns + 1).
-# Loops over time run in blocks of 200 steps; the gradient takes about 17,603,080 bytes.
+# Loops over time run in blocks of 200 steps; the gradient takes about 17,603,080 bytes
+# (32*(-(-time // 200))*batch*n + 8*batch*n*time + 800*batch*channels + 11284*batch*n +
+# 4*batch*patterns + 4*channels*n + 4*n*n + 8*n*patterns + 8).
 """The exact derivative of `hodgkin_huxley_patterns`, generated from examples/networks/hodgkin_huxley_patterns.py."""
 
 from functools import partial
@@ -1844,7 +1847,7 @@ GRADGEN = {
     "source": "examples/networks/hodgkin_huxley_patterns.py",
     "function": "hodgkin_huxley_patterns",
     "digest": "sha256:66c166f5bb8b033a82fc1b51359301a59bbe21323c0ccfd90e87eea5daef93c2",
-    "text": "sha256:2a8d8cb9d4ffceab6b4ff46e6adaf57ddff0008c969463a48bf27fd9ac57fdac",
+    "text": "sha256:2f23cff3c490a4045669c9b49a95efb7908e9b5892b6dad89b7868f07cf0a264",
     "mode": "arrays",
     "shapes": {
         "w.first": "(channels, n)", "w.readout": "(n, patterns)", "w.second": "(n, n)",
@@ -1918,7 +1921,10 @@ GRADGEN = {
             "select": 32, "total": 524091681,
             "formula": "4*batch*channels*n*time + 6*batch*n*n*time + 4*batch*n*patterns*time + 2*batch*n*patterns + 485*batch*n*time - batch*n + 10*batch*patterns + batch + 1",
             "accumulation": {"muls": 116740513, "adds": 65741536, "reverse": 129028513},
-            "memory": {"bytes": 17603080},
+            "memory": {
+                "bytes": 17603080,
+                "formula": "32*(-(-time // 200))*batch*n + 8*batch*n*time + 800*batch*channels + 11284*batch*n + 4*batch*patterns + 4*channels*n + 4*n*n + 8*n*patterns + 8",
+            },
         },
         "jvp": {
             "mul": 234701184, "div": 33177891, "add": 157286717, "sub": 44237184,
@@ -1937,7 +1943,10 @@ GRADGEN = {
             "neg": 4915201, "transcendental": 8601760, "other": 32, "compare": 64,
             "select": 32, "total": 175719296,
             "formula": "2*batch*channels*n*time + 2*batch*n*n*time + 2*batch*n*patterns*time + 134*batch*n*time + 6*batch*patterns + 4*batch",
-            "kept": {"bytes": 5014016},
+            "kept": {
+                "bytes": 5014016,
+                "formula": "32*(-(-time // 200))*batch*n + 8*batch*n*time + 4*batch*patterns",
+            },
         },
         "backward": {
             "mul": 163434752, "div": 30720161, "add": 105065824, "sub": 33177600,

@@ -4,18 +4,18 @@
 #
 # convolutional_loss, on arrays: counted at batch = 8, c = 8, h = 4, n_out = 11, time =
 # 20.
-# The function itself 26,501,384 operations (2*batch*c*h*h*n_out*time +
-# 140*batch*c*h*h*time + 72*(batch * time)*c*c*h*h + 556*(batch * time)*c*h*h +
-# 3*batch*n_out); value and vector-Jacobian product 68,013,369 operations
-# (4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 420*batch*c*h*h*time + 216*(batch *
-# time)*c*c*h*h - batch*c*h*h + 1128*(batch * time)*c*h*h - c*h*h*n_out + 4*batch*n_out
-# - 9*c*c - 18*c + 2*time + 1), 19,569,841 multiplications of them in its accumulation
-# by reverse elimination (reverse 19,569,841).
-# Training keeps 2,053,984 bytes (in float32), and the backward pass takes 41,512,073
-# operations (2*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 280*batch*c*h*h*time +
-# 144*(batch * time)*c*c*h*h - batch*c*h*h + 572*(batch * time)*c*h*h - c*h*h*n_out +
-# 2*batch*n_out - 9*c*c - 18*c + 2*time + 1).
-# Loops over time run step by step; the gradient takes about 5,472,320 bytes.
+# The function itself 26,501,384 operations (72*batch*c*c*h*h*time +
+# 2*batch*c*h*h*n_out*time + 696*batch*c*h*h*time + 3*batch*n_out); value and vector-
+# Jacobian product 68,013,369 operations (216*batch*c*c*h*h*time +
+# 4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 1548*batch*c*h*h*time - batch*c*h*h -
+# c*h*h*n_out + 4*batch*n_out - 9*c*c - 18*c + 2*time + 1), 19,569,841 multiplications
+# of them in its accumulation by reverse elimination (reverse 19,569,841).
+# Training keeps 2,053,984 bytes (100*batch*c*h*h*time + 4*c*h*h*n_out + 4*batch*n_out),
+# in float32, and the backward pass takes 41,512,073 operations (144*batch*c*c*h*h*time
+# + 2*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 852*batch*c*h*h*time - batch*c*h*h
+# - c*h*h*n_out + 2*batch*n_out - 9*c*c - 18*c + 2*time + 1).
+# Loops over time run step by step; the gradient takes about 5,472,320 bytes
+# (240*batch*c*h*h*time + 224*batch*c*h*h + 128*batch*h*h*time + 8*c).
 """The exact derivative of `convolutional_loss`, generated from models/networks/convolutional_loss.py."""
 
 from functools import partial
@@ -1376,7 +1376,7 @@ GRADGEN = {
     "source": "models/networks/convolutional_loss.py",
     "function": "convolutional_loss",
     "digest": "sha256:b83f83c3d13bb7cb24815a03120243cb5b6bd5db0d5b535d0df85a860701607c",
-    "text": "sha256:627855fc085de4c282e82545aca64e9e766ed1842f3a5d710133f028d2503c9d",
+    "text": "sha256:93b6db66a8f4b68cb172c85d640818076604d9ac14bf2e0aaa92c36e77b4df97",
     "mode": "arrays",
     "shapes": {
         "params.k1": "(c, 2, 3, 3)", "params.b1": "(c,)", "params.k2": "(c, c, 3, 3)",
@@ -1405,35 +1405,41 @@ GRADGEN = {
         "primal": {
             "mul": 12431448, "div": 409689, "add": 12431359, "sub": 1228888,
             "compare": 409688, "total": 26501384,
-            "formula": "2*batch*c*h*h*n_out*time + 140*batch*c*h*h*time + 72*(batch * time)*c*c*h*h + 556*(batch * time)*c*h*h + 3*batch*n_out",
+            "formula": "72*batch*c*c*h*h*time + 2*batch*c*h*h*n_out*time + 696*batch*c*h*h*time + 3*batch*n_out",
         },
         "vjp": {
             "mul": 32001200, "div": 1228977, "add": 31915864, "sub": 2867328,
             "neg": 409600, "compare": 1228928, "select": 819200, "total": 68013369,
-            "formula": "4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 420*batch*c*h*h*time + 216*(batch * time)*c*c*h*h - batch*c*h*h + 1128*(batch * time)*c*h*h - c*h*h*n_out + 4*batch*n_out - 9*c*c - 18*c + 2*time + 1",
+            "formula": "216*batch*c*c*h*h*time + 4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 1548*batch*c*h*h*time - batch*c*h*h - c*h*h*n_out + 4*batch*n_out - 9*c*c - 18*c + 2*time + 1",
             "accumulation": {"muls": 19569841, "adds": 18255472, "reverse": 19569841},
-            "memory": {"bytes": 5472320},
+            "memory": {
+                "bytes": 5472320,
+                "formula": "240*batch*c*h*h*time + 224*batch*c*h*h + 128*batch*h*h*time + 8*c",
+            },
         },
         "jvp": {
             "mul": 32624904, "div": 1638578, "add": 32624638, "sub": 3276888,
             "compare": 819288, "total": 70165008,
-            "formula": "6*batch*c*h*h*n_out*time + 520*batch*c*h*h*time + 216*(batch * time)*c*c*h*h + 1112*(batch * time)*c*h*h + 6*batch*n_out",
+            "formula": "216*batch*c*c*h*h*time + 6*batch*c*h*h*n_out*time + 1632*batch*c*h*h*time + 6*batch*n_out",
         },
         "gradient": {
             "mul": 32001200, "div": 1229065, "add": 31915951, "sub": 2867328,
             "neg": 409600, "compare": 1228928, "select": 819200, "total": 68013544,
-            "formula": "4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 420*batch*c*h*h*time + 216*(batch * time)*c*c*h*h - batch*c*h*h + 1128*(batch * time)*c*h*h - c*h*h*n_out + 6*batch*n_out - 9*c*c - 18*c + 2*time",
+            "formula": "216*batch*c*c*h*h*time + 4*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 1548*batch*c*h*h*time - batch*c*h*h - c*h*h*n_out + 6*batch*n_out - 9*c*c - 18*c + 2*time",
         },
         "residuals": {
             "mul": 12431536, "div": 409689, "add": 12431359, "sub": 1228888,
             "compare": 409688, "total": 26501472,
-            "formula": "2*batch*c*h*h*n_out*time + 140*batch*c*h*h*time + 72*(batch * time)*c*c*h*h + 556*(batch * time)*c*h*h + 4*batch*n_out",
-            "kept": {"bytes": 2053984},
+            "formula": "72*batch*c*c*h*h*time + 2*batch*c*h*h*n_out*time + 696*batch*c*h*h*time + 4*batch*n_out",
+            "kept": {
+                "bytes": 2053984,
+                "formula": "100*batch*c*h*h*time + 4*c*h*h*n_out + 4*batch*n_out",
+            },
         },
         "backward": {
             "mul": 19569752, "div": 819289, "add": 19484592, "sub": 1638440,
             "neg": 409600, "compare": 819240, "select": 819200, "total": 41512073,
-            "formula": "2*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 280*batch*c*h*h*time + 144*(batch * time)*c*c*h*h - batch*c*h*h + 572*(batch * time)*c*h*h - c*h*h*n_out + 2*batch*n_out - 9*c*c - 18*c + 2*time + 1",
+            "formula": "144*batch*c*c*h*h*time + 2*batch*c*h*h*n_out*time + 2*batch*c*h*h*n_out + 852*batch*c*h*h*time - batch*c*h*h - c*h*h*n_out + 2*batch*n_out - 9*c*c - 18*c + 2*time + 1",
         },
     },
 }

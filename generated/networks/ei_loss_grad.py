@@ -9,11 +9,14 @@
 # 20*batch*m*n_in*time + 30*batch*m*n_out*time + 265*batch*m*time + 2*batch*n_out*time +
 # 200*m*m + 40*m*n_in + time + 11), 661,839,201 multiplications of them in its
 # accumulation by reverse elimination (reverse 663,119,201).
-# Training keeps 16,924,000 bytes (in float32), and the backward pass takes
+# Training keeps 16,924,000 bytes (40*(-(-time // 50))*batch*m + 65*batch*m*time +
+# 4*batch*n_out*time + 20*m*n_out), in float32, and the backward pass takes
 # 1,336,819,410 operations (100*batch*m*m*time + 10*batch*m*n_in*time +
 # 20*batch*m*n_out*time + 160*batch*m*time + batch*n_out*time + 200*m*m + 40*m*n_in +
 # time + 10).
-# Loops over time run in blocks of 50 steps; the gradient takes about 26,628,832 bytes.
+# Loops over time run in blocks of 50 steps; the gradient takes about 26,628,832 bytes
+# (40*(-(-time // 50))*batch*m + 65*batch*m*time + 4*batch*n_out*time + 6690*batch*m +
+# 200*batch*n_in + 200*batch*n_out + 200*m*m + 40*m*n_in + 40*m*n_out + 32).
 """The exact derivative of `ei_loss`, generated from models/networks/ei_loss.py."""
 
 from functools import partial
@@ -1452,7 +1455,7 @@ GRADGEN = {
     "source": "models/networks/ei_loss.py",
     "function": "ei_loss",
     "digest": "sha256:7b3c32eb4f27b0b7ffd226d39751742a004c41e62f5c712e0106c40b161cc7eb",
-    "text": "sha256:d9cddb70c461bc354bebc33cf94f42dd744e873ab7ad0a232ebd91d4dff0fa23",
+    "text": "sha256:346e211f0b2342d272ea295b7265f7b248acaea8cd97ca03b651a020f51a1e2e",
     "mode": "arrays",
     "shapes": {
         "params.w_in": "(n_in, 5*m)", "params.w_e": "(4*m, 5*m)",
@@ -1511,7 +1514,10 @@ GRADGEN = {
             "accumulation": {
                 "muls": 661839201, "adds": 637099400, "reverse": 663119201,
             },
-            "memory": {"bytes": 26628832},
+            "memory": {
+                "bytes": 26628832,
+                "formula": "40*(-(-time // 50))*batch*m + 65*batch*m*time + 4*batch*n_out*time + 6690*batch*m + 200*batch*n_in + 200*batch*n_out + 200*m*m + 40*m*n_in + 40*m*n_out + 32",
+            },
         },
         "jvp": {
             "mul": 1323637600, "div": 3840007, "add": 1312120001, "sub": 19279201,
@@ -1530,7 +1536,10 @@ GRADGEN = {
             "neg": 60000, "transcendental": 120003, "other": 1340000,
             "compare": 3900000, "select": 5180000, "total": 802917610,
             "formula": "50*batch*m*m*time + 10*batch*m*n_in*time + 10*batch*m*n_out*time + 105*batch*m*time + 3*batch*n_out*time + 125*m*m + 25*m*n_in + 10",
-            "kept": {"bytes": 16924000},
+            "kept": {
+                "bytes": 16924000,
+                "formula": "40*(-(-time // 50))*batch*m + 65*batch*m*time + 4*batch*n_out*time + 20*m*n_out",
+            },
         },
         "backward": {
             "mul": 664399200, "div": 3840006, "add": 656760000, "sub": 11580201,

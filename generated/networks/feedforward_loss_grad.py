@@ -10,10 +10,12 @@
 # 6*batch*n*n_out + 45*batch*n*time - batch*n + 8*batch*n_out - n*n - n*n_in - n*n_out +
 # 3*batch + 2*time + 2), 1,003,029,793 multiplications of them in its accumulation by
 # reverse elimination (reverse 1,003,029,793).
-# Training keeps 9,886,208 bytes (in float32), and the backward pass takes 2,010,717,514
-# operations (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 30*batch*n*time
-# - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + 2*time + 2).
-# Loops over time run step by step; the gradient takes about 19,824,644 bytes.
+# Training keeps 9,886,208 bytes (12*batch*n*time + 4*batch*n + 4*batch*n_out +
+# 4*n*n_out), in float32, and the backward pass takes 2,010,717,514 operations
+# (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 30*batch*n*time - batch*n
+# + 5*batch*n_out - n*n - n*n_in - n*n_out + 2*time + 2).
+# Loops over time run step by step; the gradient takes about 19,824,644 bytes
+# (24*batch*n*time + 20*batch*n + 4).
 """The exact derivative of `feedforward_loss`, generated from models/networks/feedforward_loss.py."""
 
 from functools import partial
@@ -991,7 +993,7 @@ GRADGEN = {
     "source": "models/networks/feedforward_loss.py",
     "function": "feedforward_loss",
     "digest": "sha256:ffba3bdf27c9ad3b5e09a465ee16aeaa2144792149a2027b3510b2541f2a0bfb",
-    "text": "sha256:6514d2104d12b8a42f452cc4b4c2d91789abe49b5576b55de727620e2932ac19",
+    "text": "sha256:d1eaad08a4dabc993e4c2d5bbcdb8bb1ea3a299ff4c6a278bfd2e1334e0eb429",
     "mode": "arrays",
     "shapes": {
         "params.first": "(n_in, n)", "params.second": "(n, n)",
@@ -1028,7 +1030,9 @@ GRADGEN = {
             "accumulation": {
                 "muls": 1003029793, "adds": 992121440, "reverse": 1003029793,
             },
-            "memory": {"bytes": 19824644},
+            "memory": {
+                "bytes": 19824644, "formula": "24*batch*n*time + 20*batch*n + 4",
+            },
         },
         "jvp": {
             "mul": 1801093760, "div": 1639714, "add": 1786348254, "sub": 8193921,
@@ -1047,7 +1051,10 @@ GRADGEN = {
             "transcendental": 672, "other": 32, "compare": 1638464, "select": 64,
             "total": 1578929441,
             "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 15*batch*n*time + 5*batch*n_out + 5*batch + 1",
-            "kept": {"bytes": 9886208},
+            "kept": {
+                "bytes": 9886208,
+                "formula": "12*batch*n*time + 4*batch*n + 4*batch*n_out + 4*n*n_out",
+            },
         },
         "backward": {
             "mul": 1006305920, "div": 1639073, "add": 998676320, "sub": 4096201,

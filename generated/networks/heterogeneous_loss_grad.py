@@ -11,11 +11,12 @@
 # 10*batch*n_out*time + 5*batch*n + 9*batch*n_out - n*n - n*n_in - n*n_out + 3*batch +
 # 27*n + 2*time + 6), 208,744,610 multiplications of them in its accumulation by reverse
 # elimination (reverse 208,744,610).
-# Training keeps 5,427,200 bytes (in float32), and the backward pass takes 418,289,390
-# operations (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time +
-# 28*batch*n*time + 8*batch*n_out*time + 5*batch*n + 9*batch*n_out - n*n - n*n_in -
-# n*n_out + batch + 27*n + 2*time + 6).
-# Loops over time run step by step; the gradient takes about 9,916,936 bytes.
+# Training keeps 5,427,200 bytes (12*batch*n*time + 8*batch*n_out*time), in float32, and
+# the backward pass takes 418,289,390 operations (4*batch*n*n*time + 2*batch*n*n_in*time
+# + 4*batch*n*n_out*time + 28*batch*n*time + 8*batch*n_out*time + 5*batch*n +
+# 9*batch*n_out - n*n - n*n_in - n*n_out + batch + 27*n + 2*time + 6).
+# Loops over time run step by step; the gradient takes about 9,916,936 bytes
+# (24*batch*n*time + 20*batch*n + 4*batch*n_out + 16*n + 8).
 """The exact derivative of `heterogeneous_loss`, generated from models/networks/heterogeneous_loss.py."""
 
 from functools import partial
@@ -1275,7 +1276,7 @@ GRADGEN = {
     "source": "models/networks/heterogeneous_loss.py",
     "function": "heterogeneous_loss",
     "digest": "sha256:30ca8c2b5e39310ba8e04ea186348b656d73cc78c498205b76f40e95e0482acf",
-    "text": "sha256:012e5fffb7f17fcd3b7348d7e8da11f620cbb5de21d7c1048c428f6961505c89",
+    "text": "sha256:2f65520886a8d8e8c72b2dfeb1b3197ae12ea933dc5181262e5d3414b56aeb96",
     "mode": "arrays",
     "shapes": {
         "params.bias": "(n,)", "params.tau_i": "(n,)", "params.tau_v": "(n,)",
@@ -1314,7 +1315,10 @@ GRADGEN = {
             "accumulation": {
                 "muls": 208744610, "adds": 203581848, "reverse": 208744610,
             },
-            "memory": {"bytes": 9916936},
+            "memory": {
+                "bytes": 9916936,
+                "formula": "24*batch*n*time + 20*batch*n + 4*batch*n_out + 16*n + 8",
+            },
         },
         "jvp": {
             "mul": 407655938, "div": 2869027, "add": 404186463, "sub": 3688705,
@@ -1333,7 +1337,9 @@ GRADGEN = {
             "neg": 257, "transcendental": 411169, "other": 288, "compare": 409920,
             "select": 320, "total": 291013028,
             "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 14*batch*n*time + 3*batch*n_out*time + 4*batch*n_out + 5*batch + 18*n + 4",
-            "kept": {"bytes": 5427200},
+            "kept": {
+                "bytes": 5427200, "formula": "12*batch*n*time + 8*batch*n_out*time",
+            },
         },
         "backward": {
             "mul": 208743938, "div": 1640226, "add": 207082591, "sub": 820554,

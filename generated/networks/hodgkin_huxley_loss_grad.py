@@ -7,10 +7,11 @@
 # 30); value and vector-Jacobian product 256,307,203 operations (4*batch*n*n_in*time +
 # 2375*batch*n*time + 2*batch*n - n*n_in - 2*n + time + 31), 47,411,202 multiplications
 # of them in its accumulation by reverse elimination (reverse 55,603,202).
-# Training keeps 2,048,000 bytes (in float32), and the backward pass takes 185,343,974
-# operations (2*batch*n*n_in*time + 1746*batch*n*time + 2*batch*n - n*n_in - 2*n + time
-# + 2).
-# Loops over time run step by step; the gradient takes about 2,679,192 bytes.
+# Training keeps 2,048,000 bytes (20*batch*n*time), in float32, and the backward pass
+# takes 185,343,974 operations (2*batch*n*n_in*time + 1746*batch*n*time + 2*batch*n -
+# n*n_in - 2*n + time + 2).
+# Loops over time run step by step; the gradient takes about 2,679,192 bytes
+# (24*batch*n*time + 216*batch*n + 4*time + 8).
 """The exact derivative of `hodgkin_huxley_loss`, generated from models/networks/hodgkin_huxley_loss.py."""
 
 from functools import partial
@@ -1093,7 +1094,7 @@ GRADGEN = {
     "source": "models/networks/hodgkin_huxley_loss.py",
     "function": "hodgkin_huxley_loss",
     "digest": "sha256:188acc9ddccdba814b922b2ef98920d92adeeb42538ac45a76297e5402dcf432",
-    "text": "sha256:10f37bac18d59bad645b08a3273b280c186b6a2ff56e437d7435fdea21598aa6",
+    "text": "sha256:c1b348bfb8d5803c98f75ed356580f339206ded975938bea6cbc6120e6f3a4dd",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)", "params.gNa": "(n,)", "params.gK": "(n,)",
@@ -1167,7 +1168,10 @@ GRADGEN = {
             "select": 102400, "total": 256307203,
             "formula": "4*batch*n*n_in*time + 2375*batch*n*time + 2*batch*n - n*n_in - 2*n + time + 31",
             "accumulation": {"muls": 47411202, "adds": 5194752, "reverse": 55603202},
-            "memory": {"bytes": 2679192},
+            "memory": {
+                "bytes": 2679192,
+                "formula": "24*batch*n*time + 216*batch*n + 4*time + 8",
+            },
         },
         "jvp": {
             "mul": 129740806, "div": 32768015, "add": 53657602, "sub": 48230402,
@@ -1184,7 +1188,7 @@ GRADGEN = {
             "mul": 28979205, "div": 9216014, "add": 14540803, "sub": 12390402,
             "neg": 4096001, "transcendental": 6144006, "total": 71270430,
             "formula": "2*batch*n*n_in*time + 632*batch*n*time + 30",
-            "kept": {"bytes": 2048000},
+            "kept": {"bytes": 2048000, "formula": "20*batch*n*time"},
         },
         "backward": {
             "mul": 86425601, "div": 23552001, "add": 35327872, "sub": 27750500,

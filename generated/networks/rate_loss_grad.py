@@ -11,10 +11,14 @@
 # 4*batch*n_out*time + 5*batch*n + 6*batch*n_out + 3*batch + 2*n + 2*time + 4),
 # 550,583,396 multiplications of them in its accumulation by reverse elimination
 # (reverse 550,583,396).
-# Training keeps 7,406,080 bytes (in float32), and the backward pass takes 1,132,265,164
-# operations (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out*time +
-# 62*batch*n*time + 3*batch*n_out*time + 4*batch*n + 4*batch*n_out + 2*n + 2*time + 4).
-# Loops over time run in blocks of 25 steps; the gradient takes about 15,384,776 bytes.
+# Training keeps 7,406,080 bytes (24*(-(-time // 25))*batch*n + 8*batch*n*time +
+# batch*n_out*time + 4*batch*n + 4*batch*n_out), in float32, and the backward pass takes
+# 1,132,265,164 operations (4*batch*n*n*time + 2*batch*n*n_in*time +
+# 4*batch*n*n_out*time + 62*batch*n*time + 3*batch*n_out*time + 4*batch*n +
+# 4*batch*n_out + 2*n + 2*time + 4).
+# Loops over time run in blocks of 25 steps; the gradient takes about 15,384,776 bytes
+# (24*(-(-time // 25))*batch*n + 8*batch*n*time + batch*n_out*time + 872*batch*n +
+# 100*batch*n_in + 137*batch*n_out + 4*n*n + 4*n*n_in + 8*n*n_out + batch + 8*n + 104).
 """The exact derivative of `rate_loss`, generated from models/networks/rate_loss.py."""
 
 from functools import partial
@@ -1559,7 +1563,7 @@ GRADGEN = {
     "source": "models/networks/rate_loss.py",
     "function": "rate_loss",
     "digest": "sha256:fc1182b0175af0e8b1c1ae03731a8efa2f214f3f95036b17b02e6785f8e2c158",
-    "text": "sha256:b79cb064821fbb9cc24f534611aa50227df936cd85845b5286edae795721da5c",
+    "text": "sha256:c3f95106e0b831c383b3c5c92e1cc36531b2ca129d5d37effc3481a66d13b8c5",
     "mode": "arrays",
     "shapes": {
         "params.w1": "(n_in, n)", "params.w2": "(n, n)", "params.out": "(n, n_out)",
@@ -1599,7 +1603,10 @@ GRADGEN = {
             "accumulation": {
                 "muls": 550583396, "adds": 538964704, "reverse": 550583396,
             },
-            "memory": {"bytes": 15384776},
+            "memory": {
+                "bytes": 15384776,
+                "formula": "24*(-(-time // 25))*batch*n + 8*batch*n*time + batch*n_out*time + 872*batch*n + 100*batch*n_in + 137*batch*n_out + 4*n*n + 4*n*n_in + 8*n*n_out + batch + 8*n + 104",
+            },
         },
         "jvp": {
             "mul": 888109894, "div": 3277666, "add": 879901789, "sub": 13116353,
@@ -1618,7 +1625,10 @@ GRADGEN = {
             "neg": 1, "transcendental": 1638752, "other": 8224, "compare": 1670496,
             "select": 1638464, "total": 666895523,
             "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out*time + 26*batch*n*time + batch*n_out*time + 4*batch*n + 4*batch*n_out + 5*batch + 2*n + 3",
-            "kept": {"bytes": 7406080},
+            "kept": {
+                "bytes": 7406080,
+                "formula": "24*(-(-time // 25))*batch*n + 8*batch*n*time + batch*n_out*time + 4*batch*n + 4*batch*n_out",
+            },
         },
         "backward": {
             "mul": 562028100, "div": 3277408, "add": 553844064, "sub": 9830600,

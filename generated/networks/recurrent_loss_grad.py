@@ -10,10 +10,12 @@
 # 6*batch*n*n_out + 31*batch*n*time - batch*n + 8*batch*n_out - n*n - n*n_in - n*n_out +
 # 3*batch + time + 3), 1,000,572,193 multiplications of them in its accumulation by
 # reverse elimination (reverse 1,000,572,193).
-# Training keeps 6,588,928 bytes (in float32), and the backward pass takes 2,000,887,015
-# operations (4*batch*n*n*time + 2*batch*n*n_in*time + 4*batch*n*n_out + 18*batch*n*time
-# - batch*n + 5*batch*n_out - n*n - n*n_in - n*n_out + time + 3).
-# Loops over time run step by step; the gradient takes about 13,336,584 bytes.
+# Training keeps 6,588,928 bytes (8*batch*n*time + 4*batch*n + 4*batch*n_out), in
+# float32, and the backward pass takes 2,000,887,015 operations (4*batch*n*n*time +
+# 2*batch*n*n_in*time + 4*batch*n*n_out + 18*batch*n*time - batch*n + 5*batch*n_out -
+# n*n - n*n_in - n*n_out + time + 3).
+# Loops over time run step by step; the gradient takes about 13,336,584 bytes
+# (16*batch*n*time + 28*batch*n + 8).
 """The exact derivative of `recurrent_loss`, generated from models/networks/recurrent_loss.py."""
 
 from functools import partial
@@ -909,7 +911,7 @@ GRADGEN = {
     "source": "models/networks/recurrent_loss.py",
     "function": "recurrent_loss",
     "digest": "sha256:8e3fe921b2f78ef9742cbf241e5db386fff9eb757fc8848d79dd34046d4a29dc",
-    "text": "sha256:b63178bc569c01b5be683b05f9a31148642a9d09e6be4e9cb4335def8e3f026a",
+    "text": "sha256:7003fcc67ac1179e5c940e00516a89d11467dd690db130a93ac09cb8bb06df75",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)", "params.v": "(n, n)", "params.u": "(n, n_out)",
@@ -938,7 +940,9 @@ GRADGEN = {
             "accumulation": {
                 "muls": 1000572193, "adds": 985633376, "reverse": 1000572193,
             },
-            "memory": {"bytes": 13336584},
+            "memory": {
+                "bytes": 13336584, "formula": "16*batch*n*time + 28*batch*n + 8",
+            },
         },
         "jvp": {
             "mul": 2005893760, "div": 820514, "add": 1994425054, "sub": 6555522,
@@ -957,7 +961,10 @@ GRADGEN = {
             "transcendental": 672, "other": 32, "compare": 819264, "select": 64,
             "total": 1577291042,
             "formula": "2*batch*n*n*time + 2*batch*n*n_in*time + 2*batch*n*n_out + 13*batch*n*time + 5*batch*n_out + 5*batch + 2",
-            "kept": {"bytes": 6588928},
+            "kept": {
+                "bytes": 6588928,
+                "formula": "8*batch*n*time + 4*batch*n + 4*batch*n_out",
+            },
         },
         "backward": {
             "mul": 1001390720, "div": 819873, "add": 996218720, "sub": 2457702,

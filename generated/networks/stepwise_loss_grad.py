@@ -10,11 +10,12 @@
 # 14*batch*n*time + 10*batch*n_out*time + 2*batch*n_out + 2*batch*time - n*n_in -
 # n*n_out - batch - n_out + 2), 141,033,601 multiplications of them in its accumulation
 # by reverse elimination (reverse 141,033,601).
-# Training keeps 6,809,600 bytes (in float32), and the backward pass takes 279,697,742
-# operations (2*batch*n*n_in*time + 4*batch*n*n_out*time + 5*batch*n*time +
-# 6*batch*n_out*time + 2*batch*n_out + batch*time - n*n_in - n*n_out - batch - n_out +
-# 2).
-# Loops over time run step by step; the gradient takes about 14,879,236 bytes.
+# Training keeps 6,809,600 bytes (8*batch*n*time + 4*batch*n_out*time), in float32, and
+# the backward pass takes 279,697,742 operations (2*batch*n*n_in*time +
+# 4*batch*n*n_out*time + 5*batch*n*time + 6*batch*n_out*time + 2*batch*n_out +
+# batch*time - n*n_in - n*n_out - batch - n_out + 2).
+# Loops over time run step by step; the gradient takes about 14,879,236 bytes
+# (16*batch*n*time + 4*batch*n_in*time + 16*batch*n + 4*batch*n_out + 4).
 """The exact derivative of `stepwise_loss`, generated from models/networks/stepwise_loss.py."""
 
 from functools import partial
@@ -825,7 +826,7 @@ GRADGEN = {
     "source": "models/networks/stepwise_loss.py",
     "function": "stepwise_loss",
     "digest": "sha256:7111b7d24ce95441a18e761030c5793dacf906d88168584d0d1bacdaf4d30fb0",
-    "text": "sha256:da3714ca4fe3e2d7edb3e8215b65cf2f3ec927568d7877474611fc7983f0cdfe",
+    "text": "sha256:2ed8fa86b470964953d5f933bf02dcca2f6bbcb288342a691f829ee73b134bc9",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)", "params.u": "(n, n_out)", "params.bias": "(n_out,)",
@@ -864,7 +865,10 @@ GRADGEN = {
             "accumulation": {
                 "muls": 141033601, "adds": 136831120, "reverse": 141033601,
             },
-            "memory": {"bytes": 14879236},
+            "memory": {
+                "bytes": 14879236,
+                "formula": "16*batch*n*time + 4*batch*n_in*time + 16*batch*n + 4*batch*n_out + 4",
+            },
         },
         "jvp": {
             "mul": 268134400, "div": 822402, "add": 263340798, "sub": 3468801, "neg": 2,
@@ -883,7 +887,9 @@ GRADGEN = {
             "transcendental": 67200, "other": 3200, "compare": 819840,
             "total": 250371201,
             "formula": "2*batch*n*n_in*time + 2*batch*n*n_out*time + 9*batch*n*time + 8*batch*n_out*time + batch*time + 1",
-            "kept": {"bytes": 6809600},
+            "kept": {
+                "bytes": 6809600, "formula": "8*batch*n*time + 4*batch*n_out*time",
+            },
         },
         "backward": {
             "mul": 140214400, "div": 822401, "add": 138596940, "sub": 64001,

@@ -141,7 +141,7 @@ def array_module(
         jacobian=jacobian,
         recipe=recipe,
         objective=objective.searched_on_arrays,
-        memory=chosen.bytes if trace.loops else None,
+        takes=chosen.memory if trace.loops else None,
         factor=chosen.factor,
         traces=traces,
         second=None if second is None else replace(second, program=taken(second.program)),

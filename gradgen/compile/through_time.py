@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from gradgen.config import Settings, bytes_in
 from gradgen.errors import GradgenError
+from gradgen.ir.amounts import Amount
 from gradgen.ir.array_counts import count_arrays
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
@@ -64,8 +65,10 @@ class Chosen:
     taking: Taking | None
     program: Program
     """The function with its derivative."""
+    memory: Amount
+    """Estimated: the bytes of what is kept, and of what else is there at a time."""
     bytes: int
-    """Estimated: what is kept, and what else is there at a time."""
+    """These at the recorded sizes."""
     operations: int
     factor: float = 1.0
     """How many times the operations are those of what is usual."""
@@ -89,7 +92,8 @@ def choose_taking(
     def taken(way: Taking | None) -> Chosen:
         made = in_blocks(program, inputs, way, sizes, late)
         operations = count_arrays(made, shapes, sizes).total
-        return Chosen(way, made, live_bytes(made, given, sizes), operations)
+        memory = live_bytes(made, given, sizes)
+        return Chosen(way, made, memory, memory.at(sizes), operations)
 
     if settings.segments is not None:
         count = ROOT if settings.segments == "auto" else settings.segments

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 
-from gradgen.ir.shapes import Dim, Sizes, multiple, size
+from gradgen.ir.shapes import Dim, Sizes, size
 
 Factors = tuple[str, ...]
-"""What is multiplied, in order: names of sizes, and sizes that are no multiple of a name."""
+"""What is multiplied, in order: names of sizes, and sizes that are no product."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,30 @@ class Amount:
 
 def amount(dims: Iterable[Dim]) -> Amount:
     """How many elements an array of these axes has."""
-    number, factors = 1, []
-    for dim in dims:
-        found = multiple(dim)
-        if isinstance(dim, int):
-            number *= dim
-        elif found is not None:
-            number *= found[0]
-            factors.append(found[1])
-        else:
-            factors.append(dim)
-    return _amount([(tuple(sorted(factors)), number)])
+    factors = [factor for dim in dims for factor in _factors(dim)]
+    number = prod(f for f in factors if isinstance(f, int))
+    names = sorted(f for f in factors if isinstance(f, str))
+    return _amount([(tuple(names), number)])
+
+
+@cache
+def _factors(dim: Dim) -> tuple[Dim, ...]:
+    """What is multiplied in the size of an axis."""
+    if isinstance(dim, int) or dim.isidentifier():
+        return (dim,)
+    return tuple(map(_dim, _multiplied(ast.parse(dim, mode="eval").body)))
+
+
+def _multiplied(node: ast.expr) -> list[ast.expr]:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return [*_multiplied(node.left), *_multiplied(node.right)]
+    return [node]
+
+
+def _dim(node: ast.expr) -> Dim:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        return node.value
+    return ast.unparse(node)
 
 
 def _amount(terms: Iterable[tuple[Factors, int]]) -> Amount:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from gradgen.ir.amounts import Amount, amount
 from gradgen.ir.array_plan import ArrayObjective, ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
@@ -15,7 +16,7 @@ from gradgen.ir.module import Options, Passes
 from gradgen.ir.patterns import Pattern
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe
-from gradgen.ir.shapes import Shape, shapes_of
+from gradgen.ir.shapes import Shape, elements, shapes_of
 from gradgen.ir.source import Source
 
 
@@ -82,9 +83,9 @@ class ArrayModule:
     """The local modules that the source needs, and their digests."""
     jacobian: ArrayJacobian | None = None
     """Where it is asked for."""
-    memory: int | None = None
-    """An estimate of the bytes that the derivative takes at the recorded sizes, where there are
-    loops over time."""
+    takes: Amount | None = None
+    """An estimate of the bytes that the derivative takes, where there are loops over time: it is
+    made at the recorded sizes."""
     factor: float = 1.0
     """How many times its operations that takes, for less memory."""
     traces: ArrayEligibility | None = None
@@ -106,6 +107,24 @@ class ArrayModule:
             return found | kept
         held = {v: h.shape for h in self.traces.held for v in (h.variable, h.given) if v}
         return found | kept | held
+
+    @property
+    def memory(self) -> int | None:
+        """What the derivative takes at the recorded sizes."""
+        return None if self.takes is None else self.takes.at(dict(self.trace.sizes))
+
+    @property
+    def keeps(self) -> Amount:
+        """The bytes of what goes from the forward pass to the backward pass."""
+        sizes = dict(self.trace.sizes)
+        return sum(
+            (
+                bytes_ // elements(self.shapes[v], sizes) * amount(self.shapes[v])
+                for v, bytes_ in zip(self.passes.kept, self.passes.sizes, strict=True)
+                if bytes_
+            ),
+            Amount(),
+        )
 
     @property
     def measured(self) -> str:

@@ -36,6 +36,11 @@ def size(dim: Dim, sizes: Sizes) -> int:
     return int(eval(dim, {"__builtins__": {}, **_FUNCTIONS}, known))
 
 
+def operand(dim: Dim) -> str:
+    """The size of an axis as an operand of another expression."""
+    return str(dim) if isinstance(dim, int) or dim.isidentifier() else f"({dim})"
+
+
 def names_in(dim: Dim) -> frozenset[str]:
     """The names in the size of an axis."""
     if isinstance(dim, int):

@@ -25,7 +25,7 @@ from gradgen.ir.loops import (
     loop_of,
 )
 from gradgen.ir.program import Program, Section
-from gradgen.ir.shapes import Dim, Sizes, axes_in, shapes_of
+from gradgen.ir.shapes import Dim, Sizes, axes_in, operand, shapes_of
 from gradgen.lowering.block_body import Body, WholeError, carry_name, made_anew
 from gradgen.lowering.over_time import StepCode, stored
 from gradgen.lowering.passes import in_one_piece, without_idle
@@ -204,7 +204,7 @@ class _Blocking:
             operands.append(start)
         operands += body.timed
         operands += [f"{g.variable}_starts" for g in body.begun.values()]
-        count: Dim = f"-(-({regions.length}) // ({size}))"
+        count: Dim = f"-(-{operand(regions.length)} // {operand(size)})"
         first = len(loop.carry)
         items = [
             replace(item_instruction(target, k, shapes[v], dtypes[v]), target=v)

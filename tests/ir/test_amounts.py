@@ -8,7 +8,20 @@ import pytest
 from gradgen.ir.amounts import amount
 from gradgen.ir.shapes import size
 
-DIMS = (1, 3, "n", "m", "batch", "4*n", "2*m", "n + 1", "3*n - m")
+DIMS = (
+    1,
+    3,
+    "n",
+    "m",
+    "batch",
+    "4*n",
+    "2*m",
+    "n + 1",
+    "3*n - m",
+    "batch * n",
+    "2*(n + 1)*m",
+    "-(-n // 4)",
+)
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from gradgen.ir.amounts import Amount
 from gradgen.ir.array_counts import ArrayOperations, count_arrays
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.code import Var, is_float
@@ -135,7 +136,7 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"its accumulation by {_elimination(pulled.plan.order.found_by)} (reverse "
         f"{pulled.sweep.muls:,}).",
         *([f"Its accumulation: {module.measured}."] if module.measured else []),
-        f"Training keeps {module.passes.bytes:,} bytes (in float32), and the backward pass takes "
+        f"Training keeps {_bytes(module.keeps, module)}, in float32, and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
     if (second := module.second) is not None:
@@ -145,10 +146,10 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
             f"{_elimination(second.pushed.plan.order.found_by)} (forward sweep over JAX's gradient "
             f"{second.pushed.sweep.muls:,})."
         )
-    if module.memory is not None:
+    if module.takes is not None:
         sentences.append(
             f"Loops over time run {_through_time(module)}; the gradient takes about "
-            f"{module.memory:,} bytes."
+            f"{_bytes(module.takes, module)}."
         )
     if (jacobian := module.jacobian) is not None:
         order = jacobian.plan.order
@@ -177,6 +178,11 @@ def _elimination(found_by: str) -> str:
     if found_by in ("reverse", "forward", "markowitz"):
         return f"{found_by} elimination"
     return f"elimination in an order found by {found_by}"
+
+
+def _bytes(taken: Amount, module: ArrayModule) -> str:
+    number, formula = f"{taken.at(dict(module.trace.sizes)):,} bytes", str(taken)
+    return number if formula.isdigit() else f"{number} ({formula})"
 
 
 def _with_formula(operations: ArrayOperations) -> str:
@@ -240,9 +246,9 @@ def array_counts_of(module: ArrayModule) -> dict[str, dict[str, Any]]:
         plans = {"chosen": module.pulled.plan, "reverse": module.pulled.sweep}
         found = {name: plan.count(module.objective) for name, plan in plans.items()}
         counts["vjp"][module.objective] = found
-    counts["residuals"]["kept"] = {"bytes": module.passes.bytes}
-    if module.memory is not None:
-        counts["vjp"]["memory"] = {"bytes": module.memory}
+    counts["residuals"]["kept"] = {"bytes": module.passes.bytes, "formula": str(module.keeps)}
+    if module.takes is not None:
+        counts["vjp"]["memory"] = {"bytes": module.memory, "formula": str(module.takes)}
     if (second := module.second) is not None:
         plan = second.pushed.plan
         counts[HVP]["accumulation"] = {
