@@ -86,8 +86,8 @@ def agree(found: Any, due: Any) -> None:
     ("name", "kind", "gradient"),
     [
         ("nnx", nnx.State, jax.grad),
-        ("haiku", dict, jax.grad),
-        ("equinox", eqx.Module, eqx.filter_grad),
+        pytest.param("haiku", dict, jax.grad, marks=pytest.mark.full),
+        pytest.param("equinox", eqx.Module, eqx.filter_grad, marks=pytest.mark.full),
     ],
 )
 def test_gradients_come_as_the_framework_has_parameters(

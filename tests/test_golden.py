@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGETS = {str(t.name): t for t in read(ROOT / "pyproject.toml").targets}
 COMPARED = frozenset((
     # rules of one's own, nested containers, integers, long equations
-    "lif", "alif_multi", "cuba_lif_state", "hodgkin_huxley",
-    # eligibility traces, clipping, stopped gradients, differences of exponentials
-    "lif_traces", "stdp", "theta", "srm0",
+    "lif", "cuba_lif_state", "hodgkin_huxley",
+    # eligibility traces, clipping
+    "lif_traces", "theta",
     # arrays: products of matrices, convolutions, batches of products, losses
     "lif_layer", "lif_conv", "spiking_attention", "readout_loss",
 ))  # fmt: skip

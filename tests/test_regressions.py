@@ -255,6 +255,7 @@ def test_what_cancels_everywhere_is_zero(tmp_path):
     assert generate(Settings(str(model)), lambda what: None).report.exact
 
 
+@pytest.mark.full
 def test_derivatives_beside_a_huge_exponential_verify():
     # dv'/dv is the difference of two numbers of 1e13, in JAX as well, where the reset saturates
     model = Path(__file__).parents[1] / "models" / "adex.py"

@@ -201,6 +201,7 @@ def test_links(folder: Path) -> None:
     )
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("trusted")
 def test_a_source_of_ten_thousand_lines(folder: Path) -> None:
     lines = [f"def _unused_{k}(x):\n    return x * {k}.0\n\n" for k in range(3333)]

@@ -379,6 +379,7 @@ def test_the_policy_over_edges_is_over_the_legal_ones():
         position, _ = PLAY_EDGE(GAME.board, position, any_edge(GAME.board, position, chance))
 
 
+@pytest.mark.full
 def test_ablations_are_networks():
     for size in (
         NetworkSize(channels=8, layers=1, attention="full"),
