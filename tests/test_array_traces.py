@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -14,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from array_sources import HEADER
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import note
 from learning_online import EMIT, Run, compare
+from random_runs import examples, run_shard
 from test_arrays import pair
 from trace_sources import COUPLED, UNCOUPLED
 from trace_strategies import steps
@@ -28,8 +27,7 @@ from gradgen.errors import GradgenError
 from gradgen.targets.jax.render import render_arrays
 
 SHARDS = 4
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "8"))
-SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
+EXAMPLES = examples(8)
 
 REPRESENTATIVES = {
     "feed-forward LIF",
@@ -559,21 +557,8 @@ def test_random_steps(shard: int) -> None:
 
     GRADGEN_EXAMPLES=300 pytest tests/test_array_traces.py -k random --full    # others in each run
     """
-    start = secrets.randbits(32) if SEED is None else int(SEED)
-    print(f"repeat with GRADGEN_EXAMPLES={EXAMPLES} GRADGEN_SEED={start}")
     passed: set[str] = set()
 
-    @seed(start * SHARDS + shard)
-    @settings(
-        max_examples=-(-EXAMPLES // SHARDS),
-        database=None,
-        deadline=None,
-        print_blob=False,
-        report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(steps())
     def one(text: str) -> None:
         if text in passed:
             return
@@ -585,4 +570,4 @@ def test_random_steps(shard: int) -> None:
         if len(passed) % 100 == 0:
             jax.clear_caches()
 
-    one()
+    run_shard(one, steps(), shard, SHARDS, EXAMPLES)

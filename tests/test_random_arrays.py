@@ -6,8 +6,6 @@ GRADGEN_EXAMPLES=3000 pytest tests/test_random_arrays.py -n 2    # others in eac
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from pathlib import Path
 from zlib import crc32
@@ -15,38 +13,25 @@ from zlib import crc32
 import jax
 import pytest
 from array_strategies import array_programs
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import note
+from random_runs import ASKED, examples, run_shard
 from test_arrays import SIZES, check, pair
 
 SHARDS = 4
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "16"))
-SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
+EXAMPLES = examples(16)
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_random_arrays(shard: int) -> None:
-    start = secrets.randbits(32) if SEED is None else int(SEED)
-    print(f"repeat with GRADGEN_EXAMPLES={EXAMPLES} GRADGEN_SEED={start}")
     passed: set[str] = set()
 
-    @seed(start * SHARDS + shard)
-    @settings(
-        max_examples=-(-EXAMPLES // SHARDS),
-        database=None,
-        deadline=None,
-        print_blob=False,
-        report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(array_programs())
     def one(text: str) -> None:
         if text in passed:
             return
         note(text)
         with tempfile.TemporaryDirectory() as folder:
             sets = SIZES["float64"]
-            if "GRADGEN_EXAMPLES" not in os.environ:
+            if not ASKED:
                 # told by the text, so that it is the same when hypothesis tries it again
                 sets = [sets[crc32(text.encode()) % 2]]
             check(pair(Path(folder), text), "float64", sets=sets)
@@ -54,4 +39,4 @@ def test_random_arrays(shard: int) -> None:
         if len(passed) % 100 == 0:
             jax.clear_caches()
 
-    one()
+    run_shard(one, array_programs(), shard, SHARDS, EXAMPLES)

@@ -6,23 +6,21 @@ GRADGEN_EXAMPLES=500 pytest tests/test_random_loops.py -n 2      # others in eac
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from pathlib import Path
 from zlib import crc32
 
 import jax
 import pytest
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import note
 from loop_strategies import losses
+from random_runs import ASKED, examples, run_shard
 from test_arrays import SIZES, check, pair
 
 from gradgen.errors import GradgenError
 
 SHARDS = 4
-EXAMPLES = int(os.environ.get("GRADGEN_EXAMPLES", "8"))
-SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
+EXAMPLES = examples(8)
 CONSTANT = "depends differentiably"
 """Of a loss that what it is differentiated by does not reach."""
 
@@ -38,22 +36,9 @@ WAYS = (
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_random_loops(shard: int, way: dict[str, str]) -> None:
-    start = secrets.randbits(32) if SEED is None else int(SEED)
-    print(f"repeat with GRADGEN_EXAMPLES={EXAMPLES} GRADGEN_SEED={start}")
     passed: set[str] = set()
     constant: set[str] = set()
 
-    @seed(start * SHARDS + shard)
-    @settings(
-        max_examples=-(-EXAMPLES // SHARDS),
-        database=None,
-        deadline=None,
-        print_blob=False,
-        report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(losses())
     def one(text: str) -> None:
         if text in passed | constant:
             return
@@ -67,7 +52,7 @@ def test_random_loops(shard: int, way: dict[str, str]) -> None:
                 constant.add(text)
                 return
             sets = SIZES["float64"]
-            if "GRADGEN_EXAMPLES" not in os.environ:
+            if not ASKED:
                 # told by the text, so that it is the same when hypothesis tries it again
                 sets = [sets[crc32(text.encode()) % 2]]
             check(made, "float64", value_ulps=1e4, sets=sets)
@@ -75,5 +60,5 @@ def test_random_loops(shard: int, way: dict[str, str]) -> None:
         if len(passed) % 50 == 0:
             jax.clear_caches()
 
-    one()
+    run_shard(one, losses(), shard, SHARDS, EXAMPLES)
     assert len(constant) <= 1 + len(passed)

@@ -12,17 +12,16 @@ the command line.
 from __future__ import annotations
 
 import os
-import secrets
 from collections import Counter
 from zlib import crc32
 
 import jax
 import pytest
 from comparing import WHOLE, Extent, check_model
-from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import note
+from random_runs import examples, run_shard
 from strategies import Model, models
 
-SEED = os.environ.get("GRADGEN_SEED", None if "GRADGEN_EXAMPLES" in os.environ else "0")
 SHARDS = 8
 NORMAL, FULL = 16, 304
 """In a normal run a few models, with all sorts of statements: the rest is the full matrix's."""
@@ -35,24 +34,11 @@ VERIFIED = int(os.environ.get("GRADGEN_VERIFIED", "0"))
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_random_models(shard, pytestconfig):
     normal = FULL if pytestconfig.getoption("--full") else NORMAL
-    examples = int(os.environ.get("GRADGEN_EXAMPLES", normal))
-    extents = BRIEF if examples == NORMAL else (WHOLE,)
-    start = secrets.randbits(32) if SEED is None else int(SEED)
-    print(f"repeat with GRADGEN_EXAMPLES={examples} GRADGEN_SEED={start}")
+    count = examples(normal)
+    extents = BRIEF if count == NORMAL else (WHOLE,)
     passed: set[str] = set()
     outcomes: Counter[str] = Counter()
 
-    @seed(start * SHARDS + shard)
-    @settings(
-        max_examples=-(-examples // SHARDS),
-        database=None,
-        deadline=None,
-        print_blob=False,
-        report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(models())
     def check(model: Model) -> None:
         if model.text in passed:
             return
@@ -65,7 +51,7 @@ def test_random_models(shard, pytestconfig):
         passed.add(model.text)
 
     try:
-        check()
+        run_shard(check, models(), shard, SHARDS, count)
     finally:
         # what XLA compiled for some hundred models takes gigabytes
         if len(passed) > 100:

@@ -94,9 +94,7 @@ def close(found, due, tolerance: float = 1e-9) -> None:
         np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize(
-    "name", each(*MODELS, representatives=("adex", "lif_2023"))
-)
+@pytest.mark.parametrize("name", each(*MODELS, representatives=("adex", "lif_2023")))
 def test_products_of_models_are_those_of_jax(name: str, tmp_path: Path) -> None:
     settings = settings_for(ROOT / "models" / f"{name}.py", tmp_path)
     function = settings.function

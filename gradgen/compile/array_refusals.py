@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradgen.elimination.array_graphs import reach
 from gradgen.elimination.eligibility import influence_of
+from gradgen.elimination.reaching import reach
 from gradgen.errors import GradgenError
 from gradgen.ir.amounts import Amount
 from gradgen.ir.array_trace import ArrayTrace, Operator

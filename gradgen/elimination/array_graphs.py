@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from gradgen.elimination.reaching import between, neighbours, reach
 from gradgen.elimination.vertex import named
 from gradgen.ir.array_plan import TIP, tip
 from gradgen.ir.array_trace import ArrayTrace, Operator, Part, Partial, Passed
@@ -251,29 +252,3 @@ def _names(trace: ArrayTrace, vertices: Iterable[Var]) -> dict[Var, str]:
         seen[name] = seen.get(name, 0) + 1
         found[vertex] = name if seen[name] == 1 else f"{name}.{seen[name]}"
     return found
-
-
-def between(edges: Edges, sources: Iterable[Var], targets: Iterable[Var]) -> set[Var]:
-    """The vertices on paths from sources to targets."""
-    down, up = neighbours(edges), neighbours((t, s) for s, t in edges)
-    return reach(sources, down) & reach(targets, up)
-
-
-def neighbours(pairs: Iterable[tuple[Var, Var]]) -> dict[Var, list[Var]]:
-    """For each first of the pairs, its seconds."""
-    found: dict[Var, list[Var]] = {}
-    for one, other in pairs:
-        found.setdefault(one, []).append(other)
-    return found
-
-
-def reach(start: Iterable[Var], neighbours: Mapping[Var, list[Var]]) -> set[Var]:
-    """The vertices that can be reached, the first ones included."""
-    reached = set(start)
-    waiting = list(reached)
-    while waiting:
-        for vertex in neighbours.get(waiting.pop(), ()):
-            if vertex not in reached:
-                reached.add(vertex)
-                waiting.append(vertex)
-    return reached

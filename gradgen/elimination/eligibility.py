@@ -19,17 +19,15 @@ from dataclasses import replace
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
     Edges,
-    between,
     blocked,
     edges_in,
     graph_of,
     identity,
-    neighbours,
-    reach,
 )
 from gradgen.elimination.arrays import forward, planned
 from gradgen.elimination.localities import couples, couplings_of, left_out_by
 from gradgen.elimination.packed_states import parts_of
+from gradgen.elimination.reaching import between, neighbours, reach
 from gradgen.ir.amounts import Amount, amount
 from gradgen.ir.array_plan import tip
 from gradgen.ir.array_trace import ArrayTrace, Partial

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from gradgen.elimination.reaching import between
 from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Const, Var
@@ -44,34 +45,11 @@ def linearize(trace: Trace) -> LinearGraph:
         else:
             dependents.append((output.atom, output))
     outputs = {node for node, _ in dependents}
-    kept = _connected(independents, outputs, edges)
+    kept = between(edges, independents, outputs)
     # dependents last, so that an output's vertex has the same place whether it is read or not
     ordered = [v for v in order if v in kept and v not in outputs]
     ordered += [node for node, _ in dependents if node in kept]
     return _number(trace, ordered, independents, dependents, edges)
-
-
-def _connected(
-    independents: Iterable[Node], dependents: Iterable[Node], edges: Iterable[tuple[Node, Node]]
-) -> set[Node]:
-    """The vertices on paths from an independent to a dependent."""
-    successors: dict[Node, list[Node]] = {}
-    predecessors: dict[Node, list[Node]] = {}
-    for source, target in edges:
-        successors.setdefault(source, []).append(target)
-        predecessors.setdefault(target, []).append(source)
-    return _reach(independents, successors) & _reach(dependents, predecessors)
-
-
-def _reach(start: Iterable[Node], neighbours: Mapping[Node, list[Node]]) -> set[Node]:
-    reached = set(start)
-    waiting = list(reached)
-    while waiting:
-        for vertex in neighbours.get(waiting.pop(), ()):
-            if vertex not in reached:
-                reached.add(vertex)
-                waiting.append(vertex)
-    return reached
 
 
 def _number(

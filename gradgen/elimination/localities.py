@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from gradgen.elimination.array_graphs import Edges, Term, between, neighbours, reach
+from gradgen.elimination.array_graphs import Edges, Term
+from gradgen.elimination.reaching import between, neighbours, reach
 from gradgen.ir.array_trace import ArrayTrace, Operator, Partial
 from gradgen.ir.code import Var
 from gradgen.ir.eligibility import Coupling, Locality

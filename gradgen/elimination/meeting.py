@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gradgen.elimination.array_graphs import (
-    END,
-    ArrayGraph,
-    between,
-    edges_in,
-    graph_of,
-    vector_of,
-)
+from gradgen.elimination.array_graphs import END, ArrayGraph, edges_in, graph_of, vector_of
 from gradgen.elimination.eligibility import above, add_old, stored
+from gradgen.elimination.reaching import between
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.eligibility import Eligibility
