@@ -198,7 +198,9 @@ def structure_of(
         return leaf("static")
 
     try:
-        return entity(value) if instance else visit(value)
+        if instance:
+            return holding(value) if hasattr(value, "_fields") else entity(value)
+        return visit(value)
     except RecursionError:
         raise refused(
             f"the argument '{parameter.name}' holds itself, or nests too deeply",
