@@ -124,7 +124,7 @@ def _has_derivative(source: types.ModuleType) -> bool:
         return outputs
 
     for way in (pushed, pulled):
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, NotImplementedError):
             traced = jax.make_jaxpr(way)(*(0.5,) * len(floats))
             # no forward mode goes through a custom_vjp, which JAX notices when it compiles
             if "custom_lin" not in str(traced):
