@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import cast
 
-from rich.console import Console
 from rich.table import Table
 
 from gradgen.compile import ordering
@@ -16,6 +15,7 @@ from gradgen.config import Settings
 from gradgen.elimination.cost import cost_of
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective
+from gradgen.report.console import PlainConsole
 from gradgen.search.heuristics import propose
 from gradgen.search.portfolio import MANY
 from gradgen.search.task import scalar_task
@@ -107,7 +107,7 @@ def print_table(found: SearchComparison) -> None:
         table.add_row(row.search, str(row.cost), f"{row.seconds:.2f}", row.found_by, style=style)
     proof = "which is met: optimal (proved)" if best == found.lower_bound else ""
     table.add_row("lower bound", str(found.lower_bound), "", proof)
-    console = Console(highlight=False, markup=False)
+    console = PlainConsole()
     console.print(f"{found.source}: {found.intermediates} intermediates", style="bold")
     console.print(table)
 

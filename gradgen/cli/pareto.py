@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from gradgen.cli.search_table import cell, heading
@@ -22,6 +21,7 @@ from gradgen.errors import GradgenError
 from gradgen.files import write_atomically
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.objective import FEW_MULTIPLICATIONS, NAMED
+from gradgen.report.console import PlainConsole
 from gradgen.report.front import Panel, write_fronts
 from gradgen.search.arrays.states import Cost
 from gradgen.search.pareto.points import ParetoFront
@@ -102,7 +102,7 @@ def print_front(settings: Settings, graph: LinearGraph | ArrayGraph, found: Pare
         table.add_row(name, *numbers(costs), "")
     for number, point in enumerate(found.points, start=1):
         table.add_row(str(number), *numbers(point.costs), point.order.found_by, style="bold")
-    console = Console(highlight=False, markup=False)
+    console = PlainConsole()
     console.print(
         f"{settings.path}: vertex elimination, {len(graph.intermediates)} intermediates",
         style="bold",

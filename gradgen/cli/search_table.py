@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from rich.console import Console
 from rich.table import Table
 
 from gradgen.config import Settings
 from gradgen.elimination.array_graphs import ArrayGraph
 from gradgen.ir.graph import LinearGraph
+from gradgen.report.console import PlainConsole
 from gradgen.search.portfolio import SearchResult
 
 
@@ -45,7 +45,7 @@ def print_table(settings: Settings, graph: LinearGraph | ArrayGraph, result: Sea
     if result.bound_by:
         bound = cell(count, result.lower_bound, on_arrays)
         table.add_row("lower bound", bound, result.bound_by)
-    console = Console(highlight=False, markup=False)
+    console = PlainConsole()
     console.print(
         f"{settings.path}: {settings.elimination} elimination, "
         f"{len(graph.intermediates)} intermediates",

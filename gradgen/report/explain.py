@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from gradgen.ir.source import Source
 from gradgen.report.array_collect import array_equations
 from gradgen.report.array_costs import array_line_costs, array_vertex_costs
 from gradgen.report.array_view import EliminatedGraph, differentiations, view_arrays
+from gradgen.report.console import PlainConsole
 from gradgen.report.costs import LineCost, VertexCost, line_costs, vertex_costs
 from gradgen.report.model_report import Equation
 from gradgen.report.view import GraphView, source_lines, view_graph
@@ -38,7 +38,7 @@ class _Elimination:
 
 def print_explanation(module: Module | ArrayModule) -> None:
     """Print which lines, eliminations and products the operations of a module come from."""
-    console = Console(highlight=False, markup=False)
+    console = PlainConsole()
     console.print(f"{module.source_name}: what each line costs, in operations", style="bold")
     if isinstance(module, ArrayModule):
         lines = array_line_costs(module)
@@ -75,7 +75,7 @@ def _of_arrays(module: ArrayModule, found: EliminatedGraph) -> _Elimination:
     return _Elimination(title, order, view, vertices, found.plan.muls, reverse_muls)
 
 
-def _print_eliminations(console: Console, found: _Elimination) -> None:
+def _print_eliminations(console: PlainConsole, found: _Elimination) -> None:
     order, vertices = found.order, found.vertices
     title = f"what eliminations save{found.of} against reverse mode, in multiplications"
     console.print(title, style="bold")

@@ -224,9 +224,17 @@ def test_a_result_that_cannot_be_printed(
         with pytest.raises(SystemExit) as ended:
             main(list(arguments))
         assert ended.value.code == 2
+        reader, writer = os.pipe()
+        os.close(reader)  # as `head` does
+        with os.fdopen(writer, "w") as pipe:
+            patch.setattr(sys, "stdout", pipe)
+            with pytest.raises(SystemExit) as ended:
+                main(list(arguments))
+        assert ended.value.code == 2
     said = capsys.readouterr().err
     assert "error: cannot print the result: No space left on device" in said
     assert "error: cannot print the result: standard output is closed" in said
+    assert "error: cannot print the result: Broken pipe" in said
 
 
 def test_messages_that_nobody_reads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
