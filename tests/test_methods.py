@@ -261,20 +261,6 @@ def test_a_field_that_is_branched_on_can_be_bound(tmp_path: Path) -> None:
     assert [i.path for i in front.trace.inputs] == ["self.tau", "v", "x"]
 
 
-def test_a_function_that_returns_one_is_to_be_called(tmp_path: Path) -> None:
-    text = """
-    def make(alpha):
-        def step(v, x):
-            return alpha * v + x
-        return step
-    """
-    error = refusal(tmp_path, text)
-    assert "step = make(...)" in str(error.hint)
-    mended = f"{textwrap.dedent(text)}\nstep = make(0.9)\n"
-    assert opened(tmp_path, mended).source.function == "step"
-    assert "returns a function" in refusal(tmp_path, mended, "make").message
-
-
 def test_directives_belong_to_their_method(tmp_path: Path) -> None:
     text = """
     class Cell:
@@ -303,6 +289,30 @@ def test_a_static_method_takes_no_instance(tmp_path: Path) -> None:
     """
     front = opened(tmp_path, text, "Cell.leak")
     assert [i.path for i in front.trace.inputs] == ["v", "tau"]
+
+
+def test_a_function_that_is_taken_off_its_class_takes_no_instance(tmp_path: Path) -> None:
+    text = """
+    def euler(t, v, slope, dt, params):
+        return v + dt * slope(t, v, params)
+
+
+    class Cell:
+        def slope(t, v, params):
+            x, tau = params
+            return (x - v) / tau
+
+        def bound(this, v):
+            return (this.x - v) / this.tau
+
+        def advance(self, v, dt):
+            return euler(0.0, v, Cell.slope, dt, (self.x, self.tau)) + dt * self.bound(v)
+    """
+    front = opened(tmp_path, text, "Cell.slope")
+    assert [i.path for i in front.trace.inputs] == ["t", "v", "params.0", "params.1"]
+    assert front.source.instance is None
+    text = f"{textwrap.dedent(text)}\ncell = Cell()\ncell.x = cell.tau = 2.0\n"
+    assert opened(tmp_path, text, "Cell.bound").source.instance == "this"
 
 
 def test_an_instance_tells_the_keys_of_dicts_and_others_may_go_unread(tmp_path: Path) -> None:

@@ -39,15 +39,15 @@ def read_uses(
 
     `constants` are known attributes of its instance, by dotted path.
     """
-    function = target.function
     notes = Notes(syntax, target.instance, target.methods, constants)
     module = _Frame(notes, notes.module_names)
     module.run(syntax.module)
     arguments = {
-        parameter.name.value: located(Place(parameter.name.value))
-        for parameter in declared(function.params)
+        parameter.name.value: located(Place(parameter.name.value)) for parameter in target.declared
     }
-    module.enter(Closure(function, notes.module_names), arguments)
+    entered = module.enter(Closure(target.whole, notes.module_names), arguments)
+    if target.factory is not None and entered.function is not None:
+        module.enter(entered.function, arguments)
     return tuple(notes.uses)
 
 
