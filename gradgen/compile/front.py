@@ -21,8 +21,10 @@ from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace
 from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.signature import Signature
+from gradgen.frontend.tracing.stacks import with_arrays_apart
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.emitted import HVP, stands_on
+from gradgen.ir.pytree import with_parts
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.verify.points import Range
@@ -65,6 +67,7 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
                 if may_be_on_arrays or _COUNTS_NEURONS in error.message:
                     return array_front(settings, opened, signature)
             elif may_be_on_arrays:
+                signature = _signature(replace(opened, source=_without_parts(opened.source)))
                 shapes = proposed_shapes(opened.source, opened.function, signature)
                 if shapes is not None:
                     error.hint = (
@@ -138,6 +141,10 @@ def _signature(opened: Opened) -> Signature:
 def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front:
     source, function = opened.source, opened.function
     signature = with_numbers(source, function, signature)
+    apart = with_arrays_apart(source, function, signature)
+    if apart is not function:
+        # what returns a state in an array takes it in one
+        function, signature = apart, _with_any_parts(signature)
     traced = trace(source, function, signature)
     require_loops(settings, source, loops=False)
     working = "float32" if traced.single else "float64"
@@ -159,6 +166,18 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
     traced.check()
     front = Front(settings, source, function, signature, traced, vmapped=spans is None)
     return replace(front, gradient=_gradient(front)) if HVP in settings.emit else front
+
+
+def _without_parts(source: Source) -> Source:
+    """The source, where what is annotated as an array is one, though it is taken apart."""
+    known = tuple((name, found) for name, found in source.structures if found.kind != "parts")
+    return replace(source, structures=known)
+
+
+def _with_any_parts(signature: Signature) -> Signature:
+    """The signature, where arrays may be passed in the places of tuples."""
+    arguments = (replace(a, structure=with_parts(a.structure)) for a in signature.arguments)
+    return replace(signature, arguments=tuple(arguments))
 
 
 def _require_no_others(settings: Settings, source: Source) -> None:
