@@ -118,6 +118,8 @@ def test_an_array_is_taken_apart_only_where_nothing_else_is_done_with_it(tmp_pat
     for body in ("v, i = s\n    return v * i + s * x", "return s[-1] * x", "return s[:1] * x"):
         with pytest.raises(GradgenError, match="cannot be traced on scalars"):
             paths(body)
-    stated = 'def f(s: Float[Array, "2 n"], x):\n    v, i = s\n    return v * i + x\n'
+    stated = 'def f(s: Float[Array, "2 n"], x):\n    v, i = s\n    return v * i + x{}\n'
     header = "from jaxtyping import Array, Float\n"
-    assert [i.path for i in opened(tmp_path, header + stated).trace.inputs] == ["s", "x"]
+    for more, due in (("", ["s.0", "s.1", "x"]), (" - x.mean()", ["s", "x"])):
+        front = opened(tmp_path, header + stated.format(more), directives=())
+        assert [i.path for i in front.trace.inputs] == due

@@ -372,9 +372,36 @@ def test_the_shapes_of_an_instance_are_not_proposed(tmp_path: Path) -> None:
     """
     hint = str(refusal(tmp_path, text, "Cell").hint)
     directive = hint[hint.index("# gradgen") :]
-    assert directive == "# gradgen: shape x=(batch, n) vi=(batch, 2*n)"
+    assert directive == "# gradgen: shape x=(..., n) vi=(..., 2*n)"
     front = opened(tmp_path, directive + textwrap.dedent(text), "Cell")
     assert front.trace.shapes[0] == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "shapes"),
+    [
+        ("v, i = jnp.split(s, 2, -1)\n        v = self.beta * v + x - i\n"
+         "        return jnp.concatenate([v, x * i], -1)", {"x": "(..., n)", "s": "(..., 2*n)"}),
+        ("v, i = s\n        v = self.beta[0] * v + x - i\n        return [v, x * i], v",
+         {"x": "(...,)", "s.0": "(...,)", "s.1": "(...,)"}),
+        ("v = s[0]\n        return [self.beta[1] * v + x]", {"x": "(...,)", "s.0": "(...,)"}),
+    ],
+)  # fmt: skip
+def test_beside_arrays_of_an_instance_the_code_tells_shapes(
+    tmp_path: Path, body: str, shapes: dict[str, str]
+) -> None:
+    text = f"""
+    class Cell:
+        def __init__(self):
+            self.beta = jnp.linspace(0.7, 0.9, 4)
+
+        def step(self, x: jax.Array, s: jax.Array):
+            {body.replace(chr(10), chr(10) + "    ")}
+    """
+    front = opened(tmp_path, text, "Cell.step")
+    stated = " ".join(f"{path}={shape}" for path, shape in shapes.items())
+    assert front.read == f"# gradgen: shape {stated}"
+    assert front.found == "# gradgen: shape self.beta=(n,)"
 
 
 def test_methods_on_arrays_take_shapes_from_their_instance(tmp_path: Path) -> None:
@@ -458,6 +485,41 @@ def test_lists_that_a_method_changes_are_refused(tmp_path: Path) -> None:
             return v + x / self.tau
     """
     assert "changes 'seen.0' of its instance" in refusal(tmp_path, text, "Cell.step").message
+
+
+SETTING_UP = """
+class Cell:
+    def __init__(self):
+        self.tau, self._sources = 20.0, None
+
+    def sources(self):
+        if self._sources is None:
+            self._sources = {}
+        return self._sources
+
+    def step(self, v, x):
+        known = self.sources()
+        for source in known.values():
+            x = source(x)
+        return v + x / self.tau
+"""
+
+
+def test_what_is_made_when_it_is_first_asked_for_is_no_state(tmp_path: Path) -> None:
+    front = opened(tmp_path, SETTING_UP, "Cell.step")
+    assert [i.path for i in front.trace.inputs] == ["self.tau", "v", "x"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("_sources = {}", "_sources = {'count': lambda x: x, 'more': 1}"),
+     ("known = self.sources()", "known = self._sources or {'first': jnp.tanh}\n        self.sources()")],
+)  # fmt: skip
+def test_what_makes_the_first_call_another_one_is_state(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    text = SETTING_UP.replace(*change).replace("known.values()", "list(known.values())[:1]")
+    assert "changes '_sources' of its instance" in refusal(tmp_path, text, "Cell.step").message
 
 
 def test_an_object_that_holds_itself_is_refused(tmp_path: Path) -> None:

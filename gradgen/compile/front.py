@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradgen.compile.array_front import ArrayFront, array_front
+from gradgen.compile.array_front import ArrayFront, array_front, read_off
 from gradgen.compile.opening import Opened, execute
 from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
@@ -62,20 +62,44 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
         try:
             return _front_of(settings, opened, signature)
         except GradgenError as error:
-            may_be_on_arrays = any(sign in error.message for sign in _OF_ARRAYS)
-            if may_have_shapes(opened.source, signature):
-                if may_be_on_arrays or _COUNTS_NEURONS in error.message:
-                    return array_front(settings, opened, signature)
-            elif may_be_on_arrays:
-                signature = _signature(replace(opened, source=_without_parts(opened.source)))
-                shapes = proposed_shapes(opened.source, opened.function, signature)
-                if shapes is not None:
-                    error.hint = (
-                        f"if it is a function of arrays, say so above it or with --shape: {shapes}"
-                    )
-                else:
-                    error.hint = f"{error.hint}; {_asking_for_shapes(signature)}"
-            raise
+            return _front_on_arrays(settings, opened, error)
+
+
+def _front_on_arrays(settings: Settings, opened: Opened, error: GradgenError) -> ArrayFront:
+    """The front on arrays of a function that cannot be traced on scalars, for this reason.
+
+    Annotations, an example and how state is taken apart tell its shapes.
+    Raises the reason, with a hint, where it is no function on arrays, or nothing tells.
+    """
+    may_be_on_arrays = any(sign in error.message for sign in _OF_ARRAYS)
+    if not may_be_on_arrays and _COUNTS_NEURONS not in error.message:
+        raise error
+    stated = _without_parts(opened, {d.text.partition("=")[0] for d in opened.source.annotated})
+    whole = _without_parts(opened, set(dict(opened.source.structures)))
+    signature = _signature(stated)
+    if may_be_on_arrays:
+        front = read_off(settings, stated, signature) or read_off(
+            settings, whole, _signature(whole)
+        )
+        if front is not None:
+            return front
+    if may_have_shapes(stated.source, signature):
+        return array_front(settings, stated, signature)
+    if may_be_on_arrays:
+        signature = _signature(whole)
+        shapes = proposed_shapes(whole.source, whole.function, signature)
+        if shapes is None:
+            error.hint = f"{error.hint}; {_asking_for_shapes(signature)}"
+        else:
+            error.hint = f"if it is a function of arrays, say so above it or with --shape: {shapes}"
+    raise error
+
+
+def _without_parts(opened: Opened, names: Collection[str]) -> Opened:
+    """The function, where these arguments are arrays, though they are taken apart."""
+    known = opened.source.structures
+    kept = tuple((n, s) for n, s in known if s.kind != "parts" or n not in names)
+    return replace(opened, source=replace(opened.source, structures=kept))
 
 
 def _asking_for_shapes(signature: Signature) -> str:
@@ -166,12 +190,6 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
     traced.check()
     front = Front(settings, source, function, signature, traced, vmapped=spans is None)
     return replace(front, gradient=_gradient(front)) if HVP in settings.emit else front
-
-
-def _without_parts(source: Source) -> Source:
-    """The source, where what is annotated as an array is one, though it is taken apart."""
-    known = tuple((name, found) for name, found in source.structures if found.kind != "parts")
-    return replace(source, structures=known)
 
 
 def _with_any_parts(signature: Signature) -> Signature:

@@ -23,15 +23,13 @@ class Decision:
     annotations: Annotations
     evidence: Evidence
     shape: Shape
-    whole: bool = False
-    """Whether what is annotated as an array stays one, where it is unpacked too."""
 
     def structure(self) -> Structure | None:
         """The structure, None for an argument of which nothing is known but that it is a number."""
         return self._decide(self.evidence, self.shape)
 
     def _decide(self, evidence: Evidence, shape: Shape) -> Structure | None:
-        if shape.leaf_kind == "float" and evidence.is_only_taken_apart and not self.whole:
+        if shape.leaf_kind == "float" and evidence.is_only_taken_apart:
             return self._sequence(evidence, "parts", OPEN)
         if shape.leaf_kind is not None:
             return leaf(shape.leaf_kind)

@@ -116,7 +116,9 @@ class _Frame(Flow):
             function = Closure(own, self.notes.module_names)
             known = {declared(own.params)[0].name.value: base} if declared(own.params) else {}
             return self.enter(function, self.matched(function, node, known))
-        self.arguments(node.args)
+        values = self.arguments(node.args)
+        if name == "get" and values and isinstance(values[0].constant, str):
+            return self.part(base, "key", values[0].constant, node)
         if name in _OPENING_METHODS:
             self.note(base, "open", node, how=f"used with .{name}(), which does not tell its parts")
             return UNKNOWN

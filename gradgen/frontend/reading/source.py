@@ -50,7 +50,6 @@ def read_source(
         found = read_directives(syntax, target, directives)
         parameters = read_parameters(syntax, target)
         names = [parameter.name for parameter in parameters]
-        annotated = annotated_shapes(syntax, target, annotations)
         discovered = set(names) - {target.instance} if discover is None else set(discover)
         return Source(
             path=path,
@@ -63,11 +62,9 @@ def read_source(
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
-            structures=read_structures(
-                syntax, target, found, annotations, discovered, constants, annotated
-            ),
+            structures=read_structures(syntax, target, found, annotations, discovered, constants),
             leaf_names=read_leaf_names(syntax.text, syntax.position(target.function).line, names),
-            annotated=annotated,
+            annotated=annotated_shapes(syntax, target, annotations),
             instance=target.instance,
             outer=None if target.factory is None else names_of(target.factory),
             unread=unread_containers(target, annotations),

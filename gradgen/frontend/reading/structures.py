@@ -25,18 +25,16 @@ def read_structures(
     annotations: Annotations,
     discovered: Collection[str],
     constants: Mapping[str, int | str],
-    annotated: Iterable[Directive],
 ) -> tuple[tuple[str, Structure], ...]:
     """The structures of `discovered` arguments, where the source tells more than that of a number.
 
     An example directive decides before an annotation, that before a default value that is written
-    as a container, and that before use. What is annotated as an array and unpacked is a container,
-    unless it is `annotated` with axes.
+    as a container, and that before use. What is annotated as an array and only taken apart may be
+    one, or a container.
     Raises GradgenError, with the place, if an argument is used as a container and its structure
     cannot be told.
     """
     given = _given(syntax, target, directives, annotations)
-    stated = {directive.text.partition("=")[0].partition(".")[0] for directive in annotated}
     uses = read_uses(syntax, target, constants) if discovered else ()
     unread = unread_containers(target, annotations)
     found: list[tuple[str, Structure]] = []
@@ -49,9 +47,7 @@ def read_structures(
         else:
             place, shape = syntax.position(parameter.name), annotations.parameter(parameter)
             evidence = evidence_of(uses, name)
-            whole = name in stated
-            decision = Decision(syntax.path, place, annotations, evidence, shape, whole)
-            structure = decision.structure()
+            structure = Decision(syntax.path, place, annotations, evidence, shape).structure()
         if structure is not None:
             found.append((name, structure))
     return tuple(found)
