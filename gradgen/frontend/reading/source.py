@@ -14,7 +14,7 @@ from gradgen.frontend.reading.directives import read_directives
 from gradgen.frontend.reading.leaf_names import read_leaf_names
 from gradgen.frontend.reading.structures import read_structures, unread_containers
 from gradgen.frontend.reading.syntax import parse
-from gradgen.frontend.reading.target import find_target, names_of, read_parameters
+from gradgen.frontend.reading.target import find_target, read_parameters
 from gradgen.ir.recursion import deeper_recursion
 from gradgen.ir.source import Source, digest_of_text
 
@@ -66,6 +66,6 @@ def read_source(
             leaf_names=read_leaf_names(syntax.text, syntax.position(target.function).line, names),
             annotated=annotated_shapes(syntax, target, annotations),
             instance=target.instance,
-            outer=None if target.factory is None else names_of(target.factory),
+            returned=target.factory is not None,
             unread=unread_containers(target, annotations),
         )

@@ -93,7 +93,7 @@ def as_one(source: Source, function: Callable[..., Any]) -> Callable[..., Any]:
 
     As they are in the source, default values that are not its own are literals.
     """
-    if source.outer is None:
+    if not source.returned:
         return function
     kinds = {
         "positional": inspect.Parameter.POSITIONAL_OR_KEYWORD,

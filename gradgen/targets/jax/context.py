@@ -221,7 +221,7 @@ def docstring_with(source: Source, added: str) -> str:
     Where the source returns the function that is differentiated, it says so.
     """
     doc = source.docstring
-    if source.outer is not None:
+    if source.returned:
         added = f"Takes the arguments of {source.name} and of the function it returns. {added}"
     if doc is None:
         return _escape("\n    ".join(_wrap(added)))
