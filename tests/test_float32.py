@@ -285,6 +285,9 @@ ON_ARRAYS = {
     "products of a named dtype": "# gradgen: shape x=(batch, n_in) w=(n_in, n) v=(batch, n)\n"
     "def step(v, x, w):\n    z = jnp.matmul(x, w, preferred_element_type='float32')\n"
     "    return v.astype(jnp.float32) * jnp.tanh(z)\n",
+    "a mask of a named dtype": "# gradgen: shape x=(batch, n_in) w=(n_in, n) v=(batch, n)\n"
+    "def step(v, x, w):\n    z = (v > 0.3).astype(jnp.float32) * 0.7\n"
+    "    return v - z * v + x @ w\n",
     "loss": "MASK = jnp.array([0.1, 0.7, 0.3], jnp.float32)\n\n"
     "# gradgen: shape xs=(time, batch, 3) w=(3, n) v=(batch, n)\n"
     "def step(w, v, xs, alpha=0.9):\n    def one(v, x):\n        v = alpha * v + (x * MASK) @ w\n"

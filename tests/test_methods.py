@@ -261,20 +261,6 @@ def test_a_field_that_is_branched_on_can_be_bound(tmp_path: Path) -> None:
     assert [i.path for i in front.trace.inputs] == ["self.tau", "v", "x"]
 
 
-def test_a_function_that_returns_one_is_to_be_called(tmp_path: Path) -> None:
-    text = """
-    def make(alpha):
-        def step(v, x):
-            return alpha * v + x
-        return step
-    """
-    error = refusal(tmp_path, text)
-    assert "step = make(...)" in str(error.hint)
-    mended = f"{textwrap.dedent(text)}\nstep = make(0.9)\n"
-    assert opened(tmp_path, mended).source.function == "step"
-    assert "returns a function" in refusal(tmp_path, mended, "make").message
-
-
 def test_directives_belong_to_their_method(tmp_path: Path) -> None:
     text = """
     class Cell:
@@ -303,6 +289,30 @@ def test_a_static_method_takes_no_instance(tmp_path: Path) -> None:
     """
     front = opened(tmp_path, text, "Cell.leak")
     assert [i.path for i in front.trace.inputs] == ["v", "tau"]
+
+
+def test_a_function_that_is_taken_off_its_class_takes_no_instance(tmp_path: Path) -> None:
+    text = """
+    def euler(t, v, slope, dt, params):
+        return v + dt * slope(t, v, params)
+
+
+    class Cell:
+        def slope(t, v, params):
+            x, tau = params
+            return (x - v) / tau
+
+        def bound(this, v):
+            return (this.x - v) / this.tau
+
+        def advance(self, v, dt):
+            return euler(0.0, v, Cell.slope, dt, (self.x, self.tau)) + dt * self.bound(v)
+    """
+    front = opened(tmp_path, text, "Cell.slope")
+    assert [i.path for i in front.trace.inputs] == ["t", "v", "params.0", "params.1"]
+    assert front.source.instance is None
+    text = f"{textwrap.dedent(text)}\ncell = Cell()\ncell.x = cell.tau = 2.0\n"
+    assert opened(tmp_path, text, "Cell.bound").source.instance == "this"
 
 
 def test_an_instance_tells_the_keys_of_dicts_and_others_may_go_unread(tmp_path: Path) -> None:
@@ -362,9 +372,36 @@ def test_the_shapes_of_an_instance_are_not_proposed(tmp_path: Path) -> None:
     """
     hint = str(refusal(tmp_path, text, "Cell").hint)
     directive = hint[hint.index("# gradgen") :]
-    assert directive == "# gradgen: shape x=(batch, n) vi=(batch, 2*n)"
+    assert directive == "# gradgen: shape x=(..., n) vi=(..., 2*n)"
     front = opened(tmp_path, directive + textwrap.dedent(text), "Cell")
     assert front.trace.shapes[0] == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "shapes"),
+    [
+        ("v, i = jnp.split(s, 2, -1)\n        v = self.beta * v + x - i\n"
+         "        return jnp.concatenate([v, x * i], -1)", {"x": "(..., n)", "s": "(..., 2*n)"}),
+        ("v, i = s\n        v = self.beta[0] * v + x - i\n        return [v, x * i], v",
+         {"x": "(...,)", "s.0": "(...,)", "s.1": "(...,)"}),
+        ("v = s[0]\n        return [self.beta[1] * v + x]", {"x": "(...,)", "s.0": "(...,)"}),
+    ],
+)  # fmt: skip
+def test_beside_arrays_of_an_instance_the_code_tells_shapes(
+    tmp_path: Path, body: str, shapes: dict[str, str]
+) -> None:
+    text = f"""
+    class Cell:
+        def __init__(self):
+            self.beta = jnp.linspace(0.7, 0.9, 4)
+
+        def step(self, x: jax.Array, s: jax.Array):
+            {body.replace(chr(10), chr(10) + "    ")}
+    """
+    front = opened(tmp_path, text, "Cell.step")
+    stated = " ".join(f"{path}={shape}" for path, shape in shapes.items())
+    assert front.read == f"# gradgen: shape {stated}"
+    assert front.found == "# gradgen: shape self.beta=(n,)"
 
 
 def test_methods_on_arrays_take_shapes_from_their_instance(tmp_path: Path) -> None:
@@ -448,6 +485,41 @@ def test_lists_that_a_method_changes_are_refused(tmp_path: Path) -> None:
             return v + x / self.tau
     """
     assert "changes 'seen.0' of its instance" in refusal(tmp_path, text, "Cell.step").message
+
+
+SETTING_UP = """
+class Cell:
+    def __init__(self):
+        self.tau, self._sources = 20.0, None
+
+    def sources(self):
+        if self._sources is None:
+            self._sources = {}
+        return self._sources
+
+    def step(self, v, x):
+        known = self.sources()
+        for source in known.values():
+            x = source(x)
+        return v + x / self.tau
+"""
+
+
+def test_what_is_made_when_it_is_first_asked_for_is_no_state(tmp_path: Path) -> None:
+    front = opened(tmp_path, SETTING_UP, "Cell.step")
+    assert [i.path for i in front.trace.inputs] == ["self.tau", "v", "x"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("_sources = {}", "_sources = {'count': lambda x: x, 'more': 1}"),
+     ("known =", "known = {'first': jnp.tanh} if self._sources is None else {}\n        _ =")],
+)  # fmt: skip
+def test_what_makes_the_first_call_another_one_is_state(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    text = SETTING_UP.replace(*change).replace("known.values()", "list(known.values())[:1]")
+    assert "changes '_sources' of its instance" in refusal(tmp_path, text, "Cell.step").message
 
 
 def test_an_object_that_holds_itself_is_refused(tmp_path: Path) -> None:

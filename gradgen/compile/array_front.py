@@ -14,6 +14,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.arrays.exampled import directive_of, with_names
 from gradgen.frontend.arrays.gradient import trace_loss_gradient
 from gradgen.frontend.arrays.leading import require_any_front
+from gradgen.frontend.arrays.proposal import shapes_of_code
 from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.recurrence import find_recurrence
@@ -35,8 +36,25 @@ class ArrayFront:
     trace: ArrayTrace
     found: str | None
     """The directive that says what was found out of an example."""
+    read: str | None = None
+    """The directive that says what follows from the code."""
     gradient: ArrayTrace | None = None
     """The gradient of a loss, where derivatives of second order are asked for."""
+
+
+def read_off(settings: Settings, opened: Opened, signature: Signature) -> ArrayFront | None:
+    """The front of a function whose shapes follow from its instance and from its code.
+
+    None if none do that it can be traced on.
+    """
+    for directive in shapes_of_code(opened.source, signature):
+        source = replace(opened.source, directives=(*opened.source.directives, directive))
+        try:
+            front = array_front(settings, replace(opened, source=source), signature)
+        except GradgenError:
+            continue
+        return replace(front, read=f"# gradgen: shape {directive.text}")
+    return None
 
 
 def array_front(settings: Settings, opened: Opened, signature: Signature) -> ArrayFront:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradgen.compile.array_front import ArrayFront, array_front
+from gradgen.compile.array_front import ArrayFront, array_front, read_off
 from gradgen.compile.opening import Opened, execute
 from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
@@ -21,8 +21,10 @@ from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace
 from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.signature import Signature
+from gradgen.frontend.tracing.stacks import with_arrays_apart
 from gradgen.frontend.tracing.trace import trace
 from gradgen.ir.emitted import HVP, stands_on
+from gradgen.ir.pytree import with_parts
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 from gradgen.verify.points import Range
@@ -60,19 +62,44 @@ def front_of(settings: Settings, opened: Opened) -> Front | ArrayFront:
         try:
             return _front_of(settings, opened, signature)
         except GradgenError as error:
-            may_be_on_arrays = any(sign in error.message for sign in _OF_ARRAYS)
-            if may_have_shapes(opened.source, signature):
-                if may_be_on_arrays or _COUNTS_NEURONS in error.message:
-                    return array_front(settings, opened, signature)
-            elif may_be_on_arrays:
-                shapes = proposed_shapes(opened.source, opened.function, signature)
-                if shapes is not None:
-                    error.hint = (
-                        f"if it is a function of arrays, say so above it or with --shape: {shapes}"
-                    )
-                else:
-                    error.hint = f"{error.hint}; {_asking_for_shapes(signature)}"
-            raise
+            return _front_on_arrays(settings, opened, error)
+
+
+def _front_on_arrays(settings: Settings, opened: Opened, error: GradgenError) -> ArrayFront:
+    """The front on arrays of a function that cannot be traced on scalars, for this reason.
+
+    Annotations, an example and how state is taken apart tell its shapes.
+    Raises the reason, with a hint, where it is no function on arrays, or nothing tells.
+    """
+    may_be_on_arrays = any(sign in error.message for sign in _OF_ARRAYS)
+    if not may_be_on_arrays and _COUNTS_NEURONS not in error.message:
+        raise error
+    stated = _without_parts(opened, {d.text.partition("=")[0] for d in opened.source.annotated})
+    whole = _without_parts(opened, set(dict(opened.source.structures)))
+    signature = _signature(stated)
+    if may_be_on_arrays:
+        front = read_off(settings, stated, signature) or read_off(
+            settings, whole, _signature(whole)
+        )
+        if front is not None:
+            return front
+    if may_have_shapes(stated.source, signature):
+        return array_front(settings, stated, signature)
+    if may_be_on_arrays:
+        signature = _signature(whole)
+        shapes = proposed_shapes(whole.source, whole.function, signature)
+        if shapes is None:
+            error.hint = f"{error.hint}; {_asking_for_shapes(signature)}"
+        else:
+            error.hint = f"if it is a function of arrays, say so above it or with --shape: {shapes}"
+    raise error
+
+
+def _without_parts(opened: Opened, names: Collection[str]) -> Opened:
+    """The function, where these arguments are arrays, though they are taken apart."""
+    known = opened.source.structures
+    kept = tuple((n, s) for n, s in known if s.kind != "parts" or n not in names)
+    return replace(opened, source=replace(opened.source, structures=kept))
 
 
 def _asking_for_shapes(signature: Signature) -> str:
@@ -138,6 +165,10 @@ def _signature(opened: Opened) -> Signature:
 def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front:
     source, function = opened.source, opened.function
     signature = with_numbers(source, function, signature)
+    apart = with_arrays_apart(source, function, signature)
+    if apart is not function:
+        # what returns a state in an array takes it in one
+        function, signature = apart, _with_any_parts(signature)
     traced = trace(source, function, signature)
     require_loops(settings, source, loops=False)
     working = "float32" if traced.single else "float64"
@@ -159,6 +190,12 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
     traced.check()
     front = Front(settings, source, function, signature, traced, vmapped=spans is None)
     return replace(front, gradient=_gradient(front)) if HVP in settings.emit else front
+
+
+def _with_any_parts(signature: Signature) -> Signature:
+    """The signature, where arrays may be passed in the places of tuples."""
+    arguments = (replace(a, structure=with_parts(a.structure)) for a in signature.arguments)
+    return replace(signature, arguments=tuple(arguments))
 
 
 def _require_no_others(settings: Settings, source: Source) -> None:

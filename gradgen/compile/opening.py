@@ -12,7 +12,7 @@ from gradgen.frontend.live.function import LiveFunction, require_current
 from gradgen.frontend.live.gather import gather, placed_in_cells
 from gradgen.frontend.reading.source import read_source
 from gradgen.frontend.tracing.arguments import examples_of
-from gradgen.frontend.tracing.load import load_example, load_function
+from gradgen.frontend.tracing.load import as_one, load_example, load_function
 from gradgen.frontend.tracing.owner import Owner, constants_of, find_owner
 from gradgen.ir.source import Source, SourcePart
 
@@ -91,4 +91,5 @@ def open_function(settings: Settings, live: LiveFunction, example: Any = None) -
     discover = None if example is None else ()
     with placed_in_cells(parts):
         source = read_source(settings.path, text, live.name, settings.directives, discover=discover)
-    return Opened(replace(source, parts=parts), live.function, live.namespace, example)
+    function = as_one(source, live.function)
+    return Opened(replace(source, parts=parts), function, live.namespace, example)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 LeafKind = Literal["float", "int", "bool", "static", "none"]
-NodeKind = Literal["tuple", "list", "dict", "namedtuple", "dataclass", "object", "mapping"]
+NodeKind = Literal[
+    "tuple",
+    "list",
+    "parts",
+    "dict",
+    "namedtuple",
+    "dataclass",
+    "object",
+    "mapping",
+    "rows",
+    "columns",
+]
 
 
 @dataclass(frozen=True)
@@ -15,9 +26,12 @@ class Structure:
     """A leaf, or a container of structures. Leaves and nodes share one type: see `leaf` and `node`.
 
     A `static` leaf is bound when the code is generated; `none` is Python's None, which has no
-    leaves in JAX's sense. An `object` is an instance of any class with its attributes; others like
-    it are copies of it. A `mapping` is one of another class than dict that JAX knows, as
-    `flax.nnx.State`; JAX makes others like it. What is nested in it is of the same kind.
+    leaves in JAX's sense. `parts` are a tuple in whose place a list or an array may be passed. An
+    `object` is an instance of any class with its attributes; others like it are copies of it. A
+    `mapping` is one of another class than dict that JAX knows, as `flax.nnx.State`; JAX makes
+    others like it. What is nested in it is of the same kind. `rows` are a single array in a result,
+    which has its children along its first axis, `columns` one that has them along its last: see
+    `Rows`.
     """
 
     kind: LeafKind | NodeKind
@@ -31,6 +45,11 @@ class Structure:
     """The class of a namedtuple, a dataclass, an object or a mapping, by its name in the source."""
     hidden: tuple[str, ...] = ()
     """Of an object that JAX takes apart, the parts that it does not see."""
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is an array with its children along an axis."""
+        return self.kind in ("rows", "columns")
 
     @property
     def is_leaf(self) -> bool:
@@ -65,14 +84,38 @@ class Structure:
             k if v == "float" else f"{k}:{v}" for k, v in zip(self.keys, shown, strict=True)
         )
         match self.kind:
-            case "tuple":
+            case "tuple" | "parts":
                 return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
             case "list":
                 return f"[{', '.join(shown)}]"
+            case "rows" | "columns":
+                return f"array({', '.join(shown)})"
             case "dict":
                 return "{" + named + "}"
             case _:
                 return f"{self.type_name}({named})"
+
+
+class Rows(tuple[Any, ...]):
+    """The parts of an array that a step returns, while it is traced and verified.
+
+    The array has one number of a neuron for each of several variables, along its first axis, and
+    what follows are the axes of neurons.
+    """
+
+    axis = 0
+
+
+class Columns(Rows):
+    """Those of an array that has its variables along its last axis."""
+
+    axis = -1
+
+
+def with_parts(structure: Structure) -> Structure:
+    """The structure, where an array may be passed in the place of each tuple."""
+    kind = "parts" if structure.kind == "tuple" else structure.kind
+    return replace(structure, kind=kind, children=tuple(map(with_parts, structure.children)))
 
 
 def join(path: str, key: str) -> str:
@@ -93,8 +136,8 @@ def leaf(kind: LeafKind = "float") -> Structure:
     return Structure(kind)
 
 
-def sequence(kind: Literal["tuple", "list"], children: tuple[Structure, ...]) -> Structure:
-    """A tuple or a list."""
+def sequence(kind: Literal["tuple", "list", "parts"], children: tuple[Structure, ...]) -> Structure:
+    """A tuple or a list, or what may be an array as well."""
     return Structure(kind, tuple(str(i) for i in range(len(children))), children)
 
 

@@ -130,6 +130,8 @@ class Source:
     """What annotations say of the shapes of leaves, as directives would."""
     instance: str | None = None
     """The parameter that takes the instance, where the target is a method."""
+    returned: bool = False
+    """Whether the target is what the function of this name returns, as one function with that."""
     unread: frozenset[str] = frozenset()
     """Containers that the target takes and never reads: what they hold does not matter."""
     parts: tuple[SourcePart, ...] = ()

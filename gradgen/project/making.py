@@ -49,7 +49,8 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
     if isinstance(front, ArrayFront):
         orders_then = credible_orders(record, settings)
         made = generate_arrays(front, status, orders_then, search_again=search_again)
-        remark = "" if front.found is None else f"; the example says: {front.found}"
+        said = (("its code says", front.read), ("the example says", front.found))
+        remark = "".join(f"; {how}: {what}" for how, what in said if what is not None)
     else:
         recorded, again = _recorded(target, front, record, search_again)
         made = generate_from(front, status, recorded, search_again=again)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.emitted import EmittedFunction, public_name
+from gradgen.verify.stacks import has_arrays, in_parts
 from gradgen.verify.subject import Array, Verified, result_leaves
 from gradgen.verify.verdict import Failure
 
@@ -38,8 +39,16 @@ class Generated:
     loaded: ModuleType
 
     def function(self, member: str) -> Any:
-        """A public function; AttributeError if the text lacks it."""
-        return getattr(self.loaded, public_name(self.subject.module.source.name, member))
+        """A public function; AttributeError if the text lacks it.
+
+        The arrays that the source's result has in parts are in parts here as well.
+        """
+        module = self.subject.module
+        found = getattr(self.loaded, public_name(module.source.name, member))
+        if not has_arrays(module.trace.result):
+            return found
+        known = {last: each.returns for each in module.functions for *_, last in [each.public]}
+        return in_parts(found, module.trace.result, known.get(member, ()))
 
     def call(self, member: str, leaves: Sequence[Array]) -> Any:
         """A function that takes the source's arguments."""

@@ -533,7 +533,7 @@ def test_other_defaults_say_nothing(default):
         ("y = [*state, x]", "spread with a star", "state="),
         ("y = {**state}", "two stars", "state="),
         ("y = other(*state)", "spread into the arguments", "state="),
-        ("y = state['tau'] + state.get('beta', 1.0)", ".get()", "state={tau}"),
+        ("y = state['tau'] + state.get(x, 1.0)", ".get()", "state={tau}"),
         ("y = state['tau']; z = state.items()", ".items()", "state={tau}"),
         ("y = state[0] + len(state)", "passed to len", "state=(a, b)"),
         ("y = state[x]", "no constant", "state="),
@@ -621,6 +621,11 @@ def test_namedtuples_are_made_in_many_ways(call):
             return theta.gain * r / theta.tau
         """
     assert structures(text) == {"theta": "Theta(tau, gain)"}
+
+
+def test_a_key_may_be_asked_for():
+    text = "return s.get('v') + s.get('i', 0.0) + s['w']"
+    assert uses(text, "s") == {"s": "{i, v, w}"}
 
 
 def test_an_instance_may_hold_the_names_of_keys():

@@ -53,15 +53,15 @@ def with_names(
     return _called(found, names)
 
 
-def directive_of(signature: Signature, stated: Stated) -> str:
-    """The directive that says what an example does."""
+def directive_of(signature: Signature, stated: Stated) -> str | None:
+    """The directive that says what an example does; None for one that holds no arrays."""
     shown = []
     for k in sorted(stated.exampled):
         shape, dtype = stated.shapes[k], stated.dtypes[k]
         if shape or dtype != "float":
             end = "" if dtype == "float" else f":{dtype}"
             shown.append(f"{signature.leaves[k].path}={shape_as_stated(shape)}{end}")
-    return f"# gradgen: shape {' '.join(shown)}"
+    return f"# gradgen: shape {' '.join(shown)}" if shown else None
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _unpacked(count: int, call: ast.Call) -> Iterator[Packed]:
     if path is None or -1 not in numbers:
         return
     if name == "split" and count in numbers:
-        yield Packed(path, ("batch", f"{count}*n"), ("batch", "n"))
+        yield Packed(path, ("...", f"{count}*n"), ("...", "n"))
     elif name in ("moveaxis", "unstack"):
         yield Packed(path, ("...", str(count)), ("...",))
 

@@ -35,6 +35,11 @@ def for_all_precisions(single: ArrayTrace, double: ArrayTrace) -> tuple[ArrayTra
     return _beginning(_replaced(double, names), code), frozenset(comparison.machine.values())
 
 
+def names_float32(double: ArrayTrace) -> bool:
+    """Whether a trace in float64 has floats of float32, which its source then asks for by name."""
+    return any(i.dtype == "float32" for i in _all_code(double, {}, itertools.count()))
+
+
 def _beginning(trace: ArrayTrace, code: tuple[Instruction, ...]) -> ArrayTrace:
     """The trace with some code in front, and in front of what a step of each loop computes, which
     reads nothing but what it is given; as far as that is read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,9 +32,7 @@ def proposed_shapes(
     shapes.
     """
     paths = {leaf.path for leaf in signature.leaves if leaf.kind == "float"}
-    required = {a.name for a in signature.arguments if a.default is None} - {source.instance}
-    passed = [leaf.path for leaf in signature.leaves if leaf.path in paths]
-    passed = [path for path in passed if path.split(".")[0] in required]
+    passed = _passed(source, signature)
     products = [
         (a if a in paths else None, b if b in paths else None) for a, b in _products(source)
     ]
@@ -45,15 +43,40 @@ def proposed_shapes(
         for state, last in itertools.product(states, (_OUTPUTS, _NEURONS))
     ]
     for found in guesses:
-        shown = " ".join(f"{path}={written(axes)}" for path, axes in found.items())
-        directive = Directive("shape", shown, _NOWHERE)
+        directive = _directive(found)
         tried = replace(source, directives=(*source.directives, directive))
         try:
             if failure_of(tried, function, signature, read_stated(tried, signature)) is None:
-                return f"# gradgen: shape {shown}"
+                return f"# gradgen: shape {directive.text}"
         except GradgenError:
             continue
     return None
+
+
+def shapes_of_code(source: Source, signature: Signature) -> Iterator[Directive]:
+    """What may be stated of a method without products, whose instance holds arrays.
+
+    What has to be passed has any axes beside these, or is packed along the last of them. Nothing is
+    to be stated where annotations or an example tell of what has to be passed.
+    """
+    passed = _passed(source, signature)
+    given = {leaf.path: leaf.given.shape for leaf in signature.leaves if leaf.given}
+    told = source.annotated or not given.keys().isdisjoint(passed)
+    if not told and any(given.values()) and not _products(source):
+        yield _directive(dict.fromkeys(passed, ("...",)))
+        yield from map(_directive, _with_packed(source, passed))
+
+
+def _directive(shapes: Mapping[str, Sequence[str]]) -> Directive:
+    shown = " ".join(f"{path}={written(axes)}" for path, axes in shapes.items())
+    return Directive("shape", shown, _NOWHERE)
+
+
+def _passed(source: Source, signature: Signature) -> list[str]:
+    """The floats that have to be passed, but for those of an instance."""
+    required = {a.name for a in signature.arguments if a.default is None} - {source.instance}
+    floats = [leaf.path for leaf in signature.leaves if leaf.kind == "float"]
+    return [path for path in floats if path.split(".")[0] in required]
 
 
 def _with_packed(source: Source, passed: list[str]) -> Iterator[dict[str, tuple[str, ...]]]:

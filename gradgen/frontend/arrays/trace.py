@@ -16,7 +16,11 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.arrays import control as _control  # noqa: F401  (registers handlers)
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.linear import PartialWriter
-from gradgen.frontend.arrays.precisions import DTypeDependenceError, for_all_precisions
+from gradgen.frontend.arrays.precisions import (
+    DTypeDependenceError,
+    for_all_precisions,
+    names_float32,
+)
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.reading.directives import is_in_float32
@@ -76,6 +80,8 @@ def trace_arrays(
     try:
         merged, machine = for_all_precisions(single, double)
     except DTypeDependenceError as error:
+        if names_float32(double):
+            return _in_float32(single)
         raise GradgenError(
             f"'{source.function}' computes with {error} in float32 than in float64",
             hint="one text is for every precision: pass what depends on it as an argument, but for "

@@ -9,7 +9,7 @@ import libcst as cst
 
 from gradgen.frontend.reading.annotations import Annotations
 from gradgen.frontend.reading.syntax import Syntax, last_name
-from gradgen.frontend.reading.target import declared
+from gradgen.frontend.reading.target import SourceFunction
 from gradgen.ir.shapes import written
 from gradgen.ir.source import Directive, Position
 
@@ -24,7 +24,7 @@ _DTYPES = {
 
 
 def annotated_shapes(
-    syntax: Syntax, function: cst.FunctionDef, annotations: Annotations
+    syntax: Syntax, target: SourceFunction, annotations: Annotations
 ) -> tuple[Directive, ...]:
     """What shape directives would say of the leaves whose annotations do, one for each of them.
 
@@ -33,7 +33,7 @@ def annotated_shapes(
     reader = _Reader(syntax, annotations)
     return tuple(
         directive
-        for parameter in declared(function.params)
+        for parameter in target.declared
         if parameter.annotation is not None
         for directive in reader.stated(
             parameter.annotation.annotation, parameter.name.value, syntax.position(parameter.name)

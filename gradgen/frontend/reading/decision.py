@@ -29,6 +29,8 @@ class Decision:
         return self._decide(self.evidence, self.shape)
 
     def _decide(self, evidence: Evidence, shape: Shape) -> Structure | None:
+        if shape.leaf_kind == "float" and evidence.is_only_taken_apart:
+            return self._sequence(evidence, "parts", OPEN)
         if shape.leaf_kind is not None:
             return leaf(shape.leaf_kind)
         match shape.kind:
@@ -119,7 +121,7 @@ class Decision:
         return record(kind, shape.type_name or "", tuple(children))
 
     def _sequence(
-        self, evidence: Evidence, kind: Literal["tuple", "list"], shape: Shape
+        self, evidence: Evidence, kind: Literal["tuple", "list", "parts"], shape: Shape
     ) -> Structure:
         length = self._length(evidence) if shape.keys is None else len(shape.keys)
         items = evidence.items

@@ -14,7 +14,7 @@ import libcst as cst
 from gradgen.errors import GradgenError
 from gradgen.frontend.reading import example
 from gradgen.frontend.reading.syntax import Syntax
-from gradgen.frontend.reading.target import declared
+from gradgen.frontend.reading.target import SourceFunction, names_of
 from gradgen.frontend.reading.usage import has_own_rule
 from gradgen.ir.pytree import Structure
 from gradgen.ir.source import Directive, Position, Source
@@ -144,7 +144,7 @@ def parse_example(
 
 
 def read_directives(
-    syntax: Syntax, function: cst.FunctionDef, extra: Iterable[tuple[str, str]] = ()
+    syntax: Syntax, target: SourceFunction, extra: Iterable[tuple[str, str]] = ()
 ) -> tuple[Directive, ...]:
     """The directives that apply to a function, one for each kind and subject, checked.
 
@@ -152,12 +152,13 @@ def read_directives(
     the command line's as (kind, text), override both. Raises GradgenError, with the place, for an
     unknown kind, a malformed text, a subject that is no argument, or one given twice.
     """
+    function = target.function
     found = [_Found(d, _owner(syntax, d.position.line, function)) for d in _in_comments(syntax)]
     own = [f.directive for f in found if f.owner is function]
     shared = [f.directive for f in found if f.owner is None]
     given = [_directive(kind, text, _COMMAND_LINE) for kind, text in extra]
-    arguments = _arguments(function)
-    others = set().union(*map(_arguments, syntax.every_function)) - arguments
+    arguments = {parameter.name.value for parameter in target.declared}
+    others = {n for each in syntax.every_function for n in names_of(each)} - arguments
     for each in found:
         if each.owner is not None and each.owner is not function:
             _require_own(syntax, each.directive, each.owner, function)
@@ -198,10 +199,6 @@ def _directive(kind: str, text: str, place: Position) -> Directive:
         f"unknown gradgen directive {kind!r}",
         hint=f"did you mean {FORMS[close[0]]!r}?" if close else f"known: {', '.join(FORMS)}",
     )
-
-
-def _arguments(function: cst.FunctionDef) -> set[str]:
-    return {parameter.name.value for parameter in declared(function.params)}
 
 
 def _owner(syntax: Syntax, line: int, target: cst.FunctionDef) -> cst.FunctionDef | None:
@@ -246,7 +243,7 @@ def _require_own(
     except GradgenError as error:
         raise error.located(syntax.path, place.line, place.column) from None
     for name in (path.partition(".")[0] for path in paths):
-        if name not in _arguments(owner):
+        if name not in names_of(owner):
             raise GradgenError(
                 f"the directive names {name!r}, which is not an argument of "
                 f"'{owner.name.value}', to which it belongs",

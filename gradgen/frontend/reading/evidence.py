@@ -55,6 +55,13 @@ class Evidence:
         """Whether it is unpacked, or indexed by a position."""
         return bool(self.items or self.counts)
 
+    @property
+    def is_only_taken_apart(self) -> bool:
+        """Whether it is unpacked, or read at positions, and nothing else is done with it."""
+        kinds = {use.kind for use in self.uses} | {step.kind for step in self.parts}
+        from_end = any(index < 0 for index in self.items)
+        return self.is_sequence and not from_end and kinds <= {"unpacked", "read", "item"}
+
     def positions(self) -> Iterator[Position]:
         """The places of all uses, those of the parts included."""
         yield from (use.position for use in self.uses)

@@ -39,15 +39,15 @@ def read_uses(
 
     `constants` are known attributes of its instance, by dotted path.
     """
-    function = target.function
     notes = Notes(syntax, target.instance, target.methods, constants)
     module = _Frame(notes, notes.module_names)
     module.run(syntax.module)
     arguments = {
-        parameter.name.value: located(Place(parameter.name.value))
-        for parameter in declared(function.params)
+        parameter.name.value: located(Place(parameter.name.value)) for parameter in target.declared
     }
-    module.enter(Closure(function, notes.module_names), arguments)
+    entered = module.enter(Closure(target.whole, notes.module_names), arguments)
+    if target.factory is not None and entered.function is not None:
+        module.enter(entered.function, arguments)
     return tuple(notes.uses)
 
 
@@ -116,7 +116,9 @@ class _Frame(Flow):
             function = Closure(own, self.notes.module_names)
             known = {declared(own.params)[0].name.value: base} if declared(own.params) else {}
             return self.enter(function, self.matched(function, node, known))
-        self.arguments(node.args)
+        values = self.arguments(node.args)
+        if name == "get" and values and isinstance(values[0].constant, str):
+            return self.part(base, "key", values[0].constant, node)
         if name in _OPENING_METHODS:
             self.note(base, "open", node, how=f"used with .{name}(), which does not tell its parts")
             return UNKNOWN

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import libcst as cst
 
-from gradgen.frontend.reading.syntax import Syntax, last_name, scope
+from gradgen.frontend.reading.syntax import Syntax, last_name, scope, walk
 
 _WRAPPERS = frozenset({"jit", "filter_jit", "checkpoint", "remat", "filter_checkpoint"})
 """What takes a function and returns one that is called alike, by the last part of its name."""
@@ -96,8 +96,21 @@ def _ancestry(
         yield from _ancestry(syntax, last_name(base.value) or "", within | {name})
 
 
-def kind_of_method(method: cst.FunctionDef) -> str:
-    """`instance` for one that takes its instance, else what its decorator is called."""
+def kind_of_method(syntax: Syntax, method: cst.FunctionDef) -> str:
+    """`instance` for one that takes its instance, else what its decorator is called.
+
+    Python binds nothing where a function is taken off its class, `Cell.rate`. One that the file
+    takes off classes alone, and whose first parameter is not called `self`, is static.
+    """
     names = {last_name(decorator.decorator) for decorator in method.decorators}
     kinds = [kind for kind in ("staticmethod", "classmethod", "property") if kind in names]
-    return kinds[0] if kinds else "instance"
+    if kinds:
+        return kinds[0]
+    owners = [
+        node.value
+        for node in walk(syntax.module)
+        if isinstance(node, cst.Attribute) and node.attr.value == method.name.value
+    ]
+    unbound = all(isinstance(node, cst.Name) and node.value in syntax.classes for node in owners)
+    first = [parameter.name.value for parameter in method.params.params[:1]]
+    return "staticmethod" if owners and unbound and first not in ([], ["self"]) else "instance"

@@ -47,7 +47,7 @@ def read_source(
         target = find_target(syntax, function)
         definitions = read_definitions(syntax)
         annotations = read_annotations(syntax, definitions)
-        found = read_directives(syntax, target.function, directives)
+        found = read_directives(syntax, target, directives)
         parameters = read_parameters(syntax, target)
         names = [parameter.name for parameter in parameters]
         discovered = set(names) - {target.instance} if discover is None else set(discover)
@@ -57,14 +57,15 @@ def read_source(
             digest=digest_of_text(syntax.text),
             function=target.name,
             position=syntax.position(target.function),
-            docstring=target.function.get_docstring(),
+            docstring=target.function.get_docstring() or target.whole.get_docstring(),
             parameters=parameters,
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
             structures=read_structures(syntax, target, found, annotations, discovered, constants),
             leaf_names=read_leaf_names(syntax.text, syntax.position(target.function).line, names),
-            annotated=annotated_shapes(syntax, target.function, annotations),
+            annotated=annotated_shapes(syntax, target, annotations),
             instance=target.instance,
+            returned=target.factory is not None,
             unread=unread_containers(target, annotations),
         )

@@ -13,7 +13,7 @@ from gradgen.frontend.reading.directives import parse_example, parse_shape, pars
 from gradgen.frontend.reading.evidence import evidence_of
 from gradgen.frontend.reading.interpreter import read_uses
 from gradgen.frontend.reading.syntax import Syntax, walk
-from gradgen.frontend.reading.target import SourceFunction, declared, static_to_jit
+from gradgen.frontend.reading.target import SourceFunction, static_to_jit
 from gradgen.ir.pytree import LeafKind, Structure, leaf
 from gradgen.ir.source import Directive
 
@@ -29,7 +29,8 @@ def read_structures(
     """The structures of `discovered` arguments, where the source tells more than that of a number.
 
     An example directive decides before an annotation, that before a default value that is written
-    as a container, and that before use.
+    as a container, and that before use. What is annotated as an array and only taken apart may be
+    one, or a container.
     Raises GradgenError, with the place, if an argument is used as a container and its structure
     cannot be told.
     """
@@ -37,7 +38,7 @@ def read_structures(
     uses = read_uses(syntax, target, constants) if discovered else ()
     unread = unread_containers(target, annotations)
     found: list[tuple[str, Structure]] = []
-    for parameter in declared(target.function.params):
+    for parameter in target.declared:
         name = parameter.name.value
         if name not in discovered or (name in unread and name not in given):
             continue
@@ -54,8 +55,8 @@ def read_structures(
 
 def unread_containers(target: SourceFunction, annotations: Annotations) -> frozenset[str]:
     """The arguments that are annotated as containers of any length, and never named."""
-    named = {node.value for node in walk(target.function.body) if isinstance(node, cst.Name)}
-    shapes = {p.name.value: annotations.parameter(p) for p in declared(target.function.params)}
+    named = {node.value for node in walk(target.whole.body) if isinstance(node, cst.Name)}
+    shapes = {p.name.value: annotations.parameter(p) for p in target.declared}
     containers = {
         n for n, s in shapes.items() if s.kind in ("tuple", "list", "dict") and s.keys is None
     }

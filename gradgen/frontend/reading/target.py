@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -35,6 +35,19 @@ class SourceFunction:
     """The arguments that `functools.partial` has bound."""
     methods: Mapping[str, cst.FunctionDef] = field(default_factory=dict)
     """Those of its class, where it is a method that takes its instance."""
+    factory: cst.FunctionDef | None = None
+    """The function that returns it, whose arguments it then takes as well."""
+
+    @property
+    def whole(self) -> cst.FunctionDef:
+        """All of the code that runs."""
+        return self.factory or self.function
+
+    @property
+    def declared(self) -> tuple[cst.Param, ...]:
+        """The parameters that take one argument each, those of the factory first."""
+        own = declared(self.function.params)
+        return own if self.factory is None else (*declared(self.factory.params), *own)
 
     @property
     def instance(self) -> str | None:
@@ -45,8 +58,8 @@ class SourceFunction:
 def find_target(syntax: Syntax, name: str | None = None) -> SourceFunction:
     """What is called `name`, or the one public function that no other function uses.
 
-    A name is that of a function, `Class.method`, a class, which means its `__call__`, or what a
-    call at module level has made of functions.
+    A name is that of a function, `Class.method`, a class, which means its `__call__`, what a call
+    at module level has made of functions, or a function that returns one which it defines.
 
     Functions without parameters (`main`, an example of the arguments) are not candidates, and what
     they call is not used by that. A use in a method, and a rule of one's own (`custom_jvp`), decide
@@ -63,9 +76,12 @@ def find_target(syntax: Syntax, name: str | None = None) -> SourceFunction:
 def read_parameters(syntax: Syntax, target: SourceFunction) -> tuple[Parameter, ...]:
     """The parameters as written, positional ones first; what `partial` has bound has that default.
 
-    As in Python, those after one that is bound by its name can be passed by name alone.
+    As in Python, those after one that is bound by its name can be passed by name alone. So can
+    those of a factory that have a default, where the function that it returns has others without.
     """
     parameters = _as_written(syntax, target.function)
+    if target.factory is not None:
+        return _of_both(_as_written(syntax, target.factory), parameters)
     by_position = [argument for argument in target.given if argument.keyword is None]
     by_name = {a.keyword.value: syntax.code(a.value) for a in target.given if a.keyword is not None}
     found: list[Parameter] = []
@@ -76,6 +92,16 @@ def read_parameters(syntax: Syntax, target: SourceFunction) -> tuple[Parameter, 
             parameter = replace(parameter, kind="keyword")
         found.append(parameter)
     return tuple(found)
+
+
+def _of_both(outer: Iterable[Parameter], inner: Iterable[Parameter]) -> tuple[Parameter, ...]:
+    """The parameters of a factory and of the function that it returns, as those of one function."""
+    required = any(p.kind == "positional" and not p.has_default for p in inner)
+    found = [
+        *(replace(p, kind="keyword") if required and p.has_default else p for p in outer),
+        *inner,
+    ]
+    return tuple(sorted(found, key=lambda parameter: parameter.kind == "keyword"))
 
 
 def _as_written(syntax: Syntax, function: cst.FunctionDef) -> tuple[Parameter, ...]:
@@ -96,12 +122,17 @@ def declared(parameters: cst.Parameters) -> tuple[cst.Param, ...]:
     return (*parameters.posonly_params, *parameters.params, *parameters.kwonly_params)
 
 
+def names_of(function: cst.FunctionDef) -> tuple[str, ...]:
+    """What the parameters are called that take one argument each."""
+    return tuple(parameter.name.value for parameter in declared(function.params))
+
+
 def static_to_jit(syntax: Syntax, target: SourceFunction) -> list[str]:
     """The parameters that a decorator says are static to `jax.jit`; none of a method with it.
 
     A method is traced without its `jax.jit`, since its instance would be static as well.
     """
-    names = [parameter.name.value for parameter in declared(target.function.params)]
+    names = names_of(target.function)
     found: list[str] = []
     for node in (n for each in target.function.decorators for n in walk(each.decorator)):
         match node:
@@ -153,7 +184,10 @@ def _better_named(syntax: Syntax) -> str | None:
     ]
     if factories:
         factory, name = factories[0]
-        return f"call {factory} at module level, as in {name} = {factory}(...)"
+        return (
+            f"name the function that returns one, --function {factory}; or call it at module "
+            f"level, as in {name} = {factory}(...)"
+        )
     methods = [name for owner in syntax.classes for name in _method_names(syntax, owner)]
     if methods:
         return f"name a method: --function {methods[0]}"
@@ -166,8 +200,8 @@ def _method_names(syntax: Syntax, owner: str) -> list[str]:
         name
         for name, method in methods_of(syntax, owner).items()
         if not name.startswith("_")
-        and kind_of_method(method) in ("instance", "staticmethod")
-        and len(declared(method.params)) > (kind_of_method(method) == "instance")
+        and (kind := kind_of_method(syntax, method)) in ("instance", "staticmethod")
+        and len(declared(method.params)) > (kind == "instance")
     ]
     called = [owner] if "__call__" in methods_of(syntax, owner) else []
     return [*called, *(f"{owner}.{name}" for name in public)]
@@ -222,14 +256,7 @@ def _named(syntax: Syntax, name: str) -> SourceFunction:
     if name in syntax.functions:
         function = syntax.functions[name]
         inner = returned_by(function)
-        if inner is not None:
-            raise syntax.error(
-                f"{name!r} returns a function",
-                function,
-                f"name what a call of it makes: {inner.function.name.value} = {name}(...) at "
-                "module level; or call that in a function of another file",
-            )
-        return _of_function(function)
+        return _of_function(function) if inner is None else _of_factory(syntax, function, inner)
     made = made_functions(syntax)
     if name in made:
         return _of_made(name, made[name])
@@ -260,6 +287,36 @@ def _named(syntax: Syntax, name: str) -> SourceFunction:
     )
 
 
+def _of_factory(syntax: Syntax, factory: cst.FunctionDef, made: Made) -> SourceFunction:
+    """The function that another one returns, as one of the arguments of both."""
+    name = factory.name.value
+    target = SourceFunction(name, made.function, factory=factory)
+    names = [parameter.name.value for parameter in target.declared]
+    twice = sorted({each for each in names if names.count(each) > 1})
+    computed = [p for p in declared(made.function.params) if not _is_literal(syntax, p.default)]
+    problems = [
+        (bool(made.given), "binds arguments of the function that it returns"),
+        (bool(twice), f"and the function that it returns both take {', '.join(twice)}"),
+        (bool(computed), "returns a function with default values that it computes"),
+    ]
+    for present, what in problems:
+        if present:
+            raise syntax.error(
+                f"{name!r} {what}",
+                factory,
+                f"name what a call of it makes: {made.function.name.value} = {name}(...) at "
+                "module level; or call that in a function of another file",
+            )
+    return target
+
+
+def _is_literal(syntax: Syntax, default: cst.BaseExpression | None) -> bool:
+    try:
+        return default is None or bool([ast.literal_eval(syntax.code(default))])
+    except ValueError:
+        return False
+
+
 def _method(syntax: Syntax, owner: str, name: str) -> SourceFunction:
     methods = methods_of(syntax, owner)
     cls = syntax.classes[owner]
@@ -273,7 +330,7 @@ def _method(syntax: Syntax, owner: str, name: str) -> SourceFunction:
             else f"define {name!r} in the class {owner}, or name a function",
         )
     method = methods[name]
-    kind = kind_of_method(method)
+    kind = kind_of_method(syntax, method)
     if kind == "staticmethod":
         return SourceFunction(f"{owner}.{name}", method)
     if kind != "instance":
@@ -311,6 +368,17 @@ def _check(syntax: Syntax, target: SourceFunction) -> None:
         raise syntax.error(
             f"{name!r} is a name that modules have for themselves", function, "call it otherwise"
         )
+    for each in dict.fromkeys((target.whole, function)):
+        _check_alone(syntax, name, each)
+    if len(target.declared) == bool(target.methods):
+        raise syntax.error(
+            f"{name!r} takes no arguments, so there is nothing to differentiate",
+            function,
+            "pass what it depends on as arguments",
+        )
+
+
+def _check_alone(syntax: Syntax, name: str, function: cst.FunctionDef) -> None:
     if function.asynchronous is not None:
         raise syntax.error(
             f"{name!r} is an async function", function, "a step function is a plain def"
@@ -326,12 +394,6 @@ def _check(syntax: Syntax, target: SourceFunction) -> None:
             f"{name!r} takes a variable number of arguments, {variable.star}{variable.name.value}",
             variable.name,
             "name each argument, or gather several in a tuple, a dict or a NamedTuple",
-        )
-    if len(declared(function.params)) == bool(target.methods):
-        raise syntax.error(
-            f"{name!r} takes no arguments, so there is nothing to differentiate",
-            function,
-            "pass what it depends on as arguments",
         )
 
 

@@ -10,7 +10,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import jax
+import numpy as np
 
+_NUMBERS = (bool, int, float, complex, np.generic, np.ndarray, jax.Array)
 _OF_LIBRARIES = ("_pytree__", "_object__")
 """How attributes begin that Flax keeps its own accounts in."""
 
@@ -95,6 +97,18 @@ def changed(before: Any, after: Any) -> str | None:
         if path not in before or path not in now or before[path] is not now[path]:
             return str(path)
     return None
+
+
+def is_set_up(before: Mapping[str, Any], after: Any) -> bool:
+    """Whether an object has what it had before, and what holds no numbers where there was nothing.
+
+    Such is what is made when it is first asked for.
+    """
+    now = snapshot(after)
+    there = {path: part for path, part in before.items() if part is not None}
+    made = [part for path, part in now.items() if path not in there]
+    kept = all(path in now and now[path] is part for path, part in there.items())
+    return kept and not any(isinstance(part, _NUMBERS) for part in made)
 
 
 def snapshot(value: Any) -> dict[str, Any]:

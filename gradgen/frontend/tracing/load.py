@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
 import io
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from gradgen.frontend.reading.local_imports import roots_of
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.owner import keeping_its_instance
-from gradgen.ir.source import Source
+from gradgen.ir.source import Parameter, Source
 
 
 def load_module(source: Source) -> dict[str, Any]:
@@ -71,6 +73,7 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
             line=source.position.line,
             column=source.position.column,
         )
+    function = as_one(source, function)
     if _arrays_in(namespace):
         function = _by_precision(function, _in_double(source, namespace))
     if source.instance is not None:
@@ -83,6 +86,47 @@ def _not_compiled(method: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(method, type(jax.jit(_member))) and hasattr(method, "__wrapped__"):
         method = method.__wrapped__
     return method
+
+
+def as_one(source: Source, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function; where the target is what it returns, both as one, with the arguments of both.
+
+    As they are in the source, default values that are not its own are literals.
+    """
+    if not source.returned:
+        return function
+    kinds = {
+        "positional": inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        "keyword": inspect.Parameter.KEYWORD_ONLY,
+    }
+    own = inspect.signature(function).parameters
+
+    def default_of(parameter: Parameter) -> Any:
+        if parameter.default is None:
+            return inspect.Parameter.empty
+        found = own.get(parameter.name)
+        return ast.literal_eval(parameter.default) if found is None else found.default
+
+    signature = inspect.Signature(
+        [inspect.Parameter(p.name, kinds[p.kind], default=default_of(p)) for p in source.parameters]
+    )
+
+    def both(*positional: Any, **named: Any) -> Any:
+        given = signature.bind(*positional, **named).arguments
+        return _called(_called(function, given), given)
+
+    both.__signature__ = signature  # type: ignore[attr-defined]
+    return both
+
+
+def _called(function: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    """A call with those of its arguments that are given, by name."""
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name in given]
+    keyword = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    return function(
+        *(given[p.name] for p in parameters if p.name not in keyword),
+        **{name: given[name] for name in keyword},
+    )
 
 
 def _member(namespace: dict[str, Any], name: str) -> Any:
@@ -123,7 +167,7 @@ def _in_double(source: Source, namespace: dict[str, Any]) -> Any:
         return None
     if len(ours) != len(theirs) or not all(map(np.array_equal, ours, theirs)):
         return None
-    function = _member(wide, source.function)
+    function = as_one(source, _member(wide, source.function))
     wide.update({key: value for key, value in namespace.items() if isinstance(value, type)})
     return function
 

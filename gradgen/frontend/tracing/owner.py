@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import functools
 import inspect
@@ -11,11 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
-from gradgen.frontend.tracing.instances import changed, snapshot
+from gradgen.frontend.tracing.instances import changed, is_set_up, snapshot
 from gradgen.ir.source import Source
 
 _FLOATS = frozenset({"float", "Scalar", "ArrayLike", "FloatScalarLike"})
@@ -100,14 +102,23 @@ def _number(annotation: Any) -> Any:
 
 
 def keeping_its_instance(source: Source, method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, which raises GradgenError where it changes its instance."""
+    """The method, which raises GradgenError where it changes its instance.
+
+    Attributes may come to it that hold no numbers, if it then computes the same.
+    """
 
     @functools.wraps(method)
     def watched(instance: Any, *arguments: Any, **more: Any) -> Any:
-        before = snapshot(instance)
+        fresh, before = copy.copy(instance), snapshot(instance)
         result = method(instance, *arguments, **more)
         path = changed(before, instance)
-        if path is not None:
+        if path is None:
+            return result
+
+        def traced(one: Any) -> str:
+            return str(jax.make_jaxpr(lambda: jax.tree.leaves(method(one, *arguments, **more)))())
+
+        if not is_set_up(before, instance) or traced(fresh) != traced(instance):
             raise _changes(source, path)
         return result
 
@@ -124,7 +135,8 @@ def _changes(source: Source, path: str) -> GradgenError:
             break
     return GradgenError(
         f"'{source.function}' changes '{path}' of its instance, which a derivative cannot show",
-        hint=f"take '{name}' as an argument, and return its next value",
+        hint=f"take '{name}' as an argument, and return its next value; where the class is not "
+        "yours, in a function of a file of yours, that sets it and then calls the method",
         path=source.path,
         line=line,
         column=column,

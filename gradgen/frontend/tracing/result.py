@@ -12,7 +12,7 @@ from gradgen.frontend.tracing.carried import require_available
 from gradgen.frontend.tracing.containers import children_of, fields_of
 from gradgen.frontend.tracing.instances import children_of_instance, within
 from gradgen.frontend.tracing.signature import Signature
-from gradgen.ir.pytree import NodeKind, Structure, leaf
+from gradgen.ir.pytree import Columns, NodeKind, Rows, Structure, leaf
 from gradgen.ir.source import Source
 
 
@@ -116,6 +116,8 @@ def _key(source: Source, path: Any) -> str:
 
 
 def _container_kind(value: Any) -> NodeKind | None:
+    if isinstance(value, Rows):
+        return "columns" if isinstance(value, Columns) else "rows"
     if isinstance(value, tuple):
         return "namedtuple" if hasattr(value, "_fields") else "tuple"
     if isinstance(value, list):

@@ -176,7 +176,7 @@ class Signature:
         match structure.kind:
             case "object":
                 return rebuilt(like, dict(zip(structure.keys, children, strict=True)))
-            case "tuple":
+            case "tuple" | "parts":
                 return tuple(children)
             case "list":
                 return children

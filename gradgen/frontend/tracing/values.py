@@ -232,7 +232,7 @@ def part_of(value: Any, structure: Structure, key: str) -> Any:
             return value[key]
         case "mapping":
             return within(value[int(key) if key.isdecimal() else key])
-        case "tuple" | "list":
+        case "tuple" | "list" | "parts":
             return value[int(key)]
     return getattr(value, key)
 

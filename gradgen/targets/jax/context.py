@@ -216,8 +216,13 @@ def _step_doc(module: Module, passes: Passes) -> str:
 
 
 def docstring_with(source: Source, added: str) -> str:
-    """The source's docstring and a sentence more, as it stands in the drop-in function."""
+    """The source's docstring and a sentence more, as it stands in the drop-in function.
+
+    Where the source returns the function that is differentiated, it says so.
+    """
     doc = source.docstring
+    if source.returned:
+        added = f"Takes the arguments of {source.name} and of the function it returns. {added}"
     if doc is None:
         return _escape("\n    ".join(_wrap(added)))
     return (

@@ -27,7 +27,15 @@ from gradgen.targets.jax.layout import (
 )
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.pytrees import accesses, classes_needed, construct, paths_of
+from gradgen.targets.jax.pytrees import (
+    accesses,
+    arrays_in,
+    classes_needed,
+    construct,
+    paths_of,
+    stacked,
+    with_arrays_whole,
+)
 from gradgen.targets.jax.signatures import function_header
 
 
@@ -194,6 +202,7 @@ def differentiated_leaves(inputs: Sequence[Input]) -> list[str]:
 
 def nesting(expression: str, where: str, structure: Structure) -> list[str]:
     """The guard of how vectors are nested; a single one needs none."""
+    structure = with_arrays_whole(structure)
     if structure.is_leaf:
         return []
     fielded = [*classes_needed([structure]), *paths_of("object", structure, where)]
@@ -372,22 +381,28 @@ def jacobian_body(module: Module, wrt: Sequence[Argument], names: Names) -> list
             targets.append(entries[output, path])
     differentiable = {o.path for o in module.trace.float_outputs}
     selected = {i.path for i in module.trace.inputs if i.wrt}
+    arrays = arrays_in(module.trace.result)
     used: set[str] = set()
 
+    def full(output: str, path: str) -> Doc:
+        value = entries.get((output, path), "0.0")
+        return call("_full", [value, names.outputs[output]])
+
     def row(output: str) -> Doc:
-        if output not in differentiable:
+        array, outputs = arrays.get(output, (None, (output,)))
+        if not differentiable.issuperset(outputs):
             return "None"
-        used.add(output)
+        used.update(outputs)
 
         def entry(path: str) -> Doc:
             if path not in selected:
                 return "None"
-            value = entries.get((output, path), "0.0")
-            return call("_full", [value, names.outputs[output]])
+            parts = [full(each, path) for each in outputs]
+            return parts[0] if array is None else stacked(array, parts)
 
         return tuple_of([construct(a.structure, entry, names.types, a.name) for a in wrt])
 
-    tree = construct(module.trace.result, row, names.types)
+    tree = construct(with_arrays_whole(module.trace.result), row, names.types)
     outputs = [name if path in used else "_" for path, name in names.outputs.items()]
     lines = unpack(outputs, "outputs", 4) + unpack(targets, "entries", 4)
     return dedent([*lines, *layout("return ", tree, "", 4)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gradgen.ir.pytree import NodeKind, Structure, join
 from gradgen.ir.trace import Argument
@@ -18,10 +19,14 @@ def accesses(structure: Structure, expression: str, path: str) -> Iterator[tuple
         yield path or "out", expression
         return
     for key, child in zip(structure.keys, structure.children, strict=True):
-        yield from accesses(child, _access(structure, expression, key), join(path, key))
+        yield from accesses(child, _access(structure, expression, key, path), join(path, key))
 
 
-def _access(structure: Structure, expression: str, key: str) -> str:
+def _access(structure: Structure, expression: str, key: str, path: str) -> str:
+    if structure.kind == "parts":
+        return f"_parts({expression}, {len(structure.keys)}, {quote(path)})[{key}]"
+    if structure.is_array:
+        return f"_{structure.kind}({expression}, {len(structure.keys)})[{key}]"
     if structure.kind in ("tuple", "list"):
         return f"{expression}[{key}]"
     if structure.kind in ("dict", "mapping"):
@@ -65,10 +70,12 @@ def construct(
             ]
             copying = constructors.get(path) or constructors[structure.type_name or ""]
             return call(copying, values)
-        case "tuple":
+        case "tuple" | "parts":
             return tuple_of(children)
         case "list":
             return Group("[", tuple(children), "]")
+        case "rows" | "columns":
+            return stacked(structure, children)
         case "dict" | "mapping":
             keyed = zip(structure.keys, children, strict=True)
             written = (prefixed(f"{_item(structure, k)}: ", c) for k, c in keyed)
@@ -78,6 +85,28 @@ def construct(
     keyed = zip(structure.keys, children, strict=True)
     name = structure.type_name or ""
     return call(constructors.get(name, users(name)), [prefixed(f"{k}=", c) for k, c in keyed])
+
+
+def stacked(structure: Structure, parts: Sequence[Doc]) -> Doc:
+    """An array with these parts along the axis that it has its variables along."""
+    axis: list[Doc] = ["axis=-1"] if structure.kind == "columns" else []
+    return call("jnp.stack", [Group("[", tuple(parts), "]"), *axis])
+
+
+def with_arrays_whole(structure: Structure) -> Structure:
+    """The structure with a leaf in place of each array that has variables along an axis."""
+    if structure.is_array:
+        return Structure("float")
+    return replace(structure, children=tuple(map(with_arrays_whole, structure.children)))
+
+
+def arrays_in(structure: Structure, path: str = "") -> dict[str, tuple[Structure, tuple[str, ...]]]:
+    """The arrays that have variables along an axis, by path, each with the paths of those."""
+    if structure.is_array:
+        return {path or "out": (structure, tuple(part for part, _ in structure.leaves(path)))}
+    parts = zip(structure.keys, structure.children, strict=True)
+    found = (arrays_in(child, join(path, key)) for key, child in parts)
+    return {path: array for each in found for path, array in each.items()}
 
 
 def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
@@ -98,7 +127,7 @@ def constructors_of(arguments: Sequence[Argument]) -> dict[str, str]:
         elif structure.type_name is not None:
             found.setdefault(structure.type_name, f"type({expression})")
         for key, child in zip(structure.keys, structure.children, strict=True):
-            visit(child, _access(structure, expression, key), join(path, key))
+            visit(child, _access(structure, expression, key, path), join(path, key))
 
     for argument in arguments:
         visit(argument.structure, users(argument.name), argument.name)
