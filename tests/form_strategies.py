@@ -38,6 +38,8 @@ INNER = (
 class FormWriter(Writer):
     """Draws the statements of such a file."""
 
+    inner_forms = 5
+
     def __init__(self, draw: st.DrawFn) -> None:
         super().__init__(draw)
         self.narrow = self.one_in(3)
@@ -53,7 +55,7 @@ class FormWriter(Writer):
     def inner(self) -> None:
         x = self.within(self.floating(1), 2.0).text
         function = f"lambda y: ({self.nested(['y'])} + 0.0 * y).astype(y.dtype)"
-        form = INNER[min(self.number(0, 4) // 2, 2)]
+        form = INNER[min(self.number(0, self.inner_forms - 1) // 2, 2)]
         self.assign(Value(form.format(f=function, x=x), bound=20.0))
 
     def narrow_spike(self) -> None:
@@ -61,6 +63,16 @@ class FormWriter(Writer):
         if helper not in self.helpers:
             self.helpers.append(helper)
         self.unpack(f"_narrow({self.variable().text} - 0.5)", 1, 1.0)
+
+
+class PackedWriter(FormWriter):
+    """Draws what runs on arrays as they are: no branches, loops and gradients of single numbers."""
+
+    inner_forms = 4
+
+    def statement(self) -> None:
+        kinds = [self.plain] * 5 + [self.truth, self.chain, self.spike, self.rebind, self.inner]
+        self.pick(kinds)()
 
 
 def _registered(w: Writer, name: str, fields: Sequence[str]) -> str:
@@ -121,13 +133,13 @@ def _body(w: Writer, values: Sequence[Value], reads: Sequence[str], results: int
 @st.composite
 def packed(draw: st.DrawFn) -> Formed:
     """Steps of a state in one array, whose last axis holds its variables."""
-    w = FormWriter(draw)
+    w = PackedWriter(draw)
     count, others = w.number(2, 4), w.number(0, 2)
     names = [f"y{k}" for k in range(count)]
     reads = w.pick((
         [f"{name} = y[..., {k}]" for k, name in enumerate(names)],
         [f"{', '.join(names)} = jnp.moveaxis(y, -1, 0)"],
-        [f"{', '.join(names)} = (y[..., k] for k in range({count}))"],
+        [f"{names[k]} = y[..., {k - count}]" for k in range(count)],
     ))  # fmt: skip
     more = [f"x{k}" for k in range(others)]
     values = [Value(name) for name in (*names, *more)]

@@ -28,7 +28,10 @@ from random_runs import examples, run_shard
 from strategies import Model
 from test_random_models import BRIEF
 
-from gradgen.compile.generation import generate
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_generation import generate_arrays
+from gradgen.compile.front import open_front
+from gradgen.compile.generation import generate_from
 from gradgen.config import Settings
 
 SHARDS = 2
@@ -83,9 +86,11 @@ def check_formed(formed: Formed) -> None:
         path = Path(folder) / "model.py"
         path.write_text(formed.model.text, encoding="utf-8")
         settings = Settings(str(path), function=formed.target, budget=0.1)
-        outcome = generate(settings, lambda status: None)
-    wide = "float64" in {tally.dtype for tally in outcome.report.tallies}
-    name, source = outcome.module.source.name, run_text(formed.model.text)
+        front = open_front(settings)
+        made = generate_arrays if isinstance(front, ArrayFront) else generate_from
+        outcome = made(front, lambda status: None)
+    wide = not front.trace.single
+    name, source = front.source.name, run_text(formed.model.text)
     with jax.enable_x64(wide):
         function = source
         for part in (*formed.target.split("."), *(["__call__"] if formed.target == "Cell" else ())):

@@ -54,17 +54,20 @@ def proposed_shapes(
 
 
 def shapes_of_code(source: Source, signature: Signature) -> Iterator[Directive]:
-    """What may be stated of a method without products, whose instance holds arrays.
+    """What may be stated of a function without products.
 
-    What has to be passed has any axes beside these, or is packed along the last of them. Nothing is
-    to be stated where annotations or an example tell of what has to be passed.
+    What has to be passed to a method whose instance holds arrays has any axes beside these. What is
+    taken apart by constant places is packed, and all else has the axes of neurons. Nothing is to be
+    stated where annotations or an example tell of what has to be passed.
     """
     passed = _passed(source, signature)
     given = {leaf.path: leaf.given.shape for leaf in signature.leaves if leaf.given}
     told = source.annotated or not given.keys().isdisjoint(passed)
-    if not told and any(given.values()) and not _products(source):
+    if told or _products(source):
+        return
+    if any(given.values()):
         yield _directive(dict.fromkeys(passed, ("...",)))
-        yield from map(_directive, _with_packed(source, passed))
+    yield from map(_directive, _with_packed(source, passed))
 
 
 def _directive(shapes: Mapping[str, Sequence[str]]) -> Directive:
