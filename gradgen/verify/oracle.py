@@ -13,7 +13,7 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
-from gradgen.verify.subject import Subject, result_leaves
+from gradgen.verify.subject import Called, result_leaves
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Reference:
 class Oracle:
     """The source's values and Jacobians, compiled once for a dtype and a number of points."""
 
-    def __init__(self, subject: Subject, compiler: Compiler, leaves: Sequence[Array]) -> None:
+    def __init__(self, called: Called[Any], compiler: Compiler, leaves: Sequence[Array]) -> None:
         """Compile for leaves like these; raises GradgenError if JAX cannot differentiate at all."""
-        self._subject = subject
+        self._called = called
         self.compiler = compiler
         arrays = [jnp.asarray(leaf) for leaf in leaves]
         self.modes: tuple[str, ...] = ("forward", "reverse")
@@ -99,7 +99,7 @@ class Oracle:
                 return (mode,), self.compiler(self._program((mode,)), *arrays)
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
-        source = self._subject.module.source
+        source = self._called.module.source
         raise GradgenError(
             f"JAX itself differentiates '{source.function}' neither forwards nor backwards",
             hint="; ".join(failures),
@@ -110,16 +110,16 @@ class Oracle:
 
     def _program(self, modes: Sequence[str]) -> Callable[..., Any]:
         """The source on scalars with its Jacobians, mapped over points."""
-        subject = self._subject
-        numbers = tuple(range(len(subject.wrt)))
+        called = self._called
+        numbers = tuple(range(len(called.wrt)))
         transforms = {"forward": jax.jacfwd, "reverse": jax.jacrev}
 
         def at_a_point(*leaves: Any) -> tuple[Any, list[Any]]:
             def of_floats(*chosen: Any) -> tuple[list[Any], list[Any]]:
-                outputs = result_leaves(subject.direct(subject.with_differentiated(leaves, chosen)))
-                return [outputs[k] for k in subject.floats], outputs
+                outputs = result_leaves(called.direct(called.with_differentiated(leaves, chosen)))
+                return [outputs[k] for k in called.floats], outputs
 
-            chosen = [leaves[k] for k in subject.wrt]
+            chosen = [leaves[k] for k in called.wrt]
             outputs: list[Any] = []
             jacobians = []
             for mode in modes:

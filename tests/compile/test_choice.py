@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from generating import ROOT, generate_text
+from projects import judge_by
 
-from gradgen.compile import choice, verdict
+from gradgen.compile import choice
 from gradgen.compile.front import of_neurons, open_front
 from gradgen.compile.generation import generate
 from gradgen.compile.graphs import graph_of
@@ -24,7 +25,7 @@ def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, m
     lost = Points("float32", tuple(np.ones(2, np.float32) for _ in range(7)))
     seen = []
 
-    def judge(subject, **_):
+    def judge(subject):
         seen.append(subject.module)
         failures = () if exact or len(seen) < 2 else (Failure("inexact", "vjp", "off"),)
         return Verdict(1, 0, 0, (), failures, (), (lost,))
@@ -36,7 +37,7 @@ def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, m
     def programs_of(module):
         return [d.chosen.program for d in (module.jacobian, module.vjp, module.jvp)]
 
-    monkeypatch.setattr(verdict, "verify", judge)
+    judge_by(monkeypatch, judge)
     monkeypatch.setattr(choice, "finite_results", finite)
     outcome = generate(Settings(str(MODEL), order="forward"), lambda _: None)
     first = seen[0]
@@ -83,13 +84,13 @@ def judged(monkeypatch):
     seen = []
 
     def reject(rejected):
-        def judge(subject, **_):
+        def judge(subject):
             seen.append(subject.module)
             off = Failure("nonfinite", "vjp", "is not finite where JAX's is", "float32")
             failures = (off,) if rejected(subject.module) else ()
             return Verdict(1, 0, 0, (), failures, ())
 
-        monkeypatch.setattr(verdict, "verify", judge)
+        judge_by(monkeypatch, judge)
         return seen
 
     return reject
