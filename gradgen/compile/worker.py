@@ -6,6 +6,7 @@ a source prints is taken for a result, and a source that ends its process is an 
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
@@ -29,6 +30,8 @@ Work = Callable[..., T]
 
 _SECONDS_TO_END = 5.0
 """For a process that says no more."""
+_OBJECTS = 100_000
+"""After so many new ones Python looks for cycles."""
 
 
 def apart(
@@ -141,6 +144,8 @@ def _serve() -> None:
     sys.stdout = sys.stderr
     # derivatives are the same everywhere; the CPU starts fastest and is always there
     os.environ["JAX_PLATFORMS"] = "cpu"
+    # tracing makes many objects and few cycles, which Python would look for all the time
+    gc.set_threshold(_OBJECTS)
     lock = threading.Lock()
 
     def answer(kind: str, value: Any) -> None:
