@@ -5,7 +5,7 @@ import pytest
 from generating import ROOT, generate_text
 from projects import judge_by
 
-from gradgen.compile import choice
+from gradgen.compile import choice, verdict
 from gradgen.compile.front import of_neurons, open_front
 from gradgen.compile.generation import generate
 from gradgen.compile.graphs import graph_of
@@ -119,6 +119,22 @@ def test_never_dearer_than_the_plain_modes_that_are_exact(rejected, judged, tmp_
     assert ("rejected before it: " in outcome.sentence()) == (len(seen) > 1)
     if rejected:
         assert "since vjp (float32): is not finite where JAX's is" in outcome.sentence()
+
+
+def test_all_texts_are_held_against_what_was_asked_once(monkeypatch, tmp_path):
+    """JAX is asked before the search, and its threads end with it, whatever comes of it."""
+    seen = []
+
+    def judge(subject, asked):
+        seen.append(asked)
+        off = Failure("nonfinite", "vjp", "is not finite where JAX's is", "float32")
+        return Verdict(1, 0, 0, (), (off,) if subject.module.rewritten else (), ())
+
+    monkeypatch.setattr(verdict, "verify", judge)
+    generate(model(tmp_path), lambda _: None)
+    assert len(seen) > 1
+    assert {id(asked) for asked in seen} == {id(seen[0])}
+    assert all(future.done() or future.running() for future in seen[0].oracles.values())
 
 
 def test_heuristics_that_cost_what_is_proved_least_say_so(tmp_path):
