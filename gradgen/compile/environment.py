@@ -41,9 +41,9 @@ def keep_compiled_programs() -> None:
 
     Not if the environment says where, and not where nothing can be written.
     """
-    folder = platformdirs.user_cache_path("gradgen", appauthor=False) / "compiled" / _processor()
     if _FOLDER in os.environ:
         return
+    folder = platformdirs.user_cache_path("gradgen", appauthor=False) / "compiled" / _processor()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         forget_oldest(folder, _MOST_BYTES)
