@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
+from generating import generate_text
 
 from gradgen.ir.code import Const
 from gradgen.targets.jax.numbers import forms_in, print_number
@@ -58,3 +60,12 @@ def test_what_python_computes_is_no_operation() -> None:
     text = "def f(x):\n    return -(1.0 - 0.95) * x + -1.0 / jnp.pi * (x / 18.0)\n"
     counts = recount(text)["f"].counts
     assert dict(counts) == {"mul": 2, "add": 1, "div": 1}
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_factor_of_the_source_is_the_same_in_its_derivative(tmp_path: Path) -> None:
+    """Algebra takes 200 / 7 for it, which is another float."""
+    lines = ["def step(v, x):", "    return 1.0 / 0.035 * (v * x + 0.1) * x"]
+    text = generate_text(tmp_path, lines).text
+    assert "1.0 / 0.035" in text.partition("def _vjp")[2]
+    assert "28.57" not in text
