@@ -1,8 +1,10 @@
 """How long it takes to generate and verify a file, and how that grows with the source.
 
 `python -m benchmarks.generation` prints three tables. The first times whole processes, in turn: the
-command on a model, and beside it a process that imports JAX and jits `jax.jacrev` of the same
-function, which is the least that anybody pays for a Jacobian. The second times random functions of
+command on a function of few or many arguments, and beside it a process that imports JAX and jits
+`jax.jacrev` of the same function, which is the least that anybody pays for a Jacobian; seconds on
+the clock, and of all cores together. `again` is where XLA's programs for this very function are
+kept already, in a cache folder of the benchmark's own. The second times random functions of
 growing length with a fixed order, the third a neuron, the layer that it becomes with a matrix of
 synapses, and a network step that applies such a layer ten times.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -18,23 +21,38 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS = ("lif", "izhikevich", "hodgkin_huxley")
+FUNCTIONS = {
+    "lif": "models/lif.py:lif_step",
+    "izhikevich": "models/izhikevich.py:izhikevich_step",
+    "hodgkin_huxley": "models/hodgkin_huxley.py:hodgkin_huxley_step",
+    "AdEx, 12 arguments": "benchmarks/neurons/adex_of_twelve.py:adex_of_twelve",
+    "AdEx, 14 of them by keyword": "benchmarks/neurons/adex_by_keyword.py:adex_by_keyword",
+    "analog neuron, 25 parameters": "benchmarks/neurons/analog_neuron.py:analog_neuron",
+    "muscle, 17 arguments": "benchmarks/neurons/muscle.py:muscle",
+}
 RUNS = 3
 LENGTHS = (250, 500, 1000, 2000)
 
 _BASELINE = """
-import sys, inspect, jax
-sys.path.insert(0, "models")
-module = __import__(sys.argv[1])
-step = getattr(module, sys.argv[2])
-names = [p.name for p in inspect.signature(step).parameters.values() if p.default is p.empty]
-jax.block_until_ready(jax.jit(jax.jacrev(step, argnums=tuple(range(len(names)))))(
-    *(jax.numpy.float32(0.1 * (k + 1)) for k in range(len(names)))))
+import inspect, jax, os, sys
+folder, file = os.path.split(sys.argv[1])
+sys.path.insert(0, folder)
+step = getattr(__import__(file.removesuffix(".py")), sys.argv[2])
+numbers = (jax.numpy.float32(0.1 * k) for k in range(1, 100))
+given = {}
+for parameter in inspect.signature(step).parameters.values():
+    if parameter.default is parameter.empty:
+        fields = getattr(parameter.annotation, "_fields", None)
+        given[parameter.name] = (
+            parameter.annotation._make(next(numbers) for _ in fields) if fields else next(numbers)
+        )
+jax.block_until_ready(jax.jit(jax.jacrev(lambda given: step(**given)))(given))
 """
 
 _SPIKE = """
@@ -78,12 +96,32 @@ ON_ARRAYS = {
 }
 
 
-def wall_time(command: Sequence[str]) -> float:
-    """Seconds that a process takes; raises CalledProcessError if it fails."""
+class Taken(NamedTuple):
+    """What a process and those that it starts take."""
+
+    wall: float
+    processor: float
+    """Of all cores together."""
+
+
+def times(command: Sequence[str], cache: str = "") -> Taken:
+    """Seconds that a process takes; raises CalledProcessError if it fails.
+
+    What gradgen keeps goes into the folder `cache`, if one is given.
+    """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    start = time.perf_counter()
+    if cache:
+        environment["XDG_CACHE_HOME"] = cache
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
-    return time.perf_counter() - start
+    after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    used = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Taken(end - start, used)
+
+
+def medians(taken: Sequence[Taken]) -> Taken:
+    """The median of each."""
+    return Taken(*map(statistics.median, zip(*taken, strict=True)))
 
 
 def random_source(length: int, seed: int = 0) -> str:
@@ -116,20 +154,25 @@ def random_source(length: int, seed: int = 0) -> str:
 
 def processes() -> Table:
     """Whole processes: the command, and the least that a Jacobian costs in JAX."""
-    table = Table(title=f"Whole processes, medians of {RUNS}, in turn")
-    for heading in ("model", "gradgen, s", "import jax, jit(jacrev), s", "ratio"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+    title = f"Whole processes, medians of {RUNS}, in turn: seconds, and those of all cores together"
+    table = Table(title=title)
+    for heading in ("function", "gradgen", "again", "import jax, jit(jacrev)"):
+        table.add_column(heading, justify="left" if heading == "function" else "right")
+        if heading != "function":
+            table.add_column("cores", justify="right")
     with tempfile.TemporaryDirectory() as folder:
-        for model in MODELS:
-            ours, theirs = [], []
+        for number, (name, place) in enumerate(FUNCTIONS.items()):
+            first, again, theirs = [], [], []
             for run in range(RUNS):
-                output = f"{folder}/{model}{run}.py"
-                command = [sys.executable, "-m", "gradgen", f"models/{model}.py", "-o", output]
-                ours.append(wall_time(command))
-                baseline = [sys.executable, "-c", _BASELINE, model, f"{model}_step"]
-                theirs.append(wall_time(baseline))
-            a, b = statistics.median(ours), statistics.median(theirs)
-            table.add_row(model, f"{a:.2f}", f"{b:.2f}", f"{a / b:.2f}")
+                output, cache = f"{folder}/{run}.py", f"{folder}/{number}.{run}"
+                for taken in (first, again):
+                    taken.append(
+                        times([sys.executable, "-m", "gradgen", place, "-o", output], cache)
+                    )
+                    os.remove(output)
+                theirs.append(times([sys.executable, "-c", _BASELINE, *place.split(":")]))
+            typical = (*medians(first), *medians(again), *medians(theirs))
+            table.add_row(name, *(f"{seconds:.1f}" for seconds in typical))
     return table
 
 
@@ -144,7 +187,7 @@ def growth() -> Table:
             source.write_text(random_source(length))
             output = f"{folder}/out{length}.py"
             options = ["--order", "forward", "-o", output]
-            seconds = wall_time([sys.executable, "-m", "gradgen", str(source), *options])
+            seconds = times([sys.executable, "-m", "gradgen", str(source), *options]).wall
             table.add_row(str(length), f"{seconds:.1f}", f"{1000 * seconds / length:.1f}")
     return table
 
@@ -161,10 +204,10 @@ def arrays() -> Table:
                 source = Path(folder) / f"{name.split()[0]}.py"
                 source.write_text(text)
                 command = [sys.executable, "-m", "gradgen", str(source)]
-                seconds[name].append(wall_time([*command, "-o", f"{folder}/out{run}.py"]))
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    first = next(iter(medians.values()))
-    for name, median in medians.items():
+                seconds[name].append(times([*command, "-o", f"{folder}/out{run}.py"]).wall)
+    typical = {name: statistics.median(taken) for name, taken in seconds.items()}
+    first = next(iter(typical.values()))
+    for name, median in typical.items():
         table.add_row(name, f"{median:.1f}", f"{median / first:.2f}")
     return table
 

@@ -171,7 +171,7 @@ def _value_and_entries(se, si, v, ge, gi, wait, EL, VT, Vr, tau, tau_e, tau_i, w
     wait_next = jnp.where(x18, 50.0, jnp.maximum(x19, 0.0))
     # elemental partials
     p3 = 1.0 / (1.0 + jnp.abs(x14)) ** 2
-    p7 = jnp.where(x19 > 0.0, 1.0, jnp.where(x19 == 0.0, 0.5, 0.0))
+    p7 = _larger(x19, 0.0)
     # accumulation
     dwait_next_dwait = jnp.where(x18, 0.0, p7)
     t0 = 1.0 - z
@@ -306,7 +306,7 @@ def _vjp(
     x17 = wait - 1.0
     # elemental partials
     p2 = (1.0 + jnp.abs(x14)) ** 2
-    p6 = jnp.where(x17 > 0.0, 1.0, jnp.where(x17 == 0.0, 0.5, 0.0))
+    p6 = _larger(x17, 0.0)
     # accumulation
     ct_wait = jnp.where(x16, 0.0, ct_wait_next) * p6
     t4 = ct_v_next - jnp.where(x15, ct_v_next, 0.0) + ct_z / p2
@@ -362,7 +362,7 @@ def _jvp(
     wait_next = jnp.where(x18, 50.0, jnp.maximum(x19, 0.0))
     # elemental partials
     p2 = (1.0 + jnp.abs(x14)) ** 2
-    p6 = jnp.where(x19 > 0.0, 1.0, jnp.where(x19 == 0.0, 0.5, 0.0))
+    p6 = _larger(x19, 0.0)
     # accumulation
     t_ge_next = x1 * t_ge + we * t_se
     t_gi_next = x5 * t_gi + wi * t_si
@@ -896,6 +896,11 @@ def _no_tangent(tangent, name):
         )
 
 
+def _larger(one, other):
+    """The derivative of the larger of two values by one of them: 1, half on a tie, or 0."""
+    return jnp.where(one > other, 1.0, jnp.where(one == other, 0.5, 0.0))
+
+
 # What gradgen reads: of what this file was made, how, and what it takes.
 # fmt: off
 GRADGEN = {
@@ -903,7 +908,7 @@ GRADGEN = {
     "source": "models/cuba_lif_refractory.py",
     "function": "cuba_lif_refractory_step",
     "digest": "sha256:f1ca0ac808b4e1a098056f035243eddcadb0501ad6cea412c565143542b01594",
-    "text": "sha256:9acaef36737bf6b355dca3e2a0b3e8acaaf12759760d8d5d15a53e8bd592062f",
+    "text": "sha256:f9aeca80d00df312aa8c1d6ea1ad790cc163708063d0fabc009fd04cf470370e",
     "wrt": ("x.0", "x.1", "state.0", "state.1", "state.2", "state.3"),
     "elimination": "vertex",
     "order": (

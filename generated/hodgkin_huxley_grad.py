@@ -194,7 +194,7 @@ def _value_and_entries(v, m, h, n, I, gNa, gK, gL):
     dv_next_dm = -0.03 * m**2 * h * gNa * x28
     dv_next_dh = -0.01 * x26 * x28
     dv_next_dn = -0.04 * n**3 * gK * x31
-    dm_next_dv = -0.0005555555555555556 * (1.8 * (x4 * x38 - x37) / x5 - x39)
+    dm_next_dv = -0.01 / 18.0 * (1.8 * (x4 * x38 - x37) / x5 - x39)
     dm_next_dm = 1.0 - 0.01 * (am + bm)
     dh_next_dv = -(0.001 * x15 * x44 / x16 + 0.0005 * x43)
     dh_next_dh = 1.0 - 0.01 * (bh + ah)
@@ -748,7 +748,7 @@ GRADGEN = {
     "source": "models/hodgkin_huxley.py",
     "function": "hodgkin_huxley_step",
     "digest": "sha256:e766ec46aeae070fbd03a0a768a447011c2ddbd56b73b09cdd3321de8de1cdea",
-    "text": "sha256:9811c6746f7ada032390fc4fc90766a93ab37a58c0ca605bb57f0b7702839b15",
+    "text": "sha256:002bf9449f3e452c4fef0e146126e15a4fa30b991cc816af0ec7e2e737357725",
     "wrt": ("v", "m", "h", "n", "I"),
     "elimination": "vertex",
     "order": (

@@ -155,7 +155,7 @@ def _value_and_entries(v, I, tau, R, EL, VT, Vr, peak):
     x11 = Vr - v1
     v_next = v1 + z * x11
     # accumulation
-    t2 = 1.0 + 9.869604401089358 * x9**2
+    t2 = 1.0 + jnp.pi * jnp.pi * x9**2
     t5 = z - (1.0 + x11 / t2)
     t9 = 1.0 + x0 * (x1 + x2) / x4
     dv_next_dv = -(t5 * t9)
@@ -184,7 +184,7 @@ def _cotangents(v, I, R, EL, VT, Vr, peak, x0, x4, ct_v_next, ct_z):
     x10 = x9 > 0.0
     x11 = Vr - v1
     # elemental partials
-    p2 = 1.0 + (3.141592653589793 * x9) ** 2
+    p2 = 1.0 + (jnp.pi * x9) ** 2
     # accumulation
     t5 = ct_v_next - jnp.where(x10, ct_v_next, 0.0) + (ct_v_next * x11 + ct_z) / p2
     t8 = t5 * x0
@@ -205,7 +205,7 @@ def _vjp(v, I, tau, R, EL, VT, Vr, peak, ct_v_next, ct_z):
     x10 = x9 > 0.0
     x11 = Vr - v1
     # elemental partials
-    p2 = 1.0 + (3.141592653589793 * x9) ** 2
+    p2 = 1.0 + (jnp.pi * x9) ** 2
     # accumulation
     t5 = ct_v_next - jnp.where(x10, ct_v_next, 0.0) + (ct_v_next * x11 + ct_z) / p2
     t8 = t5 * x0
@@ -228,7 +228,7 @@ def _jvp(v, I, tau, R, EL, VT, Vr, peak, t_v, t_I):
     x11 = Vr - v1
     v_next = v1 + z * x11
     # elemental partials
-    p2 = 1.0 + (3.141592653589793 * x9) ** 2
+    p2 = 1.0 + (jnp.pi * x9) ** 2
     # accumulation
     t6 = t_v + x0 * ((x1 + x2) * t_v / x4 + R * t_I)
     t_z = t6 / p2
@@ -594,7 +594,7 @@ GRADGEN = {
     "source": "models/qif.py",
     "function": "qif_step",
     "digest": "sha256:fccd6eb2e169a99589771c2a895ab06efaf058641e09a7162e3332288cc67cf5",
-    "text": "sha256:48454c44a43c1efa62683c61fa12c9dfab569ea17753b45409d9e19c17bbe847",
+    "text": "sha256:63b52570427dc3a695f24fae6c5bc2b26af30fb182e9fce77275ab9e90e56f59",
     "wrt": ("v", "I"),
     "elimination": "vertex",
     "order": (

@@ -167,8 +167,8 @@ def _value_and_entries(
     x10 = p1 + s_pre
     x11 = q1 + s_post
     # elemental partials
-    p4 = jnp.where(x8 > 0.0, 1.0, jnp.where(x8 == 0.0, 0.5, 0.0))
-    p8 = jnp.where(x9 < w_max, 1.0, jnp.where(x9 == w_max, 0.5, 0.0))
+    p4 = _larger(x8, 0.0)
+    p8 = _larger(w_max, x9)
     # accumulation
     dw_next_dw = p8 * p4
     dw_next_dp = dw_next_dw * (s_post * (A_plus * x1))
@@ -212,8 +212,8 @@ def _cotangents(
     # primal
     x9 = jnp.maximum(0.0, x8)
     # elemental partials
-    p4 = jnp.where(x8 > 0.0, 1.0, jnp.where(x8 == 0.0, 0.5, 0.0))
-    p8 = jnp.where(x9 < w_max, 1.0, jnp.where(x9 == w_max, 0.5, 0.0))
+    p4 = _larger(x8, 0.0)
+    p8 = _larger(w_max, x9)
     # accumulation
     ct_w = ct_w_next * p8 * p4
     ct_s_pre = ct_1 - ct_w * x6
@@ -250,8 +250,8 @@ def _vjp(
     x8 = w + change
     x9 = jnp.maximum(0.0, x8)
     # elemental partials
-    p4 = jnp.where(x8 > 0.0, 1.0, jnp.where(x8 == 0.0, 0.5, 0.0))
-    p8 = jnp.where(x9 < w_max, 1.0, jnp.where(x9 == w_max, 0.5, 0.0))
+    p4 = _larger(x8, 0.0)
+    p8 = _larger(w_max, x9)
     # accumulation
     ct_w = ct_w_next * p8 * p4
     ct_s_pre = ct_1 - ct_w * x6
@@ -293,8 +293,8 @@ def _jvp(
     x10 = p1 + s_pre
     x11 = q1 + s_post
     # elemental partials
-    p4 = jnp.where(x8 > 0.0, 1.0, jnp.where(x8 == 0.0, 0.5, 0.0))
-    p8 = jnp.where(x9 < w_max, 1.0, jnp.where(x9 == w_max, 0.5, 0.0))
+    p4 = _larger(x8, 0.0)
+    p8 = _larger(w_max, x9)
     # accumulation
     t0 = x1 * t_p
     t1 = x3 * t_q
@@ -657,6 +657,11 @@ def _no_tangent(tangent, name):
         )
 
 
+def _larger(one, other):
+    """The derivative of the larger of two values by one of them: 1, half on a tie, or 0."""
+    return jnp.where(one > other, 1.0, jnp.where(one == other, 0.5, 0.0))
+
+
 # What gradgen reads: of what this file was made, how, and what it takes.
 # fmt: off
 GRADGEN = {
@@ -664,7 +669,7 @@ GRADGEN = {
     "source": "models/stdp.py",
     "function": "stdp_step",
     "digest": "sha256:6e5465d7ea33da28ce88065b88244670d2aa518900fd9b26de950b4baa89f37d",
-    "text": "sha256:9502d5f41eaa74d90a1bac26a3705d40a67d268736e6cc77130b330de856cb90",
+    "text": "sha256:845fde6cb100c1cedf0e828cf5606dd02f6422bd2100116f5224f73c76cfbf1b",
     "wrt": ("w", "p", "q", "s_pre", "s_post"),
     "elimination": "vertex",
     "order": (

@@ -129,9 +129,9 @@ def _primal(theta, I, tau):
     # primal
     c = jnp.cos(theta)
     theta1 = theta + 0.1 / tau * (1.0 - c + (1.0 + c) * I)
-    x6 = theta1 - 3.141592653589793
+    x6 = theta1 - jnp.pi
     z = (x6 > 0.0).astype(x6.dtype)
-    theta_next = theta1 - 6.283185307179586 * z
+    theta_next = theta1 - 2.0 * jnp.pi * z
     return (theta_next, z)
 
 
@@ -142,9 +142,9 @@ def _value_and_entries(theta, I, tau):
     x0 = 0.1 / tau
     x2 = 1.0 + c
     theta1 = theta + x0 * (1.0 - c + x2 * I)
-    x6 = theta1 - 3.141592653589793
+    x6 = theta1 - jnp.pi
     z = (x6 > 0.0).astype(x6.dtype)
-    theta_next = theta1 - 6.283185307179586 * z
+    theta_next = theta1 - 2.0 * jnp.pi * z
     # elemental partials
     p0 = jnp.sin(theta)
     p3 = 1.0 + 10.0 * jnp.abs(x6)
@@ -170,7 +170,7 @@ def _cotangents(theta, I, x0, ct_theta_next, ct_z):
     c = jnp.cos(theta)
     x2 = 1.0 + c
     theta1 = theta + x0 * (1.0 - c + x2 * I)
-    x6 = theta1 - 3.141592653589793
+    x6 = theta1 - jnp.pi
     # elemental partials
     p0 = jnp.sin(theta)
     p4 = (1.0 + 10.0 * jnp.abs(x6)) ** 2
@@ -189,7 +189,7 @@ def _vjp(theta, I, tau, ct_theta_next, ct_z):
     x0 = 0.1 / tau
     x2 = 1.0 + c
     theta1 = theta + x0 * (1.0 - c + x2 * I)
-    x6 = theta1 - 3.141592653589793
+    x6 = theta1 - jnp.pi
     # elemental partials
     p0 = jnp.sin(theta)
     p4 = (1.0 + 10.0 * jnp.abs(x6)) ** 2
@@ -208,9 +208,9 @@ def _jvp(theta, I, tau, t_theta, t_I):
     x0 = 0.1 / tau
     x2 = 1.0 + c
     theta1 = theta + x0 * (1.0 - c + x2 * I)
-    x6 = theta1 - 3.141592653589793
+    x6 = theta1 - jnp.pi
     z = (x6 > 0.0).astype(x6.dtype)
-    theta_next = theta1 - 6.283185307179586 * z
+    theta_next = theta1 - 2.0 * jnp.pi * z
     # elemental partials
     p0 = jnp.sin(theta)
     p4 = (1.0 + 10.0 * jnp.abs(x6)) ** 2
@@ -535,7 +535,7 @@ GRADGEN = {
     "source": "models/theta.py",
     "function": "theta_step",
     "digest": "sha256:71d382d6edc0797c8b2e1aa05b659ba8f18c6be14bc1c78f1ea68850be05a9d7",
-    "text": "sha256:5caf24c61dd109c005987de368cdcd3e9baf0f56a1eff206c3ced6b14200d4bf",
+    "text": "sha256:ca27db6f477c0d6797b7f015a8e78d81b3bfb15202dae37fa4f09b438e1dd114",
     "wrt": ("theta", "I"),
     "elimination": "vertex",
     "order": (

@@ -346,7 +346,7 @@ def _jvp(v, h, n, I, gNa, gK, gL, phi, t_v, t_h, t_n, t_I):
     n_next = n + x42 * (an * x48 - x50)
     # accumulation
     t8 = 1.0 - m
-    t14 = h * t_v * (0.2222222222222222 * x0 * x9 / x29 - x4 * am * t8 + t8)
+    t14 = h * t_v * (4.0 / 18.0 * x0 * x9 / x29 - x4 * am * t8 + t8)
     t23 = 0.3 * gNa * m**2 * x33 * (t14 + 0.3333333333333333 * t_h * x0) / x5 / x29
     t31 = 0.04 * (n**3 * gK * t_n * x36 + 0.25 * (t23 + t_v * (x32 + (x35 + gL)) - t_I))
     t_v_next = t_v - t31
@@ -728,7 +728,7 @@ GRADGEN = {
     "source": "models/wang_buzsaki.py",
     "function": "wang_buzsaki_step",
     "digest": "sha256:0b537a655b4d57ef046d00c354d74d46a0383450b61bca6c04684989d6b17844",
-    "text": "sha256:67ed847091e0ac62df959ec4187d67d17263e8df8de6d698fc6a7602402e9b2c",
+    "text": "sha256:e2215ec52a36e0ba20eea079fe6db1dafd48bc79cee8f90e44111a081837d25a",
     "wrt": ("v", "h", "n", "I"),
     "elimination": "vertex",
     "order": (

@@ -197,14 +197,13 @@ def _vjp(v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k
     t46 = t34 * (50.0 - v)
     t47 = 0.01 * ct_m_next
     t48 = 0.01 * ct_h_next
-    t28 = x44 * (0.010000000000000002 * (jnp.where(small, 0.5, p3) - t25))
     t53 = 0.01 * ct_k_next
-    t58 = t47 * (x42 * (0.1 * t13) - m * (-0.2222222222222222 * x14))
+    t38 = ct_v_next - t34 * (gL + x39 + (x37 + x41)) + t34 @ g.T
     d_m = ct_m_next + t46 * (h * (gNa * p6)) - t47 * (am + bm)
-    t59 = ct_v_next - t34 * (gL + x39 + (x37 + x41)) + t34 @ g.T + t58
+    t61 = t48 * (h * (p2 * (-0.1 * x20)) + 0.07 * x43 * (-0.05 * x16))
     d_h = ct_h_next + t46 * x36 - t48 * (ah + bh)
-    t62 = t59 + t48 * (h * (p2 * (-0.1 * x20)) + 0.07 * x43 * (-0.05 * x16))
-    d_v = t62 + t53 * (t28 + 0.0125 * x45)
+    t64 = t53 * (x44 * (0.1 * 0.1 * (jnp.where(small, 0.5, p3) - t25)) + 0.0125 * x45)
+    d_v = t38 + t47 * (x42 * (0.1 * t13) - m * (-4.0 / 18.0 * x14)) + t61 + t64
     d_k = ct_k_next - t34 * (x40 * (gK * p8)) - t53 * (an + bn)
     return (d_v, d_m, d_h, d_k, d_x, d_w, d_g)
 
@@ -264,7 +263,7 @@ def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
     t42 = 0.1 * (jnp.where(small, 0.0, p3) - t32 + jnp.where(small, 0.5, 0.0))
     t55 = x52 * jnp.where(x3, 0.05, 0.1 * (p0 - p1 * jnp.where(x3, 0.0, x8)))
     t60 = x @ t_w + v @ t_g - v * t_g.sum(1) + t43 + t_x @ w - (x40 + x37 + x44) * t_v
-    t64 = 0.01 * (t55 - 4.0 * m * (-0.05555555555555555 * x14)) * t_v
+    t64 = 0.01 * (t55 - 4.0 * m * (-1.0 / 18.0 * x14)) * t_v
     t71 = t_h + 0.01 * ((-0.05 * x58 - h * (p2 * (0.1 * x20))) * t_v - (bh + ah) * t_h)
     t72 = t_m + (t64 - 0.01 * (bm * t_m + am * t_m))
     t68 = (0.001 * x62 * t42 - 0.01 * (k * (-0.0015625 * x34))) * t_v
@@ -276,73 +275,6 @@ def _jvp(v, m, h, k, x, w, g, gNa, gK, gL, t_v, t_m, t_h, t_k, t_x, t_w, t_g):
 def _residuals(v, m, h, k, x, w, g, gNa, gK, gL):
     """What the backward pass is given: 0 operations."""
     return (v, m, h, k, x, w, g, gNa, gK, gL)
-
-
-def _cotangents(
-    v, m, h, k, x, w, g, gNa, gK, gL, ct_v_next, ct_m_next, ct_h_next, ct_k_next
-):
-    """Cotangents of the inputs from those of the outputs and what was kept: 3,602,176 operations."""
-    # sizes
-    n = v.shape[1]
-    # primal
-    x1 = (v + 40.0) / 10.0
-    x3 = jnp.abs(x1) < 0.001
-    x8 = jnp.exp(-jnp.where(x3, 1.0, x1))
-    x9 = 1.0 - x8
-    x10 = x1 / x9
-    am = jnp.where(x3, 1.0 + 0.5 * x1, x10)
-    x12 = -(v + 65.0)
-    x14 = jnp.exp(x12 / 18.0)
-    bm = 4.0 * x14
-    x16 = jnp.exp(x12 / 20.0)
-    ah = 0.07 * x16
-    x20 = jnp.exp(-(v + 35.0) / 10.0)
-    x21 = 1.0 + x20
-    bh = 1.0 / x21
-    x23 = (v + 55.0) / 10.0
-    small = jnp.abs(x23) < 0.001
-    x29 = jnp.exp(-jnp.where(small, 1.0, x23))
-    x30 = 1.0 - x29
-    x31 = x23 / x30
-    an = 0.1 * jnp.where(small, 1.0 + 0.5 * x23, x31)
-    bn = 0.125 * jnp.exp(x12 / 80.0)
-    x36 = gNa * m**3
-    x37 = x36 * h
-    x39 = gK * k**4
-    x40 = v + 77.0
-    x41 = g.sum(1)
-    x42 = 1.0 - m
-    x43 = 1.0 - h
-    x44 = 1.0 - k
-    x45 = bn * k
-    # elemental partials
-    p0 = 1.0 / x9
-    p1 = x10 / x9
-    p2 = bh / x21
-    p3 = 1.0 / x30
-    p4 = x31 / x30
-    p6 = 3.0 * m**2
-    p8 = 4.0 * k**3
-    # accumulation
-    t13 = jnp.where(x3, 0.5, p0) - jnp.where(x3, 0.0, p1) * jnp.where(x3, 0.0, x8)
-    t25 = jnp.where(small, 0.0, p4) * jnp.where(small, 0.0, x29)
-    t34 = 0.01 * ct_v_next
-    d_x = t34 @ w.T
-    d_w = x.T @ t34
-    d_g = v.T @ t34 + (-(t34 * v)).sum(0, keepdims=True).reshape(n)[:, None]
-    t46 = t34 * (50.0 - v)
-    t47 = 0.01 * ct_m_next
-    t48 = 0.01 * ct_h_next
-    t28 = x44 * (0.010000000000000002 * (jnp.where(small, 0.5, p3) - t25))
-    t53 = 0.01 * ct_k_next
-    t58 = t47 * (x42 * (0.1 * t13) - m * (-0.2222222222222222 * x14))
-    d_m = ct_m_next + t46 * (h * (gNa * p6)) - t47 * (am + bm)
-    t59 = ct_v_next - t34 * (gL + x39 + (x37 + x41)) + t34 @ g.T + t58
-    d_h = ct_h_next + t46 * x36 - t48 * (ah + bh)
-    t62 = t59 + t48 * (h * (p2 * (-0.1 * x20)) + 0.07 * x43 * (-0.05 * x16))
-    d_v = t62 + t53 * (t28 + 0.0125 * x45)
-    d_k = ct_k_next - t34 * (x40 * (gK * p8)) - t53 * (an + bn)
-    return (d_v, d_m, d_h, d_k, d_x, d_w, d_g)
 
 
 @jax.custom_vjp
@@ -370,7 +302,7 @@ def _backward(residuals, cotangents):
     kept, primals = residuals
     cotangents = tuple(map(_instantiated, cotangents))
     d_v, d_m, d_h, d_k, d_x, d_w, d_g = _pull_back(
-        _cotangents,
+        _vjp,
         kept,
         primals,
         (cotangents[0], cotangents[1], cotangents[2], cotangents[3]),
@@ -725,7 +657,7 @@ GRADGEN = {
     "source": "models/layers/hh_gap_junctions.py",
     "function": "hh_gap_junctions",
     "digest": "sha256:5c2a11c4ca3c9e287a36b1aa4e08125c9934495cc44a15c581d8f8ea9c3a7b26",
-    "text": "sha256:3353200d484ae5e544908d4270561f0d8c72c3df12b33ab4f1c3c9d62485877c",
+    "text": "sha256:d9bfcfb88cdc7859b37338d7350ad318c77c08990c73cb34e87fb0ed12982d14",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)", "m": "(batch, n)", "h": "(batch, n)", "k": "(batch, n)",

@@ -146,7 +146,7 @@ def _vjp(v, x, kernel, bias, w, th, ct_0, ct_z):
     x7 = 1.0 - z
     # elemental partials
     p1 = x2 * (1.0 - x2)
-    p4 = 1.0 + (3.141592653589793 * x5) ** 2
+    p4 = 1.0 + (jnp.pi * x5) ** 2
     # accumulation
     d_u = ct_0 * x7 + (ct_z - ct_0 * u) / p4
     d_i = d_u * x2
@@ -203,7 +203,7 @@ def _jvp(v, x, kernel, bias, w, th, t_v, t_x, t_kernel, t_bias, t_w):
     x8 = u * x7
     # elemental partials
     p1 = x2 * (1.0 - x2)
-    p4 = 1.0 + (3.141592653589793 * x5) ** 2
+    p4 = 1.0 + (jnp.pi * x5) ** 2
     # accumulation
     t0 = lax.conv_general_dilated(
         t_x,
@@ -264,7 +264,7 @@ def _cotangents(x, kernel, w, th, x3, u, ct_0, ct_z):
     x7 = 1.0 - z
     # elemental partials
     p1 = x2 * (1.0 - x2)
-    p4 = 1.0 + (3.141592653589793 * x5) ** 2
+    p4 = 1.0 + (jnp.pi * x5) ** 2
     # accumulation
     d_u = ct_0 * x7 + (ct_z - ct_0 * u) / p4
     d_i = d_u * x2
@@ -649,7 +649,7 @@ GRADGEN = {
     "source": "models/layers/lif_conv.py",
     "function": "lif_conv",
     "digest": "sha256:627a18d84fccf1ffef325b781ea5aa858379d9f8fc1f29462e551e0fc0b1c12f",
-    "text": "sha256:a3b9eaad655e37a221c3c4d2658f4d02dd104043439231632158477044c23195",
+    "text": "sha256:9463594671d08379fb5e46c4ea5dc300bb78fb3d6541e35ccde110e33b07b65c",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, c_out, height, width)", "x": "(batch, c_in, height, width)",

@@ -302,7 +302,7 @@ def _vjp(k1, b1, k2, b2, out, xs, labels, tau, ct_out_new):
             ),
             t24,
         )[1](t3)[0]
-        d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
+        d_v_new = d_v + (x + t33) / (1.0 + (jnp.pi * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36
         t32 = 1.0 - jnp.where(t19, (t28 > 0.0).astype(t28.dtype), second)
@@ -359,7 +359,7 @@ def _vjp(k1, b1, k2, b2, out, xs, labels, tau, ct_out_new):
             ),
             t24,
         )[1](x_3)[0]
-        d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
+        d_v_new = d_v + (x + t33) / (1.0 + (jnp.pi * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36
         t32 = 1.0 - jnp.where(t19, (t28 > 0.0).astype(t28.dtype), first)
@@ -499,7 +499,7 @@ def _jvp(k1, b1, k2, b2, out, xs, labels, tau, t_k1, t_b1, t_k2, t_b2, t_out):
         t32 = t23 * t_v
         t34 = v * x_1
         t_v_new_1 = t32 - t34 + (t4 + x_3 + (t34 - t32)) / tau
-        t38 = t_v_new_1 / (1.0 + (3.141592653589793 * t26) ** 2)
+        t38 = t_v_new_1 / (1.0 + (jnp.pi * t26) ** 2)
         t39 = jax.jvp(
             lambda _x: lax.reduce_window(
                 _x,
@@ -554,7 +554,7 @@ def _jvp(k1, b1, k2, b2, out, xs, labels, tau, t_k1, t_b1, t_k2, t_b2, t_out):
         t32 = t23 * t_v
         t34 = v * x_1
         t_v_new_1 = t32 - t34 + (t11 + x_3 + (t34 - t32)) / tau
-        t38 = t_v_new_1 / (1.0 + (3.141592653589793 * t26) ** 2)
+        t38 = t_v_new_1 / (1.0 + (jnp.pi * t26) ** 2)
         t39 = jax.jvp(
             lambda _x: lax.reduce_window(
                 _x,
@@ -691,7 +691,7 @@ def _value_and_gradient(k1, b1, k2, b2, out, xs, labels, tau):
             ),
             t23,
         )[1](t2)[0]
-        d_v_new = d_v + (x + t32) / (1.0 + (3.141592653589793 * t21) ** 2)
+        d_v_new = d_v + (x + t32) / (1.0 + (jnp.pi * t21) ** 2)
         t35 = d_v_new / tau
         d_v_new_1 = d_v_new - t35
         t31 = 1.0 - jnp.where(t18, (t27 > 0.0).astype(t27.dtype), second)
@@ -748,7 +748,7 @@ def _value_and_gradient(k1, b1, k2, b2, out, xs, labels, tau):
             ),
             t23,
         )[1](x_3)[0]
-        d_v_new = d_v + (x + t32) / (1.0 + (3.141592653589793 * t21) ** 2)
+        d_v_new = d_v + (x + t32) / (1.0 + (jnp.pi * t21) ** 2)
         t35 = d_v_new / tau
         d_v_new_1 = d_v_new - t35
         t31 = 1.0 - jnp.where(t18, (t27 > 0.0).astype(t27.dtype), first)
@@ -905,7 +905,7 @@ def _cotangents(k2, out, xs, tau, x7, x11, p0, t4, t14, ct_out_new):
             ),
             t24,
         )[1](t3)[0]
-        d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
+        d_v_new = d_v + (x + t33) / (1.0 + (jnp.pi * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36
         t32 = 1.0 - jnp.where(t19, (t28 > 0.0).astype(t28.dtype), second)
@@ -962,7 +962,7 @@ def _cotangents(k2, out, xs, tau, x7, x11, p0, t4, t14, ct_out_new):
             ),
             t24,
         )[1](x_3)[0]
-        d_v_new = d_v + (x + t33) / (1.0 + (3.141592653589793 * t22) ** 2)
+        d_v_new = d_v + (x + t33) / (1.0 + (jnp.pi * t22) ** 2)
         t36 = d_v_new / tau
         d_v_new_1 = d_v_new - t36
         t32 = 1.0 - jnp.where(t19, (t28 > 0.0).astype(t28.dtype), first)
@@ -1376,7 +1376,7 @@ GRADGEN = {
     "source": "models/networks/convolutional_loss.py",
     "function": "convolutional_loss",
     "digest": "sha256:b83f83c3d13bb7cb24815a03120243cb5b6bd5db0d5b535d0df85a860701607c",
-    "text": "sha256:93b6db66a8f4b68cb172c85d640818076604d9ac14bf2e0aaa92c36e77b4df97",
+    "text": "sha256:18135c056a6159fdd32fbf1b8f53691a5ef0e9ea4cf634af80877136c54321b4",
     "mode": "arrays",
     "shapes": {
         "params.k1": "(c, 2, 3, 3)", "params.b1": "(c,)", "params.k2": "(c, c, 3, 3)",

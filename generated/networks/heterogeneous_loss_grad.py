@@ -167,7 +167,7 @@ def _primal(bias, leak, tau_i, tau_v, threshold, u, v, w, xs, labels):
         i_new = beta * i + x_1 + x @ v + bias
         v_new = alpha * v_1 + x22 * i_new - threshold_new * x
         x68 = (v_new - threshold_new) / threshold_new
-        soft = jnp.arctan(3.141592653589793 * x68) / 3.141592653589793
+        soft = jnp.arctan(jnp.pi * x68) / jnp.pi
         x74 = (x68 > 0.0).astype(x68.dtype) - soft + soft
         return (i_new, v_new, x74), x74
 
@@ -229,7 +229,7 @@ def _vjp(bias, leak, tau_i, tau_v, threshold, u, v, w, xs, labels, ct_out):
         i_new = beta * i + x_1 + x @ v + bias
         v_new = alpha * v_1 + x22 * i_new - threshold_new * x
         x63 = (v_new - threshold_new) / threshold_new
-        soft = jnp.arctan(3.141592653589793 * x63) / 3.141592653589793
+        soft = jnp.arctan(jnp.pi * x63) / jnp.pi
         x69 = (x63 > 0.0).astype(x63.dtype) - soft + soft
         return (i_new, v_new, x69), (x69, i_new, v_new)
 
@@ -294,8 +294,8 @@ def _vjp(bias, leak, tau_i, tau_v, threshold, u, v, w, xs, labels, ct_out):
         t36 = x_6 - 1
         t41 = (v_1 - threshold_new) / threshold_new
         t46 = jnp.where(t35, lax.dynamic_index_in_dim(x26, t36, keepdims=False), zero)
-        t44 = 1.0 + jnp.square(3.141592653589793 * t41)
-        t49 = 3.141592653589793 * (0.3183098861837907 * (x + x_7 @ u.T) / t44)
+        t48 = 1.0 / jnp.pi * (x + x_7 @ u.T) / (1.0 + jnp.square(jnp.pi * t41))
+        t49 = jnp.pi * t48
         t52 = t49 / threshold_new
         d_v_new = d_v_1 + t52
         d_i_new = d_i + d_v_new * x22
@@ -377,7 +377,7 @@ def _jvp(
         i_new = beta * i + x_1 + x @ v + bias
         v_new = alpha * v_1 + x22 * i_new - threshold_new * x
         x68 = (v_new - threshold_new) / threshold_new
-        soft = jnp.arctan(3.141592653589793 * x68) / 3.141592653589793
+        soft = jnp.arctan(jnp.pi * x68) / jnp.pi
         x74 = (x68 > 0.0).astype(x68.dtype) - soft + soft
         return (i_new, v_new, x74), x74
 
@@ -430,8 +430,8 @@ def _jvp(
         i_new = beta * i + x_1 + x @ v + bias
         v_new = alpha * v_1 + x22 * i_new - threshold_new * x
         t42 = (v_new - threshold_new) / threshold_new
-        t43 = 3.141592653589793 * t42
-        soft = jnp.arctan(t43) / 3.141592653589793
+        t43 = jnp.pi * t42
+        soft = jnp.arctan(t43) / jnp.pi
         t48 = (t42 > 0.0).astype(t42.dtype) - soft + soft
         t51 = 1.0 + jnp.square(t43)
         t52 = i * t_beta
@@ -450,8 +450,8 @@ def _jvp(
         t_i_new = t_bias + (x_5 + (x_1 + beta * t_i) + (x_3 + x @ v))
         t45 = x_2 + alpha * t_v_1 + (x_6 + x22 * t_i_new)
         t_v_new = t45 - (x_4 + threshold_new * x)
-        t49 = 3.141592653589793 * ((t_v_new - t_threshold_new) / threshold_new - x_7)
-        t_soft = 0.3183098861837907 * (t49 / x_8)
+        t50 = jnp.pi * ((t_v_new - t_threshold_new) / threshold_new - x_7) / x_8
+        t_soft = 1.0 / jnp.pi * t50
         return (t_i_new, t_v_new, t_soft), t_soft
 
     _, t19 = _scan(step_3, (zero, zero, zero), (t11, t12, t17, t14, t3, t13, t15, t10))
@@ -511,7 +511,7 @@ def _value_and_gradient(bias, leak, tau_i, tau_v, threshold, u, v, w, xs, labels
         i_new = beta * i + x_1 + x @ v + bias
         v_new = alpha * v_1 + x22 * i_new - threshold_new * x
         x68 = (v_new - threshold_new) / threshold_new
-        soft = jnp.arctan(3.141592653589793 * x68) / 3.141592653589793
+        soft = jnp.arctan(jnp.pi * x68) / jnp.pi
         x74 = (x68 > 0.0).astype(x68.dtype) - soft + soft
         return (i_new, v_new, x74), (x74, i_new, v_new)
 
@@ -589,8 +589,8 @@ def _value_and_gradient(bias, leak, tau_i, tau_v, threshold, u, v, w, xs, labels
         t35 = x_6 - 1
         t40 = (v_1 - threshold_new) / threshold_new
         t45 = jnp.where(t34, lax.dynamic_index_in_dim(x26, t35, keepdims=False), zero)
-        t43 = 1.0 + jnp.square(3.141592653589793 * t40)
-        t48 = 3.141592653589793 * (0.3183098861837907 * (x + x_7 @ u.T) / t43)
+        t47 = 1.0 / jnp.pi * (x + x_7 @ u.T) / (1.0 + jnp.square(jnp.pi * t40))
+        t48 = jnp.pi * t47
         t51 = t48 / threshold_new
         d_v_new = d_v_1 + t51
         d_i_new = d_i + d_v_new * x22
@@ -647,7 +647,7 @@ def _residuals(bias, leak, tau_i, tau_v, threshold, u, v, w, xs, labels):
         i_new = beta * i + x_1 + x @ v + bias
         v_new = alpha * v_1 + x22 * i_new - threshold_new * x
         x68 = (v_new - threshold_new) / threshold_new
-        soft = jnp.arctan(3.141592653589793 * x68) / 3.141592653589793
+        soft = jnp.arctan(jnp.pi * x68) / jnp.pi
         x74 = (x68 > 0.0).astype(x68.dtype) - soft + soft
         return (i_new, v_new, x74), (x74, i_new, v_new)
 
@@ -775,8 +775,8 @@ def _cotangents(
         t36 = x_6 - 1
         t41 = (v_1 - threshold_new) / threshold_new
         t46 = jnp.where(t35, lax.dynamic_index_in_dim(x26, t36, keepdims=False), zero)
-        t44 = 1.0 + jnp.square(3.141592653589793 * t41)
-        t49 = 3.141592653589793 * (0.3183098861837907 * (x + x_7 @ u.T) / t44)
+        t48 = 1.0 / jnp.pi * (x + x_7 @ u.T) / (1.0 + jnp.square(jnp.pi * t41))
+        t49 = jnp.pi * t48
         t52 = t49 / threshold_new
         d_v_new = d_v_1 + t52
         d_i_new = d_i + d_v_new * x22
@@ -1276,7 +1276,7 @@ GRADGEN = {
     "source": "models/networks/heterogeneous_loss.py",
     "function": "heterogeneous_loss",
     "digest": "sha256:30ca8c2b5e39310ba8e04ea186348b656d73cc78c498205b76f40e95e0482acf",
-    "text": "sha256:2f65520886a8d8e8c72b2dfeb1b3197ae12ea933dc5181262e5d3414b56aeb96",
+    "text": "sha256:23e24a281c8b0b1f891acfe12819dd91e0174f9f7c12203a71385de2e0612c0e",
     "mode": "arrays",
     "shapes": {
         "params.bias": "(n,)", "params.tau_i": "(n,)", "params.tau_v": "(n,)",

@@ -239,7 +239,6 @@ def _vjp(w, gNa, gK, xs, targets, gL, ct_out):
             t74 = 1.0 + t73
             bh_new = 1.0 / t74
             t81 = jnp.exp(t35 / 20.0)
-            t83 = (1.0 - h) * (0.0035000000000000005 * t81)
             t87 = v_1 + 55.0
             t90 = jnp.exp(-t87 / 10.0)
             t91 = 1.0 - t90
@@ -250,14 +249,14 @@ def _vjp(w, gNa, gK, xs, targets, gL, ct_out):
             t107 = 0.02 * d_m
             t108 = 0.02 * d_n
             t113 = 0.02 * d_h
-            t110 = d_v + t107 * (0.05555555555555555 * (bm_new * m))
+            t110 = d_v + t107 * (1.0 / 18.0 * (bm_new * m))
             t118 = t106 * (t55 * h)
             t119 = t106 * (v_1 + 77.0)
             t120 = t107 * (1.0 - m) * (0.1 / t45 - am_new / t45 * (0.1 * t44))
             d_m_new = d_m - t107 * (bm_new + am_new) + t118 * (gNa * (3.0 * m**2))
-            t121 = t110 - t106 * (gL + (gK * t48 + t51 * h)) + t120
+            t84 = -0.1 * (h * (bh_new / t74 * t73)) - (1.0 - h) * (0.07 / 20.0 * t81)
             d_h_new = d_h + t106 * (t55 * t51) - t113 * (0.07 * t81 + bh_new)
-            t129 = t121 + t113 * (-0.1 * (h * (bh_new / t74 * t73)) - t83)
+            t129 = t110 - t106 * (gL + (gK * t48 + t51 * h)) + t120 + t113 * t84
             d_v_new = t129 + t108 * (t98 - -0.125 * n_1 * (0.0125 * t101))
             t125 = d_n - t119 * (gK * (4.0 * n_1**3))
             d_n_new = t125 - t108 * (0.125 * t101 + an_new)
@@ -395,10 +394,9 @@ def _jvp(w, gNa, gK, xs, targets, gL, t_w, t_gNa, t_gK):
             n_new = n_1 + 0.02 * (an_new * t65 - bn_new * n_1)
             t98 = h * (t43 * t_gNa + gNa * (3.0 * m**2) * t_m) + t44 * t_h
             t109 = t55 * (0.1 / t23 - am_new / t23 * (0.1 * t22))
-            t114 = t60 * (0.0035000000000000005 * t29)
             t118 = t65 * (0.01 / t40 - 0.1 * (an_new / t40 * t39))
-            t124 = (t109 - -4.0 * m * (0.05555555555555555 * t27)) * t_v
-            t126 = (-0.1 * (h * (bh_new / t34) * t33) - t114) * t_v
+            t124 = (t109 - -4.0 * m * (1.0 / 18.0 * t27)) * t_v
+            t126 = (-0.1 * (h * (bh_new / t34) * t33) - t60 * (0.07 / 20.0 * t29)) * t_v
             t123 = t7 + (50.0 - v_1) * t98 - (gL + (t45 + t48)) * t_v
             t129 = (0.0125 * (0.125 * n_1 * t42) + t118) * t_v - (an_new + bn_new) * t_n
             t134 = t_n + 0.02 * t129
@@ -512,7 +510,6 @@ def _value_and_gradient(w, gNa, gK, xs, targets, gL):
             t73 = 1.0 + t72
             bh_new = 1.0 / t73
             t80 = jnp.exp(t34 / 20.0)
-            t82 = (1.0 - h) * (0.0035000000000000005 * t80)
             t86 = v_1 + 55.0
             t89 = jnp.exp(-t86 / 10.0)
             t90 = 1.0 - t89
@@ -523,14 +520,14 @@ def _value_and_gradient(w, gNa, gK, xs, targets, gL):
             t106 = 0.02 * d_m
             t107 = 0.02 * d_n
             t112 = 0.02 * d_h
-            t109 = d_v + t106 * (0.05555555555555555 * (bm_new * m))
+            t109 = d_v + t106 * (1.0 / 18.0 * (bm_new * m))
             t117 = t105 * (t54 * h)
             t118 = t105 * (v_1 + 77.0)
             t119 = t106 * (1.0 - m) * (0.1 / t44 - am_new / t44 * (0.1 * t43))
             d_m_new = d_m - t106 * (bm_new + am_new) + t117 * (gNa * (3.0 * m**2))
-            t120 = t109 - t105 * (gL + (gK * t47 + t50 * h)) + t119
+            t83 = -0.1 * (h * (bh_new / t73 * t72)) - (1.0 - h) * (0.07 / 20.0 * t80)
             d_h_new = d_h + t105 * (t54 * t50) - t112 * (0.07 * t80 + bh_new)
-            t128 = t120 + t112 * (-0.1 * (h * (bh_new / t73 * t72)) - t82)
+            t128 = t109 - t105 * (gL + (gK * t47 + t50 * h)) + t119 + t112 * t83
             d_v_new = t128 + t107 * (t97 - -0.125 * n_1 * (0.0125 * t100))
             t124 = d_n - t118 * (gK * (4.0 * n_1**3))
             d_n_new = t124 - t107 * (0.125 * t100 + an_new)
@@ -667,7 +664,6 @@ def _cotangents(gNa, gK, xs, targets, gL, x26, x28, t2, t3, t4, ct_out):
             t74 = 1.0 + t73
             bh_new = 1.0 / t74
             t81 = jnp.exp(t35 / 20.0)
-            t83 = (1.0 - h) * (0.0035000000000000005 * t81)
             t87 = v_1 + 55.0
             t90 = jnp.exp(-t87 / 10.0)
             t91 = 1.0 - t90
@@ -678,14 +674,14 @@ def _cotangents(gNa, gK, xs, targets, gL, x26, x28, t2, t3, t4, ct_out):
             t107 = 0.02 * d_m
             t108 = 0.02 * d_n
             t113 = 0.02 * d_h
-            t110 = d_v + t107 * (0.05555555555555555 * (bm_new * m))
+            t110 = d_v + t107 * (1.0 / 18.0 * (bm_new * m))
             t118 = t106 * (t55 * h)
             t119 = t106 * (v_1 + 77.0)
             t120 = t107 * (1.0 - m) * (0.1 / t45 - am_new / t45 * (0.1 * t44))
             d_m_new = d_m - t107 * (bm_new + am_new) + t118 * (gNa * (3.0 * m**2))
-            t121 = t110 - t106 * (gL + (gK * t48 + t51 * h)) + t120
+            t84 = -0.1 * (h * (bh_new / t74 * t73)) - (1.0 - h) * (0.07 / 20.0 * t81)
             d_h_new = d_h + t106 * (t55 * t51) - t113 * (0.07 * t81 + bh_new)
-            t129 = t121 + t113 * (-0.1 * (h * (bh_new / t74 * t73)) - t83)
+            t129 = t110 - t106 * (gL + (gK * t48 + t51 * h)) + t120 + t113 * t84
             d_v_new = t129 + t108 * (t98 - -0.125 * n_1 * (0.0125 * t101))
             t125 = d_n - t119 * (gK * (4.0 * n_1**3))
             d_n_new = t125 - t108 * (0.125 * t101 + an_new)
@@ -1094,7 +1090,7 @@ GRADGEN = {
     "source": "models/networks/hodgkin_huxley_loss.py",
     "function": "hodgkin_huxley_loss",
     "digest": "sha256:188acc9ddccdba814b922b2ef98920d92adeeb42538ac45a76297e5402dcf432",
-    "text": "sha256:c1b348bfb8d5803c98f75ed356580f339206ded975938bea6cbc6120e6f3a4dd",
+    "text": "sha256:686d477dbe419380bba052398bf7da6b42570e01c7ce2cd865b09e32e2bacc68",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)", "params.gNa": "(n,)", "params.gK": "(n,)",

@@ -266,7 +266,7 @@ def _vjp(w1, w2, out, xs, labels, alpha, beta, gamma, l1, l2, most, ct_loss, ct_
     excess = jnp.maximum(x34, 0.0)
     # elemental partials
     p0 = 1.0 / batch
-    p4 = jnp.where(x34 > 0.0, 1.0, jnp.where(x34 == 0.0, 0.5, 0.0))
+    p4 = _larger(x34, 0.0)
     p5 = 2.0 * excess
     # accumulation
     t3 = ct_loss * l2 * p0 * p5 * p4
@@ -603,7 +603,7 @@ def _jvp(w1, w2, out, xs, labels, alpha, beta, gamma, l1, l2, most, t_w1, t_w2, 
     x48 = lax.argmax(logits, 1, int) == labels.astype(int)
     # elemental partials
     p0 = 1.0 / batch
-    p4 = jnp.where(x37 > 0.0, 1.0, jnp.where(x37 == 0.0, 0.5, 0.0))
+    p4 = _larger(x37, 0.0)
     p5 = 2.0 * excess
     # accumulation
     t0 = lax.optimization_barrier(x9)
@@ -717,7 +717,7 @@ def _value_and_gradient(w1, w2, out, xs, labels, alpha, beta, gamma, l1, l2, mos
     x51 = lax.argmax(logits, 1, int) == labels.astype(int)
     # elemental partials
     p0 = 1.0 / batch
-    p4 = jnp.where(x40 > 0.0, 1.0, jnp.where(x40 == 0.0, 0.5, 0.0))
+    p4 = _larger(x40, 0.0)
     p5 = 2.0 * excess
     # accumulation
     t1 = l2 * p0 * p5 * p4
@@ -995,7 +995,7 @@ def _cotangents(
     x35 = jnp.concatenate([x33, x34], axis=1)
     excess = jnp.maximum(x40, 0.0)
     # elemental partials
-    p4 = jnp.where(x40 > 0.0, 1.0, jnp.where(x40 == 0.0, 0.5, 0.0))
+    p4 = _larger(x40, 0.0)
     p5 = 2.0 * excess
     # accumulation
     t3 = ct_loss * l2 * p0 * p5 * p4
@@ -1453,6 +1453,11 @@ def _no_tangent(tangent, name):
         )
 
 
+def _larger(one, other):
+    """The derivative of the larger of two values by one of them: 1, half on a tie, or 0."""
+    return jnp.where(one > other, 1.0, jnp.where(one == other, 0.5, 0.0))
+
+
 def _in_blocks(block, carry, parts, once, time, size, reverse=False):
     """A loop over time in blocks of so many steps; the last block has what is left.
 
@@ -1563,7 +1568,7 @@ GRADGEN = {
     "source": "models/networks/rate_loss.py",
     "function": "rate_loss",
     "digest": "sha256:fc1182b0175af0e8b1c1ae03731a8efa2f214f3f95036b17b02e6785f8e2c158",
-    "text": "sha256:c3f95106e0b831c383b3c5c92e1cc36531b2ca129d5d37effc3481a66d13b8c5",
+    "text": "sha256:584b78bcb0d1d469dba270637d5d83c23ab463caef98cfaf15bc35301744b119",
     "mode": "arrays",
     "shapes": {
         "params.w1": "(n_in, n)", "params.w2": "(n, n)", "params.out": "(n, n_out)",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from gradgen.compile.choice import cheaper, dearer_last, most_finite
-from gradgen.compile.front import Front, of_neurons, open_front, ranges_of
+from gradgen.compile.front import Front, of_neurons, open_front
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.ordering import orders_for
 from gradgen.compile.outputs import require_functions
 from gradgen.compile.programs import candidates, replay, with_other_products
 from gradgen.compile.status import Status
-from gradgen.compile.verdict import couples_neurons, inexact, judge
+from gradgen.compile.verdict import asking_about, couples_neurons, inexact, judge
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.ir.graph import LinearGraph
@@ -94,16 +94,30 @@ def generate_from(
     cheapest one, and so does a rewritten one that is off in any other way.
     Raises InexactError, with the evidence kept, if no candidate is exact.
     """
-    graph, ranges = graph_of(front), ranges_of(front)
+    graph = graph_of(front)
     kept = None if recorded is None else replayed(front, graph, recorded)
+    with asking_about(front) as asked:
+
+        def checked(module: Module, text: str) -> Verdict:
+            status(f"verifying {front.source.function}")
+            return judge(front, module, text, asked)
+
+        batches = _batches(front, graph, kept, search_again, status)
+        return _first_exact(front, graph, batches, checked, recorded, kept)
+
+
+def _first_exact(
+    front: Front,
+    graph: LinearGraph,
+    batches: Iterator[list[Module]],
+    checked: Callable[[Module, str], Verdict],
+    recorded: Recipe | None,
+    kept: Module | None,
+) -> VerifiedText:
+    """The first module that is exact; of what costs as little, what is finite at more points."""
     fared: list[str] = []
     rejected: list[str] = []
-
-    def checked(module: Module, text: str) -> Verdict:
-        status(f"verifying {front.source.function}")
-        return judge(front, module, text, ranges)
-
-    for considered in _batches(front, graph, kept, search_again, status):
+    for considered in batches:
         for number, chosen in enumerate(considered, start=1):
             require_functions(front.source, chosen.emit, chosen.functions)
             text = render(chosen)

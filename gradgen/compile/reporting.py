@@ -52,6 +52,6 @@ def _times(front: ArrayFront, made: VerifiedArrays, status: Status) -> Times:
     from gradgen.verify.timing import time_arrays
 
     bind, without_objects = front.signature.bind, front.signature.without_objects
-    subject = ArraySubject(made.text, made.module, front.function, bind, without_objects)
+    subject = ArraySubject(made.module, front.function, bind, without_objects, text=made.text)
     with calling(front.source):
         return time_arrays(subject, with_checkpoints, ranges_of(front), status)

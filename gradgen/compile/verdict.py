@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from gradgen.compile.array_front import ArrayFront
-from gradgen.compile.front import Front
+from gradgen.compile.front import Front, ranges_of
 from gradgen.errors import GradgenError, InexactError
 from gradgen.files import keep_evidence
 from gradgen.frontend.tracing.blame import calling
+from gradgen.ir.emitted import HVP
 from gradgen.ir.module import Module, SecondOrder
+from gradgen.verify.asking import Asked, asking
 from gradgen.verify.check import verify
-from gradgen.verify.points import Range
-from gradgen.verify.subject import Subject
+from gradgen.verify.subject import Called, Subject
 from gradgen.verify.verdict import Verdict
 
 
-def judge(front: Front, module: Module, text: str, ranges: Mapping[str, Range]) -> Verdict:
+@contextmanager
+def asking_about(front: Front) -> Iterator[tuple[Asked, ...]]:
+    """Ask JAX about a source, and about its gradient where second derivatives are asked for.
+
+    As long as the context lasts, texts can be judged by that.
+    """
+    fronts = [front] if front.settings.emit != (HVP,) else []
+    if front.gradient is not None:
+        fronts.append(front.gradient)
+    sources = [Called(one, *_call_of(one)) for one in fronts]
+    with calling(front.source), asking(*sources, ranges=ranges_of(front)) as asked:
+        yield asked
+
+
+def judge(front: Front, module: Module, text: str, asked: tuple[Asked, ...]) -> Verdict:
     """What comes of holding a text against its source, and second derivatives against its
     gradient."""
     subjects = [subject_of(front, module.first_order, text)]
     if front.gradient is not None and module.second is not None:
         second = subject_of(front.gradient, module.second, text)
         subjects = [*subjects, second] if module.first_order.functions else [second]
-    with calling(front.source):
-        verdict = verify(subjects[0], ranges=ranges)
-        for subject in subjects[1:] if verdict.exact else ():
-            verdict = verdict.with_more(verify(subject, ranges=ranges))
-        return verdict
+    first, *others = zip(subjects, asked, strict=True)
+    verdict = verify(*first)
+    for one in others if verdict.exact else ():
+        verdict = verdict.with_more(verify(*one))
+    return verdict
 
 
 def subject_of(front: Front, module: Module | SecondOrder, text: str) -> Subject:
     """What is verified."""
+    return Subject(module, *_call_of(front), text=text)
+
+
+def _call_of(front: Front) -> tuple[Any, ...]:
+    """How the source's function is called."""
     signature = front.signature
-    return Subject(
-        text, module, front.function, signature.bind, signature.without_objects, front.vmapped
-    )
+    return front.function, signature.bind, signature.without_objects, front.vmapped
 
 
 def couples_neurons(front: Front) -> GradgenError:

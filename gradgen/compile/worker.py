@@ -6,6 +6,7 @@ a source prints is taken for a result, and a source that ends its process is an 
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pickle
@@ -13,12 +14,13 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from queue import SimpleQueue
 from typing import IO, Any, TypeVar
 
-from gradgen.compile.environment import require_jax
+from gradgen.compile.environment import keep_compiled_programs, require_jax
 from gradgen.compile.status import Status, mute
 from gradgen.errors import GradgenError, UnforeseenError
 from gradgen.files import read_standard_input
@@ -29,6 +31,8 @@ Work = Callable[..., T]
 
 _SECONDS_TO_END = 5.0
 """For a process that says no more."""
+_OBJECTS = 100_000
+"""After so many new ones Python looks for cycles."""
 
 
 def apart(
@@ -141,6 +145,11 @@ def _serve() -> None:
     sys.stdout = sys.stderr
     # derivatives are the same everywhere; the CPU starts fastest and is always there
     os.environ["JAX_PLATFORMS"] = "cpu"
+    keep_compiled_programs()
+    # tracing makes many objects and few cycles, which Python would look for all the time
+    gc.set_threshold(_OBJECTS)
+    # what cannot be kept or read again is compiled
+    warnings.filterwarnings("ignore", r"Error \w+ing persistent compilation cache entry")
     lock = threading.Lock()
 
     def answer(kind: str, value: Any) -> None:

@@ -10,11 +10,11 @@ from importlib.metadata import version
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.array_generation import judge_arrays, replayed_arrays
-from gradgen.compile.front import Front, open_front, ranges_of
+from gradgen.compile.front import Front, open_front
 from gradgen.compile.generation import replayed
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.status import Status
-from gradgen.compile.verdict import judge
+from gradgen.compile.verdict import asking_about, judge
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.graph import FACE
 from gradgen.ir.module import Module
@@ -205,6 +205,7 @@ def _judged(front: Front | ArrayFront, module: Module | ArrayModule, text: str) 
     """What comes of holding a committed text against its source."""
     if isinstance(front, Front):
         assert isinstance(module, Module)
-        return judge(front, module, text, ranges_of(front))
+        with asking_about(front) as asked:
+            return judge(front, module, text, asked)
     assert isinstance(module, ArrayModule)
     return judge_arrays(front, module, text, quick=True)

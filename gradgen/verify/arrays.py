@@ -55,7 +55,7 @@ def verify_arrays(
     `without_objects` tuples of objects; `ranges` are those of inputs by path. `quick` takes one set
     of sizes and the first dtype.
     """
-    subject = ArraySubject(text, module, function, bind, without_objects)
+    subject = ArraySubject(module, function, bind, without_objects, text=text)
     try:
         generated = Generated(subject, load(text, packages_of(module.source.text)))
     except IsolationError as error:

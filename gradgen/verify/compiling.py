@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.verify.floats import Array, same_bits
-from gradgen.verify.subject import Subject, result_leaves
+from gradgen.verify.subject import Called, result_leaves
 
 Compiled = Callable[..., Any]
 
@@ -102,12 +102,12 @@ def adds_up(text: str) -> bool:
     return "reduce" in _OPERATION.findall(text)
 
 
-def choose_compiler(subject: Subject, leaves: Sequence[Array]) -> Compiler:
+def choose_compiler(called: Called[Any], leaves: Sequence[Array]) -> Compiler:
     """The compiler under which the source's values agree with its eager execution most often."""
     arrays = [jnp.asarray(leaf) for leaf in leaves]
 
     def source(*leaves: Any) -> list[Any]:
-        return result_leaves(subject.source(leaves))
+        return result_leaves(called.source(leaves))
 
     text = jax.jit(source).lower(*arrays).as_text()
     if not is_elementwise(text):

@@ -13,7 +13,8 @@ import numpy as np
 from gradgen.errors import GradgenError
 from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
-from gradgen.verify.subject import Subject, result_leaves
+from gradgen.verify.points import Range
+from gradgen.verify.subject import Called, result_leaves
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Reference:
 class Oracle:
     """The source's values and Jacobians, compiled once for a dtype and a number of points."""
 
-    def __init__(self, subject: Subject, compiler: Compiler, leaves: Sequence[Array]) -> None:
+    def __init__(self, called: Called[Any], compiler: Compiler, leaves: Sequence[Array]) -> None:
         """Compile for leaves like these; raises GradgenError if JAX cannot differentiate at all."""
-        self._subject = subject
+        self._called = called
         self.compiler = compiler
         arrays = [jnp.asarray(leaf) for leaf in leaves]
         self.modes: tuple[str, ...] = ("forward", "reverse")
@@ -87,7 +88,7 @@ class Oracle:
             outputs, pull = jax.vjp(of_floats, *chosen)
             return jax.vjp(pull, jax.tree.map(jnp.zeros_like, outputs))[1](along)[0]
 
-        dtypes = [leaves[k].dtype for k in self._subject.wrt]
+        dtypes = [leaves[k].dtype for k in self._called.wrt]
         return self._products(product, leaves, tangents, dtypes)
 
     def pulled(self, leaves: Sequence[Array], cotangents: Array) -> Array:
@@ -96,9 +97,9 @@ class Oracle:
         def product(of_floats: Callable[..., Any], chosen: Any, along: Any) -> Any:
             return jax.vjp(of_floats, *chosen)[1](along)
 
-        outputs = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
+        outputs = jax.eval_shape(lambda *flat: self._called.source(flat), *leaves)
         flat = jax.tree.leaves(outputs)
-        dtypes = [flat[k].dtype for k in self._subject.floats]
+        dtypes = [flat[k].dtype for k in self._called.floats]
         return self._products(product, leaves, cotangents, dtypes)
 
     def _products(
@@ -108,14 +109,14 @@ class Oracle:
         vectors: Array,
         dtypes: Sequence[Any],
     ) -> Array:
-        subject = self._subject
+        called = self._called
 
         def at_a_point(leaves: Any, along: Any) -> Any:
             def of_floats(*chosen: Any) -> tuple[Any, ...]:
-                outputs = result_leaves(subject.direct(subject.with_differentiated(leaves, chosen)))
-                return tuple(outputs[k] for k in subject.floats)
+                outputs = result_leaves(called.direct(called.with_differentiated(leaves, chosen)))
+                return tuple(outputs[k] for k in called.floats)
 
-            return product(of_floats, tuple(leaves[k] for k in subject.wrt), along)
+            return product(of_floats, tuple(leaves[k] for k in called.wrt), along)
 
         arguments = (
             [jnp.asarray(leaf) for leaf in leaves],
@@ -125,19 +126,19 @@ class Oracle:
         return np.array([widest(one) for one in found])
 
     def left_out(
-        self, leaves: Sequence[Array], reference: Reference, stated: Sequence[bool]
+        self, leaves: Sequence[Array], reference: Reference, stated: Sequence[Range | None]
     ) -> Array:
         """(points,): where no mode is finite, and would be if inputs without a range were others.
 
         A neuron's constants are not all zero at once, as they may be in ranges that nobody stated.
-        `stated` says for which inputs somebody did.
+        `stated` are the ranges that somebody did.
         """
         broken = reference.broken
-        if all(stated) or broken.all() or not broken.any():
+        if None not in stated or broken.all() or not broken.any():
             return np.zeros_like(broken)
         good = int(np.flatnonzero(~broken)[0])
         moved = [
-            leaf if known else np.full_like(leaf, leaf[good])
+            np.full_like(leaf, leaf[good]) if known is None else leaf
             for leaf, known in zip(leaves, stated, strict=True)
         ]
         return np.asarray(broken & ~self(moved).broken)
@@ -149,7 +150,7 @@ class Oracle:
                 return (mode,), self.compiler(self._program((mode,)), *arrays)
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
-        source = self._subject.module.source
+        source = self._called.module.source
         raise GradgenError(
             f"JAX itself differentiates '{source.function}' neither forwards nor backwards",
             hint="; ".join(failures),
@@ -160,16 +161,16 @@ class Oracle:
 
     def _program(self, modes: Sequence[str]) -> Callable[..., Any]:
         """The source on scalars with its Jacobians, mapped over points."""
-        subject = self._subject
-        numbers = tuple(range(len(subject.wrt)))
+        called = self._called
+        numbers = tuple(range(len(called.wrt)))
         transforms = {"forward": jax.jacfwd, "reverse": jax.jacrev}
 
         def at_a_point(*leaves: Any) -> tuple[Any, list[Any]]:
             def of_floats(*chosen: Any) -> tuple[list[Any], list[Any]]:
-                outputs = result_leaves(subject.direct(subject.with_differentiated(leaves, chosen)))
-                return [outputs[k] for k in subject.floats], outputs
+                outputs = result_leaves(called.direct(called.with_differentiated(leaves, chosen)))
+                return [outputs[k] for k in called.floats], outputs
 
-            chosen = [leaves[k] for k in subject.wrt]
+            chosen = [leaves[k] for k in called.wrt]
             outputs: list[Any] = []
             jacobians = []
             for mode in modes:

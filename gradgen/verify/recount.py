@@ -91,7 +91,7 @@ def kinds_of(node: ast.AST) -> Iterator[str]:
             yield from _power(node.right)
         case ast.BinOp(op=ast.Mult(), right=ast.Constant(value=1.0)):
             return  # a conversion to a weakly typed float
-        case ast.BinOp():
+        case ast.BinOp() if not _is_number(node):
             yield _BINARY[type(node.op)]
         case ast.UnaryOp(op=ast.USub()) if not _is_number(node.operand):
             yield "neg"
@@ -104,8 +104,14 @@ def kinds_of(node: ast.AST) -> Iterator[str]:
 
 
 def _is_number(node: ast.expr) -> bool:
-    if isinstance(node, ast.Attribute):
-        return node.attr in ("inf", "nan")
+    """Whether Python has the number when it has read the text."""
+    match node:
+        case ast.Attribute():
+            return node.attr in ("inf", "nan", "pi")
+        case ast.BinOp():
+            return _is_number(node.left) and _is_number(node.right)
+        case ast.UnaryOp(op=ast.USub()):
+            return _is_number(node.operand)
     return isinstance(node, ast.Constant)
 
 
@@ -122,10 +128,12 @@ def _power(exponent: ast.expr) -> Iterator[str]:
 
 
 def _call(node: ast.Call) -> Iterator[str]:
-    name = ast.unparse(node.func).rpartition(".")[2]
+    name = ast.unparse(node.func).rpartition(".")[2].rstrip("_")
     if name in _FREE:
         return
-    if name == "clip":
+    if name == "_larger":
+        yield from ("compare", "compare", "select", "select")
+    elif name == "clip":
         yield from ("other", "other")
     elif name in ("sigmoid", "logistic"):
         yield from ("transcendental", "add", "div")

@@ -13,9 +13,10 @@ from gradgen.ir.code import WORKING, is_float
 from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.ir.module import Module
 from gradgen.verify import populations as people
+from gradgen.verify.asking import Asked
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.comparisons import Due
-from gradgen.verify.compiling import Compiler, choose_compiler, precision
+from gradgen.verify.compiling import Compiler, precision
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.floats import Array, epsilon, same_bits
 from gradgen.verify.functions import FunctionResults, comparisons, everything
@@ -23,7 +24,7 @@ from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
-from gradgen.verify.points import cast
+from gradgen.verify.points import Range, cast
 from gradgen.verify.rule import credible
 from gradgen.verify.rule_values import require_values
 from gradgen.verify.scale import Scales
@@ -31,8 +32,6 @@ from gradgen.verify.subject import Subject, result_leaves
 from gradgen.verify.values import beyond_fusion, flips, moved
 from gradgen.verify.verdict import SOURCE
 
-BOUNDARY_POINTS = 280
-"""At most so many points on boundaries; what is not used up is random points as well."""
 _MANY = 400
 """Programs of more instructions than this are compiled for fewer shapes, and never optimised."""
 
@@ -45,30 +44,23 @@ class Run:
         generated: Generated,
         shared: Generated,
         dtype: str,
-        drawn: Sequence[Array],
-        stated: Sequence[bool],
-        points: int,
-        seed: int,
-        wide: Future[Oracle] | None,
+        asked: Asked,
+        oracle: Future[Oracle],
     ) -> None:
-        """`shared` is the same text, its programs traced once; `wide` the oracle in float64, if
-        the source is compared in that as well.
-
-        `stated` says which inputs are drawn from a range that was stated.
-        """
+        """`shared` is the same text, its programs traced once; the `oracle` is in this dtype."""
         self._subject: Subject = generated.subject
         self._trace = self._subject.module.trace
         self._generated, self._shared = generated, shared
         self._dtype = dtype
-        self._rng = np.random.default_rng(seed + 1)
-        self._random = cast(self._trace, drawn, dtype)
-        self._stated, self._wide = stated, wide
+        self._asked, self._coming = asked, oracle
+        self._rng = np.random.default_rng(asked.seed + 1)
+        self._random = cast(self._trace, asked.drawn, dtype)
         self._scales = Scales(self._subject.module, dtype)
         self._large = len(self._subject.module.longest.instructions) > _MANY
         self.ledger = Ledger(
             self._subject, dtype, _coarsest(self._subject, dtype), self._scales.growth
         )
-        self._leaves, self._on_tie = self._points(points)
+        self._leaves, self._on_tie = self._points(asked.points)
         self._everywhere = people.Population(
             "", self._on_tie.shape, tuple(self._leaves), np.arange(len(self._on_tie))
         )
@@ -76,11 +68,7 @@ class Run:
 
     def run(self, *, populations: bool) -> Ledger:
         """Values first, then derivatives, then arrays of neurons if they are asked for."""
-        if self._dtype == "float64" and self._wide is not None:
-            oracle = self._wide.result()
-        else:
-            compiler = choose_compiler(self._subject, self._random)
-            oracle = Oracle(self._subject, compiler, self._leaves)
+        oracle = self._coming.result()
         self._oracle, self._compile = oracle, oracle.compiler
         self.ledger.strict = not oracle.compiler.simplifies
         reference = oracle(self._leaves)
@@ -103,7 +91,7 @@ class Run:
     def _points(self, count: int) -> tuple[list[Array], Array]:
         """The random points, the last of them replaced by points on boundaries."""
         search = Search(self._trace, boundaries(self._trace), self._random, self._dtype)
-        found = search.points(self._rng)
+        found = [p for p in search.points(self._rng) if _within(p, self._asked.stated)]
         found = found[: len(self._random[0]) - count]
         leaves = [leaf.copy() for leaf in self._random]
         for k, leaf in enumerate(leaves):
@@ -149,13 +137,12 @@ class Run:
     def _expectation(
         self, oracle: Oracle, leaves: Sequence[Array], reference: Reference, on_tie: Array
     ) -> Expectation:
-        true = None
-        if self._dtype != "float64" and self._wide is not None:
-            wide = self._wide.result()
+        true, wide = None, self._asked.wide
+        if self._dtype != "float64" and wide is not None:
             with precision("float64"):
-                true = wide(cast(self._trace, leaves, "float64"))
+                true = wide.result()(cast(self._trace, leaves, "float64"))
         scale = credible(self._scales.entries(leaves), reference.modes, self._dtype)
-        left_out = oracle.left_out(leaves, reference, self._stated)
+        left_out = oracle.left_out(leaves, reference, self._asked.stated)
         return Expectation(reference, true, scale, on_tie, left_out)
 
     def _derivatives(self, expectation: Expectation) -> None:
@@ -317,6 +304,14 @@ class Run:
         due = Due(self._subject, population, given, outputs, expectation, self._oracle)
         for comparison in comparisons(due, found):
             self.ledger.compare_loosely(population, comparison)
+
+
+def _within(point: Sequence[Any], stated: Sequence[Range | None]) -> bool:
+    """Whether a point is in all ranges that were stated."""
+    return all(
+        known is None or known[0] <= value <= known[1]
+        for value, known in zip(point, stated, strict=True)
+    )
 
 
 def _coarsest(subject: Subject, dtype: str) -> str:

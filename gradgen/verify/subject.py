@@ -1,32 +1,57 @@
-"""What is verified: a generated text, the module it was made from, and the source's function."""
+"""What is verified: the source's function, a generated text, and the module it was made from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import is_float
 from gradgen.ir.module import Module, SecondOrder
+from gradgen.ir.source import Source
+from gradgen.ir.trace import Trace
 
 Array = Any
 """A jax or numpy array, or a tracer."""
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 """Positional and keyword arguments."""
+
+
+class Traced(Protocol):
+    """What knows a source and its trace: a module that was made of it, or what there is before."""
+
+    @property
+    def source(self) -> Source:
+        """The source."""
+
+    @property
+    def trace(self) -> Trace | ArrayTrace:
+        """Its trace."""
+
+
+class TracedNeuron(Traced, Protocol):
+    """The same of a neuron."""
+
+    @property
+    def trace(self) -> Trace:
+        """Its trace."""
+
+
+AnyTraced = TypeVar("AnyTraced", bound=Traced, covariant=True)
 AnyModule = TypeVar("AnyModule", bound=Module | SecondOrder | ArrayModule)
 
 
 @dataclass(frozen=True)
-class Verified(Generic[AnyModule]):
-    """A generated text with everything that is needed to hold it against its source."""
+class Called(Generic[AnyTraced]):
+    """The source's function, and how it is called."""
 
-    text: str
-    module: AnyModule
+    module: AnyTraced
     function: Callable[..., Any]
     """The source's function."""
     bind: Callable[[Sequence[Any]], Call]
@@ -72,6 +97,13 @@ class Verified(Generic[AnyModule]):
         for position, value in zip(self.wrt, chosen, strict=True):
             changed[position] = value
         return changed
+
+
+@dataclass(frozen=True)
+class Verified(Called[AnyModule]):
+    """A generated text with everything that is needed to hold it against its source."""
+
+    text: str = field(kw_only=True)
 
 
 Subject = Verified[Module | SecondOrder]

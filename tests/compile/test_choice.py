@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from generating import ROOT, generate_text
+from projects import judge_by
 
 from gradgen.compile import choice, verdict
 from gradgen.compile.front import of_neurons, open_front
@@ -24,7 +25,7 @@ def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, m
     lost = Points("float32", tuple(np.ones(2, np.float32) for _ in range(7)))
     seen = []
 
-    def judge(subject, **_):
+    def judge(subject):
         seen.append(subject.module)
         failures = () if exact or len(seen) < 2 else (Failure("inexact", "vjp", "off"),)
         return Verdict(1, 0, 0, (), failures, (), (lost,))
@@ -36,7 +37,7 @@ def test_of_programs_that_cost_the_same_the_one_that_is_finite_is_taken(exact, m
     def programs_of(module):
         return [d.chosen.program for d in (module.jacobian, module.vjp, module.jvp)]
 
-    monkeypatch.setattr(verdict, "verify", judge)
+    judge_by(monkeypatch, judge)
     monkeypatch.setattr(choice, "finite_results", finite)
     outcome = generate(Settings(str(MODEL), order="forward"), lambda _: None)
     first = seen[0]
@@ -83,13 +84,13 @@ def judged(monkeypatch):
     seen = []
 
     def reject(rejected):
-        def judge(subject, **_):
+        def judge(subject):
             seen.append(subject.module)
             off = Failure("nonfinite", "vjp", "is not finite where JAX's is", "float32")
             failures = (off,) if rejected(subject.module) else ()
             return Verdict(1, 0, 0, (), failures, ())
 
-        monkeypatch.setattr(verdict, "verify", judge)
+        judge_by(monkeypatch, judge)
         return seen
 
     return reject
@@ -118,6 +119,22 @@ def test_never_dearer_than_the_plain_modes_that_are_exact(rejected, judged, tmp_
     assert ("rejected before it: " in outcome.sentence()) == (len(seen) > 1)
     if rejected:
         assert "since vjp (float32): is not finite where JAX's is" in outcome.sentence()
+
+
+def test_all_texts_are_held_against_what_was_asked_once(monkeypatch, tmp_path):
+    """JAX is asked before the search, and its threads end with it, whatever comes of it."""
+    seen = []
+
+    def judge(subject, asked):
+        seen.append(asked)
+        off = Failure("nonfinite", "vjp", "is not finite where JAX's is", "float32")
+        return Verdict(1, 0, 0, (), (off,) if subject.module.rewritten else (), ())
+
+    monkeypatch.setattr(verdict, "verify", judge)
+    generate(model(tmp_path), lambda _: None)
+    assert len(seen) > 1
+    assert {id(asked) for asked in seen} == {id(seen[0])}
+    assert all(future.done() or future.running() for future in seen[0].oracles.values())
 
 
 def test_heuristics_that_cost_what_is_proved_least_say_so(tmp_path):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from evaluating import evaluate
+from projects import judge_by
 
-from gradgen.compile import verdict
 from gradgen.compile.front import open_front
 from gradgen.compile.generation import generate
 from gradgen.compile.graphs import graph_of
@@ -345,12 +345,12 @@ def test_texts_of_rewritten_models_hold_fewer_operations(model, wrt):
 def test_a_rewritten_program_that_is_off_gives_way(kind, monkeypatch):
     seen = []
 
-    def judge(subject, **_):
+    def judge(subject):
         seen.append(subject.module)
         failures = (Failure(kind, "vjp", "off"),) if subject.module.rewritten else ()
         return Verdict(1, 0, 0, (), failures, ())
 
-    monkeypatch.setattr(verdict, "verify", judge)
+    judge_by(monkeypatch, judge)
     outcome = generate(Settings(str(MODELS / "lif.py")), lambda _: None)
     assert [module.rewritten for module in seen] == [True, False]
     rewritten, plain = (m.jacobian.chosen.operations.total for m in seen)

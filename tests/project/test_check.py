@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from projects import contents, edit, gradgen, trust, write_project
+from projects import contents, edit, gradgen, judge_by, trust, write_project
 
-from gradgen.compile import generation, verdict
+from gradgen.compile import generation
 from gradgen.elimination.accumulate import OrderMismatchError
 from gradgen.project import inspecting
 from gradgen.verify.verdict import Failure, Verdict
@@ -211,7 +211,7 @@ def test_another_trace_of_the_same_source(project: Path, monkeypatch: pytest.Mon
 def test_a_file_that_does_not_match_jax(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failure = Failure("inexact", "vjp", "off by one")
     report = Verdict(1, 0, 0, (), (failure,), ())
-    monkeypatch.setattr(verdict, "verify", lambda *_, **__: report)
+    judge_by(monkeypatch, lambda _: report)
     code, said = check(project)
     assert code == 1
     assert f"inexact: {GENERATED} does not match JAX: not exact (inexact): vjp: off by one" in said

@@ -6,9 +6,11 @@ import ast
 import itertools
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,7 @@ from gradgen.compile.front import open_front, ranges_of
 from gradgen.compile.verdict import subject_of
 from gradgen.config import Settings
 from gradgen.verify import check, floats, populations, recount
+from gradgen.verify.asking import Asked, asking
 from gradgen.verify.check import verify
 from gradgen.verify.compiling import Compiler
 from gradgen.verify.isolate import IsolationError, load
@@ -41,13 +44,23 @@ def subject(path: str) -> Subject:
     return subject_of(found.front, found.module, found.text)
 
 
-def checked(path: str, text: str, **options: object) -> Verdict:
-    given = {"points": 200, "ranges": ranges_of(generate(ROOT / path).front), **options}
-    return verify(replace(subject(path), text=text), **given)
+_open = ExitStack()
 
 
 @cache
-def unchanged(path: str, **options: object) -> Verdict:
+def asked(path: str, points: int, **options: Any) -> Asked:
+    """What all texts of one source are held against."""
+    ranges = ranges_of(generate(ROOT / path).front)
+    (one,) = _open.enter_context(asking(subject(path), ranges=ranges, points=points, **options))
+    return one
+
+
+def checked(path: str, text: str, points: int = 200, **options: Any) -> Verdict:
+    return verify(replace(subject(path), text=text), asked(path, points, **options))
+
+
+@cache
+def unchanged(path: str, **options: Any) -> Verdict:
     """The verdict on what is generated, at many points; each is reached once."""
     return checked(path, subject(path).text, points=1000, **options)
 
@@ -393,9 +406,9 @@ def test_points_of_ranges_that_nobody_stated_are_left_out(tmp_path: Path) -> Non
     oracle = Oracle(small, Compiler(), leaves)
     reference = oracle(leaves)
     assert reference.broken.tolist() == [True, False]
-    for stated in itertools.product((False, True), repeat=4):
+    for stated in itertools.product((None, (0.0, 1.0)), repeat=4):
         # it is tau that is zero, so that its range decides
-        due = [not stated[2], False]
+        due = [stated[2] is None, False]
         assert oracle.left_out(leaves, reference, stated).tolist() == due
 
 
@@ -473,7 +486,8 @@ def test_orders_are_rejected_in_stated_ranges_alone(
 
     text = mutate(found.text, "_value_and_entries", 0, spoiled)
     spoiled_subject = subject_of(found.front, found.module, text)
-    report = verify(spoiled_subject, ranges=ranges, dtypes=("float32",), points=50)
+    with asking(spoiled_subject, ranges=ranges, dtypes=("float32",), points=50) as (one,):
+        report = verify(spoiled_subject, one)
     assert report.kind == ("nonfinite" if ranges else "exact"), report.pretty()
     assert report.skipped == sum("left out" in warning for warning in report.warnings)
 

@@ -304,7 +304,7 @@ def test_a_missing_function_and_an_import_of_gradgen_are_found() -> None:
 
 def test_ranges_are_kept_to() -> None:
     module = made(LAYER).module
-    subject = ArraySubject("", module, made(LAYER).function, made(LAYER).bind)
+    subject = ArraySubject(module, made(LAYER).function, made(LAYER).bind, text="")
     sizes = {"batch": 2, "n": 3, "n_in": 4}
     samples = draw_samples(subject, sizes, "float32", {"v": (5.0, 6.0)}, 0)
     for sample in samples:
@@ -316,7 +316,7 @@ def test_ranges_are_kept_to() -> None:
 
 
 def test_sizes_are_pairwise_different_and_ones() -> None:
-    subject = ArraySubject("", made(LAYER).module, made(LAYER).function, made(LAYER).bind)
+    subject = ArraySubject(made(LAYER).module, made(LAYER).function, made(LAYER).bind, text="")
     first, second, ones = choose_sizes(subject, "float32")
     for sizes in (first, second):
         assert len(set(sizes.values())) == 3
@@ -410,7 +410,7 @@ def test_what_is_finite_in_one_mode_is_compared_with_that() -> None:
 
 def test_both_modes_of_jax_agree() -> None:
     made_loss = made(LOSS)
-    subject = ArraySubject("", made_loss.module, made_loss.function, made_loss.bind)
+    subject = ArraySubject(made_loss.module, made_loss.function, made_loss.bind, text="")
     sizes = {"batch": 2, "n": 3, "n_in": 4, "m": 5}
     sample = draw_samples(subject, sizes, "float32", {}, 0)[0]
     given = sample.leaves, sample.cotangents, sample.tangents

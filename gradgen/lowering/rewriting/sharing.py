@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 from gradgen.ir.prices import COUNTED, Prices
 from gradgen.lowering.rewriting.covering import operands
@@ -130,26 +130,30 @@ def _contain(forms: Forms, lists: dict[Key, list[int]]) -> dict[int, Key]:
             bodies[key] = (
                 tuple(s for s in symbols if s != one) if one in symbols else tuple(symbols)
             )
-    starting: dict[int, list[Key]] = {}
-    for key in numbers:
-        starting.setdefault(bodies[key][0], []).append(key)
+    starting = _by_start(bodies)
+    factors = {key: frozenset(body) for key, body in bodies.items()}
     used: dict[int, Key] = {}
     for key, number in numbers.items():
-        rest = bodies[key]
+        rest, longest = bodies[key], len(bodies[key])
         found: list[int] = []
         while rest:
             best: tuple[int, Key, Monomial] | None = None
+            there = frozenset(rest)
             for first in dict.fromkeys(rest):
-                for other in starting.get(first, ()):
-                    size = len(bodies[other])
-                    # of equal products the later one is the earlier one
-                    if size > len(bodies[key]) or (best is not None and size <= best[0]):
+                for size, others in starting.get(first, ()):
+                    if best is not None and size <= best[0]:
+                        break
+                    if size > len(rest):
                         continue
-                    if size == len(bodies[key]) and numbers[other] >= number:
-                        continue
-                    left = divide(rest, bodies[other])
-                    if left is not None:
-                        best = size, other, left
+                    for other in others:
+                        # of equal products the later one is the earlier one
+                        if size == longest and numbers[other] >= number:
+                            break
+                        if factors[other] <= there:
+                            left = divide(rest, bodies[other])
+                            if left is not None:
+                                best = size, other, left
+                                break
             if best is None:
                 break
             _, other, rest = best
@@ -160,15 +164,25 @@ def _contain(forms: Forms, lists: dict[Key, list[int]]) -> dict[int, Key]:
     return used
 
 
+def _by_start(bodies: Mapping[Key, Monomial]) -> dict[int, list[tuple[int, list[Key]]]]:
+    """Products by their first factor and by their size, the longest first."""
+    found: dict[int, dict[int, list[Key]]] = {}
+    for key, body in bodies.items():
+        found.setdefault(body[0], {}).setdefault(len(body), []).append(key)
+    return {first: sorted(sizes.items(), reverse=True) for first, sizes in found.items()}
+
+
 def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
     """Replace pairs that occur in two lists or more, the most frequent first, in place."""
-    holders: dict[Pair, set[int]] = {}
     held = [_pairs(symbols) for symbols in lists]
+    # what is in one list stays there alone: pairs that come are of symbols that are new
+    counted = Counter(chain.from_iterable(held))
+    holders: dict[Pair, set[int]] = {pair: set() for pair, times in counted.items() if times > 1}
     for number, pairs in enumerate(held):
-        for pair in pairs:
-            holders.setdefault(pair, set()).add(number)
+        for pair in holders.keys() & pairs:
+            holders[pair].add(number)
     # the heap may hold counts that are out of date, which the current ones tell
-    heap = [(-len(some), pair) for pair, some in holders.items() if len(some) > 1]
+    heap = [(-len(some), pair) for pair, some in holders.items()]
     heapq.heapify(heap)
     found: dict[int, Pair] = {}
     while heap:
@@ -189,7 +203,7 @@ def _extract(lists: Sequence[list[int]]) -> dict[int, Pair]:
             symbols.append(symbol)
             symbols.sort()
             after = held[holder] = _pairs(symbols)
-            for gone in before - after:
+            for gone in holders.keys() & (before - after):
                 holders[gone].discard(holder)
             for new in after - before:
                 holders.setdefault(new, set()).add(holder)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import Atom, Const, Instruction, Var, uses
+from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, uses
 from gradgen.ir.prices import COUNTED, Prices
 from gradgen.ir.program import ACCUMULATION, PARTIALS, PRIMAL, Program, Section
 from gradgen.ir.results import OutputValue, Result
-from gradgen.lowering.rewriting.forms import ZERO, Term
+from gradgen.lowering.rewriting.forms import ZERO, Term, tidy
 from gradgen.lowering.rewriting.reading import CanonicalProgram, is_number
 from gradgen.lowering.rewriting.sharing import Key, Sharing, share
 
@@ -47,6 +48,13 @@ class _Writer:
         self._shared = shared
         self._primal = [i for s in program.sections if s.title == PRIMAL for i in s.instructions]
         self._builder = Builder("e", self._primal)
+        self._given = {
+            tidy(abs(a.value)): abs(a.value)
+            for i in self._primal
+            for a in i.operands
+            if isinstance(a, Const) and is_float(a.dtype)
+        }
+        """Numbers of the primal, by what they are in forms, which may be off by a rounding."""
         self._products: dict[Key, Atom] = {}
         self._symbols: dict[int, Atom] = {}
         self._renamed: dict[Var, Atom] = {}
@@ -57,7 +65,7 @@ class _Writer:
         """A term that is needed."""
         coefficient, monomial = term
         if not monomial:
-            return Const(coefficient)
+            return self._number(coefficient)
         atom = self._product((abs(coefficient), monomial))
         return atom if coefficient > 0 else self._minus(atom)
 
@@ -124,7 +132,7 @@ class _Writer:
         elif symbol in self._forms.negatives:
             atom = self._exactly(Instruction("", "neg", (self._forms.negatives[symbol],)))
         elif symbol in self._forms.numbers:
-            atom = Const(self._forms.numbers[symbol])
+            atom = self._number(self._forms.numbers[symbol])
         elif symbol in self._forms.sums:
             atom = self._sum(symbol)
         elif symbol in self._shared.reciprocals:
@@ -156,7 +164,11 @@ class _Writer:
         return atom
 
     def _summand(self, key: Key) -> Atom:
-        return self._product(key) if key[1] else Const(key[0])
+        return self._product(key) if key[1] else self._number(key[0])
+
+    def _number(self, value: float) -> Const:
+        """A number, as the primal has it if it does."""
+        return Const(math.copysign(self._given.get(abs(value), abs(value)), value))
 
     def _raised(self, atom: Atom, power: int) -> Atom:
         if power == 1:

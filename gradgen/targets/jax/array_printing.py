@@ -11,6 +11,7 @@ from gradgen.ir.program import Program
 from gradgen.ir.shapes import axes_in
 from gradgen.targets.jax.context import module_frame
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
+from gradgen.targets.jax.numbers import forms_in
 from gradgen.targets.jax.printer import Printer, Statement
 
 _BACK = "Cotangents of the inputs from those of the outputs"
@@ -75,7 +76,8 @@ def printer_of(
     reserved = {f"%{axis}": axis for axis in axes}
     named = name_variables(program, name_variables(whole, given | reserved))
     floats = _floats(module, program)
-    return Printer(program, named, floats, single=trace.single), named
+    forms = forms_in(module.source.text)
+    return Printer(program, named, floats, single=trace.single, forms=forms), named
 
 
 def _floats(module: ArrayModule, program: Program) -> list[Var]:

@@ -45,11 +45,12 @@ from gradgen.targets.jax.layout import (
 from gradgen.targets.jax.metadata import assigned, precision_metadata, precision_sentences
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.plumbing import Names, bound_guards, dedent, forward_body
+from gradgen.targets.jax.plumbing import Names, backward_body, bound_guards, dedent, forward_body
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
 from gradgen.targets.jax.straight import Context, print_results
+from gradgen.targets.jax.twins import without_twin
 
 _NOT_HERE = (
     "entry_keys", "eligible_keys", "trace_keys", "factor_keys", "states", "jacobian_body",
@@ -78,6 +79,13 @@ def array_context(module: ArrayModule) -> Context:
     frame = module_frame(module, axes_in(trace.shapes))
     names: Mapping[Var, str] = frame.pop("by_variable")
     needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
+    programs, backward = without_twin(
+        [
+            _program(module, name, program, names, str(counts[name]))
+            for name, program in module.programs.items()
+            if name in needed
+        ]
+    )
     more = {}
     if module.traces is not None:
         more = traces_context(module, module.traces, frame["names"])
@@ -110,11 +118,10 @@ def array_context(module: ArrayModule) -> Context:
         "single": trace.single,
         "leaves": "\n".join(_leaves(module)),
         "flatten_body": "\n".join(f"    {line}" for line in _flatten_body(module, frame["names"])),
-        "programs": [
-            _program(module, name, program, names, str(counts[name]))
-            for name, program in module.programs.items()
-            if name in needed
-        ],
+        "programs": programs,
+        "backward": "\n".join(
+            f"    {line}" for line in backward_body(module, frame["names"], backward)
+        ),
     }
 
 
@@ -337,8 +344,11 @@ def _program(
     in_front = merging(module, given_front, named, front, [text, *sizes])
     if in_front:
         sections.insert(0, {"title": "the axes in front as one", "lines": in_front})
+    parameters = [named[v] for v in program.inputs]
     return {
-        "signature": function_header(function, [named[v] for v in program.inputs]),
+        "function": function,
+        "parameters": parameters,
+        "signature": function_header(function, parameters),
         "doc": f"{about}: {counted}.",
         "sections": sections,
         "returned": "\n".join(returned),

@@ -46,6 +46,7 @@ from gradgen.targets.jax.signatures import (
     function_header,
 )
 from gradgen.targets.jax.straight import Context, straight_line_functions
+from gradgen.targets.jax.twins import without_twin
 
 
 def module_context(module: Module) -> Context:
@@ -54,6 +55,7 @@ def module_context(module: Module) -> Context:
     frame = module_frame(module)
     names: Names = frame["names"]
     wrt = _differentiated(trace.arguments, trace.inputs)
+    programs, backward = without_twin(straight_line_functions(module, frame["by_variable"]))
     return frame | {
         "summary": summary_lines(module),
         "metadata": "\n".join(metadata_lines(module)),
@@ -64,7 +66,8 @@ def module_context(module: Module) -> Context:
             for name, derivative in module.derivatives.items()
         },
         "step_doc": "" if module.passes is None else _step_doc(module, module.passes),
-        "programs": straight_line_functions(module, frame["by_variable"]),
+        "programs": programs,
+        "backward": _lines(backward_body(module, names, backward)),
         "forward": _lines(forward_body(trace.inputs, names, trace.own_rules)),
         "flatten_body": _lines(flatten_body(trace, names)),
         "entry_keys": "\n".join(entry_keys(module)),
@@ -132,7 +135,6 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
             layout("return ", call("_primal", tuple(names.leaves.values())), "", 4)
         ),
         "rule_signature": lambda rule: function_header(rule, tuple(names.leaves.values())),
-        "backward": _lines(backward_body(module, names)),
         "hold_constant": hold_constant(trace.inputs, names),
         "differentiated": _lines(differentiated_leaves(trace.inputs)),
         "least": str(least),

@@ -167,13 +167,13 @@ def hold_constant(inputs: Sequence[Input], names: Names) -> str:
     )
 
 
-def backward_body(module: Module | ArrayModule, names: Names) -> list[str]:
-    """The rule of the drop-in function: a cotangent, or None, for every leaf."""
+def backward_body(module: Module | ArrayModule, names: Names, program: str) -> list[str]:
+    """The rule of the drop-in function, by a program: a cotangent, or None, for every leaf."""
     inputs, outputs = module.trace.inputs, module.trace.outputs
     position = {output.path: k for k, output in enumerate(outputs)}
     used: list[Doc] = [f"cotangents[{position[path]}]" for path, _ in module.cotangents]
     targets = [f"d_{names.leaves[i.path]}" for i in inputs if i.wrt]
-    pulled = call("_pull_back", ["_cotangents", "kept", "primals", tuple_of(used)])
+    pulled = call("_pull_back", [program, "kept", "primals", tuple_of(used)])
     lines = unpack(targets, pulled, 4)
     everything: list[Doc] = [f"d_{names.leaves[i.path]}" if i.wrt else "None" for i in inputs]
     return dedent([*lines, *layout("return ", tuple_of(everything), "", 4)])

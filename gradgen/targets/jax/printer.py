@@ -22,11 +22,12 @@ from gradgen.targets.jax.expressions import (
     TERM,
     UNARY,
     Text,
-    print_constant,
 )
 from gradgen.targets.jax.layout import WIDTH
 from gradgen.targets.jax.looping import print_loop
 from gradgen.targets.jax.names import identifier, name_variables, unique
+from gradgen.targets.jax.numbers import Forms, print_number
+from gradgen.targets.jax.ties import tie_rules
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,19 @@ class Printer:
         width: int = WIDTH - 4,
         written: Mapping[Var, Text] | None = None,
         single: bool = False,
+        forms: Forms | None = None,
     ) -> None:
         """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
         one does, where its operand does not tell. Lines have at most `width` characters.
         `written` are expressions that are written wherever they are read; in a `single` precision,
-        float32, numbers are as short as they can be."""
+        float32, numbers are as short as they can be; `forms` are what they come from."""
         self._names, self._width, self._single = names, width, single
+        self._forms = forms or {}
         self._reference = float_inputs[0] if float_inputs else DEFAULT
         self._references = dtype_references(program.instructions, float_inputs, follows or {})
         self._inline = self._inlineable(program)
+        self._ties = tie_rules(program.instructions, self._inline)
+        self._in_ties = {part for rule in self._ties.values() for part in rule.parts}
         self._pending: dict[Var, Text] = {}
         self._lines: dict[Var, frozenset[int]] = {}
         """Of the source, for what is written in place."""
@@ -85,7 +90,7 @@ class Printer:
     def atom(self, atom: Atom) -> str:
         """A result: a name or a literal."""
         if isinstance(atom, Const):
-            return print_constant(atom, single=self._single).text
+            return self._operand(atom).text
         return self._sizes[atom].text if atom in self._sizes else self._names[atom]
 
     def _inlineable(self, program: Program) -> set[Var]:
@@ -122,7 +127,7 @@ class Printer:
             if instruction.op == LOOP:
                 lines += self._loop(instruction)
                 continue
-            if instruction.op == ITEM:
+            if instruction.op == ITEM or instruction.target in self._in_ties:
                 continue
             inlined = [v for v in instruction.variables if v in self._pending]
             parts = {instruction.line, *(n for v in inlined for n in self._lines[v])}
@@ -190,6 +195,7 @@ class Printer:
             width=self._width - 4,
             written=dict(zip((g.variable for g in loop.constants), texts, strict=False)),
             single=self._single,
+            forms=self._forms,
         )
         inside = [line for _, lines in inner.sections() for line in lines]
         self.statements += [replace(s, scope=(step, *s.scope)) for s in inner.statements]
@@ -198,10 +204,13 @@ class Printer:
 
     def _operand(self, atom: Atom) -> Text:
         if isinstance(atom, Const):
-            return print_constant(atom, single=self._single)
+            return print_number(atom, self._forms, single=self._single)
         return self._sizes.get(atom) or self._pending.get(atom) or Text(self._names[atom])
 
     def _expression(self, instruction: Instruction) -> Text:
+        rule = self._ties.get(instruction.target)
+        if rule is not None:
+            return self._call("_larger", [self._operand(a) for a in (rule.larger, rule.smaller)])
         op, operands = instruction.op, [self._operand(a) for a in instruction.operands]
         # Python would compute with numbers alone in its own precision
         numbers = all(isinstance(a, Const) for a in instruction.operands)

@@ -15,6 +15,7 @@ from gradgen.ir.trace import Output, Trace
 from gradgen.targets.jax.expressions import print_constant
 from gradgen.targets.jax.layout import Doc, Group, call, returned, tuple_of
 from gradgen.targets.jax.names import identifier, name_variables, renewed, unique
+from gradgen.targets.jax.numbers import forms_in
 from gradgen.targets.jax.printer import Printer
 from gradgen.targets.jax.signatures import function_header
 
@@ -77,7 +78,9 @@ def _program(
             given[variable] = unique(identifier(vectors[variable]), taken)
     names = name_variables(program, name_variables(whole, given))
     follows, single = dict(trace.follows), trace.single
-    printer = Printer(program, names, floats, follows, single=single)
+    printer = Printer(
+        program, names, floats, follows, single=single, forms=forms_in(module.source.text)
+    )
     sections = [{"title": title, "lines": lines} for title, lines in printer.sections()]
     groups: dict[type[Result], list[Doc]] = {}
     outputs = {o.path: o for o in trace.outputs}
@@ -89,8 +92,11 @@ def _program(
             text = _output(outputs[key.output], atom, has, trace, names)
         groups.setdefault(type(key), []).append(text)
     counted = count_operations(program.instructions)
+    parameters = [names[v] for v in program.inputs]
     return {
-        "signature": function_header(emitted.function, [names[v] for v in program.inputs]),
+        "function": emitted.function,
+        "parameters": parameters,
+        "signature": function_header(emitted.function, parameters),
         "doc": f"{emitted.about}: {counted}.",
         "sections": sections,
         "returned": "\n".join(print_results(list(groups.values()))),
