@@ -1,10 +1,10 @@
 """Train the general network that gradgen ships: `python -m benchmarks.pretrain`.
 
-It imitates cheap orders of random programs, of random steps of neurons and of random layers, which
-the other searches found, and is watched on graphs that it does not learn from. What is written
-holds, beside the network, the command, the hardware and how the training went, and it is written
-again and again meanwhile. The graphs and their orders are kept in the folder given by --work, so
-that a second run starts with them.
+It imitates cheap orders of random programs, of random steps of neurons and of layers, and of random
+functions of small arrays, which the other searches found, and is watched on graphs that it does not
+learn from. What is written holds, beside the network, the command, the hardware and how the
+training went, and it is written again and again meanwhile. The graphs and their orders are kept in
+the folder given by --work, so that a second run starts with them.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.random_arrays import random_arrays
 from benchmarks.random_layers import random_layer
 from benchmarks.random_neurons import random_neuron
 from benchmarks.random_programs import random_program
 from gradgen.errors import GradgenError
 from gradgen.ir.plan import ProductObjective
-from gradgen.search.alphazero.checkpoint import write_network
+from gradgen.search.alphazero.checkpoint import read_network, write_network
 from gradgen.search.alphazero.demonstrations import demonstrate
 from gradgen.search.alphazero.game import Board, Game, GamePosition, Sizes, begin, edges_seen, stack
 from gradgen.search.alphazero.imitation import Imitation, imitate
@@ -43,13 +44,13 @@ from gradgen.search.task import Task, scalar_task
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "gradgen" / "search" / "alphazero" / "general.safetensors"
-ROOM = Sizes(12, 56, 12, terms=80, slots=2)
+ROOM = Sizes(16, 64, 12, terms=160, slots=2)
 EDGES = 160
 WAYS = 4
 """Demonstrations for each graph."""
 WATCHED = 64
 """Graphs that are kept aside."""
-BUDGET = 0.15
+BUDGET = 0.3
 """Seconds of search for each graph."""
 WRITTEN_EVERY = 100
 """Updates between versions of the file."""
@@ -59,12 +60,15 @@ Shown = tuple[tuple[Board, GamePosition], NDArray[np.int32], float]
 
 
 def task_of(chance: random.Random) -> Task:
-    """A random program or a neuron's step, under one of the two objectives, or a layer's step."""
+    """A random function of arrays, a layer's step, or, under one of the two objectives, a neuron's
+    step or a random program."""
     family = chance.random()
-    if family < 0.3:
+    if family < 0.4:
+        return random_arrays(chance, 60)
+    if family < 0.6:
         return random_layer(chance, 48)
     objective: ProductObjective = chance.choice(("edges", "muls"))
-    if family < 0.6:
+    if family < 0.8:
         return scalar_task(random_neuron(chance), objective)
     return scalar_task(random_program(chance, chance.randint(5, 48)), objective)
 
@@ -116,6 +120,8 @@ def main() -> None:
     options.add_argument("--processes", type=int, default=os.cpu_count())
     options.add_argument("--work", type=Path, default=Path("pretraining"))
     options.add_argument("--output", type=Path, default=SHIPPED)
+    options.add_argument("--start", type=Path, help="a network of the same size to go on from")
+    options.add_argument("--rate", type=float, default=2e-3)
     chosen = options.parse_args()
     begun = time.time()
     every = demonstrations(chosen.graphs, chosen.processes, chosen.work)
@@ -126,9 +132,13 @@ def main() -> None:
     )
     size = NetworkSize(channels=32, heads=2, layers=3)
     general = network(size, EDGES)
-    params = general.init(jax.random.key(chosen.seed), *jax.tree.map(lambda leaf: leaf[0], given))
+    if chosen.start:
+        params, _ = read_network(chosen.start)
+    else:
+        first = jax.tree.map(lambda leaf: leaf[0], given)
+        params = general.init(jax.random.key(chosen.seed), *first)
     imitation = Imitation(
-        chosen.updates, seed=chosen.seed, positions=4, learning=Learning(rate=2e-3)
+        chosen.updates, seed=chosen.seed, positions=4, learning=Learning(rate=chosen.rate)
     )
     greedy = jax.jit(
         jax.vmap(
@@ -153,7 +163,8 @@ def main() -> None:
         print(json.dumps(log[-1]), flush=True)
         about = {
             "command": f"python -m benchmarks.pretrain --graphs {chosen.graphs} "
-            f"--updates {chosen.updates} --seed {chosen.seed} --processes {chosen.processes}",
+            f"--updates {chosen.updates} --seed {chosen.seed} --processes {chosen.processes} "
+            f"--rate {chosen.rate}" + (f" --start {chosen.start.name}" if chosen.start else ""),
             "hardware": f"{os.cpu_count()} cores, {platform.machine()}, jax {jax.__version__}",
             "imitation": json.dumps(asdict(imitation)),
             "parameters": str(count_parameters(params)),

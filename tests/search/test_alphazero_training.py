@@ -509,7 +509,7 @@ def test_a_model_is_generated_by_the_network(tmp_path):
 def test_a_network_of_an_older_format_is_refused(tmp_path):
     path = tmp_path / "network.safetensors"
     save_file({"['linear']['w']": np.zeros((2, 2), np.float32)}, path, {"size": "{}"})
-    with pytest.raises(GradgenError, match="of format '1', and gradgen plays with those of '2'"):
+    with pytest.raises(GradgenError, match="of format '1', and gradgen plays with those of '3'"):
         read_network(path)
 
 

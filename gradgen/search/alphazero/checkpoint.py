@@ -23,9 +23,9 @@ from gradgen.search.alphazero.training import State, Training
 
 LATEST = "latest.safetensors"
 """The checkpoint in a folder of checkpoints."""
-FORMAT = "2"
-"""What networks see: prices and sizes. The first one saw four kinds of partials, and its files do
-not say so."""
+FORMAT = "3"
+"""What networks see: prices and sizes, also of the products that a move makes. The second one saw
+none of these, and the first one saw four kinds of partials, and its files do not say so."""
 
 
 def write_state(folder: Path, state: State, training: Training, games: Mapping[str, str]) -> None:

@@ -127,22 +127,28 @@ def _tokens(edges: int, position: GamePosition) -> _Tokens:
 def _embed(size: NetworkSize, board: Board, position: GamePosition, found: _Tokens) -> jax.Array:
     """(T, channels): between which groups of vertices each token is, and what it is by price and
     size: what a term stores, what its dearest product takes on either side, and what eliminating
-    it now would take in front and in the back; of a vertex, what eliminating it now would."""
+    it now would take in front and in the back; of a vertex, what eliminating it now would. And the
+    same of what would come of that, which tells copies that are free, and make what they are
+    applied to larger or smaller, from one another."""
     room, inputs = position.left.shape[0], inputs_of(position)
     groups = (found.rows < room) * 2 + (found.columns >= inputs)
     terms, rows, columns = (x[room:] for x in (found.terms, found.rows, found.columns))
     # what leads out of a vertex meets what leads into it
     meets = (columns[:, None] == rows + inputs) & (rows >= 0) & (rows < room)
-    prices = jnp.asarray(board.price)[terms[:, None], terms] / board.unit
-    prices = jnp.where(meets, prices, 0.0)
-    ahead, behind = prices.sum(0), prices.sum(1)
+    pairs = terms[:, None], terms
+    sides = jnp.asarray(board.sides)
+    worth = jnp.stack([jnp.asarray(board.own), *sides[..., 0]], -1)
+    products = worth[jnp.asarray(board.product)[:, *pairs]].sum(0)
+    prices = jnp.asarray(board.price)[pairs] / board.unit
+    each = jnp.where(meets[..., None], jnp.concatenate([prices[..., None], products], -1), 0.0)
+    ahead, behind = each.sum(0), each.sum(1)
     alone = jax.ops.segment_sum(ahead, jnp.where(rows < 0, room, rows), room)
-    sides = jnp.asarray(board.sides)[:, terms]
-    priced = [jnp.asarray(board.own)[terms], *sides[..., 0], ahead, behind]
-    of_terms = jnp.concatenate([_magnified(jnp.stack(priced, -1)), sides[..., 1].T], -1)
+    priced = jnp.concatenate([worth[terms], ahead[:, :1], behind[:, :1]], -1)
+    following = jnp.concatenate([ahead[:, 1:], behind[:, 1:]], -1)
+    of_terms = (_magnified(priced), sides[:, terms, 1].T, _magnified(following))
     embedded = (
-        hk.Linear(size.channels)(_magnified(alone[:, None])),
-        hk.Linear(size.channels)(of_terms),
+        hk.Linear(size.channels)(_magnified(alone)),
+        hk.Linear(size.channels)(jnp.concatenate(of_terms, -1)),
     )
     return jnp.concatenate(embedded) + hk.Embed(4, size.channels)(groups)
 
