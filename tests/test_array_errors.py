@@ -339,17 +339,6 @@ PROPOSED = {
     "layer": "def f(v, z, x, w):\n    return 0.9 * v * (1 - z) + x @ w\n",
     "recurrent layer": "def f(v, x, p):\n    return 0.9 * v + x @ p['w'] + jnp.tanh(v) @ p['r']\n",
     "state and input": "def f(s, x, w):\n    return s['v'] + s['i'] + x @ w, s['i']\n",
-    "packed, sliced": "def f(y, x):\n    v, i = y[:, 0], y[:, 1]\n"
-    "    return jnp.stack([0.9 * v + i, jnp.tanh(i) + x], axis=1)\n",
-    "packed, under an ellipsis": "def f(t, y, x):\n    v, i = y[..., 0], y[..., 1]\n"
-    "    return jnp.stack([v * jnp.exp(-i), x - i], axis=-1)\n",
-    "packed, split": "def f(s, x):\n    v, i = jnp.split(s, 2, axis=-1)\n"
-    "    return jnp.concatenate([0.9 * v + i * v, 0.8 * i + x], -1), jnp.tanh(v)\n",
-    "packed, moved": "def f(s, x):\n    v, w, z = jnp.moveaxis(s, -1, 0)\n"
-    "    return jnp.stack([v * w + x, w - v, z], axis=-1)\n",
-    "packed in a container": "def f(p, x):\n    v, i = p['y'][:, 0], p['y'][:, 1]\n"
-    "    return {'y': jnp.stack([v + i * x, p['g'] * i], axis=1), 'g': p['g']}\n",
-    "packed, transposed": "def f(y):\n    v, i = y.T\n    return jnp.stack([v + i, i * v]).T\n",
     "before columns": "def f(v, x, w, r):\n    return 0.9 * v + w @ x - r @ jnp.tanh(v)\n",
     "one neuron's mean": "def f(v):\n    return v - v.mean(-1, keepdims=True)\n",
 }
@@ -363,6 +352,29 @@ def test_shapes_are_proposed(name: str, tmp_path: Path) -> None:
     directive = refused.value.hint.rpartition(": # ")[2]
     assert directive.startswith("gradgen: shape ")
     check(pair(tmp_path, f"# {directive}\n{text}"), "float64")
+
+
+PACKED = {
+    "packed, sliced": "def f(y, x):\n    v, i = y[:, 0], y[:, 1]\n"
+    "    return jnp.stack([0.9 * v + i, jnp.tanh(i) + x], axis=1)\n",
+    "packed, under an ellipsis": "def f(t, y, x):\n    v, i = y[..., 0], y[..., 1]\n"
+    "    return jnp.stack([v * jnp.exp(-i), x - i], axis=-1)\n",
+    "packed, split": "def f(s, x):\n    v, i = jnp.split(s, 2, axis=-1)\n"
+    "    return jnp.concatenate([0.9 * v + i * v, 0.8 * i + x], -1), jnp.tanh(v)\n",
+    "packed, moved": "def f(s, x):\n    v, w, z = jnp.moveaxis(s, -1, 0)\n"
+    "    return jnp.stack([v * w + x, w - v, z], axis=-1)\n",
+    "packed in a container": "def f(p, x):\n    v, i = p['y'][:, 0], p['y'][:, 1]\n"
+    "    return {'y': jnp.stack([v + i * x, p['g'] * i], axis=1), 'g': p['g']}\n",
+    "packed, transposed": "def f(y):\n    v, i = y.T\n    return jnp.stack([v + i, i * v]).T\n",
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_state_is_found(name: str, tmp_path: Path) -> None:
+    made = pair(tmp_path, f"\n{PACKED[name]}")
+    assert made.front.read is not None
+    assert made.front.read.startswith("# gradgen: shape ")
+    check(made, "float64")
 
 
 def test_shapes_are_asked_for_where_none_can_be_proposed(tmp_path: Path) -> None:
