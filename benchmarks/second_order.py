@@ -25,7 +25,6 @@ from gradgen.compile.front import Front, open_front
 from gradgen.compile.stages import cheapest
 from gradgen.config import Settings
 from gradgen.frontend.arrays.dims import shape_of
-from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.reading import Reading
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.gradient import gradient_of, loss_gradient
@@ -137,7 +136,7 @@ def _on_arrays(front: ArrayFront, product: Callable[..., Any], chosen: Sequence[
     closed = jax.make_jaxpr(product)(*given)
     names = [f"x{k}" for k in range(len(given))]
     shapes = {name: shape_of(aval.shape) for name, aval in zip(names, given, strict=True)}
-    reading = Reading(front.source, "float32", Builder("v"), dict(shapes), read_over_time)
+    reading = Reading(front.source, "float32", Builder("v"), dict(shapes))
     atoms = reading.run(closed, names)
     code = live_code(reading.builder.instructions, atoms)
     results = tuple((OutputValue(str(k)), atom) for k, atom in enumerate(atoms))

@@ -339,6 +339,7 @@ PROPOSED = {
     "layer": "def f(v, z, x, w):\n    return 0.9 * v * (1 - z) + x @ w\n",
     "recurrent layer": "def f(v, x, p):\n    return 0.9 * v + x @ p['w'] + jnp.tanh(v) @ p['r']\n",
     "state and input": "def f(s, x, w):\n    return s['v'] + s['i'] + x @ w, s['i']\n",
+    "packed, transposed": "def f(y):\n    v, i = y.T\n    return jnp.stack([v + i, i * v]).T\n",
     "before columns": "def f(v, x, w, r):\n    return 0.9 * v + w @ x - r @ jnp.tanh(v)\n",
     "one neuron's mean": "def f(v):\n    return v - v.mean(-1, keepdims=True)\n",
 }
@@ -365,7 +366,6 @@ PACKED = {
     "    return jnp.stack([v * w + x, w - v, z], axis=-1)\n",
     "packed in a container": "def f(p, x):\n    v, i = p['y'][:, 0], p['y'][:, 1]\n"
     "    return {'y': jnp.stack([v + i * x, p['g'] * i], axis=1), 'g': p['g']}\n",
-    "packed, transposed": "def f(y):\n    v, i = y.T\n    return jnp.stack([v + i, i * v]).T\n",
 }
 
 

@@ -226,11 +226,6 @@ def test_regression(name):
     assert check_model(text) in ("exact", "fused")
 
 
-def test_array_output_is_refused(tmp_path):
-    with pytest.raises(GradgenError, match=r"returns an array of shape \(2,\) for one neuron"):
-        generate_text(tmp_path, f"{HEADER}\ndef step(v, w):\n    return jnp.stack([v, w])\n")
-
-
 def test_rounded_derivative_is_refused(tmp_path):
     with pytest.raises(GradgenError, match=r"'reduce_precision' to the same precision"):
         generate_text(

@@ -67,7 +67,10 @@ def shapes_of_code(source: Source, signature: Signature) -> Iterator[Directive]:
         return
     if any(given.values()):
         yield _directive(dict.fromkeys(passed, ("...",)))
-    yield from map(_directive, _with_packed(source, passed))
+    for guess in _with_packed(source, passed):
+        # what has no axes in front may as well be an array of neurons
+        if {axes[0] for axes in guess.values() if axes} <= {"...", _BATCH}:
+            yield _directive(guess)
 
 
 def _directive(shapes: Mapping[str, Sequence[str]]) -> Directive:

@@ -46,7 +46,7 @@ def users_code(
     except BaseException as error:
         line, column = place_of(error, line_of)
         ours = mixed and line is None and isinstance(error, Exception)
-        if ours or _is_interruption(error):
+        if ours or is_interruption(error):
             raise
         if line is None and at is not None:
             line, column = at.line, at.column
@@ -97,7 +97,7 @@ def place_of(error: BaseException, line_of: LineOf) -> tuple[int | None, int]:
     return next((place for place in places if place[0] is not None), (None, 0))
 
 
-def _is_interruption(error: BaseException) -> bool:
+def is_interruption(error: BaseException) -> bool:
     """Whether it is Ctrl-C; where that ends the process at once, only the source can raise it."""
     return isinstance(error, KeyboardInterrupt) and (
         signal.getsignal(signal.SIGINT) is not signal.SIG_DFL

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from gradgen.errors import GradgenError
+from gradgen.frontend.tracing.blame import is_interruption
 from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.pytree import Columns, Rows
@@ -82,7 +83,9 @@ def _returned(
             found = jax.eval_shape(lambda *leaves: signature.call(function, leaves), *avals)
         except GradgenError:
             raise
-        except Exception:  # tracing says it
-            return []
+        except BaseException as error:
+            if is_interruption(error):
+                raise
+            return []  # tracing says it
     leaves = jax.tree.leaves(found)
     return leaves if all(hasattr(leaf, "ndim") for leaf in leaves) else []
