@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from array_sources import HEADER
 from hypothesis import note
 from learning_online import EMIT, Run, compare
+from projects import gradgen
 from random_runs import examples, run_shard
 from test_arrays import pair
 from trace_sources import COUPLED, UNCOUPLED
@@ -538,11 +537,11 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
         "no state, but called like one",
     ],
 )
-def test_refused(text, more, message, hint, tmp_path, capfd):
+def test_refused(text, more, message, hint, tmp_path, monkeypatch):
     (tmp_path / "model.py").write_text(BEFORE + text)
-    command = [sys.executable, "-m", "gradgen", "model.py", "-o", "out.py", "--emit", "f,traces"]
-    refused = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True)
-    assert refused.returncode == 2
+    monkeypatch.chdir(tmp_path)
+    refused = gradgen("model.py", "-o", "out.py", "--emit", "f,traces", *more)
+    assert refused.exit_code == 2
     assert message in refused.stderr
     assert hint in refused.stderr
     assert not (tmp_path / "out.py").exists()

@@ -33,7 +33,8 @@ def on_four_devices(what: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("what", [pytest.param("layer", marks=pytest.mark.full), "network"])
+@pytest.mark.full
+@pytest.mark.parametrize("what", ["layer", "network"])
 def test_gradients_are_those_of_one_device(what):
     for how, found in on_four_devices(what).items():
         assert found["off"] < 1e-12, how

@@ -78,6 +78,7 @@ def test_whole_losses(example, name, library):
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
+@pytest.mark.full
 def test_training_on_patterns(example):
     patterns = example("patterns")
     for task, runs in patterns.main(quick=True):

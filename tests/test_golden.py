@@ -21,10 +21,8 @@ TARGETS = {str(t.name): t for t in read(ROOT / "pyproject.toml").targets}
 COMPARED = frozenset((
     # rules of one's own, nested containers, integers, long equations
     "lif", "cuba_lif_state", "hodgkin_huxley",
-    # eligibility traces, clipping
-    "lif_traces", "theta",
-    # arrays: products of matrices, convolutions, batches of products, losses
-    "lif_layer", "lif_conv", "spiking_attention", "readout_loss",
+    # arrays: products of matrices, batches of products, losses
+    "lif_layer", "spiking_attention", "readout_loss",
 ))  # fmt: skip
 """What the normal run compares with JAX; the other files were when they were written.
 

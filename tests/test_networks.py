@@ -47,7 +47,7 @@ def value_and_grad(name: str, function: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", each(*NETWORKS, representatives=REPRESENTATIVES))
-@pytest.mark.parametrize("time", [1, pytest.param(2, marks=pytest.mark.full), 1000])
+@pytest.mark.parametrize("time", [1, *(pytest.param(n, marks=pytest.mark.full) for n in (2, 1000))])
 def test_gradients_are_those_of_jax(name: str, time: int) -> None:
     """After a thousand steps too, to 1e-12 of each leaf's largest entry, in float64."""
     with jax.enable_x64(True):
@@ -78,7 +78,8 @@ def test_tangents_are_those_of_jax(name: str) -> None:
         close(floats(jax.jvp(lambda w: forward(w, *rest), (weights,), (along,))), floats(due))
 
 
-@pytest.mark.parametrize("name", each(*NETWORKS, representatives=REPRESENTATIVES[:1]))
+@pytest.mark.full
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_batch_of_networks(name: str) -> None:
     """Under vmap with weights of each, and in float32."""
     weights, *rest = given(name, 20, "float32")

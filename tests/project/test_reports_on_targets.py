@@ -71,6 +71,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(folder, before, pages, data)
 
 
+@pytest.mark.full
 def test_one_failing_target_does_not_stop_the_others(project: Project) -> None:
     for result, folder, suffix in (
         (project.pages, "made/pages", "html"),

@@ -241,6 +241,7 @@ def test_files_of_others_are_not_overwritten(tmp_path):
         assert (folder / name).read_text() == "mine"
 
 
+@pytest.mark.full
 def test_an_interrupted_training(tmp_path):
     # early: there is nothing to keep, and nothing to wait for; then once, after the first games
     asked = [sys.executable, "-m", "gradgen", "train", str(FOLDER / "lif_2023.json")]
@@ -455,6 +456,7 @@ def test_edge_orders_are_learned():
     assert accumulate(GRAPH, order).edges == price
 
 
+@pytest.mark.full
 def test_a_training_starts_with_the_network_that_is_shipped(tmp_path):
     graph, order, kept = FOLDER / "lif_2023.json", tmp_path / "order.json", tmp_path / "kept"
     asked = ["train", str(graph), "--objective", "edges", "--pretrained"]

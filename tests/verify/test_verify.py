@@ -497,9 +497,8 @@ def test_orders_are_rejected_in_stated_ranges_alone(
 DISTINCT = frozenset((
     # products, nesting, loops of known and open end
     "research_matrix", "research_nested_lists", "research_scan", "research_while_newton",
-    # branches, ties, one parameter for many, methods, several layers of one library
-    "research_switch", "research_ties", "research_shared_gain",
-    "jaxsnn_li_method", "spyx_alif",
+    # branches, one parameter for many, methods
+    "research_switch", "research_shared_gain", "jaxsnn_li_method",
 ))  # fmt: skip
 
 

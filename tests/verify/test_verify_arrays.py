@@ -128,7 +128,7 @@ def made(source: str) -> Made:
 @pytest.mark.parametrize(
     "source",
     # files with attention and convolutions are checked in test_golden.py
-    [LAYER, LOSS, *(pytest.param(s, marks=pytest.mark.full) for s in (ATTENTION, CONVOLUTION))],
+    [LAYER, *(pytest.param(s, marks=pytest.mark.full) for s in (LOSS, ATTENTION, CONVOLUTION))],
 )
 def test_what_is_generated_is_exact(source: str) -> None:
     verdict = made(source).verdict()
