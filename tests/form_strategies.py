@@ -80,6 +80,9 @@ class PackedWriter(FormWriter):
         kinds = [self.plain] * 5 + [self.truth, self.chain, self.spike, self.rebind, self.inner]
         self.pick(kinds)()
 
+    def array(self, depth: int) -> Value:
+        return self.within(self.variable(), 2.0)  # a product of stacked numbers is one neuron's
+
 
 def _registered(w: Writer, name: str, fields: Sequence[str]) -> str:
     """A class that JAX knows as a container."""

@@ -95,7 +95,11 @@ def check_formed(formed: Formed) -> None:
         function = source
         for part in (*formed.target.split("."), *(["__call__"] if formed.target == "Cell" else ())):
             function = getattr(function, part)
-        due = _gradients(formed, function, source)
+        try:
+            due = _gradients(formed, function, source)
+        except ValueError as error:  # a loop without an end that is known, which gradgen writes out
+            assert "Reverse-mode differentiation does not work" in str(error)  # noqa: PT017
+            return
         found = _gradients(formed, getattr(run_text(outcome.text), name), source)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
         finite = np.isfinite(other)
