@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-from strategies import IMPORTS, Model, Value, Writer, _indented, _step
+from strategies import IMPORTS, OF_THE_MODULE, Model, Value, Writer, _indented, _step
 
 MORE_IMPORTS = f"from dataclasses import dataclass\n{IMPORTS}"
 
@@ -99,11 +99,7 @@ def _registered(w: Writer, name: str, fields: Sequence[str]) -> str:
 
 
 def _file(w: Writer, *parts: str) -> Model:
-    constants = (
-        "_TAU, _GAIN = 20.0, 1.5\n_W2 = np.array([[0.5, -1.0], [2.0, 0.25]])\n"
-        "_W3 = jnp.array([[1.0, 0.0, 2.0], [0.5, -1.0, 0.3], [0.0, 1.0, 0.0]])"
-    )
-    return Model("\n\n\n".join([MORE_IMPORTS.rstrip(), constants, *w.helpers, *parts]) + "\n")
+    return Model("\n\n\n".join([MORE_IMPORTS.rstrip(), OF_THE_MODULE, *w.helpers, *parts]) + "\n")
 
 
 @st.composite

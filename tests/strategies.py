@@ -42,6 +42,13 @@ from jax.scipy import special
 """
 
 
+OF_THE_MODULE = (
+    "_TAU, _GAIN = 20.0, 1.5\n_W2 = np.array([[0.5, -1.0], [2.0, 0.25]])\n"
+    "_W3 = jnp.array([[1.0, 0.0, 2.0], [0.5, -1.0, 0.3], [0.0, 1.0, 0.0]])"
+)
+"""What expressions may read of the module."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A source file: one public function, `step`, and `example`, which gives `(args, kwargs)`."""
@@ -546,9 +553,5 @@ def models(draw: st.DrawFn) -> Model:
         f"class {name}(NamedTuple):\n" + _indented([f"{field}: jax.Array" for field in fields])
         for name, fields in w.classes
     ]
-    constants = (
-        "_TAU, _GAIN = 20.0, 1.5\n_W2 = np.array([[0.5, -1.0], [2.0, 0.25]])\n"
-        "_W3 = jnp.array([[1.0, 0.0, 2.0], [0.5, -1.0, 0.3], [0.0, 1.0, 0.0]])"
-    )
-    parts = [IMPORTS.rstrip(), constants, *classes, *w.helpers, step, example]
+    parts = [IMPORTS.rstrip(), OF_THE_MODULE, *classes, *w.helpers, step, example]
     return Model("\n\n\n".join(parts) + "\n")

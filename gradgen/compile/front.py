@@ -76,20 +76,20 @@ def _front_on_arrays(settings: Settings, opened: Opened, error: GradgenError) ->
         raise error
     stated = _without_parts(opened, {d.text.partition("=")[0] for d in opened.source.annotated})
     whole = _without_parts(opened, set(dict(opened.source.structures)))
-    signature = _signature(stated)
+    signature = in_whole = _signature(stated)
     if may_be_on_arrays:
-        front = read_off(settings, stated, signature) or read_off(
-            settings, whole, _signature(whole)
-        )
+        front = read_off(settings, stated, signature)
+        if front is None and whole.source != stated.source:
+            in_whole = _signature(whole)
+            front = read_off(settings, whole, in_whole)
         if front is not None:
             return front
     if may_have_shapes(stated.source, signature):
         return array_front(settings, stated, signature)
     if may_be_on_arrays:
-        signature = _signature(whole)
-        shapes = proposed_shapes(whole.source, whole.function, signature)
+        shapes = proposed_shapes(whole.source, whole.function, in_whole)
         if shapes is None:
-            error.hint = f"{error.hint}; {_asking_for_shapes(signature)}"
+            error.hint = f"{error.hint}; {_asking_for_shapes(in_whole)}"
         else:
             error.hint = f"if it is a function of arrays, say so above it or with --shape: {shapes}"
     raise error
