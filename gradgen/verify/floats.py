@@ -61,23 +61,33 @@ def same_bits(a: Any, b: Any) -> Array:
 
 
 def ordinal(values: Array) -> Array:
-    """Integers in the order of the floats: neighbours differ by one, and both zeros are 0."""
+    """Integers in the order of the floats that XLA tells apart: neighbours differ by one.
+
+    What is smaller than the smallest normal number is 0, as both zeros are: XLA takes it for zero
+    on CPUs, so that a point with such a number would be another one for it than for numpy.
+    """
     width = values.dtype.itemsize
     signed = np.array(values).view(UINTS[width]).astype(np.int64)
     if width == 8:
         signed = np.array(values).view(np.int64)
     magnitude = signed & ((1 << (8 * width - 1)) - 1)
     negative = (signed < 0) if width == 8 else (signed >> (8 * width - 1)) == 1
-    return np.asarray(np.where(negative, -magnitude, magnitude))
+    number = np.maximum(magnitude - _subnormals(values.dtype), 0)
+    return np.asarray(np.where(negative, -number, number))
 
 
 def from_ordinal(numbers: Array, dtype: Any) -> Array:
     """The inverse of `ordinal`."""
     kind = np.dtype(dtype)
     bits = UINTS[kind.itemsize]
-    magnitude = np.abs(numbers).astype(bits)
+    magnitude = np.where(numbers == 0, 0, np.abs(numbers) + _subnormals(kind)).astype(bits)
     sign = np.where(numbers < 0, 1, 0).astype(bits) << np.asarray(8 * kind.itemsize - 1, bits)
     return np.asarray((magnitude | sign).view(kind))
+
+
+def _subnormals(dtype: Any) -> int:
+    """How many positive numbers there are below the smallest normal one."""
+    return int((1 << _finfo(str(dtype)).nmant) - 1)
 
 
 def step(values: Array, count: int) -> Array:

@@ -23,7 +23,7 @@ from gradgen.config import Settings
 from gradgen.verify import check, floats, populations, recount
 from gradgen.verify.asking import Asked, asking
 from gradgen.verify.check import verify
-from gradgen.verify.compiling import Compiler
+from gradgen.verify.compiling import Compiler, precision
 from gradgen.verify.isolate import IsolationError, load
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import input_ranges
@@ -376,14 +376,67 @@ def test_the_rule_where_one_mode_is_finite() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_neighbouring_floats(dtype: str) -> None:
-    values = np.array([1.0, -1.0, 0.0, 1e-30, -1e30], dtype)
+    values = np.array([1.0, -1.0, 1e-30, -1e30, np.finfo(dtype).tiny], dtype)
     assert np.array_equal(floats.from_ordinal(floats.ordinal(values), dtype), values)
     up = np.nextafter(values, np.array(np.inf, dtype))
     assert np.array_equal(floats.step(values, 1), up)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_neighbours_of_zero_are_those_that_xla_tells_from_it(dtype: str) -> None:
+    zero = np.zeros(1, dtype)
+    tiny = np.finfo(dtype).tiny
+    below = np.nextafter(np.array([tiny, -tiny]), zero)
+    assert floats.step(zero, 1) == tiny
+    assert floats.step(zero, -1) == -tiny
+    assert np.array_equal(floats.from_ordinal(floats.ordinal(below), dtype), [0.0, 0.0])
+    with precision(dtype):
+        for values, nonzero in ((below, False), (np.array([tiny, -tiny]), True)):
+            assert (np.asarray(jnp.asarray(values) * 1 != 0) == nonzero).all()
+
+
 def test_boundaries_are_found_on_both_sides_and_exactly() -> None:
     assert unchanged("tests/styles/research_ties.py").boundary_points > 20
+
+
+QUADRATIC = [
+    "import jax.numpy as jnp",
+    "def flow(v, i, dt=0.1):",
+    "    # no root of zero: the derivative there is what is left of large terms that cancel",
+    "    root = jnp.sqrt(jnp.abs(jnp.where(i != 0.0, i, i + 1e-6)))",
+    "    up = root * jnp.tan(jnp.arctan(v / root) + root * dt)",
+    "    return jnp.where(i >= 0.0, up, v - jnp.tanh(i) * dt)",
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.usefixtures("uncounted")
+def test_what_cancels_at_zero_is_held_against_its_scale_there(tmp_path: Path, dtype: str) -> None:
+    found = generate_text(tmp_path, QUADRATIC)
+    due = subject_of(found.front, found.module, found.text)
+    with asking(due, dtypes=(dtype,)) as (one,):
+        report = verify(due, one)
+        assert report.exact, report.pretty()
+        for program in PROGRAMS:
+            for change in (other_operator, dropped_term, shifted_constant):
+                text = mutate(found.text, program, 1, change)
+                report = verify(replace(due, text=text), one)
+                assert report.kind == "inexact", f"{program} {change.__name__}"
+
+
+@pytest.mark.usefixtures("uncounted")
+@pytest.mark.parametrize("condition", ["x0 & (v > 1e-30)", "x0 | ((v < 0.0) & (v > -1e-30))"])
+def test_a_fault_on_one_side_of_a_tie_at_zero_is_found(tmp_path: Path, condition: str) -> None:
+    source = ["def step(v, x):", "    return jnp.where(v > 0.0, 2.0 * v, v * x)"]
+    found = generate_text(tmp_path, ["import jax.numpy as jnp", *source])
+    due = subject_of(found.front, found.module, found.text)
+    right = "ct_v = ct_out * jnp.where(x0, 2.0, x)"
+    assert right in found.text
+    text = found.text.replace(right, f"ct_v = ct_out * jnp.where({condition}, 2.0, x)")
+    with asking(due, points=50) as (one,):
+        assert verify(due, one).exact
+        report = verify(replace(due, text=text), one)
+        assert report.kind == "inexact", report.pretty()
 
 
 def test_warnings() -> None:
