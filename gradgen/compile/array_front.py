@@ -18,6 +18,7 @@ from gradgen.frontend.arrays.proposal import shapes_of_code
 from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.recurrence import find_recurrence
+from gradgen.frontend.tracing.others import require_no_others
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.emitted import HVP
@@ -67,6 +68,11 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
         found = directive_of(signature, stated)
     stated = with_sizes(opened.source, stated)
     trace = trace_arrays(opened.source, opened.function, signature, stated)
+    require_no_others(
+        opened.source,
+        signature,
+        lambda s: replace(trace_arrays(opened.source, opened.function, s, stated), arguments=()),
+    )
     require_loops(settings, opened.source, loops=bool(trace.loops))
     require_any_front(opened.source, opened.function, signature, stated, trace)
     trace = replace(trace, recurrence=find_recurrence(opened.source, trace))

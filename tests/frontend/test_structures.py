@@ -531,7 +531,7 @@ def test_other_defaults_say_nothing(default):
         ("y = jnp.stack(state)", "passed to jax.numpy.stack", "state="),
         ("v, *r = state", "unpacked with a star", "state=(a, b)"),
         ("y = [*state, x]", "spread with a star", "state="),
-        ("y = {**state}", "two stars", "state="),
+        ("y = {**state}", "which keys 'state' has", "state="),
         ("y = other(*state)", "spread into the arguments", "state="),
         ("y = state['tau'] + state.get(x, 1.0)", ".get()", "state={tau}"),
         ("y = state['tau']; z = state.items()", ".items()", "state={tau}"),

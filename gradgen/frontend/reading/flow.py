@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
 
+from gradgen.frontend.reading.strings import concatenated, has_string, unescaped
 from gradgen.frontend.reading.syntax import Syntax, children, elements
-from gradgen.frontend.reading.uses import UNKNOWN, AccessKind, Names, Use, UseKind, Value
+from gradgen.frontend.reading.uses import (
+    UNKNOWN,
+    AccessKind,
+    Entries,
+    Names,
+    Place,
+    Use,
+    UseKind,
+    Value,
+)
 
 _DISPLAYS = (cst.Tuple, cst.List, cst.Dict)
 
@@ -80,8 +89,6 @@ class Flow(ABC):
             case cst.Return(value=cst.BaseExpression() as returned):
                 value = self.value(returned)
                 self.result = value if self.result is None else self.result.join(value)
-            case cst.StarredDictElement(value=spread):
-                self.note(self.value(spread), "open", spread, how="spread with two stars")
             case _:
                 self.descend(node)
 
@@ -145,7 +152,7 @@ class Flow(ABC):
             case cst.FormattedString():
                 return Value(constant=self.formatted(node))
             case cst.ConcatenatedString(left=left, right=right):
-                return Value(constant=_concatenated(self.value(left), self.value(right)))
+                return Value(constant=concatenated(self.value(left), self.value(right)))
             case cst.UnaryOperation(operator=operator, expression=operand):
                 value = self.value(operand)
                 if isinstance(operator, cst.Minus) and isinstance(value.constant, int):
@@ -154,6 +161,8 @@ class Flow(ABC):
                     self.note(value, "number", operand)
             case cst.Tuple() | cst.List() if elements(node) is not None:
                 return Value(parts=tuple(self.value(part) for part in elements(node) or ()))
+            case cst.Dict(elements=items):
+                return self.display(items)
             case cst.StarredElement(value=spread):
                 self.note(self.value(spread), "open", spread, how="spread with a star")
             case cst.Attribute(value=base, attr=cst.Name(value=name)):
@@ -165,7 +174,7 @@ class Flow(ABC):
             case cst.BinaryOperation(left=left, operator=operator, right=right):
                 operands = self.arithmetic(left, right)
                 if isinstance(operator, cst.Add):
-                    return Value(constant=_concatenated(*operands))
+                    return Value(constant=concatenated(*operands))
             case cst.BooleanOperation(left=left, right=right):
                 return self.value(left).join(self.value(right))
             case cst.Comparison():
@@ -185,13 +194,45 @@ class Flow(ABC):
                 self.descend(node)
         return UNKNOWN
 
+    def display(self, items: Sequence[cst.BaseDictElement]) -> Value:
+        """A dict as it is written, with other dicts spread into it."""
+        entries: list[tuple[str | None, Value]] = []
+        places: frozenset[Place] = frozenset()
+        has_all_keys = True
+        for item in items:
+            value = self.value(item.value)
+            if isinstance(item, cst.DictElement):
+                key = self.value(item.key).constant
+                has_all_keys &= isinstance(key, str)
+                entries.append((str(key), value))
+            else:
+                self.note(value, "spread", item.value)
+                places |= value.places
+                entries += [(None, value)] if value.entries is None else value.entries
+        return Value(places, entries=tuple(entries) if has_all_keys else None)
+
+    def entry(self, entries: Entries, key: str, node: cst.CSTNode) -> Value:
+        """What a dict holds at a key: what is written last, or what is spread into it.
+
+        Which it is hangs on the keys of what is passed if that is spread over others.
+        """
+        last = max((k for k, (name, _) in enumerate(entries) if name == key), default=0)
+        holders = [(name, value) for name, value in entries[last:] if name in (key, None)]
+        if len(holders) == 1:
+            ((name, value),) = holders
+            return self.part(value, "key", key, node) if name is None else value
+        for name, value in holders:
+            if name is None:
+                self.note(value, "open", node, how="spread over another dict, and read")
+        return UNKNOWN
+
     def formatted(self, node: cst.FormattedString) -> str | None:
         """What an f-string of constants comes to; None for another one."""
         found: list[str | None] = []
         for part in node.parts:
             match part:
                 case cst.FormattedStringText(value=text):
-                    found.append(_unescaped(node, text))
+                    found.append(unescaped(node, text))
                 case cst.FormattedStringExpression(
                     expression=inner, conversion=None, format_spec=None, equal=None
                 ):
@@ -214,6 +255,8 @@ class Flow(ABC):
         """A part of a value, noted as read."""
         if kind == "item" and value.parts and isinstance(name, int):
             return value.parts[name] if -len(value.parts) <= name < len(value.parts) else UNKNOWN
+        if kind == "key" and value.entries is not None:
+            return self.entry(value.entries, str(name), node)
         places = frozenset(place.part(kind, name) for place in value.places)
         known = {self.notes.constants.get(place.pretty()) for place in places}
         found = Value(places, constant=known.pop() if len(known) == 1 else None)
@@ -264,11 +307,11 @@ class Flow(ABC):
                 case cst.Is() | cst.IsNot():
                     pass
                 case cst.In() | cst.NotIn():
-                    kind: UseKind = "static" if _has_string(right_value) else "number"
+                    kind: UseKind = "static" if has_string(right_value) else "number"
                     self.note(left_value, kind, left)
                     self.note(right_value, "open", right, how="searched with `in`")
                 case _:
-                    strings = _has_string(left_value) or _has_string(right_value)
+                    strings = has_string(left_value) or has_string(right_value)
                     kind = "static" if strings else "number"
                     self.note(left_value, kind, left)
                     self.note(right_value, kind, right)
@@ -288,22 +331,3 @@ class Flow(ABC):
             inner.value(node.value)
         elif isinstance(node, cst.BaseSimpleComp):
             inner.value(node.elt)
-
-
-def _unescaped(node: cst.FormattedString, text: str) -> str:
-    """A part of an f-string as it is when the program runs."""
-    plain = text.replace("{{", "{").replace("}}", "}")
-    prefix = node.prefix.lower().replace("f", "")
-    return str(ast.literal_eval(f"{prefix}{node.quote}{plain}{node.quote}"))
-
-
-def _concatenated(left: Value, right: Value) -> str | None:
-    """The two as one string; None if they are no constant strings."""
-    if isinstance(left.constant, str) and isinstance(right.constant, str):
-        return left.constant + right.constant
-    return None
-
-
-def _has_string(value: Value) -> bool:
-    """Whether a value is a string, or a display of strings."""
-    return isinstance(value.constant, str) or any(_has_string(p) for p in value.parts or ())

@@ -10,7 +10,7 @@ import libcst as cst
 from gradgen.ir.source import Position
 
 AccessKind = Literal["item", "key", "field"]
-UseKind = Literal["read", "number", "static", "unpacked", "open"]
+UseKind = Literal["read", "number", "static", "unpacked", "spread", "open"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Use:
     """One use of an argument or of a part of it.
 
     `read`: reached, no more. `number`: an operand of arithmetic. `static`: called, or compared with
-    a string. `unpacked`: into `count` names. `open`: as a container, in a way that does not tell
+    a string. `unpacked`: into `count` names. `spread`: with two stars, into a dict whose parts are
+    followed. `open`: as a container, in a way that does not tell
     its structure; `how` says which, to follow "it is".
     """
 
@@ -67,10 +68,15 @@ class Closure:
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a value: the places it may come from, and what is plain to see of it."""
+    """What is known of a value: the places it may come from, and what is plain to see of it.
+
+    A dict comes from the places that are spread into it.
+    """
 
     places: frozenset[Place] = frozenset()
     parts: tuple[Value, ...] | None = None
+    entries: Entries | None = None
+    """Of a dict as it is written, its keys and values; without a key what is spread into it."""
     constant: int | str | None = None
     function: Closure | None = None
 
@@ -85,6 +91,7 @@ class Value:
 
 
 Names = dict[str, Value]
+Entries = tuple[tuple[str | None, Value], ...]
 UNKNOWN = Value()
 
 
