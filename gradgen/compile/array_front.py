@@ -19,6 +19,7 @@ from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays
 from gradgen.frontend.recurrence import find_recurrence
 from gradgen.frontend.tracing.others import require_no_others
+from gradgen.frontend.tracing.owner import with_assigned
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.emitted import HVP
@@ -75,6 +76,8 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
     )
     require_loops(settings, opened.source, loops=bool(trace.loops))
     require_any_front(opened.source, opened.function, signature, stated, trace)
+    known = with_assigned(opened.source, opened.function, trace.inputs)
+    opened = replace(opened, source=known)
     trace = replace(trace, recurrence=find_recurrence(opened.source, trace))
     reached = {i.variable for i in trace.inputs if i.wrt} | {e.target for e in trace.elementals}
     if reached.isdisjoint(o.atom for o in trace.float_outputs if isinstance(o.atom, str)):

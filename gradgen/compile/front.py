@@ -20,6 +20,7 @@ from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace_gradient
 from gradgen.frontend.tracing.integers import with_numbers
 from gradgen.frontend.tracing.others import require_no_others
+from gradgen.frontend.tracing.owner import with_assigned
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.recording import what_it_does
 from gradgen.frontend.tracing.signature import Signature
@@ -186,6 +187,7 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
             for output, span in zip(traced.outputs, spans, strict=True)
         )
     traced = replace(traced, outputs=outputs)
+    source = with_assigned(source, opened.function, traced.inputs)
     traced = replace(traced, recurrence=find_recurrence(source, traced))
     _require_no_others(settings, source)
     if "traces" in stands_on(settings.emit):

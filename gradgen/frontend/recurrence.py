@@ -9,7 +9,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.reading.directives import parse_next
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import is_float
-from gradgen.ir.pytree import Structure
+from gradgen.ir.pytree import Structure, join
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Argument, Recurrence, Trace
 
@@ -22,14 +22,14 @@ _STATE = re.compile("state|carry|hidden")
 def find_recurrence(source: Source, trace: Trace | ArrayTrace) -> Recurrence:
     """(input path, output path) of each leaf of the state, in the inputs' order; maybe none.
 
-    `next` directives say it; else variables that are called alike, `v` and `v_next`, and an
+    `next` directives say it; else what a method assigns to its instance, variables that are called alike, `v` and `v_next`, and an
     argument and a part of the result with the same containers. Where several arguments have them,
     it is the one whose name speaks of state, or none.
     Raises GradgenError if a directive names what is no input or output.
     """
     outputs = [o.path for o in trace.outputs]
     inputs = [i.path for i in trace.inputs]
-    found = dict(_told(source)) or _recognised(trace)
+    found = dict(_told(source)) or _recognised(trace) | dict(_assigned(source))
     for path, output in _told(source):
         if path not in inputs or output not in outputs:
             missing, known = (path, inputs) if path not in inputs else (output, outputs)
@@ -64,6 +64,11 @@ def _told(source: Source) -> Iterator[tuple[str, str]]:
     for directive in source.directives:
         if directive.kind == "next":
             yield from parse_next(directive.text)
+
+
+def _assigned(source: Source) -> Iterator[tuple[str, str]]:
+    for path in source.assigned:
+        yield f"{source.instance}.{path}", join("1", path)
 
 
 def _recognised(trace: Trace | ArrayTrace) -> dict[str, str]:

@@ -144,6 +144,11 @@ class Source:
     unread: frozenset[str] = frozenset()
     """Containers that the target takes and never reads: what they hold does not matter."""
     spread: tuple[Spread, ...] = ()
+    assigned: tuple[str, ...] = ()
+    """What the target, a method, assigns to its instance, by dotted path: known once it has run.
+
+    The next values are a dict by these, after the method's own result.
+    """
     parts: tuple[SourcePart, ...] = ()
     """What the text is put together from; empty for a text that was executed as it is."""
 

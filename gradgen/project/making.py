@@ -55,6 +55,9 @@ def make(target: Target, search_again: bool, status: Status) -> Outcome:
         recorded, again = _recorded(target, front, record, search_again)
         made = generate_from(front, status, recorded, search_again=again)
         orders = made.orders
+    if front.source.assigned:
+        state = ", ".join(f"{front.source.instance}.{path}" for path in front.source.assigned)
+        remark += f"; the next values of {state} are returned, not assigned"
     remark += _REMARKS.get(made.kept, "")
     counts = counts_of(made.module)
     same = same_code(old, made.text)

@@ -13,6 +13,8 @@ import jax
 import numpy as np
 
 _NUMBERS = (bool, int, float, complex, np.generic, np.ndarray, jax.Array)
+_STATE = (float, np.inexact, np.ndarray, jax.Array)
+"""What state is held as; integers of Python decide what code does."""
 _OF_LIBRARIES = ("_pytree__", "_object__")
 """How attributes begin that Flax keeps its own accounts in."""
 
@@ -87,16 +89,23 @@ def rebuilt(value: Any, parts: Mapping[str, Any]) -> Any:
     return made
 
 
-def changed(before: Any, after: Any) -> str | None:
-    """The attribute, as a dotted path, in which two states of one object differ; None if in none.
+def changes(before: Mapping[str, Any], after: Any) -> tuple[dict[str, Any], list[str]]:
+    """What an object holds in place of floats and arrays that it held, and what else has changed.
 
-    `before` is what `snapshot` gave.
+    Both by dotted path; `before` is what `snapshot` gave.
     """
     now = snapshot(after)
+    state: dict[str, Any] = {}
+    others = []
     for path in {**before, **now}:
-        if path not in before or path not in now or before[path] is not now[path]:
-            return str(path)
-    return None
+        was, found = before.get(path), now.get(path)
+        if path in before and path in now and was is found:
+            continue
+        if isinstance(was, _STATE) and isinstance(found, _STATE):
+            state[path] = found
+        elif not (isinstance(was, dict | list | tuple) and type(was) is type(found)):
+            others.append(path)  # what is in containers has paths of its own
+    return state, others
 
 
 def is_set_up(before: Mapping[str, Any], after: Any) -> bool:

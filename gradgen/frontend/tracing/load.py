@@ -22,7 +22,7 @@ from gradgen.errors import GradgenError
 from gradgen.frontend.reading.local_imports import roots_of
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import users_code
-from gradgen.frontend.tracing.owner import keeping_its_instance
+from gradgen.frontend.tracing.owner import Method
 from gradgen.ir.source import Parameter, Source
 
 
@@ -77,7 +77,7 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
     if _arrays_in(namespace):
         function = _by_precision(function, _in_double(source, namespace))
     if source.instance is not None:
-        function = keeping_its_instance(source, _not_compiled(function))
+        function = Method(source, _not_compiled(function))
     return namespace, function
 
 

@@ -1,4 +1,4 @@
-"""The instance that a method is called with: where it comes from, and that it stays as it is."""
+"""The instance that a method is called with: where it comes from, and what of it changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,8 +17,10 @@ import jax.numpy as jnp
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import users_code
-from gradgen.frontend.tracing.instances import changed, is_set_up, snapshot
+from gradgen.frontend.tracing.instances import changes, is_set_up, snapshot
+from gradgen.ir.code import is_float
 from gradgen.ir.source import Source
+from gradgen.ir.trace import Input
 
 _FLOATS = frozenset({"float", "Scalar", "ArrayLike", "FloatScalarLike"})
 _ARRAYS = frozenset({"Array", "ndarray", "Float", "Inexact"})
@@ -101,28 +103,59 @@ def _number(annotation: Any) -> Any:
     return 0.5 if last in _FLOATS else None
 
 
-def keeping_its_instance(source: Source, method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, which raises GradgenError where it changes its instance.
+class Method:
+    """A method as a function, which returns what it assigns to its instance beside its result.
 
-    Attributes may come to it that hold no numbers, if it then computes the same.
+    That is a dict by dotted path; a method that assigns nothing returns its result alone.
+    Attributes may come to the instance that hold no numbers, if it then computes the same; raises
+    GradgenError where the instance changes otherwise.
     """
 
-    @functools.wraps(method)
-    def watched(instance: Any, *arguments: Any, **more: Any) -> Any:
+    def __init__(self, source: Source, method: Callable[..., Any]) -> None:
+        """The method of a source, which takes the instance first."""
+        functools.update_wrapper(self, method)
+        self._source, self._method = source, method
+        self.assigned: tuple[str, ...] = ()
+        """What it was seen to assign."""
+
+    def __call__(self, instance: Any, *arguments: Any, **more: Any) -> Any:
         fresh, before = copy.copy(instance), snapshot(instance)
-        result = method(instance, *arguments, **more)
-        path = changed(before, instance)
-        if path is None:
-            return result
+        result = self._method(instance, *arguments, **more)
+        state, others = changes(before, instance)
+        if not others:
+            self.assigned = tuple(state)
+            return (result, state) if state else result
 
         def traced(one: Any) -> str:
-            return str(jax.make_jaxpr(lambda: jax.tree.leaves(method(one, *arguments, **more)))())
+            return str(
+                jax.make_jaxpr(lambda: jax.tree.leaves(self._method(one, *arguments, **more)))()
+            )
 
         if not is_set_up(before, instance) or traced(fresh) != traced(instance):
-            raise _changes(source, path)
+            raise _changes(self._source, others[0])
         return result
 
-    return watched
+
+def with_assigned(source: Source, function: Callable[..., Any], inputs: Sequence[Input]) -> Source:
+    """The source of a function that has run, with what it assigns.
+
+    Raises GradgenError where that is held constant, and nobody said so.
+    """
+    if not isinstance(function, Method) or not function.assigned:
+        return source
+    names = [f"{source.instance}.{path}" for path in function.assigned]
+    held = [i.path for i in inputs if i.path in names and is_float(i.dtype) and not i.wrt]
+    if held and not any(directive.kind == "wrt" for directive in source.directives):
+        wrt = ",".join(i.path for i in inputs if i.wrt or i.path in held)
+        what = f"assigns {', '.join(held)}, and floats of Python are held constant"
+        raise GradgenError(
+            f"'{source.function}' {what}",
+            hint=f"differentiate with respect to the state too, --wrt {wrt}, or make it an array",
+            path=source.path,
+            line=source.position.line,
+            column=source.position.column,
+        )
+    return dataclasses.replace(source, assigned=function.assigned)
 
 
 def _changes(source: Source, path: str) -> GradgenError:

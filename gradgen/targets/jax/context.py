@@ -220,11 +220,18 @@ def _step_doc(module: Module, passes: Passes) -> str:
 def docstring_with(source: Source, added: str) -> str:
     """The source's docstring and a sentence more, as it stands in the drop-in function.
 
-    Where the source returns the function that is differentiated, it says so.
+    Where the source returns the function that is differentiated, or assigns to its instance, it
+    says so.
     """
     doc = source.docstring
     if source.returned:
         added = f"Takes the arguments of {source.name} and of the function it returns. {added}"
+    if source.assigned:
+        paths = ", ".join(f"{source.instance}.{path}" for path in source.assigned)
+        added = (
+            f"Assigns nothing: the next values of {paths} are a dict after what "
+            f"{source.function} returns. {added}"
+        )
     if doc is None:
         return _escape("\n    ".join(_wrap(added)))
     return (
