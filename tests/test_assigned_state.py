@@ -133,7 +133,7 @@ def test_state_that_is_assigned_is_known_as_state(tmp_path: Path) -> None:
 
 def test_traces_of_state_that_is_assigned(tmp_path: Path) -> None:
     source, out = tmp_path / "source.py", tmp_path / "out.py"
-    source.write_text(VARIABLES)
+    source.write_text(PLAIN)
     done = gradgen(f"{source}:Spiking", "--emit", "f,traces", "-o", out)
     assert done.exit_code == 0, done.stderr
     assert "Spiking_call_traces_step" in out.read_text()

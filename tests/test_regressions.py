@@ -270,6 +270,21 @@ def test_a_rule_of_what_is_held_constant_is_not_asked(tmp_path):
     assert generate(Settings(str(model)), lambda what: None).report.exact
 
 
+def test_a_step_with_as_many_traces_as_operations(tmp_path):
+    model = tmp_path / "model.py"
+    model.write_text(
+        "import jax.numpy as jnp\n\n"
+        "def step(state, x, tau, decay):\n"
+        "    v, trace, seen = state\n"
+        "    v = jnp.tanh(tau) * v + x - seen\n"
+        "    trace = decay * trace + v\n"
+        "    seen = jnp.tanh(trace)\n"
+        "    return v * seen, (v, trace, seen)\n"
+    )
+    settings = Settings(str(model), emit=("f", "traces"))
+    assert generate(settings, lambda what: None).report.exact
+
+
 @pytest.mark.full
 def test_float32_within_a_scan_beside_an_operation_that_does_not_promote(tmp_path):
     model = tmp_path / "model.py"

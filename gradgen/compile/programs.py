@@ -210,7 +210,8 @@ class _Programs:
         trace, graph = self._trace, self._graph
         state = trace.differentiated_state
         pairs = eligible_pairs(graph, state)
-        eligible = {pair: f"e{k}" for k, pair in enumerate(pairs)}
+        # the rewriting calls what it computes e12: a step may have as many pairs
+        eligible = {pair: f"e_{k}" for k, pair in enumerate(pairs)}
         optional = {a.name for a in trace.arguments if a.default is not None}
         driving = [
             path

@@ -22,9 +22,9 @@ _STATE = re.compile("state|carry|hidden")
 def find_recurrence(source: Source, trace: Trace | ArrayTrace) -> Recurrence:
     """(input path, output path) of each leaf of the state, in the inputs' order; maybe none.
 
-    `next` directives say it; else what a method assigns to its instance, variables that are called alike, `v` and `v_next`, and an
-    argument and a part of the result with the same containers. Where several arguments have them,
-    it is the one whose name speaks of state, or none.
+    `next` directives say it; else what a method assigns to its instance, variables that are called
+    alike, `v` and `v_next`, and an argument and a part of the result with the same containers.
+    Where several arguments have them, it is the one whose name speaks of state, or none.
     Raises GradgenError if a directive names what is no input or output.
     """
     outputs = [o.path for o in trace.outputs]

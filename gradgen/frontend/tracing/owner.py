@@ -119,6 +119,7 @@ class Method:
         """What it was seen to assign."""
 
     def __call__(self, instance: Any, *arguments: Any, **more: Any) -> Any:
+        """What the method returns, and where it assigns anything the next values of that."""
         fresh, before = copy.copy(instance), snapshot(instance)
         result = self._method(instance, *arguments, **more)
         state, others = changes(before, instance)
