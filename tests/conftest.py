@@ -14,11 +14,13 @@ import hypothesis
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# JAX would look at every frame of every error, of which verification makes hundreds
+os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")
 
 LAST = ("test_examples.py", "test_alphazero_training.py")
 """Files that train networks: what fails in another one is known before. Long tests come before many
 short ones, with which no process stays idle at the end."""
-MOST_MEMORY = 2.5e9
+MOST_MEMORY = 4e9
 """The bytes that a process may have before it forgets what JAX compiled for earlier modules."""
 MORE_MEMORY = 1e9
 """The bytes after which it does so again: that takes seconds, and gives back less than all."""
@@ -56,6 +58,10 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("repeatable", derandomize=True)
     if not config.getoption("--full"):
         hypothesis.settings.load_profile("repeatable")
+        # most of what is compiled runs once; the full matrix compiles as users do, and
+        # verification asks for what it needs
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=0 {flags}".strip()
     # where JAX is loaded, commands execute sources in this process: no other has to be waited for
     import jax  # noqa: F401
     from generating import SHARED

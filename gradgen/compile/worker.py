@@ -145,6 +145,8 @@ def _serve() -> None:
     sys.stdout = sys.stderr
     # derivatives are the same everywhere; the CPU starts fastest and is always there
     os.environ["JAX_PLATFORMS"] = "cpu"
+    # JAX would look at every frame of every error, of which verification makes hundreds
+    os.environ.setdefault("JAX_TRACEBACK_FILTERING", "off")
     keep_compiled_programs()
     # tracing makes many objects and few cycles, which Python would look for all the time
     gc.set_threshold(_OBJECTS)

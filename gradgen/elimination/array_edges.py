@@ -22,10 +22,8 @@ class Edges(Generic[T]):
     def products(self, vertex: Vertex) -> Iterable[tuple[T, T]]:
         """What eliminating a vertex multiplies: terms out of it with terms into it."""
         lefts = [left for terms in self.out[vertex].values() for left in terms]
-        for source in self.into[vertex]:
-            for right in self.out[source][vertex]:
-                for left in lefts:
-                    yield left, right
+        rights = [right for source in self.into[vertex] for right in self.out[source][vertex]]
+        return ((left, right) for right in rights for left in lefts)
 
     def without(
         self,
@@ -52,8 +50,9 @@ class Edges(Generic[T]):
                         _add(terms, times(left, right, vertex, target), plus)
                 edges[target] = tuple(terms)
             out[source] = edges
+        gone = frozenset((vertex,))
         for target in targets:
-            into[target] = (into[target] - {vertex}) | sources
+            into[target] = into[target] - gone | sources
         return Edges(out, into)
 
     def front(

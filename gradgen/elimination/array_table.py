@@ -69,23 +69,20 @@ class Table:
     def product(self, left: Code, right: Code) -> tuple[Code, Cost] | None:
         """The product of d k / d j and d j / d i and what it costs; None if there is none."""
         key = left, right
-        if key not in self._products:
-            self._products[key] = self._product(self._known[left], self._known[right])
-        return self._products[key]
+        try:
+            return self._products[key]
+        except KeyError:
+            found = self._products[key] = self._product(self._known[left], self._known[right])
+            return found
 
     def sum(self, one: Code, other: Code) -> Code | None:
         """The sum of two terms; None where they are to stay two."""
         key = one, other
-        if key not in self._sums:
-            left, right = self._known[one], self._known[other]
-            found = None
-            if isinstance(left, _Held) and isinstance(right, _Held):
-                pattern = total(left.pattern, right.pattern)
-                computed = left.computed or right.computed
-                if pattern is not None:
-                    found = self._code(replace(left, pattern=pattern, computed=computed))
-            self._sums[key] = found
-        return self._sums[key]
+        try:
+            return self._sums[key]
+        except KeyError:
+            found = self._sums[key] = self._sum(self._known[one], self._known[other])
+            return found
 
     def size(self, code: Code) -> int:
         """The bytes that a value takes where it is held."""
@@ -122,6 +119,15 @@ class Table:
             self._known.append(known)
             self._codes[known] = len(self._known) - 1
         return self._codes[known]
+
+    def _sum(self, left: _Held | _Map, right: _Held | _Map) -> Code | None:
+        if not isinstance(left, _Held) or not isinstance(right, _Held):
+            return None
+        pattern = total(left.pattern, right.pattern)
+        if pattern is None:
+            return None
+        computed = left.computed or right.computed
+        return self._code(replace(left, pattern=pattern, computed=computed))
 
     def _product(self, left: _Held | _Map, right: _Held | _Map) -> tuple[Code, Cost] | None:
         if isinstance(left, _Held) and isinstance(right, _Held):

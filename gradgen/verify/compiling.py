@@ -21,6 +21,8 @@ from gradgen.verify.subject import Called, result_leaves
 
 Compiled = Callable[..., Any]
 
+OPTIMISED: dict[str, Any] = {"xla_backend_optimization_level": 3}
+"""Options with which XLA compiles as it does by default, whatever the environment says."""
 _UNFUSED = "fusion,constant_folding,small-while-loop-hoisting"
 _ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan", "atan2", "atanh", "bessel_i1e",

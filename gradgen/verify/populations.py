@@ -18,7 +18,6 @@ Shape = tuple[int, ...]
 
 TITLES = (
     "one neuron",
-    "shape (3,)",
     "shape (2, 3)",
     "shape (2, 3), shared parameters",
     "shapes (2, 3), (3,) and ()",
@@ -56,7 +55,6 @@ def populations(
         mixed[0] = (2, 3)
     shapes: list[list[Shape]] = [
         [()] * count,
-        [(3,)] * count,
         [(2, 3)] * count,
         [() if s else (2, 3) for s in shared],
         mixed,

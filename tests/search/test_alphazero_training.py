@@ -12,12 +12,14 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from eliminating import cost_of_vertices
+from generating import made_once
 from graphs import FOLDER, reference_graph
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -55,20 +57,18 @@ SMALL = Training(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compile_quickly():
-    """Most of the time here is XLA's, for programs that then run for a second."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    # what was compiled so is of no use to other tests, which compare bits
-    jax.clear_caches()
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    return run.train({"lif": GAME}, SMALL, folder=folder), folder
+
+    def train() -> tuple[Any, dict[str, bytes]]:
+        found = run.train({"lif": GAME}, SMALL, folder=folder)
+        return found, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    found, files = made_once("a whole training", train)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return found, folder
 
 
 def test_orders_cost_what_is_said(trained):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import le
 
 from gradgen.search.arrays.states import Cost, Priced
 
 
 def beats(one: Cost, other: Cost) -> bool:
     """Whether a cost is no dearer in anything, equal ones included."""
-    return all(a <= b for a, b in zip(one, other, strict=True))
+    return all(map(le, one, other))
 
 
 class ParetoFront:

@@ -90,13 +90,15 @@ class Eliminations:
     def cost(self, edges: Edges[Code], vertex: Vertex) -> Cost | None:
         """What eliminating a vertex costs; of a peak, what is held beyond what is held before. None
         if it is impossible."""
-        products = []
+        product = self.prices.product
+        products: list[Cost] = []
         for left, right in edges.products(vertex):
-            self.work += 1
-            found = self.prices.product(left, right)
+            found = product(left, right)
             if found is None:
+                self.work += len(products) + 1
                 return None
             products.append(found[1])
+        self.work += len(products)
         costs = tuple(map(sum, zip(*products, strict=True))) if products else self.nothing
         if self._holding is None:
             return costs
@@ -129,6 +131,8 @@ class Eliminations:
     def total(self, costs: Iterable[Cost]) -> Cost:
         """The cost of some steps, of which each is told with what is held before it."""
         columns = zip(*costs, strict=True)
+        if self._holding is None:
+            return tuple(map(sum, columns))
         return tuple(
             max(column) if peak else sum(column)
             for column, peak in zip(columns, self._peaks, strict=True)

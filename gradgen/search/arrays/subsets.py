@@ -66,8 +66,10 @@ def proved(
             if cost is None:
                 continue
             total = eliminations.total((way.costs, added(held, cost)))
+            if not front.allows(total):
+                continue
             rivals = ways.get(after, [])
-            if not front.allows(total) or any(beats(rival, total) for rival in rivals):
+            if any(beats(rival, total) for rival in rivals):
                 continue
             ways[after] = [*(r for r in rivals if not beats(total, r)), total]
             # of equal costs what is nearer to the end first
