@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -114,7 +115,7 @@ def _containers(structure: Structure, path: str) -> Iterator[tuple[str, str]]:
     """
     if structure.kind == "mapping":
         return
-    if structure.kind in ("dict", "tuple", "list"):
+    if structure.kind in ("dict", "tuple", "list", "parts"):
         yield path, structure.kind
     for key, child in zip(structure.keys, structure.children, strict=True):
         yield from _containers(child, join(path, key))
@@ -126,24 +127,29 @@ Change = Callable[[Any], Any]
 
 def _changes(known: Collection[Any]) -> Iterator[tuple[Aspect, Collection[str], Change]]:
     """What is tried, with the kinds of containers that it is tried with."""
-    # code may look for numbers, and it cannot branch on what is traced
-    yield "parts", ("dict",), lambda items: _with_others(items, known, jnp.float32(0.6180339))
-    yield "parts", ("dict",), lambda items: _with_others(items, known, _last_leaf(items))
-    yield "parts", ("tuple", "list"), lambda parts: type(parts)((*parts, *(parts or (0.5,))[-1:]))
+    # code may look for numbers, or for what is like the rest; it cannot branch on what is traced
+    for alike in (False, True):
+        yield "parts", ("dict",), partial(_with_others, known, alike)
+        yield "parts", ("tuple", "list"), partial(_with_one_more, alike)
     yield "class", ("dict",), OrderedDict
-    yield "class", ("tuple",), list
+    yield "class", ("tuple", "parts"), list
     yield "class", ("list",), tuple
     yield "order", ("dict",), lambda items: dict(reversed(items.items()))
 
 
-def _with_others(items: dict[Any, Any], known: Collection[Any], other: Any) -> dict[Any, Any]:
+_NUMBER = 0.6180339
+
+
+def _with_others(known: Collection[Any], alike: bool, items: dict[Any, Any]) -> dict[Any, Any]:
     """A dict with other keys before those that it has, and behind them."""
+    other = jax.tree.leaves([_NUMBER, items])[-1] if alike else jnp.float32(_NUMBER)
     others = {key: other for key in (*known, "another key") if key not in items}
     return {"a key before": other} | items | others
 
 
-def _last_leaf(items: dict[Any, Any]) -> Any:
-    return jax.tree.leaves([0.5, items])[-1]
+def _with_one_more(alike: bool, parts: Any) -> Any:
+    """A tuple or a list with one component more than it has."""
+    return type(parts)((*parts, parts[-1] if alike and parts else jnp.float32(_NUMBER)))
 
 
 class _Asked(dict[Any, Any]):

@@ -38,7 +38,8 @@ def guards(structure: Structure, expression: str, path: str) -> Iterator[str]:
     """Statements that refuse containers which the source would do something else with."""
     found, where = structure.closed, quote(path)
     if "class" in found:
-        yield f"_of_class({expression}, {structure.kind}, {where})"
+        kind = "tuple" if structure.kind == "parts" else structure.kind
+        yield f"_of_class({expression}, {kind}, {where})"
     if "parts" in found:
         keys = flat(tuple_of(list(map(quote, structure.keys))))
         due = keys if structure.kind == "dict" else str(len(structure.keys))
