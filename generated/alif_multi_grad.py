@@ -596,6 +596,8 @@ def _sum_to(value, primal):
 
 def _flatten(state, x, params=_DEFAULT_PARAMS):
     """The leaves of the arguments as arrays, and the types of the containers."""
+    _without_others(state[1], 2, "state.1")
+    _without_others(params.rho, 2, "params.rho")
     _integers(
         (params.alpha, params.rho[0], params.rho[1]),
         (
@@ -776,6 +778,16 @@ def _kind(tree):
     if isinstance(tree, (tuple, list)):
         return f"{type(tree).__name__} of {len(tree)}"
     return "None" if tree is None else type(tree).__name__
+
+
+def _without_others(value, due, where):
+    """Refuse a container with other parts than these: the source makes something of them too."""
+    given = len(value) if isinstance(due, int) else tuple(sorted(map(str, value)))
+    if given != due:
+        raise ValueError(
+            f"alif_multi_step was generated with {due} in {where}, not {given}: its source makes "
+            "something of all that is there; generate it again with an example that has the same"
+        )
 
 
 def _flatten_cotangents(cotangents, outputs):
@@ -979,7 +991,7 @@ GRADGEN = {
     "source": "models/alif_multi.py",
     "function": "alif_multi_step",
     "digest": "sha256:b75a7b3dda89f39107d240f8c4e7883325cdfa1c3fbc869e8eaa49f81c8011dd",
-    "text": "sha256:3132db12ac1f3b73a2c50e20b812582cd6ab0dac351d9e949805353ac9bb0cd6",
+    "text": "sha256:2d7178c1f0a09efd0a900532fc945ba58b0801eaef48cfca6c7e8173594aba34",
     "wrt": ("state.0", "state.1.0", "state.1.1", "state.2", "x"),
     "elimination": "vertex",
     "order": (

@@ -1107,6 +1107,11 @@ def _flatten(
     dH=_DEFAULT_DH,
 ):
     """The leaves of the arguments as arrays, and the types of the containers."""
+    _without_others(state.J, 3, "state.J")
+    _without_others(state.H, 3, "state.H")
+    _without_others(tau, 3, "tau")
+    _without_others(dJ, 3, "dJ")
+    _without_others(dH, 3, "dH")
     _integers(
         (EL,),
         (
@@ -1325,6 +1330,16 @@ def _kind(tree):
     if isinstance(tree, (tuple, list)):
         return f"{type(tree).__name__} of {len(tree)}"
     return "None" if tree is None else type(tree).__name__
+
+
+def _without_others(value, due, where):
+    """Refuse a container with other parts than these: the source makes something of them too."""
+    given = len(value) if isinstance(due, int) else tuple(sorted(map(str, value)))
+    if given != due:
+        raise ValueError(
+            f"glif_multi_step was generated with {due} in {where}, not {given}: its source makes "
+            "something of all that is there; generate it again with an example that has the same"
+        )
 
 
 def _flatten_cotangents(cotangents, outputs):
@@ -1782,7 +1797,7 @@ GRADGEN = {
     "source": "models/glif_multi.py",
     "function": "glif_multi_step",
     "digest": "sha256:706be247e27746698f5c3b99750ba9fe7d32aeccb80fd79f53ae5ce51174ef99",
-    "text": "sha256:058b31b0e4a351b6bbcb530da5891c2e9e3307030efdc7f41f73af4efbd846c5",
+    "text": "sha256:408140846a6368b16b1412a86ed3742c1e44cbda80f28d09a1855b757d4c0317",
     "wrt": (
         "state.v", "state.J.0", "state.J.1", "state.J.2", "state.H.0", "state.H.1",
         "state.H.2", "I",

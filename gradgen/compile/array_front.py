@@ -16,9 +16,9 @@ from gradgen.frontend.arrays.gradient import trace_loss_gradient
 from gradgen.frontend.arrays.leading import require_any_front
 from gradgen.frontend.arrays.proposal import shapes_of_code
 from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
-from gradgen.frontend.arrays.trace import trace_arrays
+from gradgen.frontend.arrays.trace import trace_arrays, what_it_does
 from gradgen.frontend.recurrence import find_recurrence
-from gradgen.frontend.tracing.others import require_no_others
+from gradgen.frontend.tracing.others import with_closed
 from gradgen.frontend.tracing.owner import with_assigned
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.ir.array_trace import ArrayTrace
@@ -68,12 +68,9 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
         stated = with_names(opened.source, opened.function, signature, stated)
         found = directive_of(signature, stated)
     stated = with_sizes(opened.source, stated)
-    trace = trace_arrays(opened.source, opened.function, signature, stated)
-    require_no_others(
-        opened.source,
-        signature,
-        lambda s: replace(trace_arrays(opened.source, opened.function, s, stated), arguments=()),
-    )
+    source, function = opened.source, opened.function
+    signature = with_closed(source, signature, lambda s: what_it_does(source, function, s, stated))
+    trace = trace_arrays(source, function, signature, stated)
     require_loops(settings, opened.source, loops=bool(trace.loops))
     require_any_front(opened.source, opened.function, signature, stated, trace)
     known = with_assigned(opened.source, opened.function, trace.inputs)

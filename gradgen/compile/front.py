@@ -19,10 +19,9 @@ from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace_gradient
 from gradgen.frontend.tracing.integers import with_numbers
-from gradgen.frontend.tracing.others import require_no_others
+from gradgen.frontend.tracing.others import what_it_does, with_closed
 from gradgen.frontend.tracing.owner import with_assigned
 from gradgen.frontend.tracing.population import spans_neurons
-from gradgen.frontend.tracing.recording import what_it_does
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.stacks import with_arrays_apart
 from gradgen.frontend.tracing.trace import trace
@@ -172,10 +171,10 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
     if apart is not function:
         # what returns a state in an array takes it in one
         function, signature = apart, _with_any_parts(signature)
+    signature = with_closed(source, signature, lambda s: what_it_does(source, function, s))
     traced = trace(source, function, signature)
     require_loops(settings, source, loops=False)
     working = "float32" if traced.single else "float64"
-    require_no_others(source, signature, lambda s: what_it_does(source, function, s, working))
     spans = None if settings.per_neuron else spans_neurons(source, function, signature, working)
     if spans is None:
         # mapped over neurons, all outputs have the axes of all inputs

@@ -72,7 +72,7 @@ def execute(settings: Settings) -> Opened:
         discover=others,
         constants=constants,
     )
-    source = replace(source, structures=known.structures, spread=known.spread)
+    source = replace(source, structures=known.structures)
     return Opened(source, function, namespace, examples or None, owner)
 
 

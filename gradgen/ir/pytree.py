@@ -20,6 +20,10 @@ NodeKind = Literal[
     "columns",
 ]
 
+Aspect = Literal["parts", "class", "order"]
+"""What may not be otherwise than in a structure: that there is nothing else in a container, its
+class, the order of its keys."""
+
 
 @dataclass(frozen=True)
 class Structure:
@@ -45,6 +49,9 @@ class Structure:
     """The class of a namedtuple, a dataclass, an object or a mapping, by its name in the source."""
     hidden: tuple[str, ...] = ()
     """Of an object that JAX takes apart, the parts that it does not see."""
+    closed: tuple[Aspect, ...] = ()
+    """In what a dict, a tuple or a list that is passed may not differ, since the source makes
+    something of it."""
 
     @property
     def is_array(self) -> bool:

@@ -103,15 +103,6 @@ class SourcePart:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A dict that is spread into another one, with no more keys than those that code reads."""
-
-    place: tuple[str, ...]
-    """The argument that it is, or the names that lead to it from there."""
-    position: Position
-
-
-@dataclass(frozen=True)
 class Source:
     """A source file and its target function, read but not executed."""
 
@@ -143,7 +134,6 @@ class Source:
     """Whether the target is what the function of this name returns, as one function with that."""
     unread: frozenset[str] = frozenset()
     """Containers that the target takes and never reads: what they hold does not matter."""
-    spread: tuple[Spread, ...] = ()
     assigned: tuple[str, ...] = ()
     """What the target, a method, assigns to its instance, by dotted path: known once it has run.
 

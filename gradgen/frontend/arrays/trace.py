@@ -29,6 +29,7 @@ from gradgen.frontend.tracing.blame import first_line, place_of, users_code
 from gradgen.frontend.tracing.derivable import rules_fit_float64
 from gradgen.frontend.tracing.labels import label_variables
 from gradgen.frontend.tracing.load import importable_beside
+from gradgen.frontend.tracing.others import Doing, returned
 from gradgen.frontend.tracing.recording import NOT_KNOWN, binding, not_known
 from gradgen.frontend.tracing.result import read_result
 from gradgen.frontend.tracing.signature import Signature
@@ -42,9 +43,10 @@ from gradgen.ir.array_trace import (
     read_by,
 )
 from gradgen.ir.builder import Builder
-from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, live_code
+from gradgen.ir.code import WORKING, Atom, Const, DType, Instruction, Var, is_float, live_code
 from gradgen.ir.loops import ITEM, LOOP, loop_of, nested
 from gradgen.ir.pytree import Structure
+from gradgen.ir.shapes import Shape
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Input, Output
 
@@ -115,24 +117,13 @@ def _trace(
     chosen: frozenset[str],
 ) -> ArrayTrace:
     with jax_compat.x64(working == "float64"), importable_beside(source.path):
-        avals = stated.avals(working)
-        closed, value = _jaxpr(source, function, signature, avals)
         inputs = _inputs(source, signature, stated, chosen)
-        given = tuple(shape_of(aval.shape) for aval in avals)
-        reading = Reading(
-            source,
-            working,
-            Builder("v"),
-            {i.variable: s for i, s in zip(inputs, given, strict=True)},
+        given = tuple(shape_of(aval.shape) for aval in stated.avals(working))
+        reading, value, atoms, dtypes, shapes = _read(
+            source, function, signature, stated, working, inputs
         )
-        atoms = reading.run(closed, [i.variable for i in inputs])
         result, paths = read_result(source, value, signature)
-        dtypes = ["float" if (d := reading.dtype(a)) == "weak" else d for a in closed.out_avals]
-        shapes = tuple(shape_of(aval.shape) for aval in closed.out_avals)
-        outputs = tuple(
-            Output(path, atom, dtype)
-            for path, atom, dtype in zip(paths, atoms, dtypes, strict=True)
-        )
+        outputs = tuple(map(Output, paths, atoms, dtypes))
         derived = _differentiate(reading, inputs, outputs)
         needed: list[Atom] = [*atoms, *read_by(derived.partials, derived.elementals)]
         primal = live_code(reading.builder.instructions, needed)
@@ -158,6 +149,40 @@ def _trace(
             ),
             loops=_with_sizes(derived.loops, stated.sizes),
         )
+
+
+def _read(
+    source: Source,
+    function: Call,
+    signature: Signature,
+    stated: Stated,
+    working: str,
+    inputs: Sequence[Input],
+) -> tuple[Reading, Any, list[Atom], list[DType], tuple[Shape, ...]]:
+    """The code that was read, the result as it is, and its leaves: atoms, dtypes, shapes."""
+    avals = stated.avals(working)
+    closed, value = _jaxpr(source, function, signature, avals)
+    given = {i.variable: shape_of(a.shape) for i, a in zip(inputs, avals, strict=True)}
+    reading = Reading(source, working, Builder("v"), given)
+    atoms = reading.run(closed, [i.variable for i in inputs])
+    dtypes = ["float" if (d := reading.dtype(a)) == "weak" else d for a in closed.out_avals]
+    return reading, value, atoms, dtypes, tuple(shape_of(a.shape) for a in closed.out_avals)
+
+
+def what_it_does(source: Source, function: Call, signature: Signature, stated: Stated) -> Doing:
+    """What the function on arrays does, with what its derivative rules say."""
+    wrt = frozenset(leaf.path for leaf in signature.leaves if leaf.wrt)
+    inputs = _inputs(source, signature, stated, wrt)
+    with jax_compat.x64(False), importable_beside(source.path):
+        reading, value, atoms, dtypes, shapes = _read(
+            source, function, signature, stated, "float32", inputs
+        )
+        outputs = tuple(map(Output, map(str, range(len(atoms))), atoms, dtypes))
+        code = tuple(reading.builder.instructions)
+        names = {i.variable: i.path for i in inputs}
+        derived = _differentiate(reading, inputs, outputs)
+    results = returned(value, atoms, dtypes, code, names), shapes
+    return Doing(results, (code, atoms, derived))
 
 
 def _with_sizes(

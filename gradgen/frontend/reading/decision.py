@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from gradgen.errors import GradgenError
@@ -10,7 +10,7 @@ from gradgen.frontend.reading.annotations import OPEN, Annotations, Shape
 from gradgen.frontend.reading.containers import Definition
 from gradgen.frontend.reading.evidence import ARRAY_ATTRIBUTES, Evidence
 from gradgen.ir.pytree import Structure, leaf, mapping, record, sequence
-from gradgen.ir.source import Position, Spread
+from gradgen.ir.source import Position
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,6 @@ class Decision:
     annotations: Annotations
     evidence: Evidence
     shape: Shape
-    spread: list[Spread] = field(default_factory=list)
-    """Filled while the structure is decided."""
 
     def structure(self) -> Structure | None:
         """The structure, None for an argument of which nothing is known but that it is a number."""
@@ -179,9 +177,6 @@ class Decision:
                     self._first(evidence),
                     self._directive(),
                 )
-            place = (evidence.place.argument, *(str(step.name) for step in evidence.place.steps))
-            spread = evidence.of_kind("spread")[:1]
-            self.spread.extend(Spread(place, use.position) for use in spread)
             shapes = dict.fromkeys(keys, shape.element or OPEN)
         nothing = {key: Evidence(evidence.place.part("key", key)) for key in shapes}
         return mapping(

@@ -51,9 +51,6 @@ def read_source(
         parameters = read_parameters(syntax, target)
         names = [parameter.name for parameter in parameters]
         discovered = set(names) - {target.instance} if discover is None else set(discover)
-        structures, spread = read_structures(
-            syntax, target, found, annotations, discovered, constants
-        )
         return Source(
             path=path,
             text=syntax.text,
@@ -65,11 +62,10 @@ def read_source(
             assignments=read_assignments(syntax),
             directives=found,
             containers=as_containers(definitions),
-            structures=structures,
+            structures=read_structures(syntax, target, found, annotations, discovered, constants),
             leaf_names=read_leaf_names(syntax.text, syntax.position(target.function).line, names),
             annotated=annotated_shapes(syntax, target, annotations),
             instance=target.instance,
             returned=target.factory is not None,
             unread=unread_containers(target, annotations),
-            spread=spread,
         )

@@ -15,7 +15,7 @@ from gradgen.frontend.reading.interpreter import read_uses
 from gradgen.frontend.reading.syntax import Syntax, walk
 from gradgen.frontend.reading.target import SourceFunction, static_to_jit
 from gradgen.ir.pytree import LeafKind, Structure, leaf
-from gradgen.ir.source import Directive, Spread
+from gradgen.ir.source import Directive
 
 
 def read_structures(
@@ -25,10 +25,8 @@ def read_structures(
     annotations: Annotations,
     discovered: Collection[str],
     constants: Mapping[str, int | str],
-) -> tuple[tuple[tuple[str, Structure], ...], tuple[Spread, ...]]:
+) -> tuple[tuple[str, Structure], ...]:
     """The structures of `discovered` arguments, where the source tells more than that of a number.
-
-    And which dicts, whose keys are those that are read, are spread into others.
 
     An example directive decides before an annotation, that before a default value that is written
     as a container, and that before use. What is annotated as an array and only taken apart may be
@@ -40,7 +38,6 @@ def read_structures(
     uses = read_uses(syntax, target, constants) if discovered else ()
     unread = unread_containers(target, annotations)
     found: list[tuple[str, Structure]] = []
-    spread: list[Spread] = []
     for parameter in target.declared:
         name = parameter.name.value
         if name not in discovered or (name in unread and name not in given):
@@ -50,11 +47,10 @@ def read_structures(
         else:
             place, shape = syntax.position(parameter.name), annotations.parameter(parameter)
             evidence = evidence_of(uses, name)
-            decision = Decision(syntax.path, place, annotations, evidence, shape, spread)
-            structure = decision.structure()
+            structure = Decision(syntax.path, place, annotations, evidence, shape).structure()
         if structure is not None:
             found.append((name, structure))
-    return tuple(found), tuple(spread)
+    return tuple(found)
 
 
 def unread_containers(target: SourceFunction, annotations: Annotations) -> frozenset[str]:

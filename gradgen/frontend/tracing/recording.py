@@ -83,15 +83,6 @@ def record(
     return Recording(tape, results[-1], outputs, found)
 
 
-def what_it_does(
-    source: Source, function: Callable[..., Any], signature: Signature, working: str
-) -> tuple[Any, ...]:
-    """A tracing as what can be compared with another one: code, and results in their containers."""
-    one = record(source, function, signature, working, with_rules=False)
-    outputs = [tensor.tolist() for tensor in one.outputs]
-    return one.tape.primal, outputs, one.dtypes, jax.tree.structure(one.result)
-
-
 def _make_jaxpr(
     source: Source, flat: Callable[..., Any], avals: Sequence[Any], working: str
 ) -> Any:

@@ -52,6 +52,8 @@ class Signature:
 
     The instance that a method is read with is among them.
     """
+    passed: Callable[[str, Any], Any] = lambda path, container: container
+    """What is passed in the place of a dict, a tuple or a list, by its path."""
 
     def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of the source, from its traced leaves in order."""
@@ -177,11 +179,11 @@ class Signature:
             case "object":
                 return rebuilt(like, dict(zip(structure.keys, children, strict=True)))
             case "tuple" | "parts":
-                return tuple(children)
+                return self.passed(path, tuple(children))
             case "list":
-                return children
+                return self.passed(path, children)
             case "dict":
-                return dict(zip(structure.keys, children, strict=True))
+                return self.passed(path, dict(zip(structure.keys, children, strict=True)))
         assert structure.type_name is not None
         container = self.classes[structure.type_name]
         return container(**dict(zip(structure.keys, children, strict=True)))

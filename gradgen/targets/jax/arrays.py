@@ -45,7 +45,7 @@ from gradgen.targets.jax.layout import (
 from gradgen.targets.jax.metadata import assigned, precision_metadata, precision_sentences
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.plumbing import Names, backward_body, bound_guards, dedent, forward_body
+from gradgen.targets.jax.plumbing import Names, argument_guards, backward_body, dedent, forward_body
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
@@ -300,7 +300,7 @@ def _flatten_body(module: ArrayModule, names: Names) -> list[str]:
     for argument in trace.arguments:
         name = users(argument.name)
         expressions = dict(accesses(argument.structure, name, argument.name))
-        lines += bound_guards(argument, expressions)
+        lines += argument_guards(argument, expressions)
         leaves += [e for p, e in expressions.items() if p in paths]
     fitted = call("_fitted", [tuple_of(leaves)])
     if not names.types:

@@ -32,6 +32,7 @@ from gradgen.targets.jax.pytrees import (
     arrays_in,
     classes_needed,
     construct,
+    guards,
     paths_of,
     stacked,
     with_arrays_whole,
@@ -63,7 +64,7 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
         name = users(argument.name)
         expressions = dict(accesses(argument.structure, name, argument.name))
         given += [e for p, e in expressions.items() if p in inputs]
-        lines += [f"    {line}" for line in bound_guards(argument, expressions)]
+        lines += [f"    {line}" for line in argument_guards(argument, expressions)]
         leaves += [
             call(leaf_guard(inputs[p]), [e, quote(p), *_limit(inputs[p], trace)])
             for p, e in expressions.items()
@@ -87,9 +88,12 @@ def flatten_body(trace: Trace, names: Names) -> list[str]:
     return dedent(lines)
 
 
-def bound_guards(argument: Argument, expressions: Mapping[str, str]) -> list[str]:
-    """The guards of what is bound of an argument; `expressions` read its leaves, by path."""
-    lines = []
+def argument_guards(argument: Argument, expressions: Mapping[str, str]) -> list[str]:
+    """The guards of an argument's containers, and of what is bound of it.
+
+    `expressions` read its leaves, by path.
+    """
+    lines = list(guards(argument.structure, users(argument.name), argument.name))
     for bound in argument.bound:
         passed, expected = _compared(bound, expressions[bound.path])
         guard = f"_bound({passed}, {expected}, {quote(bound.path)})"

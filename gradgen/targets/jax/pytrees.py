@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gradgen.ir.pytree import NodeKind, Structure, join
 from gradgen.ir.trace import Argument
-from gradgen.targets.jax.layout import Doc, Group, call, prefixed, quote, tuple_of
+from gradgen.targets.jax.layout import Doc, Group, call, flat, prefixed, quote, tuple_of
 from gradgen.targets.jax.ownership import users
 
 
@@ -32,6 +32,22 @@ def _access(structure: Structure, expression: str, key: str, path: str) -> str:
     if structure.kind in ("dict", "mapping"):
         return f"{expression}[{_item(structure, key)}]"
     return f"{expression}.{key}"
+
+
+def guards(structure: Structure, expression: str, path: str) -> Iterator[str]:
+    """Statements that refuse containers which the source would do something else with."""
+    found, where = structure.closed, quote(path)
+    if "class" in found:
+        kind = "tuple" if structure.kind == "parts" else structure.kind
+        yield f"_of_class({expression}, {kind}, {where})"
+    if "parts" in found:
+        keys = flat(tuple_of(list(map(quote, structure.keys))))
+        due = keys if structure.kind == "dict" else str(len(structure.keys))
+        yield f"_without_others({expression}, {due}, {where})"
+    if "order" in found:
+        yield f"_in_order({expression}, {where})"
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        yield from guards(child, _access(structure, expression, key, path), join(path, key))
 
 
 def _item(structure: Structure, key: str) -> str:
