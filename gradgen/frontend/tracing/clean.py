@@ -50,6 +50,8 @@ def clean(
         decides = instruction.target in deciding
         if instruction.op == "convert" and instruction.dtype in _FOLLOWING:
             (operand,) = moved.operands
+            if isinstance(operand, Const) and not is_float(operand.dtype):
+                operand = Const(operand.value, instruction.dtype)  # of numbers that are compared
             kind = operand.dtype if isinstance(operand, Const) else dtypes[operand]
             if isinstance(operand, Const) or (kind in _FOLLOWING and not decides):
                 values[instruction.target] = operand
