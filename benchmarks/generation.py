@@ -110,6 +110,7 @@ def times(command: Sequence[str], cache: str = "") -> Taken:
     What gradgen keeps goes into the folder `cache`, if one is given.
     """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as for users
     if cache:
         environment["XDG_CACHE_HOME"] = cache
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()

@@ -576,8 +576,8 @@ def test_every_style_is_listed():
     assert {path.stem for path in STYLES.glob("*.py")} == set(STYLE_CASES)
 
 
-# in float64 the verification runs every style as well
-@pytest.mark.parametrize("x64", [False, pytest.param(True, marks=pytest.mark.full)])
+@pytest.mark.full  # verification runs them as well
+@pytest.mark.parametrize("x64", [False, True])
 @pytest.mark.parametrize("style", STYLE_CASES)
 def test_style_runs_and_has_a_derivative(style, x64):
     name, example, takes_arrays = STYLE_CASES[style]

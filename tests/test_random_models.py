@@ -23,7 +23,7 @@ from random_runs import examples, run_shard
 from strategies import Model, models
 
 SHARDS = 8
-NORMAL, FULL = 16, 304
+NORMAL, FULL = 8, 304
 """In a normal run a few models, with all sorts of statements: the rest is the full matrix's."""
 BRIEF = (Extent(branch_points=2), Extent(WHOLE.precisions[:1], branch_points=2))
 """What a normal run compares of its models, one or the other; other runs compare all of each."""
