@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ from gradgen.ir.code import WORKING, is_float
 from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.ir.module import Module
 from gradgen.verify import populations as people
-from gradgen.verify.asking import Asked
+from gradgen.verify.asking import Asked, Setting
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.comparisons import Due
 from gradgen.verify.compiling import OPTIMISED, Compiler, precision
@@ -43,16 +42,15 @@ class Run:
         self,
         generated: Generated,
         shared: Generated,
-        dtype: str,
+        setting: Setting,
         asked: Asked,
-        oracle: Future[Oracle],
     ) -> None:
-        """`shared` is the same text, its programs traced once; the `oracle` is in this dtype."""
+        """`shared` is the same text, its programs traced once."""
         self._subject: Subject = generated.subject
         self._trace = self._subject.module.trace
         self._generated, self._shared = generated, shared
-        self._dtype = dtype
-        self._asked, self._coming = asked, oracle
+        self._setting, self._dtype = setting, (dtype := setting.dtype)
+        self._asked = asked
         self._rng = np.random.default_rng(asked.seed + 1)
         self._random = cast(self._trace, asked.drawn, dtype)
         self._scales = Scales(self._subject.module, dtype)
@@ -66,9 +64,9 @@ class Run:
         )
         self.ledger.points = tuple(self._leaves)
 
-    def run(self, *, populations: bool) -> Ledger:
+    def run(self) -> Ledger:
         """Values first, then derivatives, then arrays of neurons if they are asked for."""
-        oracle = self._coming.result()
+        oracle = self._asked.oracles[self._setting].result()
         self._oracle, self._compile = oracle, oracle.compiler
         self.ledger.strict = not oracle.compiler.simplifies
         reference = oracle(self._leaves)
@@ -84,7 +82,7 @@ class Run:
                 self.ledger.warnings += notices(
                     self._subject, self._dtype, expectation, self.ledger.point
                 )
-            if populations and not self.ledger.failures:
+            if self._setting.populations and not self.ledger.failures:
                 self._populations(oracle)
         return self.ledger
 
@@ -175,10 +173,10 @@ class Run:
 
         Arrays of one axis were the points themselves.
         """
-        wide = self._dtype == "float64"
-        which: tuple[int, ...] = (1, 3) if wide else (0, 2)
-        if self._large:
-            which = () if wide else (2,)
+        mixed = self._setting.mixed
+        if self._large and not mixed:
+            return
+        which = (0, 1, 3) if mixed and not self._large else (1, 2)
         # loops and the like are compiled otherwise where parameters are shared than here
         self.ledger.strict &= not self._trace.inlined_jit
         found = people.populations(self._subject, self._random, which, self._rng)
@@ -191,18 +189,20 @@ class Run:
         chosen = [one for one in found if one.title not in coupled]
         if not chosen:
             return
+        # of arrays the last, in which most is broadcast
+        chosen = [one for one in chosen[:-1] if one.shape == ()] + chosen[-1:]
         chosen, leaves = people.as_points(chosen, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
         expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
         emitted = self._subject.module.functions
         summed = [f for f in emitted if "cotangents" in (f.rule, *f.returns)]
-        evaluated = self._evaluate(chosen, summed if self._large else emitted)
+        evaluated = self._evaluate(chosen, emitted if mixed and not self._large else summed)
         if evaluated is None:
             return
         results, outputs, given = evaluated
         for population, vectors, one, due in zip(chosen, given, results, outputs, strict=True):
             self._judge(population, vectors, one, due, expectation)
-        if wide or self._asked.wide is None:  # what it sums over is the same in all dtypes
+        if mixed:  # what it sums over is the same in all dtypes
             self._source_directly(chosen[-1:], given[-1:], outputs[-1:], expectation)
         if self._dtype == "float32" and not self._large:
             self._optimised(chosen[-1], given[-1], outputs[-1], expectation)
