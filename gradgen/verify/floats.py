@@ -61,10 +61,11 @@ def same_bits(a: Any, b: Any) -> Array:
 
 
 def ordinal(values: Array) -> Array:
-    """Integers in the order of the floats that XLA tells apart: neighbours differ by one.
+    """Integers in the order of the floats: neighbours differ by one.
 
-    What is smaller than the smallest normal number is 0, as both zeros are: XLA takes it for zero
-    on CPUs, so that a point with such a number would be another one for it than for numpy.
+    What is very small is 0, as both zeros are: it stands for zero's side in any case, and the next
+    number after zero is one whose products do not vanish in one program and stay in another. XLA
+    takes numbers below the smallest normal one for zero on CPUs, and numpy does not.
     """
     width = values.dtype.itemsize
     signed = np.array(values).view(UINTS[width]).astype(np.int64)
@@ -72,7 +73,7 @@ def ordinal(values: Array) -> Array:
         signed = np.array(values).view(np.int64)
     magnitude = signed & ((1 << (8 * width - 1)) - 1)
     negative = (signed < 0) if width == 8 else (signed >> (8 * width - 1)) == 1
-    number = np.maximum(magnitude - _subnormals(values.dtype), 0)
+    number = np.maximum(magnitude - _very_small(values.dtype), 0)
     return np.asarray(np.where(negative, -number, number))
 
 
@@ -80,14 +81,20 @@ def from_ordinal(numbers: Array, dtype: Any) -> Array:
     """The inverse of `ordinal`."""
     kind = np.dtype(dtype)
     bits = UINTS[kind.itemsize]
-    magnitude = np.where(numbers == 0, 0, np.abs(numbers) + _subnormals(kind)).astype(bits)
+    magnitude = np.where(numbers == 0, 0, np.abs(numbers) + _very_small(kind)).astype(bits)
     sign = np.where(numbers < 0, 1, 0).astype(bits) << np.asarray(8 * kind.itemsize - 1, bits)
     return np.asarray((magnitude | sign).view(kind))
 
 
-def _subnormals(dtype: Any) -> int:
-    """How many positive numbers there are below the smallest normal one."""
-    return int((1 << _finfo(str(dtype)).nmant) - 1)
+def _very_small(dtype: Any) -> int:
+    """How many positive numbers are very small: less than what even the cube is normal of.
+
+    In float16, which has no room for that, what is not normal itself.
+    """
+    kind = np.dtype(dtype)
+    lowest = int(_finfo(str(kind)).minexp)
+    first = np.asarray(2.0 ** max(lowest, min(lowest // 3, -40)), kind)
+    return int(first.view(UINTS[kind.itemsize])) - 1
 
 
 def step(values: Array, count: int) -> Array:
