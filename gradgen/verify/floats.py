@@ -93,7 +93,7 @@ def _very_small(dtype: Any) -> int:
     """
     kind = np.dtype(dtype)
     lowest = int(_finfo(str(kind)).minexp)
-    first = np.asarray(2.0 ** max(lowest, min(lowest // 3, -40)), kind)
+    first = np.asarray(2.0 ** max(lowest, min(-(-lowest // 3), -40)), kind)
     return int(first.view(UINTS[kind.itemsize])) - 1
 
 

@@ -293,7 +293,7 @@ class Run:
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
-            return everything(self._generated, CallArguments(leaves, cotangents, tangents, result))
+            return everything(self._shared, CallArguments(leaves, cotangents, tangents, result))
 
         vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
         try:
