@@ -62,7 +62,8 @@ def _run(generated: Generated, shared: Generated, asked: Asked, setting: Setting
             failures = list(Structures(generated, neuron).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)
-        return Run(generated, shared, setting, asked).run()
+        run = Run(generated, shared, dtype, asked, asked.oracles[setting])
+        return run.run(populations=setting.populations)
 
 
 def _refused(*failures: Failure) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from gradgen.ir.code import WORKING, is_float
 from gradgen.ir.emitted import STEP, EmittedFunction
 from gradgen.ir.module import Module
 from gradgen.verify import populations as people
-from gradgen.verify.asking import Asked, Setting
+from gradgen.verify.asking import Asked
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.comparisons import Due
 from gradgen.verify.compiling import OPTIMISED, Compiler, precision
@@ -42,15 +43,16 @@ class Run:
         self,
         generated: Generated,
         shared: Generated,
-        setting: Setting,
+        dtype: str,
         asked: Asked,
+        oracle: Future[Oracle],
     ) -> None:
-        """`shared` is the same text, its programs traced once."""
+        """`shared` is the same text, its programs traced once; the `oracle` is in this dtype."""
         self._subject: Subject = generated.subject
         self._trace = self._subject.module.trace
         self._generated, self._shared = generated, shared
-        self._setting, self._dtype = setting, (dtype := setting.dtype)
-        self._asked = asked
+        self._dtype = dtype
+        self._asked, self._coming = asked, oracle
         self._rng = np.random.default_rng(asked.seed + 1)
         self._random = cast(self._trace, asked.drawn, dtype)
         self._scales = Scales(self._subject.module, dtype)
@@ -64,9 +66,9 @@ class Run:
         )
         self.ledger.points = tuple(self._leaves)
 
-    def run(self) -> Ledger:
+    def run(self, *, populations: bool) -> Ledger:
         """Values first, then derivatives, then arrays of neurons if they are asked for."""
-        oracle = self._asked.oracles[self._setting].result()
+        oracle = self._coming.result()
         self._oracle, self._compile = oracle, oracle.compiler
         self.ledger.strict = not oracle.compiler.simplifies
         reference = oracle(self._leaves)
@@ -82,7 +84,7 @@ class Run:
                 self.ledger.warnings += notices(
                     self._subject, self._dtype, expectation, self.ledger.point
                 )
-            if self._setting.populations and not self.ledger.failures:
+            if populations and not self.ledger.failures:
                 self._populations(oracle)
         return self.ledger
 
@@ -173,10 +175,10 @@ class Run:
 
         Arrays of one axis were the points themselves.
         """
-        mixed = self._setting.mixed
-        if self._large and not mixed:
-            return
-        which = (0, 1, 3) if mixed and not self._large else (1, 2)
+        wide = self._dtype == "float64"
+        which: tuple[int, ...] = (1, 3) if wide else (0, 2)
+        if self._large:
+            which = () if wide else (2,)
         # loops and the like are compiled otherwise where parameters are shared than here
         self.ledger.strict &= not self._trace.inlined_jit
         found = people.populations(self._subject, self._random, which, self._rng)
@@ -189,20 +191,18 @@ class Run:
         chosen = [one for one in found if one.title not in coupled]
         if not chosen:
             return
-        # of arrays the last, in which most is broadcast
-        chosen = [one for one in chosen[:-1] if one.shape == ()] + chosen[-1:]
         chosen, leaves = people.as_points(chosen, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
         expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
         emitted = self._subject.module.functions
         summed = [f for f in emitted if "cotangents" in (f.rule, *f.returns)]
-        evaluated = self._evaluate(chosen, emitted if mixed and not self._large else summed)
+        evaluated = self._evaluate(chosen, summed if self._large else emitted)
         if evaluated is None:
             return
         results, outputs, given = evaluated
         for population, vectors, one, due in zip(chosen, given, results, outputs, strict=True):
             self._judge(population, vectors, one, due, expectation)
-        if mixed:  # what it sums over is the same in all dtypes
+        if wide or self._asked.wide is None:  # what it sums over is the same in all dtypes
             self._source_directly(chosen[-1:], given[-1:], outputs[-1:], expectation)
         if self._dtype == "float32" and not self._large:
             self._optimised(chosen[-1], given[-1], outputs[-1], expectation)
