@@ -50,9 +50,8 @@ class Edges(Generic[T]):
                         _add(terms, times(left, right, vertex, target), plus)
                 edges[target] = tuple(terms)
             out[source] = edges
-        gone = frozenset((vertex,))
         for target in targets:
-            into[target] = into[target] - gone | sources
+            into[target] = (into[target] - {vertex}) | sources
         return Edges(out, into)
 
     def front(

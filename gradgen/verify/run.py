@@ -202,7 +202,8 @@ class Run:
         results, outputs, given = evaluated
         for population, vectors, one, due in zip(chosen, given, results, outputs, strict=True):
             self._judge(population, vectors, one, due, expectation)
-        if wide or self._asked.wide is None:  # what it sums over is the same in all dtypes
+        # what it sums over is the same in all dtypes
+        if wide or all(one.dtype != "float64" for one in self._asked.oracles):
             self._source_directly(chosen[-1:], given[-1:], outputs[-1:], expectation)
         if self._dtype == "float32" and not self._large:
             self._optimised(chosen[-1], given[-1], outputs[-1], expectation)

@@ -453,6 +453,13 @@ def test_a_fault_on_one_side_of_a_tie_at_zero_is_found(tmp_path: Path, condition
         assert report.kind == "inexact", report.pretty()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_source_is_called_on_arrays_in_whichever_dtype_is_compared(dtype: str) -> None:
+    report = unchanged("models/lif.py", dtypes=(dtype,))
+    assert report.exact, report.pretty()
+    assert [t.dtype for t in report.tallies if t.function == "source"] == [dtype]
+
+
 def test_warnings() -> None:
     report = unchanged("tests/styles/research_sqrt_branch.py", dtypes=("float64",))
     assert report.exact

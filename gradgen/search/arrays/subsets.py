@@ -66,10 +66,8 @@ def proved(
             if cost is None:
                 continue
             total = eliminations.total((way.costs, added(held, cost)))
-            if not front.allows(total):
-                continue
             rivals = ways.get(after, [])
-            if any(beats(rival, total) for rival in rivals):
+            if not front.allows(total) or any(beats(rival, total) for rival in rivals):
                 continue
             ways[after] = [*(r for r in rivals if not beats(total, r)), total]
             # of equal costs what is nearer to the end first
