@@ -32,6 +32,9 @@ class Setting:
     """Whether containers, shapes and dtypes are."""
     populations: bool
     """Whether arrays of neurons are."""
+    mixed: bool
+    """Whether they have all sorts of shapes, and all functions are compared on them: in one of the
+    dtypes. In the others it is what sums over neurons, where parameters are shared."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,12 @@ def _ask(
 
 def _settings(trace: Trace, dtypes: Sequence[str]) -> list[Setting]:
     if not trace.single:
-        return [Setting(d, d == "float64", d == dtypes[0], populations=True) for d in dtypes]
-    alone = Setting("float32", with_64_bits=False, structures=True, populations=True)
+        widest = "float64" if "float64" in dtypes else dtypes[0]
+        return [
+            Setting(d, d == "float64", d == dtypes[0], populations=True, mixed=d == widest)
+            for d in dtypes
+        ]
+    alone = Setting("float32", with_64_bits=False, structures=True, populations=True, mixed=True)
     if trace.precisions == "float32 by default":
         return [alone]
     return [alone, replace(alone, with_64_bits=True, populations=False)]

@@ -62,8 +62,7 @@ def _run(generated: Generated, shared: Generated, asked: Asked, setting: Setting
             failures = list(Structures(generated, neuron).failures())
             if failures:
                 return Ledger(generated.subject, dtype, dtype, failures=failures)
-        run = Run(generated, shared, dtype, asked, asked.oracles[setting])
-        return run.run(populations=setting.populations)
+        return Run(generated, shared, setting, asked).run()
 
 
 def _refused(*failures: Failure) -> Verdict:

@@ -27,11 +27,14 @@ class Reference:
     """(float outputs, differentiated inputs, points), by `jax.jacfwd`; None where that raises."""
     reverse: Array | None
     """The same by `jax.jacrev`."""
+    nudged: tuple[Array, ...] = ()
+    """The same where inputs are off by roundings, if what XLA compiles may be."""
 
     @property
     def modes(self) -> tuple[Array, ...]:
         """The modes that there are."""
-        return tuple(mode for mode in (self.forward, self.reverse) if mode is not None)
+        both = (self.forward, self.reverse)
+        return (*(mode for mode in both if mode is not None), *self.nudged)
 
     @property
     def broken(self) -> Array:
@@ -45,6 +48,7 @@ class Reference:
             tuple(output[points] for output in self.outputs),
             None if self.forward is None else self.forward[:, :, points],
             None if self.reverse is None else self.reverse[:, :, points],
+            tuple(mode[:, :, points] for mode in self.nudged),
         )
 
 

@@ -159,22 +159,18 @@ def _random(like: Any, rng: np.random.Generator) -> Array:
     return np.asarray(size).astype(like.dtype)
 
 
-def source_program(subject: Subject) -> Callable[..., list[list[Any]]]:
-    """The source called directly on all populations: the cotangents of its inputs."""
+def source_program(subject: Subject) -> Callable[..., list[Any]]:
+    """The source called directly on a population: the cotangents of its inputs."""
 
-    def of_populations(leaves: Sequence[Any], given: Sequence[Any]) -> list[list[Any]]:
-        return [_source(subject, one, some) for one, some in zip(leaves, given, strict=True)]
+    def pulled(leaves: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        def of_floats(*chosen: Any) -> list[Any]:
+            outputs = result_leaves(subject.source(subject.with_differentiated(leaves, chosen)))
+            return [outputs[k] for k in subject.floats]
 
-    return of_populations
+        _, pull = jax.vjp(of_floats, *(leaves[k] for k in subject.wrt))
+        return list(pull(list(cotangents)))
 
-
-def _source(subject: Subject, leaves: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-    def of_floats(*chosen: Any) -> list[Any]:
-        outputs = result_leaves(subject.source(subject.with_differentiated(leaves, chosen)))
-        return [outputs[k] for k in subject.floats]
-
-    _, pull = jax.vjp(of_floats, *(leaves[k] for k in subject.wrt))
-    return list(pull(list(cotangents)))
+    return pulled
 
 
 def arrays(leaves: Sequence[Array]) -> list[Any]:

@@ -95,8 +95,8 @@ def own_error(modes: Sequence[Array], expected: Expected) -> Array:
     On a tie the other precision may be on the other side, so there only the modes are compared.
     """
     error = np.zeros(np.shape(expected.scale))
-    if len(modes) == 2:
-        apart = _finite(np.abs(modes[0] - modes[1]))
+    if len(modes) > 1:
+        apart = _finite(np.ptp(modes, axis=0))
         convention = expected.on_tie & (apart > _CONVENTION * np.abs(_known(expected.scale)))
         error = np.fmax(error, np.where(convention, 0.0, apart))
     for mode in modes:

@@ -409,6 +409,24 @@ def test_a_product_that_vanishes_in_one_order_alone_is_no_fault(tmp_path: Path) 
     assert report.exact, report.pretty()
 
 
+@pytest.mark.parametrize("line", ["u / (1.0 + jnp.exp(-v / w))", "jnp.exp(-(v - u) / w)"])
+def test_roundings_on_arrays_that_exponentials_amplify_are_no_fault(
+    tmp_path: Path, line: str
+) -> None:
+    """XLA divides by a w that neurons share by its reciprocal, in the one text or in the other."""
+    head = ["import jax.numpy as jnp", "# gradgen: range v=30:90 u=1:2 w=0.9:1.1"]
+    found = generate_text(tmp_path, [*head, f"def step(v, u, w): return {line}, v / 3.0 / u"])
+    due = subject_of(found.front, found.module, found.text)
+    with asking(due, ranges=ranges_of(found.front), points=300) as (one,):
+        assert next(iter(one.oracles.values())).result().compiler.simplifies
+        report = verify(due, one)
+        assert report.exact, report.pretty()
+        assert report.worst("float64") <= 8.0
+        text = found.text.replace("\n    if axes:\n", "\n    if axes and False:\n")
+        assert text != found.text
+        assert verify(replace(due, text=text), one).kind == "inexact"
+
+
 def test_boundaries_are_found_on_both_sides_and_exactly() -> None:
     assert unchanged("tests/styles/research_ties.py").boundary_points > 20
 
