@@ -11,8 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import jax.numpy as jnp
+
 from gradgen.ir.trace import Trace
-from gradgen.verify.compiling import choose_compiler, precision
+from gradgen.verify.compiling import Compiler, choose_compiler, precision
 from gradgen.verify.floats import Array
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
@@ -85,24 +87,29 @@ def _ask(
 ) -> Asked:
     trace = called.module.trace
     drawn = draw(trace, input_ranges(trace, ranges), points + BOUNDARY_POINTS, seed)
+    settings = _settings(trace, dtypes)
+    widest = settings[0] if trace.single else _IN_FLOAT64
+    compiler = pool.submit(_compiler, called, widest, cast(trace, drawn, widest.dtype))
 
-    def ask(dtype: str, with_64_bits: bool) -> Future[Oracle]:
-        return pool.submit(_oracle, called, dtype, with_64_bits, cast(trace, drawn, dtype))
+    def ask(setting: Setting) -> Future[Oracle]:
+        leaves = cast(trace, drawn, setting.dtype)
+        return pool.submit(_oracle, called, setting, leaves, compiler)
 
-    wide = None if trace.single else ask("float64", with_64_bits=True)
+    # while the compiler is chosen in the widest dtype, the others begin
+    narrow = {one: ask(one) for one in settings if one.dtype != "float64"}
+    wide = None if trace.single else ask(_IN_FLOAT64)
+    oracles = {one: narrow.get(one) or wide for one in settings}
     return Asked(
         tuple(drawn),
         points,
         seed,
         tuple(stated_range(i, ranges) for i in trace.inputs),
-        {
-            one: wide
-            if wide is not None and one.dtype == "float64"
-            else ask(one.dtype, one.with_64_bits)
-            for one in _settings(trace, dtypes)
-        },
+        {one: found for one, found in oracles.items() if found is not None},
         wide,
     )
+
+
+_IN_FLOAT64 = Setting("float64", with_64_bits=True, structures=False, populations=True, mixed=True)
 
 
 def _settings(trace: Trace, dtypes: Sequence[str]) -> list[Setting]:
@@ -118,8 +125,19 @@ def _settings(trace: Trace, dtypes: Sequence[str]) -> list[Setting]:
     return [alone, replace(alone, with_64_bits=True, populations=False)]
 
 
+def _compiler(called: Called[TracedNeuron], setting: Setting, leaves: Sequence[Array]) -> Compiler:
+    with precision(setting.dtype, with_64_bits=setting.with_64_bits):
+        return choose_compiler(called, leaves)
+
+
 def _oracle(
-    called: Called[TracedNeuron], dtype: str, with_64_bits: bool, leaves: Sequence[Array]
+    called: Called[TracedNeuron],
+    setting: Setting,
+    leaves: Sequence[Array],
+    compiler: Future[Compiler],
 ) -> Oracle:
-    with precision(dtype, with_64_bits=with_64_bits):
-        return Oracle(called, choose_compiler(called, leaves), leaves)
+    with precision(setting.dtype, with_64_bits=setting.with_64_bits):
+        if setting.dtype == "float32" and not compiler.done():
+            # what runs eagerly is compiled too, operation by operation, and asked for later
+            called.source([jnp.asarray(leaf) for leaf in leaves])
+        return Oracle(called, compiler.result(), leaves)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -16,13 +16,10 @@ from gradgen.verify.subject import Subject, result_leaves
 
 Shape = tuple[int, ...]
 
-TITLES = (
-    "one neuron",
-    "shape (2, 3)",
-    "shape (2, 3), shared parameters",
-    "shapes (2, 3), (3,) and ()",
-)
-"""The populations that a function is called on."""
+ALIKE = "shape (2, 3)"
+SHARED = "shape (2, 3), shared parameters"
+MIXED = "shapes (2, 3), (3,) and ()"
+"""Titles of the populations that functions are called on."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,19 @@ class Population:
     leaves: tuple[Array, ...]
     rows: Array
     """Where its neurons are among the points, in the order of the broadcast shape."""
+    result: Any = None
+    """The shapes of the source's result, in its pytree, if that was asked for."""
+    mixing: bool = False
+    """Whether the source has operations on it that can mix neurons."""
 
 
 def populations(
-    subject: Subject, leaves: Sequence[Array], which: Sequence[int], rng: np.random.Generator
-) -> list[Population]:
-    """Calls on one neuron, on arrays of neurons, and with parameters broadcast against them.
+    subject: Subject, leaves: Sequence[Array], titles: Sequence[str], rng: np.random.Generator
+) -> Iterator[Population]:
+    """Calls on arrays of neurons, and with parameters broadcast against them.
 
-    `leaves` are the random points that neurons are taken from, one a row; `which` of the
-    populations in `TITLES` are wanted. One that the source cannot be called on is left out.
+    `leaves` are the random points that neurons are taken from, one a row. A population that the
+    source cannot be called on is left out.
     """
     count = len(subject.paths)
     arguments = {a.name: a for a in subject.module.trace.arguments}
@@ -53,23 +54,26 @@ def populations(
     mixed: list[Shape] = [((2, 3), (3,), ())[k % 3] for k in rng.permutation(count)]
     if count > 1 and (2, 3) not in mixed:
         mixed[0] = (2, 3)
-    shapes: list[list[Shape]] = [
-        [()] * count,
-        [(2, 3)] * count,
-        [() if s else (2, 3) for s in shared],
-        mixed,
-    ]
-    found = [_population(TITLES[k], shapes[k], leaves, rng) for k in which]
-    return [one for one in found if one.shape == () or _runs(subject, one)]
+    shapes: dict[str, list[Shape]] = {
+        ALIKE: [(2, 3)] * count,
+        SHARED: [() if s else (2, 3) for s in shared],
+        MIXED: mixed,
+    }
+    for title in titles:
+        found = _called(subject, _population(title, shapes[title], leaves, rng))
+        if found is not None:
+            yield found
 
 
-def _runs(subject: Subject, population: Population) -> bool:
-    """Whether the source takes arguments of these shapes."""
+def _called(subject: Subject, population: Population) -> Population | None:
+    """With what the source makes of it, abstractly; None if it does not take these shapes."""
     try:
-        jax.eval_shape(lambda *leaves: subject.source(leaves), *population.leaves)
+        jaxpr, result = jax.make_jaxpr(lambda *leaves: subject.source(leaves), return_shape=True)(
+            *population.leaves
+        )
     except Exception:
-        return False
-    return True
+        return None
+    return replace(population, result=result, mixing=_MIXING.search(str(jaxpr)) is not None)
 
 
 _MIXING = re.compile(r"\b(?:reduce_\w+|dot_general|cum\w+|arg\w+|sort)\[")
@@ -86,7 +90,7 @@ def couples_neurons(subject: Subject, population: Population) -> bool:
     def direct(*leaves: Any) -> list[Array]:
         return result_leaves(subject.source(leaves))
 
-    if not _MIXING.search(str(jax.make_jaxpr(direct)(*population.leaves))):
+    if not population.mixing:
         return False
     each = direct
     for _ in population.shape:
@@ -121,19 +125,12 @@ def _population(
     return Population(title, shape, tuple(values), np.arange(number))
 
 
-def as_points(
-    chosen: Sequence[Population], leaves: Sequence[Array]
-) -> tuple[list[Population], list[Array]]:
-    """All neurons of all populations one a row, filled up with other points."""
+def as_points(population: Population, leaves: Sequence[Array]) -> list[Array]:
+    """Its neurons one a row, filled up with other points."""
     columns = [leaf.copy() for leaf in leaves]
-    placed, start = [], 0
-    for population in chosen:
-        rows = np.arange(start, start + len(population.rows))
-        for column, leaf in zip(columns, population.leaves, strict=True):
-            column[rows] = np.broadcast_to(leaf, population.shape).reshape(-1)
-        placed.append(Population(population.title, population.shape, population.leaves, rows))
-        start += len(rows)
-    return placed, columns
+    for column, leaf in zip(columns, population.leaves, strict=True):
+        column[population.rows] = np.broadcast_to(leaf, population.shape).reshape(-1)
+    return columns
 
 
 @dataclass(frozen=True)
@@ -159,18 +156,17 @@ def _random(like: Any, rng: np.random.Generator) -> Array:
     return np.asarray(size).astype(like.dtype)
 
 
-def source_program(subject: Subject) -> Callable[..., list[Any]]:
-    """The source called directly on a population: the cotangents of its inputs."""
+def pulled_by_source(
+    subject: Subject, leaves: Sequence[Any], cotangents: Sequence[Any]
+) -> list[Any]:
+    """The cotangents of the source's inputs, the source called directly."""
 
-    def pulled(leaves: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-        def of_floats(*chosen: Any) -> list[Any]:
-            outputs = result_leaves(subject.source(subject.with_differentiated(leaves, chosen)))
-            return [outputs[k] for k in subject.floats]
+    def of_floats(*chosen: Any) -> list[Any]:
+        outputs = result_leaves(subject.source(subject.with_differentiated(leaves, chosen)))
+        return [outputs[k] for k in subject.floats]
 
-        _, pull = jax.vjp(of_floats, *(leaves[k] for k in subject.wrt))
-        return list(pull(list(cotangents)))
-
-    return pulled
+    _, pull = jax.vjp(of_floats, *(leaves[k] for k in subject.wrt))
+    return list(pull(list(cotangents)))
 
 
 def arrays(leaves: Sequence[Array]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,7 @@ from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
 from gradgen.verify.oracle import Oracle, Reference
 from gradgen.verify.points import Range, cast
+from gradgen.verify.populations import ALIKE, MIXED, SHARED
 from gradgen.verify.rule import credible
 from gradgen.verify.rule_values import require_values
 from gradgen.verify.scale import Scales
@@ -149,9 +151,12 @@ class Run:
 
     def _derivatives(self, expectation: Expectation) -> None:
         """Every function at every point, as one compiled program."""
-        evaluated = self._evaluate([self._everywhere])
+        leaves = people.arrays(self._everywhere.leaves)
+        result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
+        everywhere = replace(self._everywhere, result=result)
+        evaluated = self._evaluate(everywhere, self._subject.module.functions)
         if evaluated is not None:
-            (found,), (outputs,), (given,) = evaluated
+            found, outputs, _, given = evaluated
             self._judge(self._everywhere, given, found, outputs, expectation)
             if self._compile.simplifies and self._compile.elementwise:
                 self._strict_values(given)
@@ -173,46 +178,56 @@ class Run:
         self.ledger.strict = False
 
     def _populations(self, oracle: Oracle) -> None:
-        """Scalars, arrays and shared parameters, against the source called directly.
+        """Arrays of neurons, and parameters that they share.
 
         Arrays of one axis were the points themselves.
         """
-        mixed = self._setting.mixed
-        if self._large and not mixed:
-            return
-        which = (0, 1, 3) if mixed and not self._large else (1, 2)
         # loops and the like are compiled otherwise where parameters are shared than here
         self.ledger.strict &= not self._trace.inlined_jit
-        found = people.populations(self._subject, self._random, which, self._rng)
-        coupled = {one.title for one in found if people.couples_neurons(self._subject, one)}
-        self.ledger.warnings += [
-            f"with {title}, '{self._trace.function}' itself mixes neurons; the generated code "
-            "treats each by itself, and is not compared there"
-            for title in sorted(coupled)
-        ]
-        chosen = [one for one in found if one.title not in coupled]
-        if not chosen:
-            return
-        # of arrays the last, in which most is broadcast
-        chosen = [one for one in chosen[:-1] if one.shape == ()] + chosen[-1:]
-        chosen, leaves = people.as_points(chosen, self._random)
-        nowhere = np.zeros(len(leaves[0]), bool)
-        expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
-        if self._compile.simplifies:
-            nudged = replace(expectation.reference, nudged=self._nudged(oracle, leaves))
-            expectation = replace(expectation, reference=nudged)
-        emitted = self._subject.module.functions
-        summed = [f for f in emitted if "cotangents" in (f.rule, *f.returns)]
-        evaluated = self._evaluate(chosen, emitted if mixed and not self._large else summed)
+        if self._setting.mixed:
+            for population in self._population(*((SHARED,) if self._large else (MIXED, ALIKE))):
+                self._on_arrays(population, oracle)
+        if self._dtype == "float32" and not self._large:
+            for population in self._population(SHARED, ALIKE):
+                self._optimised(population, oracle)
+
+    def _population(self, *titles: str) -> list[people.Population]:
+        """The first of these that the source can be called on; none where there is none."""
+        for found in people.populations(self._subject, self._random, titles, self._rng):
+            if not people.couples_neurons(self._subject, found):
+                return [found]
+            self.ledger.warnings.append(
+                f"with {found.title}, '{self._trace.function}' itself mixes neurons; the generated "
+                "code treats each by itself, and is not compared there"
+            )
+        return []
+
+    def _on_arrays(self, population: people.Population, oracle: Oracle) -> None:
+        """Against the sums over neurons, which the source's own gradient on arrays is as well."""
+        functions = self._subject.module.functions
+        if self._large:
+            functions = tuple(f for f in functions if "cotangents" in (f.rule, *f.returns))
+        evaluated = self._evaluate(
+            population, functions, of_source=not (self._subject.vmapped or self._large)
+        )
         if evaluated is None:
             return
-        results, outputs, given = evaluated
-        for population, vectors, one, due in zip(chosen, given, results, outputs, strict=True):
-            self._judge(population, vectors, one, due, expectation)
-        if mixed:  # what it sums over is the same in all dtypes
-            self._source_directly(chosen[-1], given[-1], outputs[-1], expectation)
-        if self._dtype == "float32" and not self._large:
-            self._optimised(chosen[-1], given[-1], outputs[-1], expectation)
+        found, outputs, pulled, given = evaluated
+        expectation = self._expected_of(population, oracle)
+        self._judge(population, given, found, outputs, expectation)
+        if pulled is not None:
+            due = Due(self._subject, population, given, outputs, expectation, self._oracle)
+            for comparison in due.cotangents(SOURCE, pulled):
+                self.ledger.compare(population, comparison)
+
+    def _expected_of(self, population: people.Population, oracle: Oracle) -> Expectation:
+        leaves = people.as_points(population, self._random)
+        nowhere = np.zeros(len(leaves[0]), bool)
+        expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
+        if not self._compile.simplifies:
+            return expectation
+        nudged = replace(expectation.reference, nudged=self._nudged(oracle, leaves))
+        return replace(expectation, reference=nudged)
 
     def _nudged(self, oracle: Oracle, leaves: Sequence[Array]) -> tuple[Array, ...]:
         """The Jacobians where inputs are off by roundings.
@@ -233,34 +248,36 @@ class Run:
 
     def _evaluate(
         self,
-        chosen: Sequence[people.Population],
-        functions: Sequence[EmittedFunction] | None = None,
-    ) -> tuple[list[FunctionResults], list[list[Any]], list[people.Vectors]] | None:
-        """The generated functions' results, the source's values, and the vectors used."""
-        leaves = [people.arrays(p.leaves) for p in chosen]
-        results = [jax.eval_shape(lambda *flat: self._subject.source(flat), *one) for one in leaves]
-        shapes = [jax.tree.leaves(result) for result in results]
-        given = [
-            people.vectors(self._subject, p.leaves, shape, self._rng)
-            for p, shape in zip(chosen, shapes, strict=True)
-        ]
-        vectors = [(people.arrays(v.cotangents), people.arrays(v.tangents)) for v in given]
+        population: people.Population,
+        functions: Sequence[EmittedFunction],
+        *,
+        of_source: bool = False,
+    ) -> tuple[FunctionResults, list[Any], list[Any] | None, people.Vectors] | None:
+        """The generated functions' results, the source's values, and the vectors used.
 
-        def program(leaves: Any, vectors: Any) -> Any:
-            values = [result_leaves(self._subject.source(one)) for one in leaves]
-            found = [
-                everything(self._shared, CallArguments(one, both[0], both[1], result), functions)
-                for one, both, result in zip(leaves, vectors, results, strict=True)
-            ]
-            return found, values
+        The source's own cotangents too if they are asked for and there are any: rules may be for
+        one neuron alone.
+        """
+        leaves, result = people.arrays(population.leaves), population.result
+        given = people.vectors(self._subject, population.leaves, jax.tree.leaves(result), self._rng)
+        vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
+
+        def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
+            values = result_leaves(self._subject.source(leaves))
+            pulled = None
+            if of_source:
+                with suppress(Exception):
+                    pulled = people.pulled_by_source(self._subject, leaves, cotangents)
+            arguments = CallArguments(leaves, cotangents, tangents, result)
+            return everything(self._shared, arguments, functions), values, pulled
 
         try:
-            found, values = self._compile(program, leaves, vectors)(leaves, vectors)
+            compiled = self._compile(program, leaves, *vectors)
+            found, values, pulled = compiled(leaves, *vectors)
         except Exception as error:
-            titles = "; ".join(population.title for population in chosen)
-            self.ledger.raised(error, titles)
+            self.ledger.raised(error, population.title)
             return None
-        return found, values, given
+        return found, values, pulled, given
 
     def _judge(
         self,
@@ -282,49 +299,28 @@ class Run:
         for comparison in comparisons(due, found):
             self.ledger.compare(population, comparison)
 
-    def _source_directly(
-        self,
-        population: people.Population,
-        given: people.Vectors,
-        outputs: Sequence[Any],
-        expectation: Expectation,
-    ) -> None:
-        """The source's own gradient on arrays is the sum of that of its neurons."""
-        if self._subject.vmapped or self._large:
+    def _optimised(self, population: people.Population, oracle: Oracle) -> None:
+        """Under plain `jax.jit` the step and its products run, and differ by what XLA changes."""
+        functions = [f for f in self._subject.module.functions if f.rule]
+        if not functions:
             return
-        leaves, cotangents = people.arrays(population.leaves), people.arrays(given.cotangents)
-        program = people.source_program(self._subject)
-        try:
-            pulled = self._compile(program, leaves, cotangents)(leaves, cotangents)
-        except Exception:
-            return  # a rule written for one neuron, or none at all: the Jacobians were compared
-        due = Due(self._subject, population, given, outputs, expectation, self._oracle)
-        for comparison in due.cotangents(SOURCE, pulled):
-            self.ledger.compare(population, comparison)
-
-    def _optimised(
-        self,
-        population: people.Population,
-        given: people.Vectors,
-        outputs: Sequence[Any],
-        expectation: Expectation,
-    ) -> None:
-        """Under plain `jax.jit` the functions run, and differ by what XLA changes."""
-        leaves = people.arrays(population.leaves)
-        result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
+        leaves, result = people.arrays(population.leaves), population.result
+        given = people.vectors(self._subject, population.leaves, jax.tree.leaves(result), self._rng)
+        vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
-            return everything(self._shared, CallArguments(leaves, cotangents, tangents, result))
+            arguments = CallArguments(leaves, cotangents, tangents, result)
+            return everything(self._shared, arguments, functions)
 
-        vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
         try:
             found = jax.jit(program).lower(leaves, *vectors).compile(OPTIMISED)(leaves, *vectors)
         except Exception as error:
             self.ledger.raised(error, f"{population.title}, under jax.jit")
             return
-        for values in found.values.values():
-            if any(map(moved, values, outputs)):
-                return  # XLA's roundings moved a neuron across a boundary
+        expectation = self._expected_of(population, oracle)
+        outputs = result_leaves(self._subject.source(leaves))
+        if any(any(map(moved, values, outputs)) for values in found.values.values()):
+            return  # XLA's roundings moved a neuron across a boundary
         due = Due(self._subject, population, given, outputs, expectation, self._oracle)
         for comparison in comparisons(due, found):
             self.ledger.compare_loosely(population, comparison)

@@ -678,7 +678,7 @@ def test_populations_that_the_source_mixes(tmp_path, line, mixes) -> None:
     small = subject_of(found.front, found.module, found.text)
     random = np.random.default_rng(0)
     leaves = [random.uniform(0.5, 1.5, 30).astype(np.float32) for _ in range(2)]
-    every = populations.populations(small, leaves, range(len(populations.TITLES)), random)
+    titles = populations.ALIKE, populations.SHARED, populations.MIXED
+    every = populations.populations(small, leaves, titles, random)
     mixed = [p.title for p in every if couples_neurons(small, p)]
     assert bool(mixed) == mixes, mixed
-    assert populations.TITLES[0] not in mixed
