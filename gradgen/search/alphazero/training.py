@@ -171,7 +171,8 @@ class Trainer:
         )
         if params is None:
             key = jax.random.key(self.training.seed)
-            params = self._network.init(key, board, one)
+            # compiled, what the network would say is left out
+            params = jax.jit(self._network.init)(key, board, one)
         best = Best(
             jnp.zeros((len(self.games), self.length), jnp.int32),
             jnp.full(len(self.games), jnp.inf, jnp.float32),
