@@ -84,10 +84,20 @@ def _implied_by_promotion(
     """
     readers = _readers(tape.primal)
     dtypes = {i.variable: i.dtype for i in inputs} | {i.target: i.dtype for i in tape.primal}
+    converted = {
+        i.target
+        for i in tape.primal
+        if i.op == "convert" and i.attribute("from") in ("bool", "int")
+    }
 
     def promotes(reader: Instruction, conversion: Instruction) -> bool:
         if reader.op not in _PROMOTING or any(map(is_one, reader.operands)):
             # a product with one is its other factor, whose dtype would then stay
+            return False
+        if reader.op != "div" and not any(
+            is_float(_dtype(a, dtypes)) and a not in converted for a in reader.operands
+        ):
+            # two truth values add up to one; but a quotient of them is a number
             return False
         match conversion.attribute("from"):
             case "bool":
