@@ -55,13 +55,11 @@ def never_formed(
     """A derivative through an operation that is applied to vectors alone."""
     paths = {o.atom: o.path for o in reversed(trace.float_outputs)}
     place = next(e.place for e in trace.elementals if e.target == at) or source.position
-    return GradgenError(
+    return source.error(
         f"{what} of {paths[output]} by {called(trace, given)} goes through "
         f"{_operation(trace, at)}, which is applied to vectors and never stored",
         hint=hint,
-        path=source.path,
-        line=place.line,
-        column=place.column,
+        at=place,
     )
 
 
@@ -98,14 +96,12 @@ def require_forward(gradient: ArrayTrace, source: Source) -> None:
         for elemental in step.elementals:
             if any(isinstance(p, Operator) and p.pushed is None for p in elemental.parts):
                 place = elemental.place or source.position
-                raise GradgenError(
+                raise source.error(
                     f"the gradient of '{source.function}' goes through a backward rule here, and "
                     "hvp would go through it forwards",
                     hint="let the forward rule compute the result itself, rather than call the "
                     "function whose rule it is; or leave hvp out of --emit",
-                    path=source.path,
-                    line=place.line,
-                    column=place.column,
+                    at=place,
                 )
 
 
@@ -134,33 +130,24 @@ def require_learned(trace: ArrayTrace, source: Source) -> None:
         following = shapes.get(states.get(leaf.path, ""), shape)
         if following != shape:
             named = ", ".join(f"{i}={o}" for i, o in trace.recurrence if i != leaf.path)
-            raise GradgenError(
+            raise source.error(
                 f"the state '{leaf.path}' has the shape {shape_as_stated(shape)}, and its next "
                 f"value {shape_as_stated(following)}",
                 hint="say which output is the next value of which argument: # gradgen: next "
                 f"{named or f'{leaf.path}=0'}; or state it in the shape that it keeps",
-                path=source.path,
-                line=source.position.line,
-                column=source.position.column,
             )
         if leaf.wrt and leaf.path not in states and LEADING in shape:
             others = [i.path for i in trace.inputs if i.wrt and i.path != leaf.path]
-            raise GradgenError(
+            raise source.error(
                 f"'{leaf.path}' has the axes that `...` stands for, and cannot be learned online",
                 hint=f"state its axes by name, or hold it constant: --wrt {','.join(others)}",
-                path=source.path,
-                line=source.position.line,
-                column=source.position.column,
             )
     if all(not leaf.wrt or leaf.path in states for leaf in trace.inputs):
         candidates = [i.path for i in trace.inputs if is_float(i.dtype) and i.path not in states]
         chosen = ",".join([*states, *candidates])
-        raise GradgenError(
+        raise source.error(
             f"nothing is learned: of '{source.function}', only its state is differentiated",
             hint=f"say by what traces are to be: --wrt {chosen}",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
 
 
@@ -184,13 +171,11 @@ def couples_neurons(
             f"{_operation(trace, never_stored)}, which is never stored"
         )
     terms = ", ".join(dict.fromkeys(described(trace, source, c) for c in couplings))
-    return GradgenError(
+    return source.error(
         f"'{source.function}' couples neurons through its state, by {terms}: which of that are "
         "traces to keep?",
         hint=f"{'; '.join(offers)} (in float32)",
-        path=source.path,
-        line=place.line,
-        column=place.column,
+        at=place,
     )
 
 

@@ -135,12 +135,10 @@ def of_neurons(front: Front | ArrayFront, what: str) -> Front:
     if isinstance(front, Front):
         return front
     position = front.source.position
-    raise GradgenError(
+    raise front.source.error(
         f"'{front.source.function}' is on arrays, and there is no {what} of functions on arrays",
         hint="gradgen search, show, explain and report take functions on arrays",
-        path=front.source.path,
-        line=position.line,
-        column=position.column,
+        at=position,
     )
 
 

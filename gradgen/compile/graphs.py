@@ -19,13 +19,10 @@ def graph_of(front: Front) -> LinearGraph:
     graph.check()
     if not graph.dependents:
         wrt = ", ".join(i.path for i in front.trace.inputs if i.wrt) or "no argument"
-        raise GradgenError(
+        raise front.source.error(
             f"no output of '{front.source.function}' depends differentiably on {wrt}",
             hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
             "(jax.custom_jvp)",
-            path=front.source.path,
-            line=front.source.position.line,
-            column=front.source.position.column,
         )
     return graph
 

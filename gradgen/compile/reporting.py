@@ -8,7 +8,6 @@ from gradgen.compile.front import open_front, ranges_of
 from gradgen.compile.generation import VerifiedText, generate_from
 from gradgen.compile.status import Status
 from gradgen.config import Settings
-from gradgen.errors import GradgenError
 from gradgen.frontend.tracing.blame import calling
 from gradgen.report.array_collect import collect_arrays
 from gradgen.report.collect import collect
@@ -27,13 +26,10 @@ def report_from(settings: Settings, status: Status, *, measured: bool = False) -
         arrays = generate_arrays(front, status)
         return report_on(arrays, times=_times(front, arrays, status) if measured else None)
     if measured:
-        raise GradgenError(
+        raise front.source.error(
             f"'{front.source.function}' is a step of neurons, of which nothing is measured: its "
             "time is that of the loop that it is in",
             hint="report on a loss that has the loop, or leave out --measure",
-            path=front.source.path,
-            line=front.source.position.line,
-            column=front.source.position.column,
         )
     return report_on(generate_from(front, status))
 

@@ -14,7 +14,6 @@ from gradgen.compile.ordering import orders_for
 from gradgen.compile.programs import candidates
 from gradgen.compile.status import Status
 from gradgen.config import Settings
-from gradgen.errors import GradgenError
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.module import Module
 from gradgen.report.array_view import EliminatedGraph, differentiations
@@ -70,12 +69,9 @@ def _show_arrays(module: ArrayModule, stage: str, form: PictureFormat) -> str:
         return module.vjp.pretty()
     found = differentiations(module)
     if stage == "graph" and form == "json":
-        raise GradgenError(
+        raise module.source.error(
             f"'{module.source.function}' is on arrays, and a graph of arrays is no file",
             hint="--format text has its vertices, edges and patterns",
-            path=module.source.path,
-            line=module.source.position.line,
-            column=module.source.position.column,
         )
     if stage == "graph":
         return write_array_pictures(found, form, module.source.text)

@@ -63,14 +63,11 @@ def couples_neurons(front: Front) -> GradgenError:
 
     Values are compared when the source is traced, so that derivative rules are left.
     """
-    return GradgenError(
+    return front.source.error(
         f"a derivative rule in '{front.source.function}' does not do the same for each neuron of a "
         "population as for one",
         hint="it mixes neurons, or depends on the shape of its arguments; if the source is meant "
         "for one neuron and is vmapped by its callers, say so with --per-neuron",
-        path=front.source.path,
-        line=front.source.position.line,
-        column=front.source.position.column,
     )
 
 

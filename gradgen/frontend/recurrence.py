@@ -129,10 +129,4 @@ def _called_alike(trace: Trace | ArrayTrace) -> Iterator[tuple[str, str]]:
 
 
 def _at(source: Source, message: str, hint: str) -> GradgenError:
-    return GradgenError(
-        message,
-        hint=hint,
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
-    )
+    return source.error(message, hint=hint)

@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.errors import GradgenError
 from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.points import Range
@@ -155,12 +154,9 @@ class Oracle:
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
         source = self._called.module.source
-        raise GradgenError(
+        raise source.error(
             f"JAX itself differentiates '{source.function}' neither forwards nor backwards",
             hint="; ".join(failures),
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
 
     def _program(self, modes: Sequence[str]) -> Callable[..., Any]:

@@ -109,12 +109,9 @@ def time_arrays(
 
 def _does_not_run(subject: ArraySubject, sizes: Sizes, reason: str) -> GradgenError:
     source = subject.module.source
-    return GradgenError(
+    return source.error(
         f"'{source.function}' cannot be measured at {shown(sizes)}: {reason}",
         hint="state sizes that it runs at, as in # gradgen: size n=256 batch=32",
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
     )
 
 

@@ -108,10 +108,8 @@ def _alike(one: Any, other: Any) -> bool:
 def _refused(source: Source, message: str) -> GradgenError:
     stating = (d for d in (*source.directives, *source.annotated) if "(..." in d.text)
     place = next((d.position for d in stating if d.position.line), source.position)
-    return GradgenError(
+    return source.error(
         f"'...' in a shape stands for any number of axes, and '{source.function}' {message}",
         hint="state the axes that there are, as in # gradgen: shape x=(batch, n)",
-        path=source.path,
-        line=place.line,
-        column=place.column,
+        at=place,
     )

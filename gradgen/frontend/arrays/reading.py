@@ -362,13 +362,10 @@ class Reading:
         if len(set(numbers)) < 2:
             return self.spread(numbers[0] if numbers else Const(0, dtype), shape, dtype)
         if len(numbers) > MOST_ELEMENTS:
-            raise GradgenError(
+            raise self.source.error(
                 f"'{self.source.function}' reads an array of shape {array.shape} that is none of "
                 f"its arguments, of more than {MOST_ELEMENTS} elements",
                 hint="make it an argument, with a shape of its own",
-                path=self.source.path,
-                line=self.source.position.line,
-                column=self.source.position.column,
             )
         return self.emit("literal", numbers, (), dtype, shape)
 

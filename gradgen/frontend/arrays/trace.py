@@ -84,13 +84,10 @@ def trace_arrays(
     except DTypeDependenceError as error:
         if names_float32(double):
             return _in_float32(single)
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' computes with {error} in float32 than in float64",
             hint="one text is for every precision: pass what depends on it as an argument, but for "
             "jnp.finfo(x.dtype); or have one for float32 alone, with --dtype float32",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         ) from None
     follows = _follows(source, function, signature, stated, "float32", True, machine)
     found = replace(

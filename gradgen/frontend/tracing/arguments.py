@@ -145,13 +145,7 @@ def _static_parts(
 
 
 def _refused(source: Source, parameter: Parameter, message: str, hint: str) -> GradgenError:
-    return GradgenError(
-        message,
-        hint=hint,
-        path=source.path,
-        line=parameter.position.line,
-        column=parameter.position.column,
-    )
+    return source.error(message, hint=hint, at=parameter.position)
 
 
 def _default_literal(binding: Bound | None, value: Any) -> str:
@@ -166,12 +160,9 @@ def _default(source: Source, function: Callable[..., Any], name: str) -> Any:
     try:
         return inspect.signature(function).parameters[name].default
     except (KeyError, TypeError, ValueError):
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' takes no argument '{name}' any more once the file has run",
             hint="a decorator keeps the signature with functools.wraps",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         ) from None
 
 
@@ -291,18 +282,14 @@ def _leaves(
         chosen = [path for path in paths if _is_within(path, name)]
         if not chosen:
             _require_known(source, name, [*paths, *(a.name for a in arguments)], "argument")
-            raise GradgenError(
-                f"'{name}' is bound when the code is generated and cannot be differentiated",
-                path=source.path,
-                line=source.position.line,
+            raise source.error(
+                f"'{name}' is bound when the code is generated and cannot be differentiated"
             )
         kinds = {kind for path, kind, _ in found if path in chosen}
         if "float" not in kinds:
-            raise GradgenError(
+            raise source.error(
                 f"'{name}' is not a float and cannot be differentiated",
                 hint="integers and truth values are constants",
-                path=source.path,
-                line=source.position.line,
             )
 
     def selected(path: str, by_default: bool) -> bool:
@@ -332,10 +319,7 @@ def _require_known(source: Source, name: str, known: Sequence[str], what: str) -
         return
     close = difflib.get_close_matches(name, known, n=3)
     suggestion = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else None
-    raise GradgenError(
+    raise source.error(
         f"'{source.function}' has no {what} '{name}'",
         hint=suggestion or f"there are: {', '.join(known)}",
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
     )

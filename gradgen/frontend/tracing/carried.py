@@ -67,4 +67,4 @@ def _names_read(node: ast.AST) -> Iterator[str]:
 
 def _refused(source: Source, message: str, hint: str) -> GradgenError:
     place = source.position
-    return GradgenError(message, hint=hint, path=source.path, line=place.line, column=place.column)
+    return source.error(message, hint=hint, at=place)

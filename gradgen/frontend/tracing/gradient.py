@@ -88,12 +88,9 @@ def _in_shape(values: Sequence[Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
 def require_number(source: Source, *, is_number: bool) -> None:
     """Raise GradgenError for a source whose result is not one scalar, which alone has a Hessian."""
     if not is_number:
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' does not return one scalar, and hvp is about the Hessian of one",
             hint="leave hvp out of --emit, or return a single number, such as a weighted sum",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
 
 
@@ -130,12 +127,9 @@ def of_second_order(
 def require_same_precisions(source: Source, gradient: bool, source_alone: bool) -> None:
     """Raise GradgenError for a gradient that is of float32 alone where its source is not."""
     if gradient and not source_alone:
-        raise GradgenError(
+        raise source.error(
             f"the gradient of '{source.function}' has a derivative in float32 alone",
             hint="have a text for float32 alone, with --dtype float32, or leave hvp out of --emit",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
 
 

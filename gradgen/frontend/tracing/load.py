@@ -66,12 +66,9 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
     namespace = load_module(source)
     function = _member(namespace, source.function)
     if not callable(function):
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' is not a function once the file has run",
             hint=f"give what takes the place of '{source.function}' another name",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
     function = as_one(source, function)
     if _arrays_in(namespace):

@@ -64,13 +64,10 @@ def find_owner(source: Source, namespace: dict[str, Any]) -> Owner:
             return Owner(cls(**made_up), made_up=True)
         except Exception:  # it checks its fields, say: made up numbers are no instance
             pass
-    raise GradgenError(
+    raise source.error(
         f"there is no instance of {name}, whose fields '{source.function}' could be read with",
         hint=f"make one at the top level of the file, as in {name.lower()} = {name}(...), or pass "
         "one with --example FILE:FUNCTION, a function that returns it",
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
     )
 
 
@@ -149,12 +146,9 @@ def with_assigned(source: Source, function: Callable[..., Any], inputs: Sequence
     if held and not any(directive.kind == "wrt" for directive in source.directives):
         wrt = ",".join(i.path for i in inputs if i.wrt or i.path in held)
         what = f"assigns {', '.join(held)}, and floats of Python are held constant"
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' {what}",
             hint=f"differentiate with respect to the state too, --wrt {wrt}, or make it an array",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
     return dataclasses.replace(source, assigned=function.assigned)
 

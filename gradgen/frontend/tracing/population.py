@@ -148,12 +148,9 @@ def _name(atom: Atom, names: dict[Var, str]) -> str:
 
 
 def _differs(source: Source, number: int) -> GradgenError:
-    return GradgenError(
+    return source.error(
         f"output {number} of '{source.function}' is not the same function of one neuron and of "
         "each neuron of a population",
         hint="it depends on how many neurons there are, or on a neuron's number; if the source is "
         "meant for one neuron and is vmapped by its callers, say so with --per-neuron",
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
     )

@@ -39,13 +39,10 @@ def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     if kind is None:
         if jax.tree_util.treedef_is_leaf(jax.tree.structure(value)):
             return leaf(_leaf_kind(value))
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' returns a {type(value).__name__}, which a generated file cannot "
             "build",
             hint="return tuples, lists, dicts, NamedTuples or registered dataclasses",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
     # one level at a time: JAX decides the order of the children
     fields = fields_of(type(value))
@@ -60,24 +57,19 @@ def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     try:
         jax.tree.unflatten(tree, [object() for _ in children])
     except Exception as error:
-        raise GradgenError(
+        raise source.error(
             f"the class {type_name} does not take what JAX puts in place of its parts: it raises "
             f"{type(error).__name__}",
             hint="convert values in the functions that use them, not when an instance is made",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         ) from error
     if keys is None:
         keys = tuple(_key(source, path) for path, _ in children)
     if fields is not None and set(keys) != set(fields):
-        raise GradgenError(
+        raise source.error(
             f"the {kind} {type_name} has static fields, which are not supported in a result, or "
             "parts that are not its fields",
             hint=f"register {type_name} with jax.tree_util.register_dataclass, all of its fields "
             "as data, or return a tuple",
-            path=source.path,
-            line=source.position.line,
         )
     return Structure(
         kind, keys, tuple(_structure(source, v, signature) for _, v in children), type_name
@@ -90,12 +82,9 @@ def _object(source: Source, value: Any, keys: tuple[str, ...], signature: Signat
     kept = signature.is_kept(value)
     if set(seen) != set(keys) or not kept:
         what = "does not show all of its numbers to JAX" if kept else "has other static parts"
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' returns a {type(value).__name__} which {what}",
             hint="return what changes in a tuple, a dict or a NamedTuple",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
     children = tuple(_structure(source, within(getattr(value, k)), signature) for k in seen)
     return Structure("object", tuple(seen), children, type(value).__name__)
@@ -105,12 +94,9 @@ def _key(source: Source, path: Any) -> str:
     """The key of a part of a tuple, a list or a dict."""
     key = getattr(path[0], "key", None)
     if isinstance(path[0], jax.tree_util.DictKey) and not isinstance(key, str):
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' returns a dict with the key {key!r}",
             hint="keys have to be strings; or return a tuple or a list",
-            path=source.path,
-            line=source.position.line,
-            column=source.position.column,
         )
     return jax.tree_util.keystr(path, simple=True)
 

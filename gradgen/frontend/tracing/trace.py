@@ -108,11 +108,9 @@ def _written_down(
         for number, (path, atom, dtype) in enumerate(zip(paths, atoms, dtypes, strict=True))
     )
     if not any(is_float(output.dtype) for output in outputs):
-        raise GradgenError(
+        raise source.error(
             f"'{source.function}' returns no float",
             hint="a derivative needs a float output; return the membrane potential or the like",
-            path=source.path,
-            line=source.position.line,
         )
     named = primal if double is not None else tuple(map(in_float32, primal))
     code = usual.tape.primal
@@ -211,19 +209,14 @@ def _of_width(instruction: Instruction, like: Var | None) -> Instruction:
 
 
 def _not_scalar(source: Source, shape: tuple[int, ...]) -> GradgenError:
-    return GradgenError(
+    return source.error(
         f"'{source.function}' returns an array of shape {shape} for one neuron",
         hint="return its elements one by one, in a tuple",
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
     )
 
 
 def _without_floats(source: Source) -> GradgenError:
-    return GradgenError(
+    return source.error(
         f"'{source.function}' has no float argument",
         hint="a derivative needs a float to differentiate against",
-        path=source.path,
-        line=source.position.line,
     )

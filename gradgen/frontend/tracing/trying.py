@@ -108,13 +108,7 @@ class Trying:
 
 def refused(source: Source, what: str, hint: str) -> GradgenError:
     """An error at the step function."""
-    return GradgenError(
-        f"'{source.function}' {what}",
-        hint=hint,
-        path=source.path,
-        line=source.position.line,
-        column=source.position.column,
-    )
+    return source.error(f"'{source.function}' {what}", hint=hint)
 
 
 def _one_down(code: Sequence[Instruction]) -> list[Instruction]:

@@ -44,9 +44,7 @@ def structure_of(
 
     def refused(message: str, hint: str) -> GradgenError:
         place = parameter.position
-        return GradgenError(
-            message, hint=hint, path=source.path, line=place.line, column=place.column
-        )
+        return source.error(message, hint=hint, at=place)
 
     def note(kind: type) -> None:
         # a file that is the example's as well has been executed twice: the function's class counts
