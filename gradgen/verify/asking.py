@@ -11,14 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import jax.numpy as jnp
-
 from gradgen.ir.trace import Trace
 from gradgen.verify.compiling import Compiler, choose_compiler, precision
 from gradgen.verify.floats import Array
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
-from gradgen.verify.subject import Called, TracedNeuron
+from gradgen.verify.subject import Called, TracedNeuron, arrays
 
 BOUNDARY_POINTS = 280
 """At most so many points on boundaries; what is not used up is random points as well."""
@@ -139,5 +137,5 @@ def _oracle(
     with precision(setting.dtype, with_64_bits=setting.with_64_bits):
         if setting.dtype == "float32" and not compiler.done():
             # what runs eagerly is compiled too, operation by operation, and asked for later
-            called.source([jnp.asarray(leaf) for leaf in leaves])
+            called.source(arrays(leaves))
         return Oracle(called, compiler.result(), leaves)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradgen.verify.floats import Array, same_bits
-from gradgen.verify.subject import Called, result_leaves
+from gradgen.verify.subject import Called, arrays, result_leaves
 
 Compiled = Callable[..., Any]
 
@@ -106,20 +105,20 @@ def adds_up(text: str) -> bool:
 
 def choose_compiler(called: Called[Any], leaves: Sequence[Array]) -> Compiler:
     """The compiler under which the source's values agree with its eager execution most often."""
-    arrays = [jnp.asarray(leaf) for leaf in leaves]
+    given = arrays(leaves)
 
     def source(*leaves: Any) -> list[Any]:
         return result_leaves(called.source(leaves))
 
-    text = jax.jit(source).lower(*arrays).as_text()
+    text = jax.jit(source).lower(*given).as_text()
     if not is_elementwise(text):
         return Compiler(simplifies=True, elementwise=False)
     if text.count("\n") > _SMALL and "stablehlo.while" not in text:
         return Compiler()
-    eager = source(*arrays)
+    eager = source(*given)
     best, fewest = Compiler(), None
     for compiler in (Compiler(), Compiler(simplifies=True)):
-        compiled = compiler(source, *arrays)(*arrays)
+        compiled = compiler(source, *given)(*given)
         different = sum(int((~same_bits(a, b)).sum()) for a, b in zip(compiled, eager, strict=True))
         if fewest is None or different < fewest:
             best, fewest = compiler, different

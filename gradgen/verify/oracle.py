@@ -13,7 +13,7 @@ import numpy as np
 from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.points import Range
-from gradgen.verify.subject import Called, result_leaves
+from gradgen.verify.subject import Called, arrays, result_leaves
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,16 @@ class Oracle:
         """Compile for leaves like these; raises GradgenError if JAX cannot differentiate at all."""
         self._called = called
         self.compiler = compiler
-        arrays = [jnp.asarray(leaf) for leaf in leaves]
+        given = arrays(leaves)
         self.modes: tuple[str, ...] = ("forward", "reverse")
         try:
-            self._compiled = compiler(self._program(self.modes), *arrays)
+            self._compiled = compiler(self._program(self.modes), *given)
         except Exception:
-            self.modes, self._compiled = self._single_mode(arrays)
+            self.modes, self._compiled = self._single_mode(given)
 
     def __call__(self, leaves: Sequence[Array]) -> Reference:
         """Values and Jacobians at as many points as it was compiled for."""
-        outputs, jacobians = self._compiled(*(jnp.asarray(leaf) for leaf in leaves))
+        outputs, jacobians = self._compiled(*arrays(leaves))
         found = {
             mode: np.array([[widest(entry) for entry in row] for row in jacobian])
             for mode, jacobian in zip(self.modes, jacobians, strict=True)
@@ -122,7 +122,7 @@ class Oracle:
             return product(of_floats, tuple(leaves[k] for k in called.wrt), along)
 
         arguments = (
-            [jnp.asarray(leaf) for leaf in leaves],
+            arrays(leaves),
             tuple(jnp.asarray(v, dtype) for v, dtype in zip(vectors, dtypes, strict=True)),
         )
         found = self.compiler(jax.vmap(at_a_point), *arguments)(*arguments)
@@ -146,11 +146,11 @@ class Oracle:
         ]
         return np.asarray(broken & ~self(moved).broken)
 
-    def _single_mode(self, arrays: Sequence[Any]) -> tuple[tuple[str, ...], Compiled]:
+    def _single_mode(self, given: Sequence[Any]) -> tuple[tuple[str, ...], Compiled]:
         failures = []
         for mode in ("forward", "reverse"):
             try:
-                return (mode,), self.compiler(self._program((mode,)), *arrays)
+                return (mode,), self.compiler(self._program((mode,)), *given)
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
         source = self._called.module.source

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gradgen.verify.floats import Array, widest
@@ -167,8 +166,3 @@ def pulled_by_source(
 
     _, pull = jax.vjp(of_floats, *(leaves[k] for k in subject.wrt))
     return list(pull(list(cotangents)))
-
-
-def arrays(leaves: Sequence[Array]) -> list[Any]:
-    """As jax's arrays."""
-    return [jnp.asarray(leaf) for leaf in leaves]

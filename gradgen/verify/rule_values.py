@@ -9,8 +9,7 @@ import numpy as np
 from gradgen.verify.floats import Array
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Reference
-from gradgen.verify.populations import arrays
-from gradgen.verify.subject import Subject, result_leaves
+from gradgen.verify.subject import Subject, arrays, result_leaves
 from gradgen.verify.values import differs
 
 

@@ -30,7 +30,7 @@ from gradgen.verify.populations import ALIKE, MIXED, SHARED
 from gradgen.verify.rule import credible
 from gradgen.verify.rule_values import require_values
 from gradgen.verify.scale import Scales
-from gradgen.verify.subject import Subject, result_leaves
+from gradgen.verify.subject import Subject, arrays, result_leaves
 from gradgen.verify.values import beyond_fusion, flips, moved
 from gradgen.verify.verdict import SOURCE
 
@@ -111,10 +111,10 @@ class Run:
         """The primal, run eagerly, is bit-identical to the source."""
         if STEP not in self._subject.module.emit:
             return True
-        arrays = people.arrays(self._leaves)
-        source = result_leaves(self._subject.source(arrays))
+        leaves = arrays(self._leaves)
+        source = result_leaves(self._subject.source(leaves))
         try:
-            ours = result_leaves(self._generated.call(STEP, arrays))
+            ours = result_leaves(self._generated.call(STEP, leaves))
         except Exception as error:
             self.ledger.raised(error)
             return False
@@ -153,7 +153,7 @@ class Run:
 
     def _derivatives(self, expectation: Expectation) -> None:
         """Every function at every point, as one compiled program."""
-        leaves = people.arrays(self._everywhere.leaves)
+        leaves = arrays(self._everywhere.leaves)
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
         everywhere = replace(self._everywhere, result=result)
         evaluated = self._evaluate(everywhere, self._subject.module.functions)
@@ -161,13 +161,12 @@ class Run:
             found, outputs, _, given = evaluated
             self._judge(self._everywhere, given, found, outputs, expectation)
             if self._compile.simplifies and self._compile.elementwise:
-                self._strict_values(given)
+                self._strict_values(given, result)
 
-    def _strict_values(self, given: people.Vectors) -> None:
+    def _strict_values(self, given: people.Vectors, result: Any) -> None:
         """The values beside derivatives once more, compiled so that they agree to the bit."""
-        leaves = people.arrays(self._leaves)
-        vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
-        result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
+        leaves = arrays(self._leaves)
+        vectors = arrays(given.cotangents), arrays(given.tangents)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
             found = everything(self._shared, CallArguments(leaves, cotangents, tangents, result))
@@ -265,9 +264,9 @@ class Run:
         The source's own cotangents too if they are asked for and there are any: rules may be for
         one neuron alone.
         """
-        leaves, result = people.arrays(population.leaves), population.result
+        leaves, result = arrays(population.leaves), population.result
         given = people.vectors(self._subject, population.leaves, jax.tree.leaves(result), self._rng)
-        vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
+        vectors = arrays(given.cotangents), arrays(given.tangents)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
             values = result_leaves(self._subject.source(leaves))
@@ -311,9 +310,9 @@ class Run:
         functions = [f for f in self._subject.module.functions if f.rule]
         if not functions:
             return
-        leaves, result = people.arrays(population.leaves), population.result
+        leaves, result = arrays(population.leaves), population.result
         given = people.vectors(self._subject, population.leaves, jax.tree.leaves(result), self._rng)
-        vectors = people.arrays(given.cotangents), people.arrays(given.tangents)
+        vectors = arrays(given.cotangents), arrays(given.tangents)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
             arguments = CallArguments(leaves, cotangents, tangents, result)
@@ -325,10 +324,12 @@ class Run:
             self.ledger.raised(error, f"{population.title}, under jax.jit")
             return
         expectation = self._expected_of(population, oracle)
-        outputs = result_leaves(self._subject.source(leaves))
+        by_neuron = (o[population.rows] for o in expectation.reference.outputs)
+        outputs = [o.reshape(population.shape) for o in by_neuron]
         if any(any(map(moved, values, outputs)) for values in found.values.values()):
             return  # XLA's roundings moved a neuron across a boundary
-        due = Due(self._subject, population, given, outputs, expectation, self._oracle)
+        values = next(iter(found.values.values()))
+        due = Due(self._subject, population, given, values, expectation, self._oracle)
         for comparison in comparisons(due, found):
             self.ledger.compare_loosely(population, comparison)
 

@@ -112,6 +112,11 @@ ArraySubject = Verified[ArrayModule]
 """A text on arrays."""
 
 
+def arrays(leaves: Sequence[Array]) -> list[Array]:
+    """As JAX's arrays. `jnp.asarray` would compile a program for each new shape."""
+    return [jax.device_put(leaf) for leaf in leaves]
+
+
 def result_leaves(result: Any) -> list[Array]:
     """The leaves of a result as arrays."""
     return [jnp.asarray(leaf) for leaf in jax.tree.leaves(result)]
