@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from gradgen.ir.code import Atom, Const, Instruction, Var, is_float, is_zero, live_code
@@ -261,7 +261,7 @@ class Search:
         """In JAX's bits, on as many points as there are random ones: nothing is compiled anew."""
         missing = self._count - len(leaves[0])
         padded = [
-            jnp.asarray(np.concatenate([leaf, drawn[:missing]]))
+            jax.device_put(np.concatenate([leaf, drawn[:missing]]))
             for leaf, drawn in zip(leaves, self._drawn, strict=True)
         ]
         values = self._exactly.run(self._code, dict(zip(self._inputs, padded, strict=True)))
