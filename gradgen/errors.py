@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 
 def diagnostic(
     kind: str,
@@ -65,6 +67,38 @@ class GradgenError(Exception):
         return diagnostic(
             "error", self.message, self.hint, path=self.path, line=self.line, column=self.column
         )
+
+
+class Place(Protocol):
+    """A line, from 1, and a column, from 0."""
+
+    @property
+    def line(self) -> int | None:
+        """The line; None where it is not known."""
+
+    @property
+    def column(self) -> int:
+        """The column."""
+
+
+class Placed(Protocol):
+    """A source: a file, and where in it the target is."""
+
+    @property
+    def path(self) -> str:
+        """The file."""
+
+    @property
+    def position(self) -> Place:
+        """Of the target's `def` line."""
+
+
+def error_in(
+    source: Placed, message: str, *, hint: str | None = None, at: Place | None = None
+) -> GradgenError:
+    """The error at a place in a source, by default where its target is defined."""
+    place = source.position if at is None else at
+    return GradgenError(message, hint=hint, path=source.path, line=place.line, column=place.column)
 
 
 def no_faces(path: str | None = None, line: int | None = None) -> GradgenError:

@@ -10,7 +10,7 @@ from gradgen.compile.array_refusals import require_known_search
 from gradgen.compile.opening import Opened
 from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.arrays.exampled import directive_of, with_names
 from gradgen.frontend.arrays.gradient import trace_loss_gradient
 from gradgen.frontend.arrays.leading import require_any_front
@@ -80,7 +80,8 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
     if reached.isdisjoint(o.atom for o in trace.float_outputs if isinstance(o.atom, str)):
         wrt = ", ".join(i.path for i in trace.inputs if i.wrt) or "no argument"
         position = opened.source.position
-        raise opened.source.error(
+        raise error_in(
+            opened.source,
             f"no output of '{trace.function}' depends differentiably on {wrt}",
             hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
             "(jax.custom_jvp)",

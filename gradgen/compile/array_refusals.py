@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gradgen.elimination.eligibility import influence_of
 from gradgen.elimination.reaching import reach
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.ir.amounts import Amount
 from gradgen.ir.array_trace import ArrayTrace, Operator
 from gradgen.ir.code import Var, is_float
@@ -55,7 +55,8 @@ def never_formed(
     """A derivative through an operation that is applied to vectors alone."""
     paths = {o.atom: o.path for o in reversed(trace.float_outputs)}
     place = next(e.place for e in trace.elementals if e.target == at) or source.position
-    return source.error(
+    return error_in(
+        source,
         f"{what} of {paths[output]} by {called(trace, given)} goes through "
         f"{_operation(trace, at)}, which is applied to vectors and never stored",
         hint=hint,
@@ -96,7 +97,8 @@ def require_forward(gradient: ArrayTrace, source: Source) -> None:
         for elemental in step.elementals:
             if any(isinstance(p, Operator) and p.pushed is None for p in elemental.parts):
                 place = elemental.place or source.position
-                raise source.error(
+                raise error_in(
+                    source,
                     f"the gradient of '{source.function}' goes through a backward rule here, and "
                     "hvp would go through it forwards",
                     hint="let the forward rule compute the result itself, rather than call the "
@@ -130,7 +132,8 @@ def require_learned(trace: ArrayTrace, source: Source) -> None:
         following = shapes.get(states.get(leaf.path, ""), shape)
         if following != shape:
             named = ", ".join(f"{i}={o}" for i, o in trace.recurrence if i != leaf.path)
-            raise source.error(
+            raise error_in(
+                source,
                 f"the state '{leaf.path}' has the shape {shape_as_stated(shape)}, and its next "
                 f"value {shape_as_stated(following)}",
                 hint="say which output is the next value of which argument: # gradgen: next "
@@ -138,14 +141,16 @@ def require_learned(trace: ArrayTrace, source: Source) -> None:
             )
         if leaf.wrt and leaf.path not in states and LEADING in shape:
             others = [i.path for i in trace.inputs if i.wrt and i.path != leaf.path]
-            raise source.error(
+            raise error_in(
+                source,
                 f"'{leaf.path}' has the axes that `...` stands for, and cannot be learned online",
                 hint=f"state its axes by name, or hold it constant: --wrt {','.join(others)}",
             )
     if all(not leaf.wrt or leaf.path in states for leaf in trace.inputs):
         candidates = [i.path for i in trace.inputs if is_float(i.dtype) and i.path not in states]
         chosen = ",".join([*states, *candidates])
-        raise source.error(
+        raise error_in(
+            source,
             f"nothing is learned: of '{source.function}', only its state is differentiated",
             hint=f"say by what traces are to be: --wrt {chosen}",
         )
@@ -171,7 +176,8 @@ def couples_neurons(
             f"{_operation(trace, never_stored)}, which is never stored"
         )
     terms = ", ".join(dict.fromkeys(described(trace, source, c) for c in couplings))
-    return source.error(
+    return error_in(
+        source,
         f"'{source.function}' couples neurons through its state, by {terms}: which of that are "
         "traces to keep?",
         hint=f"{'; '.join(offers)} (in float32)",

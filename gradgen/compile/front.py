@@ -10,7 +10,7 @@ from gradgen.compile.array_front import ArrayFront, array_front, read_off
 from gradgen.compile.opening import Opened, execute
 from gradgen.compile.through_time import require_loops
 from gradgen.config import Settings
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.arrays.proposal import proposed_shapes
 from gradgen.frontend.arrays.stated import has_shapes, may_have_shapes
 from gradgen.frontend.reading.directives import parse_range, parse_static, parse_wrt
@@ -135,7 +135,8 @@ def of_neurons(front: Front | ArrayFront, what: str) -> Front:
     if isinstance(front, Front):
         return front
     position = front.source.position
-    raise front.source.error(
+    raise error_in(
+        front.source,
         f"'{front.source.function}' is on arrays, and there is no {what} of functions on arrays",
         hint="gradgen search, show, explain and report take functions on arrays",
         at=position,

@@ -7,7 +7,7 @@ from gradgen.compile.front import Front, of_neurons, open_front
 from gradgen.config import Settings
 from gradgen.elimination.array_graphs import ArrayGraph, vjp_graph
 from gradgen.elimination.linearize import linearize
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.files import read_text
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.graph_file import read_graph
@@ -19,7 +19,8 @@ def graph_of(front: Front) -> LinearGraph:
     graph.check()
     if not graph.dependents:
         wrt = ", ".join(i.path for i in front.trace.inputs if i.wrt) or "no argument"
-        raise front.source.error(
+        raise error_in(
+            front.source,
             f"no output of '{front.source.function}' depends differentiably on {wrt}",
             hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
             "(jax.custom_jvp)",

@@ -8,6 +8,7 @@ from gradgen.compile.front import open_front, ranges_of
 from gradgen.compile.generation import VerifiedText, generate_from
 from gradgen.compile.status import Status
 from gradgen.config import Settings
+from gradgen.errors import error_in
 from gradgen.frontend.tracing.blame import calling
 from gradgen.report.array_collect import collect_arrays
 from gradgen.report.collect import collect
@@ -26,7 +27,8 @@ def report_from(settings: Settings, status: Status, *, measured: bool = False) -
         arrays = generate_arrays(front, status)
         return report_on(arrays, times=_times(front, arrays, status) if measured else None)
     if measured:
-        raise front.source.error(
+        raise error_in(
+            front.source,
             f"'{front.source.function}' is a step of neurons, of which nothing is measured: its "
             "time is that of the loop that it is in",
             hint="report on a loss that has the loop, or leave out --measure",

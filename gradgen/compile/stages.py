@@ -14,6 +14,7 @@ from gradgen.compile.ordering import orders_for
 from gradgen.compile.programs import candidates
 from gradgen.compile.status import Status
 from gradgen.config import Settings
+from gradgen.errors import error_in
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.module import Module
 from gradgen.report.array_view import EliminatedGraph, differentiations
@@ -69,7 +70,8 @@ def _show_arrays(module: ArrayModule, stage: str, form: PictureFormat) -> str:
         return module.vjp.pretty()
     found = differentiations(module)
     if stage == "graph" and form == "json":
-        raise module.source.error(
+        raise error_in(
+            module.source,
             f"'{module.source.function}' is on arrays, and a graph of arrays is no file",
             hint="--format text has its vertices, edges and patterns",
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradgen.compile.array_front import ArrayFront
 from gradgen.compile.front import Front, ranges_of
-from gradgen.errors import GradgenError, InexactError
+from gradgen.errors import GradgenError, InexactError, error_in
 from gradgen.files import keep_evidence
 from gradgen.frontend.tracing.blame import calling
 from gradgen.ir.emitted import HVP
@@ -63,7 +63,8 @@ def couples_neurons(front: Front) -> GradgenError:
 
     Values are compared when the source is traced, so that derivative rules are left.
     """
-    return front.source.error(
+    return error_in(
+        front.source,
         f"a derivative rule in '{front.source.function}' does not do the same for each neuron of a "
         "population as for one",
         hint="it mixes neurons, or depends on the shape of its arguments; if the source is meant "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.reading.directives import parse_next
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import is_float
@@ -129,4 +129,4 @@ def _called_alike(trace: Trace | ArrayTrace) -> Iterator[tuple[str, str]]:
 
 
 def _at(source: Source, message: str, hint: str) -> GradgenError:
-    return source.error(message, hint=hint)
+    return error_in(source, message, hint=hint)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
-from gradgen.errors import GradgenError
 from gradgen.ir.pytree import Structure
 
 
@@ -29,18 +28,6 @@ def is_file(path: str) -> bool:
 def is_dotted(name: str) -> bool:
     """Whether this may name a function: `step`, or `LIF.step` for a method."""
     return all(part.isidentifier() for part in name.split("."))
-
-
-class Place(Protocol):
-    """A line, from 1, and a column, from 0."""
-
-    @property
-    def line(self) -> int | None:
-        """The line; None where it is not known."""
-
-    @property
-    def column(self) -> int:
-        """The column."""
 
 
 @dataclass(frozen=True, order=True)
@@ -160,15 +147,6 @@ class Source:
         """What generated functions are called: `LIF_step` for a method, `LIF_call` for a class."""
         owner, _, method = self.function.rpartition(".")
         return f"{owner}_{method.strip('_')}" if owner else self.function
-
-    def error(
-        self, message: str, *, hint: str | None = None, at: Place | None = None
-    ) -> GradgenError:
-        """An error at a place in this source, by default where the target is defined."""
-        place = self.position if at is None else at
-        return GradgenError(
-            message, hint=hint, path=self.path, line=place.line, column=place.column
-        )
 
     def structure(self, parameter: str) -> Structure | None:
         """The structure of a parameter, None where the source does not tell."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from gradgen.errors import error_in
 from gradgen.ir.array_module import ArrayModule
 from gradgen.verify.array_ledger import ArrayLedger
 from gradgen.verify.array_points import (
@@ -117,7 +118,8 @@ def _require_running(subject: ArraySubject, sizes: Sizes, dtype: str) -> None:
     """Refuse a source that runs at none of the sizes that are tried, of which these are one set."""
     source, why = subject.module.source, why_not_at(subject, sizes, dtype)
     if why is not None:
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' does not run at {shown(sizes)}: {why}",
             hint="say at which sizes it does, as in # gradgen: size batch=32 n=256, or state axes "
             "that the code fixes as numbers",
@@ -130,7 +132,8 @@ def _require_small(subject: ArraySubject, sets: Sequence[Sizes], dtype: str) -> 
     for sizes in sets:
         for leaf, given in zip(trace.inputs, abstract_leaves(trace, sizes, dtype), strict=True):
             if math.prod(given.shape) > _MOST_ELEMENTS:
-                raise source.error(
+                raise error_in(
+                    source,
                     f"'{leaf.path}' has the shape {given.shape}, which is too much to compare "
                     "with JAX",
                     hint="state axes by names, as in # gradgen: shape x=(batch, n): few are enough",

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradgen.errors import error_in
 from gradgen.verify.compiling import Compiled, Compiler
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.points import Range
@@ -154,7 +155,8 @@ class Oracle:
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
         source = self._called.module.source
-        raise source.error(
+        raise error_in(
+            source,
             f"JAX itself differentiates '{source.function}' neither forwards nor backwards",
             hint="; ".join(failures),
         )

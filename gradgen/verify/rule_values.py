@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gradgen.errors import error_in
 from gradgen.verify.floats import Array
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.oracle import Reference
@@ -34,7 +35,8 @@ def require_values(
         row = int(np.flatnonzero(found)[0])
         one, other = (np.broadcast_to(np.asarray(v), found.shape)[row] for v in (value, derived))
         point = ", ".join(f"{path}={shown.split(' ')[0]}" for path, shown in ledger.point(row))
-        raise source.error(
+        raise error_in(
+            source,
             f"a derivative rule in '{source.function}' computes another value than its function: "
             f"output {outputs[k].path} is {one}, but {other} when it is differentiated, at {point}",
             hint="a rule has to return the value that the function itself returns",

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import jax
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.ir.emitted import EMITTED, STEP
 from gradgen.verify.array_points import (
     Sample,
@@ -109,7 +109,8 @@ def time_arrays(
 
 def _does_not_run(subject: ArraySubject, sizes: Sizes, reason: str) -> GradgenError:
     source = subject.module.source
-    return source.error(
+    return error_in(
+        source,
         f"'{source.function}' cannot be measured at {shown(sizes)}: {reason}",
         hint="state sizes that it runs at, as in # gradgen: size n=256 batch=32",
     )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.load import importable_beside
@@ -108,7 +108,8 @@ def _alike(one: Any, other: Any) -> bool:
 def _refused(source: Source, message: str) -> GradgenError:
     stating = (d for d in (*source.directives, *source.annotated) if "(..." in d.text)
     place = next((d.position for d in stating if d.position.line), source.position)
-    return source.error(
+    return error_in(
+        source,
         f"'...' in a shape stands for any number of axes, and '{source.function}' {message}",
         hint="state the axes that there are, as in # gradgen: shape x=(batch, n)",
         at=place,

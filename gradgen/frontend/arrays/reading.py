@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.expansions import expansion_of
@@ -362,7 +362,8 @@ class Reading:
         if len(set(numbers)) < 2:
             return self.spread(numbers[0] if numbers else Const(0, dtype), shape, dtype)
         if len(numbers) > MOST_ELEMENTS:
-            raise self.source.error(
+            raise error_in(
+                self.source,
                 f"'{self.source.function}' reads an array of shape {array.shape} that is none of "
                 f"its arguments, of more than {MOST_ELEMENTS} elements",
                 hint="make it an argument, with a shape of its own",

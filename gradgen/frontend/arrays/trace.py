@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.arrays import control as _control  # noqa: F401  (registers handlers)
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.linear import PartialWriter
@@ -84,7 +84,8 @@ def trace_arrays(
     except DTypeDependenceError as error:
         if names_float32(double):
             return _in_float32(single)
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' computes with {error} in float32 than in float64",
             hint="one text is for every precision: pass what depends on it as an argument, but for "
             "jnp.finfo(x.dtype); or have one for float32 alone, with --dtype float32",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.containers import default_of, in_jax_order
 from gradgen.frontend.tracing.owner import Owner
@@ -145,7 +145,7 @@ def _static_parts(
 
 
 def _refused(source: Source, parameter: Parameter, message: str, hint: str) -> GradgenError:
-    return source.error(message, hint=hint, at=parameter.position)
+    return error_in(source, message, hint=hint, at=parameter.position)
 
 
 def _default_literal(binding: Bound | None, value: Any) -> str:
@@ -160,7 +160,8 @@ def _default(source: Source, function: Callable[..., Any], name: str) -> Any:
     try:
         return inspect.signature(function).parameters[name].default
     except (KeyError, TypeError, ValueError):
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' takes no argument '{name}' any more once the file has run",
             hint="a decorator keeps the signature with functools.wraps",
         ) from None
@@ -282,12 +283,13 @@ def _leaves(
         chosen = [path for path in paths if _is_within(path, name)]
         if not chosen:
             _require_known(source, name, [*paths, *(a.name for a in arguments)], "argument")
-            raise source.error(
-                f"'{name}' is bound when the code is generated and cannot be differentiated"
+            raise error_in(
+                source, f"'{name}' is bound when the code is generated and cannot be differentiated"
             )
         kinds = {kind for path, kind, _ in found if path in chosen}
         if "float" not in kinds:
-            raise source.error(
+            raise error_in(
+                source,
                 f"'{name}' is not a float and cannot be differentiated",
                 hint="integers and truth values are constants",
             )
@@ -319,7 +321,8 @@ def _require_known(source: Source, name: str, known: Sequence[str], what: str) -
         return
     close = difflib.get_close_matches(name, known, n=3)
     suggestion = f"did you mean {' or '.join(repr(c) for c in close)}?" if close else None
-    raise source.error(
+    raise error_in(
+        source,
         f"'{source.function}' has no {what} '{name}'",
         hint=suggestion or f"there are: {', '.join(known)}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.ir.imports import imported_names
 from gradgen.ir.own_names import BUILTINS
 from gradgen.ir.pytree import Structure
@@ -67,4 +67,4 @@ def _names_read(node: ast.AST) -> Iterator[str]:
 
 def _refused(source: Source, message: str, hint: str) -> GradgenError:
     place = source.position
-    return source.error(message, hint=hint, at=place)
+    return error_in(source, message, hint=hint, at=place)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.load import importable_beside
@@ -88,7 +88,8 @@ def _in_shape(values: Sequence[Any], shape: tuple[int, ...]) -> tuple[Any, ...]:
 def require_number(source: Source, *, is_number: bool) -> None:
     """Raise GradgenError for a source whose result is not one scalar, which alone has a Hessian."""
     if not is_number:
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' does not return one scalar, and hvp is about the Hessian of one",
             hint="leave hvp out of --emit, or return a single number, such as a weighted sum",
         )
@@ -127,7 +128,8 @@ def of_second_order(
 def require_same_precisions(source: Source, gradient: bool, source_alone: bool) -> None:
     """Raise GradgenError for a gradient that is of float32 alone where its source is not."""
     if gradient and not source_alone:
-        raise source.error(
+        raise error_in(
+            source,
             f"the gradient of '{source.function}' has a derivative in float32 alone",
             hint="have a text for float32 alone, with --dtype float32, or leave hvp out of --emit",
         )

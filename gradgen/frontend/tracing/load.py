@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.reading.local_imports import roots_of
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.blame import users_code
@@ -66,7 +66,8 @@ def load_function(source: Source) -> tuple[dict[str, Any], Callable[..., Any]]:
     namespace = load_module(source)
     function = _member(namespace, source.function)
     if not callable(function):
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' is not a function once the file has run",
             hint=f"give what takes the place of '{source.function}' another name",
         )

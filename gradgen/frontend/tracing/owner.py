@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.instances import changes, is_set_up, snapshot
 from gradgen.ir.code import is_float
@@ -64,7 +64,8 @@ def find_owner(source: Source, namespace: dict[str, Any]) -> Owner:
             return Owner(cls(**made_up), made_up=True)
         except Exception:  # it checks its fields, say: made up numbers are no instance
             pass
-    raise source.error(
+    raise error_in(
+        source,
         f"there is no instance of {name}, whose fields '{source.function}' could be read with",
         hint=f"make one at the top level of the file, as in {name.lower()} = {name}(...), or pass "
         "one with --example FILE:FUNCTION, a function that returns it",
@@ -146,7 +147,8 @@ def with_assigned(source: Source, function: Callable[..., Any], inputs: Sequence
     if held and not any(directive.kind == "wrt" for directive in source.directives):
         wrt = ",".join(i.path for i in inputs if i.wrt or i.path in held)
         what = f"assigns {', '.join(held)}, and floats of Python are held constant"
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' {what}",
             hint=f"differentiate with respect to the state too, --wrt {wrt}, or make it an array",
         )

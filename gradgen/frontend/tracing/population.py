@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.tracing import jax_compat
 from gradgen.frontend.tracing.load import importable_beside
 from gradgen.frontend.tracing.recording import record
@@ -148,7 +148,8 @@ def _name(atom: Atom, names: dict[Var, str]) -> str:
 
 
 def _differs(source: Source, number: int) -> GradgenError:
-    return source.error(
+    return error_in(
+        source,
         f"output {number} of '{source.function}' is not the same function of one neuron and of "
         "each neuron of a population",
         hint="it depends on how many neurons there are, or on a neuron's number; if the source is "

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.tracing.carried import require_available
 from gradgen.frontend.tracing.containers import children_of, fields_of
 from gradgen.frontend.tracing.instances import children_of_instance, within
@@ -39,7 +39,8 @@ def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     if kind is None:
         if jax.tree_util.treedef_is_leaf(jax.tree.structure(value)):
             return leaf(_leaf_kind(value))
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' returns a {type(value).__name__}, which a generated file cannot "
             "build",
             hint="return tuples, lists, dicts, NamedTuples or registered dataclasses",
@@ -57,7 +58,8 @@ def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     try:
         jax.tree.unflatten(tree, [object() for _ in children])
     except Exception as error:
-        raise source.error(
+        raise error_in(
+            source,
             f"the class {type_name} does not take what JAX puts in place of its parts: it raises "
             f"{type(error).__name__}",
             hint="convert values in the functions that use them, not when an instance is made",
@@ -65,7 +67,8 @@ def _structure(source: Source, value: Any, signature: Signature) -> Structure:
     if keys is None:
         keys = tuple(_key(source, path) for path, _ in children)
     if fields is not None and set(keys) != set(fields):
-        raise source.error(
+        raise error_in(
+            source,
             f"the {kind} {type_name} has static fields, which are not supported in a result, or "
             "parts that are not its fields",
             hint=f"register {type_name} with jax.tree_util.register_dataclass, all of its fields "
@@ -82,7 +85,8 @@ def _object(source: Source, value: Any, keys: tuple[str, ...], signature: Signat
     kept = signature.is_kept(value)
     if set(seen) != set(keys) or not kept:
         what = "does not show all of its numbers to JAX" if kept else "has other static parts"
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' returns a {type(value).__name__} which {what}",
             hint="return what changes in a tuple, a dict or a NamedTuple",
         )
@@ -94,7 +98,8 @@ def _key(source: Source, path: Any) -> str:
     """The key of a part of a tuple, a list or a dict."""
     key = getattr(path[0], "key", None)
     if isinstance(path[0], jax.tree_util.DictKey) and not isinstance(key, str):
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' returns a dict with the key {key!r}",
             hint="keys have to be strings; or return a tuple or a list",
         )

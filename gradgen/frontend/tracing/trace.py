@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.reading.directives import is_in_float32
 from gradgen.frontend.tracing.clean import clean
 from gradgen.frontend.tracing.derivable import rules_fit_float64
@@ -108,7 +108,8 @@ def _written_down(
         for number, (path, atom, dtype) in enumerate(zip(paths, atoms, dtypes, strict=True))
     )
     if not any(is_float(output.dtype) for output in outputs):
-        raise source.error(
+        raise error_in(
+            source,
             f"'{source.function}' returns no float",
             hint="a derivative needs a float output; return the membrane potential or the like",
         )
@@ -209,14 +210,16 @@ def _of_width(instruction: Instruction, like: Var | None) -> Instruction:
 
 
 def _not_scalar(source: Source, shape: tuple[int, ...]) -> GradgenError:
-    return source.error(
+    return error_in(
+        source,
         f"'{source.function}' returns an array of shape {shape} for one neuron",
         hint="return its elements one by one, in a tuple",
     )
 
 
 def _without_floats(source: Source) -> GradgenError:
-    return source.error(
+    return error_in(
+        source,
         f"'{source.function}' has no float argument",
         hint="a derivative needs a float to differentiate against",
     )

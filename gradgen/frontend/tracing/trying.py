@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.tracing.promotion import NARROW, WEAK, WIDE, Observed, observe, promotes_alike
 from gradgen.frontend.tracing.recording import Recording
 from gradgen.frontend.tracing.single import roundings, same_with_64_bits
@@ -108,7 +108,7 @@ class Trying:
 
 def refused(source: Source, what: str, hint: str) -> GradgenError:
     """An error at the step function."""
-    return source.error(f"'{source.function}' {what}", hint=hint)
+    return error_in(source, f"'{source.function}' {what}", hint=hint)
 
 
 def _one_down(code: Sequence[Instruction]) -> list[Instruction]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.errors import GradgenError
+from gradgen.errors import GradgenError, error_in
 from gradgen.frontend.tracing.containers import fields_of
 from gradgen.frontend.tracing.instances import (
     attributes_of,
@@ -44,7 +44,7 @@ def structure_of(
 
     def refused(message: str, hint: str) -> GradgenError:
         place = parameter.position
-        return source.error(message, hint=hint, at=place)
+        return error_in(source, message, hint=hint, at=place)
 
     def note(kind: type) -> None:
         # a file that is the example's as well has been executed twice: the function's class counts
