@@ -79,13 +79,11 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
     reached = {i.variable for i in trace.inputs if i.wrt} | {e.target for e in trace.elementals}
     if reached.isdisjoint(o.atom for o in trace.float_outputs if isinstance(o.atom, str)):
         wrt = ", ".join(i.path for i in trace.inputs if i.wrt) or "no argument"
-        position = opened.source.position
         raise error_in(
             opened.source,
             f"no output of '{trace.function}' depends differentiably on {wrt}",
             hint="choose what to differentiate with --wrt, or give spikes a surrogate derivative "
             "(jax.custom_jvp)",
-            at=position,
         )
     front = ArrayFront(settings, opened.source, opened.function, signature, stated, trace, found)
     if HVP not in settings.emit:

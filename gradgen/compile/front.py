@@ -134,12 +134,10 @@ def of_neurons(front: Front | ArrayFront, what: str) -> Front:
     """
     if isinstance(front, Front):
         return front
-    position = front.source.position
     raise error_in(
         front.source,
         f"'{front.source.function}' is on arrays, and there is no {what} of functions on arrays",
         hint="gradgen search, show, explain and report take functions on arrays",
-        at=position,
     )
 
 

@@ -33,8 +33,7 @@ class Setting:
     populations: bool
     """Whether arrays of neurons are."""
     mixed: bool
-    """Whether they have all sorts of shapes, and all functions are compared on them: in one of the
-    dtypes. In the others it is what sums over neurons, where parameters are shared."""
+    """Whether all functions are, on arrays of several shapes: in one of the dtypes."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,8 @@ def _ask(
 
     def ask(setting: Setting) -> Future[Oracle]:
         leaves = cast(trace, drawn, setting.dtype)
-        return pool.submit(_oracle, called, setting, leaves, compiler)
+        ahead = setting.dtype != widest.dtype
+        return pool.submit(_oracle, called, setting, leaves, compiler, ahead)
 
     # while the compiler is chosen in the widest dtype, the others begin
     narrow = {one: ask(one) for one in settings if one.dtype != "float64"}
@@ -133,9 +133,10 @@ def _oracle(
     setting: Setting,
     leaves: Sequence[Array],
     compiler: Future[Compiler],
+    ahead: bool,
 ) -> Oracle:
     with precision(setting.dtype, with_64_bits=setting.with_64_bits):
-        if setting.dtype == "float32" and not compiler.done():
+        if ahead and not compiler.done():
             # what runs eagerly is compiled too, operation by operation, and asked for later
             called.source(arrays(leaves))
         return Oracle(called, compiler.result(), leaves)

@@ -264,9 +264,8 @@ class Run:
         The source's own cotangents too if they are asked for and there are any: rules may be for
         one neuron alone.
         """
-        leaves, result = arrays(population.leaves), population.result
-        given = people.vectors(self._subject, population.leaves, jax.tree.leaves(result), self._rng)
-        vectors = arrays(given.cotangents), arrays(given.tangents)
+        result, given = population.result, self._vectors(population)
+        called = arrays(population.leaves), arrays(given.cotangents), arrays(given.tangents)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
             values = result_leaves(self._subject.source(leaves))
@@ -278,12 +277,15 @@ class Run:
             return everything(self._shared, arguments, functions), values, pulled
 
         try:
-            compiled = self._compile(program, leaves, *vectors)
-            found, values, pulled = compiled(leaves, *vectors)
+            found, values, pulled = self._compile(program, *called)(*called)
         except Exception as error:
             self.ledger.raised(error, population.title)
             return None
         return found, values, pulled, given
+
+    def _vectors(self, population: people.Population) -> people.Vectors:
+        shapes = jax.tree.leaves(population.result)
+        return people.vectors(self._subject, population.leaves, shapes, self._rng)
 
     def _judge(
         self,
@@ -310,16 +312,15 @@ class Run:
         functions = [f for f in self._subject.module.functions if f.rule]
         if not functions:
             return
-        leaves, result = arrays(population.leaves), population.result
-        given = people.vectors(self._subject, population.leaves, jax.tree.leaves(result), self._rng)
-        vectors = arrays(given.cotangents), arrays(given.tangents)
+        result, given = population.result, self._vectors(population)
+        called = arrays(population.leaves), arrays(given.cotangents), arrays(given.tangents)
 
         def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
             arguments = CallArguments(leaves, cotangents, tangents, result)
             return everything(self._shared, arguments, functions)
 
         try:
-            found = jax.jit(program).lower(leaves, *vectors).compile(OPTIMISED)(leaves, *vectors)
+            found = jax.jit(program).lower(*called).compile(OPTIMISED)(*called)
         except Exception as error:
             self.ledger.raised(error, f"{population.title}, under jax.jit")
             return
