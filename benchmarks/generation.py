@@ -3,8 +3,9 @@
 `python -m benchmarks.generation` prints three tables. The first times whole processes, in turn: the
 command on a function of few or many arguments, and beside it a process that imports JAX and jits
 `jax.jacrev` of the same function, which is the least that anybody pays for a Jacobian; seconds on
-the clock, and of all cores together. `again` is where XLA's programs for this very function are
-kept already, in a cache folder of the benchmark's own. The second times random functions of
+the clock, and of all cores together. `first` is where nothing is kept of what XLA compiled, `next`
+where other functions have been generated before, `again` where this very one has been, each in a
+cache folder of the benchmark's own. The second times random functions of
 growing length with a fixed order, the third a neuron, the layer that it becomes with a matrix of
 synapses, and a network step that applies such a layer ten times.
 """
@@ -157,24 +158,34 @@ def processes() -> Table:
     """Whole processes: the command, and the least that a Jacobian costs in JAX."""
     title = f"Whole processes, medians of {RUNS}, in turn: seconds, and those of all cores together"
     table = Table(title=title)
-    for heading in ("function", "gradgen", "again", "import jax, jit(jacrev)"):
-        table.add_column(heading, justify="left" if heading == "function" else "right")
-        if heading != "function":
-            table.add_column("cores", justify="right")
+    headings = ("first", "next", "again", "import jax, jit(jacrev)")
+    table.add_column("function")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+        table.add_column("cores", justify="right")
+    taken: dict[str, list[list[Taken]]] = {name: [[] for _ in headings] for name in FUNCTIONS}
     with tempfile.TemporaryDirectory() as folder:
-        for number, (name, place) in enumerate(FUNCTIONS.items()):
-            first, again, theirs = [], [], []
-            for run in range(RUNS):
-                output, cache = f"{folder}/{run}.py", f"{folder}/{number}.{run}"
-                for taken in (first, again):
-                    taken.append(
-                        times([sys.executable, "-m", "gradgen", place, "-o", output], cache)
-                    )
-                    os.remove(output)
-                theirs.append(times([sys.executable, "-c", _BASELINE, *place.split(":")]))
-            typical = (*medians(first), *medians(again), *medians(theirs))
-            table.add_row(name, *(f"{seconds:.1f}" for seconds in typical))
+        for run in range(RUNS):
+            kept = f"{folder}/{run}"
+            _generated(list(FUNCTIONS.values())[-1], folder, kept)
+            for number, (name, place) in enumerate(FUNCTIONS.items()):
+                own = f"{kept}.{number}"
+                baseline = [sys.executable, "-c", _BASELINE, *place.split(":")]
+                found = [_generated(place, folder, cache) for cache in (own, kept, own)]
+                for column, one in zip(taken[name], [*found, times(baseline)], strict=True):
+                    column.append(one)
+    for name, columns in taken.items():
+        seconds = [one for column in columns for one in medians(column)]
+        table.add_row(name, *(f"{one:.1f}" for one in seconds))
     return table
+
+
+def _generated(place: str, folder: str, cache: str) -> Taken:
+    """What it takes to generate a file."""
+    output = f"{folder}/out.py"
+    taken = times([sys.executable, "-m", "gradgen", place, "-o", output], cache)
+    os.remove(output)
+    return taken
 
 
 def growth() -> Table:

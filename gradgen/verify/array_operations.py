@@ -13,6 +13,8 @@ from gradgen.verify.subject import ArraySubject, result_leaves
 
 CALLS = frozenset(("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"))
 """Calls of programs, which are gone into."""
+INSIDE = CALLS | {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
+"""The same with functions that have rules of their own, where nothing is differentiated again."""
 
 Leaves = Sequence[Any]
 Slot = int
@@ -55,6 +57,13 @@ class Code:
     """Variables, or literals."""
 
 
+def called_by(equation: Any) -> tuple[Any, Sequence[Any]]:
+    """The program that an equation calls, with its constants."""
+    params = equation.params
+    inner = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
+    return getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
+
+
 def code_of(subject: ArraySubject, leaves: Leaves) -> Code:
     """The source at the shapes of some leaves."""
     program = jax.make_jaxpr(lambda *flat: result_leaves(subject.source(flat)))(*leaves)
@@ -81,9 +90,7 @@ def code_of(subject: ArraySubject, leaves: Leaves) -> Code:
 
         for equation in jaxpr.eqns:
             if equation.primitive.name in CALLS:
-                inner = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
-                body, values = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
-                found = inline(body, values, [read(atom) for atom in equation.invars])
+                found = inline(*called_by(equation), [read(atom) for atom in equation.invars])
                 known.update(zip(equation.outvars, found, strict=True))
                 continue
             variables = tuple(

@@ -25,7 +25,8 @@ from gradgen.verify.array_programs import (
     source_program,
 )
 from gradgen.verify.array_rule import judge_array, judge_bits
-from gradgen.verify.compiling import Compiled, Compiler, adds_up, is_simple, plain
+from gradgen.verify.compiling import Compiled, adds_up, is_simple, plain
+from gradgen.verify.eager import Program
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
 from gradgen.verify.noise import draw_signs, moved
@@ -60,7 +61,7 @@ class Trial:
         """
         calls = self._calls
         try:
-            source = Compiler()(self._source, *calls[0])
+            source = Program(self._source, *calls[0])
         except Exception as error:
             raise self._not_differentiated(error) from error
         try:
@@ -150,9 +151,9 @@ class Trial:
         """What the generated functions give of each sample."""
         program = self._generated(self._functions)
         if not self.mapped:
-            compiled = Compiler()(program, *self._calls[0])
+            compiled = Program(program, *self._calls[0])
             return (compiled(*call) for call in self._calls)
-        found = Compiler()(jax.vmap(program), *self._stacked)(*self._stacked)
+        found = Program(jax.vmap(program), *self._stacked)(*self._stacked)
         return (_row(found, number) for number in range(len(self._calls)))
 
     def _evaluate_shapes(self, program: Callable[..., Any]) -> None:
@@ -276,7 +277,7 @@ class Trial:
     def _compiled_other(self, part: str) -> Compiled | None:
         program = other_mode(self._subject, part)
         try:
-            return program and Compiler()(program, *self._calls[0])
+            return program and Program(program, *self._calls[0])
         except (TypeError, ValueError, NotImplementedError):
             return None
 

@@ -1,7 +1,7 @@
 """What a text is held against, asked of JAX while there is no text yet.
 
-Points, and derivatives of the source at so many of them, depend on the source alone. XLA compiles
-them in threads of its own, beside the search for an order; and they serve every text that is tried.
+Points, and derivatives of the source at so many of them, depend on the source alone. These are
+traced in threads of their own, beside the search for an order, and serve every text that is tried.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from gradgen.ir.trace import Trace
-from gradgen.verify.compiling import Compiler, choose_compiler, precision
+from gradgen.verify.compiling import precision
 from gradgen.verify.floats import Array
 from gradgen.verify.oracle import Oracle
 from gradgen.verify.points import Range, cast, draw, input_ranges, stated_range
-from gradgen.verify.subject import Called, TracedNeuron, arrays
+from gradgen.verify.subject import Called, TracedNeuron
 
 BOUNDARY_POINTS = 280
 """At most so many points on boundaries; what is not used up is random points as well."""
@@ -30,10 +30,10 @@ class Setting:
     with_64_bits: bool
     structures: bool
     """Whether containers, shapes and dtypes are."""
-    populations: bool
-    """Whether arrays of neurons are."""
     mixed: bool
-    """Whether all functions are, on arrays of several shapes: in one of the dtypes."""
+    """Whether arrays of neurons are, of several shapes: in one of the dtypes."""
+    optimised: bool
+    """Whether programs are that XLA compiled as it likes: in float32."""
 
 
 @dataclass(frozen=True)
@@ -84,59 +84,34 @@ def _ask(
 ) -> Asked:
     trace = called.module.trace
     drawn = draw(trace, input_ranges(trace, ranges), points + BOUNDARY_POINTS, seed)
-    settings = _settings(trace, dtypes)
-    widest = settings[0] if trace.single else _IN_FLOAT64
-    compiler = pool.submit(_compiler, called, widest, cast(trace, drawn, widest.dtype))
 
-    def ask(setting: Setting) -> Future[Oracle]:
-        leaves = cast(trace, drawn, setting.dtype)
-        ahead = setting.dtype != widest.dtype
-        return pool.submit(_oracle, called, setting, leaves, compiler, ahead)
+    def ask(dtype: str, with_64_bits: bool) -> Future[Oracle]:
+        return pool.submit(_oracle, called, dtype, with_64_bits, cast(trace, drawn, dtype))
 
-    # while the compiler is chosen in the widest dtype, the others begin
-    narrow = {one: ask(one) for one in settings if one.dtype != "float64"}
-    wide = None if trace.single else ask(_IN_FLOAT64)
-    oracles = {one: narrow.get(one) or wide for one in settings}
-    return Asked(
-        tuple(drawn),
-        points,
-        seed,
-        tuple(stated_range(i, ranges) for i in trace.inputs),
-        {one: found for one, found in oracles.items() if found is not None},
-        wide,
-    )
-
-
-_IN_FLOAT64 = Setting("float64", with_64_bits=True, structures=False, populations=True, mixed=True)
+    wide = None if trace.single else ask("float64", True)
+    oracles = {
+        one: wide if wide and one.dtype == "float64" else ask(one.dtype, one.with_64_bits)
+        for one in _settings(trace, dtypes)
+    }
+    stated = tuple(stated_range(i, ranges) for i in trace.inputs)
+    return Asked(tuple(drawn), points, seed, stated, oracles, wide)
 
 
 def _settings(trace: Trace, dtypes: Sequence[str]) -> list[Setting]:
     if not trace.single:
         widest = "float64" if "float64" in dtypes else dtypes[0]
         return [
-            Setting(d, d == "float64", d == dtypes[0], populations=True, mixed=d == widest)
+            Setting(d, d == "float64", d == dtypes[0], mixed=d == widest, optimised=d == "float32")
             for d in dtypes
         ]
-    alone = Setting("float32", with_64_bits=False, structures=True, populations=True, mixed=True)
+    alone = Setting("float32", with_64_bits=False, structures=True, mixed=True, optimised=True)
     if trace.precisions == "float32 by default":
         return [alone]
-    return [alone, replace(alone, with_64_bits=True, populations=False)]
-
-
-def _compiler(called: Called[TracedNeuron], setting: Setting, leaves: Sequence[Array]) -> Compiler:
-    with precision(setting.dtype, with_64_bits=setting.with_64_bits):
-        return choose_compiler(called, leaves)
+    return [alone, replace(alone, with_64_bits=True, mixed=False, optimised=False)]
 
 
 def _oracle(
-    called: Called[TracedNeuron],
-    setting: Setting,
-    leaves: Sequence[Array],
-    compiler: Future[Compiler],
-    ahead: bool,
+    called: Called[TracedNeuron], dtype: str, with_64_bits: bool, leaves: Sequence[Array]
 ) -> Oracle:
-    with precision(setting.dtype, with_64_bits=setting.with_64_bits):
-        if ahead and not compiler.done():
-            # what runs eagerly is compiled too, operation by operation, and asked for later
-            called.source(arrays(leaves))
-        return Oracle(called, compiler.result(), leaves)
+    with precision(dtype, with_64_bits=with_64_bits):
+        return Oracle(called, leaves)

@@ -16,14 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradgen.verify.array_operations import CALLS
+from gradgen.verify.array_operations import INSIDE, called_by
 from gradgen.verify.floats import Array, epsilon
 
 _POOL = 4099
 """So many random signs, used again and again from other places on, and as many behind them."""
 _STRIDE = 1009
-_INSIDE = CALLS | {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
-"""Calls of programs, which are gone into; loops and branches are moved as a whole."""
 _STEPS = frozenset((
     "sign", "floor", "ceil", "round", "select_and_scatter_add", "select_and_gather_add", "sort",
 ))  # fmt: skip
@@ -103,11 +101,9 @@ class _Mover:
         return [read(atom) for atom in jaxpr.outvars]
 
     def _apply(self, equation: Any, operands: Sequence[Pair]) -> list[Pair]:
-        primitive, parameters = equation.primitive, equation.params
-        if primitive.name in _INSIDE:
-            inner = parameters["jaxpr"] if "jaxpr" in parameters else parameters["call_jaxpr"]
-            consts = getattr(inner, "consts", ())
-            return self.run(getattr(inner, "jaxpr", inner), consts, operands)
+        primitive = equation.primitive
+        if primitive.name in INSIDE:
+            return self.run(*called_by(equation), operands)
         exact = _results(equation, [one for one, _ in operands])
         if primitive.name in _STEPS or not any(map(_is_float, exact)):
             return [(value, value) for value in exact]

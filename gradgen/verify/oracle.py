@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -11,10 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradgen.errors import error_in
-from gradgen.verify.compiling import Compiled, Compiler
+from gradgen.verify.eager import Program
 from gradgen.verify.floats import Array, widest
 from gradgen.verify.points import Range
 from gradgen.verify.subject import Called, arrays, result_leaves
+
+_AT_ONCE = 8
+"""Along so many directions derivatives are taken together: of every source, so that the operations
+have the same shapes."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,11 @@ class Reference:
     """(float outputs, differentiated inputs, points), by `jax.jacfwd`; None where that raises."""
     reverse: Array | None
     """The same by `jax.jacrev`."""
-    nudged: tuple[Array, ...] = ()
-    """The same where inputs are off by roundings, if what XLA compiles may be."""
 
     @property
     def modes(self) -> tuple[Array, ...]:
         """The modes that there are."""
-        both = (self.forward, self.reverse)
-        return (*(mode for mode in both if mode is not None), *self.nudged)
+        return tuple(mode for mode in (self.forward, self.reverse) if mode is not None)
 
     @property
     def broken(self) -> Array:
@@ -48,36 +50,66 @@ class Reference:
             tuple(output[points] for output in self.outputs),
             None if self.forward is None else self.forward[:, :, points],
             None if self.reverse is None else self.reverse[:, :, points],
-            tuple(mode[:, :, points] for mode in self.nudged),
         )
+
+
+_Product = Callable[[Callable[..., Any], Sequence[Any], Sequence[Any]], tuple[Any, Any]]
+"""From a function, where it is and along what, to its results and their product."""
+
+
+def _pushed(function: Callable[..., Any], chosen: Sequence[Any], along: Sequence[Any]) -> Any:
+    _, product, outputs = jax.jvp(function, tuple(chosen), tuple(along), has_aux=True)
+    return outputs, product
+
+
+def _pulled(function: Callable[..., Any], chosen: Sequence[Any], along: Sequence[Any]) -> Any:
+    _, pull, outputs = jax.vjp(function, *chosen, has_aux=True)
+    return outputs, pull(list(along))
+
+
+def _transposed(function: Callable[..., Any], chosen: Sequence[Any], along: Sequence[Any]) -> Any:
+    floats, pull, outputs = jax.vjp(function, *chosen, has_aux=True)
+    return outputs, jax.vjp(pull, jax.tree.map(jnp.zeros_like, floats))[1](tuple(along))[0]
+
+
+_PRODUCTS: dict[str, _Product] = {
+    "forward": _pushed,
+    "reverse": _pulled,
+    "transposed": _transposed,
+}
+"""By mode: Jacobian-vector products, vector-Jacobian products, and the former of the latter."""
 
 
 class Oracle:
-    """The source's values and Jacobians, compiled once for a dtype and a number of points."""
+    """The source's values and Jacobians in one dtype, traced for a number of points."""
 
-    def __init__(self, called: Called[Any], compiler: Compiler, leaves: Sequence[Array]) -> None:
-        """Compile for leaves like these; raises GradgenError if JAX cannot differentiate at all."""
+    def __init__(self, called: Called[Any], leaves: Sequence[Array]) -> None:
+        """Trace for leaves like these; raises GradgenError if JAX cannot differentiate at all."""
         self._called = called
-        self.compiler = compiler
-        given = arrays(leaves)
-        self.modes: tuple[str, ...] = ("forward", "reverse")
-        try:
-            self._compiled = compiler(self._program(self.modes), *given)
-        except Exception:
-            self.modes, self._compiled = self._single_mode(given)
+        self._like = [np.resize(leaf, _AT_ONCE * len(leaf)) for leaf in leaves]
+        self._programs: dict[str, Program] = {}
+        failures = []
+        for mode in ("forward", "reverse"):
+            try:
+                self._programs[mode] = self._program(mode)
+            except Exception as error:
+                failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
+        self.modes = tuple(self._programs)
+        if not self.modes:
+            source = called.module.source
+            raise error_in(
+                source,
+                f"JAX itself differentiates '{source.function}' neither forwards nor backwards",
+                hint="; ".join(failures),
+            )
 
     def __call__(self, leaves: Sequence[Array]) -> Reference:
-        """Values and Jacobians at as many points as it was compiled for."""
-        outputs, jacobians = self._compiled(*arrays(leaves))
-        found = {
-            mode: np.array([[widest(entry) for entry in row] for row in jacobian])
-            for mode, jacobian in zip(self.modes, jacobians, strict=True)
-        }
-        return Reference(
-            tuple(np.asarray(output) for output in outputs),
-            found.get("forward"),
-            found.get("reverse"),
-        )
+        """Values and Jacobians at as many points as it was traced for."""
+        outputs: tuple[Array, ...] = ()
+        jacobians: dict[str, Array] = {}
+        for mode in self.modes:
+            outputs, jacobians[mode] = self._jacobian(mode, leaves)
+        return Reference(outputs, jacobians.get("forward"), jacobians.get("reverse"))
 
     def pushed(self, leaves: Sequence[Array], tangents: Array) -> Array:
         """JAX's own Jacobian-vector products: (differentiated inputs, points) to (outputs, points).
@@ -85,49 +117,12 @@ class Oracle:
         What is on their way may overflow where no entry of the Jacobian does. Where the source has
         rules for cotangents alone, these are transposed.
         """
-
-        def product(of_floats: Callable[..., Any], chosen: Any, along: Any) -> Any:
-            if "forward" in self.modes:
-                return jax.jvp(of_floats, chosen, along)[1]
-            outputs, pull = jax.vjp(of_floats, *chosen)
-            return jax.vjp(pull, jax.tree.map(jnp.zeros_like, outputs))[1](along)[0]
-
-        dtypes = [leaves[k].dtype for k in self._called.wrt]
-        return self._products(product, leaves, tangents, dtypes)
+        mode = "forward" if "forward" in self.modes else "transposed"
+        return self._along(mode, leaves, tangents)[1]
 
     def pulled(self, leaves: Sequence[Array], cotangents: Array) -> Array:
         """JAX's own vector-Jacobian products: (float outputs, points) to (inputs, points)."""
-
-        def product(of_floats: Callable[..., Any], chosen: Any, along: Any) -> Any:
-            return jax.vjp(of_floats, *chosen)[1](along)
-
-        outputs = jax.eval_shape(lambda *flat: self._called.source(flat), *leaves)
-        flat = jax.tree.leaves(outputs)
-        dtypes = [flat[k].dtype for k in self._called.floats]
-        return self._products(product, leaves, cotangents, dtypes)
-
-    def _products(
-        self,
-        product: Callable[..., Any],
-        leaves: Sequence[Array],
-        vectors: Array,
-        dtypes: Sequence[Any],
-    ) -> Array:
-        called = self._called
-
-        def at_a_point(leaves: Any, along: Any) -> Any:
-            def of_floats(*chosen: Any) -> tuple[Any, ...]:
-                outputs = result_leaves(called.direct(called.with_differentiated(leaves, chosen)))
-                return tuple(outputs[k] for k in called.floats)
-
-            return product(of_floats, tuple(leaves[k] for k in called.wrt), along)
-
-        arguments = (
-            arrays(leaves),
-            tuple(jnp.asarray(v, dtype) for v, dtype in zip(vectors, dtypes, strict=True)),
-        )
-        found = self.compiler(jax.vmap(at_a_point), *arguments)(*arguments)
-        return np.array([widest(one) for one in found])
+        return self._along("reverse", leaves, cotangents)[1]
 
     def left_out(
         self, leaves: Sequence[Array], reference: Reference, stated: Sequence[Range | None]
@@ -147,39 +142,58 @@ class Oracle:
         ]
         return np.asarray(broken & ~self(moved).broken)
 
-    def _single_mode(self, given: Sequence[Any]) -> tuple[tuple[str, ...], Compiled]:
-        failures = []
-        for mode in ("forward", "reverse"):
-            try:
-                return (mode,), self.compiler(self._program((mode,)), *given)
-            except Exception as error:
-                failures.append(f"{type(error).__name__}: {error}".split("\n", 1)[0])
-        source = self._called.module.source
-        raise error_in(
-            source,
-            f"JAX itself differentiates '{source.function}' neither forwards nor backwards",
-            hint="; ".join(failures),
+    def _jacobian(self, mode: str, leaves: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
+        """The outputs, and (float outputs, differentiated inputs, points)."""
+        points, directions = len(leaves[0]), len(self._vectors(mode))
+        outputs: tuple[Array, ...] = ()
+        rows = []
+        repeated = [np.tile(leaf, _AT_ONCE) for leaf in leaves]
+        for first in range(0, directions, _AT_ONCE):
+            basis = np.eye(_AT_ONCE, directions, first).T.repeat(points, axis=1)
+            outputs, products = self._along(mode, repeated, basis)
+            rows.append(products.reshape(len(products), _AT_ONCE, points))
+        jacobian = np.concatenate(rows, axis=1)[:, :directions]
+        values = tuple(output[:points] for output in outputs)
+        return values, jacobian if mode == "forward" else jacobian.swapaxes(0, 1)
+
+    def _along(
+        self, mode: str, leaves: Sequence[Array], vectors: Array
+    ) -> tuple[tuple[Array, ...], Array]:
+        """The outputs, and products with a vector (directions, points) at each point."""
+        if mode not in self._programs:
+            self._programs[mode] = self._program(mode)
+        rows = len(leaves[0])
+        given = [np.resize(leaf, like.shape) for leaf, like in zip(leaves, self._like, strict=True)]
+        along = [
+            np.resize(vector, like.shape).astype(like.dtype)
+            for vector, like in zip(vectors, self._vectors(mode), strict=True)
+        ]
+        outputs, products = self._programs[mode](arrays(given), arrays(along))
+        return (
+            tuple(np.asarray(output)[:rows] for output in outputs),
+            np.array([widest(product)[:rows] for product in products]),
         )
 
-    def _program(self, modes: Sequence[str]) -> Callable[..., Any]:
-        """The source on scalars with its Jacobians, mapped over points."""
-        called = self._called
-        numbers = tuple(range(len(called.wrt)))
-        transforms = {"forward": jax.jacfwd, "reverse": jax.jacrev}
+    def _vectors(self, mode: str) -> list[Any]:
+        """What vectors for products look like."""
+        if mode != "reverse":
+            return [self._like[k] for k in self._called.wrt]
+        return [self._outputs[k] for k in self._called.floats]
 
-        def at_a_point(*leaves: Any) -> tuple[Any, list[Any]]:
+    @cached_property
+    def _outputs(self) -> list[Any]:
+        result = jax.eval_shape(lambda *flat: self._called.source(flat), *self._like)
+        return jax.tree.leaves(result)
+
+    def _program(self, mode: str) -> Program:
+        """The source on scalars with its products, mapped over points."""
+        called = self._called
+
+        def at_a_point(leaves: Sequence[Any], along: Sequence[Any]) -> Any:
             def of_floats(*chosen: Any) -> tuple[list[Any], list[Any]]:
                 outputs = result_leaves(called.direct(called.with_differentiated(leaves, chosen)))
                 return [outputs[k] for k in called.floats], outputs
 
-            chosen = [leaves[k] for k in called.wrt]
-            outputs: list[Any] = []
-            jacobians = []
-            for mode in modes:
-                jacobian, outputs = transforms[mode](of_floats, argnums=numbers, has_aux=True)(
-                    *chosen
-                )
-                jacobians.append(jacobian)
-            return outputs, jacobians
+            return _PRODUCTS[mode](of_floats, [leaves[k] for k in called.wrt], along)
 
-        return jax.vmap(at_a_point)
+        return Program(jax.vmap(at_a_point), self._like, self._vectors(mode))

@@ -11,36 +11,32 @@ import jax
 import numpy as np
 
 from gradgen.ir.code import WORKING, is_float
-from gradgen.ir.emitted import STEP, EmittedFunction
+from gradgen.ir.emitted import STEP
 from gradgen.ir.module import Module
 from gradgen.verify import populations as people
 from gradgen.verify.asking import Asked, Setting
 from gradgen.verify.boundaries import Search, boundaries
 from gradgen.verify.comparisons import Due
-from gradgen.verify.compiling import OPTIMISED, Compiler, precision
+from gradgen.verify.compiling import OPTIMISED, precision
+from gradgen.verify.eager import Program
 from gradgen.verify.expectation import Expectation
-from gradgen.verify.floats import Array, epsilon, same_bits, ulp, widest
+from gradgen.verify.floats import Array, epsilon
 from gradgen.verify.functions import FunctionResults, comparisons, everything
 from gradgen.verify.generated import CallArguments, Generated
 from gradgen.verify.ledger import Ledger
 from gradgen.verify.notices import notices
-from gradgen.verify.oracle import Oracle, Reference
+from gradgen.verify.oracle import Reference
 from gradgen.verify.points import Range, cast
 from gradgen.verify.populations import ALIKE, MIXED, SHARED
 from gradgen.verify.rule import credible
 from gradgen.verify.rule_values import require_values
 from gradgen.verify.scale import Scales
 from gradgen.verify.subject import Subject, arrays, result_leaves
-from gradgen.verify.values import beyond_fusion, flips, moved
+from gradgen.verify.values import another, flips, moved
 from gradgen.verify.verdict import SOURCE
 
 _MANY = 400
-"""Programs of more instructions than this are compiled for fewer shapes, and never optimised."""
-_NUDGES = 4
-_OFF = (-2, -1, 1, 2)
-"""How often, and by how many ulp, inputs are nudged. Two that are nudged alike may cancel."""
-_AMPLIFIED = 2.0**12
-"""To so many ulp of a derivative's scale roundings may grow on the way there."""
+"""Programs of more instructions than this are not compiled as a whole, which takes seconds."""
 
 
 class Run:
@@ -62,7 +58,6 @@ class Run:
         self._rng = np.random.default_rng(asked.seed + 1)
         self._random = cast(self._trace, asked.drawn, dtype)
         self._scales = Scales(self._subject.module, dtype)
-        self._large = len(self._subject.module.longest.instructions) > _MANY
         self.ledger = Ledger(
             self._subject, dtype, _coarsest(self._subject, dtype), self._scales.growth
         )
@@ -74,24 +69,18 @@ class Run:
 
     def run(self) -> Ledger:
         """Values first, then derivatives, then arrays of neurons if they are asked for."""
-        oracle = self._asked.oracles[self._setting].result()
-        self._oracle, self._compile = oracle, oracle.compiler
-        self.ledger.strict = not oracle.compiler.simplifies
-        reference = oracle(self._leaves)
-        if self._trace.own_rules:
-            require_values(
-                self._subject, reference, self._output_scales(), ~self._on_tie, self.ledger
-            )
+        self._oracle = self._asked.oracles[self._setting].result()
+        reference = self._oracle(self._leaves)
         if self._values(reference):
-            expectation = self._expectation(oracle, self._leaves, reference, self._on_tie)
+            expectation = self._expectation(self._leaves, reference, self._on_tie)
             self.ledger.skipped += int(expectation.skipped.sum())
             self._derivatives(expectation)
             if isinstance(self._subject.module, Module):  # a row of a Hessian may well be zero
                 self.ledger.warnings += notices(
                     self._subject, self._dtype, expectation, self.ledger.point
                 )
-            if self._setting.populations and not self.ledger.failures:
-                self._populations(oracle)
+            if not self.ledger.failures:
+                self._arrays()
         return self.ledger
 
     def _points(self, count: int) -> tuple[list[Array], Array]:
@@ -108,32 +97,36 @@ class Run:
         return leaves, on_tie
 
     def _values(self, reference: Reference) -> bool:
-        """The primal, run eagerly, is bit-identical to the source."""
+        """The step computes the source's bits where nothing is differentiated."""
+        leaves = arrays(self._leaves)
+
+        def source(*leaves: Any) -> list[Any]:
+            return result_leaves(self._subject.source(leaves))
+
+        program = Program(source, *leaves)
+        outputs = program(*leaves)
+        if self._trace.own_rules:
+            scales, random = self._output_scales(), ~self._on_tie
+            require_values(self._subject, outputs, reference.outputs, scales, random, self.ledger)
+        if self._setting.structures:  # it may do otherwise where it is not traced
+            for k, value in enumerate(result_leaves(self._subject.source(leaves))):
+                wrong = another(outputs[k], value, self.ledger.precision)
+                if wrong.any():
+                    entry = f"output {self._trace.outputs[k].path}"
+                    place = (STEP, self._everywhere, entry)
+                    self.ledger.another_value(*place, outputs[k], value, wrong)
+                    return False
         if STEP not in self._subject.module.emit:
             return True
-        leaves = arrays(self._leaves)
-        source = result_leaves(self._subject.source(leaves))
+        self.ledger.strict = not program.adds_up
         try:
-            ours = result_leaves(self._generated.call(STEP, leaves))
+            step = Program(lambda *leaves: self._generated.call(STEP, leaves), *leaves)
+            values = result_leaves(step(*leaves))
         except Exception as error:
             self.ledger.raised(error)
             return False
-        for k, (a, b) in enumerate(zip(ours, source, strict=True)):
-            entry = f"output {self._trace.outputs[k].path}"
-            if (a.shape, a.dtype) != (b.shape, b.dtype):
-                message = f"{a.dtype}{a.shape} where {b.dtype}{b.shape} is due"
-                self.ledger.fail("inexact", STEP, message, self._everywhere, entry=entry)
-                return False
-            wrong = ~np.broadcast_to(same_bits(a, b), self._on_tie.shape)
-            # where XLA compiles parts of the source together (a loop, an inner jit), it fuses them
-            wrong = wrong & ~np.broadcast_to(same_bits(a, reference.outputs[k]), wrong.shape)
-            if self._trace.inlined_jit or not self._compile.elementwise:
-                scale = self._output_scales().get(k)
-                wrong = beyond_fusion(wrong, a, b, self.ledger.precision, scale)
-            if wrong.any():
-                self.ledger.another_value(STEP, self._everywhere, entry, a, b, wrong)
-                return False
-        return True
+        self.ledger.same_values(STEP, self._everywhere, values, outputs)
+        return not self.ledger.failures
 
     def _output_scales(self) -> dict[int, Array]:
         """The scales of the outputs' values, by number."""
@@ -141,56 +134,37 @@ class Run:
         return {k: by_path[o.path] for k, o in enumerate(self._trace.outputs) if o.path in by_path}
 
     def _expectation(
-        self, oracle: Oracle, leaves: Sequence[Array], reference: Reference, on_tie: Array
+        self, leaves: Sequence[Array], reference: Reference, on_tie: Array
     ) -> Expectation:
         true, wide = None, self._asked.wide
         if self._dtype != "float64" and wide is not None:
             with precision("float64"):
                 true = wide.result()(cast(self._trace, leaves, "float64"))
         scale = credible(self._scales.entries(leaves), reference.modes, self._dtype)
-        left_out = oracle.left_out(leaves, reference, self._asked.stated)
+        left_out = self._oracle.left_out(leaves, reference, self._asked.stated)
         return Expectation(reference, true, scale, on_tie, left_out)
 
     def _derivatives(self, expectation: Expectation) -> None:
-        """Every function at every point, as one compiled program."""
+        """Every function at every point, as one program."""
         leaves = arrays(self._everywhere.leaves)
         result = jax.eval_shape(lambda *flat: self._subject.source(flat), *leaves)
         everywhere = replace(self._everywhere, result=result)
-        evaluated = self._evaluate(everywhere, self._subject.module.functions)
+        evaluated = self._evaluate(everywhere)
         if evaluated is not None:
             found, outputs, _, given = evaluated
             self._judge(self._everywhere, given, found, outputs, expectation)
-            if self._compile.simplifies and self._compile.elementwise:
-                self._strict_values(given, result)
 
-    def _strict_values(self, given: people.Vectors, result: Any) -> None:
-        """The values beside derivatives once more, compiled so that they agree to the bit."""
-        leaves = arrays(self._leaves)
-        vectors = arrays(given.cotangents), arrays(given.tangents)
-
-        def program(leaves: Any, cotangents: Any, tangents: Any) -> Any:
-            found = everything(self._shared, CallArguments(leaves, cotangents, tangents, result))
-            return found.values, result_leaves(self._subject.source(leaves))
-
-        values, outputs = Compiler()(program, leaves, *vectors)(leaves, *vectors)
-        self.ledger.strict = True
-        for name in values:
-            self.ledger.same_values(name, self._everywhere, values[name], outputs)
-        self.ledger.strict = False
-
-    def _populations(self, oracle: Oracle) -> None:
+    def _arrays(self) -> None:
         """Arrays of neurons, and parameters that they share.
 
         Arrays of one axis were the points themselves.
         """
-        # loops and the like are compiled otherwise where parameters are shared than here
-        self.ledger.strict &= not self._trace.inlined_jit
         if self._setting.mixed:
-            for population in self._population(*((SHARED,) if self._large else (MIXED, ALIKE))):
-                self._on_arrays(population, oracle)
-        if self._dtype == "float32" and not self._large:
+            for population in self._population(MIXED, ALIKE):
+                self._sums(population)
+        if self._setting.optimised and len(self._subject.module.longest.instructions) <= _MANY:
             for population in self._population(SHARED, ALIKE):
-                self._optimised(population, oracle)
+                self._optimised(population)
 
     def _population(self, *titles: str) -> list[people.Population]:
         """The first of these that the source can be called on; none where there is none."""
@@ -203,61 +177,26 @@ class Run:
             )
         return []
 
-    def _on_arrays(self, population: people.Population, oracle: Oracle) -> None:
+    def _sums(self, population: people.Population) -> None:
         """Against the sums over neurons, which the source's own gradient on arrays is as well."""
-        functions = self._subject.module.functions
-        if self._large:
-            functions = tuple(f for f in functions if "cotangents" in (f.rule, *f.returns))
-        evaluated = self._evaluate(
-            population, functions, of_source=not (self._subject.vmapped or self._large)
-        )
+        evaluated = self._evaluate(population, of_source=not self._subject.vmapped)
         if evaluated is None:
             return
         found, outputs, pulled, given = evaluated
-        expectation = self._expected_of(population, oracle)
+        expectation = self._expected_of(population)
         self._judge(population, given, found, outputs, expectation)
         if pulled is not None:
             due = Due(self._subject, population, given, outputs, expectation, self._oracle)
             for comparison in due.cotangents(SOURCE, pulled):
                 self.ledger.compare(population, comparison)
 
-    def _expected_of(self, population: people.Population, oracle: Oracle) -> Expectation:
+    def _expected_of(self, population: people.Population) -> Expectation:
         leaves = people.as_points(population, self._random)
         nowhere = np.zeros(len(leaves[0]), bool)
-        expectation = self._expectation(oracle, leaves, oracle(leaves), nowhere)
-        if not self._compile.simplifies:
-            return expectation
-        nudged = self._nudged(oracle, leaves, expectation)
-        return replace(expectation, reference=replace(expectation.reference, nudged=nudged))
-
-    def _nudged(
-        self, oracle: Oracle, leaves: Sequence[Array], expectation: Expectation
-    ) -> tuple[Array, ...]:
-        """The Jacobians where inputs are off by roundings, but for what crosses a boundary.
-
-        XLA simplifies on arrays what it does not at points: it divides there by what is broadcast
-        by its reciprocal, in some contexts. What comes of that is as large as what comes of this.
-        """
-        due, found = expectation.reference.modes[0], []
-        with np.errstate(all="ignore"):
-            far = _AMPLIFIED * ulp(np.fmax(expectation.scale, np.abs(due)), self._dtype)
-            for _ in range(_NUDGES):
-                moved = [
-                    widest(leaf) * (1 + self._rng.choice(_OFF, len(leaf)) * epsilon(self._dtype))
-                    if is_float(known.dtype)
-                    else leaf
-                    for leaf, known in zip(leaves, self._trace.inputs, strict=True)
-                ]
-                one = oracle(cast(self._trace, moved, self._dtype)).modes[0]
-                found.append(np.where(np.abs(one - due) <= far, one, due))
-        return tuple(found)
+        return self._expectation(leaves, self._oracle(leaves), nowhere)
 
     def _evaluate(
-        self,
-        population: people.Population,
-        functions: Sequence[EmittedFunction],
-        *,
-        of_source: bool = False,
+        self, population: people.Population, *, of_source: bool = False
     ) -> tuple[FunctionResults, list[Any], list[Any] | None, people.Vectors] | None:
         """The generated functions' results, the source's values, and the vectors used.
 
@@ -274,10 +213,12 @@ class Run:
                 with suppress(Exception):
                     pulled = people.pulled_by_source(self._subject, leaves, cotangents)
             arguments = CallArguments(leaves, cotangents, tangents, result)
-            return everything(self._shared, arguments, functions), values, pulled
+            return everything(self._shared, arguments), values, pulled
 
         try:
-            found, values, pulled = self._compile(program, *called)(*called)
+            traced = Program(program, *called)
+            self.ledger.strict = not traced.adds_up
+            found, values, pulled = traced(*called)
         except Exception as error:
             self.ledger.raised(error, population.title)
             return None
@@ -307,7 +248,7 @@ class Run:
         for comparison in comparisons(due, found):
             self.ledger.compare(population, comparison)
 
-    def _optimised(self, population: people.Population, oracle: Oracle) -> None:
+    def _optimised(self, population: people.Population) -> None:
         """Under plain `jax.jit` the step and its products run, and differ by what XLA changes."""
         functions = [f for f in self._subject.module.functions if f.rule]
         if not functions:
@@ -324,7 +265,7 @@ class Run:
         except Exception as error:
             self.ledger.raised(error, f"{population.title}, under jax.jit")
             return
-        expectation = self._expected_of(population, oracle)
+        expectation = self._expected_of(population)
         by_neuron = (o[population.rows] for o in expectation.reference.outputs)
         outputs = [o.reshape(population.shape) for o in by_neuron]
         if any(any(map(moved, values, outputs)) for values in found.values.values()):

@@ -16,22 +16,24 @@ _FLIPPED = 0.02
 """The share of points at which that may flip a spike."""
 
 
-def beyond_fusion(
-    different: Array, ours: Any, source: Any, dtype: str, scale: Array | None = None
-) -> Array:
-    """Of the points that differ, those where XLA's fusion inside the source is no excuse.
-
-    `scale` is the size of what is added up in the value.
-    """
+def beyond_fusion(different: Array, ours: Any, source: Any, dtype: str) -> Array:
+    """Of the points that differ, those where XLA's fusion inside the source is no excuse."""
     if np.asarray(ours).dtype.kind in "biu":
         far = different
     else:
         a, b = widest(ours), widest(source)
         with np.errstate(all="ignore"):
             size = np.fmax(np.abs(a), np.abs(b))
-            if scale is not None:
-                size = np.fmax(size, np.where(np.isfinite(scale), scale, 0.0))
             far = different & ~(np.abs(a - b) <= _FUSED_ULPS * ulp(size, dtype))
+    return _many(far)
+
+
+def another(found: Any, due: Any, dtype: str) -> Array:
+    """The points at which two numbers are others, if these are more than flip by roundings."""
+    return _many(differs(found, due, dtype))
+
+
+def _many(far: Array) -> Array:
     return far if far.mean() > _FLIPPED else np.zeros_like(far)
 
 

@@ -1,0 +1,296 @@
+"""Evaluates programs one operation after the other, as JAX does where nothing is compiled.
+
+What XLA compiles together it fuses, contracts and reassociates. An operation by itself rounds alike
+wherever it stands: values agree to the bit, and derivatives can be compared at ties. What IEEE 754
+defines is NumPy's; what is compiled for another operation serves all programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.extend.core as jex
+import jax.numpy as jnp
+import numpy as np
+
+from gradgen.verify.array_operations import INSIDE, called_by
+from gradgen.verify.compiling import adds_up, is_simple
+
+_BY_IEEE: Mapping[str, Callable[..., Any]] = {
+    "abs": np.absolute,
+    "add": np.add,
+    "add_any": np.add,
+    "and": np.logical_and,
+    "ceil": np.ceil,
+    "div": np.divide,
+    "eq": np.equal,
+    "floor": np.floor,
+    "ge": np.greater_equal,
+    "gt": np.greater,
+    "is_finite": np.isfinite,
+    "le": np.less_equal,
+    "lt": np.less,
+    "mul": np.multiply,
+    "ne": np.not_equal,
+    "neg": np.negative,
+    "not": np.logical_not,
+    "or": np.logical_or,
+    "select_n": lambda which, one, other: np.where(which, other, one),
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "sub": np.subtract,
+    "xor": np.logical_xor,
+}
+"""What IEEE 754 defines to the bit, of floats and truth values: it need not be compiled."""
+_FLOATS = (np.dtype(bool), np.dtype(np.float32), np.dtype(np.float64))
+_ADDED_UP = frozenset((
+    "conv_general_dilated", "cumlogsumexp", "cumprod", "cumsum", "dot_general", "reduce_window",
+    "reduce_window_sum", "scatter-add",
+))  # fmt: skip
+"""What XLA adds up in an order of its own."""
+_OPTIONS: dict[str, Any] = {
+    "xla_backend_optimization_level": 0,
+    "xla_disable_hlo_passes": "fusion-wrapper",
+}
+"""With these, what is neither approximated nor added up compiles in a third of the time."""
+
+Slot = int
+"""A variable by its number."""
+Values = Sequence[Any]
+Params = Mapping[str, Any]
+
+
+class _Operation(NamedTuple):
+    """One step of a program."""
+
+    apply: Callable[..., Values]
+    operands: tuple[Slot, ...]
+    results: tuple[Slot, ...]
+
+
+class Program:
+    """A function on arrays of certain shapes and dtypes."""
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Trace it for arguments like these."""
+        closed, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        self._structure = jax.tree.structure(result)
+        self._code = _Code(closed)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """The function's result."""
+        return jax.tree.unflatten(self._structure, self._code(jax.tree.leaves(arguments)))
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether anything is added up in an order of XLA's own."""
+        return not self._code.primitives.isdisjoint(_ADDED_UP)
+
+
+class _Code:
+    """A closed jaxpr as a list of operations, those that its results need."""
+
+    def __init__(self, closed: Any) -> None:
+        self.primitives: set[str] = set()
+        self._constants: dict[Slot, Any] = {}
+        self._inputs = tuple(range(len(closed.jaxpr.invars)))
+        self._varying = {*self._inputs}
+        self._count = len(self._inputs)
+        found: list[_Operation] = []
+        self._outputs = self._inline(found, closed.jaxpr, closed.consts, self._inputs)
+        self._operations: list[_Operation] = []
+        self._read_last: list[list[Slot]] = []
+        read = set(self._outputs)
+        for operation in reversed(found):
+            if read.isdisjoint(operation.results):
+                continue
+            over = {*operation.operands, *operation.results} - read
+            self._read_last.append([slot for slot in over if slot not in self._constants])
+            self._operations.append(operation)
+            read.update(operation.operands)
+        self._operations.reverse()
+        self._read_last.reverse()
+
+    def __call__(self, given: Values) -> list[Any]:
+        """The results."""
+        values = self._constants | dict(zip(self._inputs, given, strict=True))
+        with np.errstate(all="ignore"):
+            for operation, over in zip(self._operations, self._read_last, strict=True):
+                results = operation.apply(*(values[slot] for slot in operation.operands))
+                values.update(zip(operation.results, results, strict=True))
+                for slot in over:
+                    del values[slot]
+        return [values[slot] for slot in self._outputs]
+
+    def _part(self, closed: Any) -> _Code:
+        """The code of a loop or a branch."""
+        part = _Code(closed)
+        self.primitives |= part.primitives
+        return part
+
+    def _function(self, equation: Any, varies: Sequence[bool]) -> Callable[..., Values]:
+        """The equation on values, of which some hang on inputs."""
+        name = equation.primitive.name
+        if name in _CONTROL:
+            return _CONTROL[name](equation.params, self._part)
+        # XLA divides by what all elements share by its reciprocal, at points too if it is a number
+        by_number = name == "div" and not varies[1] and not equation.invars[1].aval.shape
+        by_numpy = _by_numpy(equation, divides_by_number=by_number)
+        if by_numpy is None:
+            return _compiled(equation)
+        return lambda *operands: (by_numpy(*map(np.asarray, operands)),)
+
+    def _fresh(self) -> Slot:
+        self._count += 1
+        return self._count - 1
+
+    def _constant(self, value: Any) -> Slot:
+        slot = self._fresh()
+        self._constants[slot] = value
+        return slot
+
+    def _inline(
+        self, found: list[_Operation], jaxpr: Any, consts: Values, given: Sequence[Slot]
+    ) -> list[Slot]:
+        known: dict[Any, Slot] = dict(zip(jaxpr.invars, given, strict=True))
+        known |= {v: self._constant(c) for v, c in zip(jaxpr.constvars, consts, strict=True)}
+
+        def read(atom: Any) -> Slot:
+            if isinstance(atom, jex.Literal):
+                literal: Any = atom
+                return self._constant(np.asarray(literal.val, literal.aval.dtype))
+            return known[atom]
+
+        for equation in jaxpr.eqns:
+            name, operands = equation.primitive.name, tuple(map(read, equation.invars))
+            if name in INSIDE:
+                results = self._inline(found, *called_by(equation), operands)
+            else:
+                self.primitives.add(name)
+                results = [self._fresh() for _ in equation.outvars]
+                varies = [slot in self._varying for slot in operands]
+                found.append(_Operation(self._function(equation, varies), operands, tuple(results)))
+                if any(varies):
+                    self._varying.update(results)
+            known.update(zip(equation.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+
+def _by_numpy(equation: Any, *, divides_by_number: bool) -> Callable[..., Any] | None:
+    """The equation on values, if it is a matter of IEEE 754 or of moving numbers about."""
+    name, params = equation.primitive.name, equation.params
+    variables: list[Any] = [*equation.invars, *equation.outvars]
+    if any(variable.aval.dtype not in _FLOATS for variable in variables):
+        return None
+    if name in _BY_IEEE and not divides_by_number:
+        return _BY_IEEE[name]
+    return _MOVED[name](params) if name in _MOVED else None
+
+
+def _broadcast(params: Params) -> Callable[..., Any]:
+    shape, dimensions = params["shape"], params["broadcast_dimensions"]
+    there = [k in dimensions for k in range(len(shape))]
+
+    def apply(operand: Any) -> Any:
+        sizes = iter(operand.shape)
+        return np.broadcast_to(operand.reshape([next(sizes) if one else 1 for one in there]), shape)
+
+    return apply
+
+
+_MOVED: Mapping[str, Callable[[Params], Callable[..., Any]]] = {
+    "broadcast_in_dim": _broadcast,
+    "convert_element_type": lambda params: lambda x: x.astype(params["new_dtype"]),
+    "reshape": lambda params: lambda x: x.reshape(params["new_sizes"]),
+    "squeeze": lambda params: lambda x: x.squeeze(params["dimensions"]),
+}
+"""What gives the numbers that it is given."""
+
+
+def _compiled(equation: Any) -> Callable[..., Values]:
+    """The equation on values, by XLA."""
+    primitive, params = equation.primitive, equation.params
+    compiled: Callable[..., Any] | None = None
+
+    def apply(*operands: Any) -> Values:
+        nonlocal compiled
+        if compiled is None:
+            wide = jax.dtypes.canonicalize_dtype(float).itemsize == 8
+            key = tuple(sorted(params.items())), tuple(map(jax.typeof, operands))
+            compiled = _operation(primitive, *key, wide)
+        found = compiled(*operands)
+        return found if primitive.multiple_results else (found,)
+
+    return apply
+
+
+@lru_cache(2000)
+def _operation(
+    primitive: Any, params: Any, operands: Any, with_64_bits: bool
+) -> Callable[..., Any]:
+    """An operation on arrays like these."""
+    bound = partial(primitive.bind, **dict(params))
+    lowered = jax.jit(bound).lower(*operands)
+    text = lowered.as_text()
+    return lowered.compile(_OPTIONS if is_simple(text) and not adds_up(text) else None)
+
+
+_Part = Callable[[Any], _Code]
+"""From a closed jaxpr inside another."""
+
+
+def _scan(params: Params, part: _Part) -> Callable[..., Values]:
+    body, constants, carried = part(params["jaxpr"]), params["num_consts"], params["num_carry"]
+    steps = range(params["length"])
+
+    def apply(*operands: Any) -> Values:
+        shared, carry = operands[:constants], list(operands[constants:][:carried])
+        inputs = [np.asarray(one) for one in operands[constants + carried :]]
+        stacked = []
+        for k in reversed(steps) if params["reverse"] else steps:
+            found = body((*shared, *carry, *(jax.device_put(one[k]) for one in inputs)))
+            carry = found[:carried]
+            stacked.append([np.asarray(one) for one in found[carried:]])
+        if params["reverse"]:
+            stacked.reverse()
+        return [*carry, *(jax.device_put(np.stack(one)) for one in zip(*stacked, strict=True))]
+
+    return apply
+
+
+def _while(params: Params, part: _Part) -> Callable[..., Values]:
+    goes_on, body = part(params["cond_jaxpr"]), part(params["body_jaxpr"])
+    first, second = params["cond_nconsts"], params["body_nconsts"]
+
+    def apply(*operands: Any) -> Values:
+        asked, shared = operands[:first], operands[first:][:second]
+        carry = list(operands[first + second :])
+        while np.any(going := np.asarray(goes_on((*asked, *carry))[0])):
+            after = body((*shared, *carry))
+            # where a loop was mapped, each has a condition of its own
+            carry = [_chosen(going, *pair) for pair in zip(after, carry, strict=True)]
+        return carry
+
+    return apply
+
+
+def _chosen(going: Any, after: Any, before: Any) -> Any:
+    if going.all():
+        return after
+    return jnp.where(going.reshape(going.shape + (1,) * (after.ndim - going.ndim)), after, before)
+
+
+def _cond(params: Params, part: _Part) -> Callable[..., Values]:
+    branches = [part(branch) for branch in params["branches"]]
+    return lambda index, *operands: branches[int(index)](operands)
+
+
+_CONTROL: dict[str, Callable[[Params, _Part], Callable[..., Values]]] = {
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+}
+"""Loops and branches, which XLA would compile as a whole."""
