@@ -16,7 +16,7 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.verify.array_operations import INSIDE, called_by
+from gradgen.verify.array_operations import INSIDE, Slot, called_by
 from gradgen.verify.compiling import adds_up, is_simple
 
 _BY_IEEE: Mapping[str, Callable[..., Any]] = {
@@ -57,8 +57,6 @@ _OPTIONS: dict[str, Any] = {
 }
 """With these, what is neither approximated nor added up compiles in a third of the time."""
 
-Slot = int
-"""A variable by its number."""
 Values = Sequence[Any]
 Params = Mapping[str, Any]
 
@@ -134,7 +132,7 @@ class _Code:
     def _function(self, equation: Any, varies: Sequence[bool]) -> Callable[..., Values]:
         """The equation on values, of which some hang on inputs."""
         name = equation.primitive.name
-        if name in _CONTROL:
+        if name in _CONTROL and equation.params.get("length") != 0:
             return _CONTROL[name](equation.params, self._part)
         # XLA divides by what all elements share by its reciprocal, at points too if it is a number
         by_number = name == "div" and not varies[1] and not equation.invars[1].aval.shape
@@ -248,17 +246,27 @@ def _scan(params: Params, part: _Part) -> Callable[..., Values]:
 
     def apply(*operands: Any) -> Values:
         shared, carry = operands[:constants], list(operands[constants:][:carried])
-        inputs = [np.asarray(one) for one in operands[constants + carried :]]
+        inputs = operands[constants + carried :]
         stacked = []
         for k in reversed(steps) if params["reverse"] else steps:
-            found = body((*shared, *carry, *(jax.device_put(one[k]) for one in inputs)))
+            found = body((*shared, *carry, *(_unkeyed(one)[k] for one in inputs)))
             carry = found[:carried]
-            stacked.append([np.asarray(one) for one in found[carried:]])
+            stacked.append(found[carried:])
         if params["reverse"]:
             stacked.reverse()
-        return [*carry, *(jax.device_put(np.stack(one)) for one in zip(*stacked, strict=True))]
+        rows = zip(*stacked, strict=True)
+        return [*carry, *((jnp.stack if _has_keys(one[0]) else np.stack)(one) for one in rows)]
 
     return apply
+
+
+def _has_keys(value: Any) -> bool:
+    return bool(jnp.issubdtype(value.dtype, jax.dtypes.prng_key))
+
+
+def _unkeyed(value: Any) -> Any:
+    """As NumPy's array, for which nothing is compiled; NumPy has none of keys."""
+    return value if _has_keys(value) else np.asarray(value)
 
 
 def _while(params: Params, part: _Part) -> Callable[..., Values]:

@@ -14,7 +14,7 @@ from gradgen.verify.floats import Array, same_bits
 from gradgen.verify.populations import Population
 from gradgen.verify.rule import Expected, judge
 from gradgen.verify.subject import Subject
-from gradgen.verify.values import beyond_fusion
+from gradgen.verify.values import beyond_another_order
 from gradgen.verify.verdict import Failure, Points, Tally
 
 _LOOSELY = 2.0**10
@@ -46,7 +46,7 @@ class Ledger:
     def same_values(
         self, name: str, population: Population, values: Any, outputs: Sequence[Any]
     ) -> None:
-        """Each function computes the source's value, to the bit, when nothing is fused."""
+        """Each function computes the source's value, to the bit, unless XLA adds up."""
         for output, a, b in zip(self.subject.module.trace.outputs, values, outputs, strict=True):
             entry = f"output {output.path}"
             if (a.shape, a.dtype) != (b.shape, b.dtype):
@@ -55,7 +55,7 @@ class Ledger:
                 return
             wrong = ~same_bits(a, b)
             if not self.strict:
-                wrong = beyond_fusion(wrong, a, b, self.precision)
+                wrong = beyond_another_order(wrong, a, b, self.precision)
             if wrong.any():
                 self.another_value(name, population, entry, a, b, wrong)
                 return

@@ -112,9 +112,8 @@ class Run:
             for k, value in enumerate(result_leaves(self._subject.source(leaves))):
                 wrong = another(outputs[k], value, self.ledger.precision)
                 if wrong.any():
-                    entry = f"output {self._trace.outputs[k].path}"
-                    place = (STEP, self._everywhere, entry)
-                    self.ledger.another_value(*place, outputs[k], value, wrong)
+                    entry, place = f"output {self._trace.outputs[k].path}", self._everywhere
+                    self.ledger.another_value(STEP, place, entry, outputs[k], value, wrong)
                     return False
         if STEP not in self._subject.module.emit:
             return True

@@ -8,23 +8,23 @@ import numpy as np
 
 from gradgen.verify.floats import Array, ulp, widest
 
-_FUSED_ULPS = 4
-"""What XLA's fusion inside the source may change, in units in the last place."""
+_REORDERED_ULPS = 4
+"""What another order of sums may change, in units in the last place."""
 _ROUNDED = 2**12
 """In the same units, what other roundings along the way may change."""
 _FLIPPED = 0.02
 """The share of points at which that may flip a spike."""
 
 
-def beyond_fusion(different: Array, ours: Any, source: Any, dtype: str) -> Array:
-    """Of the points that differ, those where XLA's fusion inside the source is no excuse."""
+def beyond_another_order(different: Array, ours: Any, source: Any, dtype: str) -> Array:
+    """Of the points that differ, those where another order of sums is no excuse."""
     if np.asarray(ours).dtype.kind in "biu":
         far = different
     else:
         a, b = widest(ours), widest(source)
         with np.errstate(all="ignore"):
             size = np.fmax(np.abs(a), np.abs(b))
-            far = different & ~(np.abs(a - b) <= _FUSED_ULPS * ulp(size, dtype))
+            far = different & ~(np.abs(a - b) <= _REORDERED_ULPS * ulp(size, dtype))
     return _many(far)
 
 
@@ -58,7 +58,7 @@ def flips(values: Any, outputs: Any, shape: tuple[int, ...], dtype: str) -> Arra
             wide, due = widest(a), widest(b)
             with np.errstate(all="ignore"):
                 unit = ulp(np.fmax(np.abs(wide), np.abs(due)), dtype)
-                found |= (np.abs(wide - due) > _FUSED_ULPS * unit) & np.isfinite(due)
+                found |= (np.abs(wide - due) > _REORDERED_ULPS * unit) & np.isfinite(due)
     return found
 
 

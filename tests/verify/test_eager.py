@@ -93,6 +93,22 @@ def test_of_loops_that_are_mapped() -> None:
             assert same_bits(one[k], other).all()
 
 
+def test_of_loops_over_keys_and_of_no_step() -> None:
+    def noisy(x: Any, keys: Any) -> Any:
+        def body(carry: Any, key: Any) -> Any:
+            return carry + jax.random.normal(key, x.shape), (key, carry)
+
+        after, (used, before) = lax.scan(body, x, keys)
+        nothing = lax.scan(lambda carry, each: (carry, carry * each), x, jnp.zeros((0, 6)))
+        return after, jax.random.key_data(used), before, nothing
+
+    x, keys = numbers(6), jax.random.split(jax.random.key(0), 3)
+    found, due = Program(noisy, x, keys)(x, keys), noisy(x, keys)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 def test_of_gradients_through_loops() -> None:
     def total(x: Any, xs: Any) -> Any:
         (carry, (means, _)), *_ = loop(x, xs)[0]
