@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 
-from gradgen.elimination.array_edges import edges_of
 from gradgen.elimination.array_table import Table
+from gradgen.elimination.joining import edges_of
 from gradgen.ir.patterns import Pattern, vector
 from gradgen.search.arrays.states import Eliminations
 from gradgen.search.task import Task, patterned_task

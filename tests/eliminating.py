@@ -127,7 +127,7 @@ def random_edge_order(graph: LinearGraph, chance: random.Random) -> Order:
     state = Accumulation(graph)
     steps = []
     while True:
-        edges = [(s, t) for s, found in enumerate(state.successors) for t in sorted(found)]
+        edges = [(s, t) for s in range(len(graph.vertices)) for t in sorted(state.successors(s))]
         legal = [("front", s, t) for s, t in edges if t in graph.intermediates]
         legal += [("back", s, t) for s, t in edges if s in graph.intermediates]
         if not legal:
@@ -140,7 +140,7 @@ def random_edge_order(graph: LinearGraph, chance: random.Random) -> Order:
 def step_cost(state: Accumulation, vertex: int, objective: str) -> int:
     if objective == "muls":
         return state.cost(vertex)
-    return len(state.predecessors[vertex]) * len(state.successors[vertex])
+    return len(state.predecessors(vertex)) * len(state.successors(vertex))
 
 
 def cost_of_vertices(graph: LinearGraph, objective: str, steps: Iterable[int]) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from gradgen.elimination.array_edges import edges_of
 from gradgen.elimination.array_table import Table
+from gradgen.elimination.joining import edges_of
 from gradgen.ir.array_trace import Applied, Operator
 from gradgen.ir.code import Instruction
 from gradgen.ir.patterns import Pattern, vector

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from gradgen.elimination.array_edges import Edges, Vertex
+from gradgen.elimination.joining import Edges, Vertex
 from gradgen.ir.patterns import Pattern, product
 from gradgen.search.arrays.states import Code, Eliminations, Priced
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from benchmarks.network_tasks.accounting import Accounting, Copy, Term
-from gradgen.elimination.array_edges import Vertex, edges_of
+from gradgen.elimination.joining import Vertex, edges_of
 from gradgen.ir.patterns import Label, Pattern
 from gradgen.search.arrays.states import Eliminations, Steps
 

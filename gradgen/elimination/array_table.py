@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from gradgen.elimination.array_costs import EdgeValue, bytes_of, crossing, crossing_map
-from gradgen.elimination.array_edges import Edges, edges_of
 from gradgen.elimination.array_graphs import END, ArrayGraph, Term
+from gradgen.elimination.joining import Edges, edges_of
 from gradgen.ir.array_counts import count_arrays
 from gradgen.ir.array_plan import ArrayObjective
 from gradgen.ir.array_trace import Applied, Operator, Passed

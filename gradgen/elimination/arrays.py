@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.elimination.array_costs import EdgeValue, crossing, crossing_map, peak_of
-from gradgen.elimination.array_edges import Edges, Vertex, edges_of
 from gradgen.elimination.array_graphs import (
     END,
     ArrayGraph,
@@ -15,6 +14,7 @@ from gradgen.elimination.array_graphs import (
     weighted_outputs,
 )
 from gradgen.elimination.array_table import applied_counts, applied_to_column, applied_to_row
+from gradgen.elimination.joining import Edges, Vertex, edges_of
 from gradgen.ir.array_plan import (
     Add,
     Apply,

@@ -62,7 +62,7 @@ def as_edge_order(graph: LinearGraph, order: Order) -> Order:
     steps = []
     for vertex in resolve(graph, order):
         target = graph.vertices[vertex].name
-        for source in sorted(elimination.predecessors[vertex]):
+        for source in sorted(elimination.predecessors(vertex)):
             steps.append(str(EdgeStep("front", graph.vertices[source].name, target)))
         elimination.eliminate(vertex)
     return replace(order, elimination="edge", steps=tuple(steps), proved_optimal=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from gradgen.elimination.array_edges import Edges, edges_of
+from gradgen.elimination.joining import Edges, edges_of
 from gradgen.elimination.kinds import is_free, product_kind, sum_kind
 from gradgen.ir.graph import LinearGraph, PartialKind
 from gradgen.ir.plan import STORED, NumberObjective

@@ -39,7 +39,7 @@ def markowitz(graph: LinearGraph, *, latest: bool = False) -> Order:
     steps = []
     while remaining:
         vertex = min(remaining, key=lambda v: (degree[v], sign * v))
-        neighbours = accumulation.predecessors[vertex] | accumulation.successors[vertex]
+        neighbours = accumulation.predecessors(vertex) | accumulation.successors(vertex)
         accumulation.eliminate(vertex)
         remaining.discard(vertex)
         for neighbour in neighbours & remaining:

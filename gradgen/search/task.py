@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gradgen.elimination.array_edges import Vertex
 from gradgen.elimination.array_graphs import ArrayGraph
+from gradgen.elimination.joining import Vertex
 from gradgen.elimination.kind_table import coded_kinds
 from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.plan import ProductObjective

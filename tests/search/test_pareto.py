@@ -15,8 +15,8 @@ from test_arrays import pair
 from gradgen.compile.front import open_front
 from gradgen.config import Settings
 from gradgen.elimination.accumulate import accumulate, resolve
-from gradgen.elimination.array_edges import edges_of
 from gradgen.elimination.array_graphs import vjp_graph
+from gradgen.elimination.joining import edges_of
 from gradgen.elimination.kind_table import coded_kinds
 from gradgen.ir.graph import LinearGraph
 from gradgen.report.front import Panel, write_fronts

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gradgen.elimination.array_edges import Edges, Vertex
+from gradgen.elimination.joining import Edges, Vertex
 from gradgen.ir.graph import Order
 from gradgen.search.alphazero.game import Game
 from gradgen.search.arrays.states import Code, Eliminations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gradgen.elimination.array_edges import Vertex
+from gradgen.elimination.joining import Vertex
 from gradgen.search.arrays.states import Eliminations, Priced
 
 

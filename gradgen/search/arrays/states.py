@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import add
 from typing import Protocol
 
-from gradgen.elimination.array_edges import Edges, Vertex
+from gradgen.elimination.joining import Edges, Vertex
 from gradgen.ir.steps import Direction
 
 Steps = tuple[Vertex, ...]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from gradgen.elimination.array_edges import Edges, Vertex
+from gradgen.elimination.joining import Edges, Vertex
 from gradgen.search.arrays.fronts import ParetoFront, beats
 from gradgen.search.arrays.states import Code, Cost, Eliminations, Priced, Steps, added
 

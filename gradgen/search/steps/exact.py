@@ -57,13 +57,13 @@ def _moves(
     names = [vertex.name for vertex in graph.vertices]
     for source, target in sorted(state.edge_kinds()):
         if state.is_intermediate(target):
-            after, cost = state.fork(), len(state.successors[target])
+            after, cost = state.fork(), len(state.successors(target))
             if objective == "muls":
                 cost = state.front_cost(source, target)
             after.front(source, target)
             yield str(EdgeStep("front", names[source], names[target])), cost, after
         if state.is_intermediate(source):
-            after, cost = state.fork(), len(state.predecessors[source])
+            after, cost = state.fork(), len(state.predecessors(source))
             if objective == "muls":
                 cost = state.back_cost(source, target)
             after.back(source, target)

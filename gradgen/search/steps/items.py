@@ -39,9 +39,9 @@ def edge_steps(graph: LinearGraph, items: NDArray[np.int32]) -> tuple[str, ...]:
     steps = []
     for what, a, b in items.tolist():
         if what == VERTEX:
-            sources = sorted(state.predecessors[a])
-            steps += [str(EdgeStep("front", names[source], names[a])) for source in sources]
-            state.eliminate(a)
+            for source in sorted(state.predecessors(a)):
+                steps.append(str(EdgeStep("front", names[source], names[a])))
+                state.front(source, a)
         elif what == FRONT and state.has(a, b) and state.is_intermediate(b):
             steps.append(str(EdgeStep("front", names[a], names[b])))
             state.front(a, b)

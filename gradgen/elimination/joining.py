@@ -1,4 +1,8 @@
-"""Edges under elimination, each a sum of terms, whatever stands for a term."""
+"""The engine of elimination: edges, each a sum of terms, whatever stands for a term.
+
+Single numbers and arrays, plans and searches all join edges here; what a term is, how two are
+multiplied and added and what is noted of it is theirs.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +70,7 @@ class Edges(Generic[T]):
         out, into = dict(self.out), dict(self.into)
         edges = dict(out[source])
         rights = edges.pop(target)
-        for k, lefts in out[target].items():
+        for k, lefts in sorted(out[target].items()):
             terms = list(edges.get(k, ()))
             for left in lefts:
                 for right in rights:
@@ -92,7 +96,7 @@ class Edges(Generic[T]):
         of a vertex those into it go."""
         out, into = dict(self.out), dict(self.into)
         lefts = out[source][target]
-        for k in into[source]:
+        for k in sorted(into[source]):
             edges = dict(out[k])
             terms = list(edges.get(target, ()))
             for left in lefts:
