@@ -32,7 +32,6 @@ from primitive_cases import (
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import primitives
 from gradgen.frontend.tracing.interpret import HANDLERS
-from gradgen.verify.compiling import is_elementwise
 
 NO_LIMIT = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 3.0, -2.0, 1.5, 2.5, 20.0, -20.0])
 # JAX's own rules cancel or overflow here; ours are the functions' true derivatives
@@ -352,10 +351,3 @@ def test_every_primitive_is_met(tmp_path):
         "one_minus_square",
     }
     assert known - met <= made
-
-
-def test_what_is_elementwise_is_known_as_such_where_it_is_compiled():
-    cases = [case for text in (UNARY, BINARY, SPECIAL, TERNARY) for case in expressions(text)]
-    names: dict[str, Any] = {}
-    exec(f"{HEADER}\ndef step(x, y, z):\n    return ({', '.join(cases)})\n", names)
-    assert is_elementwise(jax.jit(names["step"]).lower(0.5, 1.5, 2.5).as_text())

@@ -25,7 +25,7 @@ from gradgen.verify.array_programs import (
     source_program,
 )
 from gradgen.verify.array_rule import judge_array, judge_bits
-from gradgen.verify.compiling import Compiled, adds_up, is_simple, plain
+from gradgen.verify.compiling import adds_up, is_simple
 from gradgen.verify.eager import Program
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
@@ -61,7 +61,7 @@ class Trial:
         """
         calls = self._calls
         try:
-            source = Program(self._source, *calls[0])
+            source = self._source
         except Exception as error:
             raise self._not_differentiated(error) from error
         try:
@@ -78,7 +78,7 @@ class Trial:
     def is_possible(self) -> bool:
         """Whether the source runs so, with its derivatives."""
         try:
-            self._evaluate_shapes(self._source)
+            self._evaluate_shapes(self._differentiated)
         except Exception:
             return False
         return True
@@ -129,7 +129,11 @@ class Trial:
         return True
 
     @cached_property
-    def _source(self) -> Callable[..., Results]:
+    def _source(self) -> Program:
+        return Program(self._differentiated, *self._calls[0])
+
+    @cached_property
+    def _differentiated(self) -> Callable[..., Results]:
         couplings: Couplings = frozenset()
         if self._leaves_out and ONLINE in self._parts:
             first = self.samples[0].leaves
@@ -247,7 +251,7 @@ class Trial:
 
     def _own(self, call: Arguments) -> dict[str, list[float]]:
         """How far roundings move each of JAX's results at most."""
-        runs: list[Results] = [self._moved(one, *call) for one in draw_signs(_RUNS)]
+        runs: list[Results] = [moved(self._source, one, *call) for one in draw_signs(_RUNS)]
 
         def largest(arrays: Sequence[Any]) -> float:
             sizes = np.asarray([_numbers(array) for array in arrays], np.float64)
@@ -258,23 +262,17 @@ class Trial:
             for part in self._parts
         }
 
-    @cached_property
-    def _moved(self) -> Compiled:
-        """The source with every result moved by a rounding, this way or that."""
-        lowered = jax.jit(moved(self._source)).lower(draw_signs(1)[0], *self._calls[0])
-        return lowered.compile(compiler_options=plain(lowered.as_text()))
-
     def _other(self, part: str, call: Arguments) -> list[Array] | None:
         """A derivative by JAX's other mode, if there is one."""
         program = self._others(part)
         return None if program is None else program(*call)
 
     @cached_property
-    def _others(self) -> Callable[[str], Compiled | None]:
+    def _others(self) -> Callable[[str], Program | None]:
         """The program of JAX's other mode for what there is to compare, each compiled once."""
         return cache(self._compiled_other)
 
-    def _compiled_other(self, part: str) -> Compiled | None:
+    def _compiled_other(self, part: str) -> Program | None:
         program = other_mode(self._subject, part)
         try:
             return program and Program(program, *self._calls[0])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import jax
-
-Compiled = Callable[..., Any]
 
 OPTIMISED: dict[str, Any] = {"xla_backend_optimization_level": 3}
 """Options with which XLA compiles as it does by default, whatever the environment says."""
@@ -40,19 +38,6 @@ def precision(dtype: str, *, with_64_bits: bool = False) -> Iterator[None]:
     wide = with_64_bits or dtype == "float64"
     with jax.enable_x64(wide), jax.default_device(jax.devices("cpu")[0]):
         yield
-
-
-def plain(text: str) -> dict[str, Any]:
-    """Options with which lowered code compiles fast, and may fuse.
-
-    Convolutions are loops in the compiled code: without optimisation these take 20 times as long.
-    """
-    return {"xla_backend_optimization_level": int("stablehlo.convolution" in text)}
-
-
-def is_elementwise(text: str) -> bool:
-    """Whether lowered code holds nothing that needs simplification to be compiled."""
-    return set(_OPERATION.findall(text)) <= _ELEMENTWISE
 
 
 def is_simple(text: str) -> bool:

@@ -61,12 +61,22 @@ Values = Sequence[Any]
 Params = Mapping[str, Any]
 
 
-class _Operation(NamedTuple):
+class Operation(NamedTuple):
     """One step of a program."""
 
+    name: str
+    """The primitive's."""
     apply: Callable[..., Values]
     operands: tuple[Slot, ...]
     results: tuple[Slot, ...]
+
+    def on(self, operands: Values) -> Values:
+        """What it gives on arrays."""
+        return self.apply(*operands)
+
+
+Apply = Callable[[Operation, Values], Values]
+"""What an operation gives on values."""
 
 
 class Program:
@@ -80,7 +90,18 @@ class Program:
 
     def __call__(self, *arguments: Any) -> Any:
         """The function's result."""
-        return jax.tree.unflatten(self._structure, self._code(jax.tree.leaves(arguments)))
+        return self.unflatten(self.run(jax.tree.leaves(arguments)))
+
+    def run(self, leaves: Values, apply: Apply = Operation.on) -> list[Any]:
+        """The result's leaves by those of the arguments, which are anything that `apply` knows.
+
+        Constants of the program are arrays, whatever it makes of the others.
+        """
+        return self._code(leaves, apply)
+
+    def unflatten(self, leaves: Values) -> Any:
+        """The result of these leaves."""
+        return jax.tree.unflatten(self._structure, leaves)
 
     @property
     def adds_up(self) -> bool:
@@ -97,9 +118,9 @@ class _Code:
         self._inputs = tuple(range(len(closed.jaxpr.invars)))
         self._varying = {*self._inputs}
         self._count = len(self._inputs)
-        found: list[_Operation] = []
+        found: list[Operation] = []
         self._outputs = self._inline(found, closed.jaxpr, closed.consts, self._inputs)
-        self._operations: list[_Operation] = []
+        self._operations: list[Operation] = []
         self._read_last: list[list[Slot]] = []
         read = set(self._outputs)
         for operation in reversed(found):
@@ -112,12 +133,12 @@ class _Code:
         self._operations.reverse()
         self._read_last.reverse()
 
-    def __call__(self, given: Values) -> list[Any]:
+    def __call__(self, given: Values, apply: Apply = Operation.on) -> list[Any]:
         """The results."""
         values = self._constants | dict(zip(self._inputs, given, strict=True))
         with np.errstate(all="ignore"):
             for operation, over in zip(self._operations, self._read_last, strict=True):
-                results = operation.apply(*(values[slot] for slot in operation.operands))
+                results = apply(operation, [values[slot] for slot in operation.operands])
                 values.update(zip(operation.results, results, strict=True))
                 for slot in over:
                     del values[slot]
@@ -151,7 +172,7 @@ class _Code:
         return slot
 
     def _inline(
-        self, found: list[_Operation], jaxpr: Any, consts: Values, given: Sequence[Slot]
+        self, found: list[Operation], jaxpr: Any, consts: Values, given: Sequence[Slot]
     ) -> list[Slot]:
         known: dict[Any, Slot] = dict(zip(jaxpr.invars, given, strict=True))
         known |= {v: self._constant(c) for v, c in zip(jaxpr.constvars, consts, strict=True)}
@@ -170,7 +191,8 @@ class _Code:
                 self.primitives.add(name)
                 results = [self._fresh() for _ in equation.outvars]
                 varies = [slot in self._varying for slot in operands]
-                found.append(_Operation(self._function(equation, varies), operands, tuple(results)))
+                function = self._function(equation, varies)
+                found.append(Operation(name, function, operands, tuple(results)))
                 if any(varies):
                     self._varying.update(results)
             known.update(zip(equation.outvars, results, strict=True))
@@ -199,11 +221,23 @@ def _broadcast(params: Params) -> Callable[..., Any]:
     return apply
 
 
+def _slice(params: Params) -> Callable[..., Any]:
+    bounds = params["start_indices"], params["limit_indices"]
+    strides = params["strides"] or (1,) * len(bounds[0])
+    part = tuple(map(slice, *bounds, strides))
+    return lambda operand: operand[part]
+
+
 _MOVED: Mapping[str, Callable[[Params], Callable[..., Any]]] = {
     "broadcast_in_dim": _broadcast,
+    "concatenate": lambda params: lambda *parts: np.concatenate(parts, params["dimension"]),
     "convert_element_type": lambda params: lambda x: x.astype(params["new_dtype"]),
+    "copy": lambda _: lambda x: x,
     "reshape": lambda params: lambda x: x.reshape(params["new_sizes"]),
+    "rev": lambda params: lambda x: np.flip(x, params["dimensions"]),
+    "slice": _slice,
     "squeeze": lambda params: lambda x: x.squeeze(params["dimensions"]),
+    "transpose": lambda params: lambda x: x.transpose(params["permutation"]),
 }
 """What gives the numbers that it is given."""
 

@@ -7,16 +7,13 @@ needed, whatever its operations are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from gradgen.verify.array_operations import INSIDE, called_by
+from gradgen.verify.eager import Operation, Program, Values
 from gradgen.verify.floats import Array, epsilon
 
 _POOL = 4099
@@ -37,25 +34,24 @@ _UNROUNDED = frozenset((
 """What gives numbers that it was given: a largest one that were moved would no more be among them,
 and the exponential of a difference to it may overflow."""
 
-Pair = tuple[Any, Any]
-"""A value as it is, and moved."""
+
+class Pair(NamedTuple):
+    """A value as it is, and moved."""
+
+    exact: Any
+    near: Any
 
 
-def moved(function: Callable[..., Any]) -> Callable[..., Any]:
-    """How far the leaves of a function's result move, by random signs and its arguments.
+def moved(program: Program, signs: Array, *arguments: Any) -> Any:
+    """How far the leaves of a program's result move, by random signs and its arguments.
 
     Comparisons keep their outcomes.
     """
-
-    def run(signs: Any, *arguments: Any) -> Any:
-        program, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        mover = _Mover(signs)
-        given = [(leaf, mover.move(leaf)) for leaf in map(jnp.asarray, jax.tree.leaves(arguments))]
-        found = mover.run(program.jaxpr, program.consts, given)
-        away = [jnp.abs(near - exact) if _is_float(exact) else exact for exact, near in found]
-        return jax.tree.unflatten(jax.tree.structure(result), away)
-
-    return run
+    mover = _Mover(signs)
+    given = [Pair(leaf, mover.move(leaf)) for leaf in jax.tree.leaves(arguments)]
+    found = program.run(given, mover.apply)
+    with np.errstate(invalid="ignore"):
+        return program.unflatten([_distance(_pair(value)) for value in found])
 
 
 def draw_signs(count: int, seed: int = 0) -> list[Array]:
@@ -65,9 +61,9 @@ def draw_signs(count: int, seed: int = 0) -> list[Array]:
 
 
 class _Mover:
-    """Evaluates a program on pairs."""
+    """Evaluates operations on pairs; what is no pair does not move."""
 
-    def __init__(self, signs: Any) -> None:
+    def __init__(self, signs: Array) -> None:
         self._signs = signs
         self._next = 0
 
@@ -75,51 +71,33 @@ class _Mover:
         """A value with every element one unit further up or down, but zeros and infinities."""
         if not _is_float(value):
             return value
-        number = int(np.prod(value.shape))
+        value = np.asarray(value)
         self._next = (self._next + _STRIDE) % _POOL
-        if number > _POOL:
-            signs = jnp.resize(self._signs, value.shape)
-        else:
-            signs = lax.slice(self._signs, (self._next,), (self._next + number,))
-        unit = epsilon(str(value.dtype)) * lax.reshape(signs, value.shape)
+        signs = np.resize(self._signs[self._next :], value.shape)
         # a product, as infinities stay what they are then
-        return value * (1 + unit).astype(value.dtype)
+        return value * (1 + epsilon(str(value.dtype)) * signs).astype(value.dtype)
 
-    def run(self, jaxpr: Any, constants: Sequence[Any], given: Sequence[Pair]) -> list[Pair]:
-        """The results of a program."""
-        known: dict[Any, Pair] = {}
-        for variable, value in zip(jaxpr.constvars, constants, strict=True):
-            known[variable] = (value, value)
-        known.update(zip(jaxpr.invars, given, strict=True))
-
-        def read(atom: Any) -> Pair:
-            return (atom.val, atom.val) if isinstance(atom, jex.Literal) else known[atom]
-
-        for equation in jaxpr.eqns:
-            results = self._apply(equation, [read(atom) for atom in equation.invars])
-            known.update(zip(equation.outvars, results, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
-
-    def _apply(self, equation: Any, operands: Sequence[Pair]) -> list[Pair]:
-        primitive = equation.primitive
-        if primitive.name in INSIDE:
-            return self.run(*called_by(equation), operands)
-        exact = _results(equation, [one for one, _ in operands])
-        if primitive.name in _STEPS or not any(map(_is_float, exact)):
-            return [(value, value) for value in exact]
-        near = _results(equation, [other for _, other in operands])
-        if primitive.name in _UNROUNDED:
-            return list(zip(exact, near, strict=True))
-        return [
-            (value, self.move(other) if _is_float(value) else value)
-            for value, other in zip(exact, near, strict=True)
-        ]
+    def apply(self, operation: Operation, operands: Values) -> Values:
+        """What an operation gives."""
+        pairs = [_pair(value) for value in operands]
+        exact = operation.on([pair.exact for pair in pairs])
+        if operation.name in _STEPS or not any(map(_is_float, exact)):
+            return exact
+        near = operation.on([pair.near for pair in pairs])
+        if operation.name not in _UNROUNDED:
+            near = list(map(self.move, near))
+        return list(map(Pair, exact, near))
 
 
-def _results(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    found = equation.primitive.bind(*operands, **equation.params)
-    return list(found) if equation.primitive.multiple_results else [found]
+def _pair(value: Any) -> Pair:
+    return value if isinstance(value, Pair) else Pair(value, value)
+
+
+def _distance(pair: Pair) -> Any:
+    """How far a number has moved; anything else as it is."""
+    exact, near = pair
+    return np.abs(np.asarray(near) - np.asarray(exact)) if _is_float(exact) else exact
 
 
 def _is_float(value: Any) -> bool:
-    return jnp.issubdtype(jnp.result_type(value), jnp.floating)
+    return jnp.issubdtype(value.dtype, jnp.floating)
