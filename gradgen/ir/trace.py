@@ -127,10 +127,6 @@ class Trace:
     elementals: tuple[Elemental, ...]
     """In the order of the primal."""
     labels: tuple[Label, ...]
-    inlined_jit: bool = False
-    """Whether XLA may round the source otherwise: it fuses functions that are jitted inside the
-    source, branches and loops, and has ways of its own for dot products and for functions of short
-    arrays."""
     own_rules: bool = False
     """Whether some derivatives are not those of the code: the source has derivative rules of its
     own, or `stop_gradient`. Code for the derivatives can then not be differentiated again."""

@@ -13,14 +13,6 @@ from gradgen.frontend.tracing.interpret import MAX_ITERATIONS, Interpreter, Tens
 from gradgen.frontend.tracing.jax_compat import CALLS, REMATERIALISED, Eqn
 from gradgen.ir.code import Atom, Const, Var
 
-_ROUNDING_FREE = frozenset(
-    {
-        "max", "min", "clamp", "abs", "neg", "sign", "floor", "ceil", "round", "select_n",
-        "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor", "copy", "stop_gradient",
-        "convert_element_type", "broadcast_in_dim", "reshape", "squeeze", "slice",
-    }
-)  # fmt: skip
-
 _KEPT_WHOLE = ("hypot",)
 """Functions of jax.numpy that calculate with other numbers in each dtype."""
 
@@ -28,11 +20,9 @@ _KEPT_WHOLE = ("hypot",)
 @handles(*CALLS, *REMATERIALISED)
 def _inline(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     body = eqn.params["jaxpr"]
-    if eqn.primitive.name in ("jit", "pjit"):
-        if _is_kept_whole(eqn):
-            function = (("function", eqn.params["name"]),)
-            return [interpreter.elementwise(eqn, "library", operands, function)]
-        _note_fusion(interpreter, body)
+    if eqn.primitive.name in ("jit", "pjit") and _is_kept_whole(eqn):
+        function = (("function", eqn.params["name"]),)
+        return [interpreter.elementwise(eqn, "library", operands, function)]
     with interpreter.inside_jit(eqn):
         if hasattr(body, "consts"):
             return interpreter.run(body, operands)
@@ -46,13 +36,6 @@ def _is_kept_whole(eqn: Eqn) -> bool:
         return False
     library = jax.make_jaxpr(primitives.library_function(name))(*(v.aval for v in eqn.invars))
     return str(library.eqns[0].params.get("jaxpr")) == str(eqn.params["jaxpr"])
-
-
-def _note_fusion(interpreter: Interpreter, body: Any) -> None:
-    """Note it if XLA, compiling a body in one piece, could round two operations differently."""
-    rounding = [eqn for eqn in body.jaxpr.eqns if eqn.primitive.name not in _ROUNDING_FREE]
-    if len(rounding) > 1 or any(eqn.primitive.name.startswith("custom") for eqn in rounding):
-        interpreter.tape.inlined_jit = True
 
 
 @handles("empty2")
@@ -73,7 +56,6 @@ def _branch(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[
     conditions = [_is_branch(interpreter, eqn, which, k, len(branches)) for k in numbers]
     results = []
     for number, branch in enumerate(branches):
-        _note_fusion(interpreter, branch)
         taken = (
             ((conditions[number - 1], True),) if number else tuple((c, False) for c in conditions)
         )
@@ -119,7 +101,6 @@ def _scan(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Te
     length = int(eqn.params["length"])
     if length > MAX_ITERATIONS:
         raise _too_long(interpreter, eqn, f"a loop of {length:,} iterations")
-    _note_fusion(interpreter, eqn.params["jaxpr"])
     state = operands[constants : constants + carried]
     scanned = operands[constants + carried :]
     collected: list[list[Tensor]] = []
@@ -140,7 +121,6 @@ def _while(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[T
     first = eqn.params["cond_nconsts"]
     second = first + eqn.params["body_nconsts"]
     for_condition, for_body, state = operands[:first], operands[first:second], operands[second:]
-    _note_fusion(interpreter, eqn.params["body_jaxpr"])
     for _ in range(MAX_ITERATIONS + 1):
         (going,) = interpreter.run(eqn.params["cond_jaxpr"], [*for_condition, *state])
         if not isinstance(going[()], Const):

@@ -24,8 +24,7 @@ def _one_minus_square(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]
 
 @handles("polynomial")
 def _polynomial(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
-    """Horner's rule, which XLA may fuse."""
-    interpreter.tape.inlined_jit = True
+    """Horner's rule."""
     x, *coefficients = operands
     dtype = interpreter.dtype(eqn.outvars[0].aval)
     total: Tensor = np.broadcast_to(coefficients[-1], x.shape)

@@ -20,7 +20,6 @@ from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard, Tape
 from gradgen.ir import algebra
 from gradgen.ir.code import Atom, Attribute, Const, DType, Instruction, Var, is_float
-from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.source import Position, Source
 
 Tensor = Any
@@ -201,9 +200,6 @@ class Interpreter:
             if dtype == "bool" == self.dtype(eqn.invars[0].aval):
                 return operands[0]  # which JAX writes for some weak types alone
             attributes = (("from", _source_kind(self.dtype(eqn.invars[0].aval))),)
-        if aval.size > 1 and OPERATIONS[op].kind == "transcendental":
-            # XLA takes other instructions for short arrays than for one number
-            self.tape.inlined_jit = True
         result = np.empty(aval.shape, object)
         stretched: list[Tensor] = [np.broadcast_to(tensor, aval.shape) for tensor in operands]
         for index in np.ndindex(aval.shape):

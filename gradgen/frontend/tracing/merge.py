@@ -190,7 +190,6 @@ def merge_tapes(single: Tape, double: Tape, merging: Merging, path: str) -> Tape
                 for both in zip(single.custom, double.custom, strict=True)
             ],
             frames=double.frames,
-            inlined_jit=double.inlined_jit,
             own_rules=double.own_rules,
             rounded=double.rounded,
             guards=double.guards,

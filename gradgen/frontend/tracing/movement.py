@@ -268,8 +268,6 @@ def _dot(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Ten
     aval = eqn.outvars[0].aval
     dtype = interpreter.dtype(aval)
     result = np.empty((left.shape[0], left.shape[1], right.shape[1]), object)
-    # XLA may add up the products in another order, or fuse each with its addition
-    interpreter.tape.inlined_jit |= left.shape[2] > 1
     for b, i, j in itertools.product(*(range(n) for n in result.shape)):
         terms: list[Atom] = []
         for x, y in zip(left[b, i], right[b, j], strict=True):

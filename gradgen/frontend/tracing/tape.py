@@ -23,9 +23,6 @@ class Tape:
     """Calls with a rule written by the user: one vertex each, whatever they compute inside."""
     calls: int = 0
     frames: dict[Var, tuple[Position, ...]] = field(default_factory=dict)
-    inlined_jit: bool = False
-    """Whether code was inlined that XLA compiles in one piece, and may round otherwise: a jitted
-    function, a branch, a loop, a dot product."""
     own_rules: bool = False
     """Whether a second derivative is not that of the code: where there is a `custom_jvp`, a
     `stop_gradient`, or a `custom_vjp` whose rules call functions with rules, itself perhaps, or

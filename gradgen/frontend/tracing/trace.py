@@ -142,7 +142,6 @@ def _written_down(
         partials=partials,
         elementals=elementals,
         labels=label_variables(source, tape, primal, values),
-        inlined_jit=tape.inlined_jit,
         rounded=tape.rounded,
         own_rules=tape.own_rules or any(i.op == "stop_gradient" for i in tape.primal),
         follows=tuple(welcomed.follows.items()),
