@@ -108,12 +108,19 @@ class Program:
         """Whether anything is added up in an order of XLA's own."""
         return not self._code.primitives.isdisjoint(_ADDED_UP)
 
+    @property
+    def is_defined(self) -> bool:
+        """Whether IEEE 754 says all that it gives, on arrays of any shape."""
+        return not self._code.is_compiled
+
 
 class _Code:
     """A closed jaxpr as a list of operations, those that its results need."""
 
     def __init__(self, closed: Any) -> None:
         self.primitives: set[str] = set()
+        self.is_compiled = False
+        """Whether anything in it is XLA's."""
         self._constants: dict[Slot, Any] = {}
         self._inputs = tuple(range(len(closed.jaxpr.invars)))
         self._varying = {*self._inputs}
@@ -148,6 +155,7 @@ class _Code:
         """The code of a loop or a branch."""
         part = _Code(closed)
         self.primitives |= part.primitives
+        self.is_compiled |= part.is_compiled
         return part
 
     def _function(self, equation: Any, varies: Sequence[bool]) -> Callable[..., Values]:
@@ -159,6 +167,7 @@ class _Code:
         by_number = name == "div" and not varies[1] and not equation.invars[1].aval.shape
         by_numpy = _by_numpy(equation, divides_by_number=by_number)
         if by_numpy is None:
+            self.is_compiled = True
             return _compiled(equation)
         return lambda *operands: (by_numpy(*map(np.asarray, operands)),)
 

@@ -121,7 +121,14 @@ class Oracle:
         return self._along(mode, leaves, tangents)[1]
 
     def pulled(self, leaves: Sequence[Array], cotangents: Array) -> Array:
-        """JAX's own vector-Jacobian products: (float outputs, points) to (inputs, points)."""
+        """JAX's own vector-Jacobian products: (float outputs, points) to (inputs, points).
+
+        Where it has none, as through a loop that ends by itself, those with its Jacobian.
+        """
+        if "reverse" not in self.modes:
+            jacobian = self._jacobian("forward", leaves)[1]
+            products: Array = np.einsum("op,oip->ip", cotangents, jacobian)
+            return products
         return self._along("reverse", leaves, cotangents)[1]
 
     def left_out(

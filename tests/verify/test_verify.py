@@ -546,7 +546,16 @@ def test_products_may_overflow_where_those_of_jax_do(tmp_path: Path, source: lis
         assert report.kind == "nonfinite", report.pretty()
 
 
-@pytest.mark.parametrize("source", [DAMPED, BACKWARDS])
+FORWARDS = [
+    "from jax import lax",
+    "def step(v, k):",
+    "    def scaled(turn): return turn[0] + 1, k * turn[1]",
+    "    return lax.while_loop(lambda turn: turn[0] < 2, scaled, (0, v))[1]",
+]
+"""Through a loop that ends by itself JAX has no reverse mode."""
+
+
+@pytest.mark.parametrize("source", [DAMPED, BACKWARDS, FORWARDS])
 def test_products_by_jax_are_those_of_its_jacobian(tmp_path: Path, source: list[str]) -> None:
     found = generate_text(tmp_path, source)
     small = subject_of(found.front, found.module, found.text)

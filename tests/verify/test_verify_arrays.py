@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -248,6 +249,20 @@ def test_a_fault_under_vmap_alone_is_found() -> None:
 
 
 @pytest.mark.usefixtures("uncounted")
+def test_what_is_approximated_otherwise_for_one_number_than_for_many_is_no_fault() -> None:
+    """Mapped over samples, single numbers are an array."""
+    source = """
+    # gradgen: shape v=(..., 2) x=(...,)
+    import jax.numpy as jnp
+    from jax.scipy.special import erfc
+
+    def step(v, x):
+        return jnp.stack([0.9 * v[..., 0] + erfc(x), v[..., 1] * erfc(x)], axis=-1)
+    """
+    verdict = made(textwrap.dedent(source)).verdict(dtypes=("float32",))
+    assert verdict.exact, verdict.pretty()
+
+
 def test_gradients_through_a_scan_are_compared() -> None:
     module = made(LAYER).module
     trace = replace(module.trace, recurrence=(("v", "0"), ("i", "1"), ("z", "2")))
