@@ -95,6 +95,22 @@ def test_verifies_at_the_sizes_of_blocks(tmp_path: Path) -> None:
     assert_verifies(made)
 
 
+RATES = """
+# gradgen: shape w=(n,) xs=(time, batch, n)
+def f(w, xs):
+    def step(v, x):
+        v = 0.9 * v + w * x
+        return v, jnp.tanh(v)
+    v, rates = lax.scan(step, jnp.zeros(xs.shape[1:], xs.dtype), xs)
+    return jnp.sum((rates.mean(0).mean(0) - 0.1) ** 2) + jnp.mean(v)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_values_that_are_added_up_block_by_block_verify(tmp_path: Path) -> None:
+    assert_verifies(pair(tmp_path, RATES, blocks="2"))
+
+
 def network(name: str, sizes: str, **options: Any) -> ArrayModule:
     path = str(ROOT / "models" / "networks" / f"{name}.py")
     front = open_front(Settings(path, directives=(("size", sizes),), **options))

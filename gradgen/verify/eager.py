@@ -7,7 +7,7 @@ defines is NumPy's; what is compiled for another operation serves all programs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -104,9 +104,14 @@ class Program:
         return jax.tree.unflatten(self._structure, leaves)
 
     @property
+    def primitives(self) -> Set[str]:
+        """The names of all primitives that there are in it."""
+        return self._code.primitives
+
+    @property
     def adds_up(self) -> bool:
         """Whether anything is added up in an order of XLA's own."""
-        return not self._code.primitives.isdisjoint(_ADDED_UP)
+        return not self.primitives.isdisjoint(_ADDED_UP)
 
     @property
     def is_defined(self) -> bool:
