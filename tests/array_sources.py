@@ -321,6 +321,78 @@ def f(u):
 def f(b, s):
     return s, b
 """,
+    "the first axis fastest": """
+# gradgen: shape x=(batch, n) w=(6, n)
+
+def f(x, w):
+    mixed = lax.reshape(w, (2, 3, w.shape[1]), (1, 0))
+    return jnp.ravel(x, order="F"), x @ jnp.reshape(w, (-1, 6), order="F"), mixed[1, 0]
+""",
+    "small integers added up": """
+# gradgen: shape v=(batch, n)
+
+def f(v):
+    spikes = v > 1.0
+    return 0.9 * v, spikes.sum(0, dtype=jnp.int8), jnp.prod(spikes, 1, dtype=jnp.uint8)
+""",
+    "logarithms of sums so far": """
+# gradgen: shape x=(6, n)
+
+def f(x):
+    return lax.cumlogsumexp(x, axis=0)
+""",
+    "products along an open axis, added up": """
+# gradgen: shape x=(batch, time, n)
+
+def f(x):
+    return jnp.mean(jnp.prod(jax.nn.sigmoid(x), axis=1))
+""",
+    "the variance of a sample": """
+# gradgen: shape x=(batch, n)
+
+def f(x):
+    return jnp.var(x, ddof=1)
+""",
+    "a mask in front of what is infinite": """
+# gradgen: shape y=(..., 2) x=(...,)
+
+def f(y, x):
+    held = jnp.clip(jnp.where(x > 0.0, x, y[..., 1]), -1.0, 1.0)
+    slow = (jnp.abs(jax.scipy.special.erfinv(held)) + 0.5) ** -0.75
+    return jnp.stack([0.9 * y[..., 0] + slow, y[..., 1]], axis=-1)
+""",
+    "keys stacked by a loop": """
+# gradgen: shape v=(n,) key=():key
+# gradgen: wrt v
+
+def f(v, key):
+    def step(v, k):
+        return 0.8 * v + jax.random.normal(k, v.shape, v.dtype), jax.random.fold_in(k, 3)
+    v, keys = lax.scan(step, v, jax.random.split(key, 3))
+    return v + jax.random.normal(keys[0], v.shape, v.dtype)
+""",
+    "a loop of which nothing is kept": """
+# gradgen: shape v=(n,)
+
+def f(v):
+    return lax.scan(lambda v, _: (0.8 * v, v), v, None, length=12)
+""",
+    "a loop of no steps": """
+# gradgen: shape x=(time, n) w=(n, m)
+
+def f(x, w):
+    def step(v, x):
+        return 0.5 * v + x @ w, jnp.tanh(v)
+    v, none = lax.scan(step, jnp.zeros(w.shape[1], x.dtype), x[:0])
+    return lax.scan(step, v, x)[0] + none.sum()
+""",
+    "a name for what is kept": """
+# gradgen: shape v=(n,)
+from jax.ad_checkpoint import checkpoint_name
+
+def f(v):
+    return jnp.exp(checkpoint_name(jnp.tanh(v), "rate"))
+""",
     "the same result twice": """
 # gradgen: shape x=(n,)
 

@@ -96,6 +96,7 @@ jnp.transpose(jnp.stack([s, 2 * s]))[1, 1] ; jnp.expand_dims(s, 1)[1, 0] ; jnp.s
 jnp.broadcast_to(s, (2, 3))[1, 2] ; jnp.where(jnp.any(s > 0), x, y)
 jnp.where(jnp.all(s > 0), x, y) ; jnp.arange(3.0, dtype=s.dtype)[2] * x ; jnp.diff(s)[0]
 jnp.where(lax.reduce_xor((s > 0).astype(jnp.int32), (0,)) > 0, x, y) ; lax.rev(s, (0,))[0]
+jnp.ravel(jnp.stack([s, y * s]), order="F")[3] ; lax.reshape(jnp.stack([s, 2 * s]), (6,), (1, 0))[2]
 sum(s) ; jnp.argmax(w) * x ; jnp.argmin(w) * x ; jnp.max(w) ; jnp.min(w) ; lax.cummax(w)[3]
 lax.cummin(w)[4] ; jnp.prod(w) ; jnp.stack([x, y], -1)[1] ; jnp.eye(3, dtype=s.dtype)[1] @ s
 """

@@ -256,24 +256,27 @@ def _pruned(instruction: Instruction, read: set[int]) -> tuple[Instruction, Mapp
 
 def without_copies(loop: Loop) -> Loop:
     """The loop without what only tells what is differentiated, and computes nothing."""
+    code, results = uncopied(loop.code, (*loop.carried, *loop.stacked))
+    carried = len(loop.carried)
+    return replace(loop, code=code, carried=results[:carried], stacked=results[carried:])
+
+
+def uncopied(
+    code: Sequence[Instruction], results: Sequence[Atom]
+) -> tuple[tuple[Instruction, ...], tuple[Atom, ...]]:
+    """The same of any code, with its results."""
     same: dict[Var, Atom] = {}
-    code = []
-    for instruction in loop.code:
+    kept = []
+    for instruction in code:
         moved = substitute(instruction, same)
         if moved.op in ("copy", "stop_gradient"):
             same[moved.target] = moved.operands[0]
         elif moved.op == LOOP:
-            code.append(
-                loop_instruction(without_copies(loop_of(moved)), moved.operands, moved.target)
-            )
+            inner = without_copies(loop_of(moved))
+            kept.append(loop_instruction(inner, moved.operands, moved.target))
         else:
-            code.append(moved)
-    return replace(
-        loop,
-        code=tuple(code),
-        carried=tuple(same.get(a, a) if isinstance(a, str) else a for a in loop.carried),
-        stacked=tuple(same.get(a, a) if isinstance(a, str) else a for a in loop.stacked),
-    )
+            kept.append(moved)
+    return tuple(kept), tuple(same.get(a, a) if isinstance(a, str) else a for a in results)
 
 
 def with_numbers(loop: Loop, values: Mapping[Var, Const]) -> Loop:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradgen.ir.algebra import mask_values
 from gradgen.ir.builder import Builder
 from gradgen.ir.code import Atom, Attribute, Const, Instruction, Var
 from gradgen.ir.patterns import Label, Pattern, Product
@@ -96,6 +97,13 @@ class ArrayWriter:
         placed = zip(reversed(value.layout), reversed(wanted), strict=False)
         if len(value.layout) <= len(wanted) and all(a in (None, b) for a, b in placed):
             return value
+        mask = mask_values(self._builder, value.atom)
+        if mask is not None and isinstance(mask[0], str):
+            # it stays a mask, which chooses: a zero of it times what is infinite were no number
+            condition, if_true, if_false = mask
+            chosen = self.fitted(Stored(condition, value.layout), wanted)
+            atom = self._builder.emit("select", chosen.atom, Const(if_true), Const(if_false))
+            return self.settled(atom, chosen.layout)
         bare = self._without_ones(value)
         order = [label for label in wanted if label in bare.layout]
         if order != list(bare.layout):

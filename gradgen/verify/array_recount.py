@@ -239,9 +239,13 @@ class _Counting(ast.NodeTransformer):
         return self._wrapped(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        if ast.unparse(node.func).startswith(("jax.vjp(", "jax.jvp")):
-            return node  # a rule of JAX's own, of which nothing is known
         match node.func:
+            case ast.Attribute(ast.Name("jax"), "jvp" | "vjp"):
+                # of a rule of JAX's own nothing is known but what it is given
+                node.args[1:] = map(self.visit, node.args[1:])
+                return node
+            case ast.Subscript(ast.Call(ast.Attribute(ast.Name("jax"), "vjp"))):
+                return self.generic_visit(node)
             case ast.Name(id=name) if name.startswith("_in_blocks"):
                 self.generic_visit(node)
                 return _to_counter("blocks", node.args, node.keywords)

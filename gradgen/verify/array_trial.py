@@ -28,12 +28,13 @@ from gradgen.verify.array_rule import judge_array, judge_bits
 from gradgen.verify.eager import Program
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
-from gradgen.verify.noise import draw_signs, moved
+from gradgen.verify.noise import apart, draw_signs, moved
 from gradgen.verify.subject import ArraySubject, result_leaves
 from gradgen.verify.verdict import Failure
 
-_RUNS = 4
-"""How often JAX's results are moved by roundings."""
+_RUNS = (4, 16)
+"""How often JAX's results are moved by roundings, and how often where that does not suffice: of a
+single number a few do not tell how far it moves."""
 
 _SUMS = frozenset(("reduce_sum", "reduce_prod"))
 """What the text may add up in another order: block by block, over time."""
@@ -73,8 +74,8 @@ class Trial:
             return
         self.ledger.samples += len(self.samples)
         self.ledger.on_ties += sum(sample.on_ties for sample in self.samples)
-        for call, results in zip(calls, found, strict=True):
-            self._compare(call, source(*call), results)
+        for number, results in enumerate(found):
+            self._compare(number, source(*calls[number]), results)
 
     @property
     def is_possible(self) -> bool:
@@ -191,14 +192,15 @@ class Trial:
             column=found.position.column,
         )
 
-    def _compare(self, call: Arguments, due: Results, found: dict[str, Results]) -> None:
-        own = _Lazily(partial(self._own, call))
+    def _compare(self, sample: int, due: Results, found: dict[str, Results]) -> None:
+        call = self._calls[sample]
+        owns = [_Lazily(partial(self._own, sample, due, runs)) for runs in _RUNS]
         for part in self._parts:
             other = _Lazily(partial(self._other, part, call))
             for function, results in found.items():
                 for number, array in enumerate(results.get(part, ())):
                     arrays = _numbers(array), _numbers(due[part][number])
-                    self._judge(function, part, number, *arrays, own, other)
+                    self._judge(function, part, number, *arrays, owns, other)
 
     def _judge(
         self,
@@ -207,7 +209,7 @@ class Trial:
         number: int,
         found: Array,
         due: Array,
-        own: Callable[[], dict[str, list[float]]],
+        owns: Sequence[Callable[[], dict[str, list[float]]]],
         other: Callable[[], list[Array] | None],
     ) -> None:
         outputs, trace = self._subject.module.trace.outputs, self._subject.module.trace
@@ -229,16 +231,21 @@ class Trial:
             return
         floats = np.issubdtype(due.dtype, np.floating) or due.dtype.name == "bfloat16"
         exactly = not floats or (part == "result" and self._has_one_value)
-        judged = (
-            judge_bits(found, due)
-            if exactly
-            else judge_array(
-                found,
-                due,
-                own=lambda: own()[part][number],
-                other=lambda: None if (arrays := other()) is None else arrays[number],
-            )
-        )
+        if exactly:
+            self.ledger.write(function, shown(self.sizes), where, judge_bits(found, due))
+            return
+
+        def of_other() -> Array | None:
+            arrays = other()
+            return None if arrays is None else arrays[number]
+
+        def of(own: Callable[[], dict[str, list[float]]]) -> Callable[[], float]:
+            return lambda: own()[part][number]
+
+        few, more = map(of, owns)
+        judged = judge_array(found, due, few, of_other)
+        if judged.difference is not None:
+            judged = judge_array(found, due, more, of_other)
         self.ledger.write(function, shown(self.sizes), where, judged)
 
     @cached_property
@@ -257,9 +264,14 @@ class Trial:
             return False
         return program.is_defined or not self.mapped
 
-    def _own(self, call: Arguments) -> dict[str, list[float]]:
-        """How far roundings move each of JAX's results at most."""
-        runs: list[Results] = [moved(self._source, one, *call) for one in draw_signs(_RUNS)]
+    def _own(self, sample: int, due: Results, count: int) -> dict[str, list[float]]:
+        """How far so many runs with other roundings move each of JAX's results at most; mapping
+        does, too."""
+        call = self._calls[sample]
+        runs: list[Results] = [moved(self._source, one, *call) for one in draw_signs(count)]
+        if self._source_mapped is not None:
+            row = _row(self._source_mapped, sample)
+            runs.append(jax.tree.map(apart, due, row))
 
         def largest(arrays: Sequence[Any]) -> float:
             sizes = np.asarray([_numbers(array) for array in arrays], np.float64)
@@ -269,6 +281,20 @@ class Trial:
             part: [largest(moves) for moves in zip(*(run[part] for run in runs), strict=True)]
             for part in self._parts
         }
+
+    @cached_property
+    def _source_mapped(self) -> Results | None:
+        """What JAX makes of the source where that is mapped as well, if it can be.
+
+        XLA approximates a function of one number otherwise than of many.
+        """
+        if not self.mapped:
+            return None
+        try:
+            found: Results = Program(jax.vmap(self._differentiated), *self._stacked)(*self._stacked)
+        except Exception:
+            return None
+        return found
 
     def _other(self, part: str, call: Arguments) -> list[Array] | None:
         """A derivative by JAX's other mode, if there is one."""

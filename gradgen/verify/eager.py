@@ -235,6 +235,13 @@ def _broadcast(params: Params) -> Callable[..., Any]:
     return apply
 
 
+def _reshape(params: Params) -> Callable[..., Any]:
+    sizes, order = params["new_sizes"], params["dimensions"]
+    if order is None:
+        return lambda operand: operand.reshape(sizes)
+    return lambda operand: operand.transpose(order).reshape(sizes)
+
+
 def _slice(params: Params) -> Callable[..., Any]:
     bounds = params["start_indices"], params["limit_indices"]
     strides = params["strides"] or (1,) * len(bounds[0])
@@ -247,7 +254,7 @@ _MOVED: Mapping[str, Callable[[Params], Callable[..., Any]]] = {
     "concatenate": lambda params: lambda *parts: np.concatenate(parts, params["dimension"]),
     "convert_element_type": lambda params: lambda x: x.astype(params["new_dtype"]),
     "copy": lambda _: lambda x: x,
-    "reshape": lambda params: lambda x: x.reshape(params["new_sizes"]),
+    "reshape": _reshape,
     "rev": lambda params: lambda x: np.flip(x, params["dimensions"]),
     "slice": _slice,
     "squeeze": lambda params: lambda x: x.squeeze(params["dimensions"]),

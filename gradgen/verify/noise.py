@@ -51,13 +51,18 @@ def moved(program: Program, signs: Array, *arguments: Any) -> Any:
     given = [Pair(leaf, mover.move(leaf)) for leaf in jax.tree.leaves(arguments)]
     found = program.run(given, mover.apply)
     with np.errstate(invalid="ignore"):
-        return program.unflatten([_distance(_pair(value)) for value in found])
+        return program.unflatten([apart(*_pair(value)) for value in found])
 
 
 def draw_signs(count: int, seed: int = 0) -> list[Array]:
     """Random signs for as many runs."""
     rng = np.random.default_rng(seed)
     return [rng.choice([-1.0, 1.0], 2 * _POOL) for _ in range(count)]
+
+
+def apart(exact: Any, near: Any) -> Any:
+    """How far numbers are from each other; anything else as it is."""
+    return np.abs(np.asarray(near) - np.asarray(exact)) if _is_float(exact) else exact
 
 
 class _Mover:
@@ -91,12 +96,6 @@ class _Mover:
 
 def _pair(value: Any) -> Pair:
     return value if isinstance(value, Pair) else Pair(value, value)
-
-
-def _distance(pair: Pair) -> Any:
-    """How far a number has moved; anything else as it is."""
-    exact, near = pair
-    return np.abs(np.asarray(near) - np.asarray(exact)) if _is_float(exact) else exact
 
 
 def _is_float(value: Any) -> bool:

@@ -248,7 +248,6 @@ def test_a_fault_under_vmap_alone_is_found() -> None:
     assert {f.entry.partition("[")[0] for f in failures} == {"vmapped cotangents w"}
 
 
-@pytest.mark.usefixtures("uncounted")
 def test_what_is_approximated_otherwise_for_one_number_than_for_many_is_no_fault() -> None:
     """Mapped over samples, single numbers are an array."""
     source = """
@@ -263,6 +262,7 @@ def test_what_is_approximated_otherwise_for_one_number_than_for_many_is_no_fault
     assert verdict.exact, verdict.pretty()
 
 
+@pytest.mark.usefixtures("uncounted")
 def test_gradients_through_a_scan_are_compared() -> None:
     module = made(LAYER).module
     trace = replace(module.trace, recurrence=(("v", "0"), ("i", "1"), ("z", "2")))

@@ -8,7 +8,7 @@ from typing import Any
 from jax import lax
 
 from gradgen.frontend.arrays import moving
-from gradgen.frontend.arrays.dims import dim_of
+from gradgen.frontend.arrays.dims import dim_of, shape_of
 from gradgen.frontend.arrays.expansions import slice_of
 from gradgen.frontend.arrays.looping import read_over_time
 from gradgen.frontend.arrays.reading import Reading, handles
@@ -146,6 +146,9 @@ def _scan(reading: Reading, eqn: Eqn, operands: tuple[Atom, ...]) -> Sequence[At
         return [lax.concatenate([lax.expand_dims(x, [0]) for x in parts], 0)]
 
     found = list(carry)
+    if not length:
+        empty = [(shape_of(v.aval.shape), reading.dtype(v.aval)) for v in eqn.outvars[carried:]]
+        return [*found, *(reading.spread(Const(0, dtype), shape, dtype) for shape, dtype in empty)]
     for k, variable in enumerate(body.jaxpr.outvars[carried:]):
         parts = tuple(stacks[step][k] for step in range(length))
         found += reading.expanded(eqn, stacked, parts, [variable.aval] * length)

@@ -68,6 +68,12 @@ def _split(eqn: Eqn) -> Expansion:
     return parts
 
 
+def _reshape(eqn: Eqn) -> Expansion | None:
+    """Axes in another order first, if that is asked for."""
+    order, sizes = eqn.params["dimensions"], eqn.params["new_sizes"]
+    return None if order is None else lambda x: [lax.reshape(lax.transpose(x, order), sizes)]
+
+
 def _stack(eqn: Eqn) -> Expansion:
     """Each with an axis of size one more, one after the other."""
     axis = eqn.params["axis"]
@@ -110,6 +116,7 @@ def _product(eqn: Eqn) -> Expansion | None:
 
 _EXPANSIONS: dict[str, Callable[[Eqn], Expansion | None]] = {
     "dot_general": _product,
+    "reshape": _reshape,
     "split": _split,
     "stack": _stack,
     "unstack": _unstack,

@@ -30,6 +30,7 @@ from gradgen.ir.code import (
     live_code,
     substitute,
 )
+from gradgen.ir.loops import uncopied
 from gradgen.ir.operations import OPERATIONS
 from gradgen.ir.patterns import Label, Pattern
 from gradgen.ir.shapes import Dim, Shape, shape_of
@@ -38,6 +39,9 @@ from gradgen.ir.source import Position
 _FITTING = (
     "a rule gives each tangent, or cotangent, the shape and the dtype of what it belongs to, and "
     "cotangents as a tuple"
+)
+_OTHERWISE = (
+    "hold its operands constant with jax.lax.stop_gradient, or give it a jax.custom_jvp rule"
 )
 _NO_CODE = (
     NotImplementedError,
@@ -111,8 +115,7 @@ class PartialWriter:
         self,
         instruction: Instruction,
         message: str,
-        hint: str = "hold its operands constant with jax.lax.stop_gradient, or give it a "
-        "jax.custom_jvp rule",
+        hint: str = _OTHERWISE,
         place: Sequence[Position] = (),
     ) -> GradgenError:
         source = self._reading.source
@@ -276,8 +279,10 @@ class PartialWriter:
             transposed = self._applied(instruction.op, pull, due, avals, atoms, instruction.target)
         except _NO_CODE as error:
             if instruction.op == "copy" or not _has_rule(pull, due, *avals):
-                message = f"JAX has no derivative of '{eqn.primitive.name}' here"
-                raise self._without_partial(instruction, message) from error
+                message, hint = f"JAX has no derivative of '{eqn.primitive.name}' here", _OTHERWISE
+                if any(isinstance(dim, str) for dim in self.shape(instruction.target)):
+                    hint = f"state its axes as numbers, {_OTHERWISE}"
+                raise self._without_partial(instruction, message, hint) from error
             transposed = self._by_jax("pullback", instruction, source, self.shape(source))
         pushed = None
         try:
@@ -319,8 +324,8 @@ class PartialWriter:
         if op in _EXTREMA:
             atoms = [reading.emit("barrier", (a,), shape=self.shape(a)) for a in atoms]
         (result,) = reading.run(closed, [argument, *atoms])
-        code = live_code(reading.builder.instructions[start:], [result])
-        return Applied(argument, code, result)
+        code, (result,) = uncopied(reading.builder.instructions[start:], [result])
+        return Applied(argument, live_code(code, [result]), result)
 
 
 def _has_rule(derivative: Any, *avals: Any) -> bool:

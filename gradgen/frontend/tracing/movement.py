@@ -17,9 +17,16 @@ from gradgen.ir.code import Atom, Const, is_float
 from gradgen.ir.trace import Elemental
 
 
-@handles("reshape", "squeeze", "expand_dims")
-def _reshape(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+@handles("squeeze", "expand_dims")
+def _same_order(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
     return [operands[0].reshape(eqn.outvars[0].aval.shape)]
+
+
+@handles("reshape")
+def _reshape(interpreter: Interpreter, eqn: Eqn, operands: list[Tensor]) -> list[Tensor]:
+    order = eqn.params["dimensions"]
+    rows = operands[0] if order is None else operands[0].transpose(order)
+    return [rows.reshape(eqn.outvars[0].aval.shape)]
 
 
 @handles("broadcast_in_dim")

@@ -12,7 +12,7 @@ from gradgen.ir.code import Attribute
 from gradgen.ir.operations import OPERATIONS
 
 _RENAMED = {"add_any": "add", "convert_element_type": "convert"}
-_COPIES = frozenset({"copy", "copy_p", "optimization_barrier", "pvary", "pcast"})
+_COPIES = frozenset({"copy", "copy_p", "name", "optimization_barrier", "pvary", "pcast"})
 _SPECIAL = frozenset({"select", "finfo", "library", "derivative"})
 
 

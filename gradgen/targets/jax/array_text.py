@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from gradgen.ir.code import Const, Instruction
+from gradgen.ir.code import Const, Instruction, is_float
 from gradgen.ir.shapes import Dim, Shape, written
 from gradgen.targets.jax.expressions import ATOM, TERM, Text, print_constant
 
@@ -116,7 +116,7 @@ def _broadcast(instruction: Instruction, operands: Sequence[Text], dtype: str) -
             name = "zeros" if operand.value == 0 else "ones"
             return _call(f"jnp.{name}", print_shape(shape), dtype)
         return _call("jnp.full", print_shape(shape), print_constant(operand).text, dtype)
-    if not dims:
+    if not dims and instruction.dtype != "key":
         # a number may be Python's, or weakly typed
         return _call("jnp.full", print_shape(shape), operands[0].text, dtype)
     added = [k for k in range(len(shape)) if k not in dims]
@@ -170,6 +170,12 @@ def _reduced(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
         shown = str(axes[0]) if len(axes) == 1 else str(axes)
         kept = dict(instruction.attributes).get("keepdims")
         more = ", keepdims=True" if kept else ""
+        if (
+            name in ("sum", "prod")
+            and instruction.dtype != "int"
+            and not is_float(instruction.dtype)
+        ):
+            more += f", dtype={dtype}"  # small integers would become larger ones
         return _method(operands[0], f"{name}({shown}{more})")
 
     return spell

@@ -14,7 +14,7 @@ from gradgen.ir.code import Var, is_float
 from gradgen.ir.emitted import HVP
 from gradgen.ir.graph import Order
 from gradgen.ir.program import Program
-from gradgen.ir.results import Result
+from gradgen.ir.results import Kept, Result
 from gradgen.ir.shapes import (
     DEFAULT_SIZE,
     Shape,
@@ -334,6 +334,8 @@ def _program(
         value = printer.atom(atom)
         split = is_split(key, atom, trace)
         groups.setdefault(type(key), []).append(call("_split", [value, front]) if split else value)
+    if name == "residuals":
+        groups.setdefault(Kept, [])  # beside the function's value, of a loop, there is a tuple
     returned = print_results(list(groups.values()))
     text = "\n".join([line for section in sections for line in section["lines"]] + returned)
     used = sorted(axis for axis in axes if re.search(rf"(?<![.\w]){axis}\b", text))

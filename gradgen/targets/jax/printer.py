@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradgen.ir.code import WORKING, Atom, Const, Instruction, Var, is_float, uses
@@ -58,11 +58,13 @@ class Printer:
         written: Mapping[Var, Text] | None = None,
         single: bool = False,
         forms: Forms | None = None,
+        of_sizes: Collection[Var] = (),
     ) -> None:
         """`float_inputs` are the inputs whose dtype a conversion may follow; `follows` says which
         one does, where its operand does not tell. Lines have at most `width` characters.
         `written` are expressions that are written wherever they are read; in a `single` precision,
-        float32, numbers are as short as they can be; `forms` are what they come from."""
+        float32, numbers are as short as they can be; `forms` are what they come from. `of_sizes`
+        are numbers of Python, as sizes are and what is computed of these alone."""
         self._names, self._width, self._single = names, width, single
         self._forms = forms or {}
         self._reference = float_inputs[0] if float_inputs else DEFAULT
@@ -79,6 +81,7 @@ class Printer:
         self._taken = set(names.values())
         """Names of functions for steps too."""
         self._sizes: dict[Var, Text] = dict(written or {})
+        self._of_sizes = set(of_sizes)
         self._program = program
         primal = [s for s in program.sections if s.title == PRIMAL]
         self._primal = {i.target for section in primal for i in section.instructions}
@@ -123,7 +126,10 @@ class Printer:
             if instruction.op == "size":
                 # a name or two, wherever it is read
                 self._sizes[instruction.target] = self._expression(instruction)
+                self._of_sizes.add(instruction.target)
                 continue
+            if OPERATIONS[instruction.op].infix and self._are_numbers(instruction.operands):
+                self._of_sizes.add(instruction.target)
             if instruction.op == LOOP:
                 lines += self._loop(instruction)
                 continue
@@ -196,6 +202,11 @@ class Printer:
             written=dict(zip((g.variable for g in loop.constants), texts, strict=False)),
             single=self._single,
             forms=self._forms,
+            of_sizes=[
+                g.variable
+                for g, a in zip(loop.constants, instruction.operands, strict=False)
+                if a in self._of_sizes
+            ],
         )
         inside = [line for _, lines in inner.sections() for line in lines]
         self.statements += [replace(s, scope=(step, *s.scope)) for s in inner.statements]
@@ -206,6 +217,19 @@ class Printer:
         if isinstance(atom, Const):
             return print_number(atom, self._forms, single=self._single)
         return self._sizes.get(atom) or self._pending.get(atom) or Text(self._names[atom])
+
+    def _are_numbers(self, operands: Sequence[Atom]) -> bool:
+        """Whether operands are numbers of Python, which computes with them."""
+        return all(isinstance(a, Const) or a in self._of_sizes for a in operands)
+
+    def _quotient_of_numbers(self, instruction: Instruction) -> Text:
+        """Python raises where the divisor is zero, as a number of samples less one may be."""
+        above, (left, right) = instruction.operands[0], map(self._operand, instruction.operands)
+        infinite = f"jnp.inf * {left.within(TERM + 1)}"
+        if isinstance(above, Const) and above.value:
+            infinite = "jnp.inf" if above.value > 0 else "-jnp.inf"
+        quotient = f"{left.within(TERM)} / {right.within(TERM + 1)}"
+        return Text(f"{quotient} if {right.text} else {infinite}", 0)
 
     def _expression(self, instruction: Instruction) -> Text:
         rule = self._ties.get(instruction.target)
@@ -218,6 +242,10 @@ class Printer:
             return self._call(f"lax.{op}", self._alike(operands))
         if op == "ne" and instruction.operands[0] == instruction.operands[1]:
             return self._call("jnp.isnan", operands[:1])
+        if op == "div" and not numbers and self._are_numbers(instruction.operands):
+            divisor = instruction.operands[1]
+            if not isinstance(divisor, Const) and divisor not in self._sizes:
+                return self._quotient_of_numbers(instruction)
         operation = OPERATIONS[op]
         if operation.kind == "array":
             dtype = self._dtype_text(instruction)
