@@ -317,6 +317,12 @@ CASES = {
         "jnp.linalg.inv",
         ("jnp.linalg.inv(x) @ y", "x @ y"),
     ),
+    "products so far along an open axis": Refused(
+        "# gradgen: shape x=(time, n)\n\ndef f(x):\n    return lax.cumprod(x, axis=0)\n",
+        "JAX has no derivative of 'cumprod' here",
+        "return lax.cumprod(",
+        ("x=(time, n)", "x=(4, n)"),
+    ),
 }  # fmt: skip
 
 

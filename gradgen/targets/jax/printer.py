@@ -128,7 +128,8 @@ class Printer:
                 self._sizes[instruction.target] = self._expression(instruction)
                 self._of_sizes.add(instruction.target)
                 continue
-            if OPERATIONS[instruction.op].infix and self._are_numbers(instruction.operands):
+            infix, variables = OPERATIONS[instruction.op].infix, instruction.variables
+            if infix and variables and self._are_numbers(instruction.operands):
                 self._of_sizes.add(instruction.target)
             if instruction.op == LOOP:
                 lines += self._loop(instruction)
