@@ -89,20 +89,20 @@ def check_formed(formed: Formed) -> None:
         path = Path(folder) / "model.py"
         path.write_text(formed.model.text, encoding="utf-8")
         settings = Settings(str(path), function=formed.target, budget=0.1)
-        front = open_front(settings)
-        made = generate_arrays if isinstance(front, ArrayFront) else generate_from
-        refused, outcome = None, None
+        refused, front, outcome = None, None, None
         try:
+            front = open_front(settings)
+            made = generate_arrays if isinstance(front, ArrayFront) else generate_from
             outcome = made(front, lambda status: None)
         except GradgenError as error:
             refused = error
-    wide = not front.trace.single
-    name, source = front.source.name, run_text(formed.model.text)
+    wide = front is None or not front.trace.single
+    source = run_text(formed.model.text)
     with jax.enable_x64(wide):
         function = source
         for part in (*formed.target.split("."), *(["__call__"] if formed.target == "Cell" else ())):
             function = getattr(function, part)
-        if outcome is None:
+        if front is None or outcome is None:
             assert refused is not None
             for taken in (_gradients, _tangents):
                 with suppress(NotImplementedError, TypeError, ValueError):
@@ -114,7 +114,7 @@ def check_formed(formed: Formed) -> None:
         except ValueError as error:  # a loop without an end that is known, which gradgen writes out
             assert "Reverse-mode differentiation does not work" in str(error)  # noqa: PT017
             return
-        found = _gradients(formed, getattr(run_text(outcome.text), name), source)
+        found = _gradients(formed, getattr(run_text(outcome.text), front.source.name), source)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(due), strict=True):
         finite = np.isfinite(other)
         room = (SPARE if wide else 1e-3) * np.abs(np.where(finite, other, 0.0)).max(initial=1.0)
