@@ -29,9 +29,7 @@ class Accumulation:
 
     def eliminate(self, vertex: int) -> None:
         """Eliminate an intermediate: join every edge into it with every edge out of it."""
-        self._edges = self._edges.without(
-            vertex, lambda left, right, *_: self._multiply(left, right), self._add
-        )
+        self._edges = self._edges.without(vertex, self._multiply, self._add)
 
     def front(self, source: int, target: int) -> None:
         """Front-eliminate an edge: c_k,source += c_k,target * c_target,source for all k.
@@ -110,7 +108,7 @@ class Accumulation:
             for target, (value,) in targets.items()
         }
 
-    def _multiply(self, left: int, right: int) -> int:
+    def _multiply(self, left: int, right: int, *_: int) -> int:
         kinds = self._kinds[left], self._kinds[right]
         return self._take("mul", left, right, product_kind(*kinds), is_free(*kinds))
 

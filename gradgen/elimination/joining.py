@@ -48,11 +48,7 @@ class Edges(Generic[T]):
             edges = dict(out[source])
             rights = edges.pop(vertex)
             for target in targets:
-                terms = list(edges.get(target, ()))
-                for left in lefts[target]:
-                    for right in rights:
-                        _add(terms, times(left, right, vertex, target), plus)
-                edges[target] = tuple(terms)
+                _join(edges, target, lefts[target], rights, vertex, times, plus)
             out[source] = edges
         for target in targets:
             into[target] = (into[target] - {vertex}) | sources
@@ -62,7 +58,7 @@ class Edges(Generic[T]):
         self,
         source: Vertex,
         target: Vertex,
-        times: Callable[[T, T], T],
+        times: Callable[[T, T, Vertex, Vertex], T],
         plus: Callable[[T, T], T | None],
     ) -> Edges[T]:
         """The edges when one is joined with all out of its target, and gone (Griewank and Walther,
@@ -71,11 +67,7 @@ class Edges(Generic[T]):
         edges = dict(out[source])
         rights = edges.pop(target)
         for k, lefts in sorted(out[target].items()):
-            terms = list(edges.get(k, ()))
-            for left in lefts:
-                for right in rights:
-                    _add(terms, times(left, right), plus)
-            edges[k] = tuple(terms)
+            _join(edges, k, lefts, rights, target, times, plus)
             into[k] |= {source}
         out[source] = edges
         into[target] -= {source}
@@ -89,7 +81,7 @@ class Edges(Generic[T]):
         self,
         source: Vertex,
         target: Vertex,
-        times: Callable[[T, T], T],
+        times: Callable[[T, T, Vertex, Vertex], T],
         plus: Callable[[T, T], T | None],
     ) -> Edges[T]:
         """The edges when one is joined with all into its source, and gone; with the last edge out
@@ -98,11 +90,7 @@ class Edges(Generic[T]):
         lefts = out[source][target]
         for k in sorted(into[source]):
             edges = dict(out[k])
-            terms = list(edges.get(target, ()))
-            for left in lefts:
-                for right in edges[source]:
-                    _add(terms, times(left, right), plus)
-            edges[target] = tuple(terms)
+            _join(edges, target, lefts, edges[source], source, times, plus)
             out[k] = edges
         into[target] = (into[target] - {source}) | into[source]
         out[source] = {t: terms for t, terms in out[source].items() if t != target}
@@ -128,6 +116,23 @@ def edges_of(
         {v: {t: tuple(terms) for t, terms in edges.items()} for v, edges in out.items()},
         {v: frozenset(sources) for v, sources in into.items()},
     )
+
+
+def _join(
+    edges: dict[Vertex, tuple[T, ...]],
+    target: Vertex,
+    lefts: Iterable[T],
+    rights: Iterable[T],
+    middle: Vertex,
+    times: Callable[[T, T, Vertex, Vertex], T],
+    plus: Callable[[T, T], T | None],
+) -> None:
+    """Add to the edge to a target the products of those to and from the vertex in the middle."""
+    terms = list(edges.get(target, ()))
+    for left in lefts:
+        for right in rights:
+            _add(terms, times(left, right, middle, target), plus)
+    edges[target] = tuple(terms)
 
 
 def _add(terms: list[T], term: T, plus: Callable[[T, T], T | None]) -> None:

@@ -159,7 +159,7 @@ class Eliminations:
         costs by the first objective, which is no peak."""
         price = 0
 
-        def times(left: Code, right: Code) -> Code:
+        def times(left: Code, right: Code, *_: Vertex) -> Code:
             nonlocal price
             found = self.prices.product(left, right)
             assert found is not None
