@@ -225,6 +225,11 @@ OF_DTYPE: dict[str, Function] = {
     "population_count": lambda x, *, dtype: (x % 2 ** _bits(dtype)).bit_count(),
     "clz": lambda x, *, dtype: _bits(dtype) - (x % 2 ** _bits(dtype)).bit_length(),
 }
+ON_INTEGERS = {
+    "population_count", "clz", "shift_left", "shift_right_logical", "shift_right_arithmetic",
+    "and", "or", "xor", "not",
+}  # fmt: skip
+"""Operations that are defined on integers and truth values alone."""
 
 
 # Elementary functions, on floats

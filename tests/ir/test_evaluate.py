@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from evaluating import evaluate, evaluate_code
+from numerics import ON_INTEGERS
 
 from gradgen.frontend.tracing.primitives import function_of
 from gradgen.ir.code import Const, Instruction
@@ -28,10 +29,6 @@ ATTRIBUTES = {
 NO_COUNTERPART = {
     "erf_inv", "digamma", "bessel_i0e", "bessel_i1e", "igamma", "igammac", "igamma_grad_a",
     "polygamma", "zeta", "regularized_incomplete_beta", "library", "derivative",
-}  # fmt: skip
-ON_INTEGERS = {
-    "population_count", "clz", "shift_left", "shift_right_logical", "shift_right_arithmetic",
-    "and", "or", "xor", "not",
 }  # fmt: skip
 ARITHMETIC = {
     "add", "sub", "mul", "div", "rem", "max", "min", "neg", "abs", "sign", "eq", "lt", "ge",

@@ -15,6 +15,7 @@ from generating import MODELS, STYLES, each, generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
+from numerics import ON_INTEGERS
 
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.operations import OPERATIONS
@@ -245,10 +246,6 @@ ATTRIBUTES: dict[str, tuple] = {
     "convert": (("from", "float"),),
 }
 OF_DTYPES = ("finfo", "convert_like")
-ON_INTEGERS = {
-    "population_count", "clz", "shift_left", "shift_right_logical", "shift_right_arithmetic",
-    "and", "or", "xor", "not",
-}  # fmt: skip
 
 
 # a copy only marks a call with a rule of its own; lowering removes it
