@@ -7,7 +7,7 @@ from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.elimination.array_graphs import blocked, whole_jacobian
 from gradgen.ir.array_module import ArrayJacobian
 from gradgen.ir.array_trace import ArrayTrace
-from gradgen.ir.emitted import stands_on
+from gradgen.ir.emitted import EMITTED_ON_ARRAYS
 from gradgen.ir.source import Source
 from gradgen.lowering.arrays import ArrayCode
 from gradgen.search.arrays.portfolio import Orders, modes
@@ -21,8 +21,9 @@ def jacobian_of(
     Only who names them gets them. Raises GradgenError, with the line of the operation, for a pair
     of an output and an input between which a Jacobian is never formed.
     """
-    asked = [name for name in settings.emit if "value_and_jacobian" in stands_on([name])]
-    asked = [name for name in asked if name != "value_and_grad"]
+    asked = [
+        name for name in settings.emit if "value_and_jacobian" in EMITTED_ON_ARRAYS[name].programs
+    ]
     if settings.emit == DEFAULT_FUNCTIONS or not asked:
         return None
     graph, sizes = whole_jacobian(trace), dict(trace.sizes)

@@ -10,7 +10,7 @@ from gradgen.config import Settings
 from gradgen.errors import GradgenError
 from gradgen.files import require_other_file, require_output, resolved
 from gradgen.frontend.reading.local_imports import needed_by
-from gradgen.ir.emitted import EmittedFunction
+from gradgen.ir.emitted import DEFAULT_FUNCTIONS, EmittedFunction
 from gradgen.ir.graph import Order
 from gradgen.ir.source import Source
 
@@ -63,13 +63,15 @@ def is_order(text: str) -> bool:
 def require_functions(
     source: Source, asked: Sequence[str], there: Sequence[EmittedFunction]
 ) -> None:
-    """Raise GradgenError where a module would have none of the functions that are asked for."""
-    if not there:
-        names = ", ".join(asked)
+    """Raise GradgenError where a module would lack a function that is asked for by name."""
+    names = {function.name for function in there}
+    missing = [] if tuple(asked) == DEFAULT_FUNCTIONS else [n for n in asked if n not in names]
+    if missing:
+        others = ",".join(name for name in asked if name in names) or "f,vjp"
         raise GradgenError(
-            f"'{source.function}' has no {names}",
+            f"'{source.function}' has no {', '.join(missing)}",
             hint="value_and_grad is there if the result is one scalar, forward and jvp where all "
-            "rules have tangents: ask for --emit f,vjp, or leave --emit out",
+            f"rules have tangents: ask for --emit {others}, or leave --emit out",
             path=source.path,
             line=source.position.line,
             column=source.position.column,

@@ -160,12 +160,9 @@ class ArrayModule:
     @property
     def functions(self) -> tuple[EmittedFunction, ...]:
         """The functions asked for, as far as there are any for arrays, and for this result."""
-        there = {"f": True, "vjp": True, "forward": self.jvp is not None}
-        there |= {"jvp": self.jvp is not None, "value_and_grad": self.gradient is not None}
-        whole = ("value_and_jacobian", "jacobian", "jacobian_entries")
-        there |= dict.fromkeys(whole, self.jacobian is not None)
-        there |= {"traces": self.traces is not None, HVP: self.second is not None}
-        return tuple(EMITTED_ON_ARRAYS[name] for name in self.emit if there.get(name, False))
+        there = self.programs.keys()
+        asked = (EMITTED_ON_ARRAYS[name] for name in self.emit)
+        return tuple(function for function in asked if there >= {*function.programs})
 
     @property
     def programs(self) -> dict[str, Program]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 STEP = "f"
 """The function that is called like the step function itself."""
@@ -151,7 +151,11 @@ _FUNCTIONS = (
         by_default=False,  # they need a state
     ),
 )  # fmt: skip
+EMITTED = {function.name: function for function in _FUNCTIONS}
+"""By name, in the order of the text."""
 _ON_ARRAYS = (
+    replace(EMITTED["value_and_grad"], programs=("gradient",)),
+    replace(EMITTED[HVP], programs=("hvp",)),
     EmittedFunction(
         "traces", ("traces_start", "traces", "traces_pulled"),
         takes=("traces", "primals"), returns=("result", "traces"),
@@ -165,8 +169,6 @@ _ON_ARRAYS = (
         by_default=False,
     ),
 )  # fmt: skip
-EMITTED = {function.name: function for function in _FUNCTIONS}
-"""By name, in the order of the text."""
 EMITTED_ON_ARRAYS = EMITTED | {function.name: function for function in _ON_ARRAYS}
 """Those of modules on arrays."""
 FUNCTIONS = tuple(

@@ -66,15 +66,16 @@ def test_imports_are_those_that_code_uses():
 
 
 @pytest.mark.parametrize("shapes", ["", "# gradgen: shape v=(n,) x=(n,)\n"])
-def test_a_module_of_no_function_is_refused(shapes: str, tmp_path: Path, trusted: None):
+def test_what_there_is_not_is_refused(shapes: str, tmp_path: Path, trusted: None):
     source, output = tmp_path / "step.py", tmp_path / "step_grad.py"
     source.write_text(f"{shapes}def step(v, x):\n    return 0.9 * v + x, v * x\n")
     run = CliRunner().invoke
     given = [str(source), "-o", str(output)]
-    refused = run(main, [*given, "--emit", "value_and_grad"])
-    assert (refused.exit_code, output.exists()) == (2, False)
-    line = shapes.count("\n") + 1
-    assert f"step.py:{line}:1: error: 'step' has no value_and_grad" in refused.output
-    assert "ask for --emit f,vjp" in refused.output
+    for asked, hint in [("value_and_grad", "f,vjp"), ("f,vjp,value_and_grad", "f,vjp")]:
+        refused = run(main, [*given, "--emit", asked])
+        assert (refused.exit_code, output.exists()) == (2, False)
+        line = shapes.count("\n") + 1
+        assert f"step.py:{line}:1: error: 'step' has no value_and_grad" in refused.output
+        assert f"ask for --emit {hint}, or" in refused.output
     assert run(main, [*given, "--emit", "f,vjp"]).exit_code == 0
     assert "def step_vjp(" in output.read_text()

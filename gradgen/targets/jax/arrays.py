@@ -58,18 +58,6 @@ _NOT_HERE = (
     "errors_body", "over_learned_body",
 )  # fmt: skip
 """What modules have only where it is asked for, or on neurons."""
-_STANDS_ON = {
-    "f": ("primal", "residuals", "backward"),
-    "forward": ("primal", "jvp"),
-    "vjp": ("primal", "vjp"),
-    "jvp": ("jvp",),
-    "value_and_grad": ("gradient",),
-    HVP: ("hvp",),
-    "traces": ("traces_start", "traces", "traces_pulled"),
-    **dict.fromkeys(
-        ("value_and_jacobian", "jacobian", "jacobian_entries"), ("value_and_jacobian",)
-    ),
-}
 
 
 def array_context(module: ArrayModule) -> Context:
@@ -78,7 +66,7 @@ def array_context(module: ArrayModule) -> Context:
     counts = {name: counted(module, program) for name, program in module.programs.items()}
     frame = module_frame(module, axes_in(trace.shapes))
     names: Mapping[Var, str] = frame.pop("by_variable")
-    needed = {name for f in module.functions for name in _STANDS_ON[f.name]}
+    needed = {name for f in module.functions for name in f.programs}
     programs, backward = without_twin(
         [
             _program(module, name, program, names, str(counts[name]))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import jinja2
 
 from gradgen.ir.array_module import ArrayModule
-from gradgen.ir.emitted import EMITTED
+from gradgen.ir.emitted import EMITTED, EmittedFunction
 from gradgen.ir.module import Module
 from gradgen.targets.jax.arrays import array_context
 from gradgen.targets.jax.context import module_context
@@ -25,35 +25,41 @@ _IN_CHECKOUT = _PACKAGED.parent.parent / "templates"
 
 def render(module: Module) -> str:
     """The text of the generated module."""
-    functions = [f"functions/{f.name}" for f in EMITTED.values() if f in module.functions]
-    return _rendered(module_context(module), functions)
+    return _rendered(module_context(module), module.functions, ["functions"])
 
 
 def render_arrays(module: ArrayModule) -> str:
     """The text of a generated module on arrays."""
-    names = [name for name in EMITTED if name in {f.name for f in module.functions}]
-    own = (
-        "f", "value_and_grad", "value_and_jacobian", "jacobian", "jacobian_entries", "hvp",
-        "traces",
-    )  # fmt: skip
-    functions = [f"arrays/{name}" if name in own else f"functions/{name}" for name in names]
-    return _rendered(array_context(module), functions, "arrays/plumbing")
+    context, folders = array_context(module), ["arrays", "functions"]
+    return _rendered(context, module.functions, folders, "arrays/plumbing")
 
 
-def _rendered(context: Context, functions: Sequence[str], *plumbing: str) -> str:
+def _rendered(
+    context: Context,
+    functions: Iterable[EmittedFunction],
+    folders: Sequence[str],
+    *plumbing: str,
+) -> str:
+    """The text with these functions, each by the template in the first folder that has one."""
     environment = _environment()
 
-    def rendered(template: str, context: Context) -> str:
-        return environment.get_template(f"{template}.py.jinja").render(context)
+    def rendered(context: Context, *templates: str) -> str:
+        names = [f"{template}.py.jinja" for template in templates]
+        return environment.select_template(names).render(context)
 
-    asked = [rendered(function, context) for function in functions]
-    asked += [rendered("program", program) for program in context["programs"]]
+    names = {function.name for function in functions}
+    asked = [
+        rendered(context, *(f"{folder}/{name}" for folder in folders))
+        for name in EMITTED
+        if name in names
+    ]
+    asked += [rendered(program, "program") for program in context["programs"]]
     # what takes arguments apart and puts results together is there whoever calls it
     always = "_flatten" if context["plain"] else "_flatten, _result"
     definitions = [*asked, *called_helpers([*asked, always], _helpers(context, *plumbing))]
     imports = own_imports(definitions) | set(map(users_import, context["imported"]))
     arranged = {"definitions": definitions, "imports": sort_imports(imports)}
-    text = rendered("module", context | arranged)
+    text = rendered(context | arranged, "module")
     return seal(settle(text.rstrip("\n") + "\n"))
 
 
