@@ -353,6 +353,15 @@ def f(x):
 def f(x):
     return jnp.var(x, ddof=1)
 """,
+    "numbers computed of sizes": """
+# gradgen: shape x=(batch, n)
+
+def f(x):
+    share = 1 / x.shape[1]
+    mean = jnp.sum(x * x) * (1.0 / (x.shape[0] * x.shape[1]))
+    floored = jnp.maximum(x * x, 1.0 / x.shape[0])
+    return mean + share * jnp.tanh(x), x * (2.0 / x.shape[0] + 1.0), floored * (1 - share)
+""",
     "a mask in front of what is infinite": """
 # gradgen: shape y=(..., 2) x=(...,)
 

@@ -176,9 +176,13 @@ class _Costs:
         return _WEIGHTS.get(kind, 1) * elements
 
     def is_made(self, variable: Var) -> bool:
-        """Whether it is an array that is made of nothing but sizes and numbers."""
+        """Whether it is an array that is made of nothing but sizes and numbers, or a number of
+        Python that is computed from these."""
         found = self._definitions.get(variable)
-        return found is not None and OPERATIONS[found.op].kind == "array" and not found.variables
+        if found is None or found.variables:
+            of_sizes = found is not None and found.dtype == "weak" and OPERATIONS[found.op].infix
+            return bool(of_sizes) and all(map(self.is_made, found.variables))
+        return OPERATIONS[found.op].kind == "array"
 
     def is_many(self, variable: Var) -> bool:
         """Whether it is a loop, of which results are kept one by one."""

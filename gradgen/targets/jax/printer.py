@@ -73,6 +73,8 @@ class Printer:
         self._ties = tie_rules(program.instructions, self._inline)
         self._in_ties = {part for rule in self._ties.values() for part in rule.parts}
         self._pending: dict[Var, Text] = {}
+        self._bare: dict[Var, Text] = {}
+        """What is written in place of a conversion where the dtype is that of the other operand."""
         self._lines: dict[Var, frozenset[int]] = {}
         """Of the source, for what is written in place."""
         self._at: dict[Var, int | None] = {i.target: i.line for i in program.instructions}
@@ -223,6 +225,13 @@ class Printer:
         """Whether operands are numbers of Python, which computes with them."""
         return all(isinstance(a, Const) or a in self._of_sizes for a in operands)
 
+    def _beside_each_other(self, operands: Sequence[Atom]) -> list[Text]:
+        """Both operands of a sign: a number of Python takes the dtype of what it meets."""
+        bare = [a for a in operands if isinstance(a, str) and a in self._bare]
+        if len(bare) == 1 and not self._are_numbers([a for a in operands if a not in bare]):
+            return [self._bare.get(a) or self._operand(a) for a in operands]
+        return [self._operand(a) for a in operands]
+
     def _quotient_of_numbers(self, instruction: Instruction) -> Text:
         """Python raises where the divisor is zero, as a number of samples less one may be."""
         above, (left, right) = instruction.operands[0], map(self._operand, instruction.operands)
@@ -254,7 +263,7 @@ class Printer:
             return spelled(instruction, operands, dtype, as_source=as_source)
         if operation.infix and not numbers:
             sign, binding = operation.infix, BINDING[operation.infix]
-            left, right = operands
+            left, right = self._beside_each_other(instruction.operands)
             if binding == COMPARISON:
                 return Text(f"{left.within(OR)} {sign} {right.within(OR)}", binding)
             return Text(f"{left.within(binding)} {sign} {right.within(binding + 1)}", binding)
@@ -348,6 +357,8 @@ class Printer:
             target = self._dtype_of(self._references[instruction.target])
         else:
             target = dtype if dtype in ("int", "bool") else f"jnp.{dtype}"
-        if constant:
+        if constant or instruction.operands[0] in self._of_sizes:
+            if instruction.target in self._inline and dtype == "float":
+                self._bare[instruction.target] = operand
             return Text(f"jnp.asarray({operand.text}, {target})")
         return Text(f"{operand.within(ATOM)}.astype({target})")
