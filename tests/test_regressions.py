@@ -19,6 +19,34 @@ from jax import lax
 from jax.scipy import special
 """
 
+CANCELS_AT_ONE_POINT = """
+def step(i, w):
+    a2 = 1.0 / (jnp.abs((1.0 + i) * jnp.pi) + 1.0)
+    a3 = jax.vjp(lambda y: jnp.arcsin(jnp.clip(y % 2.0, -1.0, 1.0)), a2)[1](0.5 * a2)[0]
+    a4 = 0.9 * a2 + a2
+    a5 = 0.9 * a4 + a4
+    a6 = a5 - 0.1 * a5 * a5
+    a7 = jnp.tanh(a6 + a2)
+    a8 = a7 - 0.1 * a4 * a7
+    a9 = a8 - 0.1 * a2 * a8
+    a10 = 0.9 * a9 + a3 / (1.0 + jnp.abs(a3))
+    a11 = a10 - 0.1 * a10 * a10
+    a13 = lax.while_loop(lambda c: c[0] < 0, lambda c: (c[0] + 1, 0.5 * c[1]), (0, a11))[1]
+    a14 = jnp.tanh((a10 - 2 * a6) * a9)
+    a15 = jnp.tanh(a5 + a7)
+    a16 = 0.9 * a15 + jnp.tanh(a13)
+    a17 = 0.9 * a16 + a6
+    a18 = a17 - 0.1 * a16 * a17
+    a19 = jnp.tanh(a18 + a17)
+    a20 = jnp.tanh(a19 + a9)
+    a21 = jnp.tanh(a20 + a14)
+    a22 = jnp.tanh(a21 + a19)
+    a23 = a22 - 0.1 * a20 * a22
+    a24 = 0.9 * a23 + a20
+    a26 = jnp.tanh(a24 + a7)
+    return a26
+"""
+
 MODELS = {
     "a loop that is never run makes strong what it carries": """
 def step(i, w, v):
@@ -264,6 +292,28 @@ def test_what_cancels_everywhere_is_zero(tmp_path):
         "import jax.numpy as jnp\n\n"
         "def step(v, w):\n    y = jnp.tanh(v + w) + 2.0\n    return y / y, 0.9 * v\n"
     )
+    assert generate(Settings(str(model)), lambda what: None).report.exact
+
+
+def test_jaxs_own_products_where_all_others_overflow(tmp_path):
+    # 200 exp(200 y) is beyond float32 where the derivative of tanh is zero already
+    model = tmp_path / "model.py"
+    model.write_text(
+        f"{HEADER}\n"
+        "@jax.custom_vjp\ndef spike(v):\n    return jnp.where(v > 0.0, 1.0, 0.0)\n\n"
+        "spike.defvjp(lambda v: (spike(v), v), lambda v, g: (g / (1.0 + jnp.abs(v)) ** 2,))\n\n"
+        "def step(v):\n"
+        "    u = lax.cond(v < 1.0, lambda y: jnp.tanh(jnp.exp(200.0 * y)), lambda y: 1.5 * y, v)\n"
+        "    return 0.9 * v + spike(-u - 1.0)\n"
+    )
+    assert generate(Settings(str(model)), lambda what: None).report.exact
+
+
+@pytest.mark.full
+def test_derivatives_that_cancel_at_one_point_alone_verify(tmp_path):
+    # 1e7 of 1 + 1e7 beside a tie, in forward mode alone, in front of a long path
+    model = tmp_path / "model.py"
+    model.write_text(f"{HEADER}\n{CANCELS_AT_ONE_POINT}")
     assert generate(Settings(str(model)), lambda what: None).report.exact
 
 

@@ -11,7 +11,12 @@ from gradgen.compile.front import Front, of_neurons, open_front
 from gradgen.compile.graphs import graph_of
 from gradgen.compile.ordering import orders_for
 from gradgen.compile.outputs import require_functions
-from gradgen.compile.programs import candidates, replay, with_other_products
+from gradgen.compile.programs import (
+    candidates,
+    replay,
+    with_jaxs_products,
+    with_other_products,
+)
 from gradgen.compile.status import Status
 from gradgen.compile.verdict import asking_about, couples_neurons, inexact, judge
 from gradgen.config import Settings
@@ -173,6 +178,7 @@ def _batches(
         first = [kept] if best == kept.recipe else [replay(front, graph, best), kept]
         found = dearer_last([*first, *found], settings.objective)
     yield found
+    yield with_jaxs_products(front, graph, found)
 
 
 def _kept(recorded: Recipe | None, kept: Module | None, chosen: Module) -> Kept:

@@ -113,6 +113,17 @@ def with_other_products(front: Front, graph: LinearGraph, recipe: Recipe) -> lis
     return [programs.module(changed) for changed in recipes]
 
 
+def with_jaxs_products(front: Front, graph: LinearGraph, modules: Sequence[Module]) -> list[Module]:
+    """Modules that are not rewritten, with vector products taken in JAX's own ways.
+
+    They are for where all others overflow and JAX does not.
+    """
+    programs = _Programs(front, graph)
+    given = [module.recipe for module in modules if not module.rewritten]
+    plain = [replace(r, vjp="reverse", jvp="forward", hvp=r.hvp and "forward") for r in given]
+    return [programs.module(recipe) for recipe in plain if recipe not in given]
+
+
 def replay(front: Front, graph: LinearGraph, recipe: Recipe) -> Module:
     """The module that a recipe gives, without a search.
 
@@ -194,7 +205,9 @@ class _Programs:
         )
 
     def _passes(self, vjp: Derivative, recipe: Recipe) -> Passes:
-        products = vjp.chosen.program, select_last(vjp.forward.program)
+        products = [vjp.chosen.program]
+        if recipe.rewriting is not None or recipe.vjp != "reverse":
+            products.append(select_last(vjp.forward.program))
         settings = self._front.settings
         passes = split(products, self._trace, settings.residuals, settings.objective.prices)
         if recipe.rewriting is None:

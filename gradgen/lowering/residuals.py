@@ -179,10 +179,12 @@ class _Costs:
         """Whether it is an array that is made of nothing but sizes and numbers, or a number of
         Python that is computed from these."""
         found = self._definitions.get(variable)
-        if found is None or found.variables:
-            of_sizes = found is not None and found.dtype == "weak" and OPERATIONS[found.op].infix
-            return bool(of_sizes) and all(map(self.is_made, found.variables))
-        return OPERATIONS[found.op].kind == "array"
+        if found is None:
+            return False
+        if not found.variables:
+            return OPERATIONS[found.op].kind == "array"
+        of_numbers = found.dtype == "weak" and OPERATIONS[found.op].infix != ""
+        return of_numbers and all(map(self.is_made, found.variables))
 
     def is_many(self, variable: Var) -> bool:
         """Whether it is a loop, of which results are kept one by one."""

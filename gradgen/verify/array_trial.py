@@ -268,7 +268,9 @@ class Trial:
         """How far so many runs with other roundings move each of JAX's results at most; mapping
         does, too."""
         call = self._calls[sample]
-        runs: list[Results] = [moved(self._source, one, *call) for one in draw_signs(count)]
+        runs: list[Results] = [
+            moved(self._source, *call, signs=one, with_arguments=True) for one in draw_signs(count)
+        ]
         if self._source_mapped is not None:
             row = _row(self._source_mapped, sample)
             runs.append(jax.tree.map(apart, due, row))

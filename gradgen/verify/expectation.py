@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gradgen.verify.floats import Array
+from gradgen.verify.floats import Array, epsilon
 from gradgen.verify.oracle import Reference
-from gradgen.verify.rule import Expected
+from gradgen.verify.rule import OWN, ULPS, Expected
 
 _OfJacobian = Callable[[Array], Array]
 
@@ -28,6 +28,8 @@ class Expectation:
     """(points,): whether a point was made to lie on or beside a tie."""
     skipped: Array
     """(points,): whether a point is left out."""
+    moves: Callable[[], Array]
+    """How far roundings move the reference, in the shape of the scale."""
 
     def entries(self) -> Expected:
         """The Jacobian, (float outputs, differentiated inputs, points)."""
@@ -51,6 +53,7 @@ class Expectation:
             self.scale[:, :, points],
             self.on_tie[points],
             self.skipped[points],
+            lambda: self.moves()[:, :, points],
         )
 
     def without(self, points: Array) -> Expectation:
@@ -58,6 +61,11 @@ class Expectation:
         skipped = self.skipped.copy()
         skipped[points] = True
         return replace(self, skipped=skipped)
+
+    def measured(self, dtype: str) -> Expectation:
+        """The expectation with scales that are no less than what roundings are seen to come of."""
+        seen = OWN / ULPS * self.moves() / epsilon(dtype)
+        return replace(self, scale=np.fmax(self.scale, seen))
 
     def _expected(self, of_jacobian: _OfJacobian, scale: Array) -> Expected:
         with np.errstate(all="ignore"):

@@ -43,6 +43,11 @@ class Ledger:
     lost: set[int] = field(default_factory=set)
     """The points at which a derivative is not finite that is in one of JAX's modes."""
 
+    def copy(self) -> Ledger:
+        """The same, to be written on."""
+        tallies, failures, lost = dict(self.tallies), [*self.failures], {*self.lost}
+        return replace(self, tallies=tallies, failures=failures, lost=lost)
+
     def same_values(
         self, name: str, population: Population, values: Any, outputs: Sequence[Any]
     ) -> None:

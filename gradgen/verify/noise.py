@@ -42,13 +42,15 @@ class Pair(NamedTuple):
     near: Any
 
 
-def moved(program: Program, signs: Array, *arguments: Any) -> Any:
-    """How far the leaves of a program's result move, by random signs and its arguments.
+def moved(program: Program, *arguments: Any, signs: Array, with_arguments: bool = False) -> Any:
+    """How far the leaves of a program's result move, by random signs.
 
-    Comparisons keep their outcomes.
+    Comparisons keep their outcomes. What goes in may be rounded, too.
     """
     mover = _Mover(signs)
-    given = [Pair(leaf, mover.move(leaf)) for leaf in jax.tree.leaves(arguments)]
+    given = jax.tree.leaves(arguments)
+    if with_arguments:
+        given = [Pair(leaf, mover.move(leaf)) for leaf in given]
     found = program.run(given, mover.apply)
     with np.errstate(invalid="ignore"):
         return program.unflatten([apart(*_pair(value)) for value in found])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -14,9 +14,12 @@ import numpy as np
 from gradgen.errors import error_in
 from gradgen.verify.eager import Program
 from gradgen.verify.floats import Array, widest
+from gradgen.verify.noise import draw_signs, moved
 from gradgen.verify.points import Range
 from gradgen.verify.subject import Called, arrays, result_leaves
 
+_RUNS = 4
+"""How often roundings are drawn."""
 _AT_ONCE = 8
 """Along so many directions derivatives are taken together: of every source, so that the operations
 have the same shapes."""
@@ -80,6 +83,10 @@ _PRODUCTS: dict[str, _Product] = {
 """By mode: Jacobian-vector products, vector-Jacobian products, and the former of the latter."""
 
 
+_Run = Callable[..., Any]
+"""What is made of a program and its arguments."""
+
+
 class Oracle:
     """The source's values and Jacobians in one dtype, traced for a number of points."""
 
@@ -131,6 +138,16 @@ class Oracle:
             return products
         return self._along("reverse", leaves, cotangents)[1]
 
+    def moves(self, leaves: Sequence[Array]) -> Array:
+        """How far roundings move the Jacobians at most: (outputs, inputs, points)."""
+        found = [
+            self._jacobian(mode, leaves, partial(moved, signs=signs))[1]
+            for mode in self.modes
+            for signs in draw_signs(_RUNS)
+        ]
+        most: Array = np.max([np.where(np.isfinite(one), one, 0.0) for one in found], axis=0)
+        return most
+
     def left_out(
         self, leaves: Sequence[Array], reference: Reference, stated: Sequence[Range | None]
     ) -> Array:
@@ -149,7 +166,9 @@ class Oracle:
         ]
         return np.asarray(broken & ~self(moved).broken)
 
-    def _jacobian(self, mode: str, leaves: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
+    def _jacobian(
+        self, mode: str, leaves: Sequence[Array], run: _Run = Program.__call__
+    ) -> tuple[tuple[Array, ...], Array]:
         """The outputs, and (float outputs, differentiated inputs, points)."""
         points, directions = len(leaves[0]), len(self._vectors(mode))
         outputs: tuple[Array, ...] = ()
@@ -157,14 +176,14 @@ class Oracle:
         repeated = [np.tile(leaf, _AT_ONCE) for leaf in leaves]
         for first in range(0, directions, _AT_ONCE):
             basis = np.eye(_AT_ONCE, directions, first).T.repeat(points, axis=1)
-            outputs, products = self._along(mode, repeated, basis)
+            outputs, products = self._along(mode, repeated, basis, run)
             rows.append(products.reshape(len(products), _AT_ONCE, points))
         jacobian = np.concatenate(rows, axis=1)[:, :directions]
         values = tuple(output[:points] for output in outputs)
         return values, jacobian if mode == "forward" else jacobian.swapaxes(0, 1)
 
     def _along(
-        self, mode: str, leaves: Sequence[Array], vectors: Array
+        self, mode: str, leaves: Sequence[Array], vectors: Array, run: _Run = Program.__call__
     ) -> tuple[tuple[Array, ...], Array]:
         """The outputs, and products with a vector (directions, points) at each point."""
         if mode not in self._programs:
@@ -175,7 +194,7 @@ class Oracle:
             np.resize(vector, like.shape).astype(like.dtype)
             for vector, like in zip(vectors, self._vectors(mode), strict=True)
         ]
-        outputs, products = self._programs[mode](arrays(given), arrays(along))
+        outputs, products = run(self._programs[mode], arrays(given), arrays(along))
         return (
             tuple(np.asarray(output)[:rows] for output in outputs),
             np.array([widest(product)[:rows] for product in products]),

@@ -12,6 +12,8 @@ from gradgen.verify.floats import Array, largest, ulp
 ULPS = 8
 """How far a derivative may be from the reference, in units in the last place of its scale."""
 
+OWN = 4
+"""By how much more than roundings move JAX's own result a derivative may be off."""
 _CANCELLATION = 4096
 """By how much the scale may exceed a derivative without forgiving too much."""
 _TIGHT = 1 / 16

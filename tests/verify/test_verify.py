@@ -409,12 +409,20 @@ def test_a_product_that_vanishes_in_one_order_alone_is_no_fault(tmp_path: Path) 
     assert report.exact, report.pretty()
 
 
-@pytest.mark.parametrize("line", ["u / (1.0 + jnp.exp(-v / w))", "jnp.exp(-(v - u) / w)"])
+@pytest.mark.parametrize(
+    ("ranges", "line"),
+    [
+        ("v=30:90 u=1:2 w=0.9:1.1", "u / (1.0 + jnp.exp(-v / w))"),
+        ("v=30:90 u=1:2 w=0.9:1.1", "jnp.exp(-(v - u) / w)"),
+        ("v=1:4 u=8:12 w=0.9:1.1", "w * jnp.exp(u * (v / 3.8))"),
+    ],
+)
 def test_roundings_on_arrays_that_exponentials_amplify_are_no_fault(
-    tmp_path: Path, line: str
+    tmp_path: Path, ranges: str, line: str
 ) -> None:
-    """XLA divides by a w that neurons share by its reciprocal, in the one text or in the other."""
-    head = ["import jax.numpy as jnp", "# gradgen: range v=30:90 u=1:2 w=0.9:1.1"]
+    """XLA divides by what neurons share, a number too, by its reciprocal: in the one text or in the
+    other, on arrays or on a single neuron."""
+    head = ["import jax.numpy as jnp", f"# gradgen: range {ranges}"]
     found = generate_text(tmp_path, [*head, f"def step(v, u, w): return {line}, v / 3.0 / u"])
     due = subject_of(found.front, found.module, found.text)
     with asking(due, ranges=ranges_of(found.front), points=300) as (one,):

@@ -385,7 +385,10 @@ def test_roundings_are_forgiven_where_jax_has_them_too() -> None:
 
     x = np.float32([1.0, 2.0])
     program = Program(cancels, x)
-    own = max(float(moved(program, signs, x)[0].max()) for signs in draw_signs(4))
+    own = max(
+        float(moved(program, x, signs=signs, with_arguments=True)[0].max())
+        for signs in draw_signs(4)
+    )
     unit = 1e4 * 2.0**-23
     assert unit / 2 < own < 4 * unit
     due = np.asarray(cancels(x)[0])
@@ -401,7 +404,7 @@ def test_comparisons_keep_their_outcome_when_results_are_moved() -> None:
     x = np.float32([1.1, 1.1, 0.3])
     program = Program(ties, x)
     for signs in draw_signs(4):
-        assert float(moved(program, signs, x)[0].max()) < 1e-5
+        assert float(moved(program, x, signs=signs, with_arguments=True)[0].max()) < 1e-5
 
 
 def test_the_largest_number_is_moved_as_itself() -> None:
@@ -411,7 +414,7 @@ def test_the_largest_number_is_moved_as_itself() -> None:
     x = np.float32([3e12, -1e12, 2.9e12])
     program = Program(entropy, x)
     for signs in draw_signs(4):
-        away, infinite = moved(program, signs, x)
+        away, infinite = moved(program, x, signs=signs, with_arguments=True)
         assert float(away.max()) < 1e-6 * 3e12
         assert not np.isnan(np.asarray(infinite[1]))
 

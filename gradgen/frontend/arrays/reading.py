@@ -16,6 +16,7 @@ from gradgen.frontend.arrays import moving
 from gradgen.frontend.arrays.dims import shape_of
 from gradgen.frontend.arrays.expansions import expansion_of
 from gradgen.frontend.tracing import jax_compat, primitives
+from gradgen.frontend.tracing.blame import outside
 from gradgen.frontend.tracing.jax_compat import CALLS, REMATERIALISED, RULED, Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard
 from gradgen.ir.builder import Builder
@@ -415,13 +416,13 @@ class Reading:
         self,
         eqn: Eqn,
         message: str | None = None,
-        hint: str = "compute this outside the function, and pass the result as an argument",
+        hint: str | None = None,
     ) -> GradgenError:
         """The error for an equation that cannot be read, at its source line."""
         place = self._place(eqn)
         return GradgenError(
             message or f"the primitive '{eqn.primitive.name}' is not supported in arrays",
-            hint=hint,
+            hint=hint or outside(eqn, "function"),
             path=self.source.path,
             line=place[-1].line if place else self.source.position.line,
             column=place[-1].column if place else 0,

@@ -22,6 +22,13 @@ LineOf = Callable[[str, int], int | None]
 """The line of a text for one of executed code, by its file; None if that is of something else."""
 
 
+def outside(eqn: jax_compat.Eqn, function: str) -> str:
+    """The hint for an operation that a function is to do without."""
+    if not eqn.outvars:
+        return f"take this out of the {function}: nothing that it returns hangs on it"
+    return f"compute this outside the {function}, and pass the result as an argument"
+
+
 @contextmanager
 def users_code(
     path: str | None,

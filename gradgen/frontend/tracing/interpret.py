@@ -15,7 +15,7 @@ import numpy as np
 
 from gradgen.errors import GradgenError
 from gradgen.frontend.tracing import jax_compat, primitives
-from gradgen.frontend.tracing.blame import users_code
+from gradgen.frontend.tracing.blame import outside, users_code
 from gradgen.frontend.tracing.jax_compat import Aval, Eqn
 from gradgen.frontend.tracing.tape import Guard, Tape
 from gradgen.ir import algebra
@@ -255,9 +255,7 @@ class Interpreter:
         place = place or self.place(eqn)
         if message is None:
             message = f"the primitive '{eqn.primitive.name}' is not supported"
-            hint = (
-                hint or "compute this outside the step function, and pass the result as an argument"
-            )
+            hint = hint or outside(eqn, "step function")
         return GradgenError(
             message,
             hint=hint,

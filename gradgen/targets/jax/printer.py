@@ -73,7 +73,7 @@ class Printer:
         self._ties = tie_rules(program.instructions, self._inline)
         self._in_ties = {part for rule in self._ties.values() for part in rule.parts}
         self._pending: dict[Var, Text] = {}
-        self._bare: dict[Var, Text] = {}
+        self._bare: dict[Atom, Text] = {}
         """What is written in place of a conversion where the dtype is that of the other operand."""
         self._lines: dict[Var, frozenset[int]] = {}
         """Of the source, for what is written in place."""
