@@ -138,6 +138,107 @@ def test_what_is_static_or_constant_is_guarded() -> None:
         jax.grad(lambda tau: step(kind(tau_w=tau), *given)[1])(jnp.array(90.0))
 
 
+HOLDERS = """
+class Plain:
+    def __init__(self, size=1, mode="soft"):
+        self.size, self.mode, self.taken, self.scale = size, mode, {"gain": 1}, 2.0
+
+    def step(self, v):
+        gain = getattr(self, "tak" + "en")["gain"]
+        return jnp.tanh(v * self.scale) * gain if self.mode is not None else v
+
+
+class Outer:
+    def __init__(self):
+        self.count, self.inner, self.scale = 3, Plain(), 0.5
+
+    def step(self, v):
+        return self.inner.step(v) * self.scale
+
+
+class ByName:
+    def __init__(self):
+        self.size, self.mode, self.scale = 1, "soft", 2.0
+
+    def step(self, v):
+        return vars(self)["scale"] * v
+
+
+@dataclass(frozen=True)
+class Frozen:
+    size: int = 1
+    mode: str = "soft"
+    scale: float = 2.0
+
+    def step(self, v):
+        return jnp.tanh(v) * (self.scale if self.mode == "soft" else 1.0)
+
+
+class Module(eqx.Module):
+    scale: jax.Array
+    size: int = eqx.field(static=True)
+    act: str = eqx.field(static=True)
+
+    def __init__(self):
+        self.scale, self.size, self.act = jnp.ones(()), 1, "tanh"
+
+    def step(self, v):
+        return v * self.scale + getattr(jnp, self.act)(v)
+
+
+class Compiled(eqx.Module):
+    scale: jax.Array
+    size: int = eqx.field(static=True)
+
+    def __init__(self):
+        self.scale, self.size = jnp.ones(()), 1
+
+    @eqx.filter_jit
+    def step(self, v):
+        return v * self.scale
+
+
+class Comparing(Plain):
+    def step(self, v):
+        return v * self.scale * (2.0 if self == self else 1.0)
+
+    def __eq__(self, other):
+        return self.__dict__ == other.__dict__
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "read"),
+    [
+        ("Plain", {"mode", "taken"}),
+        ("Outer", {"inner.mode", "inner.taken"}),
+        ("ByName", {"size", "mode"}),
+        ("Frozen", {"mode"}),
+        ("Module", {"act"}),
+        ("Compiled", {"size"}),
+        ("Comparing", {"size", "mode", "taken"}),
+    ],
+)
+@pytest.mark.parametrize("shapes", [(), (("shape", "v=(n,)"),)], ids=["neuron", "arrays"])
+def test_what_is_never_read_is_not_bound(
+    kind: str, read: set[str], shapes: tuple[tuple[str, str], ...], tmp_path: Path
+) -> None:
+    imports = "from dataclasses import dataclass\nimport equinox as eqx\n"
+    front = opened(tmp_path, imports + HOLDERS, f"{kind}.step", directives=shapes)
+    bound = {b.path.removeprefix("self.") for a in front.trace.arguments for b in a.bound}
+    assert bound == read
+
+
+def test_objects_that_differ_in_what_is_never_read(tmp_path: Path) -> None:
+    text = HOLDERS.partition("class Outer")[0]
+    (tmp_path / "source.py").write_text(f"{HEADER}{text}")
+    step = generate(tmp_path / "source.py", function="Plain.step").function()
+    kind = runpy.run_path(str(tmp_path / "source.py"))["Plain"]
+    assert step(kind(size=5), 0.25) == kind(size=5).step(jnp.float32(0.25))
+    with pytest.raises(ValueError, match=r"generated with self.mode=soft, not None"):
+        step(kind(mode=None), 0.25)
+
+
 def test_an_object_that_is_returned_is_a_copy_with_the_next_state() -> None:
     generated = made("equinox_own_state.py")
     kind = names_of(generated)["Integrator"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gradgen.compile.array_refusals import require_known_search
@@ -18,9 +19,10 @@ from gradgen.frontend.arrays.proposal import shapes_of_code
 from gradgen.frontend.arrays.stated import Stated, read_stated, with_sizes
 from gradgen.frontend.arrays.trace import trace_arrays, what_it_does
 from gradgen.frontend.recurrence import find_recurrence
-from gradgen.frontend.tracing.others import with_closed
-from gradgen.frontend.tracing.owner import with_assigned
+from gradgen.frontend.tracing.others import Doing, with_closed
+from gradgen.frontend.tracing.owner import as_written, with_assigned
 from gradgen.frontend.tracing.signature import Signature
+from gradgen.frontend.tracing.unread import without_unread
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.emitted import HVP
 from gradgen.ir.source import Source
@@ -69,7 +71,12 @@ def array_front(settings: Settings, opened: Opened, signature: Signature) -> Arr
         found = directive_of(signature, stated)
     stated = with_sizes(opened.source, stated)
     source, function = opened.source, opened.function
-    signature = with_closed(source, signature, lambda s: what_it_does(source, function, s, stated))
+
+    def done(function: Callable[..., Any], signature: Signature) -> Doing:
+        return what_it_does(source, function, signature, stated)
+
+    signature = with_closed(source, signature, partial(done, function))
+    signature = without_unread(signature, partial(done, as_written(function)))
     trace = trace_arrays(source, function, signature, stated)
     require_loops(settings, opened.source, loops=bool(trace.loops))
     require_any_front(opened.source, opened.function, signature, stated, trace)

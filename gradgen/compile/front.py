@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gradgen.compile.array_front import ArrayFront, array_front, read_off
@@ -19,12 +20,13 @@ from gradgen.frontend.tracing.arguments import read_signature
 from gradgen.frontend.tracing.blame import calling
 from gradgen.frontend.tracing.gradient import gradient_of, require_number, trace_gradient
 from gradgen.frontend.tracing.integers import with_numbers
-from gradgen.frontend.tracing.others import what_it_does, with_closed
-from gradgen.frontend.tracing.owner import with_assigned
+from gradgen.frontend.tracing.others import Doing, what_it_does, with_closed
+from gradgen.frontend.tracing.owner import as_written, with_assigned
 from gradgen.frontend.tracing.population import spans_neurons
 from gradgen.frontend.tracing.signature import Signature
 from gradgen.frontend.tracing.stacks import with_arrays_apart
 from gradgen.frontend.tracing.trace import trace
+from gradgen.frontend.tracing.unread import without_unread
 from gradgen.ir.emitted import HVP, stands_on
 from gradgen.ir.pytree import with_parts
 from gradgen.ir.source import Source
@@ -168,7 +170,12 @@ def _front_of(settings: Settings, opened: Opened, signature: Signature) -> Front
     if apart is not function:
         # what returns a state in an array takes it in one
         function, signature = apart, _with_any_parts(signature)
-    signature = with_closed(source, signature, lambda s: what_it_does(source, function, s))
+
+    def done(function: Callable[..., Any], signature: Signature) -> Doing:
+        return what_it_does(source, function, signature)
+
+    signature = with_closed(source, signature, partial(done, function))
+    signature = without_unread(signature, partial(done, as_written(function)))
     traced = trace(source, function, signature)
     require_loops(settings, source, loops=False)
     working = "float32" if traced.single else "float64"

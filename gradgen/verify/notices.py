@@ -9,6 +9,9 @@ import numpy as np
 from gradgen.verify.expectation import Expectation
 from gradgen.verify.subject import Subject
 
+_SHOWN = 8
+"""So many numbers of a point are shown at most."""
+
 Point = tuple[tuple[str, str], ...]
 
 
@@ -31,7 +34,8 @@ def notices(
         zero &= ((mode == 0) | ~finite).all(2)
     if broken.any():
         row = int(np.flatnonzero(broken)[0])
-        shown = ", ".join(f"{path}={value.split(' ')[0]}" for path, value in point(row))
+        leaves = [f"{path}={value.split(' ')[0]}" for path, value in point(row)]
+        shown = ", ".join([*leaves[:_SHOWN], *(["..."] if leaves[_SHOWN:] else [])])
         yield (
             f"JAX's derivative is not finite at {int(broken.sum())} of {int(random.sum())} "
             f"random points in {dtype}, for example at {shown}"
@@ -42,10 +46,12 @@ def notices(
             f"{left_out} of {len(random)} points in {dtype} are left out, as JAX's derivative is "
             "finite in no mode there and no range is stated (--range)"
         )
-    for k, position in enumerate(subject.floats):
-        if zero[k].all():
-            path = subject.module.trace.outputs[position].path
-            yield f"the derivative of output {path} is zero throughout"
-    for k, position in enumerate(subject.wrt):
-        if zero[:, k].all():
-            yield f"the derivative with respect to {subject.paths[position]} is zero throughout"
+    outputs = [subject.module.trace.outputs[k].path for k in subject.floats]
+    inputs = [subject.paths[k] for k in subject.wrt]
+    for what, names, none in (
+        ("of output", outputs, zero.all(1)),
+        ("with respect to", inputs, zero.all(0)),
+    ):
+        if none.any():
+            named = ", ".join(name for name, nowhere in zip(names, none, strict=True) if nowhere)
+            yield f"the derivative {what} {named} is zero throughout"

@@ -112,14 +112,16 @@ class Method:
     def __init__(self, source: Source, method: Callable[..., Any]) -> None:
         """The method of a source, which takes the instance first."""
         functools.update_wrapper(self, method)
-        self._source, self._method = source, method
+        self._source = source
+        self.method = method
+        """What it stands for."""
         self.assigned: tuple[str, ...] = ()
         """What it was seen to assign."""
 
     def __call__(self, instance: Any, *arguments: Any, **more: Any) -> Any:
         """What the method returns, and where it assigns anything the next values of that."""
         fresh, before = copy.copy(instance), snapshot(instance)
-        result = self._method(instance, *arguments, **more)
+        result = self.method(instance, *arguments, **more)
         state, others = changes(before, instance)
         if not others:
             self.assigned = tuple(state)
@@ -127,12 +129,17 @@ class Method:
 
         def traced(one: Any) -> str:
             return str(
-                jax.make_jaxpr(lambda: jax.tree.leaves(self._method(one, *arguments, **more)))()
+                jax.make_jaxpr(lambda: jax.tree.leaves(self.method(one, *arguments, **more)))()
             )
 
         if not is_set_up(before, instance) or traced(fresh) != traced(instance):
             raise _changes(self._source, others[0])
         return result
+
+
+def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method that a function stands for; any other function itself."""
+    return function.method if isinstance(function, Method) else function
 
 
 def with_assigned(source: Source, function: Callable[..., Any], inputs: Sequence[Input]) -> Source:

@@ -53,7 +53,7 @@ class Signature:
     The instance that a method is read with is among them.
     """
     passed: Callable[[str, Any], Any] = lambda path, container: container
-    """What is passed in the place of a dict, a tuple or a list, by its path."""
+    """What is passed in the place of an object, a dict, a tuple or a list, by its path."""
 
     def bind(self, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments of the source, from its traced leaves in order."""
@@ -177,7 +177,8 @@ class Signature:
         ]
         match structure.kind:
             case "object":
-                return rebuilt(like, dict(zip(structure.keys, children, strict=True)))
+                parts = dict(zip(structure.keys, children, strict=True))
+                return self.passed(path, rebuilt(like, parts))
             case "tuple" | "parts":
                 return self.passed(path, tuple(children))
             case "list":
