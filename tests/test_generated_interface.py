@@ -227,6 +227,36 @@ def test_gradients_through_the_step(path):
             )
 
 
+def test_state_that_is_held_constant_goes_through_a_scan(tmp_path):
+    text = """
+import jax
+
+# gradgen: wrt v, x
+def step(v, mean, x):
+    return 0.9 * v + x - 0.1 * mean, 0.99 * mean + 0.01 * jax.lax.stop_gradient(v)
+"""
+    generated = generate_text(tmp_path, text)
+
+    def loss(step, v, inputs):
+        start = v, jnp.float32(0.2)
+
+        def body(state, x):
+            state = step(*state, x)
+            return state, state[0]
+
+        return jnp.sum(jax.lax.scan(body, start, inputs)[1])
+
+    given = jnp.float32(0.1), jnp.linspace(0.0, 1.0, 5)
+    due = jax.grad(loss, (1, 2))(generated.source, *given)
+    found = jax.grad(loss, (1, 2))(generated.function(), *given)
+    forward = jax.jacfwd(loss, (1, 2))(generated.function("forward"), *given)
+    for one, other, another in zip(found, forward, due, strict=True):
+        np.testing.assert_allclose(one, another, rtol=1e-6)
+        np.testing.assert_allclose(other, another, rtol=1e-6)
+    with pytest.raises(TypeError, match="mean held constant"):
+        jax.grad(lambda mean: generated.function()(0.1, mean, 0.5)[0])(0.2)
+
+
 @FILES
 def test_what_is_held_constant_raises(path):
     generated = generate(path)

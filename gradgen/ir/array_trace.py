@@ -12,7 +12,15 @@ from gradgen.ir.patterns import Pattern, described
 from gradgen.ir.pytree import Structure
 from gradgen.ir.shapes import Shape, shapes_of, written
 from gradgen.ir.source import Position
-from gradgen.ir.trace import Argument, Input, Label, Output, Recurrence, differentiated
+from gradgen.ir.trace import (
+    Argument,
+    Input,
+    Label,
+    Output,
+    Recurrence,
+    differentiated,
+    without_tangent,
+)
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,20 @@ class ArrayTrace:
     def differentiated_state(self) -> Recurrence:
         """The floats of the state that are differentiated."""
         return differentiated(self.recurrence, self.inputs, self.float_outputs)
+
+    @property
+    def still(self) -> tuple[str, ...]:
+        """The outputs that are to have no tangent: see `without_tangent`.
+
+        They have the shape of what is held constant.
+        """
+        edges = ((e.target, [part.source for part in e.parts]) for e in self.elementals)
+        found = without_tangent(self.arguments, self.inputs, self.float_outputs, edges)
+        given = zip(self.inputs, self.shapes, strict=True)
+        held = {shape for i, shape in given if not i.wrt and is_float(i.dtype)}
+        outputs = zip(self.outputs, self.output_shapes, strict=True)
+        shapes = {output.path: shape for output, shape in outputs}
+        return tuple(path for path in found if shapes[path] in held)
 
     def stays(self, leaf: Input) -> bool:
         """Whether an input is held constant in one argument with what is learned: it is taken to be

@@ -204,9 +204,37 @@ class Trace:
         return differentiated(self.recurrence, self.inputs, self.float_outputs)
 
     @property
+    def still(self) -> tuple[str, ...]:
+        """The outputs that are to have no tangent: see `without_tangent`."""
+        edges = ((e.target, [v for v, _ in e.partials]) for e in self.elementals)
+        return without_tangent(self.arguments, self.inputs, self.float_outputs, edges)
+
+    @property
     def float_outputs(self) -> tuple[Output, ...]:
         """The outputs that can carry derivatives."""
         return tuple(output for output in self.outputs if is_float(output.dtype))
+
+
+def without_tangent(
+    arguments: Iterable[Argument],
+    inputs: Iterable[Input],
+    float_outputs: Iterable[Output],
+    edges: Iterable[tuple[Var, Iterable[Var]]],
+) -> tuple[str, ...]:
+    """The outputs that hang on nothing which is differentiated, where one is to be passed again.
+
+    That may be where a float without a default value is held constant: a running mean, say. `edges`
+    are vertices, each with those that it has a derivative by.
+    """
+    given = tuple(inputs)
+    required = {argument.name for argument in arguments if argument.default is None}
+    if all(i.wrt or not is_float(i.dtype) or i.path.split(".")[0] not in required for i in given):
+        return ()
+    reached = {i.variable for i in given if i.wrt}
+    for target, sources in edges:
+        if not reached.isdisjoint(sources):
+            reached.add(target)
+    return tuple(output.path for output in float_outputs if output.atom not in reached)
 
 
 def differentiated(

@@ -122,8 +122,14 @@ class Trial:
 
     @property
     def _is_scannable(self) -> bool:
-        """Whether the source has a state that keeps its shapes and dtypes."""
-        if not self._subject.module.trace.recurrence:
+        """Whether the source has a state that keeps its shapes and dtypes, and gradients go through
+        steps: what is held constant has no tangent after a step, either."""
+        trace = self._subject.module.trace
+        floats = {o.path for o in trace.float_outputs}
+        goes_on = {o for _, o in trace.differentiated_state} | {*trace.still}
+        if not all(o in goes_on for _, o in trace.recurrence if o in floats):
+            return False
+        if not trace.recurrence:
             return False
         try:
             jax.eval_shape(source_program(self._subject, [SCAN]), *self._calls[0])

@@ -53,5 +53,5 @@ def notices(
         ("with respect to", inputs, zero.all(0)),
     ):
         if none.any():
-            named = ", ".join(name for name, nowhere in zip(names, np.asarray(none), strict=True) if nowhere)
+            named = ", ".join(names[k] for k in np.flatnonzero(none))
             yield f"the derivative {what} {named} is zero throughout"

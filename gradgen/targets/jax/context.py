@@ -34,6 +34,7 @@ from gradgen.targets.jax.plumbing import (
     push_forward_body,
     pushed_tangents,
     result_body,
+    still_body,
     tangents_body,
     trace_keys,
 )
@@ -107,6 +108,7 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
     imported = imports_of(containers, source.text)
     guarded = "*_hold_constant(*leaves)" if constant else "*leaves"
     result_of = (lambda e: e) if plain else (lambda e: f"_result({e}{with_types})")
+    still = (lambda e: f"_still({e})") if trace.still else (lambda e: e)
     shown = "".join(c if c.isprintable() else "?" for c in module.source_name)
     chosen = _escape(", ".join(i.path for i in trace.inputs if i.wrt))
     return {
@@ -126,6 +128,8 @@ def module_frame(module: Module | ArrayModule, reserved: Sequence[str] = ()) -> 
         "wrt": chosen,
         "guarded": guarded,
         "result_of": result_of,
+        "still": still,
+        "still_body": _lines(still_body(trace, names)),
         "define": lambda function: "\n".join(define(function, trace.arguments)),
         "define_tangents": "\n".join(define_tangents(trace.arguments)),
         "flatten": lambda target: "\n".join(flatten_statement(target, trace.arguments)),

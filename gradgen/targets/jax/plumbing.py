@@ -310,6 +310,19 @@ def full_tangents_body(trace: Trace | ArrayTrace, names: Names) -> list[str]:
     return dedent([*lines, *layout("return ", leaves, "", 4)])
 
 
+def still_body(trace: Trace | ArrayTrace, names: Names) -> list[str]:
+    """The outputs, without tangents where JAX would not know of any."""
+    held = trace.still
+
+    def leaf(path: str) -> Doc:
+        output = names.outputs[path]
+        return call("lax.stop_gradient", [output]) if path in held else output
+
+    lines = unpack(list(names.outputs.values()), "outputs", 4)
+    leaves = tuple_of([leaf(path) for path in names.outputs])
+    return dedent([*lines, *layout("return ", leaves, "", 4)])
+
+
 def push_forward_body(module: Module | ArrayModule) -> list[str]:
     """The forward rule of the step on flat leaves: the result and its tangents."""
     inputs, used = module.trace.inputs, {path for path, _ in module.tangents}
