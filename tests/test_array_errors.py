@@ -323,6 +323,19 @@ CASES = {
         "return lax.cumprod(",
         ("x=(time, n)", "x=(4, n)"),
     ),
+    "axes of a default value": Refused(
+        "# gradgen: shape x=(n,) v=(n,)\n\ndef f(x, v=0.0):\n    return 0.9 * v + x\n",
+        "the shape of 'v' is stated as (n,), and its default value is a number",
+        "# gradgen: shape",
+        ("v=(n,)", "v=()"),
+    ),
+    "what is shown meanwhile": Refused(
+        "# gradgen: shape x=(n,)\n\n"
+        "def f(x):\n    jax.debug.print('{}', x)\n    return jnp.tanh(x)\n",
+        "the primitive 'debug_print' is not supported in arrays",
+        "jax.debug.print",
+        ("    jax.debug.print('{}', x)\n", ""),
+    ),
 }  # fmt: skip
 
 

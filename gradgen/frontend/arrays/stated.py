@@ -107,6 +107,7 @@ def read_stated(source: Source, signature: Signature) -> Stated:
             (annotated[path],) = _statements(source, directive, leaves)
     stated = annotated | directed
     _require_example(source, stated.values(), leaves)
+    _require_defaults(source, signature, stated)
     shapes, dtypes = [], []
     for leaf in signature.leaves:
         said = stated.get(leaf.path, leaf.given)
@@ -200,6 +201,23 @@ def _require_example(
                     f"the example's is {_shown(given.shape, given.dtype)}, where '{name}' cannot "
                     f"be {size} as in '{first}'",
                 )
+
+
+def _require_defaults(
+    source: Source, signature: Signature, stated: Mapping[str, _Statement]
+) -> None:
+    """Refuse axes of an argument whose default value is a number."""
+    for argument in signature.arguments:
+        if argument.default in (None, "None"):
+            continue
+        for path, _ in argument.structure.leaves(argument.name):
+            if path in stated and own_axes(stated[path].shape):
+                error = GradgenError(
+                    f"the shape of '{path}' is stated as {stated[path].pretty()}, and its default "
+                    "value is a number",
+                    hint=f"take the default value out of the source, or state no axes: {path}=()",
+                )
+                raise _placed(error, source, stated[path].directive)
 
 
 def _contradicted(source: Source, statement: _Statement, other: str) -> GradgenError:
