@@ -206,6 +206,7 @@ class _Programs:
 
     def _passes(self, vjp: Derivative, recipe: Recipe) -> Passes:
         products = [vjp.chosen.program]
+        # a Jacobian may overflow where JAX's own way does not
         if recipe.rewriting is not None or recipe.vjp != "reverse":
             products.append(select_last(vjp.forward.program))
         settings = self._front.settings
