@@ -353,6 +353,12 @@ def f(x):
 def f(x):
     return jnp.var(x, ddof=1)
 """,
+    "equal numbers added up": """
+# gradgen: shape x=(batch, 16, 16, n) b=(n,)
+
+def f(x, b):
+    return jnp.mean(x * 2.0 + b, axis=(1, 2))
+""",
     "running statistics": """
 # gradgen: shape x=(batch, n) statistics.0=(n,) statistics.1=(n,)
 # gradgen: wrt x

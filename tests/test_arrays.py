@@ -43,11 +43,12 @@ SHORTEST = frozenset((
 VERIFIED = frozenset((
     # mapped with weights, moved in another order, counted inside of rules, divided by no degrees of
     # freedom, infinite behind a mask, nothing kept, without steps,
-    # numbers of Python, a state that is held constant
+    # numbers of Python, a state that is held constant, JAX further off
     "convolution", "the first axis fastest", "products along an open axis, added up",
     "the variance of a sample", "a mask in front of what is infinite", "small integers added up",
     "a loop of which nothing is kept", "a loop of no steps", "logarithms of sums so far",
     "keys stacked by a loop", "numbers computed of sizes", "running statistics",
+    "equal numbers added up",
 ))  # fmt: skip
 """What the normal run verifies as on the command line."""
 ULPS = {"float32": 2**-23, "float64": 2**-52}

@@ -28,13 +28,13 @@ from gradgen.verify.array_rule import judge_array, judge_bits
 from gradgen.verify.eager import Program
 from gradgen.verify.floats import Array
 from gradgen.verify.generated import Generated
-from gradgen.verify.noise import apart, draw_signs, moved
+from gradgen.verify.noise import ONE_WAY, apart, draw_signs, moved
 from gradgen.verify.subject import ArraySubject, result_leaves
 from gradgen.verify.verdict import Failure
 
 _RUNS = (4, 16)
 """How often JAX's results are moved by roundings, and how often where that does not suffice: of a
-single number a few do not tell how far it moves."""
+single number a few do not tell how far it moves. Then all roundings go one way, too."""
 
 _SUMS = frozenset(("reduce_sum", "reduce_prod"))
 """What the text may add up in another order: block by block, over time."""
@@ -274,8 +274,9 @@ class Trial:
         """How far so many runs with other roundings move each of JAX's results at most; mapping
         does, too."""
         call = self._calls[sample]
+        signs = draw_signs(count) + (ONE_WAY if count == _RUNS[-1] else [])
         runs: list[Results] = [
-            moved(self._source, *call, signs=one, with_arguments=True) for one in draw_signs(count)
+            moved(self._source, *call, signs=one, with_arguments=True) for one in signs
         ]
         if self._source_mapped is not None:
             row = _row(self._source_mapped, sample)

@@ -74,6 +74,8 @@ class Operation(NamedTuple):
     apply: Callable[..., Values]
     operands: tuple[Slot, ...]
     results: tuple[Slot, ...]
+    inside: Callable[[Values, Apply], Values] | None = None
+    """Of a loop or a branch: the same, by what the operations in it give."""
 
     def on(self, operands: Values) -> Values:
         """What it gives on arrays."""
@@ -171,8 +173,6 @@ class _Code:
     def _function(self, equation: Any, varies: Sequence[bool]) -> Callable[..., Values]:
         """The equation on values, of which some hang on inputs."""
         name = equation.primitive.name
-        if name in _CONTROL and equation.params.get("length") != 0:
-            return _CONTROL[name](equation.params, self._part)
         # XLA divides by what all elements share by its reciprocal, at points too if it is a number
         by_number = name == "div" and not varies[1] and not equation.invars[1].aval.shape
         by_numpy = _by_numpy(equation, divides_by_number=by_number)
@@ -210,8 +210,12 @@ class _Code:
                 self.primitives.add(name)
                 results = [self._fresh() for _ in equation.outvars]
                 varies = [slot in self._varying for slot in operands]
-                function = self._function(equation, varies)
-                found.append(Operation(name, function, operands, tuple(results)))
+                slots = operands, tuple(results)
+                if name in _CONTROL and equation.params.get("length") != 0:
+                    inside = _CONTROL[name](equation.params, self._part)
+                    found.append(Operation(name, _plainly(inside), *slots, inside))
+                else:
+                    found.append(Operation(name, self._function(equation, varies), *slots))
                 if any(varies):
                     self._varying.update(results)
             known.update(zip(equation.outvars, results, strict=True))
@@ -298,26 +302,50 @@ def _operation(
 
 _Part = Callable[[Any], _Code]
 """From a closed jaxpr inside another."""
+_Inside = Callable[[Values, Apply], Values]
+"""A loop or a branch on values, by what the operations in it give."""
 
 
-def _scan(params: Params, part: _Part) -> Callable[..., Values]:
+def _plainly(inside: _Inside) -> Callable[..., Values]:
+    return lambda *operands: inside(operands, Operation.on)
+
+
+def _scan(params: Params, part: _Part) -> _Inside:
     body, constants, carried = part(params["jaxpr"]), params["num_consts"], params["num_carry"]
     steps = range(params["length"])
 
-    def apply(*operands: Any) -> Values:
+    def run(operands: Values, apply: Apply) -> Values:
         shared, carry = operands[:constants], list(operands[constants:][:carried])
         inputs = operands[constants + carried :]
         stacked = []
         for k in reversed(steps) if params["reverse"] else steps:
-            found = body((*shared, *carry, *(_unkeyed(one)[k] for one in inputs)))
+            now = [_each(lambda array, k=k: _unkeyed(array)[k], one) for one in inputs]
+            found = body((*shared, *carry, *now), apply)
             carry = found[:carried]
             stacked.append(found[carried:])
         if params["reverse"]:
             stacked.reverse()
-        rows = zip(*stacked, strict=True)
-        return [*carry, *((jnp.stack if _has_keys(one[0]) else np.stack)(one) for one in rows)]
+        return [*carry, *(_each(_stack, *rows) for rows in zip(*stacked, strict=True))]
 
-    return apply
+    return run
+
+
+def _each(function: Callable[..., Any], *values: Any) -> Any:
+    """What a function of arrays gives on values, which may be tuples of arrays."""
+    several = next((value for value in values if isinstance(value, tuple)), None)
+    if several is None:
+        return function(*values)
+    parts = [value if isinstance(value, tuple) else (value,) * len(several) for value in values]
+    return type(several)(*(function(*arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _first(value: Any) -> Any:
+    """The array by which is decided."""
+    return np.asarray(value[0] if isinstance(value, tuple) else value)
+
+
+def _stack(*rows: Any) -> Any:
+    return (jnp.stack if _has_keys(rows[0]) else np.stack)(rows)
 
 
 def _has_keys(value: Any) -> bool:
@@ -329,20 +357,21 @@ def _unkeyed(value: Any) -> Any:
     return value if _has_keys(value) else np.asarray(value)
 
 
-def _while(params: Params, part: _Part) -> Callable[..., Values]:
+def _while(params: Params, part: _Part) -> _Inside:
     goes_on, body = part(params["cond_jaxpr"]), part(params["body_jaxpr"])
     first, second = params["cond_nconsts"], params["body_nconsts"]
 
-    def apply(*operands: Any) -> Values:
+    def run(operands: Values, apply: Apply) -> Values:
         asked, shared = operands[:first], operands[first:][:second]
         carry = list(operands[first + second :])
-        while np.any(going := np.asarray(goes_on((*asked, *carry))[0])):
-            after = body((*shared, *carry))
+        while np.any(going := _first(goes_on((*asked, *carry), apply)[0])):
+            after = body((*shared, *carry), apply)
             # where a loop was mapped, each has a condition of its own
-            carry = [_chosen(going, *pair) for pair in zip(after, carry, strict=True)]
+            chosen = partial(_chosen, going)
+            carry = [_each(chosen, *pair) for pair in zip(after, carry, strict=True)]
         return carry
 
-    return apply
+    return run
 
 
 def _chosen(going: Any, after: Any, before: Any) -> Any:
@@ -351,12 +380,16 @@ def _chosen(going: Any, after: Any, before: Any) -> Any:
     return jnp.where(going.reshape(going.shape + (1,) * (after.ndim - going.ndim)), after, before)
 
 
-def _cond(params: Params, part: _Part) -> Callable[..., Values]:
+def _cond(params: Params, part: _Part) -> _Inside:
     branches = [part(branch) for branch in params["branches"]]
-    return lambda index, *operands: branches[int(index)](operands)
+
+    def run(operands: Values, apply: Apply) -> Values:
+        return branches[int(_first(operands[0]))](operands[1:], apply)
+
+    return run
 
 
-_CONTROL: dict[str, Callable[[Params, _Part], Callable[..., Values]]] = {
+_CONTROL: dict[str, Callable[[Params, _Part], _Inside]] = {
     "scan": _scan,
     "while": _while,
     "cond": _cond,

@@ -35,6 +35,15 @@ _UNROUNDED = frozenset((
 and the exponential of a difference to it may overflow."""
 
 
+_ALIKE = 16
+"""A sum moves by a unit for so many terms: of equal numbers all additions round in one direction,
+by half a unit of the sum so far."""
+
+
+ONE_WAY = [np.ones(2 * _POOL), -np.ones(2 * _POOL)]
+"""All up, and all down: so roundings go where what is added up does not change."""
+
+
 class Pair(NamedTuple):
     """A value as it is, and moved."""
 
@@ -74,24 +83,29 @@ class _Mover:
         self._signs = signs
         self._next = 0
 
-    def move(self, value: Any) -> Any:
-        """A value with every element one unit further up or down, but zeros and infinities."""
+    def move(self, value: Any, units: float = 1.0) -> Any:
+        """A value with every element so many units further up or down, but zeros and infinities."""
         if not _is_float(value):
             return value
         value = np.asarray(value)
         self._next = (self._next + _STRIDE) % _POOL
         signs = np.resize(self._signs[self._next :], value.shape)
         # a product, as infinities stay what they are then
-        return value * (1 + epsilon(str(value.dtype)) * signs).astype(value.dtype)
+        return value * (1 + units * epsilon(str(value.dtype)) * signs).astype(value.dtype)
 
     def apply(self, operation: Operation, operands: Values) -> Values:
         """What an operation gives."""
+        if operation.inside is not None:
+            return operation.inside(operands, self.apply)
         pairs = [_pair(value) for value in operands]
         exact = operation.on([pair.exact for pair in pairs])
         if operation.name in _STEPS or not any(map(_is_float, exact)):
             return exact
         near = operation.on([pair.near for pair in pairs])
-        if operation.name not in _UNROUNDED:
+        if operation.name == "reduce_sum":
+            terms = pairs[0].exact.size / max(near[0].size, 1)
+            near = [self.move(near[0], max(1.0, terms / _ALIKE))]
+        elif operation.name not in _UNROUNDED:
             near = list(map(self.move, near))
         return list(map(Pair, exact, near))
 

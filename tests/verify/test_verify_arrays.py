@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from gradgen.compile.array_front import array_front
 from gradgen.compile.array_programs import array_module
@@ -30,7 +31,7 @@ from gradgen.verify.array_programs import other_mode, source_program
 from gradgen.verify.array_rule import judge_array
 from gradgen.verify.arrays import verify_arrays
 from gradgen.verify.eager import Program
-from gradgen.verify.noise import draw_signs, moved
+from gradgen.verify.noise import ONE_WAY, draw_signs, moved
 from gradgen.verify.subject import ArraySubject
 from gradgen.verify.verdict import Verdict
 
@@ -395,6 +396,32 @@ def test_roundings_are_forgiven_where_jax_has_them_too() -> None:
     assert judge_array(due + np.float32(unit), due, lambda: own).difference is None
     assert judge_array(due + np.float32(unit), due, lambda: 0.0).difference is not None
     assert judge_array(due + np.float32(100 * unit), due, lambda: own).difference is not None
+
+
+@pytest.mark.parametrize("loop", ["scan", "fori_loop", "while_loop", "cond"])
+def test_what_is_added_up_in_a_loop_is_moved_in_each_step(loop: str) -> None:
+    def summed(x: Any) -> list[Any]:
+        def added(total: Any) -> Any:
+            return jnp.where(total > -1.0, total + 0.1 * x, 0.0)
+
+        if loop == "scan":
+            return [lax.scan(lambda total, _: (added(total), total), x, length=200)[1][-1]]
+        if loop == "fori_loop":
+            return [lax.fori_loop(0, 200, lambda _, total: added(total), x)]
+        if loop == "while_loop":
+            return [lax.while_loop(lambda total: (total < 20.0).all(), added, x)]
+        for _ in range(200):
+            x = lax.cond(x[0] > 0.0, added, lambda total: -total, x)
+        return [x]
+
+    x = np.float32([1.0, 2.0])
+    program = Program(summed, x)
+    due = np.asarray(summed(x)[0])
+    away = [moved(program, x, signs=signs)[0] / due * 2.0**23 for signs in ONE_WAY]
+    assert all((one > 10).all() and (one < 400).all() for one in away)
+    assert all(
+        (moved(program, x, signs=signs)[0] / due * 2.0**23 > 1).any() for signs in draw_signs(4)
+    )
 
 
 def test_comparisons_keep_their_outcome_when_results_are_moved() -> None:
