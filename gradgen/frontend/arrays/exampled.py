@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations, count, islice
 from typing import Any
 
+from gradgen.frontend.arrays.bounds import reaches_beyond
 from gradgen.frontend.arrays.stated import Stated
 from gradgen.frontend.arrays.trace import failure_of
 from gradgen.frontend.tracing.signature import Signature
@@ -42,9 +44,18 @@ def with_names(
             found[k][n] = dim
         return replace(stated, shapes=tuple(map(tuple, found)))
 
+    @cache
+    def stays_within() -> bool:
+        """Whether no index is beyond an axis where all are one that may be."""
+        return not reaches_beyond(function, signature, naming(question.dims(question.all_joined)))
+
     def message(answer: _Answer) -> str | None:
-        error = failure_of(source, function, signature, naming(question.dims(answer)))
-        return None if error is None else f"{error.message} {error.__cause__}"
+        named = naming(question.dims(answer))
+        error = failure_of(source, function, signature, named)
+        if error is not None:
+            return f"{error.message} {error.__cause__}"
+        beyond = reaches_beyond(function, signature, named) and stays_within()
+        return "an index is beyond an axis" if beyond else None
 
     found = naming(question.dims(_least(question, message)))
     error = failure_of(source, function, signature, found)
@@ -122,7 +133,16 @@ class _Question:
         for k in unnamed:
             yield replace(answer, fixed=answer.fixed | {k})
         yield replace(answer, fixed=answer.fixed.union(unnamed))
+        groups = self.groups(answer)
+        fixed = {groups[k] for k in answer.fixed}
+        open_ended = [k for k, group in enumerate(groups) if group not in fixed]
+        yield self._joining(answer, combinations(open_ended, 2))
         yield self._joining(answer, combinations(range(len(self.sizes)), 2))
+
+    @property
+    def all_joined(self) -> _Answer:
+        """All axes that may be one are."""
+        return self._joining(_Answer(), combinations(range(len(self.sizes)), 2))
 
     def _aligned(
         self, answer: _Answer, axes: Mapping[str, int], one: Sequence[str], other: Sequence[str]
