@@ -359,6 +359,16 @@ def f(x):
 def f(x, b):
     return jnp.mean(x * 2.0 + b, axis=(1, 2))
 """,
+    "a probability by default": """
+# gradgen: shape x=(batch, n) w=(n, m) key=():key
+# gradgen: wrt w
+
+def f(w, x, key, train=True, rate=0.2):
+    h = jax.nn.relu(x @ w)
+    if train:
+        h = h * jax.random.bernoulli(key, 1 - rate, h.shape) / (1 - rate)
+    return h * (rate > 0.1)
+""",
     "running statistics": """
 # gradgen: shape x=(batch, n) statistics.0=(n,) statistics.1=(n,)
 # gradgen: wrt x

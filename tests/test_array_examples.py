@@ -54,6 +54,13 @@ CASES = {
         "jnp.ones((3, 3)), jnp.zeros(3, int), jax.random.key(0), 0.1",
         "v=(n1, n2) labels=(n1,):int key=():key",
     ),
+    "labels that an index would leave behind": Exampled(
+        "def f(v, w, labels):\n"
+        "    v = jnp.tanh(v @ w)\n"
+        "    return -jax.nn.log_softmax(v)[jnp.arange(labels.shape[0]), labels].mean()\n",
+        "*ones((16, 5), (5, 10)), jnp.zeros(16, int)",
+        "v=(n1, n2) w=(n2, n3) labels=(n1,):int",
+    ),
     "a size that the code fixes": Exampled(
         "def f(x):\n    return sum(x[k] ** 2 for k in range(x.shape[0])) + jnp.arange(5.0)\n",
         "ones((3, 5))",

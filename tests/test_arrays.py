@@ -48,7 +48,7 @@ VERIFIED = frozenset((
     "the variance of a sample", "a mask in front of what is infinite", "small integers added up",
     "a loop of which nothing is kept", "a loop of no steps", "logarithms of sums so far",
     "keys stacked by a loop", "numbers computed of sizes", "running statistics",
-    "equal numbers added up",
+    "equal numbers added up", "a probability by default",
 ))  # fmt: skip
 """What the normal run verifies as on the command line."""
 ULPS = {"float32": 2**-23, "float64": 2**-52}

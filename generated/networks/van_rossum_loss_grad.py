@@ -179,7 +179,7 @@ def _vjp(w, v, xs, targets, alpha, beta, gamma, ct_out):
     _, (t7, t9) = _scan(
         step_back, (zero, zero, zero, zero), (t5, t4, t1, t2), reverse=True
     )
-    d_v = _summed_product(t7.astype(beta.dtype), t9)
+    d_v = _summed_product(t7.astype(v.dtype), t9)
     d_w = _summed_product(xs, t9)
     return (d_w, d_v)
 
@@ -296,7 +296,7 @@ def _value_and_gradient(w, v, xs, targets, alpha, beta, gamma):
     _, (t6, t8) = _scan(
         step_back, (zero, zero, zero, zero), (t4, t3, t0, t1), reverse=True
     )
-    d_v = _summed_product(t6.astype(beta.dtype), t8)
+    d_v = _summed_product(t6.astype(v.dtype), t8)
     d_w = _summed_product(xs, t8)
     return (x7,), (d_w, d_v)
 
@@ -365,7 +365,7 @@ def _cotangents(v, xs, alpha, beta, gamma, t2, t3, t4, ct_out):
     _, (t7, t9) = _scan(
         step_back, (zero, zero, zero, zero), (t5, t4, t1, t2), reverse=True
     )
-    d_v = _summed_product(t7.astype(zero.dtype), t9)
+    d_v = _summed_product(t7.astype(v.dtype), t9)
     d_w = _summed_product(xs, t9)
     return (d_w, d_v)
 
@@ -770,7 +770,7 @@ GRADGEN = {
     "source": "models/networks/van_rossum_loss.py",
     "function": "van_rossum_loss",
     "digest": "sha256:acdb1d262b400b90adf38e555f141045bc9a18de539e4fae6a82f0376323f808",
-    "text": "sha256:673c0e3e74d182ce7c01037810b3ec3c96820e5d20c4233b11047dabaef3e1f6",
+    "text": "sha256:9276d1d922ad9d20cf8c0d80959c605c6dc442530afe1c125ec6011e693eecf4",
     "mode": "arrays",
     "shapes": {
         "params.w": "(n_in, n)", "params.v": "(n, n)", "xs": "(time, batch, n_in)",

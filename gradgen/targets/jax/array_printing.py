@@ -81,7 +81,7 @@ def printer_of(
 
 
 def _floats(module: ArrayModule, program: Program) -> list[Var]:
-    """The float inputs of a program, those that have axes first: they are never weakly typed."""
+    """The float inputs of a program that have axes, as those are never weakly typed; or all."""
     trace = module.trace
     dtypes = {i.variable: i.dtype for i in trace.inputs}
     dtypes |= {i.target: i.dtype for i in module.passes.whole.instructions}
@@ -89,4 +89,4 @@ def _floats(module: ArrayModule, program: Program) -> list[Var]:
         dtypes |= {i.target: i.dtype for i in module.traces.whole.instructions}
     shapes = module.shapes
     found = [v for v in program.inputs if is_float(dtypes.get(v, "float"))]
-    return sorted(found, key=lambda v: not shapes.get(v, ()))
+    return [v for v in found if shapes.get(v, ())] or found
