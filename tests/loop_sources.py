@@ -60,6 +60,16 @@ def f(p, xs, y, labels):
     logits = lax.scan(step, (z, z), xs)[0][1] / xs.shape[0] + y
     return -jax.nn.log_softmax(logits)[jnp.arange(xs.shape[1]), labels % y.shape[1]].mean()
 """,
+    "stages of a step, each of the one before": """
+def f(p, xs, y):
+    def step(h, x):
+        h = h + x @ p["w"]
+        for _ in range(3):
+            h = h + jnp.tanh(h @ p["r"])
+        return h, h
+    hs = lax.scan(step, _zeros(xs, p), xs)[1]
+    return hs, jnp.mean((hs - y) ** 2)
+""",
     "two sequences, one of numbers": """
 def f(p, xs, y):
     def step(v, q):

@@ -26,6 +26,7 @@ REPRESENTATIVES = {
     "places that a table is read at",
     "convolutions layer after layer",
     "a loss of each step, with weights over time",
+    "stages of a step, each of the one before",
 }
 """What the normal run takes."""
 

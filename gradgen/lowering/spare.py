@@ -63,10 +63,10 @@ def _results(
         found.append(replace(instruction, target=target))
         return target
 
-    for v, alone in spare.items():
-        operands = [
-            stacks[g.variable] if g.variable in stacks else outer[g.variable] for g in alone.given
-        ]
+    # what is found later may be what others are made of
+    for v, alone in reversed(spare.items()):
+        places = {g.variable: stacks.get(g.variable) for g in alone.given}
+        operands = [outer[w] if at is None else moved.get(at, at) for w, at in places.items()]
         (made,) = distribute(alone, operands, emit, lambda i, _: emit(i), lambda i: i.variables)
         moved[stacks[v]] = made
     return found
