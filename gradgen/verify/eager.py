@@ -52,8 +52,8 @@ _ADDED_UP = frozenset((
 ))  # fmt: skip
 """What XLA adds up in an order of its own."""
 _APPROXIMATED = frozenset((
-    "atan2", "cbrt", "igamma", "igamma_grad_a", "igammac", "log1p", "pow",
-    "regularized_incomplete_beta", "rsqrt", "tan", "tanh",
+    "atan2", "cbrt", "digamma", "erf_inv", "erfc", "igamma", "igamma_grad_a", "igammac", "lgamma",
+    "log1p", "pow", "regularized_incomplete_beta", "rsqrt", "tan", "tanh",
 ))  # fmt: skip
 """What XLA's passes make of other operations."""
 _OPTIONS: dict[str, Any] = {
