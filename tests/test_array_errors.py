@@ -329,6 +329,13 @@ CASES = {
         "# gradgen: shape",
         ("v=(n,)", "v=()"),
     ),
+    "the middle of an open axis": Refused(
+        "# gradgen: shape x=(time, n)\n\n"
+        "def f(x):\n    return jnp.tanh(x[x.shape[0] // 2])\n",
+        "'f' depends on the size of an axis: only integers",
+        "x[x.shape[0]",
+        ("x=(time, n)", "x=(4, n)"),
+    ),
     "what is shown meanwhile": Refused(
         "# gradgen: shape x=(n,)\n\n"
         "def f(x):\n    jax.debug.print('{}', x)\n    return jnp.tanh(x)\n",

@@ -193,6 +193,10 @@ def _with_sizes(
     )
 
 
+_OF_SIZES = ("ymbolic dimension", "_DimExpr", "floordiv(", "mod(")
+"""How JAX's messages tell of sizes that are not known."""
+
+
 def _jaxpr(
     source: Source, function: Call, signature: Signature, avals: Sequence[Any]
 ) -> tuple[Any, Any]:
@@ -215,8 +219,10 @@ def _jaxpr(
             return jax.make_jaxpr(flat)(*avals), results[-1]
         except NOT_KNOWN as error:
             raise not_known(source, error) from error
-        except (jax.errors.InconclusiveDimensionOperation, ValueError, TypeError) as error:
-            if not any(sign in str(error) for sign in ("ymbolic dimension", "_DimExpr")):
+        except (
+            jax.errors.InconclusiveDimensionOperation, ValueError, TypeError, IndexError
+        ) as error:  # fmt: skip
+            if not any(sign in str(error) for sign in _OF_SIZES):
                 raise
             line, column = place_of(error, source.line_of)
             raise GradgenError(
