@@ -7,6 +7,7 @@ defines is NumPy's; what is compiled for another operation serves all programs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -76,6 +77,8 @@ class Operation(NamedTuple):
     results: tuple[Slot, ...]
     inside: Callable[[Values, Apply], Values] | None = None
     """Of a loop or a branch: the same, by what the operations in it give."""
+    terms: int = 1
+    """How many numbers, or products, are added up in it for each that it gives."""
 
     def on(self, operands: Values) -> Values:
         """What it gives on arrays."""
@@ -215,11 +218,27 @@ class _Code:
                     inside = _CONTROL[name](equation.params, self._part)
                     found.append(Operation(name, _plainly(inside), *slots, inside))
                 else:
-                    found.append(Operation(name, self._function(equation, varies), *slots))
+                    function, terms = self._function(equation, varies), _terms(equation)
+                    found.append(Operation(name, function, *slots, terms=terms))
                 if any(varies):
                     self._varying.update(results)
             known.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
+
+
+def _terms(equation: Any) -> int:
+    """How many numbers are added up for each of its results."""
+    result, first, *others = (v.aval for v in (*equation.outvars[:1], *equation.invars[:2]))
+    match equation.primitive.name:
+        case "reduce_sum":
+            return int(first.size // max(result.size, 1))
+        case "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            return math.prod(first.shape[axis] for axis in contracted)
+        case "conv_general_dilated":
+            axis = equation.params["dimension_numbers"].rhs_spec[0]
+            return int(others[0].size // max(others[0].shape[axis], 1))
+    return 1
 
 
 def _by_numpy(equation: Any, *, divides_by_number: bool) -> Callable[..., Any] | None:

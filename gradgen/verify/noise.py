@@ -102,11 +102,9 @@ class _Mover:
         if operation.name in _STEPS or not any(map(_is_float, exact)):
             return exact
         near = operation.on([pair.near for pair in pairs])
-        if operation.name == "reduce_sum":
-            terms = pairs[0].exact.size / max(near[0].size, 1)
-            near = [self.move(near[0], max(1.0, terms / _ALIKE))]
-        elif operation.name not in _UNROUNDED:
-            near = list(map(self.move, near))
+        if operation.name not in _UNROUNDED:
+            units = max(1.0, operation.terms / _ALIKE)
+            near = [self.move(value, units) for value in near]
         return list(map(Pair, exact, near))
 
 
