@@ -127,3 +127,20 @@ def test_integers_of_any_width_give_what_the_source_gives_or_are_refused(
                 continue
             found = made.function()(v, k)
             assert [x.dtype for x in found] == [x.dtype for x in made.source(v, k)]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+def test_numbers_at_places_have_the_dtype_of_the_array(dtype: str, tmp_path: Path) -> None:
+    text = (
+        "# gradgen: shape x=(b, n)\n"
+        "def f(x):\n"
+        "    x = x.at[0].add(1.0).at[-1, -1].set(0.5)\n"
+        "    return lax.dynamic_update_slice(x, jnp.full((1, 1), 2.0, x.dtype), (0, 1))\n"
+    )
+    made = pair(tmp_path, text)
+    with jax.enable_x64(True):
+        x = jnp.arange(12.0).reshape(3, 4).astype(dtype)
+        for function in (lambda f: f, lambda f: jax.grad(lambda x: f(x).sum())):
+            found, due = (function(f)(x) for f in (made.function(), made.source))
+            assert found.dtype == due.dtype
+            np.testing.assert_array_equal(found, due)

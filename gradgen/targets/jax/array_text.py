@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from gradgen.ir.code import Const, Instruction, is_float
+from gradgen.ir.code import Atom, Const, Instruction, is_float
 from gradgen.ir.shapes import Dim, Shape, written
 from gradgen.targets.jax.expressions import ATOM, TERM, Text, print_constant
 
@@ -217,10 +217,13 @@ def _range(start: Dim, limit: Dim, stride: int, full: bool) -> str:
     return f"{wide} : {stride}" if upper else f"{wide}: {stride}"
 
 
+def _of_dtype(atom: Atom, text: Text, dtype: str) -> str:
+    """An operand that `jax.lax` wants in the dtype of the others, as no number of Python has it."""
+    return f"jnp.asarray({text.text}, {dtype})" if isinstance(atom, Const) else text.text
+
+
 def _pad(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
-    value = operands[1].text
-    if isinstance(instruction.operands[1], Const):
-        value = f"jnp.asarray({value}, {dtype})"
+    value = _of_dtype(instruction.operands[1], operands[1], dtype)
     config = ", ".join(print_shape(one) for one in instruction.attribute("config"))
     return _call("lax.pad", operands[0].text, value, f"[{config}]")
 
@@ -249,7 +252,8 @@ def _starts(operands: Sequence[Text]) -> str:
 
 def _dynamic_update(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
     starts = _starts(operands[2:])
-    return _call("lax.dynamic_update_slice", operands[0].text, operands[1].text, starts)
+    update = _of_dtype(instruction.operands[1], operands[1], dtype)
+    return _call("lax.dynamic_update_slice", operands[0].text, update, starts)
 
 
 def _gather(instruction: Instruction, operands: Sequence[Text], dtype: str) -> Text:
@@ -300,7 +304,8 @@ def _scatter(name: str) -> Callable[[Instruction, Sequence[Text], str], Text]:
             ("update_window_dims", "inserted_window_dims", "scatter_dims_to_operand_dims"),
             ("operand_batching_dims", "scatter_indices_batching_dims"),
         )
-        operand, indices, updates = (o.text for o in operands)
+        operand, indices = (o.text for o in operands[:2])
+        updates = _of_dtype(instruction.operands[2], operands[2], dtype)
         promises = _promises(instruction)
         return _call(f"lax.{name}", operand, indices, updates, numbers, *promises)
 
