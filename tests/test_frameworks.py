@@ -230,6 +230,12 @@ def test_static_floats_are_in_the_gradient_as_they_were(
     _, (found,) = case.generated.loss_value_and_grad(layers, xs)
     assert [(layer.tau, layer.rho) for layer in found] == [(0.5, None), (0.75, None)]
     agree(found, eqx.filter_grad(case.source["loss"])(layers, xs))
+    # such a gradient is a tangent as well
+    _, pushed = case.generated.loss_jvp((layers, xs), (found, None))
+    squared = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(found))
+    np.testing.assert_allclose(pushed, squared, rtol=1e-5)
+    with pytest.raises(TypeError, match=r"layers\.0\.rho held constant"):
+        case.generated.loss_jvp((layers, xs), (layers, None))
 
 
 REFUSED = {

@@ -161,3 +161,12 @@ def record(
 ) -> Structure:
     """A NamedTuple, a registered dataclass, an object or a mapping of another class than dict."""
     return Structure(kind, tuple(k for k, _ in items), tuple(v for _, v in items), type_name)
+
+
+def hidden_paths(structure: Structure, path: str) -> Iterator[str]:
+    """The paths of the leaves that JAX does not see."""
+    for key, child in zip(structure.keys, structure.children, strict=True):
+        if key in structure.hidden and child.is_leaf:
+            yield join(path, key)
+        else:
+            yield from hidden_paths(child, join(path, key))

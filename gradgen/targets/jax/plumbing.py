@@ -9,7 +9,7 @@ from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module
-from gradgen.ir.pytree import Structure
+from gradgen.ir.pytree import Structure, hidden_paths
 from gradgen.ir.results import Entry, EntrySoFar
 from gradgen.ir.trace import Argument, Bound, Input, Trace
 from gradgen.targets.jax.expressions import print_constant
@@ -264,7 +264,11 @@ def tangents_body(module: Module | ArrayModule) -> list[str]:
             lines.append(f"    _no_tangent({name}, {quote(argument.name)})")
         else:
             lines += nesting(name, argument.name, argument.structure)
-            lines += [f"    _no_tangent({e}, {quote(i.path)})" for i, e in held]
+            # what JAX does not see of an object is there in one of tangents, too
+            unseen = {*hidden_paths(argument.structure, argument.name)}
+            lines += [
+                f"    _no_tangent({e}, {quote(i.path)})" for i, e in held if i.path not in unseen
+            ]
         chosen += [e for i, e in leaves if i.wrt]
     return dedent([*lines, *layout("return ", tuple_of(chosen), "", 4)])
 
