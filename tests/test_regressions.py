@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from comparing import check_model
 from generating import generate_text
@@ -283,6 +284,20 @@ def test_a_source_that_its_own_default_does_not_suit(tmp_path):
     model = tmp_path / "model.py"
     model.write_text("def step(v, n=20):\n    return 0.9 * v * n, (n > 0.0).astype(int)\n")
     assert generate(Settings(str(model)), lambda what: None).report.exact
+
+
+@pytest.mark.parametrize("which", [(1, 2), (1, 3)])
+def test_what_has_to_be_an_array_with_another_shapes_what_both_do(which, tmp_path):
+    # s is an array where a or beta is, and the first result has the axes of beta, not of s
+    text = (
+        "def step(v, s, a, beta):\n    c = a + beta\n"
+        "    z = lax.fori_loop(0, 0, lambda k, y: jnp.tanh(s).astype(y.dtype), c)\n"
+        "    return 0.9 * v + beta, z\n"
+    )
+    generated = generate_text(tmp_path, f"{HEADER}\n{text}")
+    given = [np.full((3,) if k in which else (), 0.5, np.float32) for k in range(4)]
+    found, due = generated.function()(*given), generated.source(*given)
+    assert [x.shape for x in found] == [x.shape for x in due]
 
 
 def test_what_cancels_everywhere_is_zero(tmp_path):

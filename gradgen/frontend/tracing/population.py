@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -80,28 +80,44 @@ def inputs_that_shape(
     shaping = [outputs for outputs in alone.values() if outputs is not None]
     for k in everything:
         if alone[k] is None:
-            group, together = _least_group(axes_of, k, len(everything))
-            known = [outputs for j in group if (outputs := alone[j]) is not None]
-            # what another one of the group shapes by itself needs no second reason
-            shaping.append(
-                [
-                    {k} if axes and not any(outputs[number] for outputs in known) else set()
-                    for number, axes in enumerate(together)
-                ]
-            )
+            # what it shapes has axes whatever others are arrays with it
+            found_with = [
+                _shaped_together(axes_of, k, others, alone)
+                for others in (everything, everything[::-1])
+            ]
+            shaping.append([set.intersection(*each) for each in zip(*found_with, strict=True)])
     return [set().union(*each) for each in zip(*filter(None, shaping), strict=True)]
 
 
-def _least_group(axes_of: _AxesOf, leaf: int, count: int) -> tuple[list[int], list[set[int]]]:
+def _shaped_together(
+    axes_of: _AxesOf,
+    leaf: int,
+    others: Sequence[int],
+    alone: Mapping[int, list[set[int]] | None],
+) -> list[set[int]]:
+    """For each output whether this input gives it axes, together with the fewest that it needs."""
+    group, together = _least_group(axes_of, leaf, others)
+    # what another one of the group shapes by itself needs no second reason
+    known = [outputs for j in group if (outputs := alone[j]) is not None]
+    return [
+        {leaf} if axes and not any(outputs[number] for outputs in known) else set()
+        for number, axes in enumerate(together)
+    ]
+
+
+def _least_group(
+    axes_of: _AxesOf, leaf: int, others: Sequence[int]
+) -> tuple[list[int], list[set[int]]]:
     """The fewest inputs that have to be arrays where this one is, and each output's axes then.
 
-    No group and no axes where not even all of them do.
+    Those that are not needed go in the order of `others`. No group and no axes where not even all
+    of them do.
     """
-    group = list(range(count))
+    group = list(others)
     axes = axes_of([group])
     if axes is None:
         return [], []
-    for other in group[:leaf] + group[leaf + 1 :]:
+    for other in [k for k in others if k != leaf]:
         fewer = [k for k in group if k != other]
         without = axes_of([fewer])
         if without is not None:
