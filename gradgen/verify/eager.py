@@ -228,16 +228,16 @@ class _Code:
 
 def _terms(equation: Any) -> int:
     """How many numbers are added up for each of its results."""
-    result, first, *others = (v.aval for v in (*equation.outvars[:1], *equation.invars[:2]))
+    operands = [variable.aval for variable in equation.invars]
     match equation.primitive.name:
         case "reduce_sum":
-            return int(first.size // max(result.size, 1))
+            return int(operands[0].size // max(equation.outvars[0].aval.size, 1))
         case "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
-            return math.prod(first.shape[axis] for axis in contracted)
+            return math.prod(operands[0].shape[axis] for axis in contracted)
         case "conv_general_dilated":
-            axis = equation.params["dimension_numbers"].rhs_spec[0]
-            return int(others[0].size // max(others[0].shape[axis], 1))
+            kernel, axis = operands[1], equation.params["dimension_numbers"].rhs_spec[0]
+            return int(kernel.size // max(kernel.shape[axis], 1))
     return 1
 
 
