@@ -152,8 +152,10 @@ def _serve() -> None:
     gc.set_threshold(_OBJECTS)
     # what cannot be kept or read again is compiled
     warnings.filterwarnings("ignore", r"Error \w+ing persistent compilation cache entry")
-    # sources are tried on dtypes that nobody gives them, and what JAX says of those is for nobody
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"jax\b")
+    # sources are tried on dtypes and numbers that nobody gives them: what JAX says of those is for
+    # nobody
+    for category in (FutureWarning, RuntimeWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"jax\b")
     lock = threading.Lock()
 
     def answer(kind: str, value: Any) -> None:
