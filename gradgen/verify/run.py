@@ -235,6 +235,7 @@ class Run:
         pulled: list[Any] | None = None,
     ) -> None:
         """All functions, and the source's own cotangents if there are any."""
+        everywhere = expectation
         flipped = np.zeros(population.shape, bool)
         for name, values in found.values.items():
             self.ledger.same_values(name, population, values, outputs)
@@ -244,19 +245,24 @@ class Run:
             self.ledger.skipped += int(flipped.sum())
             expectation = expectation.without(population.rows[flipped.reshape(-1)])
 
-        def compared(expectation: Expectation) -> Ledger:
+        def due(expectation: Expectation) -> Due:
+            return Due(self._subject, population, given, outputs, expectation, self._oracle)
+
+        def compared(expectation: Expectation, everywhere: Expectation) -> Ledger:
             ledger = self.ledger.copy()
-            due = Due(self._subject, population, given, outputs, expectation, self._oracle)
-            for comparison in comparisons(due, found):
+            for comparison in comparisons(due(expectation), found):
                 ledger.compare(population, comparison)
-            for comparison in due.cotangents(SOURCE, pulled) if pulled is not None else ():
-                ledger.compare(population, comparison)
+            if pulled is not None:
+                # no value of the source's has moved
+                for comparison in due(everywhere).cotangents(SOURCE, pulled):
+                    ledger.compare(population, comparison)
             return ledger
 
-        ledger, known = compared(expectation), len(self.ledger.failures)
+        ledger, known = compared(expectation, everywhere), len(self.ledger.failures)
         if any(failure.kind == "inexact" for failure in ledger.failures[known:]):
             # scales do not tell how everything is rounded
-            ledger = compared(expectation.measured(self.ledger.precision))
+            coarsest = self.ledger.precision
+            ledger = compared(expectation.measured(coarsest), everywhere.measured(coarsest))
         self.ledger = ledger
 
     def _optimised(self, population: people.Population) -> None:
