@@ -105,6 +105,19 @@ def test_shapes_are_those_of_annotations(rows: str, tmp_path: Path) -> None:
     assert shapes == {"w": ("n", "m"), "x": ("batch", "n"), "labels": ("batch",), "scale": ()}
 
 
+@pytest.mark.parametrize("key", ["PRNGKeyArray", "jaxtyping.PRNGKeyArray"])
+def test_a_key_is_annotated_by_the_name_that_keys_have(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(
+        "import jax, jaxtyping\nfrom jaxtyping import Array, Float, PRNGKeyArray\n"
+        f"def f(v: Float[Array, 'n'], w: Float[Array, 'n n'], *, key: {key}):\n"
+        "    return v @ w + jax.random.normal(key, v.shape)\n"
+    )
+    front = open_front(Settings(str(path)))
+    assert isinstance(front, ArrayFront)
+    assert [(i.path, i.dtype) for i in front.trace.inputs][-1] == ("key", "key")
+
+
 def test_annotations_leave_neurons_alone(tmp_path: Path) -> None:
     path = tmp_path / "model.py"
     path.write_text(TYPES + "def f(v: Rows, i: Rows):\n    return v + i\n")

@@ -30,6 +30,24 @@ CASES = {
         "# gradgen: shape p.c",
         ("p.c=(n,)", "p.a=(n,) p.b=(n,)"),
     ),
+    "leaves of what is passed whole": Refused(
+        "# gradgen: shape p.layers.w=(k, n, n) p.layers.b=(k, n)\n"
+        "# gradgen: shape p.out=(n,) x=(n,)\n\n"
+        "def f(p, x):\n"
+        "    step = lambda h, layer: (jnp.tanh(h @ layer['w'] + layer['b']), None)\n"
+        "    return jax.lax.scan(step, x, p['layers'])[0] @ p['out']\n",
+        "there is a shape for 'p.layers.w', which is no leaf of an argument",
+        "# gradgen: shape p.layers",
+        ("# gradgen", "# gradgen: example p={layers:{b, w}, out}\n# gradgen"),
+    ),
+    "a shape of what is None by default": Refused(
+        "# gradgen: shape x=(batch, n) w=(n, n) v=(batch, n)\n\n"
+        "def f(x, w, v=None):\n    v = jnp.zeros_like(x) if v is None else v\n"
+        "    return 0.9 * v + x @ w\n",
+        "the default value of 'v' is None, and it is used as float",
+        "v=None",
+        ("v=None", "v"),
+    ),
     "a container": Refused(
         "# gradgen: shape p=(n,)\n# gradgen: example p={a, b}\n\n"
         "def f(p):\n    return p['a'] * p['b']\n",

@@ -17,6 +17,7 @@ from gradgen.frontend.reading.directives import parse_shape, parse_size
 from gradgen.frontend.tracing.jax_compat import Aval
 from gradgen.frontend.tracing.signature import Leaf, Signature
 from gradgen.ir.code import DType
+from gradgen.ir.pytree import Structure, join, mapping, sequence
 from gradgen.ir.shapes import LEADING, Dim, Shape, axes_in, multiple, own_axes, shape_as_stated
 from gradgen.ir.source import Directive, Source
 
@@ -97,6 +98,7 @@ def read_stated(source: Source, signature: Signature) -> Stated:
     """
     leaves = {leaf.path: leaf for leaf in signature.leaves}
     directives = [d for d in source.directives if d.kind == "shape"]
+    _require_leaves(source, signature, directives)
     directed = {s.path: s for d in directives for s in _statements(source, d, leaves)}
     annotated = {}
     for directive in source.annotated:
@@ -126,7 +128,6 @@ def _statements(
     found = []
     try:
         for path, axes, dtype in parse_shape(directive.text):
-            _require_leaf(path, leaves)
             shape = (LEADING, *map(_axis, axes[1:])) if axes[:1] == ("...",) else map(_axis, axes)
             found.append(_Statement(path, tuple(shape), dtype or leaves[path].kind, directive))
     except GradgenError as error:
@@ -236,15 +237,52 @@ def _kind(dtype: DType) -> DType:
     return dtype if dtype in ("float", "bool", "key") else "int"
 
 
-def _require_leaf(path: str, leaves: Mapping[str, Leaf]) -> None:
+def _require_leaves(source: Source, signature: Signature, directives: Sequence[Directive]) -> None:
+    """Refuse shapes of what is no leaf of an argument."""
+    stated: dict[str, Directive] = {}
+    try:
+        for directive in directives:
+            stated |= {path: directive for path, _, _ in parse_shape(directive.text)}
+        for path, directive in stated.items():  # noqa: B007
+            _require_leaf(path, signature, stated)
+    except GradgenError as error:
+        raise _placed(error, source, directive) from None
+
+
+def _require_leaf(path: str, signature: Signature, stated: Iterable[str]) -> None:
+    leaves = [leaf.path for leaf in signature.leaves]
     if path in leaves:
         return
     inside = [p for p in leaves if p.startswith(f"{path}.")]
-    known = ", ".join(inside or leaves)
     what = "a container" if inside else "no leaf of an argument"
-    raise GradgenError(
-        f"there is a shape for '{path}', which is {what}", hint=f"state it for one of: {known}"
-    )
+    hint = f"state it for one of: {', '.join(inside or leaves)}"
+    whole = [p for p in leaves if path.startswith(f"{p}.")]
+    for argument in signature.arguments:
+        if whole and path.partition(".")[0] == argument.name:
+            example = _holding(argument.structure, argument.name, stated).pretty()
+            hint = (
+                f"if '{whole[0]}' holds several arrays, say so above the function: "
+                f"# gradgen: example {argument.name}={example}"
+            )
+    raise GradgenError(f"there is a shape for '{path}', which is {what}", hint=hint)
+
+
+def _holding(structure: Structure, path: str, stated: Iterable[str]) -> Structure:
+    """A structure with a dict or a list for each of its leaves in which paths are stated."""
+    if not structure.is_leaf:
+        children = tuple(
+            _holding(child, join(path, key), stated)
+            for key, child in zip(structure.keys, structure.children, strict=True)
+        )
+        return replace(structure, children=children)
+    below = [p.removeprefix(f"{path}.") for p in stated if p.startswith(f"{path}.")]
+    keys = dict.fromkeys(p.partition(".")[0] for p in below)
+    if not keys:
+        return structure
+    found = {key: _holding(structure, join(path, key), stated) for key in keys}
+    if all(map(str.isdecimal, found)):
+        return sequence("list", tuple(found.values()))
+    return mapping(tuple(found.items()))
 
 
 def _axis(text: str) -> Dim:

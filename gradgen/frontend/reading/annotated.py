@@ -21,6 +21,7 @@ _DTYPES = {
     "UInt32": ":uint32", "UInt8": ":uint8", "Bool": ":bool", "Key": ":key",
 }  # fmt: skip
 """What is written after the axes, by the name of the annotation."""
+_ONE_KEY = "PRNGKeyArray"
 
 
 def annotated_shapes(
@@ -67,9 +68,13 @@ class _Reader:
                     if not field.static:
                         inner = f"{path}.{field.name}"
                         yield from self.stated(field.annotation, inner, place, within)
-                if definition is None:
-                    alias = self.annotations.aliases.get(name)
+                alias = self.annotations.aliases.get(name)
+                if definition is None and alias is not None:
                     yield from self.stated(alias, path, place, within)
+                elif definition is None and name == _ONE_KEY:
+                    yield Directive("shape", f"{path}=():key", place)
+            case cst.Attribute(attr=cst.Name(value=name)) if name == _ONE_KEY:
+                yield Directive("shape", f"{path}=():key", place)
             case (
                 cst.BinaryOperation(left=part, operator=cst.BitOr(), right=cst.Name(value="None"))
                 | cst.BinaryOperation(left=cst.Name(value="None"), operator=cst.BitOr(), right=part)
