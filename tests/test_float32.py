@@ -323,6 +323,21 @@ def test_functions_on_arrays(kind: str, tmp_path: Path, request: pytest.FixtureR
             running.step(*(leaf.astype(dtype) for leaf in leaves))
 
 
+def test_on_arrays_it_is_no_matter_where_something_is_said(tmp_path: Path, trusted: None) -> None:
+    """Of two equal expressions, the first is left out in one of the precisions only."""
+    path = tmp_path / "model.py"
+    path.write_text(
+        HEADER + "# gradgen: shape v=(n,) x=(n,)\n"
+        "def step(v, x):\n"
+        "    f = lambda y: (0.5 * v.astype(jnp.float32) + 0.0 * y).astype(y.dtype)\n"
+        "    none = jax.jvp(f, (x,), (x,))[1]\n"
+        "    return 0.9 * x + 0.5 * v, none\n"
+    )
+    front = open_front(Settings(str(path)))
+    assert isinstance(front, ArrayFront)
+    assert not front.trace.single
+
+
 def test_what_is_of_all_precisions_stays_so(tmp_path: Path) -> None:
     """A conversion that follows an argument, or one to float32 that float64 takes as well."""
     for spike in ("(v > 0).astype(v.dtype)", "(v > 0).astype(jnp.float32)"):

@@ -160,6 +160,9 @@ def _read(
     """The code that was read, the result as it is, and its leaves: atoms, dtypes, shapes."""
     avals = stated.avals(working)
     closed, value = _jaxpr(source, function, signature, avals)
+    # a value that nothing reads may be of another dtype in another precision, and equal one that
+    # is read in this one alone
+    closed = jax_compat.live(closed)
     given = {i.variable: shape_of(a.shape) for i, a in zip(inputs, avals, strict=True)}
     reading = Reading(source, working, Builder("v"), given)
     atoms = reading.run(closed, [i.variable for i in inputs])

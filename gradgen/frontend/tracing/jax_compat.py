@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.extend.core as jex
+from jax.interpreters import partial_eval
 
 from gradgen.ir.source import Position, Source
 
@@ -26,6 +27,12 @@ def x64(enabled: bool) -> AbstractContextManager[Any]:
     """A context in which float64 is available, or not."""
     context: AbstractContextManager[Any] = jax.enable_x64(enabled)
     return context
+
+
+def live(closed: Any) -> Any:
+    """The program without what no result is computed from, in what it calls too."""
+    jaxpr, _ = partial_eval.dce_jaxpr(closed.jaxpr, True, instantiate=True)
+    return closed.replace(jaxpr=jaxpr)
 
 
 _USUAL = {
