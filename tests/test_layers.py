@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from compiling import run_compiled
 from generating import ROOT
+from jax.extend.core import jaxprs_in_params
 from test_models import load
 
 from gradgen.compile.array_front import ArrayFront
@@ -24,6 +26,8 @@ STEPS = (
     "spiking_attention",
 )  # fmt: skip
 LENGTH = 20
+PRODUCTS = ("dot_general", "conv_general_dilated")
+ELEMENTWISE = ("select_n", "mul", "sub", "div")
 
 
 def source(name: str) -> Any:
@@ -107,6 +111,41 @@ def test_gradients_through_time_are_those_of_the_source(name: str) -> None:
         assert {path for path, x in due[1].items() if not x.any()} == (
             {"z"} if name == "lif_layer" else set()
         )
+
+
+def in_loops(jaxpr: Any, inside: bool = False) -> Iterator[Any]:
+    """The operations of a program that are in loops, and in what is called there."""
+    for equation in jaxpr.eqns:
+        if inside:
+            yield equation
+        for inner in jaxprs_in_params(equation.params):
+            yield from in_loops(inner, inside or equation.primitive.name == "scan")
+
+
+@pytest.mark.parametrize("name", ["alif_recurrent", "ei_conductance", "lif_conv", "lif_layer"])
+def test_each_step_computes_no_more_than_that_of_jax(name: str) -> None:
+    """No more products, and nothing on matrices of weights that could be done before the loop.
+
+    What keeps its state alone computes in the backward pass what the forward pass has computed.
+    """
+    front = front_of(name)
+    with jax.enable_x64(True):
+        leaves = drawn(front, np.random.default_rng(5))
+        chosen = {i.path: leaves[i.path] for i in front.trace.inputs if i.wrt}
+        matrices = {x.shape for path, x in chosen.items() if path in ("w", "r", "kernel") if x.ndim}
+
+        def counted(step: Any) -> tuple[int, int]:
+            loss = lambda chosen: through_time(front, step, leaves | chosen)  # noqa: E731
+            found = [*in_loops(jax.make_jaxpr(jax.value_and_grad(loss))(chosen).jaxpr)]
+            on_matrices = [e for e in found if e.outvars[0].aval.shape in matrices]
+            return (
+                sum(e.primitive.name in PRODUCTS for e in found),
+                sum(e.primitive.name in ELEMENTWISE for e in on_matrices),
+            )
+
+        found, due = counted(getattr(generated(name), name)), counted(source(name))
+    assert 0 < found[0] <= due[0]
+    assert found[1] <= due[1]
 
 
 def test_the_gradient_of_a_loss_is_that_of_the_source() -> None:
@@ -243,3 +282,10 @@ def test_the_readout_knows_nothing_before_it_has_learnt() -> None:
     slope = jax.grad(loss, argnums=2)(s, w, b, labels)
     np.testing.assert_allclose(slope.sum(), 0.0, atol=1e-6)  # probabilities sum to one
     assert loss(s, w, b, labels) > loss(s, w, b - 0.1 * slope, labels) > 0.0
+
+
+def test_a_loss_that_is_called_like_a_matrix_is_not_its_next_value() -> None:
+    front = open_front(Settings(str(ROOT / "models" / "networks" / "feedforward_loss.py")))
+    assert isinstance(front, ArrayFront)
+    assert "params.out" in {i.path for i in front.trace.inputs}
+    assert front.trace.recurrence == ()

@@ -150,9 +150,10 @@ def _residuals(v, i, z, x, w, a, b, th):
     i_next = b * i + x @ w
     v_next = a * v + (1.0 - a) * i_next - th * z
     x7 = v_next - th
+    x9 = (x7 > 0.0).astype(x7.dtype)
     # elemental partials
     p3 = (10.0 * jnp.abs(x7) + 1.0) ** 2
-    return (x, w, a, b, p3)
+    return (v_next, i_next, x9), (x, w, a, b, p3)
 
 
 def _cotangents(x, w, a, b, p3, ct_v_next, ct_i_next, ct_2):
@@ -179,7 +180,8 @@ def _forward(*primals):
     _refuse_derivative(primals)
     leaves = tuple(primal.value for primal in primals)
     differentiated = (leaves[0], leaves[1], leaves[2], leaves[3], leaves[4])
-    return _primal(*leaves), (_residuals(*leaves), tuple(map(_like, differentiated)))
+    outputs, kept = _residuals(*leaves)
+    return outputs, (kept, tuple(map(_like, differentiated)))
 
 
 def _backward(residuals, cotangents):
@@ -527,7 +529,7 @@ GRADGEN = {
     "source": "models/layers/lif_layer.py",
     "function": "lif_layer",
     "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:444143c5e6982ae0fd597e34675570aa8995fbc2a7f6bf6df6e46db0ce1160cb",
+    "text": "sha256:e19f4fc5c14348f2ea3b1b56d43a66dabfa49676cfd894f29c4391ec7e656338",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)", "i": "(batch, n)", "z": "(batch, n)", "x": "(batch, n_in)",
@@ -560,8 +562,8 @@ GRADGEN = {
             "formula": "6*batch*n*n_in + 15*batch*n + 1",
         },
         "residuals": {
-            "mul": 5783552, "add": 5750784, "sub": 16385, "total": 11550721,
-            "formula": "2*batch*n*n_in + 10*batch*n + 1",
+            "mul": 5783552, "add": 5750784, "sub": 16385, "compare": 8192,
+            "total": 11550721, "formula": "2*batch*n*n_in + 10*batch*n + 1",
             "kept": {"bytes": 32768, "formula": "4*batch*n"},
         },
         "backward": {

@@ -9,8 +9,8 @@
 # 3*d*d - 2*d), 169,495,552 multiplications of them in its accumulation by elimination
 # in an order found by annealing (reverse 169,610,240).
 # Training keeps 2,883,584 bytes (20*batch*d*t + 4*batch*t*t), in float32, and the
-# backward pass takes 341,594,880 operations (16*batch*d*d*t + 8*batch*d*t*t +
-# 47*batch*d*t - batch*t*t + 5*batch*t - 3*d*d - 2*d).
+# backward pass takes 341,578,496 operations (16*batch*d*d*t + 8*batch*d*t*t +
+# 47*batch*d*t - batch*t*t + 5*batch*t - 4*d*d - 2*d).
 """The exact derivative of `spiking_attention`, generated from models/layers/spiking_attention.py."""
 
 from functools import partial
@@ -37,7 +37,7 @@ def spiking_attention(state, x, params, a=0.5, th=1.0):
     Differentiable with respect to state.q, state.k, state.v, state.o, x, params.gain,
     params.shift, params.wq, params.wk, params.wv, params.wo: training keeps 2,883,584
     bytes (in float32, at the sizes in the header), and the backward pass takes
-    341,594,880 operations.
+    341,578,496 operations.
     """
     leaves, types = _flatten(state, x, params, a, th)
     return _result(_step(*_alike_over_mesh(leaves)), types)
@@ -323,7 +323,7 @@ def _jvp(
 
 
 def _residuals(q, k, v, o, x, gain, shift, wq, wk, wv, wo, a, th):
-    """What the backward pass is given: 170,592,256 operations."""
+    """What the backward pass is given: 171,657,216 operations."""
     # sizes
     d = q.shape[2]
     # primal
@@ -333,21 +333,31 @@ def _residuals(q, k, v, o, x, gain, shift, wq, wk, wv, wo, a, th):
     u = a * q + s @ wq
     x13 = u - th
     z = (x13 > 0.0).astype(x13.dtype)
+    x16 = u - th * z
     u_1 = a * k + s @ wk
-    x17 = u_1 - th
-    z_1 = (x17 > 0.0).astype(x17.dtype)
+    x19 = u_1 - th
+    z_1 = (x19 > 0.0).astype(x19.dtype)
+    x22 = u_1 - th * z_1
     u_2 = a * v + s @ wv
-    x21 = u_2 - th
-    z_2 = (x21 > 0.0).astype(x21.dtype)
+    x25 = u_2 - th
+    z_2 = (x25 > 0.0).astype(x25.dtype)
+    x28 = u_2 - th * z_2
     scores = jnp.einsum("abc,aec->abe", z, z_1)
-    x24 = 0.125 * (scores @ z_2)
-    u_3 = a * o + x24 @ wo
-    x27 = u_3 - th
+    x30 = 0.125 * (scores @ z_2)
+    u_3 = a * o + x30 @ wo
+    x33 = u_3 - th
+    z_3 = (x33 > 0.0).astype(x33.dtype)
+    x36 = u_3 - th * z_3
     # elemental partials
     p0 = 1.0 / d
-    p20 = jax.nn.sigmoid(4.0 * x27)
+    p20 = jax.nn.sigmoid(4.0 * x33)
     p23 = 4.0 * p20 * (1.0 - p20)
-    return (x, gain, shift, wq, wk, wv, wo, a, x13, x17, x21, scores, x24, p0, p23)
+    # accumulation
+    t0 = 0.125 * wo
+    return (
+        (x16, x22, x28, x36, z_3),
+        (x, gain, shift, wq, wk, wv, a, x13, x19, x25, scores, x30, p0, p23, t0),
+    )
 
 
 def _cotangents(
@@ -357,22 +367,22 @@ def _cotangents(
     wq,
     wk,
     wv,
-    wo,
     a,
     x13,
-    x17,
-    x21,
+    x19,
+    x25,
     scores,
-    x24,
+    x30,
     p0,
     p23,
+    t0,
     ct_0_q,
     ct_0_k,
     ct_0_v,
     ct_0_o,
     ct_z,
 ):
-    """Cotangents of the inputs from those of the outputs and what was kept: 341,594,880 operations."""
+    """Cotangents of the inputs from those of the outputs and what was kept: 341,578,496 operations."""
     # sizes
     d = x.shape[2]
     # primal
@@ -383,21 +393,21 @@ def _cotangents(
     x9 = lax.rsqrt(x8)
     s = x7 * x9 + shift
     z = (x13 > 0.0).astype(x13.dtype)
-    z_1 = (x17 > 0.0).astype(x17.dtype)
-    z_2 = (x21 > 0.0).astype(x21.dtype)
+    z_1 = (x19 > 0.0).astype(x19.dtype)
+    z_2 = (x25 > 0.0).astype(x25.dtype)
     # elemental partials
     p1 = 2.0 * centred
     p3 = -0.5 * (x9 / x8)
     p5 = jax.nn.sigmoid(4.0 * x13)
     p8 = 4.0 * p5 * (1.0 - p5)
-    p10 = jax.nn.sigmoid(4.0 * x17)
+    p10 = jax.nn.sigmoid(4.0 * x19)
     p13 = 4.0 * p10 * (1.0 - p10)
-    p15 = jax.nn.sigmoid(4.0 * x21)
+    p15 = jax.nn.sigmoid(4.0 * x25)
     p18 = 4.0 * p15 * (1.0 - p15)
     # accumulation
     d_u = ct_0_o + ct_z * p23
-    d_wo = _summed_product(x24, d_u)
-    t2 = d_u @ (0.125 * wo).T
+    d_wo = _summed_product(x30, d_u)
+    t2 = d_u @ t0.T
     d_scores = jnp.einsum("abc,adc->abd", t2, z_2)
     d_u_1 = ct_0_v + jnp.einsum("abc,abd->adc", t2, scores) * p18
     d_v = d_u_1 * a
@@ -441,7 +451,8 @@ def _forward(*primals):
         leaves[9],
         leaves[10],
     )
-    return _primal(*leaves), (_residuals(*leaves), tuple(map(_like, differentiated)))
+    outputs, kept = _residuals(*leaves)
+    return outputs, (kept, tuple(map(_like, differentiated)))
 
 
 def _backward(residuals, cotangents):
@@ -922,7 +933,7 @@ GRADGEN = {
     "source": "models/layers/spiking_attention.py",
     "function": "spiking_attention",
     "digest": "sha256:f308aa37ec0d2b8c23b9c32f1cb24deca7bc8130fbc0ffe71b9c135bd5a92d0b",
-    "text": "sha256:634531bd0e58533e2c69d0d712ead6d1eba59ba17d4c135fd893cc5b39305bed",
+    "text": "sha256:f0565694cb475e748c8728a29679c4b53d17962237095fd82e86da4f463c2204",
     "mode": "arrays",
     "shapes": {
         "state.q": "(batch, t, d)", "state.k": "(batch, t, d)",
@@ -998,16 +1009,16 @@ GRADGEN = {
             "formula": "24*batch*d*d*t + 12*batch*d*t*t + 70*batch*d*t - 2*batch*t*t + 5*batch*t + d*d",
         },
         "residuals": {
-            "mul": 85327872, "div": 133120, "add": 84212736, "sub": 786432,
-            "transcendental": 132096, "compare": 393216, "total": 170592256,
-            "formula": "8*batch*d*d*t + 4*batch*d*t*t + 22*batch*d*t - batch*t*t + 2*batch*t",
+            "mul": 85868544, "div": 133120, "add": 84212736, "sub": 1310720,
+            "transcendental": 132096, "compare": 524288, "total": 171657216,
+            "formula": "8*batch*d*d*t + 4*batch*d*t*t + 30*batch*d*t - batch*t*t + 2*batch*t + d*d",
             "kept": {"bytes": 2883584, "formula": "20*batch*d*t + 4*batch*t*t"},
         },
         "backward": {
-            "mul": 171200512, "div": 396288, "add": 169079552, "sub": 524288,
+            "mul": 171184128, "div": 396288, "add": 169079552, "sub": 524288,
             "neg": 131072, "transcendental": 394240, "compare": 393216,
-            "total": 341594880,
-            "formula": "16*batch*d*d*t + 8*batch*d*t*t + 47*batch*d*t - batch*t*t + 5*batch*t - 3*d*d - 2*d",
+            "total": 341578496,
+            "formula": "16*batch*d*d*t + 8*batch*d*t*t + 47*batch*d*t - batch*t*t + 5*batch*t - 4*d*d - 2*d",
         },
     },
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 from sys import maxsize
 
@@ -105,8 +106,16 @@ def array_module(
         raise of_another_graph(
             settings.order or "", "it names other vertices, or cannot be carried out"
         )
-    # a loop that has run is not run again for what it keeps
-    whole = ArrayCode(trace).step(pulled.plan, cotangents) if trace.loops else vjp
+    kept_of = partial(
+        split_arrays,
+        trace=trace,
+        weighed={v: path for path, v in weighed},
+        residuals=settings.residuals,
+    )
+    # what the forward pass computes is computed once, with the outputs: a loop that has run, and a
+    # product of what is taken out of the user's own loop, which nothing joins again
+    once = trace.loops or kept_of(vjp).forward.instructions
+    whole = ArrayCode(trace).step(pulled.plan, cotangents) if once else vjp
     leaves = [
         StepValue(i.variable, s, i.dtype) for i, s in zip(trace.inputs, trace.shapes, strict=True)
     ]
@@ -128,7 +137,7 @@ def array_module(
         vjp=taken(vjp),
         jvp=None if jvp is None else taken(jvp),
         gradient=None if gradient is None else taken(gradient[1]),
-        passes=split_arrays(whole, trace, {v: path for path, v in weighed}, settings.residuals),
+        passes=kept_of(whole),
         pulled=pulled,
         pushed=pushed,
         cotangents=weighed,

@@ -23,13 +23,15 @@ def find_recurrence(source: Source, trace: Trace | ArrayTrace) -> Recurrence:
     """(input path, output path) of each leaf of the state, in the inputs' order; maybe none.
 
     `next` directives say it; else what a method assigns to its instance, variables that are called
-    alike, `v` and `v_next`, and an argument and a part of the result with the same containers.
-    Where several arguments have them, it is the one whose name speaks of state, or none.
+    alike, `v` and `v_next`, and an argument and a part of the result with the same containers; of
+    arrays, those that have the same shape too. Where several arguments have them, it is the one
+    whose name speaks of state, or none.
     Raises GradgenError if a directive names what is no input or output.
     """
     outputs = [o.path for o in trace.outputs]
     inputs = [i.path for i in trace.inputs]
-    found = dict(_told(source)) or _recognised(trace) | dict(_assigned(source))
+    recognised = _of_one_shape(trace, _recognised(trace))
+    found = dict(_told(source)) or recognised | dict(_assigned(source))
     for path, output in _told(source):
         if path not in inputs or output not in outputs:
             missing, known = (path, inputs) if path not in inputs else (output, outputs)
@@ -84,6 +86,14 @@ def _recognised(trace: Trace | ArrayTrace) -> dict[str, str]:
     taken = set(found.values())
     rest = {path: output for path, output in named.items() if output not in taken}
     return {**rest, **found}
+
+
+def _of_one_shape(trace: Trace | ArrayTrace, found: dict[str, str]) -> dict[str, str]:
+    if isinstance(trace, Trace):
+        return found
+    before = dict(zip((i.path for i in trace.inputs), trace.shapes, strict=True))
+    after = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
+    return {path: output for path, output in found.items() if before[path] == after[output]}
 
 
 def _same_containers(trace: Trace | ArrayTrace) -> Iterator[list[tuple[str, str]]]:

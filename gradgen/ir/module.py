@@ -11,6 +11,7 @@ from gradgen.ir.objective import FEW_MULTIPLICATIONS, Measured, Objective
 from gradgen.ir.plan import Plan
 from gradgen.ir.program import Operations, Program, count_operations
 from gradgen.ir.recipe import Recipe
+from gradgen.ir.results import OutputValue
 from gradgen.ir.source import Source
 from gradgen.ir.trace import Trace
 
@@ -99,11 +100,17 @@ class Passes:
     input_bytes: int
     """What keeping the step's inputs would take."""
     forward: Program
-    """From the step's inputs to what is kept; its results are `Kept`."""
+    """From the step's inputs to what is kept; its results are `Kept`, after the outputs where it
+    gives these too."""
     backward: Program
     """From what is kept, and the cotangents of the outputs, to those of the inputs."""
     whole: Program
     """Both in one, without anything computed twice."""
+
+    @property
+    def gives_outputs(self) -> bool:
+        """Whether the forward pass is the function itself as well."""
+        return any(isinstance(result, OutputValue) for result, _ in self.forward.results)
 
     @property
     def bytes(self) -> int:

@@ -21,8 +21,9 @@ def split_arrays(
 ) -> Passes:
     """A forward and a backward pass of a program on arrays, counted at the sizes of the trace.
 
-    What the caller has anyway, all inputs but a state, is kept for nothing. `weighed` says of which
-    output, by its path, each cotangent is.
+    What the caller has anyway, all inputs but a state, is kept for nothing, and where anything is
+    computed to be kept, so is what is computed from weights alone. `weighed` says of which output,
+    by its path, each cotangent is.
     """
     state = {path for path, _ in trace.recurrence}
     cotangents = [v for v in program.inputs if v not in {i.variable for i in trace.inputs}]
@@ -37,6 +38,10 @@ def split_arrays(
         {v: elements(shape, sizes) for v, shape in shapes.items()},
     )
     passes = _pruned(passes_of(program, leaves, residuals))
+    weights = _weights(trace, state)
+    if weights and passes.forward.instructions:
+        driving = [v for v in leaves.driving if v not in weights]
+        passes = _pruned(passes_of(program, replace(leaves, driving=driving), residuals))
     paths = {i.variable: i.path for i in trace.inputs}
     outputs = dict(zip((o.path for o in trace.outputs), trace.output_shapes, strict=True))
     told = [given.get(v, ()) for v in passes.kept] + [outputs[weighed[v]] for v in cotangents]
@@ -59,6 +64,28 @@ def split_arrays(
         ),
         backward=replace(passes.backward, inputs=(*kept, *cotangents)),
     )
+
+
+def _weights(trace: ArrayTrace, state: Collection[str]) -> set[Var]:
+    """The inputs of a step that are the same in all steps, as far as shapes can tell.
+
+    What drives a state has its batch axis, the first one, or where there is no batch as many axes
+    as it at most. A wrong guess costs time or memory and no more: what is computed from weights
+    alone is kept, which a loop over time does once.
+    """
+    shapes = dict(zip((i.path for i in trace.inputs), trace.shapes, strict=True))
+    rank = max((len(shapes[path]) for path in state), default=0)
+    given = {path: shape for path, shape in shapes.items() if shape and path not in state}
+    first = {shapes[path][:1] for path in state}
+    batched = len(first) == 1 and any(
+        len(shape) <= rank and shape[:1] in first for shape in given.values()
+    )
+    return {
+        i.variable
+        for i in trace.inputs
+        if rank and (shape := given.get(i.path))
+        if len(shape) > rank or (batched and shape[:1] not in first)
+    }
 
 
 def _pruned(passes: Passes) -> Passes:

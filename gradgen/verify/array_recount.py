@@ -79,8 +79,7 @@ def _given(generated: Generated) -> dict[str, Callable[[], Sequence[Any]]]:
     def backward() -> Sequence[Any]:
         keep = loaded[own_name(_called("residuals"), loaded)]
         kept = jax.eval_shape(keep, *leaves)
-        # with loops, the function's value comes first
-        return [*(kept[1] if module.trace.loops else kept), *cotangents]
+        return [*(kept[1] if module.passes.gives_outputs else kept), *cotangents]
 
     def held() -> dict[str, Any]:
         start = loaded[own_name(_called("traces_start"), loaded)]

@@ -99,7 +99,7 @@ def array_context(module: ArrayModule) -> Context:
         "differentiated_paths": "\n".join(
             layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
         ),
-        "loops": bool(trace.loops),
+        "gives_outputs": module.passes.gives_outputs,
         "default_floats": trace.default_floats,
         "default_integers": trace.default_integers,
         "low_precision": trace.low_precision,
