@@ -30,6 +30,8 @@ class VerifiedArrays:
     text: str
     report: Verdict
     kept: Kept
+    rejected: str = ""
+    """That something came before it and was not exact, and what was found of it first."""
 
     def sentence(self) -> str:
         """The counts against reverse mode, and how exact it is."""
@@ -42,7 +44,7 @@ class VerifiedArrays:
             f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "
             f"(reverse {module.pulled.sweep.muls:,}; {found}){count}; "
             f"{_through_time(module)}{'for float32 alone; ' if module.trace.single else ''}"
-            f"{self.report.summary()}"
+            f"{self.report.summary()}{self.rejected}"
         )
 
 
@@ -67,17 +69,35 @@ def generate_arrays(
     """Generate and verify a text; raises InexactError, with the evidence kept, if it is off.
 
     Orders that are `recorded` are used again for the graphs that are still the same; with
-    `search_again` only where nothing cheaper is found.
+    `search_again` only where nothing cheaper is found. Where what they compute is not finite and
+    JAX's is, plain modes are taken, which multiply as JAX does.
     """
     require_own_search(front.settings.search, front.source)
     module = array_module(front, recorded, "all" if search_again else "missing")
     require_functions(front.source, module.emit, module.functions)
-    text = render_arrays(module)
-    status(f"verifying {front.source.function}")
-    report = judge_arrays(front, module, text)
+
+    def judged(module: ArrayModule) -> tuple[str, Verdict]:
+        text = render_arrays(module)
+        status(f"verifying {front.source.function}")
+        return text, judge_arrays(front, module, text)
+
+    text, report = judged(module)
+    rejected = ""
+    if report.kind == "nonfinite" and not front.settings.order:
+        plain = array_module(front, recorded, "plain")
+        if plain.recipe != module.recipe:
+            rejected, module = _rejection(module, report), plain
+            text, report = judged(plain)
     if not report.exact:
         raise inexact(front, text, report)
-    return VerifiedArrays(module, text, report, _kept(recorded, module.recipe))
+    return VerifiedArrays(module, text, report, _kept(recorded, module.recipe), rejected)
+
+
+def _rejection(module: ArrayModule, report: Verdict) -> str:
+    """That a module came first, in words, and why it was not taken."""
+    assert report.failure is not None
+    order, why = module.pulled.plan.order.found_by, report.failure.pretty().splitlines()[0]
+    return f"; rejected before it: order {order}, {counted(module, module.vjp)}, since {why}"
 
 
 def _kept(recorded: ArrayRecipe | None, found: ArrayRecipe) -> Kept:

@@ -41,5 +41,6 @@ class ArrayRecipe:
         return {order.fingerprint: order for _, order in self.orders}
 
 
-Searched = Literal["missing", "never", "all"]
-"""Which orders are searched for: those that are not recorded, none, or all, to keep the better."""
+Searched = Literal["missing", "never", "all", "plain"]
+"""Which orders are searched for: those that are not recorded, none, or all, to keep the better; or
+none, and plain modes are taken."""

@@ -56,6 +56,8 @@ _APPROXIMATED = frozenset((
     "atan2", "cbrt", "digamma", "erf_inv", "erfc", "igamma", "igamma_grad_a", "igammac", "lgamma",
     "log1p", "pow", "regularized_incomplete_beta", "rsqrt", "tan", "tanh",
 ))  # fmt: skip
+SEVERAL_WAYS = _ADDED_UP | _APPROXIMATED
+"""What XLA rounds otherwise in another place or in arrays of another shape."""
 """What XLA's passes make of other operations."""
 _OPTIONS: dict[str, Any] = {
     "xla_backend_optimization_level": 0,
@@ -122,6 +124,11 @@ class Program:
     def adds_up(self) -> bool:
         """Whether anything is added up in an order of XLA's own."""
         return not self.primitives.isdisjoint(_ADDED_UP)
+
+    @property
+    def has_several_ways(self) -> bool:
+        """Whether XLA rounds anything in it otherwise in another place."""
+        return not self.primitives.isdisjoint(SEVERAL_WAYS)
 
     @property
     def is_defined(self) -> bool:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.verify.eager import Operation, Program, Values
+from gradgen.verify.eager import SEVERAL_WAYS, Operation, Program, Values
 from gradgen.verify.floats import Array, epsilon
 
 _POOL = 4099
@@ -51,12 +51,19 @@ class Pair(NamedTuple):
     near: Any
 
 
-def moved(program: Program, *arguments: Any, signs: Array, with_arguments: bool = False) -> Any:
+def moved(
+    program: Program,
+    *arguments: Any,
+    signs: Array,
+    with_arguments: bool = False,
+    with_decisions: bool = False,
+) -> Any:
     """How far the leaves of a program's result move, by random signs.
 
-    Comparisons keep their outcomes. What goes in may be rounded, too.
+    Comparisons keep their outcomes. What goes in may be rounded, too. `with_decisions` tells what
+    comes of what XLA itself computes in several ways: that alone moves, and comparisons follow.
     """
-    mover = _Mover(signs)
+    mover = _Mover(signs, with_decisions)
     given = jax.tree.leaves(arguments)
     if with_arguments:
         given = [Pair(leaf, mover.move(leaf)) for leaf in given]
@@ -79,8 +86,9 @@ def apart(exact: Any, near: Any) -> Any:
 class _Mover:
     """Evaluates operations on pairs; what is no pair does not move."""
 
-    def __init__(self, signs: Array) -> None:
+    def __init__(self, signs: Array, with_decisions: bool) -> None:
         self._signs = signs
+        self._with_decisions = with_decisions
         self._next = 0
 
     def move(self, value: Any, units: float = 1.0) -> Any:
@@ -99,10 +107,15 @@ class _Mover:
             return operation.inside(operands, self.apply)
         pairs = [_pair(value) for value in operands]
         exact = operation.on([pair.exact for pair in pairs])
-        if operation.name in _STEPS or not any(map(_is_float, exact)):
+        decides = operation.name in _STEPS or not any(map(_is_float, exact))
+        if decides and not self._with_decisions:
             return exact
         near = operation.on([pair.near for pair in pairs])
-        if operation.name not in _UNROUNDED:
+        if self._with_decisions:
+            moves = operation.name in SEVERAL_WAYS
+        else:
+            moves = operation.name not in _UNROUNDED
+        if moves:
             units = max(1.0, operation.terms / _ALIKE)
             near = [self.move(value, units) for value in near]
         return list(map(Pair, exact, near))

@@ -18,7 +18,7 @@ from gradgen.verify.noise import draw_signs, moved
 from gradgen.verify.points import Range
 from gradgen.verify.subject import Called, arrays, result_leaves
 
-_RUNS = 4
+_RUNS = 8
 """How often roundings are drawn."""
 _AT_ONCE = 8
 """Along so many directions derivatives are taken together: of every source, so that the operations
@@ -139,12 +139,16 @@ class Oracle:
         return self._along("reverse", leaves, cotangents)[1]
 
     def moves(self, leaves: Sequence[Array]) -> Array:
-        """How far roundings move the Jacobians at most: (outputs, inputs, points)."""
-        found = [
-            self._jacobian(mode, leaves, partial(moved, signs=signs))[1]
-            for mode in self.modes
-            for signs in draw_signs(_RUNS)
-        ]
+        """How far roundings move the Jacobians at most: (outputs, inputs, points).
+
+        Those of what XLA computes in several ways decide on ties as well.
+        """
+        found = []
+        for mode in self.modes:
+            runs = [partial(moved, signs=signs) for signs in draw_signs(_RUNS)]
+            if self._program_of(mode).has_several_ways:
+                runs += [partial(run, with_decisions=True) for run in runs]
+            found += [self._jacobian(mode, leaves, run)[1] for run in runs]
         most: Array = np.max([np.where(np.isfinite(one), one, 0.0) for one in found], axis=0)
         return most
 
@@ -186,15 +190,13 @@ class Oracle:
         self, mode: str, leaves: Sequence[Array], vectors: Array, run: _Run = Program.__call__
     ) -> tuple[tuple[Array, ...], Array]:
         """The outputs, and products with a vector (directions, points) at each point."""
-        if mode not in self._programs:
-            self._programs[mode] = self._program(mode)
         rows = len(leaves[0])
         given = [np.resize(leaf, like.shape) for leaf, like in zip(leaves, self._like, strict=True)]
         along = [
             np.resize(vector, like.shape).astype(like.dtype)
             for vector, like in zip(vectors, self._vectors(mode), strict=True)
         ]
-        outputs, products = run(self._programs[mode], arrays(given), arrays(along))
+        outputs, products = run(self._program_of(mode), arrays(given), arrays(along))
         return (
             tuple(np.asarray(output)[:rows] for output in outputs),
             np.array([widest(product)[:rows] for product in products]),
@@ -210,6 +212,11 @@ class Oracle:
     def _outputs(self) -> list[Any]:
         result = jax.eval_shape(lambda *flat: self._called.source(flat), *self._like)
         return jax.tree.leaves(result)
+
+    def _program_of(self, mode: str) -> Program:
+        if mode not in self._programs:
+            self._programs[mode] = self._program(mode)
+        return self._programs[mode]
 
     def _program(self, mode: str) -> Program:
         """The source on scalars with its products, mapped over points."""

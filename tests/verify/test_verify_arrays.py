@@ -434,6 +434,22 @@ def test_comparisons_keep_their_outcome_when_results_are_moved() -> None:
         assert float(moved(program, x, signs=signs, with_arguments=True)[0].max()) < 1e-5
 
 
+def test_ties_of_what_xla_computes_in_several_ways_are_decided_either_way() -> None:
+    """And no others: what a rule says of a tie is not forgiven anywhere else."""
+
+    def larger(one: Any) -> Any:
+        return lambda x: [jax.grad(lambda x: jnp.maximum(one(x), x + 0.0 * one(x)).sum())(x)]
+
+    x = np.float32([1.5, 0.75])
+    for function, follows in ((jnp.tanh, True), (jnp.negative, False)):
+        shift = x - np.asarray(function(x))
+        program = Program(larger(lambda x, f=function, s=shift: f(x) + s), x)
+        away = [
+            moved(program, x, signs=signs, with_decisions=True)[0].max() for signs in draw_signs(8)
+        ]
+        assert bool(max(away) > 0.1) is follows
+
+
 def test_the_largest_number_is_moved_as_itself() -> None:
     def entropy(x: Any) -> list[Any]:
         return [jax.nn.log_softmax(x), jnp.where(x > 0.0, -jnp.inf, x)]

@@ -134,12 +134,14 @@ class Orders:
 
     def candidates(self, graph: ArrayGraph, sizes: Sizes) -> tuple[ArrayPlan, ...]:
         """The plan of the plain mode of a vector product, then what was found to be cheaper; or
-        that of the order that is recorded, first.
+        that of the order that is recorded, first. Where plain modes are to be taken, that alone.
 
         Around loops the plain mode is taken, in which whatever follows a loop comes before it, or
         after; their steps are searched. Raises OrderMismatchError where nothing is recorded for
         the graph, and nothing may be searched for.
         """
+        if self.searched == "plain":
+            return (sweep(graph, sizes),)
         known = self._known(graph, sizes)
         orders = [] if known is None else [known]
         if known is None or self.searched == "all":
@@ -166,7 +168,9 @@ class Orders:
 
     def may_search(self, graph: ArrayGraph, sizes: Sizes) -> bool:
         """Whether an order is looked for, beside one that is recorded."""
-        return self.searched == "all" or self.replayed(graph, sizes) is None
+        if self.searched in ("all", "plain"):
+            return self.searched == "all"
+        return self.replayed(graph, sizes) is None
 
     def _known(self, graph: ArrayGraph, sizes: Sizes) -> Order | None:
         known = self.replayed(graph, sizes)
