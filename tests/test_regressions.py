@@ -55,6 +55,23 @@ def step(y, x0, x1):
     return jnp.stack([0.9 * y0 + a7, 0.9 * y0 + a5], axis=-1)
 """
 
+FINITE_IN_FORWARD_MODE = """
+def step(y, x0):
+    y0 = y[..., 0]
+    y1 = y[..., 1]
+    y2 = y[..., 2]
+    a1 = lax.integer_pow(x0, 5)
+    b1 = jnp.where(y1 == x0, y1, x0)
+    b2 = special.digamma(jnp.abs((a1 / (1.0 + jnp.abs(a1)))) + 1.0)
+    a2 = jnp.logaddexp(b2, jnp.where(x0 > b1, x0, b1))
+    b3 = lax.max(y1, 0.9 + 0.0 * y1)
+    b4 = jnp.log1p(jnp.clip((jnp.asarray(a1, y0.dtype) + y0), -1.0, 1.0))
+    a3 = jnp.where(b3 > b4, b3, b4)
+    a4 = jnp.minimum(a3, a3)
+    a5 = a2 / (1.0 + jnp.abs(a2))
+    return jnp.stack([0.9 * y0 + a4, 0.9 * y0 + a5, 0.9 * y0 + a3], axis=-1)
+"""
+
 TIE_ON_A_LOGARITHM = """
 def step(sum, primal: int, values, shape, *, partial):
     a2 = jnp.finfo(shape.dtype).eps * jnp.heaviside(shape - (-0.3), 1.0)
@@ -395,6 +412,15 @@ def test_derivatives_that_cancel_at_one_point_alone_verify(tmp_path):
     model = tmp_path / "model.py"
     model.write_text(f"{HEADER}\n{CANCELS_AT_ONE_POINT}")
     assert generate(Settings(str(model)), lambda what: None).report.exact
+
+
+@pytest.mark.full
+def test_roundings_are_those_of_the_mode_that_is_finite(tmp_path):
+    # of two numbers that are equal and infinite, reverse mode makes NaN
+    model = tmp_path / "model.py"
+    model.write_text(HEADER + FINITE_IN_FORWARD_MODE)
+    front = open_front(Settings(str(model)))
+    assert generate_arrays(front, lambda what: None).report.exact
 
 
 @pytest.mark.full

@@ -112,8 +112,8 @@ def array_module(
         weighed={v: path for path, v in weighed},
         residuals=settings.residuals,
     )
-    # what the forward pass computes is computed once, with the outputs: XLA does not join loops, nor
-    # products with what JAX has taken out of the user's loop
+    # what the forward pass computes is computed once, with the outputs: XLA does not join loops,
+    # nor products with what JAX has taken out of the user's loop
     once = trace.loops or kept_of(vjp).forward.instructions
     whole = ArrayCode(trace).step(pulled.plan, cotangents) if once else vjp
     leaves = [

@@ -271,8 +271,8 @@ class Trial:
         return program.is_defined or not self.mapped
 
     def _own(self, sample: int, due: Results, count: int) -> dict[str, list[float]]:
-        """How far so many runs with other roundings move each of JAX's results at most; mapping
-        does, too."""
+        """How far so many runs with other roundings move each of JAX's results at most, and that of
+        its other mode where it is not finite; mapping does, too."""
         call = self._calls[sample]
         signs = draw_signs(count) + (ONE_WAY if count == _RUNS[-1] else [])
         runs: list[Results] = [
@@ -286,10 +286,14 @@ class Trial:
             sizes = np.asarray([_numbers(array) for array in arrays], np.float64)
             return float(sizes[np.isfinite(sizes)].max(initial=0.0))
 
-        return {
-            part: [largest(moves) for moves in zip(*(run[part] for run in runs), strict=True)]
-            for part in self._parts
-        }
+        found = {}
+        for part in self._parts:
+            moves = [run[part] for run in runs]
+            finite = (np.isfinite(np.asarray(_numbers(a), np.float64)).all() for a in due[part])
+            if not all(finite) and (other := self._others(part)) is not None:
+                moves += [moved(other, *call, signs=one, with_arguments=True) for one in signs]
+            found[part] = [largest(arrays) for arrays in zip(*moves, strict=True)]
+        return found
 
     @cached_property
     def _source_mapped(self) -> Results | None:
