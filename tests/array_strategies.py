@@ -20,6 +20,7 @@ _UNARY = (
     "jnp.tanh({0})", "jnp.sin({0})", "jax.nn.relu({0})", "jax.nn.sigmoid({0})", "jnp.abs({0})",
     "({0} ** 2)", "(-{0})", "(0.3 * {0})", "spike({0} - 0.1)", "vspike({0})",
     "lax.stop_gradient({0})", "jnp.exp(jnp.clip({0}, -2.0, 2.0))", "jnp.where({0} > 0, {0}, 0.1)",
+    "({0} / 1.1)", "(jnp.abs({0}) + 0.3) ** 1.31", "jnp.exp(-({0} ** 2) / 0.03)",
     "jax.nn.softplus({0})", "({0} / (1.0 + jnp.abs({0})))", "jnp.nan_to_num({0})",
     "({0}[..., None] * jnp.array([0.5, -1.0, 2.0])).sum(-1)",
     "lax.top_k(jnp.stack([{0}, 0.5 * {0}, {0} + 0.1], -1), 2)[0].sum(-1)",

@@ -338,6 +338,52 @@ def test_on_arrays_it_is_no_matter_where_something_is_said(tmp_path: Path, trust
     assert not front.trace.single
 
 
+ROUNDED = """
+# gradgen: shape x=(n,) w=(n, n)
+def step(x, w, tau=20.0):
+    a = jnp.exp(-jnp.abs(x @ w) / 1.1) + x / 0.03
+    b = (1.0 + jnp.abs(x)) ** 1.31 + 1.1 ** x
+    return a, (1.0 + jnp.square(b)) ** 1.001 / tau
+"""
+BESIDE_ONE = """
+@jax.custom_jvp
+def rule(x):
+    return jnp.tanh(x)
+
+@rule.defjvp
+def _rule_jvp(primals, tangents):
+    eps = jnp.finfo(primals[0].dtype).eps
+    u = jnp.clip(jax.nn.sigmoid(primals[0]), eps, 1.0 - eps)
+    return rule(primals[0]), tangents[0] * u * (1.0 - u)
+
+# gradgen: shape x=(n,) w=(n, n)
+def step(x, w):
+    return rule(x @ w)
+"""
+
+
+def test_on_arrays_derivatives_have_numbers_that_are_computed_of_rounded_ones(
+    tmp_path: Path,
+) -> None:
+    """1 / 1.1 and 1.001 - 1, which have other digits where 1.1 and 1.001 are of float32."""
+    path = tmp_path / "model.py"
+    path.write_text(HEADER + ROUNDED)
+    front = open_front(Settings(str(path)))
+    assert isinstance(front, ArrayFront)
+    found = generate_arrays(front, lambda status: None)
+    assert {t.dtype for t in found.report.tallies} == {"float32", "float64"}
+
+
+def test_on_arrays_a_bound_beside_one_depends_on_the_precision(tmp_path: Path) -> None:
+    path = tmp_path / "model.py"
+    path.write_text(HEADER + BESIDE_ONE)
+    with pytest.raises(GradgenError, match="another number") as caught:
+        open_front(Settings(str(path)))
+    assert "--dtype float32" in str(caught.value.hint)
+    single = open_front(Settings(str(path), directives=(("dtype", "float32"),)))
+    assert single.trace.single
+
+
 def test_what_is_of_all_precisions_stays_so(tmp_path: Path) -> None:
     """A conversion that follows an argument, or one to float32 that float64 takes as well."""
     for spike in ("(v > 0).astype(v.dtype)", "(v > 0).astype(jnp.float32)"):

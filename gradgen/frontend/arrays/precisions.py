@@ -13,6 +13,7 @@ from gradgen.frontend.tracing.merge import machine_field
 from gradgen.ir.array_trace import ArrayTrace, Operator, read_by
 from gradgen.ir.code import Const, Instruction, is_float, live_code
 from gradgen.ir.loops import LOOP, loop_instruction, loop_of
+from gradgen.ir.operations import OPERATIONS
 
 
 class DTypeDependenceError(Exception):
@@ -140,6 +141,9 @@ class _Comparison:
         self.machine: dict[Const, str] = {}
         """Of the trace in float64, and what they are."""
         self._same: set[Const] = set()
+        self._derived = False
+        """Whether what is compared follows from what the function says itself, which is the same
+        in both: numbers in it may have been computed of rounded ones."""
 
     def require_same(self, single: Any, double: Any) -> None:
         """Raise DTypeDependenceError where there is another difference."""
@@ -161,6 +165,10 @@ class _Comparison:
                     continue
                 if f.name == "dtype":
                     _require_same_dtype(one, two)
+                elif f.name in ("partials", "elementals"):
+                    self._compare_derived(one, two, derived=True)
+                elif isinstance(single, Instruction) and _decides(single):
+                    self._compare_derived(one, two, derived=False)
                 else:
                     self._compare(one, two)
         elif isinstance(single, tuple):
@@ -171,6 +179,11 @@ class _Comparison:
         elif single != double:
             raise DTypeDependenceError("other operations")
 
+    def _compare_derived(self, single: Any, double: Any, *, derived: bool) -> None:
+        before, self._derived = self._derived, derived
+        self._compare(single, double)
+        self._derived = before
+
     def _compare_numbers(self, single: Const, double: Const) -> None:
         a, b = single.value, double.value
         with np.errstate(over="ignore"):
@@ -179,8 +192,20 @@ class _Comparison:
             self._same.add(double)
         elif is_float(double.dtype) and (field := machine_field(a, b)) is not None:
             self.machine[double] = field
+        elif self._derived and is_float(double.dtype) and abs(a - b) <= _ROUNDED * abs(b):
+            return
         else:
             raise DTypeDependenceError(f"another number ({a:.9g} and not {b:.9g})")
+
+
+_ROUNDED = 1e-3
+"""Relatively so far apart numbers of derivatives may be: 1 / 1.1 of a rounded 1.1, or 1.001 - 1.
+Machine constants are far more apart."""
+
+
+def _decides(instruction: Instruction) -> bool:
+    """Whether it is a comparison, for which numbers beside machine constants are not the same."""
+    return OPERATIONS[instruction.op].kind == "compare" or instruction.op in ("max", "min", "clamp")
 
 
 def _require_same_dtype(single: str, double: str) -> None:
