@@ -40,7 +40,7 @@ def lif_layer(v, i, z, x, w, a=0.95, b=0.9, th=1.0):
     operations.
     """
     leaves = _flatten(v, i, z, x, w, a, b, th)
-    return _step(*_alike_over_mesh(leaves))
+    return _step(*_without_effect(*_alike_over_mesh(leaves)))
 
 
 def lif_layer_forward(v, i, z, x, w, a=0.95, b=0.9, th=1.0):
@@ -168,6 +168,12 @@ def _cotangents(x, w, a, b, p3, ct_v_next, ct_i_next, ct_2):
     d_w = x.T @ d_i_next
     d_i = d_i_next * b
     return (d_v, d_i, 0.0, d_x, d_w)
+
+
+def _without_effect(v, i, z, x, w, a, b, th):
+    """The leaves, without tangents of those by which all derivatives are zero: a loop
+    would carry their cotangents all the way back."""
+    return (v, i, lax.stop_gradient(z), x, w, a, b, th)
 
 
 @jax.custom_vjp
@@ -529,7 +535,7 @@ GRADGEN = {
     "source": "models/layers/lif_layer.py",
     "function": "lif_layer",
     "digest": "sha256:49005e4c2d1e19062fc7d451bc11419f5e030a0a1cdceb27e5de5417ca4d2566",
-    "text": "sha256:e19f4fc5c14348f2ea3b1b56d43a66dabfa49676cfd894f29c4391ec7e656338",
+    "text": "sha256:fbcee6f9fbb9f8412f89ede648c63c31aa0729f06c8858660465a553619496f4",
     "mode": "arrays",
     "shapes": {
         "v": "(batch, n)", "i": "(batch, n)", "z": "(batch, n)", "x": "(batch, n_in)",

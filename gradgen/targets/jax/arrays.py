@@ -45,7 +45,14 @@ from gradgen.targets.jax.layout import (
 from gradgen.targets.jax.metadata import assigned, precision_metadata, precision_sentences
 from gradgen.targets.jax.names import unique
 from gradgen.targets.jax.ownership import users
-from gradgen.targets.jax.plumbing import Names, argument_guards, backward_body, dedent, forward_body
+from gradgen.targets.jax.plumbing import (
+    Names,
+    argument_guards,
+    backward_body,
+    dedent,
+    forward_body,
+    without_effect,
+)
 from gradgen.targets.jax.pytrees import accesses
 from gradgen.targets.jax.seal import UNSEALED
 from gradgen.targets.jax.signatures import function_header
@@ -100,6 +107,7 @@ def array_context(module: ArrayModule) -> Context:
             layout("_DIFFERENTIATED = ", tuple_of([quote(i.path) for i in trace.inputs if i.wrt]))
         ),
         "gives_outputs": module.passes.gives_outputs,
+        "without_effect": without_effect(module, frame["names"]),
         "default_floats": trace.default_floats,
         "default_integers": trace.default_integers,
         "low_precision": trace.low_precision,

@@ -10,7 +10,7 @@ from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Atom, Const, Var, is_float
 from gradgen.ir.module import Module
 from gradgen.ir.pytree import Structure, hidden_paths
-from gradgen.ir.results import Entry, EntrySoFar
+from gradgen.ir.results import Cotangent, Entry, EntrySoFar
 from gradgen.ir.trace import Argument, Bound, Input, Trace
 from gradgen.targets.jax.expressions import print_constant
 from gradgen.targets.jax.layout import (
@@ -169,6 +169,25 @@ def hold_constant(inputs: Sequence[Input], names: Names) -> str:
             *layout("return ", tuple_of(held), "", 4),
         ]
     )
+
+
+def without_effect(module: ArrayModule, names: Names) -> str:
+    """The function that takes their tangents from leaves of the state by which all derivatives are
+    zero; nothing if there are none."""
+    found = dict(module.passes.backward.results)
+    state = [path for path, _ in module.trace.recurrence]
+    idle = [path for path in state if found.get(Cotangent(path)) == Const(0.0)]
+    leaves = {i.path: names.leaves[i.path] for i in module.trace.inputs}
+    held: list[Doc] = [
+        f"lax.stop_gradient({name})" if path in idle else name for path, name in leaves.items()
+    ]
+    lines = [
+        function_header("_without_effect", [*leaves.values()]),
+        '    """The leaves, without tangents of those by which all derivatives are zero: a loop',
+        '    would carry their cotangents all the way back."""',
+        *layout("return ", tuple_of(held), "", 4),
+    ]
+    return "\n".join(lines) if idle else ""
 
 
 def backward_body(module: Module | ArrayModule, names: Names, program: str) -> list[str]:
