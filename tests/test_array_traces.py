@@ -519,12 +519,6 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
             "the state 'v' has the shape (batch, n), and its next value (n,)",
             "# gradgen: next v=0",
         ),
-        (
-            "def f(v, x, w):\n    v = 0.9 * v + x @ w\n    x = v.sum(-1)\n    return v, x\n",
-            ("--wrt", "v,w"),
-            "the state 'x' has the shape (batch, n), and its next value (batch,)",
-            "which argument: # gradgen: next v=0; or state it",
-        ),
     ],
     ids=[
         "coupled",
@@ -534,7 +528,6 @@ BEFORE = "# gradgen: shape v=(batch, n) x=(batch, n) w=(n, n)\nimport jax.numpy 
         "nothing learned",
         "constant state",
         "another shape",
-        "no state, but called like one",
     ],
 )
 def test_refused(text, more, message, hint, tmp_path, monkeypatch):
@@ -545,6 +538,18 @@ def test_refused(text, more, message, hint, tmp_path, monkeypatch):
     assert message in refused.stderr
     assert hint in refused.stderr
     assert not (tmp_path / "out.py").exists()
+
+
+def test_what_is_called_like_an_argument_of_another_shape_is_no_state(tmp_path):
+    text = (
+        "# gradgen: shape v=(batch, n) x=(batch, m) w=(m, n)\n"
+        "def f(v, x, w):\n    v = 0.9 * v + x @ w\n    x = jnp.tanh(v).sum(-1)\n    return v, x\n"
+    )
+    with jax.enable_x64(True):
+        made = pair(tmp_path, text, emit=EMIT)
+        assert made.front.trace.recurrence == (("v", "0"),)
+        run = Run(made, (2, 3, 2, 4))
+        compare(run.online, run.through_time, run, 1e-12)
 
 
 @pytest.mark.filterwarnings("ignore")
