@@ -96,7 +96,7 @@ def generate_arrays(
 def _rejection(module: ArrayModule, report: Verdict) -> str:
     """That a module came first, in words, and why it was not taken."""
     assert report.failure is not None
-    order, why = module.pulled.plan.order.found_by, report.failure.pretty().splitlines()[0]
+    order, why = module.pulled.plan.order.found_by, report.failure.headline
     return f"; rejected before it: order {order}, {counted(module, module.vjp)}, since {why}"
 
 

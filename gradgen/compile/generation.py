@@ -193,7 +193,7 @@ def _rejection(module: Module, report: Verdict) -> str:
     """A module in words, and why it was not taken."""
     chosen, found = module.jacobian.chosen, report.failure
     rewritten = ", rewritten" if module.rewritten else ""
-    why = "not exact" if found is None else found.pretty().splitlines()[0]
+    why = "not exact" if found is None else found.headline
     return (
         f"order {chosen.order.found_by}{rewritten}, {chosen.operations.total} operations, since "
         f"{why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from gradgen.ir.code import Atom, Instruction, Var, check_code, is_float, shown_atom
@@ -76,7 +76,7 @@ class ArrayElemental:
     target: Var
     operation: str
     parts: tuple[Part, ...]
-    place: Position | None = field(default=None, compare=False)
+    place: Position | None = None
     """Where the source says it."""
 
 

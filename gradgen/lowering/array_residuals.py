@@ -11,7 +11,7 @@ from gradgen.ir.loops import LOOP, loop_of, nested
 from gradgen.ir.module import Passes, Residuals
 from gradgen.ir.program import Program
 from gradgen.ir.results import Kept
-from gradgen.ir.shapes import elements, names_in, shapes_of, told_by
+from gradgen.ir.shapes import Shape, elements, names_in, shapes_of, told_by
 from gradgen.lowering.passes import without_idle
 from gradgen.lowering.residuals import Leaves, passes_of
 
@@ -38,7 +38,7 @@ def split_arrays(
         {v: elements(shape, sizes) for v, shape in shapes.items()},
     )
     passes = _pruned(passes_of(program, leaves, residuals))
-    weights = _weights(trace, state)
+    weights = _weights(given, leaves.charged)
     if weights and passes.forward.instructions:
         driving = [v for v in leaves.driving if v not in weights]
         passes = _pruned(passes_of(program, replace(leaves, driving=driving), residuals))
@@ -66,25 +66,23 @@ def split_arrays(
     )
 
 
-def _weights(trace: ArrayTrace, state: Collection[str]) -> set[Var]:
+def _weights(given: Mapping[Var, Shape], state: Collection[Var]) -> set[Var]:
     """The inputs of a step that are the same in all steps, as far as shapes can tell.
 
     What drives a state has its batch axis, the first one, or where there is no batch as many axes
     as it at most. A wrong guess costs time or memory and no more: what is computed from weights
     alone is kept, which a loop over time does once.
     """
-    shapes = dict(zip((i.path for i in trace.inputs), trace.shapes, strict=True))
-    rank = max((len(shapes[path]) for path in state), default=0)
-    given = {path: shape for path, shape in shapes.items() if shape and path not in state}
-    first = {shapes[path][:1] for path in state}
+    rank = max((len(given[v]) for v in state), default=0)
+    first = {given[v][:1] for v in state}
+    others = {v: shape for v, shape in given.items() if shape and v not in state}
     batched = len(first) == 1 and any(
-        len(shape) <= rank and shape[:1] in first for shape in given.values()
+        len(shape) <= rank and shape[:1] in first for shape in others.values()
     )
     return {
-        i.variable
-        for i in trace.inputs
-        if rank and (shape := given.get(i.path))
-        if len(shape) > rank or (batched and shape[:1] not in first)
+        v
+        for v, shape in others.items()
+        if rank and (len(shape) > rank or (batched and shape[:1] not in first))
     }
 
 

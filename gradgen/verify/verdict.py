@@ -33,10 +33,15 @@ class Failure:
     got: str = ""
     ulps: float = 0.0
 
+    @property
+    def headline(self) -> str:
+        """What it is, without the evidence."""
+        where = ", ".join(part for part in (self.dtype, self.shape, self.entry) if part)
+        return f"{self.function}{f' ({where})' if where else ''}: {self.message}"
+
     def pretty(self) -> str:
         """On a few lines."""
-        where = ", ".join(part for part in (self.dtype, self.shape, self.entry) if part)
-        lines = [f"{self.function}{f' ({where})' if where else ''}: {self.message}"]
+        lines = [self.headline]
         if self.point:
             lines.append("  at " + ", ".join(f"{path}={value}" for path, value in self.point))
         if self.expected or self.got:
@@ -126,7 +131,7 @@ class Verdict:
     def summary(self) -> str:
         """One line."""
         if self.failure is not None:
-            return f"not exact ({self.kind}): {self.failure.pretty().splitlines()[0]}"
+            return f"not exact ({self.kind}): {self.failure.headline}"
         dtypes = list(dict.fromkeys(tally.dtype for tally in self.tallies))
         errors = ", ".join(f"{self.worst(dtype):.2g} ulp ({dtype})" for dtype in dtypes)
         return f"exact: {self.points:,} {self.counted}, worst error {errors}"

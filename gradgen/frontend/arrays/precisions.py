@@ -141,9 +141,6 @@ class _Comparison:
         self.machine: dict[Const, str] = {}
         """Of the trace in float64, and what they are."""
         self._same: set[Const] = set()
-        self._derived = False
-        """Whether what is compared follows from what the function says itself, which is the same
-        in both: numbers in it may have been computed of rounded ones."""
 
     def require_same(self, single: Any, double: Any) -> None:
         """Raise DTypeDependenceError where there is another difference."""
@@ -152,39 +149,32 @@ class _Comparison:
             # the same number is a machine constant in one place, and itself in another
             raise DTypeDependenceError(f"another number ({min(c.value for c in both):.9g})")
 
-    def _compare(self, single: Any, double: Any) -> None:
+    def _compare(self, single: Any, double: Any, *, derived: bool = False) -> None:
+        """What is `derived` follows from what the function says itself, which is the same in both:
+        numbers in it may have been computed of rounded ones."""
         if isinstance(single, Const) and isinstance(double, Const):
-            self._compare_numbers(single, double)
+            self._compare_numbers(single, double, derived=derived)
         elif type(single) is not type(double):
             raise DTypeDependenceError("other operations")
         elif is_dataclass(single):
+            if isinstance(single, Instruction):
+                derived = derived and not _decides(single)
             for f in fields(single):
                 one, two = getattr(single, f.name), getattr(double, f.name)
-                # of two equal expressions, other ones may be left out: places differ
-                if not f.compare:
-                    continue
                 if f.name == "dtype":
                     _require_same_dtype(one, two)
-                elif f.name in ("partials", "elementals"):
-                    self._compare_derived(one, two, derived=True)
-                elif isinstance(single, Instruction) and _decides(single):
-                    self._compare_derived(one, two, derived=False)
                 else:
-                    self._compare(one, two)
+                    within = derived or f.name in ("partials", "elementals")
+                    self._compare(one, two, derived=within)
         elif isinstance(single, tuple):
             if len(single) != len(double):
                 raise DTypeDependenceError("other operations")
             for one, two in zip(single, double, strict=True):
-                self._compare(one, two)
+                self._compare(one, two, derived=derived)
         elif single != double:
             raise DTypeDependenceError("other operations")
 
-    def _compare_derived(self, single: Any, double: Any, *, derived: bool) -> None:
-        before, self._derived = self._derived, derived
-        self._compare(single, double)
-        self._derived = before
-
-    def _compare_numbers(self, single: Const, double: Const) -> None:
+    def _compare_numbers(self, single: Const, double: Const, *, derived: bool) -> None:
         a, b = single.value, double.value
         with np.errstate(over="ignore"):
             one, two = (np.float32(x) if is_float(double.dtype) else x for x in (a, b))
@@ -192,7 +182,7 @@ class _Comparison:
             self._same.add(double)
         elif is_float(double.dtype) and (field := machine_field(a, b)) is not None:
             self.machine[double] = field
-        elif self._derived and is_float(double.dtype) and abs(a - b) <= _ROUNDED * abs(b):
+        elif derived and is_float(double.dtype) and abs(a - b) <= _ROUNDED * abs(b):
             return
         else:
             raise DTypeDependenceError(f"another number ({a:.9g} and not {b:.9g})")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from gradgen.errors import GradgenError, error_in
-from gradgen.frontend.reading.directives import parse_shape
 from gradgen.frontend.tracing.blame import users_code
 from gradgen.frontend.tracing.containers import default_of, in_jax_order
 from gradgen.frontend.tracing.owner import Owner
@@ -220,21 +219,13 @@ def _structure(
             return found
         if default is None and known.kind not in ("static", "none"):
             message = f"the default value of '{parameter.name}' is None, and it is used as "
-            hint = f"bind it to that: --static {parameter.name}=None; or take the default away"
-            if _has_shape(source, parameter.name):
-                hint = (
-                    "take the default away; or state no shape for it, and bind it: "
-                    f"--static {parameter.name}=None"
-                )
+            hint = (
+                f"bind it to that, and state no shape for it: --static {parameter.name}=None; or "
+                "take the default away"
+            )
             raise _refused(source, parameter, message + known.pretty(), hint)
         _require_alike(source, parameter, known, found)
     return leaf("float") if known is None else known
-
-
-def _has_shape(source: Source, name: str) -> bool:
-    """Whether a directive states the shape of an argument, or of a part of it."""
-    shapes = (parse_shape(d.text) for d in source.directives if d.kind == "shape")
-    return any(path.partition(".")[0] == name for found in shapes for path, _, _ in found)
 
 
 def _require_alike(

@@ -168,9 +168,8 @@ class Orders:
 
     def may_search(self, graph: ArrayGraph, sizes: Sizes) -> bool:
         """Whether an order is looked for, beside one that is recorded."""
-        if self.searched in ("all", "plain"):
-            return self.searched == "all"
-        return self.replayed(graph, sizes) is None
+        missing = self.searched != "plain" and self.replayed(graph, sizes) is None
+        return missing or self.searched == "all"
 
     def _known(self, graph: ArrayGraph, sizes: Sizes) -> Order | None:
         known = self.replayed(graph, sizes)

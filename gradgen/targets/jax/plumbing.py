@@ -155,39 +155,48 @@ def dedent(lines: Sequence[str]) -> list[str]:
 
 def hold_constant(inputs: Sequence[Input], names: Names) -> str:
     """The function that guards leaves whose derivative was not generated."""
-    leaves = [names.leaves[i.path] for i in inputs]
-    held: list[Doc] = [
-        f"_constant({names.leaves[i.path]}, {quote(i.path)})"
-        if is_float(i.dtype) and not i.wrt
-        else names.leaves[i.path]
+    held = {
+        i.path: f"_constant({names.leaves[i.path]}, {quote(i.path)})"
         for i in inputs
-    ]
-    return "\n".join(
-        [
-            function_header("_hold_constant", leaves),
-            '    """Guard the leaves whose derivative was not generated."""',
-            *layout("return ", tuple_of(held), "", 4),
-        ]
-    )
+        if is_float(i.dtype) and not i.wrt
+    }
+    about = ['"""Guard the leaves whose derivative was not generated."""']
+    return _on_leaves("_hold_constant", about, inputs, names, held)
 
 
 def without_effect(module: ArrayModule, names: Names) -> str:
     """The function that takes their tangents from leaves of the state by which all derivatives are
     zero; nothing if there are none."""
     found = dict(module.passes.backward.results)
-    state = [path for path, _ in module.trace.recurrence]
-    idle = [path for path in state if found.get(Cotangent(path)) == Const(0.0)]
-    leaves = {i.path: names.leaves[i.path] for i in module.trace.inputs}
-    held: list[Doc] = [
-        f"lax.stop_gradient({name})" if path in idle else name for path, name in leaves.items()
+    idle = {
+        path: f"lax.stop_gradient({names.leaves[path]})"
+        for path, _ in module.trace.recurrence
+        if found.get(Cotangent(path)) == Const(0.0)
+    }
+    about = [
+        '"""The leaves, without tangents of those by which all derivatives are zero: a loop',
+        'would carry their cotangents all the way back."""',
     ]
-    lines = [
-        function_header("_without_effect", [*leaves.values()]),
-        '    """The leaves, without tangents of those by which all derivatives are zero: a loop',
-        '    would carry their cotangents all the way back."""',
-        *layout("return ", tuple_of(held), "", 4),
-    ]
-    return "\n".join(lines) if idle else ""
+    return _on_leaves("_without_effect", about, module.trace.inputs, names, idle) if idle else ""
+
+
+def _on_leaves(
+    function: str,
+    about: Sequence[str],
+    inputs: Sequence[Input],
+    names: Names,
+    changed: Mapping[str, str],
+) -> str:
+    """A function from the leaves to the same, some of which are `changed`, by their paths."""
+    leaves = {i.path: names.leaves[i.path] for i in inputs}
+    results: list[Doc] = [changed.get(path, leaf) for path, leaf in leaves.items()]
+    return "\n".join(
+        [
+            function_header(function, [*leaves.values()]),
+            *(f"    {line}" for line in about),
+            *layout("return ", tuple_of(results), "", 4),
+        ]
+    )
 
 
 def backward_body(module: Module | ArrayModule, names: Names, program: str) -> list[str]:
