@@ -27,7 +27,9 @@ def cheaper(found: Module, kept: Module, objective: Objective) -> Recipe:
 
     jacobian = found if _rank(found, objective) < _rank(kept, objective) else kept
     order, best = jacobian.recipe.order, found.recipe.order
-    counts = [searched_count(module.jacobian.chosen, objective) for module in (found, jacobian)]
+    counts = [
+        searched_count(module.jacobian.chosen.plan, objective) for module in (found, jacobian)
+    ]
     if counts[0] == counts[1] and best.elimination == order.elimination:
         order = replace(order, proved_optimal=order.proved_optimal or best.proved_optimal)
     hvp = kept.recipe.hvp
@@ -73,7 +75,7 @@ def _cheaper_sweeps(module: Module, objective: Objective) -> list[Accumulated]:
     chosen = module.jacobian.chosen
 
     def allowed(sweep: Accumulated) -> bool:
-        counts = [searched_count(found, objective) for found in (sweep, chosen)]
+        counts = [searched_count(found.plan, objective) for found in (sweep, chosen)]
         return objective.searched == "muls" or counts[0] <= counts[1]
 
     return [

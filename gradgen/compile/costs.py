@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from gradgen.compile.refine import Cost
-from gradgen.elimination.cost import plan_costs
 from gradgen.ir.module import Accumulated
 from gradgen.ir.objective import Objective
+from gradgen.ir.plan import Plan
 
 
 def cost_of(found: Accumulated, objective: Objective) -> Cost:
     """What is to be small, and what breaks ties."""
-    price = price_of(found, objective)
-    return (
-        (price, found.plan.muls)
-        if objective.of_program
-        else (searched_count(found, objective), price)
-    )
+    return compared(found.plan, price_of(found, objective), objective)
+
+
+def compared(plan: Plan, price: int, objective: Objective) -> Cost:
+    """The same of a plan whose program has this price."""
+    if objective.of_program:
+        return price, plan.muls
+    return searched_count(plan, objective), price
 
 
 def price_of(found: Accumulated, objective: Objective) -> int:
@@ -23,6 +25,7 @@ def price_of(found: Accumulated, objective: Objective) -> int:
     return objective.prices.of(found.program.instructions)
 
 
-def searched_count(found: Accumulated, objective: Objective) -> int:
+def searched_count(plan: Plan, objective: Objective) -> int:
     """The count that the search for the order made small."""
-    return plan_costs(found.plan).ranked(objective.searched)[0]
+    count: int = getattr(plan, objective.searched)
+    return count

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from gradgen.compile.choice import dearer_last, least_error_first
-from gradgen.compile.costs import cost_of, price_of, searched_count
+from gradgen.compile.costs import compared, cost_of, price_of, searched_count
 from gradgen.compile.front import Front
 from gradgen.compile.measuring import measure_of
 from gradgen.compile.refine import Cost, refine
@@ -15,7 +15,6 @@ from gradgen.compile.second_order import Gradient
 from gradgen.compile.vector_products import (
     Accumulating,
     Weighted,
-    accumulating,
     cheapest,
     evaluations,
     pulled,
@@ -67,14 +66,14 @@ def candidates(front: Front, graph: LinearGraph, orders: Sequence[Order]) -> lis
     rewritten program overflows and JAX does not.
     """
     programs, objective = _Programs(front, graph), front.settings.objective
-    ranked = _ranked(orders, programs.accumulated, objective)
+    ranked = _ranked(orders, programs.accumulating, objective)
     sweeps = programs.accumulated(forward(graph)), programs.accumulated(reverse(graph))
     fallbacks = [a for a in sweeps if all(a.plan != r.plan for r in ranked)]
     products = programs.cheapest_products()
     promising = _promising(ranked, objective)
     if objective.count == "price":
         # what is written where no prices are asked for is not to cost less
-        plain = _ranked(orders, programs.accumulated, FEW_MULTIPLICATIONS)
+        plain = _ranked(orders, programs.accumulating, FEW_MULTIPLICATIONS)
         plain = _promising(plain, FEW_MULTIPLICATIONS)
         promising += [found for found in plain if found.order not in {a.order for a in promising}]
 
@@ -146,7 +145,8 @@ class _Programs:
         self._imports = digests_of_imports(settings.path, settings.example)
         self._lowering = lowering = Lowering(trace)
         self._floats = [i.variable for i in trace.inputs if i.dtype == "float"]
-        self.accumulated = accumulating(graph, lowering.jacobian)
+        self.accumulating = Accumulating(graph, lowering.jacobian)
+        self.accumulated = self.accumulating.accumulated
         self.pulled, self.pushed = pulled(lowering, graph), pushed(graph, lowering.jvp)
         self.gradient = None if front.gradient is None else Gradient.of(front.gradient)
         self.jacobian = cache(self._jacobian)
@@ -235,7 +235,9 @@ class _Programs:
         factors = {path: f"f{k}" for k, path in enumerate(driving)}
         more = [*eligible.values(), *factors.values()]
         extended = weight_states(graph, state, eligible, factors)
-        accumulated = accumulating(extended, lambda plan: self._lowering.traces(plan, more))
+        accumulated = Accumulating(
+            extended, lambda plan: self._lowering.traces(plan, more)
+        ).accumulated
         ahead, back = accumulated(forward(extended)), accumulated(reverse(extended))
         products = self._front.settings.objective.for_products
         chosen = min(map(accumulated, propose(extended)), key=lambda a: cost_of(a, products))
@@ -272,20 +274,28 @@ class _Programs:
 
 
 def _ranked(
-    orders: Sequence[Order], accumulated: Accumulating, objective: Objective
+    orders: Sequence[Order], accumulating: Accumulating, objective: Objective
 ) -> list[Accumulated]:
     """The orders and the best neighbour of the best one, each plan once, the cheapest first."""
 
     def cost(order: Order) -> Cost:
-        return cost_of(accumulated(order), objective)
+        plan = accumulating.plan(order)
+        return compared(plan, accumulating.price(order, objective), objective)
 
     first = min(orders, key=cost)
-    limit = evaluations(accumulated(first).program) if len(orders) > 1 else 1
-    refined = refine([first], cost, limit)
-    counts = [searched_count(accumulated(order), objective) for order in (first, refined)]
+    least = cost(first)
+
+    def at_most(order: Order) -> Cost:
+        count = searched_count(accumulating.plan(order), objective)
+        dearer = not objective.of_program and count > least[0]
+        return (count, 0) if dearer else cost(order)
+
+    limit = evaluations(accumulating.accumulated(first).program) if len(orders) > 1 else 1
+    refined = refine([first], at_most, limit)
+    counts = [searched_count(accumulating.plan(o), objective) for o in (first, refined)]
     if first.proved_optimal and counts[0] == counts[1]:
         refined = replace(refined, proved_optimal=True)
-    every = [accumulated(order) for order in (*reversed(orders), refined)]
+    every = [accumulating.accumulated(order) for order in (*reversed(orders), refined)]
     distinct = {found.plan.steps: found for found in every}
     return sorted(distinct.values(), key=lambda found: cost_of(found, objective))
 

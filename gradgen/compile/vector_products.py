@@ -16,12 +16,11 @@ from gradgen.ir.graph import LinearGraph, Order
 from gradgen.ir.module import Accumulated, Derivative
 from gradgen.ir.objective import Objective
 from gradgen.ir.plan import Plan
+from gradgen.ir.prices import Prices
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import Steps
 from gradgen.lowering.lower import Lowering
 from gradgen.search.heuristics import forward, propose, reverse
-
-Accumulating = Callable[[Order], Accumulated]
 
 _EVALUATIONS = 200
 """Programs that are lowered in the search for a cheaper order of about the same kind."""
@@ -34,16 +33,49 @@ def evaluations(program: Program) -> int:
     return min(_EVALUATIONS, _EVALUATED // (len(program.instructions) + 1))
 
 
-def accumulating(graph: LinearGraph, lower: Callable[[Plan], Program]) -> Accumulating:
+class Accumulating:
     """Accumulates a graph in an order and lowers the plan, each order once."""
 
-    @cache
-    def accumulated(order: Order) -> Accumulated:
-        plan = accumulate(graph, order)
-        plan.check()
-        return Accumulated(order, plan, lower(plan))
+    def __init__(self, graph: LinearGraph, lower: Callable[[Plan], Program]) -> None:
+        self._graph, self._lower = graph, lower
+        self.plan = cache(self._plan)
+        self.accumulated = cache(self._accumulated)
+        self._numbers: dict[tuple[str, int, int], int] = {}
+        """Of products and sums of two values, whose numbers these are."""
+        self._prices: dict[tuple[frozenset[int], Prices], int] = {}
 
-    return accumulated
+    def _plan(self, order: Order) -> Plan:
+        """The plan of an order."""
+        plan = accumulate(self._graph, order)
+        plan.check()
+        return plan
+
+    def _accumulated(self, order: Order) -> Accumulated:
+        """The plan and the program of an order."""
+        plan = self.plan(order)
+        return Accumulated(order, plan, self._lower(plan))
+
+    def price(self, order: Order, objective: Objective) -> int:
+        """What the program of an order costs.
+
+        Half of the neighbours of an order differ only in which of two vertices that have nothing
+        to do with each other goes first. They take the same products and sums, in another
+        sequence: one of them is lowered.
+        """
+        key = self._values(self.plan(order)), objective.prices
+        if key not in self._prices:
+            self._prices[key] = price_of(self.accumulated(order), objective)
+        return self._prices[key]
+
+    def _values(self, plan: Plan) -> frozenset[int]:
+        """The products and sums of a plan, in whatever sequence they are taken."""
+        edges = len(plan.graph.edges)
+        numbers = [*range(edges)]
+        for step in plan.steps:
+            one, other = sorted((numbers[step.left], numbers[step.right]))
+            new = edges + len(self._numbers)
+            numbers.append(self._numbers.setdefault((step.op, one, other), new))
+        return frozenset(numbers[edges:])
 
 
 @dataclass(frozen=True)
@@ -53,14 +85,18 @@ class Weighted:
     graph: LinearGraph
     variables: tuple[tuple[str, str], ...]
     """What each weight is for, and its variable."""
-    accumulated: Accumulating
+    accumulating: Accumulating
     sweep: Literal["forward", "reverse"]
     """The mode that has no Jacobian in between; no program costs more multiplications."""
+
+    def accumulated(self, order: Order) -> Accumulated:
+        """The plan and the program of an order."""
+        return self.accumulating.accumulated(order)
 
     @property
     def sweeps(self) -> Derivative:
         """Plain forward and reverse mode."""
-        ahead, back = self.accumulated(forward(self.graph)), self.accumulated(reverse(self.graph))
+        ahead, back = map(self.accumulated, (forward(self.graph), reverse(self.graph)))
         return Derivative(ahead if self.sweep == "forward" else back, ahead, back)
 
     def order(self, steps: Steps) -> Order:
@@ -79,7 +115,7 @@ def pulled(lowering: Lowering, graph: LinearGraph) -> Weighted:
     variables = {path: f"ct{k}" for k, path in enumerate(paths)}
     extended = weight_outputs(graph, variables)
     lower = partial(lowering.vjp, cotangents=list(variables.values()))
-    return Weighted(extended, tuple(variables.items()), accumulating(extended, lower), "reverse")
+    return Weighted(extended, tuple(variables.items()), Accumulating(extended, lower), "reverse")
 
 
 def pushed(graph: LinearGraph, lowered: Callable[[Plan, Sequence[Var]], Program]) -> Weighted:
@@ -88,18 +124,20 @@ def pushed(graph: LinearGraph, lowered: Callable[[Plan, Sequence[Var]], Program]
     variables = {path: f"tan{k}" for k, path in enumerate(paths)}
     extended = weight_inputs(graph, variables)
     tangents = list(variables.values())
-    accumulated = accumulating(extended, lambda plan: lowered(plan, tangents))
-    return Weighted(extended, tuple(variables.items()), accumulated, "forward")
+    accumulating = Accumulating(extended, lambda plan: lowered(plan, tangents))
+    return Weighted(extended, tuple(variables.items()), accumulating, "forward")
 
 
 def cheapest(weighted: Weighted, objective: Objective) -> Steps:
     """The order with the cheapest program of those that take no more multiplications."""
-    accumulated, limit = weighted.accumulated, weighted.sweeps.chosen
+    accumulating, limit = weighted.accumulating, weighted.sweeps.chosen
+    most = price_of(limit, objective)
 
     def cost(order: Order) -> Cost:
-        found = accumulated(order)
-        excess = price_of(limit, objective) if found.plan.muls > limit.plan.muls else 0
-        return price_of(found, objective) + excess, found.plan.muls
+        muls = accumulating.plan(order).muls
+        # what takes more is not looked at: the limit itself is among the orders
+        price = most + 1 if muls > limit.plan.muls else accumulating.price(order, objective)
+        return price, muls
 
     heuristics = propose(weighted.graph)
     best = refine(heuristics, cost, evaluations(limit.program))

@@ -115,6 +115,7 @@ class Forms:
         self._by_number: dict[float, int] = {}
         self._by_sum: dict[Sum, int] = {}
         self._primal_sums: dict[tuple[Monomial, ...], list[tuple[Sum, int]]] = {}
+        self._inside: dict[int, frozenset[int]] = {}
         self._count = 0
 
     def variable(self, name: Var) -> int:
@@ -188,6 +189,17 @@ class Forms:
     def _is_positive(self, term: Term) -> bool:
         odd = (f for f in set(term[1]) if term[1].count(f) % 2)
         return term[0] > 0 and all(abs(f) in self.nonnegative for f in odd)
+
+    def sums_inside(self, factor: int) -> frozenset[int]:
+        """The sum that a factor is, or is the reciprocal of, with all that it is made of."""
+        found = self._inside.get(factor)
+        if found is None:
+            atom = abs(factor)
+            terms = self.sums.get(atom, ())
+            inner = [self.sums_inside(f) for _, monomial in terms for f in monomial]
+            found = frozenset([atom] if terms else ()).union(*inner)
+            self._inside[factor] = found
+        return found
 
     def only_sum(self, term: Term) -> int | None:
         """The sum that is a term's only factor, None if there is another or none."""

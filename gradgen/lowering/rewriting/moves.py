@@ -153,9 +153,7 @@ def apply(forms: Forms, roots: Roots, replaced: int, by: Term) -> Roots:
     def atom_of(atom: int) -> Term:
         found = known.get(atom)
         if found is None:
-            terms = forms.sums[atom]
-            new = [rebuilt(term) for term in terms]
-            found = (1.0, (atom,)) if new == list(terms) else forms.total(new)
+            found = forms.total([rebuilt(term) for term in forms.sums[atom]])
             if atom in forms.whole:
                 found = forms.keep_whole(found)
             known[atom] = found
@@ -163,18 +161,16 @@ def apply(forms: Forms, roots: Roots, replaced: int, by: Term) -> Roots:
 
     def rebuilt(term: Term) -> Term:
         coefficient, monomial = term
-        atoms = [abs(factor) for factor in monomial]
-        new = {a: t for a in atoms if a in forms.sums and (t := atom_of(a)) != (1.0, (a,))}
-        if not new:
+        if not any(replaced in forms.sums_inside(factor) for factor in monomial):
             return term
         factors: list[int] = []
-        for factor, atom in zip(monomial, atoms, strict=True):
-            if atom in new:
-                c, m = new[atom]
+        for factor in monomial:
+            if replaced in forms.sums_inside(factor):
+                c, m = atom_of(abs(factor))
                 coefficient = tidy(coefficient * c if factor > 0 else coefficient / c)
                 factors += m if factor > 0 else reciprocal(m)
             else:
                 factors.append(factor)
         return coefficient, product(factors)
 
-    return tuple(rebuilt(term) for term in roots)
+    return tuple([rebuilt(term) for term in roots])
