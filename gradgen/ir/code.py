@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,13 +171,8 @@ def substitute(instruction: Instruction, renaming: Mapping[Var, Atom]) -> Instru
 def uses(instructions: Iterable[Instruction], roots: Iterable[Atom]) -> dict[Var, int]:
     """How often each variable is read, by instructions and as a root."""
     count: dict[Var, int] = {}
-
-    def atoms() -> Iterator[Atom]:
-        for instruction in instructions:
-            yield from instruction.operands
-        yield from roots
-
-    for atom in atoms():
-        if isinstance(atom, str):
-            count[atom] = count.get(atom, 0) + 1
+    for operands in (*[i.operands for i in instructions], tuple(roots)):
+        for atom in operands:
+            if isinstance(atom, str):
+                count[atom] = count.get(atom, 0) + 1
     return count

@@ -39,6 +39,9 @@ def widen_numbers(program: Program) -> Program:
     `float32(0.3) * mask` is of float32, and what it is added to is rounded to that before it meets
     a value of float64. In JAX's default precision it is of float32 at least.
     """
+    derived = [s for s in program.sections if s.title != PRIMAL]
+    if not any(_is_fixed(a) for s in derived for i in s.instructions for a in i.operands):
+        return program
     neutral: set[Var] = set()
     """Truth values, and floats that have no precision of their own."""
     sections = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gradgen.ir.prices import COUNTED, Prices
-from gradgen.lowering.rewriting.forms import Forms, tidy
+from gradgen.lowering.rewriting.forms import Forms, Term, tidy
 from gradgen.lowering.rewriting.moves import Roots, apply, moves, push, reachable, rescale
 from gradgen.lowering.rewriting.sharing import share
 
@@ -47,6 +47,18 @@ class _State:
         return [
             k for k, (_, m) in enumerate(self.roots) if len(m) > 1 and any(f in sums for f in m)
         ]
+
+    @cached_property
+    def _known(self) -> dict[tuple[int, Term], Roots]:
+        """What comes of replacing sums, as far as it was asked for."""
+        return {}
+
+    def replaced(self, atom: int, by: Term) -> Roots:
+        """The roots with a sum replaced."""
+        found = self._known.get((atom, by))
+        if found is None:
+            found = self._known[atom, by] = apply(self.forms, self.roots, atom, by)
+        return found
 
 
 def improve(
@@ -90,7 +102,9 @@ def _changed(state: _State, states: dict[Roots, _State], chance: random.Random) 
     for _ in range(_PATIENCE):
         roots = _neighbour(state, chance)
         if roots is not None and roots != state.roots:
-            return states.setdefault(roots, replace(state, roots=roots))
+            if roots not in states:
+                states[roots] = replace(state, roots=roots)
+            return states[roots]
     return None
 
 
@@ -104,7 +118,7 @@ def _neighbour(state: _State, chance: random.Random) -> Roots | None:
         options = forms.options.get(atom)
         if options is None:
             options = forms.options[atom] = list(moves(forms, atom))
-        return apply(forms, roots, atom, chance.choice(options)) if options else None
+        return state.replaced(atom, chance.choice(options)) if options else None
     number = state.products[number - len(state.sums)]
     pushed = push(forms, roots[number], chance)
     return None if pushed is None else (*roots[:number], pushed, *roots[number + 1 :])
@@ -122,4 +136,4 @@ def _rescaled(state: _State, atom: int, chance: random.Random) -> Roots | None:
     if ratio in (0.0, 1.0):
         return None
     scaled = rescale(forms, atom, ratio)
-    return None if scaled is None else apply(forms, roots, atom, scaled)
+    return None if scaled is None else state.replaced(atom, scaled)
