@@ -14,9 +14,12 @@ import pytest
 from generating import cheapest
 from projects import edit, gradgen, write_project
 
+from gradgen.compile.array_front import ArrayFront
+from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import Front, open_front
 from gradgen.config import Settings
 from gradgen.errors import GradgenError
+from gradgen.ir.array_counts import price_of_arrays
 from gradgen.ir.code import Instruction
 from gradgen.ir.prices import COUNTED, PRICED
 from gradgen.prices.objectives import objective_of
@@ -302,13 +305,15 @@ class TestTargets:
     @pytest.mark.parametrize(
         "options",
         [
-            ("--objective", "price", "--prices", "energy"),
+            ("--objective", "error:float16"),
             ("--objective", "edges"),
             ("--elimination", "edge"),
         ],
         ids=lambda options: options[1],
     )
-    def test_functions_on_arrays_are_refused(self, folder: Path, options: tuple[str, ...]) -> None:
+    def test_what_functions_on_arrays_do_not_go_by(
+        self, folder: Path, options: tuple[str, ...]
+    ) -> None:
         (folder / "f.py").write_text(
             "# gradgen: shape x=(n,)\ndef f(x):\n    return (x * x).sum()\n"
         )
@@ -317,6 +322,105 @@ class TestTargets:
         assert "f.py:2:1: error: 'f' is on arrays, where orders are of vertices" in result.stderr
         assert f"hint: leave {options[0]} out here" in result.stderr
         assert gradgen("show", "--stage", "program", "f.py").exit_code == 0
+
+
+LAYER = """import jax.numpy as jnp
+
+# gradgen: shape x=(batch, n_in) v=(batch, n) w=(n_in, n)
+# gradgen: size batch=3 n_in=5 n=7
+def layer(x, v, w, tau=0.9):
+    v = tau * v + x @ w
+    return v, jnp.tanh(v) / (1.0 + v * v)
+"""
+
+
+class TestArrays:
+    """Functions on arrays by prices, at the recorded sizes."""
+
+    @pytest.fixture
+    def built(self, folder: Path) -> Path:
+        (folder / "layer.py").write_text(LAYER)
+        (folder / "chip.toml").write_text(
+            file_of(UNIT | {"mul": 2.5, "div": 30, "transcendental": 7, "read": 0.5, "write": 4})
+        )
+        (folder / "pyproject.toml").write_text(
+            "[tool.gradgen.targets.layer]\nsource = 'layer.py'\noutput = 'layer_grad.py'\n"
+            "objective = 'price'\nprices = 'chip.toml'\n"
+        )
+        result = gradgen()
+        assert result.exit_code == 0, result.stderr
+        assert re.search(
+            r", price by chip.toml:float32 [\d.,]+ pJ \(reverse [\d.,]+\); exact", result.stderr
+        )
+        return folder / "layer_grad.py"
+
+    def test_each_element_is_priced(self, folder: Path) -> None:
+        """Counted by hand: ct times w for each row, and a contraction of ct and x."""
+        source = (
+            "# gradgen: shape x=(batch, n) w=(n,)\n# gradgen: size batch=3 n=5\n"
+            "def f(x, w):\n    return x @ w\n"
+        )
+        (folder / "f.py").write_text(source)
+        wanted = {"mul": 15 + 15, "add": 10, "read": 3 + 5 + 3 + 15, "write": 15 + 5, "div": 0}
+        for kind, number in wanted.items():
+            (folder / "one.toml").write_text(file_of(dict.fromkeys(PRICED, 0) | {kind: 1}))
+            options = ("--objective", "price", "--prices", "one.toml")
+            result = gradgen("f.py", "-o", "f_grad.py", *options)
+            assert result.exit_code == 0, result.stderr
+            text = (folder / "f_grad.py").read_text()
+            assert stated(text)["counts"]["vjp"]["price"]["chosen"] == number, (kind, text)
+
+    def test_operations_alone_cost_what_is_counted(self, folder: Path) -> None:
+        (folder / "layer.py").write_text(LAYER)
+        priced = {k: 3 + n for n, k in enumerate(PRICED) if k not in ("read", "write")}
+        (folder / "own.toml").write_text(file_of(dict.fromkeys(PRICED, 0) | priced))
+        options = ("--objective", "price", "--prices", "own.toml")
+        assert gradgen("layer.py", "-o", "g.py", *options).exit_code == 0
+        counts = stated((folder / "g.py").read_text())["counts"]["vjp"]
+        assert counts["price"]["chosen"] == sum(priced[k] * counts.get(k, 0) for k in priced)
+
+    def test_it_is_replayed_until_prices_change(self, built: Path) -> None:
+        before = built.read_bytes()
+        assert gradgen("--check", "--no-verify").exit_code == 0
+        assert "unchanged" in gradgen().stderr
+        assert built.read_bytes() == before
+        edit(Path("chip.toml"), "mul = 2.5", "mul = 2.75")
+        result = gradgen("--check", "--no-verify")
+        assert result.exit_code == 1
+        assert "chip.toml:1:1: stale: the prices of" in result.stderr
+        assert gradgen("layer").exit_code == 0  # what the hint says
+        assert gradgen("--check", "--no-verify").exit_code == 0
+
+    def test_reports_show_it(self, built: Path) -> None:
+        text = built.read_text()
+        found = stated(text)["counts"]["vjp"]["price"]
+        header = " ".join(line.strip("# ") for line in text.splitlines()[:14])
+        assert f"Price by chip.toml:float32: {found['chosen']:,.10g} pJ (reverse" in header
+        options = ("--objective", "price", "--prices", "chip.toml", "layer.py")
+        explained = " ".join(gradgen("explain", *options).output.split())
+        assert f"Their price by chip.toml:float32 is {found['chosen']:,.10g} pJ" in explained
+        report = json.loads(gradgen("report", *options, "--format", "json").output)
+        (priced,) = [c for c in report["models"][0]["comparisons"] if c["count"] == "price"]
+        assert (priced["best"], priced["unit"]) == (found["chosen"], "pJ")
+        assert priced["reverse"] == found["reverse"]
+        page = gradgen("report", *options, "--format", "md").output
+        assert "price of value and vector-Jacobian product, in pJ" in page
+
+    @pytest.mark.parametrize("preset", ["energy", "no-divider"])
+    def test_no_program_is_dearer_than_what_is_written_without_prices(
+        self, folder: Path, preset: str
+    ) -> None:
+        (folder / "layer.py").write_text(LAYER)
+        costs = []
+        for objective in (objective_of("price", preset), objective_of("muls")):
+            front = open_front(Settings("layer.py", objective=objective))
+            assert isinstance(front, ArrayFront)
+            module = array_module(front)
+            sizes, prices = dict(module.trace.sizes), read_prices(preset)
+            costs.append(price_of_arrays(module.vjp, module.shapes, sizes, prices))
+            if module.price is not None:
+                assert module.price.chosen == costs[0] <= module.price.reverse
+        assert costs[0] <= costs[1]
 
 
 def stated(text: str) -> dict[str, Any]:

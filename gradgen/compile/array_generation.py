@@ -37,8 +37,10 @@ class VerifiedArrays:
         """The counts against reverse mode, and how exact it is."""
         module, order = self.module, self.module.pulled.plan.order
         proof = ", proved optimal" if order.proved_optimal else ""
-        found = f"order: {order.found_by}{'' if module.measured else proof}"
-        count = f", {module.measured}{proof}" if module.measured else ""
+        # what is proved is of the plan: of its multiplications, or of what else it made small
+        other = module.objective != "muls"
+        found = f"order: {order.found_by}{'' if other else proof}"
+        count = f", {module.measured}{proof if other else ''}" if module.measured else ""
         return (
             f"on arrays: {counted(module, module.vjp)} for value and "
             f"vector-Jacobian product, accumulation {module.pulled.plan.muls:,} multiplications "

@@ -17,6 +17,7 @@ from gradgen.compile.programs import GENERATOR
 from gradgen.compile.refine import Cost, refine
 from gradgen.compile.through_time import choose_taking
 from gradgen.compile.vector_products import evaluations
+from gradgen.config import Settings
 from gradgen.elimination.array_graphs import (
     ArrayGraph,
     cotangents_of,
@@ -26,14 +27,15 @@ from gradgen.elimination.array_graphs import (
 )
 from gradgen.elimination.arrays import planned
 from gradgen.frontend.reading.local_imports import digests_of_imports
-from gradgen.ir.array_counts import count_arrays
-from gradgen.ir.array_module import ArrayModule, ArraySecondOrder, Work
+from gradgen.ir.array_counts import price_of_arrays
+from gradgen.ir.array_module import ArrayModule, ArrayPrice, ArraySecondOrder, Work
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.array_trace import ArrayTrace
 from gradgen.ir.code import Var
 from gradgen.ir.emitted import HVP
 from gradgen.ir.graph import Order
 from gradgen.ir.loops import StepValue
+from gradgen.ir.objective import Objective
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe, Searched
 from gradgen.ir.source import Source
@@ -55,10 +57,10 @@ _Made = tuple[Cost, ArrayPlan, Program]
 
 @dataclass(frozen=True)
 class _Search:
-    """Where orders come from, and whether their programs decide."""
+    """Where orders come from, and what their programs are compared by."""
 
     orders: Orders
-    of_programs: bool
+    objective: Objective
 
 
 def array_module(
@@ -73,7 +75,7 @@ def array_module(
     objective = settings.objective
     recorded_orders = {} if recorded is None else recorded.by_graph
     orders = Orders(recorded_orders, searched, given, objective.searched_on_arrays)
-    search = _Search(orders, of_programs=objective.of_program)
+    search = _Search(orders, objective)
     cotangents = cotangents_of(trace)
     varying = (o.path for o in trace.float_outputs if isinstance(o.atom, str))
     weighed = tuple(zip(varying, cotangents, strict=True))
@@ -154,7 +156,19 @@ def array_module(
         factor=chosen.factor,
         traces=traces,
         second=None if second is None else replace(second, program=taken(second.program)),
+        price=None if objective.count != "price" else _price(settings, trace, pulled, vjp),
     )
+
+
+def _price(settings: Settings, trace: ArrayTrace, pulled: Work, vjp: Program) -> ArrayPrice:
+    """What value and vector product cost in the order that was found, and in reverse mode."""
+    prices = settings.objective.prices
+    cotangents = cotangents_of(trace)
+    given, sizes = dict(trace.shapes_by_variable), dict(trace.sizes)
+    given |= {vector: given[variable] for vector, variable in cotangents.items()}
+    programs = vjp, ArrayCode(trace).vjp(pulled.sweep, cotangents)
+    costs = (price_of_arrays(program, given, sizes, prices) for program in programs)
+    return ArrayPrice(prices, str(dict(settings.options())["prices"]), *costs)
 
 
 def _gradient(trace: ArrayTrace, search: _Search) -> tuple[Work, Program] | None:
@@ -185,7 +199,7 @@ def _cheapest(
     search: _Search,
 ) -> tuple[Work, Program]:
     """Of the plans of a vector product, the one that is cheapest: whose program has the fewest
-    operations, unless something else is to be small.
+    operations, or costs least, unless something else is to be small.
 
     What is recorded, or else the plain mode, is kept unless another one is cheaper: the plain
     mode's code is what people write.
@@ -196,12 +210,12 @@ def _cheapest(
 
     def made(plan: ArrayPlan) -> _Made:
         program = lowered(ArrayCode(trace), plan, vectors)
-        operations = count_arrays(program, given, sizes).total
-        first = operations if orders.objective == "muls" else orders.price(plan)[0]
-        return (first, operations), plan, program
+        price = price_of_arrays(program, given, sizes, search.objective.prices)
+        first = price if orders.objective == "muls" else orders.price(plan)[0]
+        return (first, price), plan, program
 
     plans = [*orders.candidates(graph, sizes)]
-    looking = search.of_programs and not graph.loops and orders.may_search(graph, sizes)
+    looking = search.objective.of_program and not graph.loops and orders.may_search(graph, sizes)
     if looking:
         # few operations are not always where multiplications are fewest
         others = (Orders(objective=other) for other in ("peak", "locality"))

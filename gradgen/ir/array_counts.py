@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 from gradgen.ir.amounts import Amount, amount
 from gradgen.ir.code import Instruction, Var
 from gradgen.ir.loops import LOOP, loop_of
 from gradgen.ir.operations import KINDS, OPERATIONS, OperationKind
+from gradgen.ir.prices import Prices
 from gradgen.ir.program import FREE, Operations, Program, count_operations
 from gradgen.ir.shapes import Dim, Shape, Sizes, shapes_of
+
+K = TypeVar("K", bound=str)
+Each = Callable[[Instruction, Mapping[Var, Shape]], Iterator[tuple[K, Amount]]]
+"""What one instruction takes, kind by kind, by the shapes of variables."""
 
 _SUMS: dict[str, OperationKind] = {"reduce_sum": "add", "reduce_prod": "mul"}
 _WINDOWS: dict[str, OperationKind] = {"reduce_window_sum": "add", "reduce_window_mul": "mul"}
@@ -57,14 +63,28 @@ def count_arrays(program: Program, inputs: Mapping[Var, Shape], sizes: Sizes) ->
     are.
     """
     counts: dict[OperationKind, Amount] = dict.fromkeys(KINDS, Amount())
-    for _, _, kind, number in amounts(program.instructions, inputs):
+    for _, _, kind, number in amounts(program.instructions, inputs, operations):
         counts[kind] += number
     return ArrayOperations(tuple((kind, counts[kind]) for kind in KINDS), sizes)
 
 
+def price_of_arrays(
+    program: Program, inputs: Mapping[Var, Shape], sizes: Sizes, prices: Prices
+) -> int:
+    """What a program costs, of every element, by the rule for single numbers.
+
+    An operation reads each element of its operands once, a contraction too, and writes each of its
+    result. Moving data about costs nothing.
+    """
+    return sum(
+        prices.amount(kind, instruction.dtype) * number.at(sizes)
+        for _, instruction, kind, number in amounts(program.instructions, inputs, _priced)
+    )
+
+
 def amounts(
-    code: Sequence[Instruction], inputs: Mapping[Var, Shape]
-) -> Iterator[tuple[Instruction, Instruction, OperationKind, Amount]]:
+    code: Sequence[Instruction], inputs: Mapping[Var, Shape], each: Each[K]
+) -> Iterator[tuple[Instruction, Instruction, K, Amount]]:
     """What each instruction takes, kind by kind, below the one of the code that it is or is in.
 
     Those of a loop count in all of its steps.
@@ -74,9 +94,9 @@ def amounts(
     for instruction in code:
         if instruction.op == LOOP:
             loop = loop_of(instruction)
-            inside = list(amounts(loop.code, {g.variable: g.shape for g in loop.given}))
+            inside = list(amounts(loop.code, {g.variable: g.shape for g in loop.given}, each))
             if loop.blocks is None:
-                parts = [(inner, kind, each.times(loop.length)) for _, inner, kind, each in inside]
+                parts = [(inner, kind, n.times(loop.length)) for _, inner, kind, n in inside]
             else:
                 parts = list(_in_blocks(inside, loop.blocks.steps, loop.length))
             for inner, kind, number in parts:
@@ -87,21 +107,21 @@ def amounts(
         if instruction.op == "size" or (among_numbers and arithmetic):
             numbers.add(instruction.target)
             continue
-        for kind, found in _each(instruction, shapes):
+        for kind, found in each(instruction, shapes):
             yield instruction, instruction, kind, found
 
 
 def _in_blocks(
-    inside: Sequence[tuple[Instruction, Instruction, OperationKind, Amount]],
+    inside: Sequence[tuple[Instruction, Instruction, K, Amount]],
     steps: str,
     length: Dim,
-) -> Iterator[tuple[Instruction, OperationKind, Amount]]:
+) -> Iterator[tuple[Instruction, K, Amount]]:
     """What a block of so many steps takes, in all blocks of a loop of this length.
 
     Whatever a block does, it does for each of its steps: a sum over the steps of a block takes an
     addition less, and adding it to those of other blocks takes that one.
     """
-    totals: dict[OperationKind, Amount] = {}
+    totals: dict[K, Amount] = {}
     for _, _, kind, each in inside:
         totals[kind] = totals.get(kind, Amount()) + each
     for total in totals.values():
@@ -110,9 +130,10 @@ def _in_blocks(
         yield inner, kind, each.varying_with(steps).where(steps, length)
 
 
-def _each(
+def operations(
     instruction: Instruction, shapes: Mapping[Var, Shape]
 ) -> Iterator[tuple[OperationKind, Amount]]:
+    """The operations of one instruction, by kind."""
     shape = shapes[instruction.target]
     number = amount(shape)
     if instruction.op == "einsum":
@@ -135,6 +156,15 @@ def _each(
         for kind, one in count_operations([instruction]).counts:
             if one:
                 yield kind, one * number
+
+
+def _priced(instruction: Instruction, shapes: Mapping[Var, Shape]) -> Iterator[tuple[str, Amount]]:
+    """What has a price: the operations, and what they read and write."""
+    found = list(operations(instruction, shapes))
+    yield from found
+    if found or OPERATIONS[instruction.op].kind not in ("free", "array"):
+        yield "read", sum((amount(shapes[v]) for v in instruction.variables), Amount())
+        yield "write", amount(shapes[instruction.target])
 
 
 def _indices(spec: str, shapes: list[Shape]) -> list[Dim]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from gradgen.ir.amounts import Amount, amount
 from gradgen.ir.array_plan import ArrayObjective, ArrayPlan
@@ -14,6 +15,7 @@ from gradgen.ir.emitted import EMITTED_ON_ARRAYS, HVP, EmittedFunction
 from gradgen.ir.loops import LOOP, Loop, loop_of
 from gradgen.ir.module import Options, Passes
 from gradgen.ir.patterns import Pattern
+from gradgen.ir.prices import Prices
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe
 from gradgen.ir.shapes import Shape, elements, shapes_of
@@ -48,6 +50,24 @@ class ArraySecondOrder:
     """Of the gradient."""
     pushed: Work
     program: Program
+
+
+@dataclass(frozen=True)
+class ArrayPrice:
+    """What value and vector product cost, by prices that were asked for."""
+
+    prices: Prices
+    by: str
+    """The prices by name."""
+    chosen: int
+    reverse: int
+
+    what: ClassVar[str] = "price"
+
+    def told(self) -> str:
+        """`229.3 pJ (reverse 286.5)`."""
+        chosen, reverse = (self.prices.in_units(cost) for cost in (self.chosen, self.reverse))
+        return f"{chosen:,.10g} {self.prices.unit} (reverse {reverse:,.10g})"
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,8 @@ class ArrayModule:
     """Likewise."""
     second: ArraySecondOrder | None = None
     """Likewise."""
+    price: ArrayPrice | None = None
+    """Where programs were chosen by it."""
 
     @cached_property
     def shapes(self) -> dict[Var, Shape]:
@@ -128,8 +150,11 @@ class ArrayModule:
 
     @property
     def measured(self) -> str:
-        """What the vector-Jacobian product's accumulation comes to by the objective, beside the
-        plain mode, where that is not multiplications: `peak 860,160 bytes (reverse 983,040)`."""
+        """What value and vector product cost, or the product's accumulation comes to by the
+        objective, beside the plain mode, where that is not multiplications: `peak 860,160 bytes
+        (reverse 983,040)`."""
+        if self.price is not None:
+            return f"price by {self.price.by} {self.price.told()}"
         if self.objective == "muls":
             return ""
         unit = "bytes" if self.objective == "peak" else "values"

@@ -11,7 +11,7 @@ from gradgen.ir.prices import COUNTED, Prices
 
 Count = Literal["muls", "edges", "adds", "peak", "locality", "ops", "price", "error"]
 _OF_PROGRAMS = ("ops", "price", "error")
-ON_ARRAYS: tuple[Count, ...] = ("muls", "peak", "locality", "ops")
+ON_ARRAYS: tuple[Count, ...] = ("muls", "peak", "locality", "ops", "price")
 """What can be made small of functions on arrays."""
 FRONT_OF_NEURONS: tuple[str, ...] = get_args(NumberObjective)
 FRONT_ON_ARRAYS: tuple[str, ...] = get_args(ArrayObjective)

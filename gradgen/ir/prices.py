@@ -61,9 +61,12 @@ class Prices:
             self._of_one(self._amounts[precision], code) for precision, code in by_table.items()
         )
 
-    def amount(self, kind: str) -> int:
-        """What one operation costs in the programs' own precision."""
-        return self._amounts[self.precision][kind]
+    def amount(self, kind: str, dtype: DType = "float") -> int:
+        """What one operation costs, or a value that is read or written.
+
+        That is in the programs' own precision, unless the value has another one.
+        """
+        return self._amounts[self._table(dtype)][kind]
 
     def in_units(self, cost: int) -> float:
         """A cost in units."""

@@ -37,7 +37,8 @@ def credible_orders(record: Record | None, settings: Settings) -> ArrayRecipe | 
     recipe = None if record is None else record.recipe
     if record is None or not isinstance(recipe, ArrayRecipe):
         return None
-    if record.options.get("objective", "muls") != settings.objective.name:
+    asked = record.options.get("objective", "muls"), record.prices
+    if asked != (settings.objective.name, settings.objective.prices.recorded):
         return None
     if not record.edited:
         return recipe

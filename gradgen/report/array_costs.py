@@ -9,14 +9,14 @@ from gradgen.elimination.array_graphs import cotangents_of
 from gradgen.elimination.arrays import forward, planned, reverse
 from gradgen.elimination.replay import replay_arrays
 from gradgen.ir.amounts import Amount
-from gradgen.ir.array_counts import amounts
+from gradgen.ir.array_counts import amounts, operations, price_of_arrays
 from gradgen.ir.array_module import ArrayModule
 from gradgen.ir.array_plan import ArrayPlan
 from gradgen.ir.code import Atom, Instruction
 from gradgen.ir.graph import Order
 from gradgen.ir.loops import ITEM, LOOP, loop_of
 from gradgen.ir.operations import OperationKind
-from gradgen.ir.program import FREE, PARTIALS, PRIMAL
+from gradgen.ir.program import FREE, PARTIALS, PRIMAL, Program
 from gradgen.ir.shapes import shape_as_stated
 from gradgen.lowering.arrays import ArrayCode
 from gradgen.report.array_view import EliminatedGraph
@@ -131,12 +131,12 @@ def compared(module: ArrayModule, found: EliminatedGraph) -> tuple[ComparedCount
     """
     plans = {name: _plan(found, orders) for name, orders in _orders(found).items()}
 
-    def count(name: str, of: Callable[[ArrayPlan], int]) -> ComparedCount:
+    def count(name: str, of: Callable[[ArrayPlan], float], unit: str = "") -> ComparedCount:
         best = of(found.plan)
         others = {k: None if plan is None else of(plan) for k, plan in plans.items()}
         reverse = others["reverse"]
         assert reverse is not None
-        return ComparedCount(name, others["forward"], reverse, others["markowitz"], best)
+        return ComparedCount(name, others["forward"], reverse, others["markowitz"], best, unit)
 
     objective = module.objective
     counts = [count("muls", lambda plan: plan.muls)]
@@ -146,10 +146,19 @@ def compared(module: ArrayModule, found: EliminatedGraph) -> tuple[ComparedCount
         return tuple(counts)
     cotangents = cotangents_of(found.trace)
 
-    def operations(plan: ArrayPlan) -> int:
-        return counted(module, ArrayCode(found.trace).vjp(plan, cotangents)).total
+    def program(plan: ArrayPlan) -> Program:
+        return ArrayCode(found.trace).vjp(plan, cotangents)
 
-    return *counts, count("ops", operations)
+    counts.append(count("ops", lambda plan: counted(module, program(plan)).total))
+    if (price := module.price) is None:
+        return tuple(counts)
+    sizes, prices = dict(module.trace.sizes), price.prices
+    costs = count(
+        "price",
+        lambda plan: prices.in_units(price_of_arrays(program(plan), module.shapes, sizes, prices)),
+        prices.unit,
+    )
+    return *counts, costs
 
 
 def array_vertex_costs(found: EliminatedGraph) -> tuple[VertexCost, ...]:
@@ -206,6 +215,8 @@ def _counted(
     module: ArrayModule,
 ) -> Iterator[tuple[Instruction, Instruction, OperationKind, Amount]]:
     """What the vjp takes, of the kinds that count."""
-    for outer, instruction, kind, number in amounts(module.vjp.instructions, module.shapes):
+    for outer, instruction, kind, number in amounts(
+        module.vjp.instructions, module.shapes, operations
+    ):
         if kind not in FREE:
             yield outer, instruction, kind, number

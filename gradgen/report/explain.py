@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from gradgen.ir.array_module import ArrayModule
+from gradgen.ir.array_module import ArrayModule, ArrayPrice
 from gradgen.ir.graph import Order
 from gradgen.ir.module import Module
+from gradgen.ir.objective import Measured
 from gradgen.ir.source import Source
 from gradgen.report.array_collect import array_equations
 from gradgen.report.array_costs import array_line_costs, array_vertex_costs
@@ -118,7 +119,7 @@ def _array_closing(module: ArrayModule) -> str:
         "step: the function itself; partials: elemental partials of what the line computes; "
         "muls and adds: eliminating it.\n"
         f"Value and vector-Jacobian product take {operations}{f' at {at}' if at else ''}: "
-        f"{operations.formula}."
+        f"{operations.formula}.{_measured(module.price)}"
     )
 
 
@@ -162,13 +163,12 @@ def _closing(module: Module, costs: Sequence[LineCost]) -> str:
         "muls and adds: eliminating it.\n"
         f"Folding, sharing and algebra make {jacobian.chosen.operations.total} operations of these "
         f"{before} (forward mode {jacobian.forward.operations.total}, reverse mode "
-        f"{jacobian.reverse.operations.total}).{_measured(module)}"
+        f"{jacobian.reverse.operations.total}).{_measured(module.measured)}"
     )
 
 
-def _measured(module: Module) -> str:
+def _measured(found: Measured | ArrayPrice | None) -> str:
     """What the program comes to by a price or an error, if one is asked for."""
-    found = module.measured
     return "" if found is None else f"\nTheir {found.what} by {found.by} is {found.told()}."
 
 

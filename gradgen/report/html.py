@@ -29,6 +29,7 @@ _CHARTS = {
 }
 _ON_ARRAYS = _CHARTS | {
     "ops": ("Operations", "of value and vector-Jacobian product"),
+    "price": ("Price", "of value and vector-Jacobian product"),
     "peak": ("Bytes held at once", "of partials of the accumulation"),
     "locality": ("Values that cross neurons", "in the accumulation"),
 }

@@ -138,7 +138,7 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         f"product {_with_formula(counts['vjp'])}, {pulled.plan.muls:,} multiplications of them in "
         f"its accumulation by {_elimination(pulled.plan.order.found_by)} (reverse "
         f"{pulled.sweep.muls:,}).",
-        *([f"Its accumulation: {module.measured}."] if module.measured else []),
+        *_measured(module),
         f"Training keeps {_bytes(module.keeps, module)}, in float32, and the backward pass takes "
         f"{_with_formula(counts['backward'])}.",
     ]
@@ -167,6 +167,13 @@ def _summary(module: ArrayModule, counts: Mapping[str, ArrayOperations]) -> list
         taken = (_with_formula(counts[name]) for name in ("traces", "traces_pulled"))
         sentences += traces_sentences(module, module.traces, *taken)
     return [line for sentence in sentences for line in textwrap.wrap(sentence, 86)]
+
+
+def _measured(module: ArrayModule) -> list[str]:
+    """What it comes to by the objective, where that is not multiplications."""
+    if (price := module.price) is not None:
+        return [f"Price by {price.by}: {price.told()}."]
+    return [f"Its accumulation: {module.measured}."] if module.measured else []
 
 
 def _through_time(module: ArrayModule) -> str:
@@ -215,6 +222,8 @@ def _metadata(module: ArrayModule) -> list[str]:
     content["text"] = UNSEALED
     if module.options:
         content["options"] = dict(module.options)
+    if module.price is not None:
+        content["prices"] = module.price.prices.recorded
     content |= {
         "mode": "arrays",
         "shapes": {
@@ -249,6 +258,10 @@ def array_counts_of(module: ArrayModule) -> dict[str, dict[str, Any]]:
         plans = {"chosen": module.pulled.plan, "reverse": module.pulled.sweep}
         found = {name: plan.count(module.objective) for name, plan in plans.items()}
         counts["vjp"][module.objective] = found
+    if (price := module.price) is not None:
+        costs = {"chosen": price.chosen, "reverse": price.reverse}
+        units = {name: price.prices.in_units(cost) for name, cost in costs.items()}
+        counts["vjp"]["price"] = units
     counts["residuals"]["kept"] = {"bytes": module.passes.bytes, "formula": str(module.keeps)}
     if module.takes is not None:
         counts["vjp"]["memory"] = {"bytes": module.memory, "formula": str(module.takes)}
