@@ -18,7 +18,7 @@ from gradgen.cli.options import (
     split_source,
 )
 from gradgen.cli.terminal import Command, Interruption, Terminal, printing
-from gradgen.cli.works import graph_from, graph_to_search
+from gradgen.cli.works import graph_to_search
 from gradgen.compile.environment import require_jax
 from gradgen.compile.outputs import is_order, require_free
 from gradgen.config import Settings
@@ -273,11 +273,12 @@ def _draw(trained: Any, games: Any, objective: str, folder: Path, terminal: Term
 @budget_options
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def compare(as_json: bool, debug: bool, **options: Any) -> None:
-    """Run all searches on SOURCE, a graph or a step function, and print one table."""
+    """Run all searches on SOURCE, a graph, a step function or a function on arrays, and print one
+    table."""
     with Terminal(debug, quiet=False) as terminal:
         settings = settings_of(options)
         terminal.status("reading")
-        graph = graph_from(settings, terminal.status, debug=debug)
+        graph = graph_to_search(settings, terminal.status, debug=debug)
         from gradgen.cli import comparison
 
         found = comparison.compare(settings, graph, terminal.status)

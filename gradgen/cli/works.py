@@ -18,20 +18,14 @@ from gradgen.ir.module import Module
 from gradgen.report.formats import DocumentFormat, PictureFormat
 
 
-def graph_from(settings: Settings, status: Status = mute, *, debug: bool = False) -> LinearGraph:
-    """The graph of a step function, or of a graph file, of which nothing is executed."""
-    if settings.path.endswith(".json"):
-        require_jax()
-        return _graph(settings, status)
-    return apart(_graph, settings, path=settings.path, status=status, debug=debug)
-
-
 def graph_to_search(
     settings: Settings, status: Status = mute, *, debug: bool = False
 ) -> LinearGraph | ArrayGraph:
-    """The same, and the graph of a function on arrays."""
+    """The graph of a step function or of a function on arrays, or of a graph file, of which
+    nothing is executed."""
     if settings.path.endswith(".json"):
-        return graph_from(settings, status)
+        require_jax()
+        return _graph_to_search(settings, status)
     return apart(_graph_to_search, settings, path=settings.path, status=status, debug=debug)
 
 
@@ -56,12 +50,6 @@ def reports(
     """A report on each source, in one document; with times if `measured`."""
     first = sources[0].path
     return apart(_reports, tuple(sources), form, measured, path=first, status=status, debug=debug)
-
-
-def _graph(settings: Settings, status: Status) -> LinearGraph:
-    from gradgen.compile.graphs import graph_from
-
-    return graph_from(settings)
 
 
 def _graph_to_search(settings: Settings, status: Status) -> LinearGraph | ArrayGraph:

@@ -181,7 +181,8 @@ def task_of_arrays(graph: ArrayGraph, path: str) -> Task:
     if graph.loops:
         raise GradgenError(
             "AlphaZero plays graphs without loops, and this function has a loop over time",
-            hint="play a step of the loop, as a function of its own; or leave --search out",
+            hint="give a step of the loop, as a function of its own; for whole loops there is "
+            "gradgen search, without --search",
             path=path,
         )
     return array_task(graph, graph.sizes)

@@ -494,6 +494,31 @@ def test_compare_shows_all_searches():
     assert costs["alphazero"] == costs["annealing"] == 22
 
 
+def test_compare_on_arrays(tmp_path, monkeypatch):
+    """Of two products of matrices that follow each other the second goes first."""
+    source = (
+        "# gradgen: shape x=(b, n) w=(n, m) u=(m, k)\n# gradgen: size b=2 n=3 m=5 k=7\n"
+        "def f(x, w, u):\n    return (x @ w) @ u\n\n\n"
+        "# gradgen: shape xs=(time, n)\ndef loop(xs):\n"
+        "    return jax.lax.scan(lambda v, x: (v * x, v), xs[0], xs)[1].sum()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    Path("f.py").write_text(f"import jax\n\n\n{source}")
+    options = ("f.py:f", "--budget", "0.1", "--json")
+    found = CliRunner().invoke(main, ["compare", *options])
+    assert found.exit_code == 0, found.output
+    document = json.loads(found.stdout)
+    costs = {row["search"]: row["cost"] for row in document["rows"]}
+    # cotangents of x @ w, of x, w and u
+    least = 2 * 7 * 5 + 2 * 5 * 3 + 2 * 5 * 3 + 2 * 5 * 7
+    assert costs["reverse"] == costs["auto"] == document["lower_bound"] == least
+    assert costs["annealing"] == costs["alphazero"] == least
+    refused = CliRunner().invoke(main, ["compare", "f.py:loop"])
+    assert refused.exit_code == 2
+    assert "for whole loops there is gradgen search" in refused.stderr
+    assert CliRunner().invoke(main, ["search", "f.py:loop"]).exit_code == 0
+
+
 @pytest.mark.usefixtures("trusted")
 def test_a_model_is_generated_by_the_network(tmp_path):
     model = Path(__file__).parents[2] / "models" / "fitzhugh_nagumo.py"
