@@ -81,6 +81,8 @@ class Operation(NamedTuple):
     """Of a loop or a branch: the same, by what the operations in it give."""
     terms: int = 1
     """How many numbers, or products, are added up in it for each that it gives."""
+    bound: Callable[..., Values] | None = None
+    """The same where it is compiled together with others; None of a loop or a branch."""
 
     def on(self, operands: Values) -> Values:
         """What it gives on arrays."""
@@ -173,6 +175,11 @@ class _Code:
                     del values[slot]
         return [values[slot] for slot in self._outputs]
 
+    @property
+    def is_straight(self) -> bool:
+        """Whether there are no loops and branches in it."""
+        return all(operation.bound is not None for operation in self._operations)
+
     def _part(self, closed: Any) -> _Code:
         """The code of a loop or a branch."""
         part = _Code(closed)
@@ -226,11 +233,23 @@ class _Code:
                     found.append(Operation(name, _plainly(inside), *slots, inside))
                 else:
                     function, terms = self._function(equation, varies), _terms(equation)
-                    found.append(Operation(name, function, *slots, terms=terms))
+                    bound = _bound(equation)
+                    found.append(Operation(name, function, *slots, terms=terms, bound=bound))
                 if any(varies):
                     self._varying.update(results)
             known.update(zip(equation.outvars, results, strict=True))
         return [read(atom) for atom in jaxpr.outvars]
+
+
+def _bound(equation: Any) -> Callable[..., Values]:
+    """The equation on traced values."""
+    primitive, params = equation.primitive, equation.params
+
+    def apply(*operands: Any) -> Values:
+        found = primitive.bind(*operands, **params)
+        return found if primitive.multiple_results else (found,)
+
+    return apply
 
 
 def _terms(equation: Any) -> int:
@@ -336,24 +355,35 @@ def _plainly(inside: _Inside) -> Callable[..., Values]:
     return lambda *operands: inside(operands, Operation.on)
 
 
-def _scan(params: Params, part: _Part) -> _Inside:
-    body, constants, carried = part(params["jaxpr"]), params["num_consts"], params["num_carry"]
-    steps = range(params["length"])
+class Scan:
+    """A loop of so many steps."""
 
-    def run(operands: Values, apply: Apply) -> Values:
-        shared, carry = operands[:constants], list(operands[constants:][:carried])
-        inputs = operands[constants + carried :]
-        stacked = []
-        for k in reversed(steps) if params["reverse"] else steps:
+    def __init__(self, params: Params, part: _Part) -> None:
+        self.body, self.length = part(params["jaxpr"]), int(params["length"])
+        self.reverse = bool(params["reverse"])
+        self._constants, self._carried = params["num_consts"], params["num_carry"]
+
+    def split(self, values: Values) -> tuple[Values, Values, Values]:
+        """What all steps read, what they carry, and what they read one by one."""
+        first = self._constants + self._carried
+        return values[: self._constants], values[self._constants : first], values[first:]
+
+    def step(self, shared: Values, carry: Values, now: Values, apply: Apply) -> tuple[Values, ...]:
+        """What one step carries on, and what it gives to be stacked."""
+        found = self.body((*shared, *carry, *now), apply)
+        return found[: self._carried], found[self._carried :]
+
+    def __call__(self, operands: Values, apply: Apply) -> Values:
+        """The loop, one step after the other."""
+        shared, carry, inputs = self.split(operands)
+        stacked, steps = [], range(self.length)
+        for k in reversed(steps) if self.reverse else steps:
             now = [_each(lambda array, k=k: _unkeyed(array)[k], one) for one in inputs]
-            found = body((*shared, *carry, *now), apply)
-            carry = found[:carried]
-            stacked.append(found[carried:])
-        if params["reverse"]:
+            carry, given = self.step(shared, carry, now, apply)
+            stacked.append(given)
+        if self.reverse:
             stacked.reverse()
         return [*carry, *(_each(_stack, *rows) for rows in zip(*stacked, strict=True))]
-
-    return run
 
 
 def _each(function: Callable[..., Any], *values: Any) -> Any:
@@ -416,7 +446,7 @@ def _cond(params: Params, part: _Part) -> _Inside:
 
 
 _CONTROL: dict[str, Callable[[Params, _Part], _Inside]] = {
-    "scan": _scan,
+    "scan": Scan,
     "while": _while,
     "cond": _cond,
 }

@@ -7,18 +7,21 @@ needed, whatever its operations are.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradgen.verify.eager import SEVERAL_WAYS, Operation, Program, Values
+from gradgen.verify.eager import SEVERAL_WAYS, Operation, Program, Scan, Values
 from gradgen.verify.floats import Array, epsilon
 
 _POOL = 4099
 """So many random signs, used again and again from other places on, and as many behind them."""
 _STRIDE = 1009
+_LONG = 50
+"""Loops of so many steps are compiled: one operation after the other they take minutes."""
 _STEPS = frozenset((
     "sign", "floor", "ceil", "round", "select_and_scatter_add", "select_and_gather_add", "sort",
 ))  # fmt: skip
@@ -95,22 +98,22 @@ class _Mover:
         """A value with every element so many units further up or down, but zeros and infinities."""
         if not _is_float(value):
             return value
-        value = np.asarray(value)
         self._next = (self._next + _STRIDE) % _POOL
-        signs = np.resize(self._signs[self._next :], value.shape)
-        # a product, as infinities stay what they are then
-        return value * (1 + units * epsilon(str(value.dtype)) * signs).astype(value.dtype)
+        return _scaled(np.asarray(value), self._signs[self._next :], units)
 
     def apply(self, operation: Operation, operands: Values) -> Values:
         """What an operation gives."""
         if operation.inside is not None:
-            return operation.inside(operands, self.apply)
+            loop = operation.inside
+            if isinstance(loop, Scan) and loop.length >= _LONG and loop.body.is_straight:
+                return self._compiled(loop, operands)
+            return loop(operands, self.apply)
         pairs = [_pair(value) for value in operands]
-        exact = operation.on([pair.exact for pair in pairs])
+        exact = self._on(operation, [pair.exact for pair in pairs])
         decides = operation.name in _STEPS or not any(map(_is_float, exact))
         if decides and not self._with_decisions:
             return exact
-        near = operation.on([pair.near for pair in pairs])
+        near = self._on(operation, [pair.near for pair in pairs])
         if self._with_decisions:
             moves = operation.name in SEVERAL_WAYS
         else:
@@ -119,6 +122,66 @@ class _Mover:
             units = max(1.0, operation.terms / _ALIKE)
             near = [self.move(value, units) for value in near]
         return list(map(Pair, exact, near))
+
+    def _on(self, operation: Operation, operands: Values) -> Values:
+        return operation.on(operands)
+
+    def _compiled(self, loop: Scan, operands: Values) -> Values:
+        """What a loop gives, compiled as a whole: XLA may round what is exact otherwise then, which
+        is moved all the same."""
+        self._next = (self._next + _STRIDE) % _POOL
+        run = _compiled(loop, self._with_decisions)
+        found = run(self._signs, self._next, [_pair(value) for value in operands])
+        return [Pair(*map(np.asarray, one)) if _is_float(one.exact) else one for one in found]
+
+
+class _Tracing(_Mover):
+    """Evaluates operations on pairs of traced values."""
+
+    def __init__(self, signs: Any, with_decisions: bool, start: Any) -> None:
+        super().__init__(signs, with_decisions)
+        self._next = start
+
+    def move(self, value: Any, units: float = 1.0) -> Any:
+        if not _is_float(value):
+            return value
+        self._next = (self._next + _STRIDE) % _POOL
+        return _scaled(value, jax.lax.dynamic_slice(self._signs, (self._next,), (_POOL,)), units)
+
+    def _on(self, operation: Operation, operands: Values) -> Values:
+        assert operation.bound is not None
+        return operation.bound(*operands)
+
+
+@lru_cache(50)
+def _compiled(loop: Scan, with_decisions: bool) -> Any:
+    """A loop on pairs, with the signs and with the place of the first of them."""
+
+    def run(signs: Any, start: Any, operands: Values) -> Values:
+        shared, carry, inputs = loop.split(operands)
+
+        def step(state: Any, now: Values) -> Any:
+            at, carry = state
+            mover = _Tracing(signs, with_decisions, at)
+            after, given = loop.step(shared, carry, now, mover.apply)
+            return (mover._next, list(map(_pair, after))), list(map(_pair, given))
+
+        first = jnp.asarray(start), list(carry)
+        (_, last), stacked = jax.lax.scan(
+            step, first, list(inputs), length=loop.length, reverse=loop.reverse
+        )
+        return [*last, *stacked]
+
+    return jax.jit(run, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def _scaled(value: Any, signs: Any, units: float) -> Any:
+    """A value with every element so many units further up or down, as the signs say."""
+    if value.size > signs.size:
+        signs = (np if isinstance(signs, np.ndarray) else jnp).resize(signs, value.size)
+    factors = 1 + units * epsilon(str(value.dtype)) * signs[: value.size].reshape(value.shape)
+    # a product, as infinities stay what they are then
+    return value * factors.astype(value.dtype)
 
 
 def _pair(value: Any) -> Pair:
