@@ -23,10 +23,12 @@ from gradgen.compile.array_generation import judge_arrays
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import Front, open_front
 from gradgen.compile.graphs import graph_of
-from gradgen.compile.programs import candidates
+from gradgen.compile.programs import candidates, replay
 from gradgen.config import DEFAULT_FUNCTIONS, Settings
 from gradgen.ir.graph import LinearGraph
 from gradgen.ir.module import Module, Residuals
+from gradgen.ir.recipe import Recipe
+from gradgen.project.record import read_record
 from gradgen.targets.jax.render import render, render_arrays
 from gradgen.verify.verdict import Verdict
 
@@ -110,7 +112,7 @@ def generate(
     emit: tuple[str, ...] = DEFAULT_FUNCTIONS,
     residuals: Residuals = "auto",
 ) -> Generated:
-    """The cheapest module for a file."""
+    """The cheapest module for a file; that of a model is made as its committed file says."""
     settings = Settings(
         str(path),
         function=function,
@@ -121,7 +123,10 @@ def generate(
         residuals=residuals,
     )
     front = open_front(settings)
-    graph, module = made_once(repr(settings), lambda: cheapest(front))
+    recipe = None if order or directives else committed_recipe(Path(path))
+    graph, module = made_once(
+        repr(settings), lambda: cheapest(front) if recipe is None else replayed(front, recipe)
+    )
     text = render(module)
     return Generated(front, graph, module, text, run_text(text))
 
@@ -141,6 +146,23 @@ def cheapest(front: Front) -> tuple[LinearGraph, Module]:
     graph = graph_of(front)
     modules = candidates(front, graph, ordering.orders_for(front.settings, graph))
     return graph, modules[0]
+
+
+def committed_recipe(path: Path) -> Recipe | None:
+    """What was decided for a model, in the file that is tested to be current; else None."""
+    committed = ROOT / "generated" / f"{path.stem}_grad.py"
+    if path.parent != ROOT / "models" or not committed.exists():
+        return None
+    record = read_record(committed.read_text(encoding="utf-8"))
+    assert record is not None
+    assert isinstance(record.recipe, Recipe)
+    return record.recipe
+
+
+def replayed(front: Front, recipe: Recipe) -> tuple[LinearGraph, Module]:
+    """The graph of a source, and the module that a recipe gives without a search."""
+    graph = graph_of(front)
+    return graph, replay(front, graph, recipe)
 
 
 def made_once(key: str, make: Callable[[], T]) -> T:
