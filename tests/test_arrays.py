@@ -19,7 +19,7 @@ from array_sources import HEADER, SOURCES
 from compiling import run_compiled
 
 from gradgen.compile.array_front import ArrayFront
-from gradgen.compile.array_generation import generate_arrays
+from gradgen.compile.array_generation import generate_arrays, judge_arrays
 from gradgen.compile.array_programs import array_module
 from gradgen.compile.front import open_front
 from gradgen.config import Settings
@@ -51,6 +51,21 @@ VERIFIED = frozenset((
     "equal numbers added up", "a probability by default",
 ))  # fmt: skip
 """What the normal run verifies as on the command line."""
+QUICKLY = frozenset((
+    "logarithms of sums so far", "keys stacked by a loop", "a loop of no steps",
+))  # fmt: skip
+"""And of these, what it verifies at one set of sizes."""
+ALIKE = frozenset((
+    # what others of this run stand for: other norms, windows, heads, losses and layers
+    "layer normalisation by variance", "Hodgkin-Huxley layer with gap junctions",
+    "convolution with named channels", "mean over windows", "cross-entropy by take_along_axis",
+    "cross-entropy by one_hot", "masked recurrent weights", "normalised weights",
+    "causal attention", "attention with heads", "feed-forward layer", "refractory period",
+    "straight-through estimator", "noise from raw key data",
+    # and what is differentiated below
+    "two-layer loss with a penalty", "loss with what else is to be known",
+))  # fmt: skip
+"""What the normal run leaves out, beside what it verifies."""
 ULPS = {"float32": 2**-23, "float64": 2**-52}
 
 
@@ -121,6 +136,14 @@ def made(request, tmp_path_factory) -> Pair:
 
 
 @pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(name, marks=pytest.mark.full) if name in ALIKE | VERIFIED else name
+        for name in SOURCES
+    ],
+    indirect=True,
+)
 def test_equals_jax(made: Pair, dtype: str) -> None:
     check(made, dtype, sets=SIZES[dtype][:1])
 
@@ -195,19 +218,26 @@ def _both_ways(made: Pair, floats: Sequence[int], wrt: Sequence[int]) -> Callabl
     indirect=True,
 )
 @pytest.mark.filterwarnings("ignore")
-def test_verifies(made: Pair) -> None:
-    assert_verifies(made)
+def test_verifies(made: Pair, request: pytest.FixtureRequest) -> None:
+    quick = request.node.callspec.params["made"] in QUICKLY
+    assert_verifies(made, quick=quick and not request.config.getoption("--full"))
 
 
-def assert_verifies(made: Pair) -> None:
+def assert_verifies(made: Pair, *, quick: bool = False) -> None:
     """Verify at sizes that differ, at which the operations of the text are counted again."""
     trace = made.front.trace
     axes = sorted({name for shape in trace.shapes for dim in shape for name in names_in(dim)})
     sizes = dict(zip(axes, SIZES["float32"][0], strict=False))
-    trace = replace(trace, sizes=tuple(sizes.items()))
-    verified = generate_arrays(replace(made.front, trace=trace), lambda what: None)
-    assert verified.report.exact
-    text = ast.parse(verified.text)
+    front = replace(made.front, trace=replace(trace, sizes=tuple(sizes.items())))
+    if quick:
+        module = array_module(front)
+        written = render_arrays(module)
+        assert judge_arrays(front, module, written, quick=True).exact
+    else:
+        verified = generate_arrays(front, lambda what: None)
+        written = verified.text
+        assert verified.report.exact
+    text = ast.parse(written)
     (stated,) = (s.value for s in text.body if ast.unparse(s).startswith("GRADGEN = "))
     for counts in ast.literal_eval(stated)["counts"].values():
         assert eval(counts["formula"], {}, sizes) == counts["total"]

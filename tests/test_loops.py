@@ -7,20 +7,17 @@ from loop_sources import LOOPS, loop_source
 from test_arrays import Pair, assert_verifies, check, pair
 
 REPRESENTATIVES = {
-    # matrices and rules in the carry, sums over time, sequences, directions, integers, containers,
-    # layers, loops in loops and in a row, no sequence, whole trajectories, counts
+    # matrices and rules in the carry, sequences, directions, integers, containers, layers, loops in
+    # loops, no sequence, whole trajectories, counts; sums over time, masks and loops in a row are
+    # in test_blocks.py
     "recurrence and spikes put out",
-    "a readout added up",
     "gradients by the input and the start",
     "backwards in time",
     "refractory counters",
     "a line of delays",
     "leaks and thresholds that are learned",
-    "layer after layer",
-    "two loops in a row",
     "many steps within steps",
     "a machine constant in each step",
-    "masks over time",
     "the whole trajectory",
     "a count known at run time alone",
     "places that a table is read at",

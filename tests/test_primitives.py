@@ -56,7 +56,7 @@ def wide(pytestconfig) -> tuple[str, ...]:
 
 @pytest.fixture(autouse=True)
 def _quick(pytestconfig, monkeypatch) -> None:
-    """The normal run compares values in both functions and at one number in float32 alone."""
+    """The normal run compares values beside the Jacobian in one precision alone."""
     monkeypatch.setattr(Comparison, "thorough", pytestconfig.getoption("--full"))
 
 
@@ -140,6 +140,21 @@ class Comparison:
                 allowed = ULPS.get(case, ulps)
                 self.compare(case, f"d/d{name}", entry, tangents[k], allowed, arguments)
 
+    def types(self, *arguments: Any) -> None:
+        """Shapes and dtypes alone, for which nothing is compiled."""
+        values, due = (
+            jax.eval_shape(f, *arguments) for f in (self.generated.function(), self.source)
+        )
+        entries, pushed = jax.eval_shape(self.derivatives, *arguments)
+        for k, (case, one, other) in enumerate(zip(self.cases, values, due, strict=True)):
+            assert (one.dtype, one.shape) == (other.dtype, other.shape), case
+            for slot, tangents in pushed.items():
+                path = self.generated.front.trace.inputs[slot].path
+                entry, tangent = entries.get((str(k), path)), tangents[k]
+                if entry is not None:
+                    assert entry.dtype == arguments[slot].dtype, (case, path)
+                    assert entry.shape in ((), tangent.shape), (case, path)
+
     def derivatives(self, *arguments: Any) -> Any:
         """Ours, by their paths, and JAX's by each argument of floats, None of what is no float."""
         pushed = {}
@@ -208,9 +223,10 @@ def compare(
             ]
             comparison.run(typed, beside=beside, **tolerance)
             if dtype == "float32" and not vmapped and not tolerance:
-                if comparison.thorough:
-                    comparison.run([p[-5:] for p in typed], beside=False, **tolerance)
-                comparison.run([p[-7] for p in typed], beside=False, **tolerance)
+                for some in ([p[-5:] for p in typed], [p[-7] for p in typed]):
+                    comparison.types(*some)
+                    if comparison.thorough:
+                        comparison.run(some, beside=False, **tolerance)
     assert not comparison.failures, "\n" + "\n".join(comparison.failures)
 
 
@@ -235,8 +251,9 @@ def test_functions_that_jax_jits(cases, tmp_path):
 
 
 @pytest.mark.parametrize("cases", batches("activation", ACTIVATIONS))
-def test_activations(cases, tmp_path):
-    compare(build(tmp_path, cases, "x"), cases, grid(1, extreme=False), value_ulps=4, ulps=64)
+def test_activations(cases, wide, tmp_path):
+    points = grid(1, extreme=False)
+    compare(build(tmp_path, cases, "x"), cases, points, dtypes=wide, value_ulps=4, ulps=64)
 
 
 def test_special_functions(wide, tmp_path, pytestconfig):

@@ -8,7 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, ROOT, STYLES, each, generate, generate_text, run_text
+from generating import (
+    MODELS,
+    REPRESENTATIVES,
+    ROOT,
+    STYLES,
+    each,
+    generate,
+    generate_text,
+    run_text,
+)
 from test_generated_interface import is_float
 
 from gradgen.compile.front import Front, open_front, ranges_of
@@ -170,10 +179,11 @@ def difference(found, wanted):
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs if np.any(b))
 
 
-ALL, FIVE = ({path.stem for path in paths} for paths in (EVERY_MODEL, TRAINED))
+LONG_TRAINED = REPRESENTATIVES | {"adex", "resonate_and_fire", "stdp", "theta"}
+"""What the normal run takes over a thousand steps."""
 LONG = [
-    *((p, "auto", "float64") for p in each(*EVERY_MODEL, representatives=ALL)),
-    *((p, "auto", "float32") for p in each(*TRAINED, representatives=FIVE)),
+    *((p, "auto", "float64") for p in each(*EVERY_MODEL, representatives=LONG_TRAINED)),
+    *((p, "auto", "float32") for p in each(*TRAINED, representatives=("lif", "morris_lecar"))),
     *((p, choice, "float64") for choice in CHOICES[1:] for p in each(*TRAINED, representatives=())),
 ]
 
@@ -208,7 +218,7 @@ def test_gradients_after_a_thousand_steps(path, residuals, dtype):
         assert_close(found, wanted, {"float64": 1e-12, "float32": 1e-5}[dtype])
 
 
-@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*TRAINED, representatives=("alif", "cuba_lif_state")))
 def test_under_transformations(path):
     generated = generate(path)
     with jax.enable_x64(True):
@@ -225,8 +235,23 @@ def test_under_transformations(path):
         assert_close(jax.tree.map(lambda x: x[1], mapped), wanted, 1e-12)
 
 
-@pytest.mark.parametrize("residuals", CHOICES)
-def test_learned_parameters(residuals):
+PRECISIONS = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 0.1}
+"""And how close gradients are in each."""
+
+
+@pytest.mark.parametrize(
+    ("residuals", "dtype"),
+    [
+        pytest.param(
+            choice,
+            dtype,
+            marks=() if choice == "auto" or dtype == "float64" else pytest.mark.full,
+        )
+        for choice in CHOICES
+        for dtype in PRECISIONS
+    ],
+)
+def test_learned_parameters(residuals, dtype):
     """A decay for each neuron and one threshold for all, against a batch of inputs."""
     path = next(p for p in MODELS if p.stem == "lif")
     generated = generate(path, ("wrt", "U, I, S, a, th"), residuals=residuals)
@@ -246,17 +271,16 @@ def test_learned_parameters(residuals):
         value = jax.value_and_grad(lambda p, x: loss(step, p, x), (0, 1))
         return jax.jit(value)(parameters, inputs)
 
-    for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-5), ("bfloat16", 0.1)):
-        with jax.enable_x64(dtype == "float64"):
-            steps = 20 if dtype == "bfloat16" else STEPS
-            wanted = gradients(generated.source, dtype, steps)
-            assert wanted[1][0]["a"].shape == (4,)
-            assert wanted[1][0]["th"].shape == ()
-            assert all(np.any(np.asarray(x, float)) for x in jax.tree.leaves(wanted))
-            assert_close(gradients(generated.function(), dtype, steps), wanted, tolerance)
+    with jax.enable_x64(dtype == "float64"):
+        steps = 20 if dtype == "bfloat16" else STEPS
+        wanted = gradients(generated.source, dtype, steps)
+        assert wanted[1][0]["a"].shape == (4,)
+        assert wanted[1][0]["th"].shape == ()
+        assert all(np.any(np.asarray(x, float)) for x in jax.tree.leaves(wanted))
+        assert_close(gradients(generated.function(), dtype, steps), wanted, PRECISIONS[dtype])
 
 
-@pytest.mark.parametrize("path", TRAINED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", each(*TRAINED, representatives=("alif", "cuba_lif_state")))
 def test_memory_is_what_is_stated(path):
     generated = generate(path)
     loss, start, driven = simulation(generated.front, "float32")

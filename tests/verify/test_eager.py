@@ -53,9 +53,19 @@ def require_same(function: Callable[..., Any], *arguments: Any, names: Any = Non
         assert same_bits(one, other).all(), names and names[k]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "cases", [UNARY, BINARY, TERNARY, INLINED, ACTIVATIONS, DOT, STACKED], ids=range(7)
+    ("cases", "dtype"),
+    [
+        # in the full matrix both precisions
+        pytest.param(
+            text,
+            dtype,
+            id=f"{number}-{dtype}",
+            marks=() if number == 0 or (number % 2 == 0) == wide else pytest.mark.full,
+        )
+        for number, text in enumerate((UNARY, BINARY, TERNARY, INLINED, ACTIVATIONS, DOT, STACKED))
+        for dtype, wide in (("float32", False), ("float64", True))
+    ],
 )
 def test_of_elementwise_operations(cases: str, dtype: str) -> None:
     with jax.enable_x64(dtype == "float64"):
