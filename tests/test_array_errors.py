@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from array_sources import HEADER
-from test_arrays import check, pair
+from test_arrays import SIZES, check, pair
 
 from gradgen.errors import GradgenError
+
+Sizes = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -364,8 +367,16 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def sets(pytestconfig: pytest.Config) -> Sizes:
+    """The sizes at which what a hint leads to is compared with JAX."""
+    return SIZES["float64"] if pytestconfig.getoption("--full") else SIZES["float64"][:1]
+
+
 @pytest.mark.parametrize("name", CASES)
-def test_refused_at_its_place_with_a_hint_that_works(name: str, tmp_path: Path) -> None:
+def test_refused_at_its_place_with_a_hint_that_works(
+    name: str, sets: Sizes, tmp_path: Path
+) -> None:
     case = CASES[name]
     with pytest.raises(GradgenError) as refused:
         pair(tmp_path, case.text)
@@ -376,7 +387,7 @@ def test_refused_at_its_place_with_a_hint_that_works(name: str, tmp_path: Path) 
     assert case.at in line or line.strip().startswith(case.at)
     before, after = case.mended
     assert before in case.text
-    check(pair(tmp_path, case.text.replace(before, after, 1)), "float64")
+    check(pair(tmp_path, case.text.replace(before, after, 1)), "float64", sets=sets)
 
 
 PROPOSED = {
@@ -390,13 +401,13 @@ PROPOSED = {
 
 
 @pytest.mark.parametrize("name", PROPOSED)
-def test_shapes_are_proposed(name: str, tmp_path: Path) -> None:
+def test_shapes_are_proposed(name: str, sets: Sizes, tmp_path: Path) -> None:
     text = f"\n{PROPOSED[name]}"
     with pytest.raises(GradgenError) as refused:
         pair(tmp_path, text)
     directive = refused.value.hint.rpartition(": # ")[2]
     assert directive.startswith("gradgen: shape ")
-    check(pair(tmp_path, f"# {directive}\n{text}"), "float64")
+    check(pair(tmp_path, f"# {directive}\n{text}"), "float64", sets=sets)
 
 
 PACKED = {
@@ -414,14 +425,14 @@ PACKED = {
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_packed_state_is_found(name: str, tmp_path: Path) -> None:
+def test_packed_state_is_found(name: str, sets: Sizes, tmp_path: Path) -> None:
     made = pair(tmp_path, f"\n{PACKED[name]}")
     assert made.front.read is not None
     assert made.front.read.startswith("# gradgen: shape ")
-    check(made, "float64")
+    check(made, "float64", sets=sets)
 
 
-def test_shapes_are_asked_for_where_none_can_be_proposed(tmp_path: Path) -> None:
+def test_shapes_are_asked_for_where_none_can_be_proposed(sets: Sizes, tmp_path: Path) -> None:
     text = """
 def f(params, batch, key):
     x, labels = batch
@@ -450,4 +461,4 @@ def f(params, batch, key):
         assert f"{path}=?" in directive
         directive = directive.replace(f"{path}=?", f"{path}={axes}")
     assert "?" not in directive
-    check(pair(tmp_path, f"# {directive}\n{text}"), "float64")
+    check(pair(tmp_path, f"# {directive}\n{text}"), "float64", sets=sets)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from array_sources import HEADER
+from compiling import run_compiled
 from hypothesis import note
 from learning_online import EMIT, Run, compare
 from projects import gradgen
@@ -35,7 +36,6 @@ REPRESENTATIVES = {
     "packed state",
     "convolution",
     "errors along axes whose size is a sum",
-    "recurrent adaptive layer",
     "two layers",
     "a reciprocal of a size that errors meet",
 }
@@ -99,7 +99,7 @@ def eprop(run):
 def test_neuron_is_eprop(tmp_path):
     with jax.enable_x64(True):
         made = pair(tmp_path, RECURRENT, emit=EMIT, locality="neuron")
-        run = Run(made)
+        run = Run(made, steps=6)
         assert run.driven == [2]
         compare(run.online, eprop(run), run, 1e-12)
     found = made.generated.GRADGEN["traces"]
@@ -196,16 +196,24 @@ def test_each_error_may_be_the_only_one(tmp_path):
     with jax.enable_x64(True):
         run = Run(made)
         primals = run.primals(run.leaves)
-        outputs, pull = jax.vjp(lambda b: made.source(primals[0], b, *primals[2:]), primals[1])
-        traces = made.function("_traces_init")(primals)
-        _, traces = made.function("_traces_step")(traces, primals)
-        for place in range(len(outputs)):
-            alone = [jnp.ones_like(x) * (k == place) for k, x in enumerate(outputs)]
-            (due,) = pull(tuple(alone))
-            (found,) = made.function("_traces_vjp")(
-                traces, tuple(x if k == place else None for k, x in enumerate(alone))
-            )
-            np.testing.assert_allclose(found, due)
+
+        def everything(primals):
+            outputs, pull = jax.vjp(lambda b: made.source(primals[0], b, *primals[2:]), primals[1])
+            traces = made.function("_traces_init")(primals)
+            _, traces = made.function("_traces_step")(traces, primals)
+            found, due = [], []
+            for place in range(len(outputs)):
+                alone = [jnp.ones_like(x) * (k == place) for k, x in enumerate(outputs)]
+                due += pull(tuple(alone))
+                found += made.function("_traces_vjp")(
+                    traces, tuple(x if k == place else None for k, x in enumerate(alone))
+                )
+            return outputs, traces, found, due
+
+        outputs, traces, found, due = run_compiled(everything, primals)
+        assert len(found) == len(due) == len(outputs)
+        for one, other in zip(found, due, strict=True):
+            np.testing.assert_allclose(one, other)
         short = (None, None, None, jnp.ones_like(outputs[3])[1:], None)
         with pytest.raises(ValueError, match="in the shape of output 3"):
             made.function("_traces_vjp")(traces, short)
@@ -236,8 +244,8 @@ def test_a_step_may_be_mapped_and_is_not_differentiated(tmp_path):
     traces = made.function("_traces_init")(primals)
     step = made.function("_traces_step")
     two = jax.tree.map(lambda x: jnp.stack([x, 2.0 * x]), primals)
-    mapped = jax.vmap(step, (None, 0))(traces, two)
-    alone = step(traces, jax.tree.map(lambda x: x[1], two))
+    mapped = run_compiled(jax.vmap(step, (None, 0)), traces, two)
+    alone = run_compiled(step, traces, jax.tree.map(lambda x: x[1], two))
     for one, other in zip(jax.tree.leaves(mapped), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(one[1], other, rtol=1e-6)
     with pytest.raises(TypeError, match="derivative rules of its own"):
@@ -458,7 +466,9 @@ def test_any_number_of_axes_in_front(tmp_path):
         result, traces = made.function("_traces_step")(traces, primals)
         return made.function("_traces_vjp")(traces, result)
 
-    for one, other in zip(learned(v, x), learned(v.reshape(6, 4), x.reshape(6, 5)), strict=True):
+    found = run_compiled(learned, v, x)
+    due = run_compiled(learned, v.reshape(6, 4), x.reshape(6, 5))
+    for one, other in zip(found, due, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 

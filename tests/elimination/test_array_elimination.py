@@ -44,7 +44,7 @@ def test_every_order_gives_the_derivative(name, number, tmp_path, monkeypatch):
     monkeypatch.setattr(
         Orders, "candidates", lambda _, graph, sizes: [in_any_order(graph, sizes, chance)]
     )
-    check(pair(tmp_path, SOURCES[name]), "float64")
+    check(pair(tmp_path, SOURCES[name]), "float64", sets=SIZES["float64"][:1])
 
 
 def test_a_gradient_takes_as_many_multiplications_as_by_hand(tmp_path):
