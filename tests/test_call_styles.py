@@ -55,22 +55,30 @@ def test_equals_the_source_or_refuses(
             mode = r.choice(list(MODES))
             given = arguments(r, made.source, mode)
             shown = f"{mode} " + ", ".join(f"{type(a).__name__}:{a!r}" for a in given)
+            found, refusal = None, None
+            try:
+                found = MODES[mode](made.function())(*given)
+            except Exception as error:
+                if takes_no_such(error) and not plain(given):
+                    continue  # whatever the source makes of it
+                refusal = error
             try:
                 due = MODES[mode](made.source)(*given)
             except Exception:
                 continue  # what the source does not take has no value
-            try:
-                found = MODES[mode](made.function())(*given)
-            except TypeError as error:
-                refusal = str(error)
-            else:
-                refusal = ""
+            if refusal is None:
                 compared += 1
                 assert not list(differences(found, due)), f"{shown}: {found} for {due}"
-            assert not refusal or "step takes" in refusal, f"{shown}: {refusal}"
+                continue
+            assert takes_no_such(refusal), f"{shown}: {refusal!r}"
             if plain(given):
                 others = ("an integer", "a truth value", "values of NumPy")
-                assert not refusal or any(what in refusal for what in others), shown
+                assert any(what in str(refusal) for what in others), shown
+
+
+def takes_no_such(error: Exception) -> bool:
+    """Whether a function refuses what it was passed."""
+    return isinstance(error, TypeError) and "step takes" in str(error)
 
 
 LONE = """
