@@ -177,7 +177,7 @@ def test_chosen_programs_cost_less(model: str, preset: str) -> None:
     assert one <= other
 
 
-@pytest.mark.parametrize("model", ["srm0", "lif_traces"])
+@pytest.mark.parametrize("model", ["srm0", pytest.param("lif_traces", marks=pytest.mark.full)])
 def test_no_program_is_dearer_than_what_is_written_without_prices(model: str) -> None:
     prices = read_prices("energy")
     _, module = cheapest(front_of(model, "energy"))
@@ -188,6 +188,7 @@ def test_no_program_is_dearer_than_what_is_written_without_prices(model: str) ->
     assert one <= other
 
 
+@pytest.mark.usefixtures("trusted")
 class TestTargets:
     """A file that goes by prices, from the command line and from pyproject.toml."""
 

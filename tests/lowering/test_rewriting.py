@@ -321,8 +321,8 @@ def test_equal_sums_are_one():
         ("lif", "U, I, S, a, b, th"),
         ("alif", "U, A, S, alpha, th, beta, rho"),
         ("izhikevich", "v, u, I, a, b, c, d"),
-        ("adex", "v, w, I, C, gL, EL, D, VT, tw, a, Vr, b"),
-        ("hodgkin_huxley", "v, m, h, n, I, gNa, gK, gL"),
+        pytest.param("adex", "v, w, I, C, gL, EL, D, VT, tw, a, Vr, b", marks=pytest.mark.full),
+        pytest.param("hodgkin_huxley", "v, m, h, n, I, gNa, gK, gL", marks=pytest.mark.full),
     ],
 )
 def test_texts_of_rewritten_models_hold_fewer_operations(model, wrt):

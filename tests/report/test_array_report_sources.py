@@ -20,7 +20,7 @@ from gradgen.report.explain import print_explanation
 from gradgen.targets.jax.arrays import counted
 from gradgen.verify.verdict import Tally, Verdict
 
-REPRESENTATIVES = {"recurrence and spikes put out", "recurrent adaptive layer"}
+REPRESENTATIVES = {"a leaky layer and its last potential", "custom_vjp and a matrix times a vector"}
 """What the normal run takes."""
 VERDICT = Verdict(1, 0, 0, (Tally("f", "float32", 1, 0, 1.0),), (), ())
 

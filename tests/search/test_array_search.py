@@ -6,9 +6,8 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from array_sources import SOURCES
+from array_sources import HEADER, SOURCES
 from generating import ROOT
-from test_arrays import pair
 
 from gradgen.compile.front import open_front
 from gradgen.config import Settings
@@ -38,9 +37,16 @@ SMALL = (
 SIZES = ({}, {"batch": 1, "n": 100, "heads": 2}, {"batch": 100, "n": 3, "t": 5})
 
 
+_traces = {}
+
+
 def trace_of(name, tmp_path, sizes):
-    trace = pair(tmp_path, SOURCES[name]).front.trace
-    return replace(trace, sizes=tuple(sizes.items()))
+    """The trace of a source, made once, at some sizes."""
+    if name not in _traces:
+        path = tmp_path / "model.py"
+        path.write_text(HEADER + SOURCES[name])
+        _traces[name] = open_front(Settings(str(path))).trace
+    return replace(_traces[name], sizes=tuple(sizes.items()))
 
 
 def graphs_of(trace):
@@ -94,8 +100,18 @@ def test_without_work_nothing_is_proved_and_nothing_lost(tmp_path):
     assert annealed(eliminations, start, 0) == start
 
 
-@pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("name", [*SMALL, "recurrent adaptive layer", "activations"])
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        *itertools.product(SMALL, SIZES),
+        *itertools.product(("recurrent adaptive layer", "activations"), SIZES[1:2]),
+        *(
+            pytest.param(name, sizes, marks=pytest.mark.full)
+            for name in ("recurrent adaptive layer", "activations")
+            for sizes in SIZES[::2]
+        ),
+    ],
+)
 def test_a_plan_takes_what_the_search_says(name, sizes, tmp_path):
     trace = trace_of(name, tmp_path, sizes)
     for graph in graphs_of(trace):
