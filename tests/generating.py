@@ -8,7 +8,7 @@ import os
 import pickle
 import sys
 import types
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -81,6 +81,14 @@ def each(*files: Path | str, representatives: Collection[str] = REPRESENTATIVES)
     return found
 
 
+def first(count: int, values: Iterable[T]) -> list[Any]:
+    """A test's parameters, of which the normal run takes the first ones."""
+    return [
+        value if k < count else pytest.param(value, marks=pytest.mark.full)
+        for k, value in enumerate(values)
+    ]
+
+
 @dataclass(frozen=True)
 class Generated:
     """A source, the cheapest module for it, and its text as a running module."""
@@ -121,6 +129,8 @@ def generate(
         order=order,
         emit=emit,
         residuals=residuals,
+        # of styles, of which some have graphs that a search takes seconds for
+        search="heuristics" if path in STYLES else "auto",
     )
     front = open_front(settings)
     recipe = None if order or directives else committed_recipe(Path(path))

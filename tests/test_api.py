@@ -143,6 +143,7 @@ print([name for name in ("jax", "numpy", "libcst", "jinja2") if name in sys.modu
 
 
 @pytest.mark.usefixtures("trusted")
+@pytest.mark.usefixtures("trusted")
 class TestSameAsTheCommand:
     @pytest.mark.parametrize(
         ("path", "arguments", "options"),

@@ -78,7 +78,7 @@ def test_the_largest_is_found_where_xla_computes_it_twice(tmp_path: Path) -> Non
     made = pair(tmp_path, LARGEST)
     due, found = (jax.jit(jax.grad(function)) for function in (made.source, made.function()))
     chance = np.random.default_rng(0)
-    for size in (1, 1, 1, 1, 1, 1, 3, 8):
+    for size in (1, 1, 1, 1, 1, 1, 8):
         w, z = chance.normal(size=(size, size)), chance.normal(size=(6, size, size))
         given = jnp.asarray(w), jnp.asarray(z), jnp.zeros(size, jnp.int32)
         np.testing.assert_allclose(found(*given), due(*given), rtol=1e-4, atol=1e-5)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from array_sources import HEADER
 from click.testing import CliRunner
+from compiling import run_compiled
 from generating import ROOT
 from loop_sources import LOOPS, loop_source
 from test_arrays import Pair, assert_verifies, check, pair
@@ -77,14 +78,20 @@ def test_equals_jax(name: str, way: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "way", [{"blocks": "3"}, pytest.param({"segments": "auto"}, marks=pytest.mark.full)]
 )
-def test_any_number_of_steps(way: dict[str, str], tmp_path: Path) -> None:
+def test_any_number_of_steps(
+    way: dict[str, str], tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     made = pair(tmp_path, loop_source("recurrence and spikes put out"), **way)
+    full = pytestconfig.getoption("--full")
+
+    def both(*given: Any) -> Any:
+        return made.function("_value_and_grad")(*given), jax.value_and_grad(made.source)(*given)
+
     with jax.enable_x64(True):
-        for steps in (1, 2, 3, 7):
+        for steps in (1, 2, 3, 7) if full else (1, 3):  # seven are above
             leaves = made.leaves(of_steps(made, steps), "float64", np.random.default_rng(steps))
             (first, *others), _ = made.front.signature.bind(leaves)
-            due = jax.jit(jax.value_and_grad(made.source))(first, *others)
-            value, (gradient,) = jax.jit(made.function("_value_and_grad"))(first, *others)
+            (value, (gradient,)), due = run_compiled(both, first, *others)
             close((value, gradient), due)
 
 
@@ -122,9 +129,15 @@ def network(name: str, sizes: str, **options: Any) -> ArrayModule:
     ("name", "sizes", "size"),
     [
         ("feedforward_loss", "time=100 batch=128 n_in=128 n=128 n_out=10", 20),
-        ("feedforward_loss", "time=100 batch=32 n_in=700 n=256 n_out=20", None),
+        pytest.param(
+            *("feedforward_loss", "time=100 batch=32 n_in=700 n=256 n_out=20", None),
+            marks=pytest.mark.full,
+        ),
         ("recurrent_loss", "time=250 batch=1 n_in=700 n=2048 n_out=20", None),
-        ("recurrent_loss", "time=1000 batch=4 n_in=700 n=256 n_out=20", None),
+        pytest.param(
+            *("recurrent_loss", "time=1000 batch=4 n_in=700 n=256 n_out=20", None),
+            marks=pytest.mark.full,
+        ),
     ],
 )
 def test_blocks_where_they_pay(name: str, sizes: str, size: int | None) -> None:
@@ -171,7 +184,9 @@ def test_bytes_as_formulas(blocks: str) -> None:
     assert eval(str(made.takes), {}, larger) == other.memory
 
 
-@pytest.mark.parametrize("name", ["feedforward_loss", "recurrent_loss"])
+@pytest.mark.parametrize(
+    "name", ["feedforward_loss", pytest.param("recurrent_loss", marks=pytest.mark.full)]
+)
 @pytest.mark.parametrize("blocks", ["auto", pytest.param("10", marks=pytest.mark.full)])
 def test_the_memory_that_is_stated(name: str, blocks: str) -> None:
     """It is what XLA takes for its own, and the gradient, by some percents."""

@@ -188,7 +188,6 @@ def test_no_program_is_dearer_than_what_is_written_without_prices(model: str) ->
     assert one <= other
 
 
-@pytest.mark.usefixtures("trusted")
 class TestTargets:
     """A file that goes by prices, from the command line and from pyproject.toml."""
 

@@ -187,6 +187,7 @@ def test_of_all_files_that_by_operations_has_the_fewest(folder):
     assert totals["ops"] == min(totals.values())
 
 
+@pytest.mark.usefixtures("trusted")
 def test_a_report_shows_the_count(folder):
     page = gradgen("report", "layer.py", "--objective", "locality", "--format", "json")
     (found,) = json.loads(page.stdout)["models"]

@@ -250,6 +250,7 @@ def f(u, v):
 
 
 @pytest.mark.usefixtures("trusted")
+@pytest.mark.usefixtures("trusted")
 class TestOrdersLast:
     def test_a_recorded_order_stays(self, folder: Path) -> None:
         source, output = folder / "f.py", folder / "f_grad.py"

@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 from eliminating import order_of, shuffled_intermediates
+from generating import first
 from graphs import REFERENCE_COSTS, random_local_graph, reference_graph
 
 from gradgen.elimination.accumulate import accumulate
@@ -31,7 +32,7 @@ def cheapest(graph: LinearGraph, objective: PlanObjective) -> int:
 
 
 @pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", first(3, range(6)))
 def test_small_graphs_are_solved(seed: int, objective: PlanObjective) -> None:
     graph = random_local_graph(seed, 6, near=5)
     found = anneal(graph, objective, effort=0.01)

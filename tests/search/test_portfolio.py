@@ -8,6 +8,7 @@ from itertools import permutations
 
 import pytest
 from eliminating import bound_by_separators, order_of
+from generating import first
 from graphs import PROVED, random_local_graph, reference_graph
 
 from gradgen.elimination.accumulate import accumulate
@@ -24,7 +25,7 @@ def cost(graph: LinearGraph, order: Order, objective: PlanObjective) -> tuple[in
 
 
 @pytest.mark.parametrize("objective", PLAN_OBJECTIVES)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", first(3, range(5)))
 def test_small_graphs_are_solved(seed: int, objective: PlanObjective) -> None:
     graph = random_local_graph(seed, 6, near=4)
     found = search(graph, objective=objective)
