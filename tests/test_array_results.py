@@ -49,7 +49,7 @@ def gradient(step: Any, *arguments: Any) -> Any:
         floats = [x for x in jax.tree.leaves(step(*arguments)) if x.dtype != bool]
         return sum(jnp.sum(jnp.sin(x)) for x in floats)
 
-    return jax.grad(loss, tuple(range(len(arguments))))(*arguments)
+    return jax.jit(jax.grad(loss, tuple(range(len(arguments)))))(*arguments)
 
 
 def test_rows_are_one_array_that_takes_one(tmp_path: Path) -> None:

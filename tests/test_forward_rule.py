@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import run_compiled
 from generating import MODELS, STYLES, Generated, each, generate, generate_text
 from test_generated_interface import apply, describe, draw, gradients, is_float, loss
 
@@ -57,12 +58,13 @@ def test_value_and_tangents(path):
     chosen = [leaves[k] for k in wrt]
     random = np.random.default_rng(3)
     tangents = [jnp.asarray(random.normal(), x.dtype) for x in chosen]
-    _, pushed = jax.jvp(on_floats(generated, forward, leaves, wrt), chosen, tangents)
+    rule = on_floats(generated, forward, leaves, wrt)
+    pushed = run_compiled(lambda x, t: jax.jvp(rule, x, t)[1], chosen, tangents)
     source = on_floats(generated, generated.source, leaves, wrt)
     try:
-        _, wanted = jax.jvp(source, chosen, tangents)
+        wanted = run_compiled(lambda x, t: jax.jvp(source, x, t)[1], chosen, tangents)
     except TypeError:  # a custom_vjp function has no forward mode
-        rows = jax.jacrev(source, tuple(range(len(wrt))))(*chosen)
+        rows = run_compiled(jax.jacrev(source, tuple(range(len(wrt)))), *chosen)
         wanted = [sum(map(jnp.multiply, row, tangents)) for row in rows]
     for one, two in zip(pushed, wanted, strict=True):
         np.testing.assert_allclose(one, two, rtol=5e-4, atol=1e-4)
@@ -110,11 +112,14 @@ def test_forward_mode_where_the_source_has_none(tmp_path):
         with pytest.raises(TypeError, match="custom_vjp"):
             jax.jvp(lambda g: through_time(generated.source, v, g, inputs), (gain,), (gain,))
         of = lambda g: through_time(generated.function("forward"), v, g, inputs)  # noqa: E731
-        _, pushed = jax.jit(lambda g: jax.jvp(of, (g,), (jnp.ones_like(g),)))(gain)
-        by_time = jax.grad(lambda g: through_time(generated.source, v, g, inputs))(gain)
-        np.testing.assert_allclose(pushed, by_time, rtol=1e-12)
-        np.testing.assert_allclose(jax.jacfwd(of)(gain), by_time, rtol=1e-12)
-        np.testing.assert_allclose(jax.grad(of)(gain), by_time, rtol=1e-12)
+
+        def everything(g):
+            _, pushed = jax.jvp(of, (g,), (jnp.ones_like(g),))
+            due = jax.grad(lambda g: through_time(generated.source, v, g, inputs))(g)
+            return due, pushed, jax.jacfwd(of)(g), jax.grad(of)(g)
+
+        by_time, *found = run_compiled(everything, gain)
+        np.testing.assert_allclose(found, [by_time] * 3, rtol=1e-12)
 
 
 @pytest.mark.parametrize("path", each(*MODELS, *STYLES, representatives=TWICE))
@@ -154,13 +159,13 @@ def test_second_derivatives_of_a_rule_in_plain_code(tmp_path, suffix):
     with jax.enable_x64(True):
         v, gain = jnp.linspace(0.2, 1.4, 5), jnp.asarray(0.7)
         inputs = jnp.sin(jnp.arange(200.0).reshape(40, 5))
-        for order in (jax.jacfwd, jax.jacrev):
-            found, wanted = (
-                order(jax.grad(lambda g, step=step: through_time(step, v, g, inputs)))(gain)
-                for step in (generated.function(suffix), generated.source)
-            )
-            np.testing.assert_allclose(found, wanted, rtol=1e-10)
-            assert abs(wanted) > 1.0
+        # of the source once: each order is taken of the function that is tested
+        steps = generated.function(suffix), generated.source
+        slopes = [jax.grad(lambda g, f=f: through_time(f, v, g, inputs)) for f in steps]
+        derivatives = [jax.jacfwd(slopes[0]), jax.jacrev(slopes[0]), jax.jacfwd(slopes[1])]
+        *found, wanted = run_compiled(lambda g: [of(g) for of in derivatives], gain)
+        np.testing.assert_allclose(found, [wanted] * 2, rtol=1e-10)
+        assert abs(wanted) > 1.0
 
 
 @pytest.mark.parametrize(

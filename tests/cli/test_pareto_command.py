@@ -42,7 +42,7 @@ objective = "peak"
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     for module in (portfolio, explore):
-        monkeypatch.setattr(module, "MOST", 2_000)
+        monkeypatch.setattr(module, "MOST", 500)
         monkeypatch.setattr(module, "EXACT", 20_000)
     (tmp_path / "layer.py").write_text(LAYER)
     monkeypatch.chdir(tmp_path)

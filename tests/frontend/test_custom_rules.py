@@ -99,7 +99,9 @@ def test_linear_rules_are_followed(kind: str, tmp_path: Path) -> None:
     rules = "".join(RULES[kind](*both) for both in zip(names, LINEAR, strict=True))
     returned = ", ".join(f"{name}(v) * w" for name in names)
     generated = generate_text(
-        tmp_path, f"{HEADER}{HELPERS}{rules}\n\ndef step(v, w):\n    return {returned}\n"
+        tmp_path,
+        f"{HEADER}{HELPERS}{rules}\n\ndef step(v, w):\n    return {returned}\n",
+        order="forward",
     )
 
     def both(*point):

@@ -38,7 +38,7 @@ def test_the_text_holds_the_programs_that_functions_stand_on(emit: tuple[str, ..
     if HVP in emit:
         generated = generate_text(tmp_path, NUMBER, order="reverse", emit=emit)
     else:
-        generated = generate(MODEL, order="reverse", emit=emit)
+        generated = generate(MODEL, emit=emit)
     needed = {name for function in generated.module.functions for name in function.programs}
     assert needed <= set(generated.module.programs)
     found = {p.name for p in PROGRAMS.values() if hasattr(generated.running, p.function)}
