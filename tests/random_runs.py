@@ -19,6 +19,11 @@ def examples(usual: int) -> int:
     return int(os.environ.get("GRADGEN_EXAMPLES", usual))
 
 
+def cases(count: int) -> int:
+    """How many random cases a property test has: in the normal run a third of so many."""
+    return count // 3 if settings.default.derandomize else count
+
+
 def run_shard(
     check: Callable[[Any], None], programs: SearchStrategy[Any], shard: int, shards: int, count: int
 ) -> None:

@@ -114,8 +114,11 @@ def f(w, xs):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_values_that_are_added_up_block_by_block_verify(tmp_path: Path) -> None:
-    assert_verifies(pair(tmp_path, RATES, blocks="2"))
+def test_values_that_are_added_up_block_by_block_verify(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    quick = not pytestconfig.getoption("--full")
+    assert_verifies(pair(tmp_path, RATES, blocks="2"), quick=quick)
 
 
 def network(name: str, sizes: str, **options: Any) -> ArrayModule:

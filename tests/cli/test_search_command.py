@@ -27,6 +27,7 @@ def run(*arguments: object) -> Result:
 def test_the_lif_neuron_of_alphagrad(elimination, edges, tmp_path):
     stored = tmp_path / "order.json"
     options = ("--objective", "edges", "--elimination", elimination, "--json", "-o", stored)
+    options += ("--budget", "0.3")
     result = run("search", LIF, *options)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)

@@ -14,6 +14,7 @@ from generating import MODELS, ROOT, each, generate, generate_text
 from graphs import FOLDER, KINDS, REFERENCE_COSTS, graph_with_edges, reference_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_runs import cases
 
 from gradgen.elimination.accumulate import Accumulation, OrderMismatchError, accumulate
 from gradgen.elimination.extend import weight_inputs, weight_outputs
@@ -67,7 +68,7 @@ def recount(graph: LinearGraph, steps) -> tuple[int, int, int]:
     return edges, muls, adds
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(graphs(), st.randoms(use_true_random=False), st.integers(0, 2**32))
 def test_every_order_gives_the_sum_over_paths(graph, chance, seed):
     values = random_numbers(graph, random.Random(seed))
@@ -83,7 +84,7 @@ def test_every_order_gives_the_sum_over_paths(graph, chance, seed):
         assert {target for target, _, _ in plan.entries} <= set(graph.dependents)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=cases(150), deadline=None)
 @given(graphs(), st.randoms(use_true_random=False))
 def test_counts_equal_a_recount(graph, chance):
     steps = list(graph.intermediates)
@@ -98,7 +99,7 @@ def test_counts_equal_a_recount(graph, chance):
     assert spent == plan.muls
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(graphs(), st.randoms(use_true_random=False), st.integers(0, 2**32))
 def test_vector_products_are_the_jacobian_times_the_vector(graph, chance, seed):
     values = random_numbers(graph, random.Random(seed))
@@ -132,7 +133,7 @@ def test_vector_products_are_the_jacobian_times_the_vector(graph, chance, seed):
         assert found[0, k + 1] == wanted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=cases(60), deadline=None)
 @given(graphs())
 def test_heuristics_do_as_they_are_called(graph):
     inner = [graph.vertices[v].name for v in graph.intermediates]

@@ -11,6 +11,7 @@ import pytest
 from evaluating import evaluate_code
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_runs import cases
 
 from gradgen.ir import algebra
 from gradgen.ir.builder import Builder
@@ -166,7 +167,7 @@ def _adds_a_negative(instruction: Instruction) -> bool:
 NONZERO = st.fractions(-9, 9, max_denominator=8).filter(bool)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=cases(500), deadline=None)
 @given(expressions(), NONZERO, NONZERO, NONZERO, st.booleans(), st.booleans())
 def test_simplified_code_has_the_same_value(code, x, y, z, p, q):
     environment = {"x": x, "y": y, "z": z, "p": p, "q": q}
@@ -186,7 +187,7 @@ def test_simplified_code_has_the_same_value(code, x, y, z, p, q):
     assert count_operations(after).total <= limit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(expressions(), st.tuples(NONZERO, NONZERO, NONZERO), st.booleans(), st.booleans())
 def test_simplified_code_is_close_in_floats(code, numbers, p, q):
     x, y, z = map(float, numbers)

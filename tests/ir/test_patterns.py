@@ -7,6 +7,7 @@ from math import prod
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given, settings
+from random_runs import cases
 
 from gradgen.ir.patterns import Pattern, product, total
 
@@ -54,7 +55,7 @@ def pairs(draw):
     return (target, middle, source), draw(patterns(target, middle)), draw(patterns(middle, source))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=cases(400), deadline=None)
 @given(pairs())
 def test_products_are_those_of_dense_jacobians(drawn):
     (target, middle, source), (left, a), (right, b) = drawn
@@ -69,7 +70,7 @@ def test_products_are_those_of_dense_jacobians(drawn):
     np.testing.assert_array_equal(dense(found.pattern, values, target, source), due)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=cases(400), deadline=None)
 @given(pairs())
 def test_the_price_is_that_of_the_einsum(drawn):
     _, (left, _), (right, _) = drawn
@@ -81,7 +82,7 @@ def test_the_price_is_that_of_the_einsum(drawn):
     assert found.additions(left, right, SIZES) == spread - kept
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(st.data())
 def test_sums_of_equal_structure_are_one_term(data):
     target, source = data.draw(SHAPES), data.draw(SHAPES)

@@ -14,6 +14,7 @@ import pytest
 from generating import MODELS, ROOT, STYLES, cheapest, chosen, each, generate
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_runs import cases
 
 from gradgen.compile.front import open_front
 from gradgen.config import Settings
@@ -176,7 +177,7 @@ def docs(draw: st.DrawFn, depth: int = 3) -> Doc:
     return call(draw(NAMES), keyed)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=cases(300), deadline=None)
 @given(docs(), st.sampled_from([0, 4, 8]))
 def test_layouts_mean_the_same_in_short_lines(doc, indent):
     lines = layout("value = ", doc, "", indent)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 from numerics import ON_INTEGERS
+from random_runs import cases
 
 from gradgen.ir.code import Const, Instruction
 from gradgen.ir.operations import OPERATIONS
@@ -191,7 +192,7 @@ def printed(program: Program, names: dict[str, str] | None = None) -> tuple[list
     return lines, [printer.atom(atom) for _, atom in program.results]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=cases(600), deadline=None)
 @given(programs())
 def test_python_reads_what_was_meant(program):
     lines, results = printed(program)
@@ -225,7 +226,7 @@ def _without_dtypes(tree: Any) -> Any:
     return (tree[0], *map(_without_dtypes, tree[1:]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=cases(200), deadline=None)
 @given(programs(), st.text("abcdefgh_", min_size=1, max_size=60))
 def test_lines_are_short(program, long):
     names = {v: identifier(f"{v}{long}") for v in program.inputs}
