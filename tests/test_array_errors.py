@@ -424,7 +424,13 @@ PACKED = {
 }
 
 
-@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.full) if name == "packed, under an ellipsis" else name
+        for name in PACKED
+    ],
+)
 def test_packed_state_is_found(name: str, sets: Sizes, tmp_path: Path) -> None:
     made = pair(tmp_path, f"\n{PACKED[name]}")
     assert made.front.read is not None
