@@ -46,8 +46,9 @@ All models are generated where they are compared with the committed files.
 """
 STYLES = tuple(sorted((ROOT / "tests" / "styles").glob("*.py")))
 REPRESENTATIVES = frozenset((
-    # numbers alone, nested containers, integers, classes, rules of one's own, long equations
-    "lif", "alif_multi", "coba_lif", "cuba_lif_state", "lif_2023", "hodgkin_huxley",
+    # numbers alone, nested containers, integers, classes, rules of one's own; long equations are
+    # verified in test_golden.py
+    "lif", "alif_multi", "coba_lif", "cuba_lif_state", "lif_2023",
     # dataclasses, lists in lists, scalars alone, loops, branches, ties, roots, static arguments
     "jaxsnn_lif", "research_nested_lists", "research_matrix_vmapped", "research_scan",
     "research_while_newton", "research_refractory", "research_ties", "research_sqrt_branch",

@@ -440,7 +440,9 @@ def test_refused_with_what_can_be_had(text, locality, message, hint, tmp_path):
     ("text", "locality"),
     [
         (APART, "auto"),
-        (TWO_DIMENSIONAL.replace("0.9 * u", "0.0 * u"), "neuron"),
+        pytest.param(
+            *(TWO_DIMENSIONAL.replace("0.9 * u", "0.0 * u"), "neuron"), marks=pytest.mark.full
+        ),
     ],
     ids=["axes apart", "channels with names"],
 )

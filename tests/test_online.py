@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from generating import MODELS, REPRESENTATIVES, Generated, each, generate, generate_text
+from generating import MODELS, Generated, each, generate, generate_text
 
 from gradgen.compile.front import ranges_of
 from gradgen.errors import GradgenError
@@ -18,9 +18,7 @@ DRIVEN = {
     "izhikevich": "I", "lif": "S", "lif_2023": "S", "lif_reset": "S", "morris_lecar": "I",
 }  # fmt: skip
 """The models' inputs that a layer of weights can drive."""
-FILES = pytest.mark.parametrize(
-    "name", each(*DRIVEN, representatives=REPRESENTATIVES - {"hodgkin_huxley"})
-)
+FILES = pytest.mark.parametrize("name", each(*DRIVEN))
 
 
 def layer(generated: Generated, name: str):

@@ -179,7 +179,7 @@ def difference(found, wanted):
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs if np.any(b))
 
 
-LONG_TRAINED = REPRESENTATIVES | {"adex", "resonate_and_fire", "stdp", "theta"}
+LONG_TRAINED = REPRESENTATIVES | {"adex", "hodgkin_huxley", "resonate_and_fire", "stdp", "theta"}
 """What the normal run takes over a thousand steps."""
 LONG = [
     *((p, "auto", "float64") for p in each(*EVERY_MODEL, representatives=LONG_TRAINED)),
