@@ -30,7 +30,9 @@ from gradgen.project.configuration import parse
 from gradgen.project.record import counts_of
 from gradgen.project.target import Target
 from gradgen.targets.jax.render import render_arrays
+from gradgen.verify.array_points import choose_sizes, has_long_loops
 from gradgen.verify.isolate import load
+from gradgen.verify.subject import ArraySubject
 
 WAYS = {
     "blocks of 2": {"blocks": "2"},
@@ -119,6 +121,22 @@ def test_values_that_are_added_up_block_by_block_verify(
 ) -> None:
     quick = not pytestconfig.getoption("--full")
     assert_verifies(pair(tmp_path, RATES, blocks="2"), quick=quick)
+
+
+@pytest.mark.parametrize(("blocks", "lengths"), [(2, [5, 2, 1]), (70, [5, 141, 70])])
+def test_what_is_compared_of_blocks(blocks: int, lengths: list[int], tmp_path: Path) -> None:
+    """Two and one over, one, and less than one; of long ones, few steps come first."""
+    front = pair(tmp_path, RATES, blocks=str(blocks)).front
+    module = array_module(front)
+    subject = ArraySubject(module, front.function, front.signature.bind, text="")
+    sets = choose_sizes(subject, "float32")
+    assert [sizes["time"] for sizes in sets[:3]] == lengths
+    assert [has_long_loops(subject, sizes) for sizes in sets] == [n > 64 for n in (*lengths, 1)]
+
+
+@pytest.mark.full
+def test_long_blocks_verify(tmp_path: Path) -> None:
+    assert_verifies(pair(tmp_path, RATES, blocks="70"))
 
 
 def network(name: str, sizes: str, **options: Any) -> ArrayModule:

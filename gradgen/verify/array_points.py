@@ -32,6 +32,8 @@ _DENSE = (1.0, 0.3)
 _IN_FRONT = "..."
 """What sizes call the number of axes in front, where they are stated as `...`."""
 _NUMBERS_IN_FRONT = (2, 0, 1)
+_LONG = 64
+"""Steps of a loop beyond which one sample has to do."""
 _SMALL = ((3, 1), (6, 1), (2, 2), (9, 1), (3, 4), (30, 1))
 """Where sizes begin, and how far apart they are: the first at which a source runs are taken."""
 
@@ -98,8 +100,8 @@ def choose_sizes(subject: ArraySubject, dtype: str) -> list[Sizes]:
 
 
 def _with_blocks(subject: ArraySubject, sets: list[Sizes], dtype: str) -> list[Sizes]:
-    """Sizes at which loops in blocks have two and one over, one, and one short of one; the last of
-    several sets has a single step."""
+    """Sizes at which loops in blocks have two and one over, one, and one short of one; where blocks
+    are long, first of all far less than one; the last of several sets has a single step."""
     lengths = subject.module.lengths_in_blocks
     if not lengths:
         return sets
@@ -108,7 +110,14 @@ def _with_blocks(subject: ArraySubject, sets: list[Sizes], dtype: str) -> list[S
         first | {name: max(times * k + more, 1) for name, k in lengths.items()}
         for times, more in ((2, 1), (1, 0), (1, -1))
     ]
+    if has_long_loops(subject, wanted[0]):
+        wanted = [first, *wanted[:2]]
     return [s for s in wanted if runs_at(subject, s, dtype)] + others[-1:] or sets
+
+
+def has_long_loops(subject: ArraySubject, sizes: Sizes) -> bool:
+    """Whether blocks are so long that a sample takes minutes, one operation after the other."""
+    return any(sizes[name] > _LONG for name in subject.module.lengths_in_blocks)
 
 
 def _with_front(trace: ArrayTrace, sets: Iterable[Sizes], number: int) -> Iterator[Sizes]:
