@@ -105,7 +105,9 @@ class _Mover:
         """What an operation gives."""
         if operation.inside is not None:
             loop = operation.inside
-            if isinstance(loop, Scan) and loop.length >= _LONG and loop.body.is_straight:
+            long = isinstance(loop, Scan) and loop.length >= _LONG and loop.body.is_straight
+            # what decides has to be what it is by itself
+            if long and not self._with_decisions:
                 return self._compiled(loop, operands)
             return loop(operands, self.apply)
         pairs = [_pair(value) for value in operands]
@@ -126,20 +128,19 @@ class _Mover:
     def _on(self, operation: Operation, operands: Values) -> Values:
         return operation.on(operands)
 
-    def _compiled(self, loop: Scan, operands: Values) -> Values:
+    def _compiled(self, loop: Any, operands: Values) -> Values:
         """What a loop gives, compiled as a whole: XLA may round what is exact otherwise then, which
         is moved all the same."""
         self._next = (self._next + _STRIDE) % _POOL
-        run = _compiled(loop, self._with_decisions)
-        found = run(self._signs, self._next, [_pair(value) for value in operands])
+        found = _compiled(loop)(self._signs, self._next, [_pair(value) for value in operands])
         return [Pair(*map(np.asarray, one)) if _is_float(one.exact) else one for one in found]
 
 
 class _Tracing(_Mover):
     """Evaluates operations on pairs of traced values."""
 
-    def __init__(self, signs: Any, with_decisions: bool, start: Any) -> None:
-        super().__init__(signs, with_decisions)
+    def __init__(self, signs: Any, start: Any) -> None:
+        super().__init__(signs, with_decisions=False)
         self._next = start
 
     def move(self, value: Any, units: float = 1.0) -> Any:
@@ -154,7 +155,7 @@ class _Tracing(_Mover):
 
 
 @lru_cache(50)
-def _compiled(loop: Scan, with_decisions: bool) -> Any:
+def _compiled(loop: Scan) -> Any:
     """A loop on pairs, with the signs and with the place of the first of them."""
 
     def run(signs: Any, start: Any, operands: Values) -> Values:
@@ -162,7 +163,7 @@ def _compiled(loop: Scan, with_decisions: bool) -> Any:
 
         def step(state: Any, now: Values) -> Any:
             at, carry = state
-            mover = _Tracing(signs, with_decisions, at)
+            mover = _Tracing(signs, at)
             after, given = loop.step(shared, carry, now, mover.apply)
             return (mover._next, list(map(_pair, after))), list(map(_pair, given))
 
