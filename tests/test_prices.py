@@ -188,6 +188,23 @@ def test_no_program_is_dearer_than_what_is_written_without_prices(model: str) ->
     assert one <= other
 
 
+def assert_replayed_until_prices_change(built: Path, target: str) -> None:
+    """The prices are those of chip.toml."""
+    before = built.read_bytes()
+    assert gradgen("--check", "--no-verify").exit_code == 0
+    assert "unchanged" in gradgen().stderr
+    assert built.read_bytes() == before
+    chip = Path("chip.toml")
+    chip.write_text("# a comment costs nothing\n" + chip.read_text())
+    assert gradgen("--check", "--no-verify").exit_code == 0
+    edit(chip, "mul = 2.5", "mul = 2.75")
+    result = gradgen("--check", "--no-verify")
+    assert result.exit_code == 1
+    assert "chip.toml:1:1: stale: the prices of" in result.stderr
+    assert gradgen(target).exit_code == 0  # what the hint says
+    assert gradgen("--check", "--no-verify").exit_code == 0
+
+
 class TestTargets:
     """A file that goes by prices, from the command line and from pyproject.toml."""
 
@@ -217,19 +234,7 @@ class TestTargets:
         assert f"Price by chip.toml:float32: {cost:g} pJ (forward mode" in header
 
     def test_it_is_replayed_until_prices_change(self, built: Path) -> None:
-        before = built.read_bytes()
-        assert gradgen("--check", "--no-verify").exit_code == 0
-        assert "unchanged" in gradgen().stderr
-        assert built.read_bytes() == before
-        chip = Path("chip.toml")
-        chip.write_text("# a comment costs nothing\n" + chip.read_text())
-        assert gradgen("--check", "--no-verify").exit_code == 0
-        edit(chip, "mul = 2.5", "mul = 2.75")
-        result = gradgen("--check", "--no-verify")
-        assert result.exit_code == 1
-        assert "chip.toml:1:1: stale: the prices of" in result.stderr
-        assert gradgen("neuron").exit_code == 0  # what the hint says
-        assert gradgen("--check", "--no-verify").exit_code == 0
+        assert_replayed_until_prices_change(built, "neuron")
         edit(Path("pyproject.toml"), 'prices = "chip.toml"', 'prices = "energy:float16"')
         result = gradgen("--check", "--no-verify")
         assert result.exit_code == 1
@@ -380,16 +385,7 @@ class TestArrays:
         assert counts["price"]["chosen"] == sum(priced[k] * counts.get(k, 0) for k in priced)
 
     def test_it_is_replayed_until_prices_change(self, built: Path) -> None:
-        before = built.read_bytes()
-        assert gradgen("--check", "--no-verify").exit_code == 0
-        assert "unchanged" in gradgen().stderr
-        assert built.read_bytes() == before
-        edit(Path("chip.toml"), "mul = 2.5", "mul = 2.75")
-        result = gradgen("--check", "--no-verify")
-        assert result.exit_code == 1
-        assert "chip.toml:1:1: stale: the prices of" in result.stderr
-        assert gradgen("layer").exit_code == 0  # what the hint says
-        assert gradgen("--check", "--no-verify").exit_code == 0
+        assert_replayed_until_prices_change(built, "layer")
 
     def test_reports_show_it(self, built: Path) -> None:
         text = built.read_text()

@@ -38,6 +38,7 @@ from gradgen.ir.loops import StepValue
 from gradgen.ir.objective import Objective
 from gradgen.ir.program import Program
 from gradgen.ir.recipe import ArrayRecipe, Searched
+from gradgen.ir.shapes import Shape
 from gradgen.ir.source import Source
 from gradgen.lowering.array_residuals import split_arrays
 from gradgen.lowering.arrays import ArrayCode
@@ -164,11 +165,16 @@ def _price(settings: Settings, trace: ArrayTrace, pulled: Work, vjp: Program) ->
     """What value and vector product cost in the order that was found, and in reverse mode."""
     prices = settings.objective.prices
     cotangents = cotangents_of(trace)
-    given, sizes = dict(trace.shapes_by_variable), dict(trace.sizes)
-    given |= {vector: given[variable] for vector, variable in cotangents.items()}
+    given, sizes = _shapes(trace, cotangents), dict(trace.sizes)
     programs = vjp, ArrayCode(trace).vjp(pulled.sweep, cotangents)
     costs = (price_of_arrays(program, given, sizes, prices) for program in programs)
     return ArrayPrice(prices, str(dict(settings.options())["prices"]), *costs)
+
+
+def _shapes(trace: ArrayTrace, vectors: _Vectors) -> dict[Var, Shape]:
+    """The shapes of what the program of a vector product is given."""
+    known = trace.shapes_by_variable
+    return {**known, **{vector: known[variable] for vector, variable in vectors.items()}}
 
 
 def _gradient(trace: ArrayTrace, search: _Search) -> tuple[Work, Program] | None:
@@ -205,8 +211,7 @@ def _cheapest(
     mode's code is what people write.
     """
     orders, sizes = search.orders, dict(trace.sizes)
-    given = trace.shapes_by_variable
-    given = given | {vector: given[variable] for vector, variable in vectors.items()}
+    given = _shapes(trace, vectors)
 
     def made(plan: ArrayPlan) -> _Made:
         program = lowered(ArrayCode(trace), plan, vectors)

@@ -105,9 +105,8 @@ class _Mover:
         """What an operation gives."""
         if operation.inside is not None:
             loop = operation.inside
-            long = isinstance(loop, Scan) and loop.length >= _LONG and loop.body.is_straight
             # what decides has to be what it is by itself
-            if long and not self._with_decisions:
+            if isinstance(loop, Scan) and not self._with_decisions and _is_long(loop):
                 return self._compiled(loop, operands)
             return loop(operands, self.apply)
         pairs = [_pair(value) for value in operands]
@@ -128,7 +127,7 @@ class _Mover:
     def _on(self, operation: Operation, operands: Values) -> Values:
         return operation.on(operands)
 
-    def _compiled(self, loop: Any, operands: Values) -> Values:
+    def _compiled(self, loop: Scan, operands: Values) -> Values:
         """What a loop gives, compiled as a whole: XLA may round what is exact otherwise then, which
         is moved all the same."""
         self._next = (self._next + _STRIDE) % _POOL
@@ -152,6 +151,11 @@ class _Tracing(_Mover):
     def _on(self, operation: Operation, operands: Values) -> Values:
         assert operation.bound is not None
         return operation.bound(*operands)
+
+
+def _is_long(loop: Scan) -> bool:
+    """Whether a loop is to be compiled, and can be."""
+    return loop.length >= _LONG and loop.body.is_straight
 
 
 @lru_cache(50)
